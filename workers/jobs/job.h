@@ -1,0 +1,93 @@
+/*
+ * What a job handler sees, and the table by which job types are known.
+ *
+ * A handler runs in a slot (a thread) in plain blocking code.  It may run
+ * again at any time with the same job id: after a crash, a retry, or a lost
+ * lease.  So every effect in PostgreSQL goes through store/tx.h (inbox, fence)
+ * and every outside call through a saga step of store/saga.h and out/.
+ *
+ * The slot owns the job; the handler fills result and error and returns.
+ */
+
+#ifndef WORKER_JOB_H
+#define WORKER_JOB_H
+
+#include <jansson.h>
+
+#include "../../common/envelope.h"
+#include "../../common/errors.h"
+#include "../../common/ids.h"
+#include "../../common/queues.h"
+#include "../../common/consistency.h"
+#include "../../common/traceparent.h"
+
+struct worker_slot_s;                /* pool/slot.h: connections, trace, log */
+
+typedef enum {
+    WORKER_DONE,        /* succeeded: job->result is the answer */
+    WORKER_RETRY,       /* try again later: job->error says why */
+    WORKER_REJECT,      /* refused for good: status failed */
+    WORKER_FENCED       /* the lease is lost: leave the job to its new owner */
+} worker_verdict_e;
+
+typedef struct {
+    char  code[48];                  /* an errors.def code or a partner's */
+    char  message[256];
+    long  retry_after_ms;            /* floor below the backoff; 0 none */
+} worker_error_t;
+
+typedef struct worker_job_s {
+    travel_envelope_t     env;       /* views into 'memory' */
+    char                 *memory;    /* the entry's bytes, owned */
+    travel_job_id_t       id;        /* parsed env.id */
+    char                  job_id[TRAVEL_JOB_ID_MAX + 1];
+    char                  uuid[37];  /* of the job: a create's aggregate id */
+    char                  key[37];   /* ordering key: the aggregate's id */
+    char                  sub[37];   /* caller, internal user id */
+    json_t               *body;      /* env.body, parsed */
+    unsigned              attempt;   /* 1 on the first run */
+    int64_t               deadline;  /* unix ms, type's timeout included */
+    long long             fence;     /* of the partition's lease */
+    const char           *owner;     /* of the lease: this process's name */
+    travel_trace_t        trace;     /* of the process span; flags 0: unsampled */
+
+    struct worker_slot_s *slot;      /* borrowed while the handler runs */
+
+    /* set by the handler or by the transaction it commits */
+    json_t               *result;    /* owned, or NULL */
+    worker_error_t        error;
+    travel_consistency_t  commit;    /* of the last commit; lsn 0: none */
+    bool                  cancel;    /* cooperative: read at convenient points */
+} worker_job_t;
+
+typedef worker_verdict_e (*worker_handler_pt)(worker_job_t *job);
+
+/* Runs once when a job is refused for good or its retries are used up, to put
+ * that on record (state failed, <aggregate>.failed).  May be NULL. */
+typedef worker_verdict_e (*worker_giveup_pt)(worker_job_t *job);
+
+typedef struct {
+    const char         *type;        /* "booking.create"; NULL ends a table */
+    const char         *queue;
+    travel_priority_e   priority;
+    worker_handler_pt   run;
+    worker_giveup_pt    giveup;
+    unsigned            retries;     /* after the first run */
+    long                base_ms;
+    long                cap_ms;
+    long                timeout_ms;
+    bool                unordered;   /* order=none */
+} worker_job_type_t;
+
+#define WORKER_RETRY_DEFAULTS  3, 1000, 300000, 300000
+
+/* jobs/table.c: all families, NULL when the type is not known. */
+const worker_job_type_t *worker_job_type(travel_str_t type);
+/* The i-th type, NULL past the end. */
+const worker_job_type_t *worker_job_type_at(size_t i);
+
+/* Fills job->error, returns 'verdict': return worker_job_fail(job, ...). */
+worker_verdict_e worker_job_fail(worker_job_t *job, worker_verdict_e verdict,
+    const char *code, const char *fmt, ...) TRAVEL_PRINTF(4, 5);
+
+#endif

@@ -1,0 +1,87 @@
+/*
+ * workers.conf, read once by libconfuse before the first fork; immutable after
+ * that, so every thread of every process reads it without a lock.
+ *
+ *     run_dir   = "run"
+ *     processes = 2          slots = 16        log_level = "info"
+ *     queues    = { "journey", "booking", ... }      lease_ttl = 10s
+ *     metrics   = "127.0.0.1:8084"
+ *     redis queue { socket = "..." user = "worker" password_file = "..." }
+ *     postgres primary { dsn = "..." password_file = "..." }
+ *     smtp { host = "127.0.0.1" port = 8082 from = "..." starttls = "off" }
+ *     otlp { url = "http://127.0.0.1:8083/v1/traces" sample = 1.0 }
+ *     partner opentable { url = "http://127.0.0.1:8081" timeout = 5s
+ *                         key_file = "..." header = { "X-Sandbox: slow" } }
+ *     type "booking.create" { retries = 3 base = 1s cap = 300s timeout = 300s }
+ */
+
+#ifndef WORKER_CONF_H
+#define WORKER_CONF_H
+
+#include "../../common/travel.h"
+
+#define WORKER_PARTNERS_MAX  32
+#define WORKER_TYPES_MAX     64
+#define WORKER_HEADERS_MAX   8
+
+typedef struct {
+    char         *code;
+    char         *url;                 /* no trailing slash */
+    char         *key;                 /* bearer key, or NULL */
+    char         *headers[WORKER_HEADERS_MAX];    /* NULL-terminated */
+    long          timeout_ms;
+    unsigned      concurrency;         /* requests in flight, per process */
+} worker_partner_t;
+
+typedef struct {                       /* overrides of a job type's table row */
+    char         *type;
+    int           retries;             /* -1: as the table says, so below */
+    long          base_ms;
+    long          cap_ms;
+    long          timeout_ms;
+} worker_type_conf_t;
+
+typedef struct {
+    char               *path;          /* of the file that was read */
+    char               *run_dir;
+    unsigned            processes;
+    unsigned            slots;         /* threads per process */
+    int                 log_level;
+    char               *queues[16];    /* NULL-terminated */
+    long                lease_ttl_ms;
+    long                drain_ms;      /* SIGTERM: how long jobs may finish */
+    char               *metrics;       /* host:port; process 0 serves */
+
+    char               *redis_socket;  /* or host:port */
+    char               *redis_user;
+    char               *redis_password;
+
+    char               *pg_dsn;        /* password merged in */
+
+    char               *smtp_host;
+    unsigned            smtp_port;
+    char               *smtp_from;
+    char               *smtp_user;
+    char               *smtp_password;
+    int                 smtp_starttls; /* 0 off, 1 required */
+
+    char               *otlp_url;      /* NULL: no spans */
+    double              otlp_sample;   /* for jobs that come without a trace */
+
+    char               *prompts_dir;   /* conf/travel/prompts */
+    char               *templates_dir; /* conf/travel/templates */
+    char               *sealed_key;    /* file, or NULL */
+
+    worker_partner_t    partners[WORKER_PARTNERS_MAX];
+    size_t              npartners;
+    worker_type_conf_t  types[WORKER_TYPES_MAX];
+    size_t              ntypes;
+} worker_conf_t;
+
+/* NULL with one line "file:line: what, what to do" on stderr. */
+worker_conf_t *worker_conf_load(const char *path);
+void worker_conf_free(worker_conf_t *conf);
+const worker_partner_t *worker_conf_partner(const worker_conf_t *conf,
+    const char *code);
+
+#endif

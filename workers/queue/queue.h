@@ -1,0 +1,38 @@
+/*
+ * The queue client of one worker process: leases, streams, settling.
+ *
+ * Threads: one fetcher thread owns the Redis connections and all per-key
+ * queues; slots reach it only through the three functions marked
+ * "any thread", which append to a locked list and ring an eventfd.
+ *
+ * Order of what the fetcher sends for a finished job: the invalidations of
+ * its commits first (their ids are needed), then the settle script.
+ */
+
+#ifndef WORKER_QUEUE_H
+#define WORKER_QUEUE_H
+
+#include "../jobs/job.h"
+
+typedef struct worker_queue_s  worker_queue_t;
+
+/* Any thread.  A commit happened: append {tags, timeline, lsn, sub} to the
+ * invalidation stream.  Queued before a later worker_queue_finish of the same
+ * slot.  tags: space-separated. */
+void worker_queue_invalidate(worker_queue_t *queue, const worker_job_t *job,
+    const char *tags, travel_lsn_t commit);
+
+/* Any thread.  Progress in per cent, for the job's hash; best effort. */
+void worker_queue_progress(worker_queue_t *queue, const worker_job_t *job,
+    unsigned percent);
+
+/* Any thread.  Rings the outbox relay: rows of this partition wait. */
+void worker_queue_outbox(worker_queue_t *queue, const worker_job_t *job);
+
+/* Enqueues a follow-up job exactly once for its id, by script: blocking, on
+ * the caller's own connection; used by the relay and by travelctl. */
+struct redisContext;
+int worker_enqueue(struct redisContext *redis, const travel_envelope_t *env,
+    travel_priority_e priority, int64_t not_before_ms) TRAVEL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,166 @@
+# ngx_travel: the front door.
+#
+#   make            build everything        make run      a whole travel backend, ^C ends it
+#   make test       prove -r t              make up|down|status|reset   the same in the background
+#   make check      clang, ASan+UBSan, fuzz make bench|soak|fuzz        measure, endure, surprise
+#   make install    DESTDIR= PREFIX=        make clean
+#
+# CC=clang changes the compiler, SAN=address,undefined adds sanitizers (into
+# build/asan), BUILD=dir moves the outputs, PORT=n moves the running instance.
+
+SHELL      := /bin/bash
+SAN        ?=
+BUILD      ?= $(if $(SAN),build/asan,build)
+PORT       ?= 8080
+PREFIX     ?= /usr/local
+NGX_DIST   ?= /usr/share/nginx/src
+NGX_MODDIR ?= /usr/lib/nginx/modules
+T          ?=
+export PORT
+
+ROOT     := $(CURDIR)
+BUILDDIR := $(abspath $(BUILD))
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+PKGS     := hiredis libpq jansson libcurl libconfuse openssl
+
+CPPFLAGS += -D_GNU_SOURCE -I. -Icommon -Iworkers \
+            $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+CFLAGS   ?= -O2 -g
+ALL_CFLAGS = $(CPPFLAGS) -std=c11 -fPIC -pthread -Wall -Wextra -Werror \
+             $(SANFLAGS) $(CFLAGS)
+LIBS     := -Wl,--as-needed $(shell pkg-config --libs $(PKGS) 2>/dev/null) \
+            -lm -pthread
+
+LIB_SRC    := $(wildcard common/*.c common/*/*.c)
+WORKERS    := $(wildcard workers/*/*.c)
+WORKER_SRC := $(filter-out workers/ctl/%,$(WORKERS))
+CTL_SRC    := $(filter-out workers/pool/main.c,$(WORKERS))
+POOL_SRC   := $(filter-out workers/pool/main.c workers/ctl/main.c,$(WORKERS))
+UNIT_SRC   := $(wildcard t/00-unit/*.c)
+FUZZ_SRC   := $(wildcard t/fuzz/*.c)
+EDGE_SRC   := $(wildcard ngx_travel_module/*/*.c ngx_travel_module/*/*.h \
+                common/*.c common/*.h common/*.def common/*/*.c common/*/*.h)
+
+objs = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+
+LIB    := $(BUILD)/libtravel.a
+POOL   := $(BUILD)/libworker.a
+MODULE := $(if $(wildcard config),$(BUILD)/ngx_http_travel_module.so)
+WORKER := $(if $(wildcard workers/pool/main.c),$(BUILD)/travel-worker)
+CTL    := $(if $(wildcard workers/ctl/main.c),$(BUILD)/travelctl)
+UNIT   := $(patsubst t/00-unit/%.c,$(BUILD)/t-unit/%,$(UNIT_SRC))
+
+.PHONY: all lib unit run up down status reset test check bench soak fuzz \
+        fuzz-build clang asan install clean deps
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: lib $(WORKER) $(CTL) $(MODULE) unit
+lib: $(LIB)
+unit: $(UNIT)
+
+# --- C: the library, the workers, the command line, unit tests ---------------
+
+# Changing compiler or flags in the same directory rebuilds everything.
+STAMP := $(BUILD)/flags
+NOW   := $(CC) $(ALL_CFLAGS)
+$(shell mkdir -p $(BUILD); [ "$$(cat $(STAMP) 2>/dev/null)" = '$(NOW)' ] \
+    || echo '$(NOW)' > $(STAMP))
+
+$(BUILD)/obj/%.o: %.c $(STAMP)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(LIB): $(call objs,$(LIB_SRC))
+	@rm -f $@
+	ar rcs $@ $^
+
+$(POOL): $(call objs,$(POOL_SRC))
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/travel-worker: $(call objs,$(WORKER_SRC)) $(LIB)
+	$(CC) $(SANFLAGS) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS)
+
+$(BUILD)/travelctl: $(call objs,$(CTL_SRC)) $(LIB)
+	$(CC) $(SANFLAGS) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS)
+
+$(BUILD)/t-unit/%: $(BUILD)/obj/t/00-unit/%.o $(POOL) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+
+# --- the nginx module, against the installed nginx's sources -----------------
+
+NGX_SRC := $(BUILD)/nginx-src
+NGX_CC  := -O2 -Wall -Wextra -Wno-unused-parameter $(SANFLAGS)
+
+$(NGX_SRC)/objs/Makefile: config $(NGX_DIST)/conf_flags $(STAMP)
+	@rm -rf $(NGX_SRC) && mkdir -p $(NGX_SRC)
+	cp -rL $(NGX_DIST)/. $(NGX_SRC)
+	cd $(NGX_SRC) && source ./conf_flags && export ASAN_OPTIONS=detect_leaks=0 \
+	    && ./configure "$${NGX_CONF_FLAGS[@]}" --with-cc="$(CC)" \
+	        --with-cc-opt="$(NGX_CC)" --with-ld-opt="$(SANFLAGS)" \
+	        --add-dynamic-module=$(ROOT) >configure.log 2>&1 \
+	    || { tail -20 configure.log; rm -f objs/Makefile; exit 1; }
+
+# nginx's makefile knows the headers that config lists; we do not trust lists.
+$(BUILD)/ngx_http_travel_module.so: $(NGX_SRC)/objs/Makefile $(EDGE_SRC)
+	$(if $(filter %.h %.def,$?),@find $(NGX_SRC)/objs/addon -name '*.o' -delete)
+	+@$(MAKE) --no-print-directory -C $(NGX_SRC) -f objs/Makefile modules
+	cp $(NGX_SRC)/objs/ngx_http_travel_module.so $@.new && mv $@.new $@
+
+# --- running -----------------------------------------------------------------
+
+deps:
+	@scripts/install.sh
+
+run: deps
+	@$(MAKE) --no-print-directory all
+	@scripts/run.sh foreground
+
+up: deps
+	@$(MAKE) --no-print-directory all
+	@scripts/run.sh up
+
+down status reset:
+	@scripts/run.sh $@
+
+# --- proving -----------------------------------------------------------------
+
+test: deps
+	@$(MAKE) --no-print-directory all
+	@scripts/test.sh $(BUILD)
+
+check: deps
+	@scripts/check.sh
+
+clang:
+	@$(MAKE) --no-print-directory CC=clang BUILD=build/clang all
+
+asan:
+	@$(MAKE) --no-print-directory SAN=address,undefined BUILD=build/asan all
+
+fuzz-build:
+	@scripts/fuzz.sh build
+
+fuzz:
+	@scripts/fuzz.sh run $(or $(T),10)
+
+bench: all
+	@scripts/bench.sh
+
+soak: all
+	@scripts/test.sh $(BUILD) --soak $(or $(T),600)
+
+install: all
+	install -d $(DESTDIR)$(NGX_MODDIR) $(DESTDIR)$(PREFIX)/bin \
+	    $(DESTDIR)$(PREFIX)/share/ngx_travel
+	install -m 644 $(BUILD)/ngx_http_travel_module.so $(DESTDIR)$(NGX_MODDIR)/
+	install -m 755 $(BUILD)/travel-worker $(BUILD)/travelctl \
+	    $(DESTDIR)$(PREFIX)/bin/
+	cp -r conf $(DESTDIR)$(PREFIX)/share/ngx_travel/
+
+clean:
+	rm -rf build

@@ -39,20 +39,27 @@ typedef struct {
 typedef struct travel_json_s  travel_json_t;      /* arena + nodes */
 
 typedef struct {
-    int       kind;       /* TRAVEL_E_MALFORMED_JSON or TRAVEL_E_DUPLICATE_KEY */
+    int       kind;     /* TRAVEL_E_MALFORMED_JSON or _DUPLICATE_KEY */
     size_t    offset;     /* byte offset of the first offending byte */
     char      pointer[256];  /* DUPLICATE_KEY: RFC 6901 pointer of the member */
     char      message[128];  /* one sentence, no quotes from the input */
 } travel_json_error_t;
 
 #define TRAVEL_JSON_DEPTH_DEFAULT  64
+#define TRAVEL_JSON_DEPTH_MAX      1024   /* no caller gets more than this */
 
 travel_json_t *travel_json_create(size_t hint);   /* NULL: out of memory */
 void travel_json_free(travel_json_t *doc);
 
 /* Replaces what 'doc' held.  Node texts point into 'src' or the arena: both
- * must outlive their use.  TRAVEL_OK, TRAVEL_INVALID (*ret_err filled),
- * TRAVEL_ERROR (memory, or over 4 GiB). */
+ * must outlive their use.  'max_depth' counts nested containers; 0 is the
+ * default.  TRAVEL_OK, TRAVEL_INVALID (*ret_err filled), TRAVEL_ERROR (memory,
+ * or over 4 GiB); 'doc' is empty after the last two.
+ *
+ * The offset is where the text stops being the start of any JSON text, for a
+ * bad escape or bad UTF-8 where that sequence starts, for a duplicate where
+ * the second name starts.  Text that is no JSON is MALFORMED_JSON even when
+ * it has duplicates too; of several duplicates the first is told. */
 int travel_json_parse(travel_json_t *doc, travel_str_t src, unsigned max_depth,
     travel_json_error_t *ret_err) TRAVEL_MUST_CHECK;
 
@@ -63,6 +70,12 @@ size_t travel_json_count(const travel_json_t *doc);
 /* Value of a member of the object at index 'obj', or NULL. */
 const travel_json_node_t *travel_json_member(const travel_json_t *doc,
     uint32_t obj, travel_str_t name);
+
+/* RFC 6901 pointer of a node (of a member, when the node is its name or its
+ * value), NUL-terminated; returns its length.  A pointer that does not fit is
+ * that of the nearest ancestor whose pointer does. */
+size_t travel_json_pointer(const travel_json_t *doc, uint32_t node, char *dst,
+    size_t room);
 
 /* Numbers.  TRAVEL_OK, or TRAVEL_INVALID when it is no integer or does not
  * fit. */

@@ -1,0 +1,3 @@
+ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO PUBLIC;
+REVOKE USAGE ON SCHEMA events, jobs, credentials FROM travel_worker;
+REVOKE USAGE ON SCHEMA travel FROM travel_edge, travel_worker;

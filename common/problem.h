@@ -1,0 +1,53 @@
+/*
+ * What a refused client reads, from one description in two forms
+ * (contracts section 6):
+ *
+ *   the envelope, application/json
+ *     {"error":{"code","message","details":[{"pointer","code","message"}],
+ *               "timestamp","request_id"}}
+ *   the problem, application/problem+json (RFC 9457), for who accepts it
+ *     {"type","title","status","detail","instance"?,"code","errors":[...],
+ *      "request_id","timestamp"}
+ *
+ * A detail about malformed JSON also has "offset", the byte in the body.
+ */
+
+#ifndef TRAVEL_PROBLEM_H
+#define TRAVEL_PROBLEM_H
+
+#include "errors.h"
+
+#define TRAVEL_PROBLEM_TYPE   "https://travel.local/problems/"
+
+typedef enum {
+    TRAVEL_PROBLEM_ENVELOPE,
+    TRAVEL_PROBLEM_RFC9457
+} travel_problem_form_e;
+
+typedef struct {
+    travel_str_t  pointer;       /* RFC 6901; empty: the whole body */
+    travel_str_t  code;
+    travel_str_t  message;
+    uint64_t      offset;        /* valid when has_offset */
+    bool          has_offset;
+} travel_problem_detail_t;
+
+typedef struct {
+    travel_error_e                  error;
+    travel_str_t                    message;     /* empty: the row's title */
+    const travel_problem_detail_t  *details;
+    size_t                          ndetails;
+    travel_str_t                    instance;    /* URI path; empty: left out */
+    travel_str_t                    request_id;
+    uint64_t                        unix_ms;
+} travel_problem_t;
+
+/* "application/json" or "application/problem+json". */
+const char *travel_problem_media_type(travel_problem_form_e form);
+
+/* Bytes written to 'dst', no NUL; 0 when 'room' is too small.  With a NULL
+ * 'dst' nothing is written and the room needed is returned. */
+size_t travel_problem_render(char *dst, size_t room,
+    const travel_problem_t *problem, travel_problem_form_e form);
+
+#endif

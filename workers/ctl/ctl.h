@@ -1,0 +1,85 @@
+/*
+ * What the commands of travelctl share: options, files, where things are.
+ *
+ * Every command is  int travelctl_<group>_<verb>(int argc, char **argv)  with
+ * argv[0] its verb, and returns the exit code: 0 good, 1 the answer is no,
+ * 2 it could not be found out.  Reasons go to stderr.
+ */
+
+#ifndef TRAVELCTL_H
+#define TRAVELCTL_H
+
+#include <libpq-fe.h>
+
+#include "../pool/conf.h"
+#include "../../common/errors.h"
+
+#define CTL_GOOD     0
+#define CTL_REFUSED  1
+#define CTL_BROKEN   2
+
+typedef enum {
+    CTL_STRING,             /* const char ** */
+    CTL_FLAG,               /* bool * */
+    CTL_NUMBER,             /* long *, not negative */
+    CTL_SECONDS             /* long *, from 90, 90s, 15m, 12h, 7d */
+} ctl_kind_e;
+
+typedef struct {
+    const char  *name;      /* without dashes; NULL ends the table */
+    ctl_kind_e   kind;
+    void        *value;     /* untouched when the option is not given */
+    const char  *arg;       /* its name in the help, NULL for a flag */
+    const char  *help;
+} ctl_option_t;
+
+typedef struct {
+    const char          *usage;       /* after "travelctl ", one line */
+    const char          *about;
+    const ctl_option_t  *options;
+    int                  min_args;
+    int                  max_args;
+} ctl_spec_t;
+
+#define CTL_ARGS_MAX  8
+
+/* True: go on, 'args' filled (NULL-terminated).  False: leave with *ret_rc,
+ * the help or the complaint has been printed. */
+bool ctl_parse(const ctl_spec_t *spec, int argc, char **argv,
+    const char *args[CTL_ARGS_MAX + 1], int *ret_rc);
+
+/* The whole of a file, "-" being standard input; NUL-terminated, owned by the
+ * caller.  NULL with a complaint on stderr. */
+char *ctl_read(const char *path, size_t *ret_len);
+
+/* "travelctl: ..." on stderr; returns CTL_BROKEN. */
+int ctl_broken(const char *fmt, ...) TRAVEL_PRINTF(1, 2);
+
+/* One line "CODE pointer message" on stderr; returns CTL_REFUSED. */
+int ctl_refused(travel_error_e code, const char *pointer, const char *fmt, ...)
+    TRAVEL_PRINTF(3, 4);
+
+/* TRAVEL_RUN or "run", joined with 'name'; a static buffer per call of the
+ * last four. */
+const char *ctl_run_path(const char *name);
+
+/* workers.conf by --config, else from the run directory.  NULL with a
+ * complaint. */
+worker_conf_t *ctl_conf(const char *config);
+
+/* A session, or NULL with a complaint. */
+PGconn *ctl_pg(const char *dsn);
+
+struct redisContext;
+/* The queue Redis, logged in, or NULL with a complaint. */
+struct redisContext *ctl_redis(const worker_conf_t *conf);
+
+/* The commands. */
+int travelctl_migrate_up(int argc, char **argv);
+int travelctl_migrate_down(int argc, char **argv);
+int travelctl_migrate_status(int argc, char **argv);
+int travelctl_token_mint(int argc, char **argv);
+int travelctl_token_jwks(int argc, char **argv);
+int travelctl_token_verify(int argc, char **argv);
+
+#endif

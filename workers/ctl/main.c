@@ -1,0 +1,96 @@
+/* travelctl: the operator's command line; finds the command and runs it. */
+
+#include <stdio.h>
+
+#include "ctl.h"
+
+typedef struct {
+    const char  *group;
+    const char  *verb;
+    int        (*run)(int argc, char **argv);
+    const char  *about;
+} ctl_command_t;
+
+static const ctl_command_t  ctl_commands[] = {
+    { "migrate", "up", travelctl_migrate_up,
+      "apply the schema files that are not applied yet" },
+    { "migrate", "down", travelctl_migrate_down,
+      "undo the last applied schema file, or down to one" },
+    { "migrate", "status", travelctl_migrate_status,
+      "list applied, pending and changed schema files" },
+    { "token", "mint", travelctl_token_mint,
+      "sign an access token (ES256)" },
+    { "token", "jwks", travelctl_token_jwks,
+      "print the public JWKS of a signing key" },
+    { "token", "verify", travelctl_token_verify,
+      "check a token as the edge does" },
+    { NULL, NULL, NULL, NULL }
+};
+
+
+static int
+ctl_usage(FILE *f, const char *group)
+{
+    const ctl_command_t  *c;
+
+    fprintf(f, "usage: travelctl GROUP COMMAND [options] [arguments]\n\n");
+
+    for (c = ctl_commands; c->group != NULL; c++) {
+        if (group == NULL || strcmp(group, c->group) == 0) {
+            fprintf(f, "  %-8s %-8s %s\n", c->group, c->verb, c->about);
+        }
+    }
+
+    fprintf(f, "\nEach command explains itself with --help.  Exit codes: "
+               "0 good, 1 refused,\n2 cannot tell.  TRAVEL_RUN names the run "
+               "directory (default \"run\").\n");
+
+    return f == stdout ? CTL_GOOD : CTL_BROKEN;
+}
+
+
+static bool
+ctl_is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0
+           || strcmp(word, "help") == 0;
+}
+
+
+int
+main(int argc, char **argv)
+{
+    bool                  known;
+    const ctl_command_t  *c;
+
+    if (argc < 2) {
+        return ctl_usage(stderr, NULL);
+    }
+
+    if (ctl_is_help(argv[1])) {
+        return ctl_usage(stdout, NULL);
+    }
+
+    known = false;
+
+    for (c = ctl_commands; c->group != NULL; c++) {
+
+        if (strcmp(c->group, argv[1]) != 0) {
+            continue;
+        }
+
+        known = true;
+
+        if (argc > 2 && strcmp(c->verb, argv[2]) == 0) {
+            return c->run(argc - 2, argv + 2);
+        }
+    }
+
+    if (known && argc > 2 && ctl_is_help(argv[2])) {
+        return ctl_usage(stdout, argv[1]);
+    }
+
+    ctl_broken("unknown command \"%s%s%s\"", argv[1], argc > 2 ? " " : "",
+               argc > 2 ? argv[2] : "");
+    return ctl_usage(stderr, known ? argv[1] : NULL);
+}

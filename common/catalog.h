@@ -1,0 +1,137 @@
+/*
+ * The product's catalog as files: named queries (queries/NAME.sql) and commands
+ * (commands/TYPE.json), parsed and checked without a database.
+ *
+ * A query file is comment lines, then one SQL statement:
+ *
+ *     -- What it answers, in a sentence.
+ *     -- @public                      anybody may ask, or
+ *     -- @requires  journeys:read     who may ask, when :viewer is not bound
+ *     -- @param     limit  int 1..100 = 20
+ *     -- @param     cursor uuid?               '?': may be absent (SQL NULL)
+ *     -- @param     q      text 2..80          bounds of text are code points
+ *     -- @param     theme  enum(a|b|c)?
+ *     -- @returns   one | list | rows          one: no row is a 404
+ *     -- @tags      user:{viewer} journey:{id}
+ *     -- @pending   journey                    see command: not yet there
+ *     -- @class     fast | slow                default fast
+ *     -- @timeout   2s                         default 2s
+ *     SELECT ... :viewer ... :limit ...
+ *
+ * 'one' and 'list' statements yield one text column of JSON, which goes to the
+ * client as it is.  A query that does not bind :viewer and has neither @public
+ * nor @requires does not load.  ":name" inside quotes, comments and "::" casts
+ * is left alone.
+ */
+
+#ifndef TRAVEL_CATALOG_H
+#define TRAVEL_CATALOG_H
+
+#include "travel.h"
+#include "schema.h"
+#include "queues.h"
+
+#define TRAVEL_QUERY_PARAMS_MAX  16
+
+typedef enum {
+    TRAVEL_PARAM_INT,           /* 32 bits */
+    TRAVEL_PARAM_BIGINT,
+    TRAVEL_PARAM_NUMBER,        /* double */
+    TRAVEL_PARAM_TEXT,
+    TRAVEL_PARAM_UUID,
+    TRAVEL_PARAM_BOOL,
+    TRAVEL_PARAM_DATE,
+    TRAVEL_PARAM_TIMESTAMP,
+    TRAVEL_PARAM_ENUM
+} travel_param_type_e;
+
+typedef struct {
+    char                 *name;
+    travel_param_type_e   type;
+    bool                  optional;
+    bool                  bounded;
+    double                min;           /* number: value; text: length */
+    double                max;
+    char                 *fallback;      /* default as text, or NULL */
+    char                **words;         /* ENUM, NULL-terminated */
+    int                   position;      /* $n in the rewritten SQL, 0: unused */
+} travel_param_t;
+
+typedef enum {
+    TRAVEL_RETURNS_ONE,
+    TRAVEL_RETURNS_LIST,
+    TRAVEL_RETURNS_ROWS          /* prechecks: code, pointer, message */
+} travel_returns_e;
+
+typedef struct {
+    char                *name;           /* "journeys.list" */
+    char                *file;
+    char                *sql;            /* rewritten to $1 ... $n with casts */
+    size_t               nbinds;         /* n */
+    int                  viewer;         /* its $n, or 0 */
+    travel_param_t       params[TRAVEL_QUERY_PARAMS_MAX];
+    size_t               nparams;
+    travel_returns_e     returns;
+    bool                 public;
+    char                *requires;       /* permission, or NULL */
+    char                *tags;           /* template, or NULL */
+    char                *pending;        /* aggregate kind, or NULL */
+    bool                 slow;
+    long                 timeout_ms;
+} travel_query_t;
+
+typedef struct {
+    size_t  line;                        /* 1-based, 0 unknown */
+    char    file[256];
+    char    message[320];                /* what is wrong, what to do */
+} travel_catalog_fault_t;
+
+/* TRAVEL_OK, TRAVEL_INVALID with *ret_fault, TRAVEL_ERROR (memory). */
+int travel_query_parse(travel_query_t **ret_query, const char *name,
+    const char *file, travel_str_t text, travel_catalog_fault_t *ret_fault)
+    TRAVEL_MUST_CHECK;
+void travel_query_free(travel_query_t *query);
+
+const travel_param_t *travel_query_param(const travel_query_t *query,
+    travel_str_t name);
+
+/* Checks one parameter's text against its type and bounds.  TRAVEL_OK, or
+ * TRAVEL_REFUSED with a sentence for the client in ret_why. */
+int travel_param_check(const travel_param_t *param, travel_str_t value,
+    char ret_why[160]) TRAVEL_MUST_CHECK;
+
+/*
+ * A command file is JSON:
+ *
+ *     { "type": "booking.create", "queue": "booking", "priority": "normal",
+ *       "aggregate": "booking",           the kind of thing it makes or changes
+ *       "creates": true,                  its id is the command id
+ *       "resource": "/api/v1/bookings/",  Location prefix (creates only)
+ *       "key": "id",                      ordering key: "id", or a member name
+ *       "deadline": "5m",                 optional
+ *       "pending": {"partner": true},     members echoed while it is pending
+ *       "schema": { ... JSON Schema 2020-12 of the body ... } }
+ */
+typedef struct {
+    char                *type;
+    char                *file;
+    char                *queue;
+    travel_priority_e    priority;
+    char                *aggregate;
+    bool                 creates;
+    char                *resource;       /* or NULL */
+    char                *key;
+    long                 deadline_ms;    /* 0: none */
+    travel_schema_t     *schema;
+} travel_command_t;
+
+int travel_command_parse(travel_command_t **ret_command, const char *type,
+    const char *file, travel_str_t text, travel_catalog_fault_t *ret_fault)
+    TRAVEL_MUST_CHECK;
+void travel_command_free(travel_command_t *command);
+
+/* Reads a whole file; NUL-terminated, owned. */
+int travel_catalog_read(char **ret_text, size_t *ret_len, const char *path,
+    travel_catalog_fault_t *ret_fault) TRAVEL_MUST_CHECK;
+
+#endif

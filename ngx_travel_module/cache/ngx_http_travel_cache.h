@@ -1,0 +1,111 @@
+/*
+ * Do we know the answer?  L1 in shared memory; tags; the node's place in the
+ * invalidation stream (contracts section 4).
+ *
+ *     travel_cache TTL [tags=...] [stale=T];        in a travel_query location
+ *
+ * Zones: "cache" (entries), "tags" (the tag table, never evicted),
+ * "writers" (each caller's last write).
+ *
+ * An entry carries {pos, tags}: pos = node.pos when its fill began.  It is
+ * served only if no tag's last id > pos, and only while the node hears the
+ * stream (1 s of silence: everything counts as stale).
+ */
+
+#ifndef NGX_HTTP_TRAVEL_CACHE_H
+#define NGX_HTTP_TRAVEL_CACHE_H
+
+#include "../core/ngx_http_travel.h"
+
+#define NGX_HTTP_TRAVEL_TAGS_MAX  16
+
+/* What must be known of a fill before it begins; taken under no lock. */
+typedef struct {
+    travel_stream_id_t    pos;          /* node.pos at the start */
+    travel_lsn_t          floor;        /* the highest LSN of its tags: the fill
+                                           must read from a server that has
+                                           replayed this, else the primary */
+    uint64_t              tags[NGX_HTTP_TRAVEL_TAGS_MAX];     /* hashed */
+    ngx_uint_t            ntags;
+    ngx_str_t             key;          /* full key, from r->pool */
+    uint64_t              hash;
+    ngx_msec_t            ttl;          /* ms */
+    ngx_msec_t            stale;        /* ms after ttl, for errors and TTL */
+    unsigned              enabled:1;    /* a travel_cache applies here */
+    unsigned              fresh:1;      /* the node hears the stream */
+} ngx_http_travel_fill_t;
+
+/* A found answer, copied into r->pool. */
+typedef struct {
+    ngx_str_t             body;
+    ngx_str_t             etag;         /* quoted */
+    time_t                age;          /* seconds since the fill */
+    unsigned              stale:1;
+} ngx_http_travel_hit_t;
+
+/*
+ * Looks r up.  'identity' is what makes the key: route, parameters, and the
+ * viewer where the query binds it.  Fills ret_fill always (so that a miss can
+ * be stored later).  'floor_inval' is the caller's own last write: an entry
+ * whose pos is older is not served.
+ *
+ * NGX_OK: *ret_hit; NGX_DECLINED: miss, fill it; NGX_BUSY: somebody of this
+ * nginx worker fills it and has pos >= floor_inval: wait() may join;
+ * NGX_ABORT: no caching here.
+ */
+ngx_int_t ngx_http_travel_cache_lookup(ngx_http_request_t *r,
+    const ngx_str_t *identity, travel_stream_id_t floor_inval,
+    ngx_http_travel_fill_t *ret_fill, ngx_http_travel_hit_t *ret_hit);
+
+/* Joins the running fill; 'woken' is called when it ended (look up again) or
+ * after 'timeout' ms.  Ends by itself with the request. */
+ngx_int_t ngx_http_travel_cache_wait(ngx_http_request_t *r,
+    const ngx_http_travel_fill_t *fill, ngx_msec_t timeout,
+    void (*woken)(ngx_http_request_t *r));
+
+/* Marks the fill as running in this nginx worker; ended by store or abandon,
+ * and by the request's end. */
+ngx_int_t ngx_http_travel_cache_begin(ngx_http_request_t *r,
+    const ngx_http_travel_fill_t *fill);
+
+/* Stores what a server with replay position 'replay' answered; kept only if
+ * replay >= the LSN of every tag, checked again now, and the node heard the
+ * stream all along.  extra_tags: of the rows touched, may be empty. */
+void ngx_http_travel_cache_store(ngx_http_request_t *r,
+    const ngx_http_travel_fill_t *fill, const ngx_str_t *body,
+    travel_lsn_t replay, ngx_str_t *ret_etag);
+void ngx_http_travel_cache_abandon(ngx_http_request_t *r,
+    const ngx_http_travel_fill_t *fill);
+
+/* Strong validator of a body: quoted hex, from r->pool. */
+ngx_int_t ngx_http_travel_cache_etag(ngx_http_request_t *r,
+    const ngx_str_t *body, ngx_str_t *ret_etag);
+
+
+/* --- the node's position -------------------------------------------------- */
+
+typedef struct {
+    travel_stream_id_t    pos;          /* last id processed */
+    travel_lsn_t          commit;       /* highest commit seen in the stream */
+    ngx_msec_t            silence;      /* ms since anything was heard */
+    unsigned              hearing:1;    /* silence < 1 s and no gap */
+} ngx_http_travel_node_t;
+
+void ngx_http_travel_node(ngx_http_travel_node_t *ret_node);
+
+/* Calls back when node.pos >= id, or after timeout ms; ends with the request.
+ * NGX_OK: already there; NGX_AGAIN: will call; NGX_ERROR. */
+ngx_int_t ngx_http_travel_node_wait(ngx_http_request_t *r,
+    travel_stream_id_t id, ngx_msec_t timeout,
+    void (*woken)(ngx_http_request_t *r));
+
+/* The caller's last write, by internal user id: noted by the stream and by
+ * command when an answer passes through; {0} when none is known. */
+void ngx_http_travel_writer_note(const ngx_str_t *user,
+    const travel_consistency_t *write);
+void ngx_http_travel_writer_last(const ngx_str_t *user,
+    travel_consistency_t *ret_write);
+
+extern ngx_module_t  ngx_http_travel_cache_module;
+
+#endif

@@ -1,0 +1,22 @@
+/*
+ * Take the write: schema check, precheck query, idempotency, accept into the
+ * queue, wait for the result, job status.
+ *
+ *     travel_command METHOD TYPE [check=QUERY] [wait=10s] [wait_default=0]
+ *                    [max_body=64k] [id=$var] [set=member:$var ...]
+ *                    [resource=/api/v1/bookings/] [idempotency=optional|required];
+ *     travel_job_status;          GET /api/v1/jobs/{id}
+ *
+ * The catalog's commands (conf/travel/commands/TYPE.json) are parsed by
+ * common/catalog.h at configuration time.  Nothing here is called by others
+ * but what is below.
+ */
+
+#ifndef NGX_HTTP_TRAVEL_COMMAND_H
+#define NGX_HTTP_TRAVEL_COMMAND_H
+
+#include "../core/ngx_http_travel.h"
+
+extern ngx_module_t  ngx_http_travel_command_module;
+
+#endif

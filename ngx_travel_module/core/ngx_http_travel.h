@@ -1,0 +1,273 @@
+/*
+ * What every room of the edge may use of core: the request context, error
+ * answers, shared zones, and finishing a request from a foreign event.
+ *
+ * A request passes the rooms in this order (each registers its own phase
+ * handler; the order of sections in `config` makes it so):
+ *
+ *   post-read   observe   starts the span, request id
+ *   preaccess   limit     keys that need no identity ($binary_remote_addr ...)
+ *   access      auth      who; then travel_require
+ *   access      limit     keys that need identity ($travel_user ...)
+ *   content     core      dispatches by method to query, command, ...
+ *   log         observe   ends the span, counts
+ */
+
+#ifndef NGX_HTTP_TRAVEL_H
+#define NGX_HTTP_TRAVEL_H
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "../../common/travel.h"
+#include "../../common/errors.h"
+#include "../../common/ids.h"
+#include "../../common/traceparent.h"
+#include "../../common/consistency.h"
+
+#define NGX_HTTP_TRAVEL_CTX_MAGIC  0x54524358            /* "TRCX" */
+
+
+/* Views of one kind of string as the other; no copy. */
+static ngx_inline travel_str_t
+ngx_http_travel_view(const ngx_str_t *s)
+{
+    travel_str_t  v;
+
+    v.data = (const char *) s->data;
+    v.len = s->len;
+
+    return v;
+}
+
+
+static ngx_inline ngx_str_t
+ngx_http_travel_str(travel_str_t v)
+{
+    ngx_str_t  s;
+
+    s.data = (u_char *) v.data;
+    s.len = v.len;
+
+    return s;
+}
+
+
+/* --- the request context ------------------------------------------------ */
+
+typedef struct {
+    ngx_str_t    pointer;
+    ngx_str_t    code;
+    ngx_str_t    message;
+} ngx_http_travel_detail_t;
+
+
+typedef enum {
+    NGX_HTTP_TRAVEL_ROOM_AUTH,
+    NGX_HTTP_TRAVEL_ROOM_LIMIT,
+    NGX_HTTP_TRAVEL_ROOM_CACHE,
+    NGX_HTTP_TRAVEL_ROOM_QUERY,
+    NGX_HTTP_TRAVEL_ROOM_COMMAND,
+    NGX_HTTP_TRAVEL_ROOM_OBSERVE,
+    NGX_HTTP_TRAVEL_ROOM_MAX
+} ngx_http_travel_room_e;
+
+
+/*
+ * One per client request, allocated from r->pool, shared by subrequests, and
+ * found again after internal redirects (which clear r->ctx) through a pool
+ * cleanup.  Filled by the room named; read by all.
+ */
+typedef struct {
+    ngx_uint_t             magic;
+
+    /* observe */
+    ngx_str_t              request_id;     /* client's if sane, else ours */
+    travel_trace_t         trace;          /* trace id, our server span, flags */
+    u_char                 parent[8];      /* caller's span id, or zeroes */
+    ngx_str_t              tracestate;     /* what may be passed on */
+    uint64_t               start_ns;       /* unix time */
+
+    /* auth: all empty for an anonymous caller */
+    ngx_str_t              user;           /* 36 characters, internal UUID */
+    ngx_str_t              sub;            /* as the token has it */
+    ngx_str_t              issuer;
+    ngx_str_t              email;
+    ngx_str_t              permissions;    /* "a:b c:d", noun:verb, lower */
+    unsigned               authenticated:1;
+
+    /* core: the last error answered, for logs, metrics and error_page */
+    travel_error_e         error;
+    ngx_str_t              error_message;
+    ngx_http_travel_detail_t  *details;
+    ngx_uint_t             ndetails;
+
+    /* what the rooms report of themselves: variables, log, metrics */
+    ngx_str_t              route;          /* "journeys.list", "booking.create" */
+    const char            *cache_status;   /* "HIT" "MISS" "BYPASS" ..., NULL */
+    ngx_str_t              server;         /* PostgreSQL server that answered */
+    ngx_str_t              job;            /* job id of an accepted command */
+    const char            *limited;        /* policy that refused, NULL */
+    ngx_msec_t             wait;           /* ms spent in Prefer: wait */
+    unsigned               dependency_us;  /* time spent waiting on Redis */
+
+    void                  *room[NGX_HTTP_TRAVEL_ROOM_MAX];
+} ngx_http_travel_ctx_t;
+
+
+/* The context of r->main, made when absent; NULL only when out of memory. */
+ngx_http_travel_ctx_t *ngx_http_travel_get_ctx(ngx_http_request_t *r);
+
+
+/* --- error answers ------------------------------------------------------- */
+
+/*
+ * Answers with the error envelope (or problem+json by Accept): status, body,
+ * headers, discarding the request body.  The message is for the client: a
+ * sentence, never SQL, never a key.  The return value is for
+ * ngx_http_finalize_request(); a phase handler uses ngx_http_travel_refuse().
+ */
+ngx_int_t ngx_http_travel_error(ngx_http_request_t *r, travel_error_e code,
+    const char *fmt, ...);
+
+/* The same with details, which must live as long as the request. */
+ngx_int_t ngx_http_travel_error_details(ngx_http_request_t *r,
+    travel_error_e code, ngx_http_travel_detail_t *details, ngx_uint_t n,
+    const char *fmt, ...);
+
+/* For preaccess and access handlers: finalizes with rc, returns NGX_DONE. */
+ngx_int_t ngx_http_travel_refuse(ngx_http_request_t *r, ngx_int_t rc);
+
+/*
+ * Finishes r from an event that is not the client's (a reply, a timer):
+ * restores the log context, finalizes, runs posted requests.  The request must
+ * not be touched after it.
+ */
+void ngx_http_travel_finish(ngx_http_request_t *r, ngx_int_t rc);
+
+/* Sends a complete body and returns what finalize wants.  'body' must live as
+ * long as the request; type NULL means application/json. */
+ngx_int_t ngx_http_travel_send(ngx_http_request_t *r, ngx_uint_t status,
+    const ngx_str_t *type, ngx_str_t *body);
+
+/* Adds a response header; key and value must live as long as the request. */
+ngx_int_t ngx_http_travel_add_header(ngx_http_request_t *r, const char *key,
+    ngx_str_t *value);
+
+/* The first request header of that name (lower case), or NULL. */
+ngx_str_t *ngx_http_travel_header_in(ngx_http_request_t *r, const char *lower,
+    size_t len);
+
+
+/* --- content dispatch by method ------------------------------------------ */
+
+/*
+ * A directive of a room (travel_query GET ..., travel_command POST ...) claims
+ * methods of its location.  Unclaimed methods answer 405 with Allow; HEAD goes
+ * where GET goes.  NGX_CONF_OK or an error text for the directive to return.
+ */
+char *ngx_http_travel_claim(ngx_conf_t *cf, ngx_uint_t methods,
+    ngx_http_handler_pt handler);
+
+/* "GET", "POST", ... as NGX_HTTP_GET ...; 0 when it is none we route. */
+ngx_uint_t ngx_http_travel_method(const ngx_str_t *name);
+
+
+/* --- main configuration -------------------------------------------------- */
+
+typedef struct {
+    ngx_str_t              catalog;        /* directory, absolute */
+    ngx_array_t            zones;          /* ngx_http_travel_zone_t * */
+    ngx_str_t              consistency_secret;
+    ngx_uint_t             used;           /* any travel_* directive at all */
+} ngx_http_travel_main_conf_t;
+
+ngx_http_travel_main_conf_t *ngx_http_travel_main_conf(ngx_conf_t *cf);
+ngx_http_travel_main_conf_t *ngx_http_travel_cycle_conf(ngx_cycle_t *cycle);
+
+
+/* --- shared zones -------------------------------------------------------- */
+
+/*
+ * travel_zone NAME SIZE [shards=N];
+ *
+ * A zone is N nginx shared zones ("travel_NAME_0" ...).  Each shard is under
+ * its own shpool->mutex, the only lock the master frees when a worker dies,
+ * and has a dirty word: set on lock, cleared on unlock, so that the next
+ * locker finds a shard that a crash left half-changed and empties it.
+ *
+ * Zones survive reload and worker exit; a new layout version refuses the
+ * reload with a message, and an upgrade of the binary starts them empty.
+ */
+#define NGX_HTTP_TRAVEL_SHARDS_MAX  64
+
+typedef struct ngx_http_travel_zone_s   ngx_http_travel_zone_t;
+typedef struct ngx_http_travel_shard_s  ngx_http_travel_shard_t;
+
+/* Lays out an empty shard: allocates from shard->pool, sets shard->data and
+ * keeps it in shard->pool->data.  Called at start and when a dirty shard is
+ * emptied (then under the lock; it must not block or log). */
+typedef ngx_int_t (*ngx_http_travel_shard_init_pt)(
+    ngx_http_travel_shard_t *shard);
+
+struct ngx_http_travel_shard_s {
+    ngx_http_travel_zone_t        *zone;
+    ngx_shm_zone_t                *shm_zone;
+    ngx_slab_pool_t               *pool;
+    void                          *data;      /* shm: the room's root */
+    ngx_uint_t                     number;
+};
+
+struct ngx_http_travel_zone_s {
+    ngx_str_t                      name;
+    size_t                         size;      /* of all shards together */
+    ngx_uint_t                     nshards;
+    ngx_uint_t                     layout;    /* the room's layout version */
+    ngx_http_travel_shard_init_pt  init;
+    ngx_http_travel_shard_t       *shards;
+};
+
+/*
+ * A room takes part in the zone NAME at configuration time: made with
+ * 'default_size' and 'default_shards' when nginx.conf has no travel_zone line
+ * for it.  Call it once per cycle, from a directive or postconfiguration.
+ */
+ngx_http_travel_zone_t *ngx_http_travel_zone(ngx_conf_t *cf, const char *name,
+    size_t default_size, ngx_uint_t default_shards, ngx_uint_t layout,
+    ngx_http_travel_shard_init_pt init);
+
+/* Which shard a hash belongs to (its high bits decide). */
+ngx_http_travel_shard_t *ngx_http_travel_shard(ngx_http_travel_zone_t *zone,
+    uint64_t hash);
+
+/* Between the two: bounded, memory-only work; no I/O, no log, no r->pool
+ * growth beyond a bounded copy. */
+void ngx_http_travel_shard_lock(ngx_http_travel_shard_t *shard);
+void ngx_http_travel_shard_unlock(ngx_http_travel_shard_t *shard);
+
+/* How many times a shard of the zone was found dirty and emptied. */
+ngx_uint_t ngx_http_travel_zone_emptied(ngx_http_travel_zone_t *zone);
+
+
+/* --- counters ------------------------------------------------------------ */
+
+/*
+ * Named counters in shared memory, for /metrics and tests; one atomic add.
+ * Declared at configuration time, so the set is fixed.
+ */
+typedef ngx_atomic_t  ngx_http_travel_counter_t;
+
+/* 'name' is the Prometheus name with its labels:
+ * "travel_cache_total{result=\"hit\"}"; 'help' may repeat. Returns an index. */
+ngx_int_t ngx_http_travel_counter_add(ngx_conf_t *cf, const char *name,
+    const char *help);
+void ngx_http_travel_count(ngx_uint_t index, ngx_int_t n);
+/* Renders all of them; for observe. */
+u_char *ngx_http_travel_counters_render(u_char *p, u_char *last);
+size_t ngx_http_travel_counters_size(void);
+
+
+extern ngx_module_t  ngx_http_travel_core_module;
+
+#endif /* NGX_HTTP_TRAVEL_H */

@@ -1,0 +1,20 @@
+/*
+ * How often?  Sliding windows in shared memory.
+ *
+ *     travel_limit KEY RATE ... [burst=N/T] [name=POLICY] [dry_run];
+ *     travel_limit $travel_user        60r/m 1000r/h burst=10/10s name=user;
+ *     travel_limit $binary_remote_addr 100r/m 2000r/h burst=20/10s name=ip;
+ *
+ * Several directives apply together; a request is admitted only if every
+ * window of every key admits it, and counts nowhere when it is refused.
+ * Zone: "limits".  Nothing here is called by other rooms.
+ */
+
+#ifndef NGX_HTTP_TRAVEL_LIMIT_H
+#define NGX_HTTP_TRAVEL_LIMIT_H
+
+#include "../core/ngx_http_travel.h"
+
+extern ngx_module_t  ngx_http_travel_limit_module;
+
+#endif

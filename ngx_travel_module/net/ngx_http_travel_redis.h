@@ -1,0 +1,129 @@
+/*
+ * Redis on nginx's event loop.  The only room that includes hiredis.
+ *
+ * Roles "queue" and "cache" (travel_redis ROLE ADDRESS ...).  Each nginx
+ * worker keeps per role one shared pipelined link; one event-loop turn makes
+ * one write on it, however many commands were asked for.  Subscriptions and
+ * blocking reads have links of their own.
+ */
+
+#ifndef NGX_HTTP_TRAVEL_REDIS_H
+#define NGX_HTTP_TRAVEL_REDIS_H
+
+#include "../core/ngx_http_travel.h"
+
+typedef enum {
+    NGX_HTTP_TRAVEL_REDIS_QUEUE,
+    NGX_HTTP_TRAVEL_REDIS_CACHE,
+    NGX_HTTP_TRAVEL_REDIS_ROLES
+} ngx_http_travel_redis_role_e;
+
+
+/* A reply, opaque here; valid only inside the handler it was passed to. */
+typedef struct ngx_http_travel_reply_s  ngx_http_travel_reply_t;
+
+typedef enum {
+    NGX_HTTP_TRAVEL_REPLY_STRING,
+    NGX_HTTP_TRAVEL_REPLY_STATUS,
+    NGX_HTTP_TRAVEL_REPLY_INTEGER,
+    NGX_HTTP_TRAVEL_REPLY_ARRAY,
+    NGX_HTTP_TRAVEL_REPLY_NIL,
+    NGX_HTTP_TRAVEL_REPLY_ERROR
+} ngx_http_travel_reply_e;
+
+ngx_http_travel_reply_e ngx_http_travel_reply_type(
+    const ngx_http_travel_reply_t *reply);
+ngx_str_t ngx_http_travel_reply_str(const ngx_http_travel_reply_t *reply);
+int64_t ngx_http_travel_reply_int(const ngx_http_travel_reply_t *reply);
+ngx_uint_t ngx_http_travel_reply_count(const ngx_http_travel_reply_t *reply);
+const ngx_http_travel_reply_t *ngx_http_travel_reply_elt(
+    const ngx_http_travel_reply_t *reply, ngx_uint_t i);
+
+
+/*
+ * One or more commands whose replies belong together.
+ *
+ * handler(op, i, reply): the i-th command's reply came; reply NULL: it will
+ * never come (link lost or deadline), then it is called once, for the first
+ * unanswered command, with op->lost naming the reason, and not again.
+ * After the last call the op is freed by net.
+ *
+ * An op bound to a request is released when the request ends: its handler is
+ * then no longer called (the replies are still drained).
+ */
+typedef struct ngx_http_travel_redis_op_s  ngx_http_travel_redis_op_t;
+
+typedef void (*ngx_http_travel_redis_handler_pt)(
+    ngx_http_travel_redis_op_t *op, ngx_uint_t i,
+    const ngx_http_travel_reply_t *reply);
+
+struct ngx_http_travel_redis_op_s {
+    ngx_uint_t                        magic;
+    ngx_http_travel_redis_handler_pt  handler;
+    void                             *data;
+    ngx_http_request_t               *request;   /* NULL: not bound, or gone */
+    const char                       *lost;
+    unsigned                          sent:1;    /* bytes may have left us */
+};
+
+/* 'request' may be NULL; 'timeout' ms from now, 0 = the role's default.
+ * NULL when out of memory. */
+ngx_http_travel_redis_op_t *ngx_http_travel_redis_op(
+    ngx_http_travel_redis_role_e role, ngx_http_request_t *request,
+    ngx_msec_t timeout, ngx_http_travel_redis_handler_pt handler, void *data);
+
+/* Appends a command.  NGX_OK; NGX_DECLINED: no link now (nothing was sent, the
+ * handler will not be called if this was the op's first command; the op is
+ * freed); NGX_ERROR. */
+ngx_int_t ngx_http_travel_redis_command(ngx_http_travel_redis_op_t *op,
+    ngx_uint_t argc, const char **argv, const size_t *argvlen);
+
+/* EVALSHA by a script's text, loading it when the server does not know it; a
+ * NOSCRIPT answer is retried inside.  'script' must be static. */
+ngx_int_t ngx_http_travel_redis_script(ngx_http_travel_redis_op_t *op,
+    const char *script, ngx_uint_t nkeys, ngx_uint_t argc, const char **argv,
+    const size_t *argvlen);
+
+/* Is the role configured; is its shared link up? */
+ngx_uint_t ngx_http_travel_redis_configured(ngx_http_travel_redis_role_e role);
+ngx_uint_t ngx_http_travel_redis_up(ngx_http_travel_redis_role_e role);
+
+
+/*
+ * A channel of this nginx worker.  Kept subscribed for life, across
+ * reconnections; on_up(data) is called at every (re)subscription, so that
+ * waiters can look at the truth again; on_message for each message.
+ */
+typedef struct {
+    ngx_str_t     channel;
+    void        (*on_up)(void *data);
+    void        (*on_message)(void *data, ngx_str_t *payload);
+    void         *data;
+} ngx_http_travel_redis_sub_t;
+
+/* From init_process. */
+ngx_int_t ngx_http_travel_redis_subscribe(ngx_cycle_t *cycle,
+    ngx_http_travel_redis_role_e role, ngx_http_travel_redis_sub_t *sub);
+
+/*
+ * Tails a stream from a position, for life: XREAD BLOCK on a link of its own.
+ * on_up at every (re)connection, returns the id to read after ("$", "0-0" or
+ * an id; text that lives until the next call); on_entry for each entry, with
+ * its id and alternating names and values; on_down when the link is lost.
+ */
+typedef struct {
+    ngx_str_t     stream;
+    void        (*on_up)(void *data, ngx_str_t *after);
+    void        (*on_entry)(void *data, ngx_str_t *id,
+                            const ngx_http_travel_reply_t *fields);
+    void        (*on_down)(void *data);
+    void         *data;
+} ngx_http_travel_redis_tail_t;
+
+ngx_int_t ngx_http_travel_redis_tail(ngx_cycle_t *cycle,
+    ngx_http_travel_redis_role_e role, ngx_http_travel_redis_tail_t *tail);
+
+
+extern ngx_module_t  ngx_http_travel_net_module;
+
+#endif /* NGX_HTTP_TRAVEL_REDIS_H */

@@ -3,9 +3,10 @@
  *
  * NNN_name.sql goes up, NNN_name.down.sql back.  A file and the row that
  * records it (public.schema_migrations) commit together.  Files numbered 000
- * need a superuser (extensions that are not trusted) and use that session; all
- * others run as the schema's owner.  A session-level advisory lock on the
- * owner's session keeps two runs apart.
+ * need a superuser (extensions that are not trusted, roles) and use that session;
+ * all others run as the schema's owner, who may be made by 000.  The "base"
+ * session is the superuser's when there is one, else the owner's: it keeps the
+ * records and holds the advisory lock that keeps two runs apart.
  */
 
 #include <ctype.h>
@@ -35,8 +36,9 @@ typedef struct {
     const char      *dir;
     const char      *dsn;
     const char      *superuser_dsn;
-    PGconn          *owner;
-    PGconn          *superuser;     /* opened when first needed */
+    PGconn          *base;          /* one of the next two */
+    PGconn          *owner;         /* opened when first needed */
+    PGconn          *superuser;     /* NULL: no dsn given */
     migrate_file_t  *files;         /* by version */
     size_t           n;
 } migrate_t;
@@ -234,66 +236,68 @@ migrate_scan(migrate_t *m)
 }
 
 
+/* The owner's session; when the superuser keeps the records, the owner is
+ * given leave to write them too. */
 static PGconn *
-migrate_superuser(migrate_t *m)
+migrate_owner(migrate_t *m)
 {
-    if (m->superuser == NULL && m->superuser_dsn == NULL) {
-        ctl_broken("a superuser is needed: give --superuser-dsn or "
-                   "TRAVEL_SUPERUSER_DSN");
+    char  *user, sql[256];
+    bool   good;
+
+    if (m->owner != NULL) {
+        return m->owner;
     }
 
-    if (m->superuser == NULL && m->superuser_dsn != NULL) {
-        m->superuser = ctl_pg(m->superuser_dsn);
+    m->owner = ctl_pg(m->dsn);
+
+    if (m->owner == NULL || m->superuser == NULL) {
+        return m->owner;
+    }
+
+    user = PQescapeIdentifier(m->superuser, PQuser(m->owner),
+                              strlen(PQuser(m->owner)));
+    snprintf(sql, sizeof(sql), "GRANT SELECT, INSERT, DELETE ON "
+             "public.schema_migrations TO %s", user != NULL ? user : "");
+    good = user != NULL && migrate_do(m->superuser, "schema_migrations", sql);
+    PQfreemem(user);
+
+    return good ? m->owner : NULL;
+}
+
+
+/* Whose session runs this file. */
+static PGconn *
+migrate_session(migrate_t *m, const migrate_file_t *file)
+{
+    if (file->version != 0) {
+        return migrate_owner(m);
+    }
+
+    if (m->superuser == NULL) {
+        ctl_broken("%s needs a superuser: give --superuser-dsn or "
+                   "TRAVEL_SUPERUSER_DSN", file->name);
     }
 
     return m->superuser;
 }
 
 
-static const char  migrate_table[] =
-    "CREATE TABLE IF NOT EXISTS public.schema_migrations ("
-    "  version integer PRIMARY KEY, name text NOT NULL,"
-    "  checksum text NOT NULL,"
-    "  applied_at timestamptz NOT NULL DEFAULT clock_timestamp())";
-
-
-/* In PostgreSQL 15 only the database's owner may create in "public"; when the
- * schema's owner is somebody else, the superuser creates it for them. */
 static bool
 migrate_ensure_table(migrate_t *m)
 {
-    char       *owner, sql[256];
-    bool        good;
-    PGconn     *pg;
-    PGresult   *res;
+    bool       there;
+    PGresult  *res;
 
-    res = PQexec(m->owner,
-                 "SELECT to_regclass('public.schema_migrations') IS NOT NULL,"
-                 " has_schema_privilege('public', 'CREATE')");
-
-    if (PQresultStatus(res) != PGRES_TUPLES_OK) {
-        migrate_complain(m->owner, res, "schema_migrations", NULL);
-        PQclear(res);
-        return false;
-    }
-
-    good = *PQgetvalue(res, 0, 0) == 't';
-
-    if (!good && *PQgetvalue(res, 0, 1) == 't') {
-        good = migrate_do(m->owner, "schema_migrations", migrate_table);
-
-    } else if (!good && (pg = migrate_superuser(m)) != NULL) {
-        owner = PQescapeIdentifier(pg, PQuser(m->owner),
-                                   strlen(PQuser(m->owner)));
-        snprintf(sql, sizeof(sql),
-                 "ALTER TABLE public.schema_migrations OWNER TO %s", owner);
-        PQfreemem(owner);
-        good = migrate_do(pg, "schema_migrations", migrate_table)
-               && migrate_do(pg, "schema_migrations", sql);
-    }
-
+    res = PQexec(m->base, "SELECT to_regclass('public.schema_migrations')");
+    there = PQresultStatus(res) == PGRES_TUPLES_OK
+            && !PQgetisnull(res, 0, 0);
     PQclear(res);
-    return good;
+
+    return there || migrate_do(m->base, "schema_migrations",
+        "CREATE TABLE public.schema_migrations ("
+        "  version integer PRIMARY KEY, name text NOT NULL,"
+        "  checksum text NOT NULL,"
+        "  applied_at timestamptz NOT NULL DEFAULT clock_timestamp())");
 }
 
 
@@ -304,14 +308,14 @@ migrate_applied(migrate_t *m)
     PGresult        *res;
     migrate_file_t  *file;
 
-    res = PQexec(m->owner,
+    res = PQexec(m->base,
                  "SELECT version, name, checksum,"
                  " to_char(applied_at AT TIME ZONE 'UTC',"
                  "         'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
                  " FROM public.schema_migrations ORDER BY version");
 
     if (PQresultStatus(res) != PGRES_TUPLES_OK) {
-        migrate_complain(m->owner, res, "schema_migrations", NULL);
+        migrate_complain(m->base, res, "schema_migrations", NULL);
         PQclear(res);
         return false;
     }
@@ -357,10 +361,14 @@ migrate_open(migrate_t *m, bool change)
         return false;
     }
 
-    m->owner = ctl_pg(m->dsn);
+    if (m->superuser_dsn != NULL) {
+        m->base = m->superuser = ctl_pg(m->superuser_dsn);
+    } else {
+        m->base = m->owner = ctl_pg(m->dsn);
+    }
 
-    return m->owner != NULL
-           && (!change || migrate_do(m->owner, "lock",
+    return m->base != NULL
+           && (!change || migrate_do(m->base, "lock",
                               "SELECT pg_advisory_lock(" MIGRATE_LOCK ")"))
            && migrate_ensure_table(m) && migrate_applied(m);
 }
@@ -423,7 +431,7 @@ migrate_run(migrate_t *m, migrate_file_t *file, bool up)
     size_t   len;
     PGconn  *pg;
 
-    pg = file->version == 0 ? migrate_superuser(m) : m->owner;
+    pg = migrate_session(m, file);
 
     if (pg == NULL) {
         return false;

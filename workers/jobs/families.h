@@ -1,0 +1,13 @@
+/* The job families: one table of types each, ended by a NULL type. */
+
+#ifndef WORKER_FAMILIES_H
+#define WORKER_FAMILIES_H
+
+#include "job.h"
+
+extern const worker_job_type_t  worker_jobs_journey[];
+extern const worker_job_type_t  worker_jobs_story[];
+extern const worker_job_type_t  worker_jobs_booking[];
+extern const worker_job_type_t  worker_jobs_notification[];
+
+#endif

@@ -212,7 +212,6 @@ travel_timestamp_parse(int64_t *ret_unix_ms, travel_str_t text)
     const char  *p, *end;
 
     p = text.data;
-    end = p + text.len;
 
     if (text.len < sizeof("2026-03-01T19:00:00Z") - 1
         || travel_date_parse(&days, p) != TRAVEL_OK
@@ -231,6 +230,7 @@ travel_timestamp_parse(int64_t *ret_unix_ms, travel_str_t text)
         return TRAVEL_INVALID;
     }
 
+    end = p + text.len;
     p = travel_fraction_parse(&ms, p + 19, end);
 
     if (p == NULL || travel_offset_parse(&offset, p, end) != TRAVEL_OK) {

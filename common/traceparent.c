@@ -133,6 +133,10 @@ travel_tracestate_keep(travel_str_t header)
     size_t       keep, members;
     const char  *p, *end, *last, *next;
 
+    if (header.len == 0) {
+        return 0;
+    }
+
     keep = 0;
     members = 0;
     p = header.data;

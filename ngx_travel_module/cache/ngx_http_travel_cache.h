@@ -45,8 +45,9 @@ typedef struct {
 
 /*
  * Looks r up.  'identity' is what makes the key: route, parameters, and the
- * viewer where the query binds it.  Fills ret_fill always (so that a miss can
- * be stored later).  'floor_inval' is the caller's own last write: an entry
+ * viewer where the query binds it.  'tags' are the query's own (its @tags
+ * line, expanded, separated by spaces; may be empty); those of the directive
+ * join them.  Fills ret_fill always (so that a miss can be stored later).  'floor_inval' is the caller's own last write: an entry
  * whose pos is older is not served.
  *
  * NGX_OK: *ret_hit; NGX_DECLINED: miss, fill it; NGX_BUSY: somebody of this
@@ -54,8 +55,9 @@ typedef struct {
  * NGX_ABORT: no caching here.
  */
 ngx_int_t ngx_http_travel_cache_lookup(ngx_http_request_t *r,
-    const ngx_str_t *identity, travel_stream_id_t floor_inval,
-    ngx_http_travel_fill_t *ret_fill, ngx_http_travel_hit_t *ret_hit);
+    const ngx_str_t *identity, const ngx_str_t *tags,
+    travel_stream_id_t floor_inval, ngx_http_travel_fill_t *ret_fill,
+    ngx_http_travel_hit_t *ret_hit);
 
 /* Joins the running fill; 'woken' is called when it ended (look up again) or
  * after 'timeout' ms.  Ends by itself with the request. */

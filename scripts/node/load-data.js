@@ -11,6 +11,7 @@
 const { spawn, spawnSync } = require('child_process');
 const crypto = require('crypto');
 
+const lock = require('./package-lock.json');
 const dsn = process.argv[2];
 if (!dsn) {
     console.error('usage: node load-data.js DSN');
@@ -21,7 +22,7 @@ const FORMAT = 1;                  // raise when the columns below change
 const YEARS = [2025, 2026, 2027, 2028];
 
 function version(pkg) {
-    return `${require(pkg + '/package.json').version}/${FORMAT}`;
+    return `${lock.packages['node_modules/' + pkg].version}/${FORMAT}`;
 }
 
 // Letters without accents, case kept; travel.fold() is the lower-case sibling.

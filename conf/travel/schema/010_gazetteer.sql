@@ -153,7 +153,7 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 1 AS $$
            (SELECT travel.fold(split_part($1, ',', 1)) AS name,
                    travel.fold(split_part($1, ',', 2)) AS q1,
                    travel.fold(split_part($1, ',', 3)) AS q2,
-                   split_part($1, ',', 4) = '' AS short) AS q
+                   $1 !~ ',.*,.*,' AS short) AS q
      WHERE q.short AND q.name <> ''
        AND p.search = ANY (ARRAY[q.name, q.name || ' city'])
        AND (q.q1 = '' OR q.q1 = lower(p.admin1)
@@ -169,13 +169,13 @@ CREATE FUNCTION travel.search_places(query text, max_rows integer)
 RETURNS SETOF travel.place
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 20 AS $$
     WITH q AS MATERIALIZED (
-        SELECT travel.fold($1) AS name,
-               replace(replace(replace(travel.fold($1), '\', '\\'), '%', '\%'),
-                       '_', '\_') || '%' AS prefix
+        SELECT travel.fold($1) AS name
     ), begins AS (
         SELECT p.id, 0 AS tier, p.population::double precision AS score
           FROM travel.place AS p, q
-         WHERE q.name <> '' AND p.search LIKE q.prefix
+         WHERE q.name <> ''
+           AND p.search OPERATOR(pg_catalog.~>=~) q.name
+           AND p.search OPERATOR(pg_catalog.~<~) (q.name || U&'\+10FFFF')
          ORDER BY p.population DESC, p.id
          LIMIT $2
     ), looks AS (
@@ -232,15 +232,15 @@ DECLARE
     r      CONSTANT double precision := 6371.0088;
     a      CONSTANT public.cube := travel.position(lat1, lon1);
     b      CONSTANT public.cube := travel.position(lat2, lon2);
-    ax double precision := public.cube_ll_coord(a, 1) / r;
-    ay double precision := public.cube_ll_coord(a, 2) / r;
-    az double precision := public.cube_ll_coord(a, 3) / r;
-    bx double precision := public.cube_ll_coord(b, 1) / r;
-    by double precision := public.cube_ll_coord(b, 2) / r;
-    bz double precision := public.cube_ll_coord(b, 3) / r;
+    a_x double precision := public.cube_ll_coord(a, 1) / r;
+    a_y double precision := public.cube_ll_coord(a, 2) / r;
+    a_z double precision := public.cube_ll_coord(a, 3) / r;
+    b_x double precision := public.cube_ll_coord(b, 1) / r;
+    b_y double precision := public.cube_ll_coord(b, 2) / r;
+    b_z double precision := public.cube_ll_coord(b, 3) / r;
     w  double precision := travel.distance_km(lat1, lon1, lat2, lon2) / r;
-    nx double precision;  ny double precision;  nz double precision;
-    tx double precision;  ty double precision;  tz double precision;
+    n_x double precision;  n_y double precision;  n_z double precision;
+    t_x double precision;  t_y double precision;  t_z double precision;
     steps  integer;
     reach  double precision;
 BEGIN
@@ -248,12 +248,12 @@ BEGIN
         RETURN;
     END IF;
     -- n: the pole of the great circle; t: where one looks to when leaving a.
-    nx := (ay * bz - az * by) / sin(w);
-    ny := (az * bx - ax * bz) / sin(w);
-    nz := (ax * by - ay * bx) / sin(w);
-    tx := ny * az - nz * ay;
-    ty := nz * ax - nx * az;
-    tz := nx * ay - ny * ax;
+    n_x := (a_y * b_z - a_z * b_y) / sin(w);
+    n_y := (a_z * b_x - a_x * b_z) / sin(w);
+    n_z := (a_x * b_y - a_y * b_x) / sin(w);
+    t_x := n_y * a_z - n_z * a_y;
+    t_y := n_z * a_x - n_x * a_z;
+    t_z := n_x * a_y - n_y * a_x;
     -- Balls around points of the way cover the whole strip beside it.
     steps := least(400, ceil(w * r / max_km_off)::integer);
     reach := sqrt(power(max_km_off, 2) + power(w * r / steps / 2, 2)) * 1.01;
@@ -269,15 +269,15 @@ BEGIN
                LATERAL (SELECT (i + 0.5) / steps * w AS angle) AS at,
                travel.place AS p
          WHERE p.pos OPERATOR(public.<@) public.cube_enlarge(public.cube(ARRAY[
-                   r * (ax * cos(at.angle) + tx * sin(at.angle)),
-                   r * (ay * cos(at.angle) + ty * sin(at.angle)),
-                   r * (az * cos(at.angle) + tz * sin(at.angle))]), reach, 3)
+                   r * (a_x * cos(at.angle) + t_x * sin(at.angle)),
+                   r * (a_y * cos(at.angle) + t_y * sin(at.angle)),
+                   r * (a_z * cos(at.angle) + t_z * sin(at.angle))]), reach, 3)
     ), beside AS (
         SELECT n.*,
                abs(asin(greatest(-1, least(1,
-                   n.x * nx + n.y * ny + n.z * nz)))) * r AS off,
-               atan2(n.x * tx + n.y * ty + n.z * tz,
-                     n.x * ax + n.y * ay + n.z * az) / w AS frac
+                   n.x * n_x + n.y * n_y + n.z * n_z)))) * r AS off,
+               atan2(n.x * t_x + n.y * t_y + n.z * t_z,
+                     n.x * a_x + n.y * a_y + n.z * a_z) / w AS frac
           FROM near AS n
     ), best AS (
         SELECT DISTINCT ON (floor(s.frac * max_rows)) s.*

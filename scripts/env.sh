@@ -1,0 +1,73 @@
+# Sourced by every script that deals with an instance: where it lives, its
+# ports, its users.  An instance is one folder, TRAVEL_RUN (default run/); two
+# instances share nothing, so tests use the same scripts as `make run`.
+#
+# Sockets live in a short path of their own (a unix socket's path ends at 107
+# bytes) and are linked from the instance's folder.  PostgreSQL refuses to run
+# as root: then it runs as `postgres`, and where that user cannot reach the
+# folder (a checkout below /root) its data lives in /var/tmp, linked as well.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+TRAVEL_RUN=$(realpath -m "${TRAVEL_RUN:-$ROOT/run}")
+TRAVEL_BUILD=$(realpath -m "${TRAVEL_BUILD:-$ROOT/build}")
+PORT=${PORT:-8080}
+
+PORT_SANDBOX=${PORT_SANDBOX:-$((PORT + 1))}
+PORT_SMTP=${PORT_SMTP:-$((PORT + 2))}
+PORT_OTLP=${PORT_OTLP:-$((PORT + 3))}
+PORT_METRICS=${PORT_METRICS:-$((PORT + 4))}
+
+KEYS=$TRAVEL_RUN/keys
+LOGS=$TRAVEL_RUN/logs
+PIDS=$TRAVEL_RUN/pids
+TAG=$(printf %s "$TRAVEL_RUN" | sha256sum | cut -c1-10)
+SOCKETS=/tmp/travel-$TAG
+PG_SOCKET=$SOCKETS/p
+PG_REPLICA_SOCKET=$SOCKETS/r
+QUEUE_SOCKET=$SOCKETS/queue.sock
+CACHE_SOCKET=$SOCKETS/cache.sock
+PG_BIN=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)
+
+# reachable USER FOLDER: can that user get there?  (The folder may be missing.)
+reachable() {
+    local dir=$2
+    while [ ! -e "$dir" ]; do dir=$(dirname "$dir"); done
+    setpriv --reuid="$1" --regid="$1" --clear-groups test -x "$dir" 2>/dev/null
+}
+
+if [ "$(id -u)" = 0 ]; then
+    PG_USER=postgres
+    if reachable www-data "$ROOT" && reachable www-data "$TRAVEL_RUN"; then
+        NGX_USER=www-data
+    else
+        NGX_USER=root
+    fi
+    if reachable postgres "$TRAVEL_RUN"; then
+        PG_BASE=$TRAVEL_RUN/postgres
+    else
+        PG_BASE=/var/tmp/travel-$TAG
+    fi
+else
+    PG_USER=
+    NGX_USER=
+    PG_BASE=$TRAVEL_RUN/postgres
+fi
+PG_DATA=$PG_BASE/primary
+PG_REPLICA_DATA=$PG_BASE/replica
+
+SUPERUSER_DSN="host=$PG_SOCKET dbname=travel user=postgres"
+OWNER_DSN="host=$PG_SOCKET dbname=travel user=travel_owner"
+export PGPASSFILE=$KEYS/pgpass
+export TRAVEL_RUN TRAVEL_BUILD PORT
+
+# as_pg COMMAND...: run as the user that owns the databases.
+as_pg() {
+    if [ -n "$PG_USER" ]; then
+        (cd / && exec setpriv --reuid="$PG_USER" --regid="$PG_USER" \
+            --init-groups env -u PGPASSFILE HOME=/var/lib/postgresql "$@")
+    else
+        "$@"
+    fi
+}
+
+die() { echo "${0##*/}: $*" >&2; exit 1; }

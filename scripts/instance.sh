@@ -1,0 +1,364 @@
+#!/bin/bash
+# One instance's parts, each alone or all together.
+#   instance.sh init                     folders, keys, passwords
+#   instance.sh start|stop|status|kill PART...
+#   instance.sh pid PART
+# PART: postgres replica queue cache sandbox smtp otlp workers nginx, or all.
+# Everything it knows comes from the environment: TRAVEL_RUN, TRAVEL_BUILD,
+# PORT (env.sh).  Starting what runs and stopping what does not are no errors.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/env.sh"
+
+ALL="postgres replica queue cache sandbox smtp otlp workers nginx"
+STOP_WAIT=${STOP_WAIT:-20}             # seconds until KILL
+
+# --- pid files ---------------------------------------------------------------
+
+pid_file() {
+    case $1 in
+    postgres) echo "$PG_DATA/postmaster.pid" ;;
+    replica)  echo "$PG_REPLICA_DATA/postmaster.pid" ;;
+    *)        echo "$PIDS/$1.pid" ;;
+    esac
+}
+
+# What the command line of a part's process must contain: a pid file may have
+# outlived its process, and the number may be somebody else's by now.
+mark() {
+    case $1 in
+    postgres)    echo "$PG_DATA" ;;
+    replica)     echo "$PG_REPLICA_DATA" ;;
+    queue|cache) echo "redis-server" ;;
+    sandbox)     echo "nginx: master" ;;
+    nginx)       echo "nginx: master" ;;
+    smtp)        echo "smtp-sink.js" ;;
+    otlp)        echo "otlp-receiver.js" ;;
+    workers)     echo "travel-worker" ;;
+    *)           die "no part named $1" ;;
+    esac
+}
+
+pid_of() {
+    local pid
+    pid=$(head -1 "$(pid_file "$1")" 2>/dev/null) || return 1
+    [ -n "$pid" ] && [ -r "/proc/$pid/cmdline" ] || return 1
+    tr '\0' ' ' < "/proc/$pid/cmdline" | grep -qF -- "$(mark "$1")" || return 1
+    grep -q '^State:[[:space:]]*Z' "/proc/$pid/status" && return 1
+    echo "$pid"
+}
+
+wait_gone() {
+    local pid=$1 tries=$(($2 * 20))
+    while [ "$tries" -gt 0 ]; do
+        kill -0 "$pid" 2>/dev/null || return 0
+        grep -q '^State:[[:space:]]*Z' "/proc/$pid/status" 2>/dev/null && return 0
+        sleep 0.05
+        tries=$((tries - 1))
+    done
+    return 1
+}
+
+# wait_for SECONDS COMMAND...
+wait_for() {
+    local tries=$(($1 * 20))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || return 1
+        sleep 0.05
+    done
+}
+
+# In a session of its own, so that ^C in the terminal reaches only run.sh.
+spawn() {
+    local name=$1
+    shift
+    setsid "$@" < /dev/null >> "$LOGS/$name.log" 2>&1 &
+    echo $! > "$PIDS/$name.pid"
+}
+
+answers() { (exec 3<> "/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# --- init --------------------------------------------------------------------
+
+password() {
+    [ -s "$KEYS/$1.password" ] ||
+        openssl rand -hex 24 | tr -d '\n' > "$KEYS/$1.password"
+}
+
+init() {
+    umask 022
+    mkdir -p "$TRAVEL_RUN" "$LOGS" "$PIDS" "$TRAVEL_RUN/redis-queue" \
+        "$TRAVEL_RUN/redis-cache" "$TRAVEL_RUN/tmp"
+    mkdir -p -m 711 "$KEYS"
+    init_sockets
+    (   umask 077
+        for name in pg-super pg-owner pg-worker pg-edge pg-replica \
+            redis-admin redis-worker redis-edge
+        do
+            password "$name"
+        done
+        printf '*:*:*:%s:%s\n' postgres "$(cat "$KEYS/pg-super.password")" \
+            travel_owner "$(cat "$KEYS/pg-owner.password")" \
+            travel_worker "$(cat "$KEYS/pg-worker.password")" \
+            travel_edge "$(cat "$KEYS/pg-edge.password")" \
+            travel_replica "$(cat "$KEYS/pg-replica.password")" \
+            > "$KEYS/pgpass"
+        [ -s "$KEYS/signing.pem" ] ||
+            openssl ecparam -name prime256v1 -genkey -noout \
+                -out "$KEYS/signing.pem"
+        [ -s "$KEYS/consistency.key" ] ||
+            openssl rand -hex 32 > "$KEYS/consistency.key"
+    )
+    echo "$PORT" > "$TRAVEL_RUN/port"
+}
+
+init_sockets() {
+    if [ -e "$SOCKETS" ] && [ ! -O "$SOCKETS" ]; then
+        die "$SOCKETS belongs to somebody else"
+    fi
+    mkdir -p "$SOCKETS" "$PG_SOCKET" "$PG_REPLICA_SOCKET" "$PG_BASE"
+    if [ -n "$PG_USER" ]; then
+        chown "$PG_USER" "$PG_SOCKET" "$PG_REPLICA_SOCKET" "$PG_BASE"
+    fi
+    ln -sfn "$QUEUE_SOCKET" "$TRAVEL_RUN/queue.sock"
+    ln -sfn "$CACHE_SOCKET" "$TRAVEL_RUN/cache.sock"
+    ln -sfn "$PG_SOCKET" "$TRAVEL_RUN/pg"
+    ln -sfn "$PG_REPLICA_SOCKET" "$TRAVEL_RUN/pg-replica"
+    [ "$PG_BASE" = "$TRAVEL_RUN/postgres" ] ||
+        ln -sfn "$PG_BASE" "$TRAVEL_RUN/postgres"
+}
+
+# --- PostgreSQL --------------------------------------------------------------
+
+sql() { psql -XAtq -v ON_ERROR_STOP=1 -d "$SUPERUSER_DSN dbname=${2:-travel}" -c "$1"; }
+
+pg_settings() {
+    cat <<END
+listen_addresses = ''
+unix_socket_permissions = 0777
+max_connections = 200
+shared_buffers = ${TRAVEL_SHARED_BUFFERS:-128MB}
+fsync = ${TRAVEL_FSYNC:-on}
+jit = off
+random_page_cost = 1.1
+timezone = 'UTC'
+log_timezone = 'UTC'
+log_line_prefix = '%m [%p] %q%u@%a '
+log_min_duration_statement = 1s
+max_wal_size = 1GB
+min_wal_size = 32MB
+wal_level = replica
+max_wal_senders = 8
+max_replication_slots = 8
+max_slot_wal_keep_size = 1GB
+hot_standby = on
+hot_standby_feedback = on
+wal_receiver_status_interval = 1s
+wal_retrieve_retry_interval = 200ms
+tcp_keepalives_idle = 30
+password_encryption = 'scram-sha-256'
+END
+}
+
+pg_initialise() {
+    local pw=$PG_BASE/pw.$$
+    install -m 600 ${PG_USER:+-o "$PG_USER"} "$KEYS/pg-super.password" "$pw"
+    as_pg "$PG_BIN/initdb" -D "$PG_DATA" -U postgres --pwfile="$pw" \
+        --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 \
+        --wal-segsize=4 ${TRAVEL_FSYNC:+--no-sync} > "$LOGS/initdb.log" 2>&1 ||
+        { cat "$LOGS/initdb.log" >&2; die "initdb failed"; }
+    rm -f "$pw"
+    as_pg sh -c 'cat >> "$1/postgresql.conf"; echo "local replication all scram-sha-256" >> "$1/pg_hba.conf"' \
+        sh "$PG_DATA" < <(pg_settings)
+}
+
+# pg_ctl's start needs no -w here: we wait for an answer ourselves.
+pg_launch() {
+    local name=$1 data=$2 socket=$3
+    touch "$LOGS/$name.log"
+    [ -z "$PG_USER" ] || chown "$PG_USER" "$LOGS/$name.log"
+    as_pg setsid "$PG_BIN/pg_ctl" start -s -w -t 60 -D "$data" \
+        -l "$PG_BASE/$name.log" -o "-k $socket -c cluster_name=$name" \
+        < /dev/null > /dev/null || {
+            tail -20 "$PG_BASE/$name.log" >&2; die "$name did not start"; }
+    ln -sfn "$PG_BASE/$name.log" "$LOGS/$name.log"
+}
+
+start_postgres() {
+    [ -s "$PG_DATA/PG_VERSION" ] || pg_initialise
+    pg_launch postgres "$PG_DATA" "$PG_SOCKET"
+    [ -e "$PG_BASE/.roles" ] || pg_roles
+}
+
+# The roles' passwords, the replica's role, the database itself.
+pg_roles() {
+    local role name
+    for role in travel_owner:pg-owner travel_worker:pg-worker \
+        travel_edge:pg-edge travel_replica:pg-replica
+    do
+        name=${role%%:*}
+        [ "$(sql "SELECT 1 FROM pg_roles WHERE rolname = '$name'" postgres)" ] ||
+            sql "CREATE ROLE $name LOGIN" postgres
+        sql "ALTER ROLE $name PASSWORD '$(cat "$KEYS/${role#*:}.password")'" \
+            postgres
+    done
+    sql "ALTER ROLE travel_replica REPLICATION" postgres
+    [ "$(sql "SELECT 1 FROM pg_database WHERE datname = 'travel'" postgres)" ] ||
+        sql "CREATE DATABASE travel OWNER postgres" postgres
+    as_pg touch "$PG_BASE/.roles"
+}
+
+start_replica() {
+    if [ ! -e "$PG_REPLICA_DATA/standby.signal" ]; then
+        replica_clone
+    fi
+    pg_launch replica "$PG_REPLICA_DATA" "$PG_REPLICA_SOCKET"
+}
+
+replica_clone() {
+    as_pg rm -rf "$PG_REPLICA_DATA"
+    sql "SELECT pg_drop_replication_slot('replica')
+           FROM pg_replication_slots WHERE slot_name = 'replica'" postgres \
+        > /dev/null
+    as_pg env PGPASSWORD="$(cat "$KEYS/pg-replica.password")" \
+        "$PG_BIN/pg_basebackup" -D "$PG_REPLICA_DATA" -R -C -S replica \
+        -X stream --checkpoint=fast ${TRAVEL_FSYNC:+--no-sync} \
+        -d "host=$PG_SOCKET user=travel_replica" ||
+        die "pg_basebackup failed"
+}
+
+# --- Redis -------------------------------------------------------------------
+
+start_redis() {
+    local dir=$TRAVEL_RUN/redis-$1
+    "$here/render.sh" "$ROOT/conf/redis-acl.conf" "$dir/users.tmp" "$1"
+    # Redis' ACL files know no comments.
+    grep '^user ' "$dir/users.tmp" > "$dir/users.acl"
+    rm -f "$dir/users.tmp"
+    "$here/render.sh" "$ROOT/conf/redis.conf" "$dir/redis.conf" "$1"
+    (cd / && setsid redis-server "$dir/redis.conf" < /dev/null > /dev/null)
+    wait_for 60 redis_ready "$1" || die "$1: see $LOGS/redis-$1.log"
+}
+
+redis_ready() {
+    [ "$(REDISCLI_AUTH=$(cat "$KEYS/redis-admin.password") redis-cli \
+        --user admin -s "$SOCKETS/$1.sock" ping 2>/dev/null)" = PONG ]
+}
+
+start_queue() { start_redis queue; }
+start_cache() { start_redis cache; }
+
+# --- the outside parties -----------------------------------------------------
+
+start_sandbox() {
+    "$here/render.sh" "$ROOT/conf/sandbox.conf" "$TRAVEL_RUN/sandbox.conf"
+    setsid nginx -p "$TRAVEL_RUN" -c "$TRAVEL_RUN/sandbox.conf" \
+        -e "$LOGS/sandbox-error.log" < /dev/null
+    wait_for 10 answers "$PORT_SANDBOX" || die "sandbox: port $PORT_SANDBOX"
+}
+
+start_smtp() {
+    spawn smtp node "$here/node/smtp-sink.js" --port "$PORT_SMTP" \
+        --out "$TRAVEL_RUN/mails.jsonl" --fail-file "$TRAVEL_RUN/smtp.fail"
+    wait_for 15 answers "$PORT_SMTP" || die "smtp: see $LOGS/smtp.log"
+}
+
+start_otlp() {
+    spawn otlp node "$here/node/otlp-receiver.js" --port "$PORT_OTLP" \
+        --out "$TRAVEL_RUN/traces.jsonl" --fail-file "$TRAVEL_RUN/otlp.fail"
+    wait_for 15 answers "$PORT_OTLP" || die "otlp: see $LOGS/otlp.log"
+}
+
+# --- ours --------------------------------------------------------------------
+
+# Stock binaries with a sanitized module need the runtime first of all.
+preload() {
+    [ -n "${TRAVEL_SAN:-}" ] || return 0
+    gcc -print-file-name=libasan.so
+}
+
+start_workers() {
+    [ -e "${TRAVEL_WORKERS_CONF:-}" ] ||
+        "$here/render.sh" "$ROOT/conf/workers.conf" "$TRAVEL_RUN/workers.conf"
+    spawn workers "$TRAVEL_BUILD/travel-worker" \
+        "${TRAVEL_WORKERS_CONF:-$TRAVEL_RUN/workers.conf}"
+    wait_for 15 answers "$PORT_METRICS" || {
+        tail -20 "$LOGS/workers.log" >&2; die "workers did not start"; }
+}
+
+start_nginx() {
+    [ -n "${TRAVEL_NGX_CONF_READY:-}" ] ||
+        "$here/render.sh" "${TRAVEL_NGX_CONF:-$ROOT/conf/nginx.conf}" \
+            "$TRAVEL_RUN/nginx.conf"
+    ln -sfn "$ROOT/conf/travel" "$TRAVEL_RUN/travel"
+    LD_PRELOAD=$(preload) setsid nginx -p "$TRAVEL_RUN" \
+        -c "$TRAVEL_RUN/nginx.conf" -e "$LOGS/error.log" < /dev/null ||
+        { tail -5 "$LOGS/error.log" >&2; die "nginx did not start"; }
+    wait_for 15 answers "$PORT" || die "nginx: port $PORT, see $LOGS/error.log"
+}
+
+# --- commands ----------------------------------------------------------------
+
+start() {
+    pid_of "$1" > /dev/null || "start_$1"
+}
+
+# TERM for most; PostgreSQL: INT is its fast shutdown; nginx: QUIT would wait
+# for WebSockets without end, TERM does not.
+stop() {
+    local pid signal=TERM
+    pid=$(pid_of "$1") || return 0
+    case $1 in postgres|replica) signal=INT ;; esac
+    kill -s "$signal" "$pid"
+    wait_gone "$pid" "$STOP_WAIT" || {
+        echo "instance: $1 did not stop in ${STOP_WAIT}s, killed" >&2
+        kill -s KILL "$pid" 2>/dev/null || true
+        wait_gone "$pid" 5 || true
+    }
+    case $1 in postgres|replica) ;; *) rm -f "$(pid_file "$1")" ;; esac
+}
+
+kill_part() {
+    local pid
+    pid=$(pid_of "$1") || return 0
+    kill -s KILL "$pid"
+    wait_gone "$pid" 10
+}
+
+status() {
+    local pid
+    if pid=$(pid_of "$1"); then
+        printf '%-10s running  %s\n' "$1" "$pid"
+    else
+        printf '%-10s stopped\n' "$1"
+        return 1
+    fi
+}
+
+command=${1:-}
+shift || true
+case $command in
+init) init; exit ;;
+pid)  pid_of "$1"; exit ;;
+start|stop|status|kill) ;;
+*) sed -n '2,8s/^# //p' "$0" >&2; exit 2 ;;
+esac
+
+[ "${*:-all}" != all ] || set -- $ALL
+if [ "$command" = stop ] && [ $# -gt 1 ]; then        # last started first
+    reversed=
+    for part in "$@"; do reversed="$part $reversed"; done
+    set -- $reversed
+fi
+
+rc=0
+for part in "$@"; do
+    case " $ALL " in *" $part "*) ;; *) die "no part named $part" ;; esac
+    case $command in
+    kill) kill_part "$part" ;;
+    *)    "$command" "$part" || rc=1 ;;
+    esac
+done
+exit $rc

@@ -96,7 +96,12 @@ $(BUILD)/t-unit/%: $(BUILD)/obj/t/00-unit/%.o $(POOL) $(LIB)
 NGX_SRC := $(BUILD)/nginx-src
 NGX_CC  := -O2 -Wall -Wextra -Wno-unused-parameter $(SANFLAGS)
 
-$(NGX_SRC)/objs/Makefile: config $(NGX_DIST)/conf_flags $(STAMP)
+# config finds sources by wildcard: a file added or gone means configuring anew.
+EDGE_STAMP := $(BUILD)/edge-sources
+$(shell [ "$$(cat $(EDGE_STAMP) 2>/dev/null)" = '$(sort $(filter %.c,$(EDGE_SRC)))' ] \
+    || echo '$(sort $(filter %.c,$(EDGE_SRC)))' > $(EDGE_STAMP))
+
+$(NGX_SRC)/objs/Makefile: config $(NGX_DIST)/conf_flags $(STAMP) $(EDGE_STAMP)
 	@rm -rf $(NGX_SRC) && mkdir -p $(NGX_SRC)
 	cp -rL $(NGX_DIST)/. $(NGX_SRC)
 	cd $(NGX_SRC) && source ./conf_flags && export ASAN_OPTIONS=detect_leaks=0 \

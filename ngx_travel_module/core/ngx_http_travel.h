@@ -22,6 +22,7 @@
 
 #include "../../common/travel.h"
 #include "../../common/errors.h"
+#include "../../common/problem.h"
 #include "../../common/ids.h"
 #include "../../common/traceparent.h"
 #include "../../common/consistency.h"
@@ -56,11 +57,8 @@ ngx_http_travel_str(travel_str_t v)
 
 /* --- the request context ------------------------------------------------ */
 
-typedef struct {
-    ngx_str_t    pointer;
-    ngx_str_t    code;
-    ngx_str_t    message;
-} ngx_http_travel_detail_t;
+/* pointer, code, message (travel_str_t) and, for malformed JSON, the offset. */
+typedef travel_problem_detail_t  ngx_http_travel_detail_t;
 
 
 typedef enum {
@@ -176,14 +174,20 @@ ngx_uint_t ngx_http_travel_method(const ngx_str_t *name);
 
 /* --- main configuration -------------------------------------------------- */
 
+/*
+ * travel_catalog DIRECTORY;            conf/travel; relative to nginx's prefix
+ * travel_consistency_key FILE;         signs tokens; the same on every node
+ */
 typedef struct {
-    ngx_str_t              catalog;        /* directory, absolute */
-    ngx_array_t            zones;          /* ngx_http_travel_zone_t * */
+    ngx_str_t              catalog;        /* absolute, NUL-terminated */
     ngx_str_t              consistency_secret;
-    ngx_uint_t             used;           /* any travel_* directive at all */
+    ngx_array_t            zones;          /* ngx_http_travel_zone_t * */
+    ngx_array_t            counters;       /* core's own */
+    ngx_shm_zone_t        *counter_zone;
 } ngx_http_travel_main_conf_t;
 
 ngx_http_travel_main_conf_t *ngx_http_travel_main_conf(ngx_conf_t *cf);
+/* NULL when the configuration has no http{}. */
 ngx_http_travel_main_conf_t *ngx_http_travel_cycle_conf(ngx_cycle_t *cycle);
 
 
@@ -205,8 +209,8 @@ ngx_http_travel_main_conf_t *ngx_http_travel_cycle_conf(ngx_cycle_t *cycle);
 typedef struct ngx_http_travel_zone_s   ngx_http_travel_zone_t;
 typedef struct ngx_http_travel_shard_s  ngx_http_travel_shard_t;
 
-/* Lays out an empty shard: allocates from shard->pool, sets shard->data and
- * keeps it in shard->pool->data.  Called at start and when a dirty shard is
+/* Lays out an empty shard: allocates from shard->pool with the _locked calls of
+ * ngx_slab and sets shard->data.  Called at start and when a dirty shard is
  * emptied (then under the lock; it must not block or log). */
 typedef ngx_int_t (*ngx_http_travel_shard_init_pt)(
     ngx_http_travel_shard_t *shard);
@@ -215,14 +219,18 @@ struct ngx_http_travel_shard_s {
     ngx_http_travel_zone_t        *zone;
     ngx_shm_zone_t                *shm_zone;
     ngx_slab_pool_t               *pool;
-    void                          *data;      /* shm: the room's root */
+    void                          *root;      /* shm: core's, first in pool */
+    void                          *data;      /* shm: the room's root; set by
+                                                 init, refreshed by lock */
     ngx_uint_t                     number;
 };
 
 struct ngx_http_travel_zone_s {
     ngx_str_t                      name;
     size_t                         size;      /* of all shards together */
+    size_t                         default_size;
     ngx_uint_t                     nshards;
+    ngx_uint_t                     default_shards;
     ngx_uint_t                     layout;    /* the room's layout version */
     ngx_http_travel_shard_init_pt  init;
     ngx_http_travel_shard_t       *shards;
@@ -258,14 +266,17 @@ ngx_uint_t ngx_http_travel_zone_emptied(ngx_http_travel_zone_t *zone);
  */
 typedef ngx_atomic_t  ngx_http_travel_counter_t;
 
-/* 'name' is the Prometheus name with its labels:
- * "travel_cache_total{result=\"hit\"}"; 'help' may repeat. Returns an index. */
+/* 'name' is the Prometheus name with its labels, kept as it is:
+ * "travel_cache_total{result=\"hit\"}".  The same name gives the same index;
+ * NGX_ERROR when there are too many. */
 ngx_int_t ngx_http_travel_counter_add(ngx_conf_t *cf, const char *name,
     const char *help);
 void ngx_http_travel_count(ngx_uint_t index, ngx_int_t n);
 /* Renders all of them; for observe. */
-u_char *ngx_http_travel_counters_render(u_char *p, u_char *last);
 size_t ngx_http_travel_counters_size(void);
+u_char *ngx_http_travel_counters_render(u_char *p, u_char *last);
+/* The value, for tests of other rooms' answers and for ratios. */
+ngx_int_t ngx_http_travel_counted(ngx_uint_t index);
 
 
 extern ngx_module_t  ngx_http_travel_core_module;

@@ -1,0 +1,278 @@
+/* Answers that the module itself makes: bodies, errors, finishing requests. */
+
+#include "ngx_http_travel.h"
+
+
+static ngx_int_t ngx_http_travel_error_send(ngx_http_request_t *r,
+    ngx_http_travel_ctx_t *ctx);
+static travel_problem_form_e ngx_http_travel_error_form(ngx_http_request_t *r);
+
+
+ngx_int_t
+ngx_http_travel_error(ngx_http_request_t *r, travel_error_e code,
+    const char *fmt, ...)
+{
+    u_char                 *p, buf[NGX_MAX_ERROR_STR];
+    va_list                 args;
+    ngx_http_travel_ctx_t  *ctx;
+
+    ctx = ngx_http_travel_get_ctx(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_str_null(&ctx->error_message);
+
+    if (fmt != NULL) {
+        va_start(args, fmt);
+        p = ngx_vslprintf(buf, buf + sizeof(buf), fmt, args);
+        va_end(args);
+
+        ctx->error_message.len = p - buf;
+        ctx->error_message.data = ngx_pnalloc(r->pool, p - buf);
+        if (ctx->error_message.data == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        ngx_memcpy(ctx->error_message.data, buf, p - buf);
+    }
+
+    ctx->error = code;
+    ctx->details = NULL;
+    ctx->ndetails = 0;
+
+    return ngx_http_travel_error_send(r, ctx);
+}
+
+
+ngx_int_t
+ngx_http_travel_error_details(ngx_http_request_t *r, travel_error_e code,
+    ngx_http_travel_detail_t *details, ngx_uint_t n, const char *fmt, ...)
+{
+    u_char                 *p, buf[NGX_MAX_ERROR_STR];
+    va_list                 args;
+    ngx_http_travel_ctx_t  *ctx;
+
+    ctx = ngx_http_travel_get_ctx(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(buf, buf + sizeof(buf), fmt, args);
+    va_end(args);
+
+    ctx->error_message.len = p - buf;
+    ctx->error_message.data = ngx_pnalloc(r->pool, p - buf);
+    if (ctx->error_message.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_memcpy(ctx->error_message.data, buf, p - buf);
+
+    ctx->error = code;
+    ctx->details = details;
+    ctx->ndetails = n;
+
+    return ngx_http_travel_error_send(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_travel_error_send(ngx_http_request_t *r, ngx_http_travel_ctx_t *ctx)
+{
+    size_t                 size;
+    ngx_str_t              body, type;
+    ngx_int_t              rc;
+    ngx_time_t            *tp;
+    travel_problem_t       problem;
+    travel_problem_form_e  form;
+
+    if (r->header_sent) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    tp = ngx_timeofday();
+    form = ngx_http_travel_error_form(r);
+
+    ngx_memzero(&problem, sizeof(problem));
+    problem.error = ctx->error;
+    problem.message = ngx_http_travel_view(&ctx->error_message);
+    problem.details = ctx->details;
+    problem.ndetails = ctx->ndetails;
+    problem.request_id = ngx_http_travel_view(&ctx->request_id);
+    problem.unix_ms = (uint64_t) tp->sec * 1000 + tp->msec;
+
+    if (form == TRAVEL_PROBLEM_RFC9457) {
+        problem.instance = ngx_http_travel_view(&r->uri);
+    }
+
+    size = travel_problem_render(NULL, 0, &problem, form);
+
+    body.data = ngx_pnalloc(r->pool, size);
+    if (body.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    body.len = travel_problem_render((char *) body.data, size, &problem, form);
+
+    type.data = (u_char *) travel_problem_media_type(form);
+    type.len = ngx_strlen(type.data);
+
+    return ngx_http_travel_send(r, travel_error_status(ctx->error), &type,
+                                &body);
+}
+
+
+/* problem+json only to a client that names it; the envelope to all others. */
+static travel_problem_form_e
+ngx_http_travel_error_form(ngx_http_request_t *r)
+{
+    ngx_str_t  *accept;
+
+    static const char  wanted[] = "application/problem+json";
+
+    accept = ngx_http_travel_header_in(r, "accept", sizeof("accept") - 1);
+
+    if (accept != NULL
+        && ngx_strlcasestrn(accept->data, accept->data + accept->len,
+                            (u_char *) wanted, sizeof(wanted) - 2)
+           != NULL)
+    {
+        return TRAVEL_PROBLEM_RFC9457;
+    }
+
+    return TRAVEL_PROBLEM_ENVELOPE;
+}
+
+
+ngx_int_t
+ngx_http_travel_refuse(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_http_finalize_request(r, rc);
+
+    return NGX_DONE;
+}
+
+
+void
+ngx_http_travel_finish(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+    ngx_http_finalize_request(r, rc);
+    ngx_http_run_posted_requests(c);
+}
+
+
+ngx_int_t
+ngx_http_travel_send(ngx_http_request_t *r, ngx_uint_t status,
+    const ngx_str_t *type, ngx_str_t *body)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    static const ngx_str_t  json = ngx_string("application/json");
+
+    if (type == NULL) {
+        type = &json;
+    }
+
+    r->headers_out.status = status;
+    r->headers_out.status_line.len = 0;
+    r->headers_out.content_length_n = body->len;
+    r->headers_out.content_type = *type;
+    r->headers_out.content_type_len = type->len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    if (r->headers_out.content_length) {
+        r->headers_out.content_length->hash = 0;
+        r->headers_out.content_length = NULL;
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->pos = body->data;
+    b->last = body->data + body->len;
+    b->memory = body->len ? 1 : 0;
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+    b->sync = (b->last_buf || b->memory) ? 0 : 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+ngx_int_t
+ngx_http_travel_add_header(ngx_http_request_t *r, const char *key,
+    ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+    h->hash = 1;
+    h->key.data = (u_char *) key;
+    h->key.len = ngx_strlen(key);
+    h->value = *value;
+
+    return NGX_OK;
+}
+
+
+ngx_str_t *
+ngx_http_travel_header_in(ngx_http_request_t *r, const char *lower,
+    size_t len)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return NULL;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == len
+            && h[i].lowcase_key != NULL
+            && ngx_memcmp(h[i].lowcase_key, lower, len) == 0)
+        {
+            return &h[i].value;
+        }
+    }
+}

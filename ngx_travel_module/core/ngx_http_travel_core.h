@@ -1,0 +1,19 @@
+/* What core's own files share and no other room may use. */
+
+#ifndef NGX_HTTP_TRAVEL_CORE_H
+#define NGX_HTTP_TRAVEL_CORE_H
+
+#include "ngx_http_travel.h"
+
+/* zone */
+char *ngx_http_travel_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_travel_zones_create(ngx_conf_t *cf);
+
+/* counter */
+ngx_int_t ngx_http_travel_counters_init(ngx_conf_t *cf,
+    ngx_http_travel_main_conf_t *tmcf);
+ngx_int_t ngx_http_travel_counters_create(ngx_conf_t *cf);
+void ngx_http_travel_counters_use(ngx_http_travel_main_conf_t *tmcf);
+
+#endif

@@ -279,6 +279,6 @@ u_char *ngx_http_travel_counters_render(u_char *p, u_char *last);
 ngx_int_t ngx_http_travel_counted(ngx_uint_t index);
 
 
-extern ngx_module_t  ngx_http_travel_core_module;
+extern ngx_module_t  ngx_http_travel_module;
 
 #endif /* NGX_HTTP_TRAVEL_H */

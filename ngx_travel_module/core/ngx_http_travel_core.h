@@ -8,7 +8,6 @@
 /* zone */
 char *ngx_http_travel_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-ngx_int_t ngx_http_travel_zones_create(ngx_conf_t *cf);
 
 /* counter */
 ngx_int_t ngx_http_travel_counters_init(ngx_conf_t *cf,

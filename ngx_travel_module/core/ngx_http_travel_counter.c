@@ -108,7 +108,7 @@ ngx_http_travel_counters_create(ngx_conf_t *cf)
     /* the slab pool's own bookkeeping takes a few pages more */
     tmcf->counter_zone = ngx_shared_memory_add(cf, &name,
                                                size + 16 * ngx_pagesize,
-                                               &ngx_http_travel_core_module);
+                                               &ngx_http_travel_module);
     if (tmcf->counter_zone == NULL) {
         return NGX_ERROR;
     }

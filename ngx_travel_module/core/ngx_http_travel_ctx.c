@@ -22,14 +22,14 @@ ngx_http_travel_get_ctx(ngx_http_request_t *r)
 
     r = r->main;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_travel_core_module);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_travel_module);
     if (ctx != NULL) {
         return ctx;
     }
 
     ctx = ngx_http_travel_find_ctx(r);
     if (ctx != NULL) {
-        ngx_http_set_ctx(r, ctx, ngx_http_travel_core_module);
+        ngx_http_set_ctx(r, ctx, ngx_http_travel_module);
         return ctx;
     }
 
@@ -49,7 +49,7 @@ ngx_http_travel_get_ctx(ngx_http_request_t *r)
     ctx->error = TRAVEL_E_NONE;
     cln->handler = ngx_http_travel_ctx_cleanup;
 
-    ngx_http_set_ctx(r, ctx, ngx_http_travel_core_module);
+    ngx_http_set_ctx(r, ctx, ngx_http_travel_module);
 
     return ctx;
 }

@@ -24,6 +24,8 @@ typedef struct {
 } ngx_http_travel_root_t;
 
 
+static ngx_int_t ngx_http_travel_zone_postconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_travel_zones_create(ngx_conf_t *cf);
 static ngx_http_travel_zone_t *ngx_http_travel_zone_find(ngx_conf_t *cf,
     const ngx_str_t *name);
 static ngx_int_t ngx_http_travel_zone_shard(ngx_conf_t *cf,
@@ -32,6 +34,37 @@ static ngx_int_t ngx_http_travel_shard_start(ngx_shm_zone_t *shm_zone,
     void *data);
 static ngx_int_t ngx_http_travel_shard_layout(ngx_http_travel_shard_t *shard);
 static void ngx_http_travel_shard_empty(ngx_http_travel_shard_t *shard);
+
+
+static ngx_http_module_t  ngx_http_travel_zone_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    ngx_http_travel_zone_postconfiguration, /* postconfiguration */
+
+    NULL,                                  /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    NULL,                                  /* create location configuration */
+    NULL                                   /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_travel_zone_module = {
+    NGX_MODULE_V1,
+    &ngx_http_travel_zone_module_ctx,      /* module context */
+    NULL,                                  /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
 
 
 char *
@@ -152,8 +185,22 @@ ngx_http_travel_zone_find(ngx_conf_t *cf, const ngx_str_t *name)
 }
 
 
-/* From core's postconfiguration, when every room and directive has spoken. */
-ngx_int_t
+/*
+ * The last module of the object: its postconfiguration runs when every room
+ * and every directive has said what it wants of shared memory.
+ */
+static ngx_int_t
+ngx_http_travel_zone_postconfiguration(ngx_conf_t *cf)
+{
+    if (ngx_http_travel_zones_create(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_travel_counters_create(cf);
+}
+
+
+static ngx_int_t
 ngx_http_travel_zones_create(ngx_conf_t *cf)
 {
     ngx_uint_t                    i, n;
@@ -225,7 +272,7 @@ ngx_http_travel_zone_shard(ngx_conf_t *cf, ngx_http_travel_zone_t *zone,
 
     shard->shm_zone = ngx_shared_memory_add(cf, &name,
                                             zone->size / zone->nshards,
-                                            &ngx_http_travel_core_module);
+                                            &ngx_http_travel_module);
     if (shard->shm_zone == NULL) {
         return NGX_ERROR;
     }

@@ -28,7 +28,6 @@ static ngx_int_t ngx_http_travel_error_page_handler(ngx_http_request_t *r);
 
 static void *ngx_http_travel_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_travel_create_loc_conf(ngx_conf_t *cf);
-static ngx_int_t ngx_http_travel_postconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_travel_init_process(ngx_cycle_t *cycle);
 
 static char *ngx_http_travel_catalog(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -59,7 +58,7 @@ static ngx_http_travel_method_name_t  ngx_http_travel_methods[] = {
 };
 
 
-static ngx_command_t  ngx_http_travel_core_commands[] = {
+static ngx_command_t  ngx_http_travel_commands[] = {
 
     { ngx_string("travel_catalog"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -95,7 +94,7 @@ static ngx_command_t  ngx_http_travel_core_commands[] = {
 
 static ngx_http_module_t  ngx_http_travel_core_module_ctx = {
     ngx_http_travel_add_variables,         /* preconfiguration */
-    ngx_http_travel_postconfiguration,     /* postconfiguration */
+    NULL,                                  /* postconfiguration */
 
     ngx_http_travel_create_main_conf,      /* create main configuration */
     NULL,                                  /* init main configuration */
@@ -108,10 +107,10 @@ static ngx_http_module_t  ngx_http_travel_core_module_ctx = {
 };
 
 
-ngx_module_t  ngx_http_travel_core_module = {
+ngx_module_t  ngx_http_travel_module = {
     NGX_MODULE_V1,
     &ngx_http_travel_core_module_ctx,      /* module context */
-    ngx_http_travel_core_commands,         /* module directives */
+    ngx_http_travel_commands,         /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
     NULL,                                  /* init module */
@@ -162,7 +161,7 @@ ngx_http_travel_content_handler(ngx_http_request_t *r)
     ngx_http_travel_claim_t     *claim;
     ngx_http_travel_loc_conf_t  *tlcf;
 
-    tlcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_core_module);
+    tlcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_module);
 
     method = (r->method == NGX_HTTP_HEAD) ? NGX_HTTP_GET : r->method;
     claim = tlcf->claims->elts;
@@ -191,7 +190,7 @@ ngx_http_travel_claim(ngx_conf_t *cf, ngx_uint_t methods,
     ngx_http_core_loc_conf_t    *clcf;
     ngx_http_travel_loc_conf_t  *tlcf;
 
-    tlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_travel_core_module);
+    tlcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_travel_module);
 
     if (tlcf->claims == NULL) {
         tlcf->claims = ngx_array_create(cf->pool, 4,
@@ -471,7 +470,7 @@ ngx_http_travel_create_loc_conf(ngx_conf_t *cf)
 ngx_http_travel_main_conf_t *
 ngx_http_travel_main_conf(ngx_conf_t *cf)
 {
-    return ngx_http_conf_get_module_main_conf(cf, ngx_http_travel_core_module);
+    return ngx_http_conf_get_module_main_conf(cf, ngx_http_travel_module);
 }
 
 
@@ -483,18 +482,7 @@ ngx_http_travel_cycle_conf(ngx_cycle_t *cycle)
     }
 
     return ngx_http_cycle_get_module_main_conf(cycle,
-                                               ngx_http_travel_core_module);
-}
-
-
-static ngx_int_t
-ngx_http_travel_postconfiguration(ngx_conf_t *cf)
-{
-    if (ngx_http_travel_zones_create(cf) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_travel_counters_create(cf);
+                                               ngx_http_travel_module);
 }
 
 

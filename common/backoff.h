@@ -1,4 +1,4 @@
-/* Exponential backoff with full jitter: uniform in [0, min(cap, base * 2^n)]. */
+/* Exponential backoff, full jitter: uniform in [0, min(cap, base * 2^n)]. */
 
 #ifndef TRAVEL_BACKOFF_H
 #define TRAVEL_BACKOFF_H

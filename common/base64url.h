@@ -1,5 +1,6 @@
-/* Base64url without padding, RFC 4648 section 5 as RFC 7515 section 2 wants it:
- * strict, so '=' or an alien character or non-zero trailing bits are refused. */
+/* Base64url without padding, RFC 4648 section 5 as RFC 7515 section 2 wants
+ * it: strict, so '=', an alien character or non-zero trailing bits are
+ * refused. */
 
 #ifndef TRAVEL_BASE64URL_H
 #define TRAVEL_BASE64URL_H

@@ -1,6 +1,6 @@
 /*
- * Digests: SHA-256 and HMAC-SHA-256 (OpenSSL, fetched once, never per call)
- * and a fast keyed hash for tables that outsiders fill.
+ * Digests: SHA-256 and HMAC-SHA-256 (OpenSSL's, no allocation, no algorithm
+ * fetch) and a fast keyed hash for tables that outsiders fill.
  */
 
 #ifndef TRAVEL_HASH_H
@@ -10,7 +10,7 @@
 
 #define TRAVEL_SHA256_LEN  32
 
-/* One part of a digest's input; parts are framed by their length, so that
+/* Parts are framed by their length (8 bytes, big-endian, before each), so that
  * ("ab","c") and ("a","bc") differ. */
 int travel_sha256(uint8_t ret_md[TRAVEL_SHA256_LEN], travel_str_t data)
     TRAVEL_MUST_CHECK;

@@ -34,7 +34,8 @@ unsigned travel_bucket(travel_str_t user);
 travel_uuid_t travel_uuid7(uint64_t unix_ms, unsigned bucket,
     const uint8_t rnd[8]);
 
-/* UUIDv8 = first 122 bits of SHA-256 of the framed parts. */
+/* UUIDv8 = first 128 bits of SHA-256 of the framed parts, version and variant
+ * written over six of them (RFC 9562 appendix B.2). */
 int travel_uuid8(travel_uuid_t *ret_id, const travel_str_t *parts, size_t n)
     TRAVEL_MUST_CHECK;
 

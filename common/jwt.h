@@ -36,6 +36,9 @@ typedef enum {
     ((TRAVEL_ALG_BIT(TRAVEL_ALG_MAX) - 1) & ~TRAVEL_ALG_HS_MASK)
 
 const char *travel_alg_name(travel_alg_e alg);
+/* "none", and any name but the thirteen as they are spelt: TRAVEL_INVALID. */
+int travel_alg_parse(travel_alg_e *ret_alg, travel_str_t name)
+    TRAVEL_MUST_CHECK;
 
 typedef struct travel_jwks_s  travel_jwks_t;
 
@@ -73,6 +76,11 @@ void travel_jwt_parser_free(travel_jwt_parser_t *parser);
 int travel_jwt_parse(travel_jwt_parser_t *parser, travel_str_t token,
     travel_jwt_t *ret_jwt, const char **ret_why) TRAVEL_MUST_CHECK;
 
+/* The same for any compact JWS: the payload may be any bytes, no claim is read
+ * (they stay empty or absent) and 'payload' is what was signed. */
+int travel_jws_parse(travel_jwt_parser_t *parser, travel_str_t token,
+    travel_jwt_t *ret_jwt, const char **ret_why) TRAVEL_MUST_CHECK;
+
 /* A JWKS (RFC 7517) by its JSON text.  Keys that are not for signatures
  * ("use" other than "sig", "key_ops" without verify), of unknown type, or too
  * weak (RSA < 2048, HMAC shorter than its hash, EC point off the curve) are
@@ -84,6 +92,7 @@ int travel_jwks_load(travel_jwks_t **ret_jwks, travel_str_t text,
     uint32_t allow, const char **ret_why) TRAVEL_MUST_CHECK;
 void travel_jwks_free(travel_jwks_t *jwks);
 size_t travel_jwks_count(const travel_jwks_t *jwks);
+size_t travel_jwks_skipped(const travel_jwks_t *jwks);
 
 /* RFC 7638 thumbprint (SHA-256) of the i-th key. */
 const uint8_t *travel_jwks_thumbprint(const travel_jwks_t *jwks, size_t i);
@@ -104,8 +113,9 @@ typedef struct {
     bool          exp_required;
 } travel_jwt_policy_t;
 
-/* TRAVEL_E_NONE when acceptable at 'now' (unix seconds), TRAVEL_E_TOKEN_EXPIRED,
- * TRAVEL_E_TOKEN_INVALID; *ret_why a static sentence. */
+/* TRAVEL_E_NONE when acceptable at 'now' (unix seconds); else
+ * TRAVEL_E_TOKEN_INVALID (from or for somebody else, of another type, not yet
+ * valid) or TRAVEL_E_TOKEN_EXPIRED, *ret_why a static sentence. */
 travel_error_e travel_jwt_judge(const travel_jwt_t *jwt,
     const travel_jwt_policy_t *policy, int64_t now, const char **ret_why);
 

@@ -6,6 +6,7 @@
 static ngx_int_t ngx_http_travel_error_send(ngx_http_request_t *r,
     ngx_http_travel_ctx_t *ctx);
 static travel_problem_form_e ngx_http_travel_error_form(ngx_http_request_t *r);
+static travel_str_t ngx_http_travel_error_instance(ngx_http_request_t *r);
 
 
 ngx_int_t
@@ -109,7 +110,7 @@ ngx_http_travel_error_send(ngx_http_request_t *r, ngx_http_travel_ctx_t *ctx)
     problem.unix_ms = (uint64_t) tp->sec * 1000 + tp->msec;
 
     if (form == TRAVEL_PROBLEM_RFC9457) {
-        problem.instance = ngx_http_travel_view(&r->uri);
+        problem.instance = ngx_http_travel_error_instance(r);
     }
 
     size = travel_problem_render(NULL, 0, &problem, form);
@@ -126,6 +127,25 @@ ngx_http_travel_error_send(ngx_http_request_t *r, ngx_http_travel_ctx_t *ctx)
 
     return ngx_http_travel_send(r, travel_error_status(ctx->error), &type,
                                 &body);
+}
+
+
+/* The path as the client sent it: error_page has rewritten r->uri. */
+static travel_str_t
+ngx_http_travel_error_instance(ngx_http_request_t *r)
+{
+    u_char        *q;
+    travel_str_t   path;
+
+    path = ngx_http_travel_view(&r->unparsed_uri);
+
+    q = ngx_strlchr(r->unparsed_uri.data,
+                    r->unparsed_uri.data + r->unparsed_uri.len, '?');
+    if (q != NULL) {
+        path.len = q - r->unparsed_uri.data;
+    }
+
+    return path;
 }
 
 

@@ -20,8 +20,9 @@
  *
  * 'one' and 'list' statements yield one text column of JSON, which goes to the
  * client as it is.  A query that does not bind :viewer and has neither @public
- * nor @requires does not load.  ":name" inside quotes, comments and "::" casts
- * is left alone.
+ * nor @requires does not load; a @public one that binds it gets NULL from the
+ * anonymous.  ":name" inside quotes, comments and "::" casts is left alone;
+ * every parameter declared is used, and every one used is declared.
  */
 
 #ifndef TRAVEL_CATALOG_H
@@ -54,7 +55,8 @@ typedef struct {
     double                max;
     char                 *fallback;      /* default as text, or NULL */
     char                **words;         /* ENUM, NULL-terminated */
-    int                   position;      /* $n in the rewritten SQL, 0: unused */
+    int                   position;      /* $n in the rewritten SQL: by the
+                                            order of declaration, from 1 */
 } travel_param_t;
 
 typedef enum {
@@ -68,7 +70,7 @@ typedef struct {
     char                *file;
     char                *sql;            /* rewritten to $1 ... $n with casts */
     size_t               nbinds;         /* n */
-    int                  viewer;         /* its $n, or 0 */
+    int                  viewer;         /* its $n (the last), or 0 */
     travel_param_t       params[TRAVEL_QUERY_PARAMS_MAX];
     size_t               nparams;
     travel_returns_e     returns;
@@ -95,8 +97,9 @@ void travel_query_free(travel_query_t *query);
 const travel_param_t *travel_query_param(const travel_query_t *query,
     travel_str_t name);
 
-/* Checks one parameter's text against its type and bounds.  TRAVEL_OK, or
- * TRAVEL_REFUSED with a sentence for the client in ret_why. */
+/* Checks one parameter's text against its type and bounds.  TRAVEL_OK, or with
+ * a sentence for the client in ret_why: TRAVEL_INVALID (not of the type) or
+ * TRAVEL_REFUSED (of the type, but out of bounds or none of the words). */
 int travel_param_check(const travel_param_t *param, travel_str_t value,
     char ret_why[160]) TRAVEL_MUST_CHECK;
 
@@ -122,6 +125,8 @@ typedef struct {
     char                *resource;       /* or NULL */
     char                *key;
     long                 deadline_ms;    /* 0: none */
+    char               **pending;        /* members echoed while it is pending,
+                                            NULL-terminated */
     travel_schema_t     *schema;
 } travel_command_t;
 

@@ -20,6 +20,7 @@ declare -A value=(
     [WORKERS]=${TRAVEL_NGX_WORKERS:-auto}
     [PROCESSES]=${TRAVEL_PROCESSES:-2} [SLOTS]=${TRAVEL_SLOTS:-16}
     [X_SANDBOX]=${TRAVEL_X_SANDBOX:-}
+    [LIMITS]=${TRAVEL_LIMITS:-limits.conf}
     [USER]=${NGX_USER:+user $NGX_USER;}
     [PG_EDGE_PASSWORD]=$(secret pg-edge)
     [PG_WORKER_PASSWORD]=$(secret pg-worker)

@@ -10,6 +10,7 @@
 
 #include "../../common/travel.h"
 #include "../../common/consistency.h"
+#include "../../common/traceparent.h"
 
 typedef struct worker_pg_s  worker_pg_t;
 
@@ -24,6 +25,9 @@ int worker_pg_ready(worker_pg_t *pg) TRAVEL_MUST_CHECK;
  * is noticed here and made again by the next worker_pg_ready. */
 PGresult *worker_pg_exec(worker_pg_t *pg, const char *sql, int n,
     const char *const *params);
+
+/* The span under which statements run from now on; NULL: none.  Borrowed. */
+void worker_pg_trace(worker_pg_t *pg, const travel_trace_t *parent);
 
 const char *worker_pg_error(const worker_pg_t *pg);
 /* SQLSTATE of the last failed statement; "08006" when the link broke. */

@@ -33,6 +33,7 @@ typedef struct {
     char           tags[512];      /* space-separated */
     bool           open;
     bool           outbox;
+    bool           overflow;       /* tags did not fit: commit refuses */
 } worker_tx_t;
 
 worker_tx_e worker_tx_begin(worker_tx_t *tx, worker_job_t *job,
@@ -49,7 +50,7 @@ int worker_tx_event(worker_tx_t *tx, const char *stream_type,
     TRAVEL_MUST_CHECK;
 
 /* Follow-up job: enqueued by the relay under UUIDv8(job id, step, type), in
- * the caller's bucket.  Steals 'body'. */
+ * the caller's bucket.  Steals 'body'.  'key' is the id of its aggregate. */
 int worker_tx_job(worker_tx_t *tx, const char *type, const char *key,
     json_t *body) TRAVEL_MUST_CHECK;
 

@@ -1,0 +1,320 @@
+/* The Lua of the workers' side of a partition; contracts in the header. */
+
+#include "worker_scripts.h"
+
+#define LUA_FENCE                                                             \
+    "local o = redis.call('HMGET', KEYS[1], 'owner', 'fence')\n"              \
+    "if o[1] ~= ARGV[1] or o[2] ~= ARGV[2] then\n"                            \
+    "  return {-1, o[1] or '', o[2] or ''}\n"                                 \
+    "end\n"
+
+#define LUA_OVER                                                              \
+    "local over = {succeeded=1, failed=1, dead=1, cancelled=1}\n"
+
+/* acks[1..3]: entry ids of KEYS[2..4] that are done with. */
+#define LUA_ACK                                                               \
+    "for i = 1, 3 do\n"                                                       \
+    "  if #acks[i] > 0 then\n"                                                \
+    "    redis.call('XACK', KEYS[i + 1], 'workers', unpack(acks[i]))\n"       \
+    "    redis.call('XDEL', KEYS[i + 1], unpack(acks[i]))\n"                  \
+    "  end\n"                                                                 \
+    "end\n"
+
+
+static const char  lua_adopt[] =
+    "local o = redis.call('HMGET', KEYS[1], 'owner', 'fence')\n"
+    "local mine, theirs = tonumber(ARGV[2]), tonumber(o[2] or '0')\n"
+    "if theirs > mine or (theirs == mine and o[1] ~= ARGV[1]) then\n"
+    "  return {-1, o[1] or '', o[2] or ''}\n"
+    "end\n"
+    "redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'fence', ARGV[2])\n"
+    "local function field(list, name)\n"
+    "  for i = 1, #list, 2 do\n"
+    "    if list[i] == name then return list[i + 1] end\n"
+    "  end\n"
+    "end\n"
+    "local function younger(a, b)\n"
+    "  local am, as = string.match(a, '^(%d+)-(%d+)$')\n"
+    "  local bm, bs = string.match(b, '^(%d+)-(%d+)$')\n"
+    "  am, bm = tonumber(am), tonumber(bm)\n"
+    "  return am < bm or (am == bm and tonumber(as) < tonumber(bs))\n"
+    "end\n"
+    "local out = {0}\n"
+    "for i = 1, 3 do\n"
+    "  local key, at = KEYS[i + 1], ARGV[i + 2]\n"
+    "  local info = redis.pcall('XINFO', 'STREAM', key)\n"
+    /* A stream whose ids are behind ours was lost and began anew. */
+    "  if info.err or younger(field(info, 'last-generated-id'), at) then\n"
+    "    at = '0-0'\n"
+    "  end\n"
+    "  local made = redis.pcall('XGROUP', 'CREATE', key, 'workers', at,\n"
+    "                           'MKSTREAM')\n"
+    "  if made.err and not string.find(made.err, 'BUSYGROUP') then\n"
+    "    return made\n"
+    "  end\n"
+    "  for _, group in ipairs(redis.call('XINFO', 'GROUPS', key)) do\n"
+    "    if field(group, 'name') == 'workers' then\n"
+    "      out[i + 1] = field(group, 'last-delivered-id')\n"
+    "    end\n"
+    "  end\n"
+    "end\n"
+    "return out\n";
+
+
+static const char  lua_pending[] =
+    LUA_FENCE
+    "local r = redis.pcall('XREADGROUP', 'GROUP', 'workers', 'owner',\n"
+    "                      'COUNT', ARGV[4], 'STREAMS', KEYS[2], ARGV[3])\n"
+    "local out = {0}\n"
+    "if not r then return out end\n"
+    "if r.err then\n"
+    "  if string.find(r.err, 'NOGROUP') then return {-2} end\n"
+    "  return r\n"
+    "end\n"
+    "for _, e in ipairs(r[1][2]) do\n"
+    "  out[#out + 1] = e[1]\n"
+    "  if e[2] then\n"
+    "    out[#out + 1] = cmsgpack.pack(e[2])\n"
+    "  else\n"
+    "    redis.call('XACK', KEYS[2], 'workers', e[1])\n"
+    "    out[#out + 1] = ''\n"
+    "  end\n"
+    "end\n"
+    "return out\n";
+
+
+static const char  lua_delayed[] =
+    LUA_FENCE
+    "local prefix = string.sub(KEYS[2], 1, -8) .. 'job:'\n"
+    "local to = tonumber(ARGV[3]) + tonumber(ARGV[4]) - 1\n"
+    "local r = redis.call('ZRANGE', KEYS[2], ARGV[3], to, 'WITHSCORES')\n"
+    "local out = {0}\n"
+    "for i = 1, #r, 2 do\n"
+    "  local j = redis.call('HMGET', prefix .. r[i], 'status', 'entry')\n"
+    "  out[#out + 1] = r[i]\n"
+    "  out[#out + 1] = r[i + 1]\n"
+    "  out[#out + 1] = j[1] or ''\n"
+    "  out[#out + 1] = j[2] or ''\n"
+    "end\n"
+    "return out\n";
+
+
+static const char  lua_fetch[] =
+    LUA_FENCE
+    "local out = {0}\n"
+    "for i = 2, #KEYS do\n"
+    "  local flat = {}\n"
+    "  if ARGV[i + 1] ~= '0' then\n"
+    "    local r = redis.pcall('XREADGROUP', 'GROUP', 'workers', 'owner',\n"
+    "        'COUNT', ARGV[i + 1], 'STREAMS', KEYS[i], '>')\n"
+    "    if r then\n"
+    "      if r.err then\n"
+    "        if string.find(r.err, 'NOGROUP') then return {-2} end\n"
+    "        return r\n"
+    "      end\n"
+    "      for n, e in ipairs(r[1][2]) do\n"
+    "        flat[2 * n - 1] = e[1]\n"
+    "        flat[2 * n] = cmsgpack.pack(e[2])\n"
+    "      end\n"
+    "    end\n"
+    "  end\n"
+    "  out[i] = flat\n"
+    "end\n"
+    "return out\n";
+
+
+static const char  lua_start[] =
+    LUA_FENCE
+    LUA_OVER
+    "local acks, out = {{}, {}, {}}, {0}\n"
+    "for i = 6, #KEYS do\n"
+    "  local k, a = KEYS[i], 2 * (i - 6) + 4\n"
+    "  local j = redis.call('HMGET', k, 'status', 'attempts', 'suspect')\n"
+    "  if over[j[1]] then\n"
+    "    local s = tonumber(ARGV[a])\n"
+    "    if s > 0 then\n"
+    "      acks[s][#acks[s] + 1] = ARGV[a + 1]\n"
+    "    else\n"
+    "      redis.call('ZREM', KEYS[5], string.match(k, ':job:(.*)$'))\n"
+    "    end\n"
+    "    out[i - 4] = j[1] == 'cancelled' and -1 or -2\n"
+    "  else\n"
+    "    redis.call('HSET', k, 'status', 'running', 'updated_at', ARGV[3])\n"
+    "    out[i - 4] = tonumber(j[2] or '0') + (j[3] and 1000000 or 0)\n"
+    "  end\n"
+    "end\n"
+    LUA_ACK
+    "return out\n";
+
+
+static const char  lua_settle[] =
+    LUA_FENCE
+    LUA_OVER
+    "local acks, out = {{}, {}, {}}, {0}\n"
+    "local names = {false, 'result', 'error', false, 'timeline', 'lsn',\n"
+    "               'inval'}\n"
+    "local function bury(k, a)\n"
+    "  local f = {'cause', ARGV[a + 12], 'attempts', ARGV[a + 4],\n"
+    "    'first_error', redis.call('HGET', k, 'first_error')\n"
+    "                   or ARGV[a + 3],\n"
+    "    'last_error', ARGV[a + 3], 'trace', ARGV[a + 14],\n"
+    "    'died_at', ARGV[3]}\n"
+    "  local e = cmsgpack.unpack(ARGV[a + 13])\n"
+    "  for i = 1, math.min(#e, 512) do f[#f + 1] = e[i] end\n"
+    "  if #f % 2 == 1 then f[#f + 1] = '' end\n"
+    "  redis.call('XADD', KEYS[6], 'MAXLEN', '~', " TRAVEL_DEAD_MAX ", '*',\n"
+    "             unpack(f))\n"
+    "end\n"
+    "for i = 7, #KEYS do\n"
+    "  local k, a = KEYS[i], 14 * (i - 7) + 4\n"
+    "  local status, s = ARGV[a + 1], tonumber(ARGV[a + 9])\n"
+    "  local again = status == 'retrying'\n"
+    "  if string.sub(k, -2) == ':-' then\n"
+    "    bury(k, a)\n"
+    "    out[i - 5] = 1\n"
+    "  elseif over[redis.call('HGET', k, 'status')] then\n"
+    "    out[i - 5], again = 0, false\n"
+    "  else\n"
+    "    local f = {'status', status, 'updated_at', ARGV[3],\n"
+    "               'attempts', ARGV[a + 4]}\n"
+    "    for n = 2, 7 do\n"
+    "      local v = ARGV[a + n]\n"
+    "      if names[n] and v ~= '' then\n"
+    "        f[#f + 1] = names[n]\n"
+    "        f[#f + 1] = v\n"
+    "      end\n"
+    "    end\n"
+    "    if again then\n"
+    "      redis.call('HSETNX', k, 'first_error', ARGV[a + 3])\n"
+    "      f[#f + 1] = 'entry'\n"
+    "      f[#f + 1] = ARGV[a + 13]\n"
+    "      redis.call('ZADD', KEYS[5], ARGV[a + 11],\n"
+    "                 string.match(k, ':job:(.*)$'))\n"
+    "    elseif status == 'dead' then\n"
+    "      bury(k, a)\n"
+    "    end\n"
+    "    redis.call('HSET', k, unpack(f))\n"
+    "    if not again then\n"
+    "      if status == 'succeeded' and ARGV[a + 4] ~= '1' then\n"
+    "        redis.call('HDEL', k, 'error', 'first_error', 'entry',\n"
+    "                   'suspect')\n"
+    "      end\n"
+    "      redis.call('EXPIRE', k, ARGV[4])\n"
+    "      if ARGV[a + 8] ~= '' then\n"
+    "        local part, uuid = string.match(k, '{(.-)}:job:(.*)$')\n"
+    "        redis.call('PUBLISH', ARGV[a + 8], '{\"id\":\"' .. part ..\n"
+    "            '.' .. uuid .. '\",\"status\":\"' .. status .. '\"}')\n"
+    "      end\n"
+    "    end\n"
+    "    out[i - 5] = 1\n"
+    "  end\n"
+    "  if s > 0 then\n"
+    "    acks[s][#acks[s] + 1] = ARGV[a + 10]\n"
+    "  elseif not again then\n"
+    "    redis.call('ZREM', KEYS[5], string.match(k, ':job:(.*)$'))\n"
+    "  end\n"
+    "end\n"
+    LUA_ACK
+    "return out\n";
+
+
+static const char  lua_promote[] =
+    LUA_FENCE
+    LUA_OVER
+    "local prefix = string.sub(KEYS[2], 1, -8) .. 'job:'\n"
+    "local due = redis.call('ZRANGEBYSCORE', KEYS[2], '(0', ARGV[3],\n"
+    "                       'LIMIT', 0, ARGV[4])\n"
+    "local out = {0, ''}\n"
+    "for _, m in ipairs(due) do\n"
+    "  local j = redis.call('HMGET', prefix .. m, 'status', 'entry')\n"
+    "  if over[j[1]] or not j[2] then\n"
+    "    redis.call('ZREM', KEYS[2], m)\n"
+    "    j[2] = ''\n"
+    "  else\n"
+    "    redis.call('ZADD', KEYS[2], 0, m)\n"
+    "  end\n"
+    "  out[#out + 1] = m\n"
+    "  out[#out + 1] = j[1] or ''\n"
+    "  out[#out + 1] = j[2]\n"
+    "end\n"
+    "local next = redis.call('ZRANGEBYSCORE', KEYS[2], '(0', '+inf',\n"
+    "                        'WITHSCORES', 'LIMIT', 0, 1)\n"
+    "out[2] = next[2] or ''\n"
+    "return out\n";
+
+
+static const char  lua_enqueue[] =
+    "if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end\n"
+    "local e = {}\n"
+    "for i = 5, #ARGV, 2 do e[ARGV[i]] = ARGV[i + 1] end\n"
+    "redis.call('HSET', KEYS[1], 'status', 'queued', 'type', e.type,\n"
+    "    'queue', ARGV[4], 'sub', e.sub, 'key', e.key,\n"
+    "    'created_at', ARGV[2], 'updated_at', ARGV[2], 'attempts', '0')\n"
+    "if tonumber(ARGV[1]) > tonumber(ARGV[2]) then\n"
+    "  local f = {}\n"
+    "  for i = 5, #ARGV do f[i - 4] = ARGV[i] end\n"
+    "  redis.call('HSET', KEYS[1], 'entry', cmsgpack.pack(f))\n"
+    "  redis.call('ZADD', KEYS[3], ARGV[1], ARGV[3])\n"
+    "else\n"
+    "  redis.call('XADD', KEYS[2], '*', unpack(ARGV, 5))\n"
+    "end\n"
+    "return 1\n";
+
+
+static const char  lua_suspect[] =
+    "if redis.call('HGET', KEYS[1], 'status') ~= 'running' then\n"
+    "  return 0\n"
+    "end\n"
+    "redis.call('HINCRBY', KEYS[1], 'attempts', 1)\n"
+    "redis.call('HSET', KEYS[1], 'suspect', '1')\n"
+    "return 1\n";
+
+
+static const char  lua_gauge[] =
+    "local out = {}\n"
+    "local oldest = ''\n"
+    "for i = 1, 3 do\n"
+    "  out[i] = redis.call('XLEN', KEYS[i])\n"
+    "  local e = redis.call('XRANGE', KEYS[i], '-', '+', 'COUNT', 1)[1]\n"
+    "  if e and (oldest == '' or tonumber(string.match(e[1], '^%d+'))\n"
+    "            < tonumber(string.match(oldest, '^%d+'))) then\n"
+    "    oldest = e[1]\n"
+    "  end\n"
+    "end\n"
+    "out[4] = redis.call('ZCARD', KEYS[4])\n"
+    "out[5] = redis.call('XLEN', KEYS[5])\n"
+    "out[6] = oldest\n"
+    "return out\n";
+
+
+#define SCRIPT(name, text)  { name, { text, sizeof(text) - 1 } }
+
+static const struct {
+    const char    *name;
+    travel_str_t   text;
+} worker_scripts[TRAVEL_SCRIPT_MAX] = {
+    [TRAVEL_SCRIPT_ADOPT]   = SCRIPT("adopt", lua_adopt),
+    [TRAVEL_SCRIPT_PENDING] = SCRIPT("pending", lua_pending),
+    [TRAVEL_SCRIPT_DELAYED] = SCRIPT("delayed", lua_delayed),
+    [TRAVEL_SCRIPT_FETCH]   = SCRIPT("fetch", lua_fetch),
+    [TRAVEL_SCRIPT_START]   = SCRIPT("start", lua_start),
+    [TRAVEL_SCRIPT_SETTLE]  = SCRIPT("settle", lua_settle),
+    [TRAVEL_SCRIPT_PROMOTE] = SCRIPT("promote", lua_promote),
+    [TRAVEL_SCRIPT_ENQUEUE] = SCRIPT("enqueue", lua_enqueue),
+    [TRAVEL_SCRIPT_SUSPECT] = SCRIPT("suspect", lua_suspect),
+    [TRAVEL_SCRIPT_GAUGE]   = SCRIPT("gauge", lua_gauge)
+};
+
+
+travel_str_t
+travel_worker_script(travel_script_e script)
+{
+    return worker_scripts[script].text;
+}
+
+
+const char *
+travel_worker_script_name(travel_script_e script)
+{
+    return worker_scripts[script].name;
+}

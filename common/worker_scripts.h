@@ -1,0 +1,113 @@
+/*
+ * The Redis scripts of the workers (contracts section 3): what must happen to
+ * a partition at once.  All keys of one call share one hash tag.
+ *
+ * Every script but ENQUEUE, SUSPECT and GAUGE starts with KEYS[1] = :owner,
+ * ARGV[1] = owner, ARGV[2] = fence, and answers an array whose first element
+ * is a code below; with TRAVEL_SCRIPT_FENCED the owner and fence that Redis
+ * knows follow, and nothing was done.
+ *
+ * A fetched entry travels as its flat field list packed by MessagePack: one
+ * string instead of twenty-two, and the same bytes go into the job's hash
+ * (field 'entry') when it has to wait for a retry.
+ */
+
+#ifndef TRAVEL_WORKER_SCRIPTS_H
+#define TRAVEL_WORKER_SCRIPTS_H
+
+#include "travel.h"
+
+#define TRAVEL_SCRIPT_GOOD      0
+#define TRAVEL_SCRIPT_FENCED  (-1)
+#define TRAVEL_SCRIPT_NOGROUP (-2)
+
+#define TRAVEL_SUSPECT_BIT     1000000   /* see START */
+#define TRAVEL_START_CANCELLED (-1)
+#define TRAVEL_START_OVER      (-2)
+
+#define TRAVEL_SETTLE_ARGS     14        /* per job */
+#define TRAVEL_RESULT_TTL_S    (4 * 24 * 3600)
+#define TRAVEL_DEAD_MAX        "10000"
+#define TRAVEL_CONSUMER        "owner"   /* the one consumer of the group */
+
+typedef enum {
+    /*
+     * ADOPT  KEYS owner high normal low  ARGV owner fence last-id x 3
+     * Raises the fence (never lowers it), makes missing groups from the last
+     * ids on (from the start when the stream is younger than that).
+     * → code, the groups' last delivered ids x 3
+     */
+    TRAVEL_SCRIPT_ADOPT,
+
+    /*
+     * PENDING  KEYS owner stream  ARGV owner fence after count
+     * What was delivered after 'after' and never settled; entries that are
+     * deleted are acknowledged and come with an empty pack.
+     * → code, id, pack, id, pack ...
+     */
+    TRAVEL_SCRIPT_PENDING,
+
+    /*
+     * DELAYED  KEYS owner delayed  ARGV owner fence offset count
+     * → code, uuid, score, status, pack ...
+     */
+    TRAVEL_SCRIPT_DELAYED,
+
+    /*
+     * FETCH  KEYS owner stream...  ARGV owner fence count...
+     * → code, [id, pack ...] per stream.  Count 0 leaves a stream alone.
+     */
+    TRAVEL_SCRIPT_FETCH,
+
+    /*
+     * START  KEYS owner high normal low delayed job...
+     *        ARGV owner fence now, per job: stream (1-3, 0 delayed), id
+     * queued, retrying, running → running.  A job that is over is taken off
+     * its stream.
+     * → code, per job: attempts so far (+ TRAVEL_SUSPECT_BIT when it was in
+     *   the slot that crashed), TRAVEL_START_CANCELLED or _OVER
+     */
+    TRAVEL_SCRIPT_START,
+
+    /*
+     * SETTLE  KEYS owner high normal low delayed dead job...
+     *         ARGV owner fence now ttl, per job TRAVEL_SETTLE_ARGS:
+     *           status result error attempts timeline lsn inval reply
+     *           stream id due cause pack trace
+     * succeeded, failed, dead: final, published to 'reply', expiring;
+     * dead also goes to :dead with its cause; retrying goes to :delayed,
+     * due then.  A final status is never overwritten.  A job key that ends in
+     * ":-" stands for an entry that names no job.
+     * → code, per job: 1 written, 0 it was over already
+     */
+    TRAVEL_SCRIPT_SETTLE,
+
+    /*
+     * PROMOTE  KEYS owner delayed  ARGV owner fence now limit
+     * What is due goes into the owner's hand (score 0, so that it is neither
+     * promoted twice nor lost with its owner).
+     * → code, when the next one is due ("" none), uuid, status, pack ...
+     */
+    TRAVEL_SCRIPT_PROMOTE,
+
+    /*
+     * ENQUEUE  KEYS job stream delayed
+     *          ARGV not-before now uuid queue field value ...
+     * Once per job id.  → 1 enqueued, 0 was there
+     */
+    TRAVEL_SCRIPT_ENQUEUE,
+
+    /* SUSPECT  KEYS job: its slot crashed.  → 1 counted, 0 not running */
+    TRAVEL_SCRIPT_SUSPECT,
+
+    /* GAUGE  KEYS high normal low delayed dead
+     * → XLEN x 3, ZCARD, XLEN dead, oldest id of the three or "" */
+    TRAVEL_SCRIPT_GAUGE,
+
+    TRAVEL_SCRIPT_MAX
+} travel_script_e;
+
+travel_str_t travel_worker_script(travel_script_e script);
+const char *travel_worker_script_name(travel_script_e script);
+
+#endif

@@ -1,0 +1,75 @@
+/*
+ * One pipelined, never blocking connection to the queue Redis, for a thread
+ * that runs its own poll() loop.  Replies come in the order of the commands.
+ *
+ * One thread owns a link and all that hangs on it.
+ */
+
+#ifndef WORKER_LINK_H
+#define WORKER_LINK_H
+
+#include "../pool/conf.h"
+#include "../../common/worker_scripts.h"
+
+struct redisReply;
+
+typedef struct worker_link_s  worker_link_t;
+
+/* reply NULL: the link broke before the answer came, so whether the command
+ * was done is not known.  The reply is freed after the call. */
+typedef void (*worker_reply_pt)(void *data, const struct redisReply *reply);
+
+/* The link is up, scripts are loaded; sends may follow at once. */
+typedef void (*worker_link_up_pt)(void *data);
+/* It broke; every open command has been answered with NULL before. */
+typedef void (*worker_link_down_pt)(void *data);
+
+worker_link_t *worker_link_create(const worker_conf_t *conf, const char *name,
+    bool scripts, worker_link_up_pt up, worker_link_down_pt down, void *data);
+void worker_link_free(worker_link_t **plink);
+
+bool worker_link_up(const worker_link_t *link);
+long long worker_link_client_id(const worker_link_t *link);
+
+/* For poll(): -1 while there is no socket. */
+int worker_link_fd(const worker_link_t *link);
+short worker_link_events(const worker_link_t *link);
+
+/* After poll(); also connects when it is time.  now: monotonic ms. */
+void worker_link_turn(worker_link_t *link, short revents, int64_t now);
+/* Writes what the turn gathered. */
+void worker_link_flush(worker_link_t *link);
+/* ms until it wants a turn without an event, or -1. */
+int worker_link_wait(const worker_link_t *link, int64_t now);
+
+/* Only while up; arguments are copied. */
+void worker_link_send(worker_link_t *link, worker_reply_pt cb, void *data,
+    int argc, const char **argv, const size_t *argvlen);
+
+/* The arguments of a script call, gathered piece by piece. */
+typedef struct {
+    const char  **argv;
+    size_t       *argvlen;
+    size_t       *offset;             /* into text, SIZE_MAX: borrowed */
+    int           argc;
+    int           room;
+    char         *text;               /* numbers and keys made on the way */
+    size_t        ntext;
+    size_t        roomtext;
+    bool          failed;             /* out of memory on the way */
+} worker_args_t;
+
+void worker_args_begin(worker_args_t *args);
+void worker_args_free(worker_args_t *args);
+/* Borrowed until the call is sent. */
+void worker_args_str(worker_args_t *args, const char *s, size_t len);
+/* Copied. */
+void worker_args_copy(worker_args_t *args, const char *s, size_t len);
+void worker_args_int(worker_args_t *args, int64_t v);
+
+/* EVALSHA of what was gathered, the first nkeys of it keys.  Not sent, but
+ * answered with NULL, when memory ran out. */
+void worker_link_script(worker_link_t *link, travel_script_e script,
+    worker_reply_pt cb, void *data, worker_args_t *args, int nkeys);
+
+#endif

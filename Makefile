@@ -34,7 +34,7 @@ LIBS     := -Wl,--as-needed $(shell pkg-config --libs $(PKGS) 2>/dev/null) \
 LIB_SRC    := $(wildcard common/*.c common/*/*.c)
 WORKERS    := $(wildcard workers/*/*.c)
 WORKER_SRC := $(filter-out workers/ctl/%,$(WORKERS))
-CTL_SRC    := $(filter-out workers/pool/main.c,$(WORKERS))
+CTL_SRC    := $(filter workers/ctl/%,$(WORKERS))
 POOL_SRC   := $(filter-out workers/pool/main.c workers/ctl/main.c,$(WORKERS))
 UNIT_SRC   := $(wildcard t/00-unit/*.c)
 FUZZ_SRC   := $(wildcard t/fuzz/*.c)
@@ -52,7 +52,6 @@ UNIT   := $(patsubst t/00-unit/%.c,$(BUILD)/t-unit/%,$(UNIT_SRC))
 
 .PHONY: all lib unit run up down status reset test check bench soak fuzz \
         fuzz-build clang asan install clean deps
-.DELETE_ON_ERROR:
 .SECONDARY:
 
 all: lib $(WORKER) $(CTL) $(MODULE) unit
@@ -79,15 +78,19 @@ $(POOL): $(call objs,$(POOL_SRC))
 	@rm -f $@
 	ar rcs $@ $^
 
-$(BUILD)/travel-worker: $(call objs,$(WORKER_SRC)) $(LIB)
-	$(CC) $(SANFLAGS) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS)
+# Linked aside and moved into place, so that what runs is never half a file.
+link = $(CC) $(SANFLAGS) $(LDFLAGS) -rdynamic -o $@.new $^ $(LIBS) $(1) \
+       && mv $@.new $@
 
-$(BUILD)/travelctl: $(call objs,$(CTL_SRC)) $(LIB)
-	$(CC) $(SANFLAGS) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS)
+$(BUILD)/travel-worker: $(call objs,$(WORKER_SRC)) $(LIB)
+	$(call link)
+
+$(BUILD)/travelctl: $(call objs,$(CTL_SRC)) $(POOL) $(LIB)
+	$(call link)
 
 $(BUILD)/t-unit/%: $(BUILD)/obj/t/00-unit/%.o $(POOL) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+	$(call link,-lcmocka)
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 

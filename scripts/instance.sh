@@ -111,7 +111,17 @@ init() {
         [ -s "$KEYS/consistency.key" ] ||
             openssl rand -hex 32 > "$KEYS/consistency.key"
     )
+    publish_key
     echo "$PORT" > "$TRAVEL_RUN/port"
+}
+
+# The public half of the signing key: what the edge verifies with.
+publish_key() {
+    local jwks=$TRAVEL_RUN/jwks.json
+    [ "$jwks" -nt "$KEYS/signing.pem" ] && [ -s "$jwks" ] && return
+    "$TRAVEL_BUILD/travelctl" token jwks --key "$KEYS/signing.pem" \
+        > "$jwks.new" || { echo "instance: no jwks.json" >&2; return 0; }
+    mv "$jwks.new" "$jwks"
 }
 
 init_sockets() {
@@ -174,15 +184,21 @@ pg_initialise() {
         sh "$PG_DATA" < <(pg_settings)
 }
 
-# pg_ctl's start needs no -w here: we wait for an answer ourselves.
 pg_launch() {
     local name=$1 data=$2 socket=$3
-    touch "$LOGS/$name.log"
-    [ -z "$PG_USER" ] || chown "$PG_USER" "$LOGS/$name.log"
-    as_pg setsid "$PG_BIN/pg_ctl" start -s -w -t 60 -D "$data" \
+    # After a kill -9 the old backends hold the shared memory a little longer.
+    local tries=20
+    until as_pg setsid "$PG_BIN/pg_ctl" start -s -w -t 60 -D "$data" \
         -l "$PG_BASE/$name.log" -o "-k $socket -c cluster_name=$name" \
-        < /dev/null > /dev/null || {
-            tail -20 "$PG_BASE/$name.log" >&2; die "$name did not start"; }
+        < /dev/null > /dev/null 2> "$LOGS/pg_ctl.log"
+    do
+        tries=$((tries - 1))
+        if [ "$tries" = 0 ]; then
+            tail -20 "$PG_BASE/$name.log" >&2
+            die "$name did not start"
+        fi
+        sleep 0.2
+    done
     ln -sfn "$PG_BASE/$name.log" "$LOGS/$name.log"
 }
 
@@ -280,19 +296,16 @@ preload() {
 }
 
 start_workers() {
-    [ -e "${TRAVEL_WORKERS_CONF:-}" ] ||
-        "$here/render.sh" "$ROOT/conf/workers.conf" "$TRAVEL_RUN/workers.conf"
-    spawn workers "$TRAVEL_BUILD/travel-worker" \
-        "${TRAVEL_WORKERS_CONF:-$TRAVEL_RUN/workers.conf}"
+    "$here/render.sh" "${TRAVEL_WORKERS_CONF:-$ROOT/conf/workers.conf}" \
+        "$TRAVEL_RUN/workers.conf"
+    spawn workers "$TRAVEL_BUILD/travel-worker" "$TRAVEL_RUN/workers.conf"
     wait_for 15 answers "$PORT_METRICS" || {
         tail -20 "$LOGS/workers.log" >&2; die "workers did not start"; }
 }
 
 start_nginx() {
-    [ -n "${TRAVEL_NGX_CONF_READY:-}" ] ||
-        "$here/render.sh" "${TRAVEL_NGX_CONF:-$ROOT/conf/nginx.conf}" \
-            "$TRAVEL_RUN/nginx.conf"
-    ln -sfn "$ROOT/conf/travel" "$TRAVEL_RUN/travel"
+    "$here/render.sh" "${TRAVEL_NGX_CONF:-$ROOT/conf/nginx.conf}" \
+        "$TRAVEL_RUN/nginx.conf"
     LD_PRELOAD=$(preload) setsid nginx -p "$TRAVEL_RUN" \
         -c "$TRAVEL_RUN/nginx.conf" -e "$LOGS/error.log" < /dev/null ||
         { tail -5 "$LOGS/error.log" >&2; die "nginx did not start"; }

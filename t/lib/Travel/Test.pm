@@ -1,0 +1,502 @@
+package Travel::Test;
+
+# Starts a private instance of the whole backend, or of parts of it, and talks
+# to it: HTTP, raw sockets, psql, Redis, tokens, mails, spans, partner calls.
+#
+#     use Travel::Test;
+#     my $t = Travel::Test->start(parts => 'all');
+#     my $r = $t->get('/health');
+#     is($r->{status}, 200);
+#     $t->finish;                       # checks the logs; then done_testing
+#
+# Each instance is a folder of its own under /tmp, on free ports and private
+# sockets, started by scripts/instance.sh as `make run` does.  PostgreSQL
+# comes migrated and loaded, from a template (scripts/template.sh).  When the
+# test ends, however it ends, everything is stopped and deleted; with
+# TRAVEL_KEEP=1 the folder stays.
+#
+# start() options:
+#   parts        list, or names in one string; 'all' for everything
+#   conf         nginx.conf template: a path, or text if it has a newline
+#   edit         sub that changes the nginx.conf template in $_
+#   workers      the same for workers.conf: edit_workers => sub { ... }
+#   env          what the scripts and daemons get in their environment
+#   ngx_workers  nginx worker processes (2)
+#   allow_5xx    1: answers >= 500 are expected here
+#   allow_log    regex of [alert]/[emerg] lines that are expected here
+
+use strict;
+use warnings;
+use Cwd ();
+use Exporter 'import';
+use File::Path ();
+use File::Temp ();
+use HTTP::Tiny ();
+use IO::Select ();
+use IO::Socket::INET ();
+use JSON::PP ();
+use POSIX ();
+use Test::More ();
+use Time::HiRes ();
+use Travel::Redis ();
+
+our @EXPORT = qw(wait_for slurp json);
+
+my $ROOT  = Cwd::abs_path(__FILE__ =~ s{/t/lib/Travel/Test\.pm\z}{}r);
+my $BUILD = $ENV{TRAVEL_BUILD} || "$ROOT/build";
+$BUILD = "$ROOT/$BUILD" unless $BUILD =~ m{^/};
+my @ALL = qw(postgres replica queue cache sandbox smtp otlp workers nginx);
+my $JSON = JSON::PP->new->utf8->allow_nonref->canonical;
+my @LIVE;
+
+sub root  { $ROOT }
+sub build { $BUILD }
+sub dir   { $_[0]{dir} }
+sub port  { $_[0]{port} }
+sub url   { "http://127.0.0.1:$_[0]{port}" }
+
+# --- plain helpers -----------------------------------------------------------
+
+sub slurp {
+    my ($path) = @_;
+    open my $f, '<:raw', $path or return '';
+    local $/;
+    return scalar <$f> // '';
+}
+
+sub json { return $JSON->decode($_[0]) }
+
+# wait_for(sub, seconds, what): polls until true; the value, or a failed test.
+sub wait_for {
+    my ($cond, $seconds, $what) = @_;
+    my $end = Time::HiRes::time() + ($seconds || 10);
+    while (1) {
+        my $v = eval { $cond->() };
+        return $v if $v;
+        last if Time::HiRes::time() > $end;
+        Time::HiRes::sleep(0.02);
+    }
+    Test::More::diag($@) if $@;
+    Test::More::fail('waited ' . ($seconds || 10) . 's for '
+        . ($what || 'a condition'));
+    return;
+}
+
+# Five free ports in a row, below the range the kernel gives out by itself.
+sub _free_ports {
+    for (1 .. 200) {
+        my $base = 12000 + 5 * int rand 3500;
+        my @held = grep { defined } map {
+            IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $_,
+                Listen => 1, ReuseAddr => 1)
+        } $base .. $base + 4;
+        return $base if @held == 5;
+    }
+    die "no five free ports\n";
+}
+
+# --- life --------------------------------------------------------------------
+
+sub start {
+    my ($class, %o) = @_;
+    my $self = $class->new(%o);
+    $self->launch;
+    return $self;
+}
+
+sub new {
+    my ($class, %o) = @_;
+    my $dir = File::Temp::tempdir('/tmp/travel-t-XXXXXX');
+    chmod 0755, $dir;
+    my @parts = ref $o{parts} ? @{ $o{parts} } : split ' ', $o{parts} // 'all';
+    @parts = @ALL if "@parts" eq 'all';
+    my $self = bless {
+        %o, dir => $dir, parts => \@parts, port => _free_ports(),
+        pid => $$, http5xx => [], tokens => {},
+    }, $class;
+    push @LIVE, $self;
+
+    my $san = $ENV{TRAVEL_SAN} ? ":log_path=$dir/logs/san" : '';
+    $self->{env} = {
+        TRAVEL_RUN            => $dir,
+        TRAVEL_BUILD          => $BUILD,
+        PORT                  => $self->{port},
+        TRAVEL_FSYNC          => 'off',
+        TRAVEL_SHARED_BUFFERS => '64MB',
+        TRAVEL_NGX_WORKERS    => $o{ngx_workers} // 2,
+        STOP_WAIT             => 15,
+        $san ? (
+            ASAN_OPTIONS  => ($ENV{ASAN_OPTIONS} // '') . $san,
+            UBSAN_OPTIONS => ($ENV{UBSAN_OPTIONS} // '') . $san,
+        ) : (),
+        %{ $o{env} || {} },
+    };
+    return $self;
+}
+
+sub launch {
+    my ($self) = @_;
+    my @p = @{ $self->{parts} };
+    if (grep { $_ eq 'postgres' } @p) {
+        $self->script('template.sh', 'restore');
+    }
+    $self->script('instance.sh', 'init');
+    $self->_templates;
+    $self->script('instance.sh', 'start', @p) if @p;
+}
+
+# Changed templates go beside the rendered files; render.sh does the rest.
+sub _templates {
+    my ($self) = @_;
+    my %set = (
+        TRAVEL_NGX_CONF     => ['nginx', $self->{conf}, $self->{edit}],
+        TRAVEL_WORKERS_CONF => ['workers', $self->{conf_workers},
+                                $self->{edit_workers}],
+    );
+    for my $var (keys %set) {
+        my ($name, $conf, $edit) = @{ $set{$var} };
+        next unless defined $conf || $edit;
+        my $text = defined $conf && $conf =~ /\n/ ? $conf
+                 : slurp($conf // "$ROOT/conf/$name.conf");
+        if ($edit) {
+            local $_ = $text;
+            $edit->();
+            die "edit changed nothing in $name.conf\n" if $_ eq $text;
+            $text = $_;
+        }
+        $self->write("$name.template", $text);
+        $self->{env}{$var} = "$self->{dir}/$name.template";
+    }
+}
+
+# Runs one of scripts/, in this instance's environment; dies with its output.
+sub script {
+    my ($self, $name, @args) = @_;
+    my ($rc, $out) = $self->run("$ROOT/scripts/$name", @args);
+    die "$name @args: exit $rc\n$out" if $rc;
+    return $out;
+}
+
+# Any command in this instance's environment: (exit status, output of both).
+sub run {
+    my ($self, @cmd) = @_;
+    my $log = File::Temp->new;
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        %ENV = (%ENV, %{ $self->{env} }, PGPASSFILE => "$self->{dir}/keys/pgpass");
+        open STDIN,  '<', '/dev/null';
+        open STDOUT, '>&', $log;
+        open STDERR, '>&', $log;
+        exec { $cmd[0] } @cmd or POSIX::_exit(127);
+    }
+    waitpid $pid, 0;
+    my $rc = $? >> 8 || ($? & 127 ? 128 + ($? & 127) : 0);
+    return ($rc, slurp("$log"));
+}
+
+sub write {
+    my ($self, $name, $text) = @_;
+    open my $f, '>:raw', "$self->{dir}/$name" or die "$name: $!";
+    print $f $text;
+    close $f or die "$name: $!";
+}
+
+# --- parts, and faults -------------------------------------------------------
+
+sub start_part   { my $s = shift; $s->script('instance.sh', 'start', @_) }
+sub stop_part    { my $s = shift; $s->script('instance.sh', 'stop', @_) }
+sub kill_part    { my $s = shift; $s->script('instance.sh', 'kill', @_) }
+sub restart_part { my $s = shift; $s->stop_part(@_); $s->start_part(@_) }
+
+sub pid_of {
+    my ($self, $part) = @_;
+    my ($rc, $out) = $self->run("$ROOT/scripts/instance.sh", 'pid', $part);
+    return $rc ? undef : $out + 0;
+}
+
+# Processes below a part's first one: nginx workers, worker processes, backends.
+sub children_of {
+    my ($self, $part) = @_;
+    my $pid = $self->pid_of($part) or return;
+    return split ' ', slurp("/proc/$pid/task/$pid/children");
+}
+
+# kill -9 to one random child of the part ('workers': a worker process).
+sub kill_child {
+    my ($self, $part) = @_;
+    my @c = $self->children_of($part) or return;
+    my $victim = $c[rand @c];
+    kill 'KILL', $victim;
+    return $victim;
+}
+
+# A black hole: connected, and silent.  unfreeze() lets it go on.
+sub freeze {
+    my ($self, $part) = @_;
+    kill 'STOP', grep { defined } $self->pid_of($part), $self->children_of($part);
+}
+
+sub unfreeze {
+    my ($self, $part) = @_;
+    kill 'CONT', grep { defined } $self->pid_of($part), $self->children_of($part);
+}
+
+# A cut wire: nobody new can connect; with 'sessions' the old are ended too.
+sub cut {
+    my ($self, $part, %o) = @_;
+    my $path = $self->socket($part);
+    rename $path, "$path.cut" or die "cut $part: $!";
+    return unless $o{sessions};
+    if ($part eq 'queue' || $part eq 'cache') {
+        eval { $self->_redis_at($part, 'admin', "$path.cut")
+            ->call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes') };
+    } else {
+        rename "$path.cut", $path;
+        $self->sql('SELECT count(pg_terminate_backend(pid)) FROM '
+            . "pg_stat_activity WHERE usename LIKE 'travel\\_%'",
+            on => $part, role => 'postgres');
+        rename $path, "$path.cut";
+    }
+}
+
+sub mend {
+    my ($self, $part) = @_;
+    my $path = $self->socket($part);
+    rename "$path.cut", $path or die "mend $part: $!";
+}
+
+sub socket {
+    my ($self, $part) = @_;
+    my $dir = $self->{dir};
+    return readlink("$dir/$part.sock") if $part eq 'queue' || $part eq 'cache';
+    my $pg = readlink($dir . ($part eq 'replica' ? '/pg-replica' : '/pg'));
+    return "$pg/.s.PGSQL.5432";
+}
+
+# kill -HUP, and wait until a new generation of workers serves.
+sub reload {
+    my ($self) = @_;
+    my %old = map { $_ => 1 } $self->children_of('nginx');
+    kill 'HUP', $self->pid_of('nginx');
+    wait_for(sub { grep { !$old{$_} } $self->children_of('nginx') }, 10,
+        'new nginx workers');
+}
+
+# --- HTTP --------------------------------------------------------------------
+
+# request('POST', '/path', headers => {}, json => $data | body => $bytes,
+#         token => $jwt): HTTP::Tiny's answer, plus {json} if it is JSON.
+sub request {
+    my ($self, $method, $path, %o) = @_;
+    my %h = %{ $o{headers} || {} };
+    $h{authorization} = "Bearer $o{token}" if defined $o{token};
+    my %args = (headers => \%h);
+    if (exists $o{json}) {
+        $h{'content-type'} //= 'application/json';
+        $args{content} = $JSON->encode($o{json});
+    } elsif (defined $o{body}) {
+        $h{'content-type'} //= 'application/json';
+        $args{content} = $o{body};
+    }
+    my $http = $self->{http} //= HTTP::Tiny->new(timeout => 30,
+        keep_alive => 1, max_redirect => 0, agent => 'travel-test');
+    my $r = $http->request($method, ($o{base} // $self->url) . $path, \%args);
+    $r->{json} = eval { $JSON->decode($r->{content}) }
+        if ($r->{headers}{'content-type'} // '') =~ m{[/+]json};
+    push @{ $self->{http5xx} }, "$method $path: $r->{status} "
+        . substr($r->{content} // '', 0, 200)
+        if $r->{status} >= 500 && !$o{allow_5xx};
+    return $r;
+}
+
+sub get    { my ($s, $p, %o) = @_; $s->request('GET', $p, %o) }
+sub post   { my ($s, $p, $d, %o) = @_; $s->request('POST', $p, json => $d, %o) }
+sub delete { my ($s, $p, %o) = @_; $s->request('DELETE', $p, %o) }
+
+# Sends bytes as they are, returns what comes back until the server closes or
+# is silent for a while.  hang_up => 1 closes at once after sending.
+sub raw {
+    my ($self, $bytes, %o) = @_;
+    my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+        PeerPort => $o{port} // $self->{port}, Timeout => 5) or die "raw: $!";
+    local $SIG{PIPE} = 'IGNORE';
+    syswrite $s, $bytes;
+    if ($o{hang_up}) { close $s; return '' }
+    my ($in, $sel) = ('', IO::Select->new($s));
+    while ($sel->can_read($o{timeout} // 2)) {
+        my $n = sysread $s, $in, 65536, length $in;
+        last unless $n;
+    }
+    return $in;
+}
+
+# --- tokens ------------------------------------------------------------------
+
+# token(sub => uuid, permissions => 'a:b c:d', ttl => '1h', ...) as travelctl
+# token mint takes them; the demo user's by default.  Remembered.
+sub token {
+    my ($self, %o) = @_;
+    my $id = join "\0", map { "$_=$o{$_}" } sort keys %o;
+    return $self->{tokens}{$id} //= do {
+        my ($rc, $out) = $self->run("$BUILD/travelctl", 'token', 'mint',
+            '--key', "$self->{dir}/keys/signing.pem",
+            map { ("--$_", $o{$_}) } sort keys %o);
+        die "token mint: $out" if $rc;
+        $out =~ s/\s+\z//r;
+    };
+}
+
+# The id of test user number n (0 is the demo user).
+sub user { return sprintf '01890000-0000-7000-8000-%012x', $_[1] // 0 }
+
+sub user_token {
+    my ($self, $n, %o) = @_;
+    return $self->token(sub => $self->user($n),
+        email => $n ? "user$n\@travel.local" : 'demo@travel.local', %o);
+}
+
+# --- PostgreSQL and Redis ----------------------------------------------------
+
+# Rows as array references of text; one value in scalar context.
+sub sql {
+    my ($self, $query, %o) = @_;
+    my $role = $o{role} // 'travel_owner';
+    my $dir  = readlink($self->{dir}
+        . (($o{on} // '') eq 'replica' ? '/pg-replica' : '/pg'));
+    my ($rc, $out) = $self->run('/usr/bin/psql', '-XAtq', '-F', "\x1f",
+        '-v', 'ON_ERROR_STOP=1', '-d', "host=$dir dbname=travel user=$role",
+        '-c', $query);
+    die "sql: $out" if $rc;
+    my @rows = map { [split /\x1f/, $_, -1] } split /\n/, $out;
+    return wantarray ? @rows : @rows ? $rows[0][0] : undef;
+}
+
+sub _redis_at {
+    my ($self, $which, $user, $path) = @_;
+    return Travel::Redis->new(socket => $path, user => $user,
+        password => slurp("$self->{dir}/keys/redis-$user.password"));
+}
+
+# A connection to 'queue' or 'cache' as admin, worker or edge.
+sub redis {
+    my ($self, $which, $user) = @_;
+    return $self->_redis_at($which, $user // 'admin', $self->socket($which));
+}
+
+# --- what the outside saw ----------------------------------------------------
+
+sub _lines {
+    my ($self, $file) = @_;
+    return map { $JSON->decode($_) } grep { /\}\s*\z/ }
+        split /^/, slurp("$self->{dir}/$file");
+}
+
+sub mails         { $_[0]->_lines('mails.jsonl') }
+sub spans         { $_[0]->_lines('traces.jsonl') }
+sub partner_calls { $_[0]->_lines('logs/sandbox.log') }
+
+# --- leftovers and logs ------------------------------------------------------
+
+# File descriptors of nginx and the workers, database sessions, Redis clients.
+sub figures {
+    my ($self) = @_;
+    my %f;
+    for my $part (grep { /^(?:nginx|workers)$/ } @{ $self->{parts} }) {
+        for my $pid ($self->children_of($part)) {
+            my @fds = glob "/proc/$pid/fd/*";
+            $f{"$part file descriptors"} += @fds;
+        }
+    }
+    for my $part (grep { /^(?:postgres|replica)$/ } @{ $self->{parts} }) {
+        $f{"$part sessions"} = $self->sql(q{SELECT count(*) FROM
+            pg_stat_activity WHERE usename LIKE 'travel\_%'
+            AND backend_type = 'client backend'},
+            on => $part, role => 'postgres');
+    }
+    for my $part (grep { /^(?:queue|cache)$/ } @{ $self->{parts} }) {
+        my $list = $self->redis($part)->call('CLIENT', 'LIST');
+        $f{"$part clients"} = grep { !/ user=admin / } split /\n/, $list;
+    }
+    return \%f;
+}
+
+# Call when the pools are warm; finish() then wants the same figures back.
+sub settle { $_[0]{start_figures} = $_[0]->figures }
+
+sub _check_figures {
+    my ($self) = @_;
+    my $was = $self->{start_figures} or return;
+    my ($now, @more);
+    for (1 .. 50) {
+        $now  = $self->figures;
+        @more = grep { ($now->{$_} // 0) > $was->{$_} } sort keys %$was;
+        last unless @more;
+        Time::HiRes::sleep(0.2);
+    }
+    Test::More::ok(!@more, 'nothing is left over')
+        or Test::More::diag(map { "$_: $was->{$_}, now $now->{$_}\n" } @more);
+}
+
+my $BAD_LINE = qr/\[(?:alert|emerg)\]|Sanitizer|runtime\ error:|
+                  \bPANIC:|worker\ process\ \d+\ exited\ on\ signal/x;
+
+sub bad_lines {
+    my ($self) = @_;
+    my @bad;
+    for my $file (glob("$self->{dir}/logs/*")) {
+        my $short = $file =~ s{.*/}{}r;
+        for (split /\n/, slurp($file)) {
+            next unless $_ =~ $BAD_LINE;
+            next if $self->{allow_log} && $_ =~ $self->{allow_log};
+            push @bad, "$short: $_";
+        }
+    }
+    return @bad;
+}
+
+# Figures, then an orderly stop, then the logs.  The last call of a test.
+sub finish {
+    my ($self) = @_;
+    return if $self->{finished}++;
+    $self->_check_figures;
+    my ($rc, $out) = $self->run("$ROOT/scripts/instance.sh", 'stop', 'all');
+    Test::More::is($rc, 0, 'everything stopped') or Test::More::diag($out);
+    Test::More::unlike($out, qr/killed/, 'nothing had to be killed');
+    my @bad = $self->bad_lines;
+    Test::More::ok(!@bad, 'no alert, crash or sanitizer line in the logs')
+        or Test::More::diag(join "\n", @bad[0 .. ($#bad > 19 ? 19 : $#bad)]);
+    if (!$self->{allow_5xx}) {
+        my @e = @{ $self->{http5xx} };
+        Test::More::ok(!@e, 'no unexpected 5xx')
+            or Test::More::diag(join "\n", @e[0 .. ($#e > 19 ? 19 : $#e)]);
+    }
+}
+
+sub _destroy {
+    my ($self) = @_;
+    return if $self->{pid} != $$ || $self->{destroyed}++;
+    if ($self->{parts} && !$self->{finished}) {
+        $self->unfreeze($_) for @{ $self->{parts} };
+        $self->run("$ROOT/scripts/instance.sh", 'stop', 'all');
+        Test::More::diag("$_\n") for $self->bad_lines;
+    }
+    if ($ENV{TRAVEL_KEEP}) {
+        Test::More::diag("kept: $self->{dir}");
+        return;
+    }
+    my $sockets = readlink("$self->{dir}/queue.sock") // '';
+    my $base    = readlink("$self->{dir}/postgres");
+    File::Path::remove_tree($sockets =~ s{/[^/]*\z}{}r)
+        if $sockets =~ m{^/tmp/travel-[0-9a-f]+/};
+    File::Path::remove_tree($base) if $base && $base =~ m{^/var/tmp/travel-};
+    File::Path::remove_tree($self->{dir});
+}
+
+$SIG{$_} = sub { exit 130 } for qw(INT TERM HUP);
+
+END {
+    local ($?, $@);
+    $_->_destroy for @LIVE;
+}
+
+1;

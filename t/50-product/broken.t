@@ -1,0 +1,22 @@
+# main-job.t can fail: each step, broken by configuration, turns it red at
+# that step.
+
+use strict;
+use warnings;
+use FindBin;
+use Test::More;
+
+plan skip_all => 'proved by the plain build; sanitizers add nothing here'
+    if $ENV{TRAVEL_SAN};
+
+for my $step (1 .. 6) {
+    local $ENV{TRAVEL_BREAK} = $step;
+    my $out = qx($^X $FindBin::Bin/main-job.t 2>&1);
+    isnt($? >> 8, 0, "main-job.t fails with step $step broken");
+    like($out, qr/^not ok \d+ - step $step:/m, "... at step $step")
+        or diag($out);
+    next unless $step > 1 && $step != 4;
+    unlike($out, qr/^not ok \d+ - step 1:/m, '... and not from the start');
+}
+
+done_testing;

@@ -50,7 +50,8 @@ typedef struct {
  * join them.  Fills ret_fill always (so that a miss can be stored later).  'floor_inval' is the caller's own last write: an entry
  * whose pos is older is not served.
  *
- * NGX_OK: *ret_hit; NGX_DECLINED: miss, fill it; NGX_BUSY: somebody of this
+ * NGX_OK: *ret_hit; NGX_DECLINED: miss, fill it (a *ret_hit with stale set is
+ * what may be served should the fill fail); NGX_BUSY: somebody of this
  * nginx worker fills it and has pos >= floor_inval: wait() may join;
  * NGX_ABORT: no caching here.
  */

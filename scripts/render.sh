@@ -19,6 +19,7 @@ declare -A value=(
     [SOCKETS]=$SOCKETS [KEYS]=$KEYS [LOGS]=$LOGS [PIDS]=$PIDS
     [WORKERS]=${TRAVEL_NGX_WORKERS:-auto}
     [PROCESSES]=${TRAVEL_PROCESSES:-2} [SLOTS]=${TRAVEL_SLOTS:-16}
+    [LIMITS]=${TRAVEL_LIMITS:-limits.conf}
     [X_SANDBOX]=${TRAVEL_X_SANDBOX:-}
     [LIMITS]=${TRAVEL_LIMITS:-limits.conf}
     [USER]=${NGX_USER:+user $NGX_USER;}

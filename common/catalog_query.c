@@ -288,8 +288,9 @@ int
 travel_catalog_template(const travel_query_t *query, const char *text,
     const travel_catalog_place_t *place)
 {
-    const char    *close;
-    travel_str_t   name;
+    const char            *close;
+    travel_str_t           name;
+    const travel_param_t  *param;
 
     for ( /* void */ ; *text != '\0'; text++) {
         if (*text == '}') {
@@ -307,11 +308,17 @@ travel_catalog_template(const travel_query_t *query, const char *text,
 
         name = (travel_str_t) { text + 1, (size_t) (close - text) - 1 };
 
-        if (travel_query_param(query, name) == NULL
-            && !travel_str_eq(name, TRAVEL_STR("viewer")))
-        {
+        param = travel_query_param(query, name);
+
+        if (param == NULL && !travel_str_eq(name, TRAVEL_STR("viewer"))) {
             return travel_catalog_fault(place, "\"{%.*s}\" is no parameter of "
                                         "this query, nor {viewer}",
+                                        (int) name.len, name.data);
+        }
+
+        if (param != NULL && param->type == TRAVEL_PARAM_TEXT) {
+            return travel_catalog_fault(place, "\"{%.*s}\" is free text; tags "
+                                        "are made of ids, numbers and words",
                                         (int) name.len, name.data);
         }
 

@@ -47,8 +47,9 @@ typedef struct {
  * Looks r up.  'identity' is what makes the key: route, parameters, and the
  * viewer where the query binds it.  'tags' are the query's own (its @tags
  * line, expanded, separated by spaces; may be empty); those of the directive
- * join them.  Fills ret_fill always (so that a miss can be stored later).  'floor_inval' is the caller's own last write: an entry
- * whose pos is older is not served.
+ * join them.  Fills ret_fill always (so that a miss can be stored later).
+ * 'floor_inval' is the caller's own last write: an entry whose pos is older is
+ * not served.
  *
  * NGX_OK: *ret_hit; NGX_DECLINED: miss, fill it (a *ret_hit with stale set is
  * what may be served should the fill fail); NGX_BUSY: somebody of this

@@ -278,6 +278,8 @@ test_refused_heads(void **state)
            "\"{b}\"");
     refuse("-- @public\n-- @returns one\n-- @tags a:{viewer\nSELECT 1", 3,
            "not closed");
+    refuse("-- @public\n-- @returns one\n-- @tags a:{b}\n"
+           "-- @param b text\nSELECT :b", 3, "free text");
     refuse("-- @public\n-- @returns one\n-- @tags a:}\nSELECT 1", 3,
            "without");
     refuse("-- @public\n-- @returns one\n", 3, "no statement");

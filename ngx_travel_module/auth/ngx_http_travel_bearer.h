@@ -1,0 +1,117 @@
+/* What auth's own files share and no other room may use. */
+
+#ifndef NGX_HTTP_TRAVEL_BEARER_H
+#define NGX_HTTP_TRAVEL_BEARER_H
+
+#include "ngx_http_travel_auth.h"
+#include "../../common/jwt.h"
+#include "../../common/hash.h"
+
+#define NGX_HTTP_TRAVEL_OUR_ISSUER   "https://travel.local"
+#define NGX_HTTP_TRAVEL_AUDS_MAX     16
+#define NGX_HTTP_TRAVEL_SUBJECT_MAX  255
+
+
+/* --- key sets (jwks) ------------------------------------------------------ */
+
+/*
+ * One travel_jwks line.  Everything but the part marked so is fixed at
+ * configuration time; that part belongs to the process, which replaces it
+ * when the file changes.
+ */
+typedef struct {
+    ngx_str_t         name;
+    ngx_str_t         file;            /* absolute, NUL-terminated */
+    ngx_str_t         issuer;          /* empty: not pinned */
+    uint32_t          algs;            /* TRAVEL_ALG_BIT mask */
+    uint64_t          rule;            /* names how it makes a user of a sub */
+    unsigned          ours:1;
+    unsigned          user_id:1;
+
+    /* this process's view of the file */
+    travel_jwks_t    *keys;            /* the last good ones */
+    uint64_t          digest;          /* of the text they came from */
+    uint64_t          seen;            /* of the text last read, good or not */
+    time_t            mtime;
+    ngx_uint_t        mtime_ns;
+    off_t             size;
+    ngx_file_uniq_t   uniq;
+    unsigned          racy:1;          /* read within a second of its mtime */
+} ngx_http_travel_jwks_t;
+
+/* travel_jwks: fills the set and reads its file; logs what is wrong. */
+char *ngx_http_travel_jwks_directive(ngx_conf_t *cf, ngx_array_t *sets);
+
+/* Reads the file again if it changed; keeps the last good keys otherwise. */
+void ngx_http_travel_jwks_refresh(ngx_http_travel_jwks_t *jwks,
+    ngx_log_t *log);
+
+/* Is a key with this thumbprint in the set now? */
+ngx_uint_t ngx_http_travel_jwks_holds(const ngx_http_travel_jwks_t *jwks,
+    const uint8_t *thumbprint);
+
+
+/* --- facts: what a token with a good signature says ------------------------ */
+
+typedef struct {
+    travel_jwt_t      jwt;             /* no kid, signing_input, jti, payload */
+    travel_str_t      auds[NGX_HTTP_TRAVEL_AUDS_MAX];
+    uint64_t          digest;          /* of the key set that verified it */
+    uint8_t           thumbprint[TRAVEL_THUMBPRINT_LEN];
+    uint64_t          rule;            /* whose 'user' is below; 0: nobody's */
+    u_char            user[TRAVEL_UUID_TEXT_LEN];
+} ngx_http_travel_facts_t;
+
+
+/* --- the cache of verified tokens (token) ---------------------------------- */
+
+typedef enum {
+    NGX_HTTP_TRAVEL_TOKEN_GOOD,        /* facts are filled */
+    NGX_HTTP_TRAVEL_TOKEN_FORGED,      /* the signature is wrong */
+    NGX_HTTP_TRAVEL_TOKEN_STRANGE      /* no such key */
+} ngx_http_travel_token_e;
+
+/* The zone "tokens"; NULL after logging. */
+ngx_http_travel_zone_t *ngx_http_travel_token_zone(ngx_conf_t *cf);
+
+/*
+ * What is known of this token?  NGX_OK with *ret_verdict, and *ret_facts when
+ * it is GOOD, whose texts point into memory of this process that the next call
+ * overwrites; NGX_DECLINED: nothing.  A bad verdict counts only for the key
+ * set (its digest) that gave it, and for five seconds.
+ */
+ngx_int_t ngx_http_travel_token_find(ngx_http_travel_zone_t *zone,
+    const ngx_str_t *token, uint64_t digest,
+    ngx_http_travel_token_e *ret_verdict, ngx_http_travel_facts_t *ret_facts);
+
+/* Remembers a verdict; facts may be NULL unless it is GOOD.  What is too large
+ * is not remembered. */
+void ngx_http_travel_token_keep(ngx_http_travel_zone_t *zone,
+    const ngx_str_t *token, uint64_t digest, ngx_http_travel_token_e verdict,
+    const ngx_http_travel_facts_t *facts);
+
+
+/* --- who that is (identity) ------------------------------------------------ */
+
+/*
+ * The internal user of a token under a key set (contracts section 1), 36
+ * characters, and the subject text as the token has it.  NULL, or a sentence
+ * why there is none; ret_rule is what to remember the user under.
+ */
+const char *ngx_http_travel_identify(const ngx_http_travel_jwks_t *jwks,
+    const travel_jwt_t *jwt, u_char ret_user[TRAVEL_UUID_TEXT_LEN],
+    travel_str_t *ret_subject);
+
+/* Is this a permission: two words of [a-z0-9_.-] around one colon? */
+ngx_uint_t ngx_http_travel_permission_ok(const ngx_str_t *permission);
+
+/* Rewrites a token's space-separated permissions to lower case noun:verb into
+ * dst (same length suffices); words that are no permission are left out.
+ * Returns the length. */
+size_t ngx_http_travel_permissions_normal(u_char *dst, travel_str_t text);
+
+/* Does the normal form hold it, in either order of its two words? */
+ngx_uint_t ngx_http_travel_permissions_hold(const ngx_str_t *permissions,
+    const ngx_str_t *permission);
+
+#endif

@@ -1,0 +1,480 @@
+/*
+ * Key sets from files.
+ *
+ * A set is read at configuration time, where a broken file fails the start.
+ * After the fork every worker owns its copy: once a second it looks at the
+ * file's identity, and when that changed reads it and swaps the keys.
+ * Verification is synchronous, so nobody holds the old keys across a swap.  A
+ * file that cannot be used is logged once per change and the last good keys
+ * stay.
+ */
+
+#include "ngx_http_travel_bearer.h"
+
+
+#define NGX_HTTP_TRAVEL_JWKS_FILE_MAX  (1024 * 1024)
+
+typedef struct {
+    u_char           *text;             /* malloc'ed, NUL-terminated */
+    size_t            len;
+    uint64_t          digest;
+    ngx_file_info_t   info;
+} ngx_http_travel_jwks_text_t;
+
+
+static char *ngx_http_travel_jwks_parameter(ngx_conf_t *cf,
+    ngx_http_travel_jwks_t *jwks, ngx_str_t *value);
+static char *ngx_http_travel_jwks_algs(ngx_conf_t *cf,
+    ngx_http_travel_jwks_t *jwks, ngx_str_t *value, ngx_str_t names);
+static ngx_int_t ngx_http_travel_jwks_rule(ngx_http_travel_jwks_t *jwks);
+static const char *ngx_http_travel_jwks_read(ngx_http_travel_jwks_t *jwks,
+    ngx_http_travel_jwks_text_t *ret_text);
+static const char *ngx_http_travel_jwks_slurp(ngx_fd_t fd,
+    ngx_http_travel_jwks_text_t *text);
+static void ngx_http_travel_jwks_note(ngx_http_travel_jwks_t *jwks,
+    const ngx_file_info_t *info);
+static ngx_uint_t ngx_http_travel_jwks_changed(
+    const ngx_http_travel_jwks_t *jwks, const ngx_file_info_t *info);
+static void ngx_http_travel_jwks_cleanup(void *data);
+
+
+char *
+ngx_http_travel_jwks_directive(ngx_conf_t *cf, ngx_array_t *sets)
+{
+    char                         *rv;
+    ngx_str_t                    *value;
+    ngx_uint_t                    i;
+    const char                   *why;
+    ngx_pool_cleanup_t           *cln;
+    ngx_http_travel_jwks_t      **set, *jwks;
+    ngx_http_travel_jwks_text_t   text;
+
+    value = cf->args->elts;
+    set = sets->elts;
+
+    for (i = 0; i < sets->nelts; i++) {
+        if (set[i]->name.len == value[1].len
+            && ngx_strncmp(set[i]->name.data, value[1].data, value[1].len) == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"travel_jwks\" \"%V\" is set twice, give each "
+                               "set a name of its own", &value[1]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    jwks = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_jwks_t));
+    set = ngx_array_push(sets);
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+
+    if (jwks == NULL || set == NULL || cln == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *set = jwks;
+    jwks->name = value[1];
+    jwks->algs = TRAVEL_ALG_PUBLIC_MASK;
+    cln->handler = ngx_http_travel_jwks_cleanup;
+    cln->data = jwks;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+        rv = ngx_http_travel_jwks_parameter(cf, jwks, &value[i]);
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    if (jwks->file.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_jwks\" \"%V\" must have file=PATH",
+                           &jwks->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_travel_jwks_rule(jwks) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    why = ngx_http_travel_jwks_read(jwks, &text);
+
+    if (why == NULL) {
+        ngx_http_travel_jwks_note(jwks, &text.info);
+        jwks->seen = text.digest;
+        jwks->digest = text.digest;
+
+        if (travel_jwks_load(&jwks->keys,
+                             (travel_str_t) { (char *) text.text, text.len },
+                             jwks->algs, &why)
+            == TRAVEL_OK)
+        {
+            why = NULL;
+
+        } else {
+            jwks->keys = NULL;
+        }
+
+        ngx_free(text.text);
+    }
+
+    if (why != NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_jwks\" \"%V\": file \"%V\": %s",
+                           &jwks->name, &jwks->file, why);
+        return NGX_CONF_ERROR;
+    }
+
+    if (travel_jwks_skipped(jwks->keys)) {
+        ngx_conf_log_error(NGX_LOG_NOTICE, cf, 0,
+                           "\"travel_jwks\" \"%V\": %uz of the keys in \"%V\" "
+                           "cannot be used here", &jwks->name,
+                           travel_jwks_skipped(jwks->keys), &jwks->file);
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_travel_jwks_parameter(ngx_conf_t *cf, ngx_http_travel_jwks_t *jwks,
+    ngx_str_t *value)
+{
+    ngx_str_t  s;
+
+    if (ngx_strcmp(value->data, "ours") == 0) {
+        jwks->ours = 1;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(value->data, "user_id") == 0) {
+        jwks->user_id = 1;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(value->data, "allow=hs") == 0) {
+        jwks->algs |= TRAVEL_ALG_HS_MASK;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(value->data, "algs=", 5) == 0) {
+        s.data = value->data + 5;
+        s.len = value->len - 5;
+        return ngx_http_travel_jwks_algs(cf, jwks, value, s);
+    }
+
+    if (ngx_strncmp(value->data, "file=", 5) == 0 && value->len > 5) {
+        jwks->file.data = value->data + 5;
+        jwks->file.len = value->len - 5;
+
+        if (ngx_conf_full_name(cf->cycle, &jwks->file, 1) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(value->data, "issuer=", 7) == 0 && value->len > 7) {
+        jwks->issuer.data = value->data + 7;
+        jwks->issuer.len = value->len - 7;
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"travel_jwks\" parameter \"%V\" must be file=PATH, "
+                       "issuer=URL, algs=ALG,..., allow=hs, ours or user_id",
+                       value);
+
+    return NGX_CONF_ERROR;
+}
+
+
+/* algs= narrows the public-key algorithms; HS is allow=hs's business only. */
+static char *
+ngx_http_travel_jwks_algs(ngx_conf_t *cf, ngx_http_travel_jwks_t *jwks,
+    ngx_str_t *value, ngx_str_t names)
+{
+    u_char        *p, *end, *last;
+    uint32_t       algs;
+    ngx_uint_t     i;
+
+    algs = 0;
+    last = names.data + names.len;
+
+    for (p = names.data; p < last; p = end + 1) {
+
+        end = ngx_strlchr(p, last, ',');
+        if (end == NULL) {
+            end = last;
+        }
+
+        for (i = 0; i < TRAVEL_ALG_MAX; i++) {
+            if (ngx_strlen(travel_alg_name(i)) == (size_t) (end - p)
+                && ngx_memcmp(travel_alg_name(i), p, end - p) == 0
+                && (TRAVEL_ALG_BIT(i) & TRAVEL_ALG_PUBLIC_MASK))
+            {
+                algs |= TRAVEL_ALG_BIT(i);
+                break;
+            }
+        }
+
+        if (i == TRAVEL_ALG_MAX) {
+            algs = 0;
+            break;
+        }
+    }
+
+    if (algs == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_jwks\" parameter \"%V\" must list public-"
+                           "key algorithms, as in algs=ES256,RS256,EdDSA",
+                           value);
+        return NGX_CONF_ERROR;
+    }
+
+    jwks->algs = (jwks->algs & TRAVEL_ALG_HS_MASK) | algs;
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * A set of ours that names no issuer gets our name; naming our issuer makes
+ * the set ours.  The rule is what a remembered user was derived under.
+ */
+static ngx_int_t
+ngx_http_travel_jwks_rule(ngx_http_travel_jwks_t *jwks)
+{
+    uint8_t           md[TRAVEL_SHA256_LEN];
+    travel_str_t      part[3];
+
+    static ngx_str_t  our = ngx_string(NGX_HTTP_TRAVEL_OUR_ISSUER);
+
+    if (jwks->issuer.len == 0 && jwks->ours) {
+        jwks->issuer = our;
+    }
+
+    if (jwks->issuer.len == our.len
+        && ngx_strncmp(jwks->issuer.data, our.data, our.len) == 0)
+    {
+        jwks->ours = 1;
+    }
+
+    part[0] = ngx_http_travel_view(&jwks->name);
+    part[1] = ngx_http_travel_view(&jwks->issuer);
+    part[2].data = jwks->ours ? (jwks->user_id ? "ou" : "o")
+                              : (jwks->user_id ? "u" : "");
+    part[2].len = ngx_strlen(part[2].data);
+
+    if (travel_sha256_parts(md, part, 3) != TRAVEL_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(&jwks->rule, md, sizeof(jwks->rule));
+    jwks->rule |= 1;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_travel_jwks_refresh(ngx_http_travel_jwks_t *jwks, ngx_log_t *log)
+{
+    const char                   *why;
+    travel_jwks_t                *keys;
+    ngx_file_info_t               info;
+    ngx_http_travel_jwks_text_t   text;
+
+    if (ngx_file_info(jwks->file.data, &info) == NGX_FILE_ERROR) {
+        ngx_memzero(&info, sizeof(info));
+    }
+
+    if (!ngx_http_travel_jwks_changed(jwks, &info)) {
+        return;
+    }
+
+    ngx_http_travel_jwks_note(jwks, &info);
+
+    why = ngx_http_travel_jwks_read(jwks, &text);
+
+    if (why != NULL) {
+        jwks->seen = 0;
+        jwks->racy = 0;
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "travel_jwks \"%V\": file \"%V\": %s, going on with the "
+                      "keys read before", &jwks->name, &jwks->file, why);
+        return;
+    }
+
+    if (text.digest == jwks->seen) {
+        ngx_free(text.text);
+        return;
+    }
+
+    jwks->seen = text.digest;
+
+    if (travel_jwks_load(&keys,
+                         (travel_str_t) { (char *) text.text, text.len },
+                         jwks->algs, &why)
+        != TRAVEL_OK)
+    {
+        ngx_free(text.text);
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "travel_jwks \"%V\": file \"%V\": %s, going on with the "
+                      "keys read before", &jwks->name, &jwks->file, why);
+        return;
+    }
+
+    ngx_free(text.text);
+
+    travel_jwks_free(jwks->keys);
+    jwks->keys = keys;
+    jwks->digest = text.digest;
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "travel_jwks \"%V\": %uz keys read from \"%V\"", &jwks->name,
+                  travel_jwks_count(keys), &jwks->file);
+}
+
+
+ngx_uint_t
+ngx_http_travel_jwks_holds(const ngx_http_travel_jwks_t *jwks,
+    const uint8_t *thumbprint)
+{
+    size_t  i, n;
+
+    n = travel_jwks_count(jwks->keys);
+
+    for (i = 0; i < n; i++) {
+        if (ngx_memcmp(travel_jwks_thumbprint(jwks->keys, i), thumbprint,
+                       TRAVEL_THUMBPRINT_LEN)
+            == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static const char *
+ngx_http_travel_jwks_read(ngx_http_travel_jwks_t *jwks,
+    ngx_http_travel_jwks_text_t *ret_text)
+{
+    uint8_t                       md[TRAVEL_SHA256_LEN];
+    ngx_fd_t                      fd;
+    const char                   *why;
+    ngx_http_travel_jwks_text_t   text;
+
+    fd = ngx_open_file(jwks->file.data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
+                       NGX_FILE_OPEN, 0);
+
+    if (fd == NGX_INVALID_FILE) {
+        return (ngx_errno == NGX_ENOENT) ? "it does not exist"
+                                         : "it cannot be opened";
+    }
+
+    why = ngx_http_travel_jwks_slurp(fd, &text);
+
+    (void) ngx_close_file(fd);
+
+    if (why != NULL) {
+        return why;
+    }
+
+    if (travel_sha256(md, (travel_str_t) { (char *) text.text, text.len })
+        != TRAVEL_OK)
+    {
+        ngx_free(text.text);
+        return "it could not be hashed";
+    }
+
+    ngx_memcpy(&text.digest, md, sizeof(text.digest));
+    *ret_text = text;
+
+    return NULL;
+}
+
+
+static const char *
+ngx_http_travel_jwks_slurp(ngx_fd_t fd, ngx_http_travel_jwks_text_t *text)
+{
+    size_t   size;
+    ssize_t  n;
+
+    if (ngx_fd_info(fd, &text->info) == NGX_FILE_ERROR) {
+        return "it cannot be looked at";
+    }
+
+    if (!ngx_is_file(&text->info)) {
+        return "it is not a file";
+    }
+
+    if (ngx_file_size(&text->info) > NGX_HTTP_TRAVEL_JWKS_FILE_MAX) {
+        return "it is larger than 1 MB";
+    }
+
+    size = (size_t) ngx_file_size(&text->info);
+
+    text->text = ngx_alloc(size + 1, ngx_cycle->log);
+    if (text->text == NULL) {
+        return "there is no memory for it";
+    }
+
+    for (text->len = 0; text->len < size; text->len += n) {
+        n = ngx_read_fd(fd, text->text + text->len, size - text->len);
+
+        if (n <= 0) {
+            ngx_free(text->text);
+            return "it cannot be read";
+        }
+    }
+
+    text->text[size] = '\0';
+
+    return NULL;
+}
+
+
+#if (NGX_LINUX)
+#define ngx_http_travel_mtime_ns(info)  ((ngx_uint_t) (info)->st_mtim.tv_nsec)
+#else
+#define ngx_http_travel_mtime_ns(info)  0
+#endif
+
+
+/*
+ * A file read within a second of its change may change again without its time
+ * showing it: such a file is read once more.
+ */
+static void
+ngx_http_travel_jwks_note(ngx_http_travel_jwks_t *jwks,
+    const ngx_file_info_t *info)
+{
+    jwks->mtime = ngx_file_mtime(info);
+    jwks->mtime_ns = ngx_http_travel_mtime_ns(info);
+    jwks->size = ngx_file_size(info);
+    jwks->uniq = ngx_file_uniq(info);
+    jwks->racy = (jwks->mtime != 0 && jwks->mtime >= ngx_time() - 1);
+}
+
+
+static ngx_uint_t
+ngx_http_travel_jwks_changed(const ngx_http_travel_jwks_t *jwks,
+    const ngx_file_info_t *info)
+{
+    return jwks->racy
+           || jwks->mtime != ngx_file_mtime(info)
+           || jwks->mtime_ns != ngx_http_travel_mtime_ns(info)
+           || jwks->size != ngx_file_size(info)
+           || jwks->uniq != ngx_file_uniq(info);
+}
+
+
+static void
+ngx_http_travel_jwks_cleanup(void *data)
+{
+    ngx_http_travel_jwks_t  *jwks = data;
+
+    travel_jwks_free(jwks->keys);
+    jwks->keys = NULL;
+}

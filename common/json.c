@@ -1018,9 +1018,8 @@ json_tell(const json_parse_t *ps, travel_json_error_t *err)
 }
 
 
-/* Appends "/token" escaped by RFC 6901; 0 when it does not fit with a NUL. */
-static size_t
-json_pointer_token(char *dst, size_t room, travel_str_t token)
+size_t
+travel_json_pointer_token(char *dst, size_t room, travel_str_t token)
 {
     size_t  i, n = 0;
 
@@ -1099,7 +1098,7 @@ travel_json_pointer(const travel_json_t *doc, uint32_t node, char *dst,
             at = i;
         }
 
-        n = json_pointer_token(dst + len, room - len, token);
+        n = travel_json_pointer_token(dst + len, room - len, token);
         if (n == 0) {
             break;
         }

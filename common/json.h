@@ -77,6 +77,10 @@ const travel_json_node_t *travel_json_member(const travel_json_t *doc,
 size_t travel_json_pointer(const travel_json_t *doc, uint32_t node, char *dst,
     size_t room);
 
+/* Appends "/token", escaped, at dst, without NUL; returns its length, 0 when
+ * it does not fit with a NUL behind it. */
+size_t travel_json_pointer_token(char *dst, size_t room, travel_str_t token);
+
 /* Numbers.  TRAVEL_OK, or TRAVEL_INVALID when it is no integer or does not
  * fit. */
 int travel_json_int64(const travel_json_node_t *node, int64_t *ret_v)

@@ -10,7 +10,6 @@
 
 #include "ctl.h"
 
-#pragma weak worker_conf_load
 
 
 static char *

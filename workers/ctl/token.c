@@ -11,15 +11,6 @@
 #include "../../common/ids.h"
 #include "../../common/jwt.h"
 
-#pragma weak travel_jwt_sign
-#pragma weak travel_jwks_of_pem
-#pragma weak travel_jwt_judge
-#pragma weak travel_jwt_parse
-#pragma weak travel_jwks_verify
-#pragma weak travel_jwks_load
-#pragma weak travel_jwks_free
-#pragma weak travel_jwt_parser_create
-#pragma weak travel_jwt_parser_free
 
 #define TOKEN_ISSUER    "https://travel.local"
 #define TOKEN_AUDIENCE  "travel"

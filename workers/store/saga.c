@@ -73,10 +73,8 @@ saga_read(const PGresult *res, json_t **ret_result)
 
     state = PQgetvalue(res, 0, 2);
 
-    if (strcmp(state, "done") != 0 && strcmp(state, "refused") != 0
-        && strcmp(state, "undone") != 0)
-    {
-        return WORKER_STEP_FENCED;      /* taken under a higher fence */
+    if (strcmp(state, "taken") == 0) {
+        return WORKER_STEP_FENCED;      /* under a higher fence */
     }
 
     *ret_result = json_loads(PQgetvalue(res, 0, 3), JSON_DECODE_ANY, NULL);
@@ -117,8 +115,7 @@ worker_saga_take(worker_job_t *job, const char *step,
         "  ON CONFLICT (job_id, step) DO UPDATE"
         "     SET fence = EXCLUDED.fence, attempts = s.attempts + 1,"
         "         updated_at = now()"
-        "   WHERE s.state IN ('taken', 'undoing')"
-        "     AND s.fence <= EXCLUDED.fence"
+        "   WHERE s.state = 'taken' AND s.fence <= EXCLUDED.fence"
         "  RETURNING key)"
         " SELECT f.ok, took.key, s.state, s.result"
         "   FROM f LEFT JOIN took ON true"

@@ -14,7 +14,7 @@
 typedef enum {
     WORKER_STEP_CALL,        /* yours to call, under ret_key */
     WORKER_STEP_DONE,        /* *ret_result holds the earlier result (owned) */
-    WORKER_STEP_REFUSED,     /* was refused for good earlier; result says why */
+    WORKER_STEP_REFUSED,     /* refused for good earlier, or being undone */
     WORKER_STEP_FENCED,
     WORKER_STEP_FAILED       /* job->error is filled */
 } worker_step_e;

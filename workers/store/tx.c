@@ -24,6 +24,9 @@
 
 #define TX_LSN_TRIES  5
 
+/* 15 digits: what PostgreSQL wrote as 123.4 stays 123.4 */
+#define TX_DUMP       (JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15))
+
 
 static worker_pg_t *
 tx_pg(const worker_tx_t *tx)
@@ -296,7 +299,7 @@ worker_tx_event(worker_tx_t *tx, const char *stream_type,
     char         version[16], tp[TRAVEL_TRACEPARENT_LEN + 1], *text;
     const char  *params[8];
 
-    text = json_dumps(data, JSON_COMPACT);
+    text = json_dumps(data, TX_DUMP);
     json_decref(data);
     snprintf(version, sizeof(version), "%d", expected);
 
@@ -438,7 +441,7 @@ worker_tx_job(worker_tx_t *tx, const char *type, const char *key,
     }
 
     payload = tx_job_payload(tx, jt, id, key, body);
-    text = json_dumps(payload, JSON_COMPACT);
+    text = json_dumps(payload, TX_DUMP);
     json_decref(payload);
 
     snprintf(queue, sizeof(queue), "%.*s", (int) tx->job->id.queue.len,
@@ -496,7 +499,7 @@ tx_inbox(worker_tx_t *tx, const json_t *result)
     char        *text;
     const char  *params[4];
 
-    text = result != NULL ? json_dumps(result, JSON_COMPACT | JSON_ENCODE_ANY)
+    text = result != NULL ? json_dumps(result, TX_DUMP)
                           : NULL;
     params[0] = tx->job->uuid;
     params[1] = tx->step;

@@ -1,0 +1,202 @@
+/*
+ * The provider that needs nothing: it sets facts into sentences of a file.
+ *
+ * <task>.offline.txt has sections "[theme]" of lines "kind: sentence"; a kind
+ * may come several times, the seed picks one.  What a theme lacks is taken from
+ * "[default]".  Kinds of a story: title, open, place (once per place on the
+ * way), close, note (says that no model was asked).  Equal requests give equal
+ * answers.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "provider.h"
+#include "../jobs/job.h"
+#include "../jobs/template.h"
+#include "../pool/slot.h"
+
+typedef struct {
+    const char    *text;          /* of the whole file */
+    const char    *theme;
+    const json_t  *facts;
+    uint64_t       state;         /* of the choice among sentences */
+    FILE          *out;
+} offline_t;
+
+
+/* splitmix64: the same everywhere, for ever. */
+static uint64_t
+offline_next(offline_t *o)
+{
+    uint64_t  z;
+
+    z = (o->state += 0x9e3779b97f4a7c15ULL);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+
+    return z ^ (z >> 31);
+}
+
+
+/* The n-th sentence of a kind in a section, and how many there are. */
+static size_t
+offline_find(const offline_t *o, const char *section, const char *kind,
+    size_t n, travel_str_t *ret_line)
+{
+    bool         inside;
+    size_t       len, count, skip;
+    const char  *p;
+
+    inside = false;
+    count = 0;
+
+    for (p = o->text; *p != '\0'; p += len + (p[len] == '\n')) {
+        len = strcspn(p, "\n");
+
+        if (*p == '[') {
+            skip = strcspn(p + 1, "]\n");
+            inside = strlen(section) == skip
+                     && strncmp(p + 1, section, skip) == 0;
+            continue;
+        }
+
+        skip = strlen(kind);
+
+        if (!inside || len < skip + 2 || strncmp(p, kind, skip) != 0
+            || p[skip] != ':')
+        {
+            continue;
+        }
+
+        if (count++ == n) {
+            skip += 1 + strspn(p + skip + 1, " ");
+            *ret_line = (travel_str_t) { p + skip, len - skip };
+        }
+    }
+
+    return count;
+}
+
+
+/* One sentence with its places filled, owned by the caller; NULL when there
+ * is none or memory is short. */
+static char *
+offline_sentence(offline_t *o, const char *kind, const json_t *data)
+{
+    size_t        n;
+    const char   *section;
+    travel_str_t  line = TRAVEL_NULL_STR;
+
+    section = o->theme;
+    n = offline_find(o, section, kind, 0, &line);
+
+    if (n == 0) {
+        section = "default";
+        n = offline_find(o, section, kind, 0, &line);
+    }
+
+    if (n == 0) {
+        return NULL;
+    }
+
+    (void) offline_find(o, section, kind, offline_next(o) % n, &line);
+    return worker_template_render(line, data, false);
+}
+
+
+static bool
+offline_paragraph(offline_t *o, const char *kind, const json_t *data)
+{
+    char  *text;
+
+    text = offline_sentence(o, kind, data);
+
+    if (text == NULL) {
+        return false;
+    }
+
+    fprintf(o->out, "%s%s", ftell(o->out) > 0 ? "\n\n" : "", text);
+    free(text);
+    return true;
+}
+
+
+static bool
+offline_story(offline_t *o)
+{
+    bool     good;
+    size_t   i;
+    json_t  *data, *place;
+
+    good = offline_paragraph(o, "open", o->facts);
+
+    json_array_foreach(json_object_get(o->facts, "places"), i, place) {
+        data = json_copy((json_t *) o->facts);
+        json_object_update(data, place);
+        good = good && offline_paragraph(o, "place", data);
+        json_decref(data);
+    }
+
+    return good && offline_paragraph(o, "close", o->facts)
+           && offline_paragraph(o, "note", o->facts);
+}
+
+
+static int
+offline_write(offline_t *o, worker_ai_answer_t *ret_answer)
+{
+    bool                good;
+    size_t              len;
+    worker_ai_answer_t  answer = { .title = NULL };
+
+    answer.title = offline_sentence(o, "title", o->facts);
+    answer.model = strdup("offline");
+    o->out = open_memstream(&answer.content, &len);
+    good = o->out != NULL && answer.title != NULL && answer.model != NULL
+           && offline_story(o);
+
+    if ((o->out != NULL && fclose(o->out) != 0) || !good) {
+        worker_ai_answer_free(&answer);
+        return TRAVEL_ERROR;
+    }
+
+    *ret_answer = answer;
+    return TRAVEL_OK;
+}
+
+
+static int
+offline_complete(worker_job_t *job, const worker_ai_request_t *req,
+    worker_ai_answer_t *ret_answer)
+{
+    int        rc;
+    char       file[64], *text;
+    offline_t  o = { .theme = req->theme, .facts = req->facts,
+                     .state = req->seed };
+
+    snprintf(file, sizeof(file), "%s.offline.txt", req->task);
+    text = worker_template_load(job->slot->conf->prompts_dir, file);
+
+    if (text == NULL) {
+        (void) worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
+                               "the text file \"%s\" cannot be read", file);
+        return TRAVEL_ERROR;
+    }
+
+    o.text = text;
+    rc = offline_write(&o, ret_answer);
+    free(text);
+
+    if (rc != TRAVEL_OK) {
+        (void) worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
+                               "\"%s\" lacks a sentence that is needed", file);
+    }
+
+    return rc;
+}
+
+
+const worker_provider_t  worker_provider_offline = {
+    "offline", offline_complete
+};

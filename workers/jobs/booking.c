@@ -1,0 +1,1009 @@
+/*
+ * Jobs of bookings: booking.create, booking.cancel, booking.release.
+ *
+ * create   tx "create": row pending, booking.created
+ *          partner step "hold", partner step "confirm"
+ *          tx "confirm": row confirmed, booking.confirmed,
+ *          commission.calculated, mail as a follow-up job
+ * failed   (refused, or retries used up: the give-up) tx "fail": row failed,
+ *          booking.failed, the saga's rows undoing, and, when a hold may be
+ *          out there, booking.release as a follow-up job with retries of its
+ *          own: compensation outlives this job
+ * release  asks for the hold again under its first key when its answer was
+ *          never seen, deletes it; a hold that turns out to be confirmed is
+ *          confirmed again under its first key to learn the number, and that
+ *          reservation is cancelled
+ * cancel   tx "cancelling", partner step "cancel", tx "cancelled"
+ *
+ * booking.release lives in "maintenance": the edge cannot write that queue.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "families.h"
+#include "partner.h"
+#include "resource.h"
+
+#define BOOKING_PATH_MAX  512
+
+
+static void
+booking_tags(worker_tx_t *tx, const char *booking, const char *journey)
+{
+    worker_tx_tag(tx, "user:%s bookings:%s booking:%s", tx->job->sub,
+                  tx->job->sub, booking);
+
+    if (journey != NULL && *journey != '\0') {
+        worker_tx_tag(tx, "journey:%s", journey);
+    }
+}
+
+
+/* The booking as clients see it, in job->result. */
+static worker_verdict_e
+booking_commit(worker_tx_t *tx, const PGresult *res)
+{
+    return worker_tx_commit(tx, worker_row_json(res, 0));
+}
+
+
+/* --- create ------------------------------------------------------------- */
+
+
+/* What must hold when the job runs, whatever the edge found earlier. */
+static worker_verdict_e
+booking_check(worker_tx_t *tx, const char *partner, const char *journey,
+    const char *date)
+{
+    char         why;
+    PGresult    *res;
+    const char  *params[] = { partner, journey, date, tx->job->sub };
+
+    res = worker_tx_exec(tx,
+        "SELECT CASE WHEN NOT EXISTS (SELECT FROM travel.partners"
+        "                              WHERE code = $1) THEN 'p'"
+        "            WHEN $3::timestamptz <= now() THEN 'd'"
+        "            WHEN $2::uuid IS NOT NULL AND NOT EXISTS"
+        "                 (SELECT FROM travel.journeys"
+        "                   WHERE id = $2::uuid AND user_id = $4::uuid)"
+        "            THEN 'j' ELSE '-' END", 4, params);
+
+    if (res == NULL) {
+        worker_tx_end(tx);
+        return WORKER_RETRY;
+    }
+
+    why = *PQgetvalue(res, 0, 0);
+    PQclear(res);
+
+    switch (why) {
+    case 'p':
+        return worker_tx_refuse(tx, "VALIDATION_ERROR",
+                                "no partner is called \"%.32s\"", partner);
+    case 'd':
+        return worker_tx_refuse(tx, "VALIDATION_ERROR",
+                                "booking_date lies in the past");
+    case 'j':
+        return worker_tx_refuse(tx, "RESOURCE_NOT_FOUND",
+                                "there is no such journey");
+    default:
+        return WORKER_DONE;
+    }
+}
+
+
+static PGresult *
+booking_insert(worker_tx_t *tx, const char *partner, const char *journey,
+    const char *date)
+{
+    char         party[16];
+    const char  *params[7];
+
+    snprintf(party, sizeof(party), "%d", (int) json_integer_value(
+                 json_object_get(tx->job->body, "party_size")));
+
+    params[0] = tx->job->uuid;
+    params[1] = tx->job->sub;
+    params[2] = journey;
+    params[3] = partner;
+    params[4] = worker_body_string(tx->job, "venue_id");
+    params[5] = date;
+    params[6] = party;
+
+    return worker_tx_exec(tx,
+        "INSERT INTO travel.bookings AS b (id, user_id, journey_id, partner,"
+        "    venue_id, booking_date, party_size, status)"
+        " VALUES ($1::uuid, $2::uuid, $3::uuid, $4, $5, $6::timestamptz,"
+        "         $7::int, 'pending')"
+        " RETURNING travel.booking_json(b)", 7, params);
+}
+
+
+static worker_verdict_e
+booking_create_in(worker_tx_t *tx)
+{
+    PGresult          *res;
+    const char        *partner, *journey, *date;
+    worker_job_t      *job;
+    worker_verdict_e   verdict;
+
+    job = tx->job;
+    partner = worker_body_string(job, "partner");
+    journey = worker_body_string(job, "journey_id");
+    date = worker_body_string(job, "booking_date");
+
+    if (partner == NULL || date == NULL
+        || worker_body_string(job, "venue_id") == NULL
+        || !json_is_integer(json_object_get(job->body, "party_size")))
+    {
+        return worker_tx_refuse(tx, "VALIDATION_ERROR", "partner, venue_id, "
+                                "booking_date and party_size are needed");
+    }
+
+    if (worker_tx_user(tx) != TRAVEL_OK) {
+        worker_tx_end(tx);
+        return WORKER_RETRY;
+    }
+
+    verdict = booking_check(tx, partner, journey, date);
+
+    if (verdict != WORKER_DONE) {
+        return verdict;
+    }
+
+    res = booking_insert(tx, partner, journey, date);
+
+    if (res == NULL
+        || worker_tx_event(tx, "booking", job->uuid, -1, "booking.created",
+                           json_deep_copy(job->body)) != TRAVEL_OK)
+    {
+        PQclear(res);
+        worker_tx_end(tx);
+        return WORKER_RETRY;
+    }
+
+    booking_tags(tx, job->uuid, journey);
+    verdict = booking_commit(tx, res);
+    PQclear(res);
+    return verdict;
+}
+
+
+/* The first step, on a later run too: a booking that has failed meanwhile (a
+ * crash after tx "fail") stays failed and the partner is left alone. */
+static worker_verdict_e
+booking_created(worker_job_t *job)
+{
+    bool          failed;
+    PGresult     *res;
+    worker_tx_e   state;
+    worker_tx_t   tx;
+
+    state = worker_tx_begin(&tx, job, "create");
+
+    if (state == WORKER_TX_FRESH) {
+        return booking_create_in(&tx);
+    }
+
+    if (state != WORKER_TX_SEEN) {
+        return worker_tx_not_fresh(&tx, state);
+    }
+
+    const char *params[] = { job->uuid };
+
+    res = worker_tx_exec(&tx,
+        "SELECT error->>'code', error->>'message' FROM travel.bookings"
+        " WHERE id = $1::uuid AND status = 'failed'", 1, params);
+
+    if (res == NULL) {
+        worker_tx_end(&tx);
+        return WORKER_RETRY;
+    }
+
+    failed = PQntuples(res) > 0;
+
+    if (failed) {
+        (void) worker_job_fail(job, WORKER_REJECT, PQgetvalue(res, 0, 0), "%s",
+                               PQgetvalue(res, 0, 1));
+    }
+
+    PQclear(res);
+    worker_tx_end(&tx);
+    return failed ? WORKER_REJECT : WORKER_DONE;
+}
+
+
+static json_t *
+booking_hold_request(const json_t *body)
+{
+    return json_pack("{s:O, s:O, s:O}",
+                     "venue_id", json_object_get(body, "venue_id"),
+                     "booking_date", json_object_get(body, "booking_date"),
+                     "party_size", json_object_get(body, "party_size"));
+}
+
+
+static worker_verdict_e
+booking_hold(worker_job_t *job, json_t **ret_hold)
+{
+    json_t            *request;
+    worker_verdict_e   verdict;
+
+    request = booking_hold_request(job->body);
+
+    worker_partner_call_t  call = {
+        .partner = worker_body_string(job, "partner"), .step = "hold",
+        .method = "POST", .path = "/v1/holds", .body = request,
+    };
+
+    verdict = worker_partner_step(job, &call, ret_hold);
+    json_decref(request);
+    return verdict;
+}
+
+
+/* "/v1/holds/{id}" + tail; false when the partner gave no usable id. */
+static bool
+booking_hold_path(char path[BOOKING_PATH_MAX], const char *id,
+    const char *tail)
+{
+    char  segment[BOOKING_PATH_MAX - 64];
+
+    if (id == NULL || !worker_path_segment(segment, sizeof(segment), id)) {
+        return false;
+    }
+
+    snprintf(path, BOOKING_PATH_MAX, "/v1/holds/%s%s", segment, tail);
+    return true;
+}
+
+
+static worker_verdict_e
+booking_confirm(worker_job_t *job, const json_t *hold, json_t **ret_answer)
+{
+    char  path[BOOKING_PATH_MAX];
+
+    worker_partner_call_t  call = {
+        .partner = worker_body_string(job, "partner"), .step = "confirm",
+        .method = "POST", .path = path,
+    };
+
+    *ret_answer = NULL;
+
+    if (!booking_hold_path(path, json_string_value(
+                                     json_object_get(hold, "hold_id")),
+                           "/confirm"))
+    {
+        return worker_job_fail(job, WORKER_REJECT, "EXTERNAL_SERVICE_ERROR",
+                               "the partner's hold has no hold_id");
+    }
+
+    return worker_partner_step(job, &call, ret_answer);
+}
+
+
+/* Row confirmed, with what the partner said; commission rounded half up. */
+static PGresult *
+booking_confirm_row(worker_tx_t *tx, const json_t *hold, const json_t *answer)
+{
+    char         amount[24];
+    json_t      *cents;
+    const char  *params[5];
+
+    cents = json_object_get(answer, "amount_cents");
+
+    if (!json_is_integer(cents)) {
+        cents = json_object_get(hold, "amount_cents");
+    }
+
+    snprintf(amount, sizeof(amount), "%" JSON_INTEGER_FORMAT,
+             json_integer_value(cents));
+
+    params[0] = tx->job->uuid;
+    params[1] = json_string_value(json_object_get(answer,
+                                                  "confirmation_number"));
+    params[2] = json_string_value(json_object_get(answer, "venue_name"));
+    params[3] = amount;
+    params[4] = json_string_value(json_object_get(hold, "hold_id"));
+
+    return worker_tx_exec(tx,
+        "UPDATE travel.bookings AS b"
+        "   SET status = 'confirmed', confirmation_number = $2,"
+        "       venue_name = $3, amount_cents = $4::bigint, hold_id = $5,"
+        "       commission_cents = floor(($4::numeric * p.commission_bps"
+        "                                 + 5000) / 10000)::bigint,"
+        "       error = NULL, updated_at = now()"
+        "  FROM travel.partners AS p, travel.users AS u"
+        " WHERE b.id = $1::uuid AND b.status = 'pending'"
+        "   AND p.code = b.partner AND u.id = b.user_id"
+        " RETURNING travel.booking_json(b), p.commission_bps, p.name, u.email,"
+        "       u.name, to_char(b.booking_date AT TIME ZONE u.tz,"
+        "                       'FMDay, FMDD FMMonth YYYY, HH24:MI') || ' (' || u.tz"
+        "               || ')',"
+        "       to_char(b.amount_cents / 100.0, 'FM999999999990.00')",
+        5, params);
+}
+
+
+static int
+booking_confirm_events(worker_tx_t *tx, const PGresult *res,
+    const json_t *booking)
+{
+    json_t  *confirmed, *commission;
+
+    confirmed = json_pack("{s:O, s:O, s:O, s:O}",
+        "confirmation_number", json_object_get(booking, "confirmation_number"),
+        "venue_name", json_object_get(booking, "venue_name"),
+        "amount_cents", json_object_get(booking, "amount_cents"),
+        "partner", json_object_get(booking, "partner"));
+    commission = json_pack("{s:O, s:i, s:O, s:O}",
+        "amount_cents", json_object_get(booking, "amount_cents"),
+        "commission_bps", atoi(PQgetvalue(res, 0, 1)),
+        "commission_cents", json_object_get(booking, "commission_cents"),
+        "partner", json_object_get(booking, "partner"));
+
+    if (worker_tx_event(tx, "booking", tx->job->uuid, -1, "booking.confirmed",
+                        confirmed) != TRAVEL_OK)
+    {
+        json_decref(commission);
+        return TRAVEL_ERROR;
+    }
+
+    return worker_tx_event(tx, "booking", tx->job->uuid, -1,
+                           "commission.calculated", commission);
+}
+
+
+/* The mail of a booking as a follow-up job.  Columns of 'res' from 2 on:
+ * partner's name, address, user's name, date, amount. */
+static int
+booking_mail(worker_tx_t *tx, const PGresult *res, const json_t *booking,
+    const char *template)
+{
+    json_t        *data, *to;
+    worker_job_t  *job;
+
+    job = tx->job;
+
+    if (job->env.email.len > 0) {
+        to = json_stringn(job->env.email.data, job->env.email.len);
+
+    } else {
+        to = PQgetisnull(res, 0, 3) ? json_null()
+                                    : json_string(PQgetvalue(res, 0, 3));
+    }
+
+    data = json_pack("{s:s, s:s, s:s, s:s, s:O, s:O, s:O, s:O}",
+        "partner", PQgetvalue(res, 0, 2),
+        "name", PQgetisnull(res, 0, 4) ? "traveller" : PQgetvalue(res, 0, 4),
+        "date", PQgetvalue(res, 0, 5), "amount", PQgetvalue(res, 0, 6),
+        "venue_name", json_object_get(booking, "venue_name"),
+        "party_size", json_object_get(booking, "party_size"),
+        "confirmation_number", json_object_get(booking, "confirmation_number"),
+        "booking_id", json_object_get(booking, "id"));
+
+    return worker_tx_job(tx, "notification.email", job->key,
+                         json_pack("{s:s, s:o, s:o}", "template", template,
+                                   "to", to, "data", data));
+}
+
+
+static worker_verdict_e
+booking_confirmed_in(worker_tx_t *tx, const json_t *hold, const json_t *answer)
+{
+    json_t            *booking;
+    PGresult          *res;
+    worker_verdict_e   verdict;
+
+    if (json_string_value(json_object_get(answer, "confirmation_number"))
+        == NULL)
+    {
+        return worker_tx_refuse(tx, "EXTERNAL_SERVICE_ERROR", "the partner's "
+                                "answer has no confirmation_number");
+    }
+
+    res = booking_confirm_row(tx, hold, answer);
+
+    if (res == NULL) {
+        worker_tx_end(tx);
+        return WORKER_RETRY;
+    }
+
+    booking = worker_row_json(res, 0);
+
+    if (booking == NULL) {
+        PQclear(res);
+        return worker_tx_refuse(tx, "CONFLICT",
+                                "the booking is not pending any more");
+    }
+
+    if (booking_confirm_events(tx, res, booking) != TRAVEL_OK
+        || booking_mail(tx, res, booking, "booking_confirmed") != TRAVEL_OK)
+    {
+        worker_tx_end(tx);
+        verdict = WORKER_RETRY;
+
+    } else {
+        booking_tags(tx, tx->job->uuid, json_string_value(
+                         json_object_get(booking, "journey_id")));
+        verdict = booking_commit(tx, res);
+    }
+
+    json_decref(booking);
+    PQclear(res);
+    return verdict;
+}
+
+
+static worker_verdict_e
+booking_create(worker_job_t *job)
+{
+    json_t            *hold, *answer;
+    worker_tx_e        state;
+    worker_tx_t        tx;
+    worker_verdict_e   verdict;
+
+    answer = NULL;
+    hold = NULL;
+    verdict = booking_created(job);
+
+    if (verdict == WORKER_DONE) {
+        verdict = booking_hold(job, &hold);
+    }
+
+    if (verdict == WORKER_DONE) {
+        verdict = booking_confirm(job, hold, &answer);
+    }
+
+    if (verdict == WORKER_DONE) {
+        state = worker_tx_begin(&tx, job, "confirm");
+        verdict = state == WORKER_TX_FRESH
+                  ? booking_confirmed_in(&tx, hold, answer)
+                  : worker_tx_not_fresh(&tx, state);
+    }
+
+    json_decref(hold);
+    json_decref(answer);
+    return verdict;
+}
+
+
+/* --- failure and compensation ------------------------------------------- */
+
+
+static PGresult *
+booking_fail_row(worker_tx_t *tx)
+{
+    char         *text;
+    json_t       *failure;
+    PGresult     *res;
+    const char   *params[2];
+
+    failure = worker_failure(tx->job);
+    text = json_dumps(failure, JSON_COMPACT);
+    json_decref(failure);
+
+    params[0] = tx->job->uuid;
+    params[1] = text;
+
+    res = worker_tx_exec(tx,
+        "WITH failed AS ("
+        "  UPDATE travel.bookings AS b"
+        "     SET status = 'failed', error = $2::jsonb, updated_at = now()"
+        "   WHERE id = $1::uuid AND status = 'pending'"
+        "  RETURNING b.journey_id)"
+        " SELECT (SELECT journey_id FROM failed),"
+        "        EXISTS (SELECT FROM travel.bookings"
+        "                 WHERE id = $1::uuid AND status <> 'pending')",
+        2, params);
+    free(text);
+    return res;
+}
+
+
+/* Closes the saga for good; true in *ret_held when a hold may be out there. */
+static int
+booking_undo(worker_tx_t *tx, bool *ret_held, json_t **ret_hold)
+{
+    PGresult    *res;
+    const char  *params[] = { tx->job->uuid };
+
+    res = worker_tx_exec(tx,
+        "UPDATE jobs.saga SET state = 'undoing', updated_at = now()"
+        " WHERE job_id = $1::uuid AND state IN ('taken', 'done')"
+        " RETURNING CASE WHEN step = 'hold' THEN"
+        "           coalesce(result, '{}'::jsonb) END", 1, params);
+
+    if (res == NULL) {
+        return TRAVEL_ERROR;
+    }
+
+    *ret_held = PQntuples(res) > 0;
+    *ret_hold = NULL;
+
+    for (int i = 0; i < PQntuples(res); i++) {
+        if (!PQgetisnull(res, i, 0)) {
+            *ret_hold = json_loads(PQgetvalue(res, i, 0), 0, NULL);
+        }
+    }
+
+    PQclear(res);
+    return TRAVEL_OK;
+}
+
+
+static int
+booking_release_job(worker_tx_t *tx, json_t *hold)
+{
+    json_t        *body, *id;
+    worker_job_t  *job;
+
+    job = tx->job;
+    id = json_object_get(hold, "hold_id");
+    body = json_pack("{s:s, s:s, s:s, s:o, s:O}",
+                     "booking_id", job->uuid, "create_job", job->job_id,
+                     "partner", worker_body_string(job, "partner"),
+                     "request", booking_hold_request(job->body),
+                     "hold_id", json_is_string(id) ? id : json_null());
+
+    return worker_tx_job(tx, "booking.release", job->uuid, body);
+}
+
+
+static worker_verdict_e
+booking_fail_in(worker_tx_t *tx)
+{
+    bool       over, held;
+    json_t    *hold;
+    PGresult  *res;
+
+    res = booking_fail_row(tx);
+
+    if (res == NULL) {
+        worker_tx_end(tx);
+        return WORKER_RETRY;
+    }
+
+    /* it did succeed, the news of it got lost: nothing to put on record */
+    over = *PQgetvalue(res, 0, 1) == 't';
+
+    if (over) {
+        PQclear(res);
+        worker_tx_end(tx);
+        return WORKER_DONE;
+    }
+
+    booking_tags(tx, tx->job->uuid, PQgetvalue(res, 0, 0));
+    PQclear(res);
+
+    if (booking_undo(tx, &held, &hold) != TRAVEL_OK) {
+        worker_tx_end(tx);
+        return WORKER_RETRY;
+    }
+
+    if ((held && booking_release_job(tx, hold) != TRAVEL_OK)
+        || worker_tx_event(tx, "booking", tx->job->uuid, -1, "booking.failed",
+                           worker_failure(tx->job)) != TRAVEL_OK)
+    {
+        json_decref(hold);
+        worker_tx_end(tx);
+        return WORKER_RETRY;
+    }
+
+    json_decref(hold);
+    return worker_tx_commit(tx, NULL);
+}
+
+
+static worker_verdict_e
+booking_create_giveup(worker_job_t *job)
+{
+    worker_tx_e  state;
+    worker_tx_t  tx;
+
+    state = worker_tx_begin(&tx, job, "fail");
+
+    return state == WORKER_TX_FRESH ? booking_fail_in(&tx)
+                                    : worker_tx_not_fresh(&tx, state);
+}
+
+
+/* A partner's call of the release job, under a key of the create job when
+ * 'first' names one of its steps. */
+static worker_verdict_e
+booking_release_call(worker_job_t *job, const char *step, const char *first,
+    const char *method, const char *path, const json_t *body,
+    json_t **ret_answer)
+{
+    char         key[WORKER_STEP_KEY_MAX];
+    const char  *create;
+
+    create = worker_body_string(job, "create_job");
+
+    worker_partner_call_t  call = {
+        .partner = worker_body_string(job, "partner"), .step = step,
+        .method = method, .path = path, .body = body,
+    };
+
+    if (first != NULL && create != NULL) {
+        snprintf(key, sizeof(key), "%.100s:%s", create, first);
+        call.key = key;
+    }
+
+    return worker_partner_step(job, &call, ret_answer);
+}
+
+
+/* The hold's id: known, or learnt by asking under the first key again.  A
+ * partner that refuses now has no hold of ours: DONE with an empty id. */
+static worker_verdict_e
+booking_release_id(worker_job_t *job, char id[256])
+{
+    json_t            *answer;
+    const char        *text;
+    worker_verdict_e   verdict;
+
+    verdict = WORKER_DONE;
+    answer = NULL;
+    text = worker_body_string(job, "hold_id");
+
+    if (text == NULL) {
+        verdict = booking_release_call(job, "hold", "hold", "POST",
+                                       "/v1/holds",
+                                       json_object_get(job->body, "request"),
+                                       &answer);
+        text = verdict == WORKER_DONE
+               ? json_string_value(json_object_get(answer, "hold_id")) : NULL;
+    }
+
+    snprintf(id, 256, "%s", text != NULL ? text : "");
+    json_decref(answer);
+
+    return verdict == WORKER_REJECT ? WORKER_DONE : verdict;
+}
+
+
+/* A hold that cannot be released because the confirmation went through. */
+static worker_verdict_e
+booking_release_reservation(worker_job_t *job, const char *hold_id)
+{
+    char               path[BOOKING_PATH_MAX], segment[256];
+    json_t            *answer, *ignored;
+    const char        *number;
+    worker_verdict_e   verdict;
+
+    if (!booking_hold_path(path, hold_id, "/confirm")) {
+        return WORKER_DONE;
+    }
+
+    verdict = booking_release_call(job, "confirm", "confirm", "POST", path,
+                                   NULL, &answer);
+
+    if (verdict != WORKER_DONE) {
+        json_decref(answer);
+        return verdict == WORKER_REJECT ? WORKER_DONE : verdict;
+    }
+
+    number = json_string_value(json_object_get(answer,
+                                               "confirmation_number"));
+
+    if (number != NULL
+        && worker_path_segment(segment, sizeof(segment), number))
+    {
+        snprintf(path, sizeof(path), "/v1/reservations/%s", segment);
+        verdict = booking_release_call(job, "cancel", NULL, "DELETE", path,
+                                       NULL, &ignored);
+        json_decref(ignored);
+    }
+
+    json_decref(answer);
+    return verdict == WORKER_REJECT ? WORKER_DONE : verdict;
+}
+
+
+static worker_verdict_e
+booking_released(worker_job_t *job)
+{
+    PGresult     *res;
+    worker_tx_e   state;
+    worker_tx_t   tx;
+    const char   *params[] = { worker_body_string(job, "booking_id") };
+
+    state = worker_tx_begin(&tx, job, "released");
+
+    if (state != WORKER_TX_FRESH) {
+        return worker_tx_not_fresh(&tx, state);
+    }
+
+    /* a create's job id is its booking's id */
+    res = worker_tx_exec(&tx,
+        "UPDATE jobs.saga SET state = 'undone', updated_at = now()"
+        " WHERE job_id = $1::uuid AND state = 'undoing'", 1, params);
+
+    if (res == NULL) {
+        worker_tx_end(&tx);
+        return WORKER_RETRY;
+    }
+
+    PQclear(res);
+    return worker_tx_commit(&tx, json_pack("{s:b}", "released", 1));
+}
+
+
+static worker_verdict_e
+booking_release(worker_job_t *job)
+{
+    int                status;
+    char               id[256], path[BOOKING_PATH_MAX];
+    json_t            *answer;
+    worker_verdict_e   verdict;
+
+    if (worker_body_string(job, "partner") == NULL
+        || worker_body_string(job, "booking_id") == NULL)
+    {
+        return worker_job_fail(job, WORKER_REJECT, "VALIDATION_ERROR",
+                               "partner and booking_id are needed");
+    }
+
+    verdict = booking_release_id(job, id);
+
+    if (verdict == WORKER_DONE && booking_hold_path(path, id, "")) {
+        verdict = booking_release_call(job, "release", NULL, "DELETE", path,
+                                       NULL, &answer);
+        status = (int) json_integer_value(json_object_get(answer, "status"));
+        json_decref(answer);
+
+        if (verdict == WORKER_REJECT) {
+            verdict = status == 409 ? booking_release_reservation(job, id)
+                                    : WORKER_DONE;
+        }
+    }
+
+    return verdict == WORKER_DONE ? booking_released(job) : verdict;
+}
+
+
+/* --- cancel ------------------------------------------------------------- */
+
+
+static worker_verdict_e
+booking_cancelling_in(worker_tx_t *tx)
+{
+    json_t            *result;
+    PGresult          *res;
+    const char        *status;
+    const char        *params[] = { tx->job->key, tx->job->sub };
+
+    res = worker_tx_exec(tx,
+        "SELECT status, partner, confirmation_number, journey_id"
+        "  FROM travel.bookings"
+        " WHERE id = $1::uuid AND user_id = $2::uuid FOR UPDATE", 2, params);
+
+    if (res == NULL) {
+        worker_tx_end(tx);
+        return WORKER_RETRY;
+    }
+
+    if (PQntuples(res) == 0) {
+        PQclear(res);
+        return worker_tx_refuse(tx, "RESOURCE_NOT_FOUND",
+                                "there is no such booking");
+    }
+
+    status = PQgetvalue(res, 0, 0);
+
+    if (strcmp(status, "confirmed") != 0) {
+        worker_verdict_e  verdict;
+
+        verdict = worker_tx_refuse(tx, "BOOKING_NOT_CANCELLABLE",
+                                   "the booking is %s", status);
+        PQclear(res);
+        return verdict;
+    }
+
+    result = json_pack("{s:s, s:s}", "partner", PQgetvalue(res, 0, 1),
+                       "number", PQgetvalue(res, 0, 2));
+    booking_tags(tx, tx->job->key, PQgetvalue(res, 0, 3));
+    PQclear(res);
+
+    res = worker_tx_exec(tx, "UPDATE travel.bookings"
+                             "   SET status = 'cancelling', updated_at = now()"
+                             " WHERE id = $1::uuid AND user_id = $2::uuid",
+                         2, params);
+
+    if (res == NULL) {
+        json_decref(result);
+        worker_tx_end(tx);
+        return WORKER_RETRY;
+    }
+
+    PQclear(res);
+    return worker_tx_commit(tx, result);
+}
+
+
+/* At the partner, where the reservation may be gone already. */
+static worker_verdict_e
+booking_cancel_call(worker_job_t *job)
+{
+    int                status;
+    char               path[BOOKING_PATH_MAX], segment[BOOKING_PATH_MAX - 64];
+    json_t            *answer;
+    const char        *number;
+    worker_verdict_e   verdict;
+
+    number = json_string_value(json_object_get(job->result, "number"));
+
+    if (number == NULL
+        || !worker_path_segment(segment, sizeof(segment), number))
+    {
+        return worker_job_fail(job, WORKER_REJECT, "BOOKING_NOT_CANCELLABLE",
+                               "the booking has no confirmation number");
+    }
+
+    snprintf(path, sizeof(path), "/v1/reservations/%s", segment);
+
+    worker_partner_call_t  call = {
+        .partner = json_string_value(json_object_get(job->result, "partner")),
+        .step = "cancel", .method = "DELETE", .path = path,
+    };
+
+    verdict = worker_partner_step(job, &call, &answer);
+    status = (int) json_integer_value(json_object_get(answer, "status"));
+    json_decref(answer);
+
+    return verdict == WORKER_REJECT && (status == 404 || status == 410)
+           ? WORKER_DONE : verdict;
+}
+
+
+static int
+booking_cancel_events(worker_tx_t *tx, const json_t *booking)
+{
+    json_t  *cents;
+
+    if (worker_tx_event(tx, "booking", tx->job->key, -1, "booking.cancelled",
+            json_pack("{s:O}", "confirmation_number",
+                      json_object_get(booking, "confirmation_number")))
+        != TRAVEL_OK)
+    {
+        return TRAVEL_ERROR;
+    }
+
+    cents = json_object_get(booking, "commission_cents");
+
+    return worker_tx_event(tx, "booking", tx->job->key, -1,
+               "commission.reversed",
+               json_pack("{s:I, s:O}", "commission_cents",
+                         -json_integer_value(cents), "partner",
+                         json_object_get(booking, "partner")));
+}
+
+
+static worker_verdict_e
+booking_cancelled_in(worker_tx_t *tx)
+{
+    json_t            *booking;
+    PGresult          *res;
+    worker_verdict_e   verdict;
+    const char        *params[] = { tx->job->key };
+
+    res = worker_tx_exec(tx,
+        "UPDATE travel.bookings AS b"
+        "   SET status = 'cancelled', updated_at = now()"
+        "  FROM travel.partners AS p, travel.users AS u"
+        " WHERE b.id = $1::uuid AND b.status = 'cancelling'"
+        "   AND p.code = b.partner AND u.id = b.user_id"
+        " RETURNING travel.booking_json(b), p.commission_bps, p.name, u.email,"
+        "       u.name, to_char(b.booking_date AT TIME ZONE u.tz,"
+        "                       'FMDay, FMDD FMMonth YYYY, HH24:MI') || ' (' || u.tz"
+        "               || ')',"
+        "       to_char(b.amount_cents / 100.0, 'FM999999999990.00')",
+        1, params);
+
+    booking = res != NULL ? worker_row_json(res, 0) : NULL;
+
+    if (booking == NULL
+        || booking_cancel_events(tx, booking) != TRAVEL_OK
+        || booking_mail(tx, res, booking, "booking_cancelled") != TRAVEL_OK)
+    {
+        worker_tx_end(tx);
+        verdict = WORKER_RETRY;
+
+    } else {
+        booking_tags(tx, tx->job->key, json_string_value(
+                         json_object_get(booking, "journey_id")));
+        verdict = booking_commit(tx, res);
+    }
+
+    json_decref(booking);
+    PQclear(res);
+    return verdict;
+}
+
+
+static worker_verdict_e
+booking_cancel(worker_job_t *job)
+{
+    worker_tx_e        state;
+    worker_tx_t        tx;
+    worker_verdict_e   verdict;
+
+    state = worker_tx_begin(&tx, job, "cancelling");
+    verdict = state == WORKER_TX_FRESH ? booking_cancelling_in(&tx)
+                                       : worker_tx_not_fresh(&tx, state);
+
+    if (verdict == WORKER_DONE) {
+        verdict = booking_cancel_call(job);
+    }
+
+    if (verdict != WORKER_DONE) {
+        return verdict;
+    }
+
+    state = worker_tx_begin(&tx, job, "cancelled");
+
+    return state == WORKER_TX_FRESH ? booking_cancelled_in(&tx)
+                                    : worker_tx_not_fresh(&tx, state);
+}
+
+
+/* A cancellation that came to nothing leaves the booking as it was, if this
+ * job was the one that began it (its inbox row says so). */
+static worker_verdict_e
+booking_cancel_giveup(worker_job_t *job)
+{
+    PGresult     *res;
+    worker_tx_e   state;
+    worker_tx_t   tx;
+    const char   *params[] = { job->key, job->uuid };
+
+    state = worker_tx_begin(&tx, job, "fail");
+
+    if (state != WORKER_TX_FRESH) {
+        return worker_tx_not_fresh(&tx, state);
+    }
+
+    res = worker_tx_exec(&tx,
+        "WITH closed AS (UPDATE jobs.saga SET state = 'undone'"
+        "                 WHERE job_id = $2::uuid AND state = 'taken')"
+        " UPDATE travel.bookings AS b"
+        "   SET status = 'confirmed', updated_at = now()"
+        " WHERE b.id = $1::uuid AND b.status = 'cancelling'"
+        "   AND EXISTS (SELECT FROM jobs.inbox WHERE job_id = $2::uuid"
+        "                  AND step = 'cancelling')"
+        " RETURNING b.journey_id", 2, params);
+
+    if (res == NULL) {
+        worker_tx_end(&tx);
+        return WORKER_RETRY;
+    }
+
+    if (PQntuples(res) > 0) {
+        booking_tags(&tx, job->key, PQgetvalue(res, 0, 0));
+
+        if (worker_tx_event(&tx, "booking", job->key, -1,
+                            "booking.cancel_failed", worker_failure(job))
+            != TRAVEL_OK)
+        {
+            PQclear(res);
+            worker_tx_end(&tx);
+            return WORKER_RETRY;
+        }
+    }
+
+    PQclear(res);
+    return worker_tx_commit(&tx, NULL);
+}
+
+
+const worker_job_type_t  worker_jobs_booking[] = {
+    { "booking.create", "booking", TRAVEL_PRIORITY_NORMAL, booking_create,
+      booking_create_giveup, WORKER_RETRY_DEFAULTS, false },
+    { "booking.cancel", "booking", TRAVEL_PRIORITY_NORMAL, booking_cancel,
+      booking_cancel_giveup, WORKER_RETRY_DEFAULTS, false },
+    { "booking.release", "maintenance", TRAVEL_PRIORITY_HIGH, booking_release,
+      NULL, 10, 1000, 300000, 300000, false },
+    { .type = NULL }
+};

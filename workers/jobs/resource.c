@@ -1,0 +1,103 @@
+/* What the product's handlers share: reading bodies, answering with rows. */
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "resource.h"
+
+
+const char *
+worker_body_string(const worker_job_t *job, const char *name)
+{
+    return json_string_value(json_object_get(job->body, name));
+}
+
+
+json_t *
+worker_row_json(const PGresult *res, int column)
+{
+    if (PQntuples(res) < 1 || PQgetisnull(res, 0, column)) {
+        return NULL;
+    }
+
+    return json_loads(PQgetvalue(res, 0, column), JSON_DECODE_ANY, NULL);
+}
+
+
+worker_verdict_e
+worker_tx_not_fresh(worker_tx_t *tx, worker_tx_e state)
+{
+    worker_verdict_e  verdict;
+
+    switch (state) {
+
+    case WORKER_TX_SEEN:
+        json_decref(tx->job->result);
+        tx->job->result = json_incref(tx->seen);
+        verdict = WORKER_DONE;
+        break;
+
+    case WORKER_TX_FENCED:
+        verdict = WORKER_FENCED;
+        break;
+
+    default:
+        verdict = WORKER_RETRY;
+        break;
+    }
+
+    worker_tx_end(tx);
+    return verdict;
+}
+
+
+worker_verdict_e
+worker_tx_refuse(worker_tx_t *tx, const char *code, const char *fmt, ...)
+{
+    char     message[256];
+    va_list  ap;
+
+    va_start(ap, fmt);
+    vsnprintf(message, sizeof(message), fmt, ap);
+    va_end(ap);
+
+    worker_tx_end(tx);
+    return worker_job_fail(tx->job, WORKER_REJECT, code, "%s", message);
+}
+
+
+json_t *
+worker_failure(const worker_job_t *job)
+{
+    return json_pack("{s:s, s:s}",
+                     "code", job->error.code[0] != '\0' ? job->error.code
+                                                        : "INTERNAL_ERROR",
+                     "message", job->error.message);
+}
+
+
+worker_verdict_e
+worker_fail_event(worker_job_t *job, const char *aggregate, const char *tag)
+{
+    char         type[64];
+    worker_tx_e  state;
+    worker_tx_t  tx;
+
+    state = worker_tx_begin(&tx, job, "fail");
+
+    if (state != WORKER_TX_FRESH) {
+        return worker_tx_not_fresh(&tx, state);
+    }
+
+    snprintf(type, sizeof(type), "%s.failed", aggregate);
+
+    if (worker_tx_event(&tx, aggregate, job->key, -1, type,
+                        worker_failure(job)) != TRAVEL_OK)
+    {
+        worker_tx_end(&tx);
+        return WORKER_RETRY;
+    }
+
+    worker_tx_tag(&tx, "%s:%s", tag, job->key);
+    return worker_tx_commit(&tx, NULL);
+}

@@ -1,0 +1,30 @@
+/* What the product's handlers share: reading bodies, answering with rows. */
+
+#ifndef WORKER_RESOURCE_H
+#define WORKER_RESOURCE_H
+
+#include "../store/tx.h"
+
+/* A string member of the body; NULL when absent, null or not a string. */
+const char *worker_body_string(const worker_job_t *job, const char *name);
+
+/* A JSON column of a result's first row (new reference), or NULL. */
+json_t *worker_row_json(const PGresult *res, int column);
+
+/* The way on from a worker_tx_begin that was not FRESH: a step seen before is
+ * DONE with its result, the rest its verdict.  Ends the transaction. */
+worker_verdict_e worker_tx_not_fresh(worker_tx_t *tx, worker_tx_e state);
+
+/* Ends the transaction with a refusal: REJECT, job->error filled. */
+worker_verdict_e worker_tx_refuse(worker_tx_t *tx, const char *code,
+    const char *fmt, ...) TRAVEL_PRINTF(3, 4);
+
+/* The data of a <aggregate>.failed event: {code, message}. */
+json_t *worker_failure(const worker_job_t *job);
+
+/* The give-up of a job whose aggregate has no row to mark: the event
+ * "<aggregate>.failed" alone. */
+worker_verdict_e worker_fail_event(worker_job_t *job, const char *aggregate,
+    const char *tag);
+
+#endif

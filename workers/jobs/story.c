@@ -1,0 +1,360 @@
+/*
+ * Jobs of stories: story.generate.
+ *
+ * tx "create": row pending; then the facts from the gazetteer and the provider;
+ * tx "ready": title, content and places, story.generated.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "families.h"
+#include "resource.h"
+#include "../../common/hash.h"
+#include "../ai/provider.h"
+#include "../pool/slot.h"
+
+#define STORY_PLACES_MIN  3
+#define STORY_PROVIDER    "offline"
+
+
+static void
+story_tags(worker_tx_t *tx, const char *journey)
+{
+    worker_tx_tag(tx, "user:%s stories:%s story:%s stories:%s journey:%s",
+                  tx->job->sub, tx->job->sub, tx->job->uuid, journey, journey);
+}
+
+
+/* One statement, whose row is the story and whose absence a refusal. */
+static worker_verdict_e
+story_create_in(worker_tx_t *tx)
+{
+    json_t      *story;
+    PGresult    *res;
+    const char  *params[4];
+
+    params[0] = tx->job->uuid;
+    params[1] = tx->job->sub;
+    params[2] = worker_body_string(tx->job, "journey_id");
+    params[3] = worker_body_string(tx->job, "theme");
+
+    if (params[2] == NULL) {
+        return worker_tx_refuse(tx, "VALIDATION_ERROR",
+                                "journey_id is needed");
+    }
+
+    res = worker_tx_exec(tx,
+        "INSERT INTO travel.stories AS s"
+        "    (id, journey_id, user_id, status, theme)"
+        " SELECT $1::uuid, j.id, j.user_id, 'pending', coalesce($4, j.theme)"
+        "   FROM travel.journeys AS j"
+        "  WHERE j.id = $3::uuid AND j.user_id = $2::uuid"
+        " RETURNING travel.story_json(s)", 4, params);
+
+    if (res == NULL) {
+        worker_tx_end(tx);
+        return WORKER_RETRY;
+    }
+
+    story = worker_row_json(res, 0);
+    PQclear(res);
+
+    if (story == NULL) {
+        return worker_tx_refuse(tx, "RESOURCE_NOT_FOUND",
+                                "there is no such journey");
+    }
+
+    story_tags(tx, params[2]);
+    return worker_tx_commit(tx, story);
+}
+
+
+/* What is known about the way: both ends, miles, and real places between, in
+ * the order one passes them.  The strip is widened until it has enough of
+ * them; a way too short or too empty takes neighbours of its ends. */
+static json_t *
+story_facts(worker_job_t *job)
+{
+    size_t        i;
+    json_t       *facts;
+    PGresult     *res;
+    const char   *params[4];
+
+    static const char  *widths[] = { "20", "60", "200", NULL };
+    static const char   sql[] =
+        "WITH j AS ("
+        "  SELECT o.id AS oid, o.name AS origin, o.lat AS olat, o.lon AS olon,"
+        "         d.id AS did, d.name AS destination, d.lat AS dlat,"
+        "         d.lon AS dlon, j.distance_miles AS miles"
+        "    FROM travel.journeys AS j"
+        "    JOIN travel.place AS o ON o.id = j.origin_place_id"
+        "    JOIN travel.place AS d ON d.id = j.destination_place_id"
+        "   WHERE j.id = $1::uuid),"
+        " p AS ("
+        "  SELECT a.id, a.name, a.region, a.country_code, a.population, a.lat,"
+        "         a.lon, a.km"
+        "    FROM j, LATERAL travel.places_along(j.olat, j.olon, j.dlat,"
+        "             j.dlon, coalesce($2::float8, 1), $3::int) AS a"
+        "   WHERE $2 IS NOT NULL"
+        "  UNION ALL"
+        "  (SELECT n.id, n.name, n.region, n.country_code, n.population, n.lat,"
+        "          n.lon, n.km"
+        "     FROM j, LATERAL travel.places_near(j.olat, j.olon, 500, 20) AS n"
+        "    WHERE $2 IS NULL AND n.id NOT IN (j.oid, j.did)"
+        "    ORDER BY n.km LIMIT $4::int))"
+        " SELECT (SELECT count(*) FROM p),"
+        "  json_build_object('origin', j.origin, 'destination', j.destination,"
+        "   'miles', j.miles, 'places', coalesce((SELECT json_agg("
+        "     json_build_object('place_id', p.id, 'name', p.name,"
+        "      'region', coalesce(p.region, p.country_code),"
+        "      'country_code', p.country_code, 'lat', p.lat, 'lon', p.lon,"
+        "      'population', p.population,"
+        "      'miles_from_start', round((p.km / 1.609344)::numeric, 1),"
+        "      'miles_left', round(greatest(j.miles"
+        "                          - (p.km / 1.609344)::numeric, 0), 1))"
+        "     ORDER BY p.km) FROM p), '[]'::json))"
+        "  FROM j";
+
+    facts = NULL;
+    params[0] = worker_body_string(job, "journey_id");
+    params[2] = "6";
+    params[3] = "6";
+
+    for (i = 0; facts == NULL && i < sizeof(widths) / sizeof(widths[0]); i++) {
+        params[1] = widths[i];
+        res = worker_pg_exec(job->slot->pg, sql, 4, params);
+
+        if (PQresultStatus(res) != PGRES_TUPLES_OK) {
+            PQclear(res);
+            break;
+        }
+
+        if (PQntuples(res) > 0
+            && (widths[i] == NULL
+                || atoi(PQgetvalue(res, 0, 0)) >= STORY_PLACES_MIN))
+        {
+            facts = worker_row_json(res, 1);
+        }
+
+        PQclear(res);
+    }
+
+    if (facts == NULL) {
+        (void) worker_job_fail(job, WORKER_RETRY, "DEPENDENCY_UNAVAILABLE",
+                               "the places along the way cannot be read (%s)",
+                               worker_pg_sqlstate(job->slot->pg));
+    }
+
+    return facts;
+}
+
+
+/* Text from the same story id is the same text. */
+static uint64_t
+story_seed(const worker_job_t *job)
+{
+    uint64_t  seed;
+    uint8_t   md[TRAVEL_SHA256_LEN];
+
+    seed = 0;
+
+    if (travel_sha256(md, (travel_str_t) { job->uuid, strlen(job->uuid) })
+        == TRAVEL_OK)
+    {
+        memcpy(&seed, md, sizeof(seed));
+    }
+
+    return seed;
+}
+
+
+/* Of what the facts say of a place, what the resource shows. */
+static json_t *
+story_places(const json_t *facts)
+{
+    size_t    i;
+    json_t   *places, *place;
+
+    places = json_array();
+
+    json_array_foreach(json_object_get(facts, "places"), i, place) {
+        json_array_append_new(places, json_pack("{s:O, s:O, s:O, s:O, s:O, s:O}",
+            "place_id", json_object_get(place, "place_id"),
+            "name", json_object_get(place, "name"),
+            "country_code", json_object_get(place, "country_code"),
+            "lat", json_object_get(place, "lat"),
+            "lon", json_object_get(place, "lon"),
+            "miles_from_start", json_object_get(place, "miles_from_start")));
+    }
+
+    return places;
+}
+
+
+static worker_verdict_e
+story_ready_in(worker_tx_t *tx, const worker_ai_answer_t *answer,
+    const json_t *facts)
+{
+    char        *text;
+    json_t      *places, *story;
+    PGresult    *res;
+    const char  *params[5];
+
+    places = story_places(facts);
+    text = json_dumps(places, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    json_decref(places);
+
+    params[0] = tx->job->uuid;
+    params[1] = answer->title;
+    params[2] = answer->content;
+    params[3] = text;
+    params[4] = answer->model;
+
+    res = worker_tx_exec(tx,
+        "UPDATE travel.stories AS s"
+        "   SET status = 'ready', title = $2, content = $3,"
+        "       places = $4::jsonb, provider = $5, error = NULL,"
+        "       updated_at = now()"
+        " WHERE id = $1::uuid AND status = 'pending'"
+        " RETURNING travel.story_json(s)", 5, params);
+    free(text);
+
+    story = res != NULL ? worker_row_json(res, 0) : NULL;
+    PQclear(res);
+
+    if (res != NULL && story == NULL) {
+        return worker_tx_refuse(tx, "CONFLICT",
+                                "the story is not pending any more");
+    }
+
+    if (story == NULL
+        || worker_tx_event(tx, "story", tx->job->uuid, -1, "story.generated",
+               json_pack("{s:O, s:O, s:O, s:i}",
+                         "journey_id", json_object_get(story, "journey_id"),
+                         "title", json_object_get(story, "title"),
+                         "provider", json_object_get(story, "provider"),
+                         "places", (int) json_array_size(
+                                       json_object_get(story, "places"))))
+           != TRAVEL_OK)
+    {
+        json_decref(story);
+        worker_tx_end(tx);
+        return WORKER_RETRY;
+    }
+
+    story_tags(tx, json_string_value(json_object_get(story, "journey_id")));
+    return worker_tx_commit(tx, story);
+}
+
+
+static worker_verdict_e
+story_write(worker_job_t *job, json_t *facts)
+{
+    const char               *theme;
+    worker_tx_e               state;
+    worker_tx_t               tx;
+    worker_verdict_e          verdict;
+    worker_ai_answer_t        answer;
+    worker_ai_request_t       req = { .task = "story", .facts = facts };
+    const worker_provider_t  *provider;
+
+    theme = json_string_value(json_object_get(job->result, "theme"));
+    req.theme = theme != NULL ? theme : "default";
+    req.seed = story_seed(job);
+    provider = worker_provider(STORY_PROVIDER);
+
+    if (provider->complete(job, &req, &answer) != TRAVEL_OK) {
+        return WORKER_RETRY;
+    }
+
+    state = worker_tx_begin(&tx, job, "ready");
+    verdict = state == WORKER_TX_FRESH ? story_ready_in(&tx, &answer, facts)
+                                       : worker_tx_not_fresh(&tx, state);
+    worker_ai_answer_free(&answer);
+    return verdict;
+}
+
+
+static worker_verdict_e
+story_generate(worker_job_t *job)
+{
+    json_t            *facts;
+    worker_tx_e        state;
+    worker_tx_t        tx;
+    worker_verdict_e   verdict;
+
+    state = worker_tx_begin(&tx, job, "create");
+    verdict = state == WORKER_TX_FRESH ? story_create_in(&tx)
+                                       : worker_tx_not_fresh(&tx, state);
+
+    if (verdict != WORKER_DONE) {
+        return verdict;
+    }
+
+    worker_pg_trace(job->slot->pg, &job->trace);
+    facts = story_facts(job);
+    worker_pg_trace(job->slot->pg, NULL);
+
+    if (facts == NULL) {
+        return WORKER_RETRY;
+    }
+
+    verdict = story_write(job, facts);
+    json_decref(facts);
+    return verdict;
+}
+
+
+static worker_verdict_e
+story_giveup(worker_job_t *job)
+{
+    char         *text;
+    json_t       *failure;
+    PGresult     *res;
+    worker_tx_e   state;
+    worker_tx_t   tx;
+    const char   *params[2];
+
+    state = worker_tx_begin(&tx, job, "fail");
+
+    if (state != WORKER_TX_FRESH) {
+        return worker_tx_not_fresh(&tx, state);
+    }
+
+    failure = worker_failure(job);
+    text = json_dumps(failure, JSON_COMPACT);
+    json_decref(failure);
+    params[0] = job->uuid;
+    params[1] = text;
+
+    res = worker_tx_exec(&tx,
+        "UPDATE travel.stories SET status = 'failed', error = $2::jsonb,"
+        "       updated_at = now()"
+        " WHERE id = $1::uuid AND status = 'pending'"
+        " RETURNING journey_id", 2, params);
+    free(text);
+
+    if (res == NULL
+        || worker_tx_event(&tx, "story", job->uuid, -1, "story.failed",
+                           worker_failure(job)) != TRAVEL_OK)
+    {
+        PQclear(res);
+        worker_tx_end(&tx);
+        return WORKER_RETRY;
+    }
+
+    if (PQntuples(res) > 0) {
+        story_tags(&tx, PQgetvalue(res, 0, 0));
+    }
+
+    PQclear(res);
+    return worker_tx_commit(&tx, NULL);
+}
+
+
+const worker_job_type_t  worker_jobs_story[] = {
+    { "story.generate", "ai", TRAVEL_PRIORITY_NORMAL, story_generate,
+      story_giveup, WORKER_RETRY_DEFAULTS, false },
+    { .type = NULL }
+};

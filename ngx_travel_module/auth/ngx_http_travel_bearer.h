@@ -12,7 +12,7 @@
 #define NGX_HTTP_TRAVEL_SUBJECT_MAX  255
 
 
-/* --- key sets (jwks) ------------------------------------------------------ */
+/* --- key sets (jwks) ----------------------------------------------------- */
 
 /*
  * One travel_jwks line.  Everything but the part marked so is fixed at
@@ -51,7 +51,7 @@ ngx_uint_t ngx_http_travel_jwks_holds(const ngx_http_travel_jwks_t *jwks,
     const uint8_t *thumbprint);
 
 
-/* --- facts: what a token with a good signature says ------------------------ */
+/* --- facts: what a token with a good signature says ---------------------- */
 
 typedef struct {
     travel_jwt_t      jwt;             /* no kid, signing_input, jti, payload */
@@ -63,7 +63,7 @@ typedef struct {
 } ngx_http_travel_facts_t;
 
 
-/* --- the cache of verified tokens (token) ---------------------------------- */
+/* --- the cache of verified tokens (token) -------------------------------- */
 
 typedef enum {
     NGX_HTTP_TRAVEL_TOKEN_GOOD,        /* facts are filled */
@@ -91,7 +91,7 @@ void ngx_http_travel_token_keep(ngx_http_travel_zone_t *zone,
     const ngx_http_travel_facts_t *facts);
 
 
-/* --- who that is (identity) ------------------------------------------------ */
+/* --- who that is (identity) ---------------------------------------------- */
 
 /*
  * The internal user of a token under a key set (contracts section 1), 36
@@ -113,5 +113,59 @@ size_t ngx_http_travel_permissions_normal(u_char *dst, travel_str_t text);
 /* Does the normal form hold it, in either order of its two words? */
 ngx_uint_t ngx_http_travel_permissions_hold(const ngx_str_t *permissions,
     const ngx_str_t *permission);
+
+/* --- configuration ------------------------------------------------------- */
+
+#define NGX_HTTP_TRAVEL_AUTH_OFF        0
+#define NGX_HTTP_TRAVEL_AUTH_OPTIONAL   1
+#define NGX_HTTP_TRAVEL_AUTH_REQUIRED   2
+
+typedef enum {
+    NGX_HTTP_TRAVEL_AUTH_CACHED,
+    NGX_HTTP_TRAVEL_AUTH_VERIFIED,
+    NGX_HTTP_TRAVEL_AUTH_ANONYMOUS,
+    NGX_HTTP_TRAVEL_AUTH_ABSENT,
+    NGX_HTTP_TRAVEL_AUTH_EXPIRED,
+    NGX_HTTP_TRAVEL_AUTH_INVALID,
+    NGX_HTTP_TRAVEL_AUTH_FORBIDDEN,
+    NGX_HTTP_TRAVEL_AUTH_RESULTS
+} ngx_http_travel_auth_result_e;
+
+typedef struct {
+    ngx_array_t              sets;      /* ngx_http_travel_jwks_t * */
+    ngx_http_travel_zone_t  *zone;
+    ngx_int_t                counters[NGX_HTTP_TRAVEL_AUTH_RESULTS];
+    unsigned                 used:1;    /* some location authenticates */
+} ngx_http_travel_auth_main_conf_t;
+
+/* One travel_require line: all of 'all', and one of 'any' if there are some. */
+typedef struct {
+    ngx_array_t              all;       /* ngx_str_t */
+    ngx_array_t              any;       /* ngx_str_t */
+} ngx_http_travel_require_t;
+
+typedef struct {
+    ngx_uint_t               mode;
+    ngx_str_t                names;     /* jwks=, as written */
+    ngx_array_t             *sets;      /* ngx_http_travel_jwks_t * */
+    ngx_str_t                audience;
+    ngx_str_t                typ;
+    time_t                   leeway;
+    ngx_array_t             *requires;  /* ngx_http_travel_require_t */
+    unsigned                 alone:1;   /* what is required above is not */
+
+    /* where travel_auth stood, for what is only found wrong when merging */
+    ngx_str_t                file;
+    ngx_uint_t               line;
+} ngx_http_travel_auth_loc_conf_t;
+
+
+/* --- the request (auth_access) ------------------------------------------- */
+
+/* The parser of this process. */
+ngx_int_t ngx_http_travel_auth_open(void);
+void ngx_http_travel_auth_close(void);
+
+ngx_int_t ngx_http_travel_auth_handler(ngx_http_request_t *r);
 
 #endif

@@ -117,7 +117,7 @@ ngx_http_travel_token_zone(ngx_conf_t *cf)
 }
 
 
-/* --- layout ----------------------------------------------------------------- */
+/* --- layout -------------------------------------------------------------- */
 
 static ngx_int_t
 ngx_http_travel_token_init(ngx_http_travel_shard_t *shard)
@@ -204,7 +204,7 @@ ngx_http_travel_token_ring(ngx_http_travel_shard_t *shard,
 }
 
 
-/* --- look up, remember ------------------------------------------------------ */
+/* --- look up, remember --------------------------------------------------- */
 
 ngx_int_t
 ngx_http_travel_token_find(ngx_http_travel_zone_t *zone,
@@ -402,7 +402,7 @@ ngx_http_travel_token_store_locked(ngx_http_travel_token_ring_t *ring,
 }
 
 
-/* --- facts as bytes --------------------------------------------------------- */
+/* --- facts as bytes ------------------------------------------------------ */
 
 /* Returns the length, or 0: too many audiences or too long. */
 static size_t

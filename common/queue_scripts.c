@@ -1,0 +1,47 @@
+/* The edge's Redis scripts as text; what they promise stands in the header. */
+
+#include "queue_scripts.h"
+
+
+/* XADD comes first: should it fail, nothing else has been written.  unpack()
+ * is bounded by the envelope's eleven fields and the hash's few. */
+
+const char  travel_script_accept[] =
+    "local seen = redis.call('GET', KEYS[1])\n"
+    "if seen then\n"
+    "    local print, uuid = string.match(seen, '^(%S+) (%S+)$')\n"
+    "    if print ~= ARGV[1] then\n"
+    "        return {'mismatch'}\n"
+    "    end\n"
+    "    local key = string.gsub(KEYS[2], '[^:]+$', '') .. uuid\n"
+    "    local job = redis.call('HGETALL', key)\n"
+    "    local status\n"
+    "    for i = 1, #job, 2 do\n"
+    "        if job[i] == 'status' then status = job[i + 1] end\n"
+    "    end\n"
+    "    if ARGV[3] == '1' and (status == 'queued' or status == 'running'\n"
+    "                           or status == 'retrying') then\n"
+    "        return {'running', uuid, job}\n"
+    "    end\n"
+    "    return {'replay', uuid, job}\n"
+    "end\n"
+    "local last = 5 + tonumber(ARGV[5])\n"
+    "local entry = redis.call('XADD', KEYS[3], '*',\n"
+    "                         unpack(ARGV, last + 1))\n"
+    "redis.call('HSET', KEYS[2], 'entry', entry, unpack(ARGV, 6, last))\n"
+    "redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[4],\n"
+    "           'PX', ARGV[2])\n"
+    "return {'new', ARGV[4], entry}\n";
+
+
+const char  travel_script_cancel[] =
+    "local was = redis.call('HMGET', KEYS[1], 'status', 'sub')\n"
+    "if not was[1] or (ARGV[1] ~= '' and was[2] ~= ARGV[1]) then\n"
+    "    return {'unknown'}\n"
+    "end\n"
+    "if was[1] ~= 'queued' then\n"
+    "    return {'refused', redis.call('HGETALL', KEYS[1])}\n"
+    "end\n"
+    "redis.call('HSET', KEYS[1], 'status', 'cancelled',\n"
+    "           'updated_at', ARGV[2])\n"
+    "return {'cancelled', redis.call('HGETALL', KEYS[1])}\n";

@@ -1,0 +1,56 @@
+/*
+ * The Redis scripts of the edge: accept a command under an Idempotency-Key,
+ * and cancel one that has not begun (contracts section 3).  The scripts of the
+ * workers (start, settle, retry, ...) live with their queue client.
+ *
+ * All keys of a call share the hash tag {<queue>.<partition>}.  The scripts
+ * use only what the edge's Redis login may: HSET, HMGET, HGETALL of job
+ * hashes, GET and SET of idempotency keys, XADD.
+ *
+ * Fields of a job hash: status type queue sub key route resource created_at
+ * updated_at attempts progress result error lsn timeline inval entry.
+ */
+
+#ifndef TRAVEL_QUEUE_SCRIPTS_H
+#define TRAVEL_QUEUE_SCRIPTS_H
+
+/*
+ * Accept.
+ *   KEYS  1 idempotency key   2 job hash   3 stream
+ *   ARGV  1 fingerprint of the request, without spaces
+ *         2 how long the Idempotency-Key is remembered, ms
+ *         3 "1": an unfinished first attempt is an answer of its own
+ *         4 the job's uuid
+ *         5 n, the number of arguments that describe the job hash
+ *         6 .. 5 + n      its names and values, "status","queued" among them
+ *         6 + n ..        the envelope's names and values
+ *   reply "new", uuid, id of the stream entry
+ *         "replay", uuid, names and values of the first attempt's job hash
+ *         "running", uuid, the same: not finished, and ARGV 3 asked
+ *         "mismatch": the key was used for another request; nothing is told
+ *                     about that one
+ *
+ * One entry is added for the first call and none for any other, whatever
+ * became of the replies.  The hash of a replay may be empty (it was kept for
+ * less long than the key); the uuid still names the resource.  The entry's id
+ * is noted in the hash as "entry".
+ */
+extern const char  travel_script_accept[];
+
+/*
+ * Cancel: compare-and-set queued -> cancelled, the rival of start.
+ *   KEYS  1 job hash
+ *   ARGV  1 the caller's id, as in the hash's "sub"; "" for an operator
+ *         2 updated_at
+ *   reply "cancelled", names and values of the job hash after it
+ *         "refused", names and values: it has begun, or ended
+ *         "unknown": no such job, or somebody else's
+ *
+ * The message stays in its stream: only its partition's owner may take one
+ * out.  When the owner comes to it, start refuses, and the owner acks and
+ * deletes it and lets the hash expire as it does for every ended job.  Until
+ * then the hash must stay, for it is all that says "do not run".
+ */
+extern const char  travel_script_cancel[];
+
+#endif

@@ -81,5 +81,6 @@ int travelctl_migrate_status(int argc, char **argv);
 int travelctl_token_mint(int argc, char **argv);
 int travelctl_token_jwks(int argc, char **argv);
 int travelctl_token_verify(int argc, char **argv);
+int travelctl_schema_check(int argc, char **argv);
 
 #endif

@@ -24,6 +24,8 @@ static const ctl_command_t  ctl_commands[] = {
       "print the public JWKS of a signing key" },
     { "token", "verify", travelctl_token_verify,
       "check a token as the edge does" },
+    { "schema", "check", travelctl_schema_check,
+      "check a document by a JSON Schema" },
     { NULL, NULL, NULL, NULL }
 };
 

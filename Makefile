@@ -6,7 +6,8 @@
 #   make install    DESTDIR= PREFIX=        make clean
 #
 # CC=clang changes the compiler, SAN=address,undefined adds sanitizers (into
-# build/asan), BUILD=dir moves the outputs, PORT=n moves the running instance.
+# build/asan), BUILD=dir moves the outputs, PORT=n moves the running instance,
+# V=1 shows every command.
 
 SHELL      := /bin/bash
 SAN        ?=
@@ -16,6 +17,8 @@ PREFIX     ?= /usr/local
 NGX_DIST   ?= /usr/share/nginx/src
 NGX_MODDIR ?= /usr/lib/nginx/modules
 T          ?=
+V          ?=
+Q          := $(if $(V),,@)
 export PORT
 
 ROOT     := $(CURDIR)
@@ -26,8 +29,10 @@ PKGS     := hiredis libpq jansson libcurl libconfuse openssl
 CPPFLAGS += -D_GNU_SOURCE -I. -Icommon -Iworkers \
             $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS   ?= -O2 -g
-ALL_CFLAGS = $(CPPFLAGS) -std=c11 -fPIC -pthread -Wall -Wextra -Werror \
-             $(SANFLAGS) $(CFLAGS)
+# Sanitizers lead gcc to warnings that are not so; the plain builds are strict.
+WERROR     := $(if $(SAN),-Wno-error,-Werror)
+ALL_CFLAGS  = $(CPPFLAGS) -std=c11 -fPIC -pthread -Wall -Wextra $(WERROR) \
+              $(SANFLAGS) $(CFLAGS)
 LIBS     := -Wl,--as-needed $(shell pkg-config --libs $(PKGS) 2>/dev/null) \
             -lm -pthread
 
@@ -68,18 +73,19 @@ $(shell mkdir -p $(BUILD); [ "$$(cat $(STAMP) 2>/dev/null)" = '$(NOW)' ] \
 
 $(BUILD)/obj/%.o: %.c $(STAMP)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(if $(V),,@echo "  CC    $<")
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(LIB): $(call objs,$(LIB_SRC))
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 $(POOL): $(call objs,$(POOL_SRC))
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 # Linked aside and moved into place, so that what runs is never half a file.
-link = $(CC) $(SANFLAGS) $(LDFLAGS) -rdynamic -o $@.new $^ $(LIBS) $(1) \
+link = $(if $(V),,@echo "  LINK  $@";) $(CC) $(SANFLAGS) $(LDFLAGS) -rdynamic -o $@.new $^ $(LIBS) $(1) \
        && mv $@.new $@
 
 $(BUILD)/travel-worker: $(call objs,$(WORKER_SRC)) $(LIB)
@@ -97,7 +103,8 @@ $(BUILD)/t-unit/%: $(BUILD)/obj/t/00-unit/%.o $(POOL) $(LIB)
 # --- the nginx module, against the installed nginx's sources -----------------
 
 NGX_SRC := $(BUILD)/nginx-src
-NGX_CC  := -O2 -Wall -Wextra -Wno-unused-parameter $(SANFLAGS)
+NGX_CC  := -O2 -Wall -Wextra -Wno-unused-parameter $(WERROR:-Werror=) \
+           $(SANFLAGS)
 
 # config finds sources by wildcard: a file added or gone means configuring anew.
 EDGE_STAMP := $(BUILD)/edge-sources
@@ -106,8 +113,8 @@ $(shell [ "$$(cat $(EDGE_STAMP) 2>/dev/null)" = '$(sort $(filter %.c,$(EDGE_SRC)
 
 $(NGX_SRC)/objs/Makefile: config $(NGX_DIST)/conf_flags $(STAMP) $(EDGE_STAMP)
 	@rm -rf $(NGX_SRC) && mkdir -p $(NGX_SRC)
-	cp -rL $(NGX_DIST)/. $(NGX_SRC)
-	cd $(NGX_SRC) && source ./conf_flags && export ASAN_OPTIONS=detect_leaks=0 \
+	$(Q)cp -rL $(NGX_DIST)/. $(NGX_SRC)
+	$(Q)cd $(NGX_SRC) && source ./conf_flags && export ASAN_OPTIONS=detect_leaks=0 \
 	    && ./configure "$${NGX_CONF_FLAGS[@]}" --with-cc="$(CC)" \
 	        --with-cc-opt="$(NGX_CC)" --with-ld-opt="$(SANFLAGS)" \
 	        --add-dynamic-module=$(ROOT) >configure.log 2>&1 \
@@ -116,8 +123,10 @@ $(NGX_SRC)/objs/Makefile: config $(NGX_DIST)/conf_flags $(STAMP) $(EDGE_STAMP)
 # nginx's makefile knows the headers that config lists; we do not trust lists.
 $(BUILD)/ngx_http_travel_module.so: $(NGX_SRC)/objs/Makefile $(EDGE_SRC)
 	$(if $(filter %.h %.def,$?),@find $(NGX_SRC)/objs/addon -name '*.o' -delete)
-	+@$(MAKE) --no-print-directory -C $(NGX_SRC) -f objs/Makefile modules
-	cp $(NGX_SRC)/objs/ngx_http_travel_module.so $@.new && mv $@.new $@
+	@echo "  NGX   $@"
+	+$(Q)$(MAKE) --no-print-directory -C $(NGX_SRC) -f objs/Makefile modules \
+	    $(if $(V),,> $(NGX_SRC)/make.log || { cat $(NGX_SRC)/make.log; exit 1; })
+	$(Q)cp $(NGX_SRC)/objs/ngx_http_travel_module.so $@.new && mv $@.new $@
 
 # --- running -----------------------------------------------------------------
 

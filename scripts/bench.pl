@@ -140,7 +140,8 @@ sub report {
 
 sub write_json {
     mkdir "$ROOT/run";
-    my %old = map { $_->{name} => $_ } @{ eval { json(slurp($OUT)) } || [] };
+    my $before = eval { json(slurp($OUT)) } || [];
+    my %old = map { $_->{name} => $_ } @$before;
     $old{ $_->{name} } = $_ for @results;
     open my $f, '>', $OUT or die "$OUT: $!";
     print $f JSON::PP->new->canonical->pretty->encode(

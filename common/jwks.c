@@ -41,9 +41,9 @@ travel_jwks_array(const travel_json_t *doc, const char **ret_why)
 {
     const travel_json_node_t  *keys;
 
-    keys = travel_json_nodes(doc);
+    keys = NULL;
 
-    if (keys->type == TRAVEL_JSON_OBJECT) {
+    if (travel_json_nodes(doc)->type == TRAVEL_JSON_OBJECT) {
         keys = travel_json_member(doc, 0, TRAVEL_STR("keys"));
     }
 

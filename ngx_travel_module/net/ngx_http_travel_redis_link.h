@@ -1,0 +1,63 @@
+/*
+ * One connection of this nginx worker to a Redis server: the shared pipelined
+ * link of a role, or the link of a subscription or a tail.  Private to net.
+ */
+
+#ifndef NGX_HTTP_TRAVEL_REDIS_LINK_H
+#define NGX_HTTP_TRAVEL_REDIS_LINK_H
+
+#include "ngx_http_travel_net.h"
+
+#include <hiredis/hiredis.h>
+#include <hiredis/async.h>
+
+typedef enum {
+    NGX_HTTP_TRAVEL_LINK_DOWN,        /* timer: when to try again */
+    NGX_HTTP_TRAVEL_LINK_CONNECTING,  /* timer: until when; commands queue */
+    NGX_HTTP_TRAVEL_LINK_GREETING,    /* connected, AUTH and PING on their way */
+    NGX_HTTP_TRAVEL_LINK_UP
+} ngx_http_travel_link_state_e;
+
+typedef struct ngx_http_travel_link_s  ngx_http_travel_link_t;
+
+struct ngx_http_travel_link_s {
+    ngx_http_travel_redis_conf_t  *conf;
+    const char                    *what;      /* "commands", "tail" ... */
+    ngx_http_travel_link_state_e   state;
+    redisAsyncContext             *ac;        /* NULL when DOWN */
+    ngx_connection_t              *c;         /* watches ac's descriptor */
+    ngx_uint_t                     attempt;   /* failures in a row */
+    ngx_event_t                    timer;     /* see the states; cancelable */
+    ngx_event_t                    flush;     /* posted, once per loop turn */
+    ngx_msec_t                     heard;     /* when bytes last came */
+    ngx_msec_t                     silence;   /* drop after this much; 0 never */
+    ngx_uint_t                     epoch;     /* flushes so far */
+    ngx_uint_t                     commands;  /* since the last flush */
+    const char                    *why;       /* of the last drop; static */
+
+    /* the owner's; up: greeted and ready; down: every drop from UP */
+    void                         (*on_up)(ngx_http_travel_link_t *link);
+    void                         (*on_down)(ngx_http_travel_link_t *link);
+    void                          *data;
+
+    unsigned                       flushing:1;
+    unsigned                       closing:1; /* the nginx worker exits */
+};
+
+void ngx_http_travel_link_init(ngx_http_travel_link_t *link,
+    ngx_http_travel_redis_conf_t *conf, const char *what);
+void ngx_http_travel_link_connect(ngx_http_travel_link_t *link);
+
+/* The one place where a link ends; every unanswered command's callback is
+ * called with a NULL reply.  'why' is static. */
+void ngx_http_travel_link_drop(ngx_http_travel_link_t *link, const char *why);
+/* For good: nothing reconnects. */
+void ngx_http_travel_link_close(ngx_http_travel_link_t *link);
+
+/* NGX_OK: fn(ac, reply, data) will be called once (for each message, when it
+ * is SUBSCRIBE); NGX_DECLINED: no link; NGX_ERROR. */
+ngx_int_t ngx_http_travel_link_send(ngx_http_travel_link_t *link,
+    redisCallbackFn *fn, void *data, ngx_uint_t argc, const char **argv,
+    const size_t *argvlen);
+
+#endif /* NGX_HTTP_TRAVEL_REDIS_LINK_H */

@@ -42,7 +42,7 @@ use Travel::Redis ();
 
 our @EXPORT = qw(wait_for slurp json);
 
-my $ROOT  = Cwd::abs_path(__FILE__ =~ s{/t/lib/Travel/Test\.pm\z}{}r);
+my $ROOT  = Cwd::abs_path(__FILE__) =~ s{/t/lib/Travel/Test\.pm\z}{}r;
 my $BUILD = $ENV{TRAVEL_BUILD} || "$ROOT/build";
 $BUILD = "$ROOT/$BUILD" unless $BUILD =~ m{^/};
 my @ALL = qw(postgres replica queue cache sandbox smtp otlp workers nginx);

@@ -81,6 +81,15 @@ int travelctl_migrate_status(int argc, char **argv);
 int travelctl_token_mint(int argc, char **argv);
 int travelctl_token_jwks(int argc, char **argv);
 int travelctl_token_verify(int argc, char **argv);
+int travelctl_jobs_status(int argc, char **argv);
+int travelctl_jobs_run(int argc, char **argv);
+int travelctl_dead_list(int argc, char **argv);
+int travelctl_dead_show(int argc, char **argv);
+int travelctl_queue_init(int argc, char **argv);
+int travelctl_queue_stat(int argc, char **argv);
+int travelctl_queue_preload(int argc, char **argv);
+int travelctl_trace_show(int argc, char **argv);
+int travelctl_catalog_check(int argc, char **argv);
 int travelctl_schema_check(int argc, char **argv);
 
 #endif

@@ -282,7 +282,8 @@ token_check(const token_verify_t *t, const travel_jwks_t *jwks,
     const char   *why;
     travel_jwt_t  jwt;
 
-    rc = travel_jwt_parse(parser, token, &jwt, &why);
+    rc = t->signature_only ? travel_jws_parse(parser, token, &jwt, &why)
+                           : travel_jwt_parse(parser, token, &jwt, &why);
 
     if (rc == TRAVEL_ERROR) {
         return ctl_broken("out of memory");

@@ -292,9 +292,7 @@ story_generate(worker_job_t *job)
         return verdict;
     }
 
-    worker_pg_trace(job->slot->pg, &job->trace);
     facts = story_facts(job);
-    worker_pg_trace(job->slot->pg, NULL);
 
     if (facts == NULL) {
         return WORKER_RETRY;

@@ -40,7 +40,6 @@ saga_exec(worker_job_t *job, const char *step, const char *sql, int n,
     if (worker_pg_ready(pg) == TRAVEL_OK) {
         worker_pg_trace(pg, &job->trace);
         res = worker_pg_exec(pg, sql, n, params);
-        worker_pg_trace(pg, NULL);
     }
 
     if (res != NULL && PQresultStatus(res) == PGRES_TUPLES_OK) {

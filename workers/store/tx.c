@@ -566,10 +566,6 @@ worker_tx_end(worker_tx_t *tx)
     tx_rollback(tx);
     json_decref(tx->seen);
     tx->seen = NULL;
-
-    if (tx->job != NULL) {
-        worker_pg_trace(tx_pg(tx), NULL);
-    }
 }
 
 

@@ -1,0 +1,273 @@
+/* travelctl jobs status, dead list, dead show: what became of jobs. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <inttypes.h>
+
+#include <hiredis/hiredis.h>
+#include <jansson.h>
+
+#include "ctl.h"
+#include "../../common/queues.h"
+#include "../../common/timestamp.h"
+
+
+static const char *
+jobs_field(const redisReply *hash, const char *name)
+{
+    size_t  i;
+
+    for (i = 0; i + 1 < hash->elements; i += 2) {
+        if (strcmp(hash->element[i]->str, name) == 0) {
+            return hash->element[i + 1]->str;
+        }
+    }
+
+    return NULL;
+}
+
+
+static json_t *
+jobs_time(const char *ms)
+{
+    char  text[TRAVEL_TIMESTAMP_LEN];
+
+    if (ms == NULL || *ms == '\0') {
+        return json_null();
+    }
+
+    travel_timestamp_format(text, strtoull(ms, NULL, 10));
+    return json_stringn(text, sizeof(text));
+}
+
+
+static json_t *
+jobs_json(const char *text)
+{
+    json_t  *value;
+
+    value = text != NULL ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+    return value != NULL ? value : json_null();
+}
+
+
+static json_t *
+jobs_number(const char *text)
+{
+    return text != NULL && *text != '\0' ? json_integer(atoll(text))
+                                         : json_null();
+}
+
+
+static json_t *
+jobs_text(const char *text)
+{
+    return text != NULL && *text != '\0' ? json_string(text) : json_null();
+}
+
+
+/* The same members as GET /api/v1/jobs/{id}, and those only we may see. */
+static void
+jobs_print(const char *id, const redisReply *hash)
+{
+    json_t  *job;
+
+    job = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+        "id", id,
+        "type", jobs_text(jobs_field(hash, "type")),
+        "status", jobs_text(jobs_field(hash, "status")),
+        "progress", jobs_number(jobs_field(hash, "progress")),
+        "attempts", jobs_number(jobs_field(hash, "attempts")),
+        "result", jobs_json(jobs_field(hash, "result")),
+        "error", jobs_json(jobs_field(hash, "error")),
+        "created_at", jobs_time(jobs_field(hash, "created_at")),
+        "updated_at", jobs_time(jobs_field(hash, "updated_at")),
+        "sub", jobs_text(jobs_field(hash, "sub")),
+        "key", jobs_text(jobs_field(hash, "key")));
+
+    json_dumpf(job, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+    putchar('\n');
+    json_decref(job);
+}
+
+
+int
+travelctl_jobs_status(int argc, char **argv)
+{
+    int              rc;
+    char             key[TRAVEL_KEY_MAX];
+    redisReply      *hash;
+    const char      *config = NULL, *args[CTL_ARGS_MAX + 1];
+    redisContext    *redis;
+    worker_conf_t   *conf;
+    travel_job_id_t  id;
+
+    ctl_option_t  options[] = {
+        { "config", CTL_STRING, &config, "FILE",
+          "workers.conf (that of the run directory)" },
+        { .name = NULL }
+    };
+    ctl_spec_t  spec = { "jobs status [options] ID",
+                         "ID as a 202 gives it: booking.3.<uuid>.  Exit code "
+                         "1: no such job.", options, 1, 1 };
+
+    if (!ctl_parse(&spec, argc, argv, args, &rc)) {
+        return rc;
+    }
+
+    if (travel_job_id_parse(&id, (travel_str_t) { args[0], strlen(args[0]) })
+        != TRAVEL_OK || !travel_queue_exists(id.queue))
+    {
+        return ctl_broken("\"%s\" is not a job id", args[0]);
+    }
+
+    conf = ctl_conf(config);
+    redis = conf != NULL ? ctl_redis(conf) : NULL;
+    rc = CTL_BROKEN;
+
+    if (redis != NULL) {
+        travel_key_job(key, &id);
+        hash = redisCommand(redis, "HGETALL %s", key);
+
+        if (hash == NULL || hash->type != REDIS_REPLY_ARRAY) {
+            ctl_broken("Redis: %s", hash != NULL ? hash->str : redis->errstr);
+
+        } else if (hash->elements == 0) {
+            rc = ctl_refused(TRAVEL_E_RESOURCE_NOT_FOUND, "-",
+                             "there is no job %s (results are kept for a "
+                             "limited time)", args[0]);
+        } else {
+            jobs_print(args[0], hash);
+            rc = CTL_GOOD;
+        }
+
+        freeReplyObject(hash);
+        redisFree(redis);
+    }
+
+    worker_conf_free(conf);
+    return rc;
+}
+
+
+/* Runs one query of the dead and prints its rows; CTL_REFUSED when none. */
+static int
+dead_query(const char *config, const char *sql, int n,
+    const char *const *params, void (*print)(const PGresult *res, int row))
+{
+    int             i, rc;
+    PGconn         *pg;
+    PGresult       *res;
+    worker_conf_t  *conf;
+
+    conf = ctl_conf(config);
+    pg = conf != NULL ? ctl_pg(conf->pg_dsn) : NULL;
+    rc = CTL_BROKEN;
+
+    if (pg != NULL) {
+        res = PQexecParams(pg, sql, n, NULL, params, NULL, NULL, 0);
+
+        if (PQresultStatus(res) != PGRES_TUPLES_OK) {
+            ctl_broken("PostgreSQL: %s", PQresultErrorMessage(res));
+
+        } else {
+            rc = PQntuples(res) > 0 ? CTL_GOOD : CTL_REFUSED;
+
+            for (i = 0; i < PQntuples(res); i++) {
+                print(res, i);
+            }
+        }
+
+        PQclear(res);
+        PQfinish(pg);
+    }
+
+    worker_conf_free(conf);
+    return rc;
+}
+
+
+static void
+dead_row(const PGresult *res, int row)
+{
+    printf("%s  %-55s %-20s %3s  %s: %s\n", PQgetvalue(res, row, 0),
+           PQgetvalue(res, row, 1), PQgetvalue(res, row, 2),
+           PQgetvalue(res, row, 3), PQgetvalue(res, row, 4),
+           PQgetvalue(res, row, 5));
+}
+
+
+int
+travelctl_dead_list(int argc, char **argv)
+{
+    int          rc;
+    char         number[24];
+    long         limit = 50;
+    const char  *config = NULL, *queue = NULL, *args[CTL_ARGS_MAX + 1];
+    const char  *params[2];
+
+    ctl_option_t  options[] = {
+        { "config", CTL_STRING, &config, "FILE",
+          "workers.conf (that of the run directory)" },
+        { "queue", CTL_STRING, &queue, "NAME", "of this queue only" },
+        { "limit", CTL_NUMBER, &limit, "N", "at most so many (50)" },
+        { .name = NULL }
+    };
+    ctl_spec_t  spec = { "dead list [options]",
+                         "The dead, newest first: when, job, type, attempts, "
+                         "cause: last error.\nExit code 1: there are none.",
+                         options, 0, 0 };
+
+    if (!ctl_parse(&spec, argc, argv, args, &rc)) {
+        return rc;
+    }
+
+    snprintf(number, sizeof(number), "%ld", limit);
+    params[0] = queue;
+    params[1] = number;
+
+    return dead_query(config,
+        "SELECT to_char(died_at AT TIME ZONE 'UTC',"
+        "               'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
+        "       job_id, type, attempts, cause, coalesce(last_error, '')"
+        "  FROM jobs.dead WHERE $1::text IS NULL OR queue = $1"
+        " ORDER BY died_at DESC LIMIT $2::bigint", 2, params, dead_row);
+}
+
+
+static void
+dead_document(const PGresult *res, int row)
+{
+    puts(PQgetvalue(res, row, 0));
+}
+
+
+int
+travelctl_dead_show(int argc, char **argv)
+{
+    int          rc;
+    const char  *config = NULL, *args[CTL_ARGS_MAX + 1];
+
+    ctl_option_t  options[] = {
+        { "config", CTL_STRING, &config, "FILE",
+          "workers.conf (that of the run directory)" },
+        { .name = NULL }
+    };
+    ctl_spec_t  spec = { "dead show [options] ID",
+                         "Everything known about a dead job, as JSON.  Exit "
+                         "code 1: it is not among the dead.", options, 1, 1 };
+
+    if (!ctl_parse(&spec, argc, argv, args, &rc)) {
+        return rc;
+    }
+
+    rc = dead_query(config, "SELECT jsonb_pretty(to_jsonb(d)) FROM jobs.dead"
+                            " AS d WHERE job_id = $1", 1, args, dead_document);
+
+    if (rc == CTL_REFUSED) {
+        ctl_refused(TRAVEL_E_RESOURCE_NOT_FOUND, "-",
+                    "%s is not among the dead", args[0]);
+    }
+
+    return rc;
+}

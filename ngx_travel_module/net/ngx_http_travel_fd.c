@@ -59,8 +59,9 @@ ngx_http_travel_fd_write(ngx_connection_t *c, ngx_uint_t on)
 
 
 void
-ngx_http_travel_fd_release(ngx_connection_t **pc)
+ngx_http_travel_fd_release(ngx_connection_t **pc, ngx_uint_t closed)
 {
+    ngx_uint_t         flags;
     ngx_connection_t  *c;
 
     c = *pc;
@@ -70,8 +71,17 @@ ngx_http_travel_fd_release(ngx_connection_t **pc)
         return;
     }
 
-    (void) ngx_http_travel_fd_read(c, 0);
-    (void) ngx_http_travel_fd_write(c, 0);
+    /* the kernel forgot a closed descriptor, or gave its number away */
+
+    flags = closed ? NGX_CLOSE_EVENT : NGX_LEVEL_EVENT;
+
+    if (c->read->active) {
+        (void) ngx_del_event(c->read, NGX_READ_EVENT, flags);
+    }
+
+    if (c->write->active) {
+        (void) ngx_del_event(c->write, NGX_WRITE_EVENT, flags);
+    }
 
     if (c->read->posted) {
         ngx_delete_posted_event(c->read);

@@ -93,13 +93,13 @@ ngx_int_t ngx_http_travel_net_counters(ngx_conf_t *cf, const char *kind,
 /*
  * The library (hiredis, libpq) owns the descriptor: it opens and closes it.
  * We only watch, level-triggered, because neither reads until EAGAIN.
- * Release before the library closes.
+ * Release before the library closes, or say that it has closed already.
  */
 ngx_connection_t *ngx_http_travel_fd_open(int fd, void *data,
     ngx_event_handler_pt read, ngx_event_handler_pt write);
 ngx_int_t ngx_http_travel_fd_read(ngx_connection_t *c, ngx_uint_t on);
 ngx_int_t ngx_http_travel_fd_write(ngx_connection_t *c, ngx_uint_t on);
-void ngx_http_travel_fd_release(ngx_connection_t **pc);
+void ngx_http_travel_fd_release(ngx_connection_t **pc, ngx_uint_t closed);
 
 /* When to try again after 'attempt' failures. */
 ngx_msec_t ngx_http_travel_net_backoff(ngx_uint_t attempt);

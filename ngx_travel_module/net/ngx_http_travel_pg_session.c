@@ -301,7 +301,7 @@ ngx_http_travel_session_poll(ngx_http_travel_session_t *s)
     }
 
     if (PQsocket(s->pg) != fd) {
-        ngx_http_travel_fd_release(&s->c);
+        ngx_http_travel_fd_release(&s->c, 1);
 
         s->c = ngx_http_travel_fd_open(PQsocket(s->pg), s,
                                        ngx_http_travel_session_poll_event,
@@ -388,7 +388,10 @@ ngx_http_travel_session_timer(ngx_event_t *ev)
     if (s->kind == NGX_HTTP_TRAVEL_SESSION_SLOW
         && ngx_queue_empty(&s->server->waiting_slow))
     {
+        /* whoever asks next finds a session that never failed */
+
         s->state = NGX_HTTP_TRAVEL_SESSION_UNUSED;
+        s->attempt = 0;
         return;
     }
 
@@ -437,7 +440,12 @@ ngx_http_travel_session_drop(ngx_http_travel_session_t *s, const char *why)
     s->sent = 0;
     s->broken = NULL;
 
-    ngx_http_travel_fd_release(&s->c);
+    /* libpq closes it itself when the server hangs up */
+
+    if (s->c) {
+        ngx_http_travel_fd_release(&s->c, pg == NULL
+                                          || PQsocket(pg) != s->c->fd);
+    }
 
     if (s->flush.posted) {
         ngx_delete_posted_event(&s->flush);

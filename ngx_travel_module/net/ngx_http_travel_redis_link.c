@@ -264,7 +264,7 @@ ngx_http_travel_link_detach(ngx_http_travel_link_t *link, const char *why)
     link->ac = NULL;
     link->state = NGX_HTTP_TRAVEL_LINK_DOWN;
 
-    ngx_http_travel_fd_release(&link->c);
+    ngx_http_travel_fd_release(&link->c, 0);
 
     if (link->flush.posted) {
         ngx_delete_posted_event(&link->flush);

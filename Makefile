@@ -21,6 +21,11 @@ V          ?=
 Q          := $(if $(V),,@)
 export PORT
 
+# As many jobs as there are cores, unless the caller says or a make is above.
+ifeq (0,$(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)))
+MAKEFLAGS  += -j$(shell nproc)
+endif
+
 ROOT     := $(CURDIR)
 BUILDDIR := $(abspath $(BUILD))
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)

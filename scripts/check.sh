@@ -3,14 +3,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-jobs=-j$(nproc)
 step() { printf '\n== %s\n' "$*"; }
 
 step "clang"
-make --no-print-directory "$jobs" clang
+make --no-print-directory clang
 
 step "ASan and UBSan"
-make --no-print-directory "$jobs" asan
+make --no-print-directory asan
 # Our own binaries are judged on leaks too; the stock nginx with the runtime
 # preloaded is not (instance.sh).
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}

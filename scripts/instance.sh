@@ -298,7 +298,7 @@ preload() {
 start_workers() {
     "$here/render.sh" "${TRAVEL_WORKERS_CONF:-$ROOT/conf/workers.conf}" \
         "$TRAVEL_RUN/workers.conf"
-    spawn workers "$TRAVEL_BUILD/travel-worker" "$TRAVEL_RUN/workers.conf"
+    spawn workers "$TRAVEL_BUILD/travel-worker" -c "$TRAVEL_RUN/workers.conf"
     wait_for 15 answers "$PORT_METRICS" || {
         tail -20 "$LOGS/workers.log" >&2; die "workers did not start"; }
 }

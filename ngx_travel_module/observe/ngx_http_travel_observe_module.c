@@ -1,0 +1,864 @@
+/*
+ * The room's entrance: trace context in, the server span out.
+ *
+ * Per process: the state of the id generator.  Everything else is in the
+ * request context or, for spans that ended, in the export queue.
+ */
+
+#include "ngx_http_travel_observe_room.h"
+#include "../../common/hash.h"
+
+
+#define NGX_HTTP_TRAVEL_SAMPLE_ALL  (1 << 20)
+#define NGX_HTTP_TRAVEL_OBSERVE_ATTRS  16
+
+
+typedef struct {
+    ngx_flag_t           trace;
+} ngx_http_travel_observe_loc_conf_t;
+
+
+static ngx_int_t ngx_http_travel_observe_post_read(ngx_http_request_t *r);
+static ngx_int_t ngx_http_travel_observe_log(ngx_http_request_t *r);
+static ngx_int_t ngx_http_travel_observe_header_filter(ngx_http_request_t *r);
+static void ngx_http_travel_observe_context(ngx_http_request_t *r,
+    ngx_http_travel_observe_main_conf_t *omcf, ngx_http_travel_ctx_t *ctx);
+static void ngx_http_travel_observe_server_span(ngx_http_request_t *r,
+    ngx_http_travel_ctx_t *ctx, ngx_uint_t status, uint64_t now);
+static uint64_t ngx_http_travel_observe_random(void);
+
+static void *ngx_http_travel_observe_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_travel_observe_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_travel_observe_merge_loc_conf(ngx_conf_t *cf,
+    void *parent, void *child);
+static ngx_int_t ngx_http_travel_observe_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_travel_observe_postconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_travel_observe_init_process(ngx_cycle_t *cycle);
+static void ngx_http_travel_observe_exit_process(ngx_cycle_t *cycle);
+static char *ngx_http_travel_otlp(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_travel_observe_answer(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static ngx_int_t ngx_http_travel_observe_id_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_travel_observe_duration_variable(
+    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+
+
+static ngx_command_t  ngx_http_travel_observe_commands[] = {
+
+    { ngx_string("travel_otlp"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_travel_otlp,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("travel_trace"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_travel_observe_loc_conf_t, trace),
+      NULL },
+
+    { ngx_string("travel_health"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_travel_observe_answer,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      ngx_http_travel_health_handler },
+
+    { ngx_string("travel_ready"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_travel_observe_answer,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      ngx_http_travel_ready_handler },
+
+    { ngx_string("travel_metrics"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_travel_observe_answer,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      ngx_http_travel_metrics_handler },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_travel_observe_module_ctx = {
+    ngx_http_travel_observe_preconfiguration,   /* preconfiguration */
+    ngx_http_travel_observe_postconfiguration,  /* postconfiguration */
+
+    ngx_http_travel_observe_create_main_conf,   /* create main configuration */
+    NULL,                                       /* init main configuration */
+
+    NULL,                                       /* create server config */
+    NULL,                                       /* merge server config */
+
+    ngx_http_travel_observe_create_loc_conf,    /* create location config */
+    ngx_http_travel_observe_merge_loc_conf      /* merge location config */
+};
+
+
+ngx_module_t  ngx_http_travel_observe_module = {
+    NGX_MODULE_V1,
+    &ngx_http_travel_observe_module_ctx,   /* module context */
+    ngx_http_travel_observe_commands,      /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_travel_observe_init_process,  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_travel_observe_exit_process,  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+typedef enum {
+    NGX_HTTP_TRAVEL_VAR_TRACE_ID,
+    NGX_HTTP_TRAVEL_VAR_SPAN_ID,
+    NGX_HTTP_TRAVEL_VAR_TRACEPARENT
+} ngx_http_travel_observe_var_e;
+
+
+static ngx_http_variable_t  ngx_http_travel_observe_variables[] = {
+
+    { ngx_string("travel_trace_id"), NULL,
+      ngx_http_travel_observe_id_variable, NGX_HTTP_TRAVEL_VAR_TRACE_ID, 0, 0 },
+
+    { ngx_string("travel_span_id"), NULL,
+      ngx_http_travel_observe_id_variable, NGX_HTTP_TRAVEL_VAR_SPAN_ID, 0, 0 },
+
+    { ngx_string("travel_traceparent"), NULL,
+      ngx_http_travel_observe_id_variable, NGX_HTTP_TRAVEL_VAR_TRACEPARENT,
+      0, 0 },
+
+    { ngx_string("travel_duration_ms"), NULL,
+      ngx_http_travel_observe_duration_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+
+
+/* --- a request's way ------------------------------------------------------- */
+
+static ngx_int_t
+ngx_http_travel_observe_post_read(ngx_http_request_t *r)
+{
+    ngx_http_travel_ctx_t                *ctx;
+    ngx_http_travel_observe_loc_conf_t   *olcf;
+    ngx_http_travel_observe_main_conf_t  *omcf;
+
+    /* the location is not known yet: this is the server's word */
+    olcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_observe_module);
+
+    if (r != r->main || !olcf->trace) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_travel_get_ctx(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    omcf = ngx_http_get_module_main_conf(r, ngx_http_travel_observe_module);
+
+    ctx->start_ns = ngx_http_travel_observe_now();
+    ngx_http_travel_observe_context(r, omcf, ctx);
+
+    return NGX_DECLINED;
+}
+
+
+/* The caller's trace when there is one, else one of our own; our span's id. */
+static void
+ngx_http_travel_observe_context(ngx_http_request_t *r,
+    ngx_http_travel_observe_main_conf_t *omcf, ngx_http_travel_ctx_t *ctx)
+{
+    uint64_t     word;
+    ngx_str_t   *header, *state;
+
+    header = ngx_http_travel_header_in(r, "traceparent",
+                                       sizeof("traceparent") - 1);
+
+    if (header != NULL
+        && travel_traceparent_parse(&ctx->trace, ngx_http_travel_view(header))
+           == TRAVEL_OK)
+    {
+        ngx_memcpy(ctx->parent, ctx->trace.span_id, 8);
+
+        state = ngx_http_travel_header_in(r, "tracestate",
+                                          sizeof("tracestate") - 1);
+        if (state != NULL) {
+            ctx->tracestate.data = state->data;
+            ctx->tracestate.len =
+                travel_tracestate_keep(ngx_http_travel_view(state));
+        }
+
+    } else {
+        word = ngx_http_travel_observe_random();
+        ngx_memcpy(ctx->trace.trace_id, &word, 8);
+        word = ngx_http_travel_observe_random() | 1;     /* never all zero */
+        ngx_memcpy(ctx->trace.trace_id + 8, &word, 8);
+
+        ctx->trace.flags = TRAVEL_TRACE_RANDOM;
+
+        if ((word >> 32) % NGX_HTTP_TRAVEL_SAMPLE_ALL < omcf->sample) {
+            ctx->trace.flags |= TRAVEL_TRACE_SAMPLED;
+        }
+    }
+
+    word = ngx_http_travel_observe_random() | 1;
+    ngx_memcpy(ctx->trace.span_id, &word, 8);
+}
+
+
+static ngx_int_t
+ngx_http_travel_observe_header_filter(ngx_http_request_t *r)
+{
+    ngx_http_travel_ctx_t  *ctx;
+
+    if (r == r->main
+        && ngx_http_get_module_ctx(r, ngx_http_travel_module) != NULL)
+    {
+        ctx = ngx_http_travel_get_ctx(r);
+
+        if (ngx_http_travel_add_header(r, "X-Request-Id", &ctx->request_id)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+static ngx_int_t
+ngx_http_travel_observe_log(ngx_http_request_t *r)
+{
+    uint64_t                              now;
+    ngx_str_t                            *route;
+    ngx_uint_t                            status;
+    ngx_http_travel_ctx_t                *ctx;
+    ngx_http_travel_observe_loc_conf_t   *olcf;
+    ngx_http_travel_observe_main_conf_t  *omcf;
+
+    static ngx_str_t  none = ngx_string("none");
+
+    omcf = ngx_http_get_module_main_conf(r, ngx_http_travel_observe_module);
+    olcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_observe_module);
+
+    if (!olcf->trace) {
+        return NGX_OK;
+    }
+
+    ctx = ngx_http_travel_get_ctx(r);
+    if (ctx == NULL || ctx->start_ns == 0) {
+        return NGX_OK;
+    }
+
+    now = ngx_http_travel_observe_now();
+    status = r->err_status ? r->err_status : r->headers_out.status;
+    route = ctx->route.len ? &ctx->route : &none;
+
+    ngx_http_travel_durations_add(omcf->durations, route, status,
+                                  now > ctx->start_ns
+                                  ? (now - ctx->start_ns) / 1000 : 0);
+
+    if ((ctx->trace.flags & TRAVEL_TRACE_SAMPLED)
+        || status >= 500
+        || now > ctx->start_ns + omcf->slow * 1000000)
+    {
+        ngx_http_travel_observe_server_span(r, ctx, status, now);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_travel_observe_attr(travel_span_t *span, travel_attr_t *attrs,
+    const char *name, travel_str_t value)
+{
+    if (value.len == 0) {
+        return;
+    }
+
+    attrs[span->nattrs].name.data = name;
+    attrs[span->nattrs].name.len = ngx_strlen(name);
+    attrs[span->nattrs].type = TRAVEL_ATTR_STRING;
+    attrs[span->nattrs].v.s = value;
+    span->nattrs++;
+}
+
+
+static travel_str_t
+ngx_http_travel_observe_cstr(const char *s)
+{
+    travel_str_t  v;
+
+    v.data = s;
+    v.len = s ? ngx_strlen(s) : 0;
+
+    return v;
+}
+
+
+/* Semantic conventions of OpenTelemetry for HTTP servers: 4xx is no error. */
+static void
+ngx_http_travel_observe_server_span(ngx_http_request_t *r,
+    ngx_http_travel_ctx_t *ctx, ngx_uint_t status, uint64_t now)
+{
+    u_char          name[128], *p, digits[4];
+    travel_str_t    code;
+    travel_span_t   span;
+    travel_attr_t   attrs[NGX_HTTP_TRAVEL_OBSERVE_ATTRS];
+
+    ngx_memzero(&span, sizeof(span));
+
+    p = ngx_snprintf(name, sizeof(name), "%V%s%V", &r->method_name,
+                     ctx->route.len ? " " : "", &ctx->route);
+    span.name.data = (char *) name;
+    span.name.len = p - name;
+
+    span.id = ctx->trace;
+    ngx_memcpy(span.parent, ctx->parent, 8);
+    span.kind = TRAVEL_SPAN_SERVER;
+    span.start_ns = ctx->start_ns;
+    span.end_ns = now;
+    span.error = (status >= 500);
+    span.attrs = attrs;
+
+    attrs[0].name = TRAVEL_STR("http.response.status_code");
+    attrs[0].type = TRAVEL_ATTR_INT;
+    attrs[0].v.i = status;
+    span.nattrs = 1;
+
+    ngx_http_travel_observe_attr(&span, attrs, "http.request.method",
+                                 ngx_http_travel_view(&r->method_name));
+    ngx_http_travel_observe_attr(&span, attrs, "url.path",
+                                 ngx_http_travel_view(&r->uri));
+    ngx_http_travel_observe_attr(&span, attrs, "http.route",
+                                 ngx_http_travel_view(&ctx->route));
+    ngx_http_travel_observe_attr(&span, attrs, "client.address",
+                            ngx_http_travel_view(&r->connection->addr_text));
+    ngx_http_travel_observe_attr(&span, attrs, "travel.request_id",
+                                 ngx_http_travel_view(&ctx->request_id));
+    ngx_http_travel_observe_attr(&span, attrs, "travel.server",
+                                 ngx_http_travel_view(&ctx->server));
+    ngx_http_travel_observe_attr(&span, attrs, "travel.job",
+                                 ngx_http_travel_view(&ctx->job));
+    ngx_http_travel_observe_attr(&span, attrs, "travel.cache",
+                            ngx_http_travel_observe_cstr(ctx->cache_status));
+    ngx_http_travel_observe_attr(&span, attrs, "travel.limited",
+                                 ngx_http_travel_observe_cstr(ctx->limited));
+
+    if (r->headers_in.server.len) {
+        ngx_http_travel_observe_attr(&span, attrs, "server.address",
+                                ngx_http_travel_view(&r->headers_in.server));
+    }
+
+    if (r->headers_in.user_agent != NULL) {
+        ngx_http_travel_observe_attr(&span, attrs, "user_agent.original",
+                    ngx_http_travel_view(&r->headers_in.user_agent->value));
+    }
+
+    if (ctx->error != TRAVEL_E_NONE) {
+        code = ngx_http_travel_observe_cstr(travel_error_code(ctx->error));
+        ngx_http_travel_observe_attr(&span, attrs, "error.type", code);
+
+    } else if (span.error) {
+        code.data = (char *) digits;
+        code.len = ngx_snprintf(digits, sizeof(digits), "%ui", status)
+                   - digits;
+        ngx_http_travel_observe_attr(&span, attrs, "error.type", code);
+    }
+
+    ngx_http_travel_export_span(&span);
+}
+
+
+/* --- for other rooms -------------------------------------------------------- */
+
+void
+ngx_http_travel_observe_child(ngx_http_request_t *r, travel_trace_t *ret_id)
+{
+    uint64_t                word;
+    ngx_http_travel_ctx_t  *ctx;
+
+    ngx_memzero(ret_id, sizeof(travel_trace_t));
+
+    ctx = ngx_http_travel_get_ctx(r);
+    if (ctx == NULL || ctx->start_ns == 0) {
+        return;
+    }
+
+    *ret_id = ctx->trace;
+    word = ngx_http_travel_observe_random() | 1;
+    ngx_memcpy(ret_id->span_id, &word, 8);
+}
+
+
+void
+ngx_http_travel_observe_span(ngx_http_request_t *r, travel_span_t *span)
+{
+    ngx_http_travel_ctx_t  *ctx;
+
+    static const u_char  zero[8];
+
+    ctx = ngx_http_travel_get_ctx(r);
+
+    if (ctx == NULL || ctx->start_ns == 0
+        || !(ctx->trace.flags & TRAVEL_TRACE_SAMPLED))
+    {
+        return;
+    }
+
+    if (ngx_memcmp(span->id.span_id, zero, 8) == 0) {
+        ngx_http_travel_observe_child(r, &span->id);
+    }
+
+    if (ngx_memcmp(span->parent, zero, 8) == 0) {
+        ngx_memcpy(span->parent, ctx->trace.span_id, 8);
+    }
+
+    if (span->end_ns == 0) {
+        span->end_ns = ngx_http_travel_observe_now();
+    }
+
+    ngx_http_travel_export_span(span);
+}
+
+
+uint64_t
+ngx_http_travel_observe_now(void)
+{
+    struct timespec  ts;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+
+/* SipHash of a counter under a key drawn per process: ids are unique across
+ * workers and cannot be guessed from one another. */
+static uint64_t
+ngx_http_travel_observe_random(void)
+{
+    static ngx_pid_t             seeded_by;
+    static uint64_t              counter;
+    static travel_siphash_key_t  key;
+
+    if (seeded_by != ngx_pid) {
+        if (travel_random(&key, sizeof(key)) != TRAVEL_OK) {
+            key.k0 = ((uint64_t) ngx_random() << 32) ^ ngx_pid;
+            key.k1 = ngx_http_travel_observe_now();
+        }
+
+        seeded_by = ngx_pid;
+    }
+
+    counter++;
+
+    return travel_siphash(&key, &counter, sizeof(counter));
+}
+
+
+/* --- configuration ---------------------------------------------------------- */
+
+static char *
+ngx_http_travel_otlp_option(ngx_conf_t *cf, ngx_str_t *arg,
+    ngx_http_travel_observe_main_conf_t *omcf)
+{
+    ngx_int_t   n;
+    ngx_str_t   s;
+    size_t      i;
+
+    static const struct {
+        ngx_str_t    name;
+        size_t       offset;
+        ngx_uint_t   time;
+        ngx_int_t    min;
+        ngx_int_t    max;
+    } options[] = {
+        { ngx_string("queue="),
+          offsetof(ngx_http_travel_observe_main_conf_t, queue),
+          0, 64, 1048576 },
+        { ngx_string("batch="),
+          offsetof(ngx_http_travel_observe_main_conf_t, batch),
+          0, 1, 65536 },
+        { ngx_string("interval="),
+          offsetof(ngx_http_travel_observe_main_conf_t, interval),
+          1, 10, 60000 },
+        { ngx_string("slow="),
+          offsetof(ngx_http_travel_observe_main_conf_t, slow),
+          1, 1, 3600000 },
+        { ngx_string("timeout="),
+          offsetof(ngx_http_travel_observe_main_conf_t, timeout),
+          1, 100, 60000 }
+    };
+
+    if (ngx_strncmp(arg->data, "service=", 8) == 0 && arg->len > 8) {
+        omcf->service.data = arg->data + 8;
+        omcf->service.len = arg->len - 8;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(arg->data, "sample=", 7) == 0) {
+        n = ngx_atofp(arg->data + 7, arg->len - 7, 6);
+
+        if (n >= 0 && n <= 1000000) {
+            omcf->sample = (ngx_uint_t) n * NGX_HTTP_TRAVEL_SAMPLE_ALL
+                           / 1000000;
+            return NGX_CONF_OK;
+        }
+
+        return "sample must be a ratio from 0 to 1, as in sample=0.1";
+    }
+
+    for (i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        if (arg->len <= options[i].name.len
+            || ngx_strncmp(arg->data, options[i].name.data,
+                           options[i].name.len) != 0)
+        {
+            continue;
+        }
+
+        s.data = arg->data + options[i].name.len;
+        s.len = arg->len - options[i].name.len;
+
+        n = options[i].time ? ngx_parse_time(&s, 0) : ngx_atoi(s.data, s.len);
+
+        if (n < options[i].min || n > options[i].max) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"travel_otlp\" parameter \"%V\" must be from "
+                               "%i to %i%s", arg, options[i].min,
+                               options[i].max, options[i].time ? " ms" : "");
+            return NGX_CONF_ERROR;
+        }
+
+        *(ngx_uint_t *) ((u_char *) omcf + options[i].offset) = n;
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"travel_otlp\" knows no parameter \"%V\": it takes "
+                       "service=, sample=, queue=, batch=, interval=, slow= "
+                       "and timeout=", arg);
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_travel_otlp(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_travel_observe_main_conf_t  *omcf = conf;
+
+    char        *rv;
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    if (omcf->configured) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (value[1].len <= 7 || ngx_strncmp(value[1].data, "http://", 7) != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_otlp\" \"%V\" must be an http:// URL, as "
+                           "in http://127.0.0.1:4318/v1/traces", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    omcf->url.url.data = value[1].data + 7;
+    omcf->url.url.len = value[1].len - 7;
+    omcf->url.default_port = 4318;
+    omcf->url.uri_part = 1;
+
+    if (ngx_parse_url(cf->pool, &omcf->url) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_otlp\" \"%V\": %s", &value[1],
+                           omcf->url.err ? omcf->url.err : "bad URL");
+        return NGX_CONF_ERROR;
+    }
+
+    omcf->host = omcf->url.host;
+    omcf->path = omcf->url.uri;
+
+    if (omcf->path.len == 0) {
+        ngx_str_set(&omcf->path, "/v1/traces");
+    }
+
+    for (i = 2; i < cf->args->nelts; i++) {
+        rv = ngx_http_travel_otlp_option(cf, &value[i], omcf);
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    omcf->configured = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_travel_observe_answer(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    return ngx_http_travel_claim(cf, NGX_HTTP_GET,
+                                 (ngx_http_handler_pt) cmd->post);
+}
+
+
+static void *
+ngx_http_travel_observe_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_travel_observe_main_conf_t  *omcf;
+
+    omcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_observe_main_conf_t));
+    if (omcf == NULL) {
+        return NULL;
+    }
+
+    /* set by ngx_pcalloc(): omcf->configured = 0, the URL empty */
+
+    ngx_str_set(&omcf->service, "travel-edge");
+    omcf->sample = NGX_HTTP_TRAVEL_SAMPLE_ALL / 10;
+    omcf->queue = 4096;
+    omcf->batch = 512;
+    omcf->interval = 1000;
+    omcf->slow = 1000;
+    omcf->timeout = 5000;
+
+    return omcf;
+}
+
+
+static void *
+ngx_http_travel_observe_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_travel_observe_loc_conf_t  *olcf;
+
+    olcf = ngx_palloc(cf->pool, sizeof(ngx_http_travel_observe_loc_conf_t));
+    if (olcf == NULL) {
+        return NULL;
+    }
+
+    olcf->trace = NGX_CONF_UNSET;
+
+    return olcf;
+}
+
+
+static char *
+ngx_http_travel_observe_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child)
+{
+    ngx_http_travel_observe_loc_conf_t  *prev = parent;
+    ngx_http_travel_observe_loc_conf_t  *conf = child;
+
+    ngx_http_travel_observe_main_conf_t  *omcf;
+
+    omcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_travel_observe_module);
+
+    /* where a collector is named, everything is traced unless told off */
+    ngx_conf_merge_value(conf->trace, prev->trace, (ngx_flag_t)
+                         omcf->configured);
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_travel_observe_preconfiguration(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_http_travel_observe_variables; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_travel_observe_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt                  *h;
+    ngx_http_core_main_conf_t            *cmcf;
+    ngx_http_travel_observe_main_conf_t  *omcf;
+
+    static const char  help[] = "Spans by what became of them.";
+
+    omcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_travel_observe_module);
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_travel_observe_header_filter;
+
+    if (!omcf->configured) {
+        return NGX_OK;
+    }
+
+    omcf->durations = ngx_http_travel_zone(cf, "durations", 512 * 1024, 1, 1,
+                                           ngx_http_travel_durations_init);
+    if (omcf->durations == NULL) {
+        return NGX_ERROR;
+    }
+
+    omcf->exported = ngx_http_travel_counter_add(cf,
+                           "travel_spans_total{result=\"exported\"}", help);
+    omcf->dropped = ngx_http_travel_counter_add(cf,
+                           "travel_spans_total{result=\"dropped\"}", help);
+    omcf->failed = ngx_http_travel_counter_add(cf,
+                           "travel_spans_total{result=\"failed\"}", help);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_POST_READ_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_travel_observe_post_read;
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_travel_observe_log;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_travel_observe_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_travel_observe_main_conf_t  *omcf;
+
+    if (ngx_http_travel_cycle_conf(cycle) == NULL
+        || (ngx_process != NGX_PROCESS_WORKER
+            && ngx_process != NGX_PROCESS_SINGLE))
+    {
+        return NGX_OK;
+    }
+
+    omcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_travel_observe_module);
+
+    return omcf->configured ? ngx_http_travel_export_start(cycle, omcf)
+                            : NGX_OK;
+}
+
+
+static void
+ngx_http_travel_observe_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_travel_export_stop(cycle);
+}
+
+
+/* --- variables --------------------------------------------------------------- */
+
+static ngx_int_t
+ngx_http_travel_observe_id_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                 *p;
+    ngx_http_travel_ctx_t  *ctx;
+
+    ctx = ngx_http_travel_get_ctx(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->start_ns == 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, TRAVEL_TRACEPARENT_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->data = p;
+
+    switch (data) {
+
+    case NGX_HTTP_TRAVEL_VAR_TRACE_ID:
+        travel_hex_encode((char *) p, ctx->trace.trace_id, 16);
+        v->len = 32;
+        break;
+
+    case NGX_HTTP_TRAVEL_VAR_SPAN_ID:
+        travel_hex_encode((char *) p, ctx->trace.span_id, 8);
+        v->len = 16;
+        break;
+
+    default: /* NGX_HTTP_TRAVEL_VAR_TRACEPARENT */
+        travel_traceparent_format((char *) p, &ctx->trace);
+        v->len = TRAVEL_TRACEPARENT_LEN;
+    }
+
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_travel_observe_duration_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                 *p;
+    uint64_t                us;
+    ngx_http_travel_ctx_t  *ctx;
+
+    ctx = ngx_http_travel_get_ctx(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->start_ns == 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_INT64_LEN + sizeof(".000"));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    us = (ngx_http_travel_observe_now() - ctx->start_ns) / 1000;
+
+    v->data = p;
+    v->len = ngx_sprintf(p, "%uL.%03uL", us / 1000, us % 1000) - p;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}

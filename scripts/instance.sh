@@ -78,6 +78,18 @@ spawn() {
     echo $! > "$PIDS/$name.pid"
 }
 
+# await NAME PORT: until what was spawned answers there, or is gone.
+await() {
+    wait_for 15 up_or_gone "$(cat "$PIDS/$1.pid")" "$2" || true
+    pid_of "$1" > /dev/null && answers "$2" || {
+        tail -20 "$LOGS/$1.log" >&2
+        stop "$1"
+        die "$1 did not start on port $2, see $LOGS/$1.log"
+    }
+}
+
+up_or_gone() { ! kill -0 "$1" 2>/dev/null || answers "$2"; }
+
 answers() { (exec 3<> "/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # --- init --------------------------------------------------------------------
@@ -91,7 +103,8 @@ init() {
     umask 022
     mkdir -p "$TRAVEL_RUN" "$LOGS" "$PIDS" "$TRAVEL_RUN/redis-queue" \
         "$TRAVEL_RUN/redis-cache" "$TRAVEL_RUN/tmp"
-    mkdir -p -m 711 "$KEYS"
+    mkdir -p "$KEYS"
+    chmod 711 "$KEYS"
     init_sockets
     (   umask 077
         for name in pg-super pg-owner pg-worker pg-edge pg-replica \
@@ -278,13 +291,13 @@ start_sandbox() {
 start_smtp() {
     spawn smtp node "$here/node/smtp-sink.js" --port "$PORT_SMTP" \
         --out "$TRAVEL_RUN/mails.jsonl" --fail-file "$TRAVEL_RUN/smtp.fail"
-    wait_for 15 answers "$PORT_SMTP" || die "smtp: see $LOGS/smtp.log"
+    await smtp "$PORT_SMTP"
 }
 
 start_otlp() {
     spawn otlp node "$here/node/otlp-receiver.js" --port "$PORT_OTLP" \
         --out "$TRAVEL_RUN/traces.jsonl" --fail-file "$TRAVEL_RUN/otlp.fail"
-    wait_for 15 answers "$PORT_OTLP" || die "otlp: see $LOGS/otlp.log"
+    await otlp "$PORT_OTLP"
 }
 
 # --- ours --------------------------------------------------------------------
@@ -299,8 +312,7 @@ start_workers() {
     "$here/render.sh" "${TRAVEL_WORKERS_CONF:-$ROOT/conf/workers.conf}" \
         "$TRAVEL_RUN/workers.conf"
     spawn workers "$TRAVEL_BUILD/travel-worker" -c "$TRAVEL_RUN/workers.conf"
-    wait_for 15 answers "$PORT_METRICS" || {
-        tail -20 "$LOGS/workers.log" >&2; die "workers did not start"; }
+    await workers "$PORT_METRICS"
 }
 
 # In the foreground as far as nginx knows, so its own pid file is the truth and
@@ -314,18 +326,11 @@ start_nginx() {
     LD_PRELOAD=$(preload) setsid nginx -p "$TRAVEL_RUN" \
         -c "$TRAVEL_RUN/nginx.conf" -e "$LOGS/error.log" \
         < /dev/null > "$LOGS/nginx.out" 2>&1 &
-    wait_for 15 nginx_up $! || {
+    wait_for 15 up_or_gone $! "$PORT" || true
+    pid_of nginx > /dev/null && answers "$PORT" || {
         cat "$LOGS/nginx.out" >&2
         die "nginx did not start on port $PORT, see $LOGS/error.log"
     }
-    pid_of nginx > /dev/null || { cat "$LOGS/nginx.out" >&2
-        die "nginx did not start"; }
-}
-
-# Answers; or is gone, and then waiting longer is no use.
-nginx_up() {
-    kill -0 "$1" 2>/dev/null || return 0
-    [ -s "$PIDS/nginx.pid" ] && answers "$PORT"
 }
 
 # --- commands ----------------------------------------------------------------
@@ -385,9 +390,12 @@ fi
 rc=0
 for part in "$@"; do
     case " $ALL " in *" $part "*) ;; *) die "no part named $part" ;; esac
+    # Only status may fail and go on; `||` would switch off set -e inside.
     case $command in
-    kill) kill_part "$part" ;;
-    *)    "$command" "$part" || rc=1 ;;
+    start)  start "$part" ;;
+    stop)   stop "$part" ;;
+    kill)   kill_part "$part" ;;
+    status) status "$part" || rc=1 ;;
     esac
 done
 exit $rc

@@ -20,11 +20,16 @@ adopt_port() {
 
 say() { printf '%s\n' "$*"; }
 
+# One line per step; what it said is shown only if it failed.
 step() {
-    local started=$SECONDS name=$1
+    local started=$SECONDS name=$1 log=$LOGS/start.log
     shift
     printf '%-28s' "$name"
-    "$@"
+    if ! "$@" > "$log" 2>&1; then
+        say "failed"
+        cat "$log" >&2
+        return 1
+    fi
     say "ok  $((SECONDS - started))s"
 }
 

@@ -4,7 +4,9 @@
  *     travel_query METHOD NAME [param=VALUE ...];
  *
  * The catalog's queries (conf/travel/queries/NAME.sql) are parsed by
- * common/catalog.h at configuration time.
+ * common/catalog.h at configuration time.  A parameter that is not named takes
+ * $arg_<name>; a value that is "$arg_..." alone is percent-decoded, any other
+ * is taken as it is.
  */
 
 #ifndef NGX_HTTP_TRAVEL_QUERY_H
@@ -23,10 +25,10 @@ const ngx_http_travel_pg_statement_t *ngx_http_travel_query_statement(
     ngx_conf_t *cf, const travel_query_t *query);
 
 
-/* --- the router ----------------------------------------------------------- */
+/* --- the router ---------------------------------------------------------- */
 
 typedef struct {
-    travel_lsn_t    floor;        /* replayed at least this; {0}: anything fit */
+    travel_lsn_t    floor;        /* replayed at least this; {0}: any fit */
     unsigned        primary:1;    /* only the primary will do */
 } ngx_http_travel_route_need_t;
 
@@ -60,9 +62,11 @@ ngx_uint_t ngx_http_travel_route_states(ngx_http_travel_route_state_t *states,
 
 /*
  * Runs a query for a room: 'values' by the query's parameter order (text, NULL
- * for SQL NULL; :viewer is bound by itself).  done(r, data, rc, result): rc
- * NGX_OK with rows, or an error already worded for
- * ngx_http_travel_error (rc = the travel_error_e, negative never).
+ * for SQL NULL; :viewer is bound by itself); they must live as long as r.
+ * done(r, data, rc, result): rc NGX_OK with rows, or what went wrong as a
+ * travel_error_e, which ngx_http_travel_query_refuse() words.  NGX_OK: done
+ * will be called, never from inside this call, and not when r ends before;
+ * NGX_ERROR: out of memory.  A 'need' of NULL: any fit server.
  */
 typedef void (*ngx_http_travel_query_done_pt)(ngx_http_request_t *r,
     void *data, ngx_int_t rc, ngx_http_travel_pg_result_t *result);
@@ -73,8 +77,16 @@ ngx_int_t ngx_http_travel_query_run(ngx_http_request_t *r,
     const char *const *values, const ngx_http_travel_route_need_t *need,
     ngx_http_travel_query_done_pt done, void *data);
 
-/* What this request must not read older than: its Travel-Consistency token,
- * the caller's last write on this node. */
+/* Answers with such an rc: the sentence, Retry-After where it helps. */
+ngx_int_t ngx_http_travel_query_refuse(ngx_http_request_t *r, ngx_int_t rc);
+
+/*
+ * What this request must not read older than: its Travel-Consistency token,
+ * the caller's last write on this node.  NGX_OK; NGX_AGAIN: the token is a job
+ * id besides, which only a resolver can tell; NGX_ABORT: a token that is signed
+ * by a key we do not know, only the primary will do; NGX_DECLINED: no token at
+ * all by its shape.
+ */
 ngx_int_t ngx_http_travel_query_need(ngx_http_request_t *r,
     travel_consistency_t *ret_need);
 
@@ -86,6 +98,25 @@ ngx_int_t ngx_http_travel_query_need(ngx_http_request_t *r,
 typedef ngx_int_t (*ngx_http_travel_pending_pt)(ngx_http_request_t *r,
     const travel_query_t *query, const ngx_str_t *id);
 void ngx_http_travel_query_set_pending(ngx_http_travel_pending_pt pending);
+
+/* For the pending hook: the job has ended meanwhile, read once more, not older
+ * than 'write'.  It finishes r. */
+void ngx_http_travel_query_again(ngx_http_request_t *r,
+    const travel_consistency_t *write);
+
+/*
+ * Resolves the token "job:ID" of a 202, set by command at configuration.
+ * NGX_AGAIN: resolved() will be called once, unless r ends before, with NGX_OK
+ * and the write, or NGX_DECLINED when there is none (yet); NGX_DECLINED: not
+ * the caller's job, or not to be known now.
+ */
+typedef void (*ngx_http_travel_resolved_pt)(ngx_http_request_t *r,
+    ngx_int_t rc, const travel_consistency_t *write);
+typedef ngx_int_t (*ngx_http_travel_token_resolver_pt)(ngx_http_request_t *r,
+    const ngx_str_t *job, ngx_msec_t timeout,
+    ngx_http_travel_resolved_pt resolved);
+void ngx_http_travel_query_set_token_resolver(
+    ngx_http_travel_token_resolver_pt resolver);
 
 extern ngx_module_t  ngx_http_travel_query_module;
 

@@ -390,6 +390,8 @@ static const value_case_t  values[] = {
     { "text", "a\xff", TRAVEL_INVALID, "UTF-8" },
     { "text", "\xed\xa0\x80", TRAVEL_INVALID, "UTF-8" },
     { "uuid", "01890000-0000-7000-8000-000000000000", TRAVEL_OK, NULL },
+    { "uuid", "8c8c0f2d-7b0f-3e11-1c1f-ABCDEF000000", TRAVEL_OK, NULL },
+    { "uuid", "01890000-0000-7000-8000-00000000000g", TRAVEL_INVALID, "UUID" },
     { "uuid", "01890000-0000-7000-8000-00000000000", TRAVEL_INVALID, "UUID" },
     { "uuid", "018900000000700080000000000000000000", TRAVEL_INVALID, "UUID" },
     { "bool", "true", TRAVEL_OK, NULL },

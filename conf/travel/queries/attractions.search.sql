@@ -5,7 +5,7 @@
 -- @param    country  text 2..2
 -- @param    from     date
 -- @param    to       date?
--- @param    region   text 1..80?
+-- @param    region   text? 1..80
 -- @param    limit    int 1..200 = 50
 -- @param    cursor   uuid?
 -- @returns  list

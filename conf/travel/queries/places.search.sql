@@ -2,7 +2,7 @@
 -- first.  With a country, only there.
 -- @public
 -- @param    q        text 2..80
--- @param    country  text 2..2?
+-- @param    country  text? 2..2
 -- @param    limit    int 1..50 = 10
 -- @returns  list
 -- @tags     places

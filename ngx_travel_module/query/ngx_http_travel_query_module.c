@@ -1,0 +1,559 @@
+/* The travel_query directive and the queries of the catalog. */
+
+#include "ngx_http_travel_query_room.h"
+
+
+static void *ngx_http_travel_query_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_travel_query_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_travel_query_directive(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_travel_query_values(ngx_conf_t *cf,
+    ngx_http_travel_query_loc_conf_t *qlcf);
+static char *ngx_http_travel_query_source(ngx_conf_t *cf,
+    ngx_http_travel_query_source_t *source, ngx_str_t *text);
+static ngx_int_t ngx_http_travel_query_route_counters(ngx_conf_t *cf,
+    ngx_http_travel_query_loc_conf_t *qlcf);
+static ngx_http_travel_query_entry_t *ngx_http_travel_query_load(
+    ngx_conf_t *cf, const ngx_str_t *name);
+static ngx_http_travel_query_entry_t *ngx_http_travel_query_parse_file(
+    ngx_conf_t *cf, const ngx_str_t *name, const char *path);
+static ngx_uint_t ngx_http_travel_query_sane(const ngx_str_t *name);
+static void ngx_http_travel_query_cleanup(void *data);
+static ngx_int_t ngx_http_travel_query_postconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_travel_query_init_process(ngx_cycle_t *cycle);
+static void ngx_http_travel_query_exit_process(ngx_cycle_t *cycle);
+
+
+static ngx_command_t  ngx_http_travel_query_commands[] = {
+
+    { ngx_string("travel_query"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_2MORE,
+      ngx_http_travel_query_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_travel_query_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    ngx_http_travel_query_postconfiguration, /* postconfiguration */
+
+    ngx_http_travel_query_create_main_conf, /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_travel_query_create_loc_conf, /* create location configuration */
+    NULL                                   /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_travel_query_module = {
+    NGX_MODULE_V1,
+    &ngx_http_travel_query_module_ctx,     /* module context */
+    ngx_http_travel_query_commands,        /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_travel_query_init_process,    /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_travel_query_exit_process,    /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+ngx_http_travel_query_main_conf_t *
+ngx_http_travel_query_main(ngx_http_request_t *r)
+{
+    return ngx_http_get_module_main_conf(r, ngx_http_travel_query_module);
+}
+
+
+static void *
+ngx_http_travel_query_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_travel_query_main_conf_t  *qmcf;
+
+    qmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_query_main_conf_t));
+    if (qmcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&qmcf->entries, cf->pool, 32,
+                       sizeof(ngx_http_travel_query_entry_t *)) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return qmcf;
+}
+
+
+static void *
+ngx_http_travel_query_create_loc_conf(ngx_conf_t *cf)
+{
+    /* a location's query is its own and is not inherited: no merge */
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_query_loc_conf_t));
+}
+
+
+/* --- the directive ------------------------------------------------------- */
+
+static char *
+ngx_http_travel_query_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_travel_query_loc_conf_t  *qlcf = conf;
+
+    char       *rv;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (qlcf->query != NULL) {
+        return "is duplicate: a location reads one thing";
+    }
+
+    if (ngx_http_travel_method(&value[1]) != NGX_HTTP_GET) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_query\" method \"%V\" must be GET (HEAD "
+                           "goes along); writes are travel_command",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    qlcf->query = ngx_http_travel_query_find(cf, &value[2]);
+    if (qlcf->query == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (qlcf->query->returns == TRAVEL_RETURNS_ROWS) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_query\" \"%V\" returns rows, which is for "
+                           "the check= of a travel_command; let it return one "
+                           "or list", &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    qlcf->statement = ngx_http_travel_query_statement(cf, qlcf->query);
+    qlcf->name = qlcf->statement->name;
+
+    if (qlcf->query->requires != NULL) {
+        qlcf->requires.data = (u_char *) qlcf->query->requires;
+        qlcf->requires.len = ngx_strlen(qlcf->requires.data);
+    }
+
+    rv = ngx_http_travel_query_values(cf, qlcf);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    if (ngx_http_travel_query_template(cf, qlcf) != NGX_OK
+        || ngx_http_travel_query_route_counters(cf, qlcf) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_travel_claim(cf, NGX_HTTP_GET,
+                                 ngx_http_travel_query_handler);
+}
+
+
+/* param=VALUE for some, $arg_<param> for the others. */
+
+static char *
+ngx_http_travel_query_values(ngx_conf_t *cf,
+    ngx_http_travel_query_loc_conf_t *qlcf)
+{
+    u_char                *eq;
+    ngx_str_t             *value, text;
+    ngx_uint_t             i;
+    travel_str_t           name;
+    const travel_param_t  *param;
+
+    for (i = 0; i < qlcf->query->nparams; i++) {
+        param = &qlcf->query->params[i];
+        qlcf->sources[i].arg.data = (u_char *) param->name;
+        qlcf->sources[i].arg.len = ngx_strlen(param->name);
+    }
+
+    value = cf->args->elts;
+
+    for (i = 3; i < cf->args->nelts; i++) {
+
+        eq = ngx_strlchr(value[i].data, value[i].data + value[i].len, '=');
+
+        name.data = (const char *) value[i].data;
+        name.len = eq != NULL ? (size_t) (eq - value[i].data) : 0;
+        param = eq != NULL ? travel_query_param(qlcf->query, name) : NULL;
+
+        if (param == NULL) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"travel_query\" parameter \"%V\" must be "
+                               "NAME=VALUE with a NAME that %s declares with "
+                               "\"-- @param\"", &value[i],
+                               qlcf->query->file);
+            return NGX_CONF_ERROR;
+        }
+
+        text.data = eq + 1;
+        text.len = value[i].data + value[i].len - text.data;
+
+        if (ngx_http_travel_query_source(cf,
+                &qlcf->sources[param - qlcf->query->params], &text)
+            != NGX_CONF_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_travel_query_arg_char(u_char c)
+{
+    return c == '_' || (c >= '0' && c <= '9')
+           || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
+
+static char *
+ngx_http_travel_query_source(ngx_conf_t *cf,
+    ngx_http_travel_query_source_t *source, ngx_str_t *text)
+{
+    size_t                             i;
+    ngx_http_compile_complex_value_t   ccv;
+
+    static const ngx_str_t  arg = ngx_string("$arg_");
+
+    if (text->len > arg.len
+        && ngx_strncmp(text->data, arg.data, arg.len) == 0)
+    {
+        for (i = arg.len; i < text->len; i++) {
+            if (!ngx_http_travel_query_arg_char(text->data[i])) {
+                break;
+            }
+        }
+
+        if (i == text->len) {
+            source->arg.data = text->data + arg.len;
+            source->arg.len = text->len - arg.len;
+            return NGX_CONF_OK;
+        }
+    }
+
+    source->value = ngx_pcalloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (source->value == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+    ccv.cf = cf;
+    ccv.value = text;
+    ccv.complex_value = source->value;
+
+    return ngx_http_compile_complex_value(&ccv) == NGX_OK ? NGX_CONF_OK
+                                                          : NGX_CONF_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_travel_query_route_counters(ngx_conf_t *cf,
+    ngx_http_travel_query_loc_conf_t *qlcf)
+{
+    u_char      *p;
+    ngx_int_t    n;
+    ngx_uint_t   i;
+
+    static const char *const  results[] = { "ok", "not_found" };
+
+    for (i = 0; i < 2; i++) {
+        p = ngx_pnalloc(cf->pool, 64 + qlcf->name.len);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        (void) ngx_sprintf(p, "travel_query_total"
+                              "{route=\"%V\",result=\"%s\"}%Z",
+                           &qlcf->name, results[i]);
+
+        n = ngx_http_travel_counter_add(cf, (char *) p,
+                                        "Reads answered, by query.");
+        if (n == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        *(i == 0 ? &qlcf->answered : &qlcf->not_found) = n;
+    }
+
+    return NGX_OK;
+}
+
+
+/* --- the catalog --------------------------------------------------------- */
+
+const travel_query_t *
+ngx_http_travel_query_find(ngx_conf_t *cf, const ngx_str_t *name)
+{
+    ngx_uint_t                           i;
+    ngx_http_travel_query_entry_t      **entries, *entry;
+    ngx_http_travel_query_main_conf_t   *qmcf;
+
+    qmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_travel_query_module);
+    entries = qmcf->entries.elts;
+
+    for (i = 0; i < qmcf->entries.nelts; i++) {
+        entry = entries[i];
+
+        if (entry->statement.name.len == name->len
+            && ngx_memcmp(entry->statement.name.data, name->data, name->len)
+               == 0)
+        {
+            return entry->query;
+        }
+    }
+
+    entry = ngx_http_travel_query_load(cf, name);
+
+    return entry != NULL ? entry->query : NULL;
+}
+
+
+const ngx_http_travel_pg_statement_t *
+ngx_http_travel_query_statement(ngx_conf_t *cf, const travel_query_t *query)
+{
+    ngx_uint_t                           i;
+    ngx_http_travel_query_entry_t      **entries;
+    ngx_http_travel_query_main_conf_t   *qmcf;
+
+    qmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_travel_query_module);
+    entries = qmcf->entries.elts;
+
+    for (i = 0; i < qmcf->entries.nelts; i++) {
+        if (entries[i]->query == query) {
+            return &entries[i]->statement;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* A name is a file's name: it must not lead out of the directory. */
+
+static ngx_uint_t
+ngx_http_travel_query_sane(const ngx_str_t *name)
+{
+    size_t  i;
+
+    for (i = 0; i < name->len; i++) {
+        if (!((name->data[i] >= 'a' && name->data[i] <= 'z')
+              || (name->data[i] >= '0' && name->data[i] <= '9')
+              || name->data[i] == '_'
+              || (name->data[i] == '.' && i > 0
+                  && name->data[i - 1] != '.')))
+        {
+            return 0;
+        }
+    }
+
+    return name->len > 0 && name->len < 60;
+}
+
+
+static ngx_http_travel_query_entry_t *
+ngx_http_travel_query_load(ngx_conf_t *cf, const ngx_str_t *name)
+{
+    u_char                       *path;
+    ngx_http_travel_main_conf_t  *tmcf;
+
+    tmcf = ngx_http_travel_main_conf(cf);
+
+    if (tmcf->catalog.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "query \"%V\" needs a catalog: put "
+                           "\"travel_catalog DIRECTORY;\" above, in http{}",
+                           name);
+        return NULL;
+    }
+
+    if (!ngx_http_travel_query_sane(name)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "query name \"%V\" must be of lower case letters, "
+                           "digits, '_' and '.', as in journeys.list", name);
+        return NULL;
+    }
+
+    path = ngx_pnalloc(cf->pool, tmcf->catalog.len + name->len
+                                 + sizeof("/queries/.sql"));
+    if (path == NULL) {
+        return NULL;
+    }
+
+    (void) ngx_sprintf(path, "%V/queries/%V.sql%Z", &tmcf->catalog, name);
+
+    return ngx_http_travel_query_parse_file(cf, name, (char *) path);
+}
+
+
+static ngx_http_travel_query_entry_t *
+ngx_http_travel_query_parse_file(ngx_conf_t *cf, const ngx_str_t *name,
+    const char *path)
+{
+    int                                  rc;
+    char                                *text;
+    size_t                               len;
+    u_char                              *key;
+    travel_str_t                         view;
+    ngx_pool_cleanup_t                  *cln;
+    travel_catalog_fault_t               fault;
+    ngx_http_travel_query_entry_t       *entry, **slot;
+    ngx_http_travel_query_main_conf_t   *qmcf;
+
+    qmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_travel_query_module);
+
+    entry = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_query_entry_t));
+    key = ngx_pnalloc(cf->pool, name->len + 1);
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+
+    if (entry == NULL || key == NULL || cln == NULL) {
+        return NULL;
+    }
+
+    (void) ngx_cpystrn(key, name->data, name->len + 1);
+
+    rc = travel_catalog_read(&text, &len, path, &fault);
+
+    if (rc == TRAVEL_OK) {
+        view.data = text;
+        view.len = len;
+        rc = travel_query_parse(&entry->query, (char *) key, path, view,
+                                &fault);
+        free(text);
+    }
+
+    if (rc != TRAVEL_OK) {
+        if (rc == TRAVEL_INVALID) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s:%uz: %s", fault.file,
+                               fault.line, fault.message);
+        }
+
+        return NULL;
+    }
+
+    cln->handler = ngx_http_travel_query_cleanup;
+    cln->data = entry->query;
+
+    entry->statement.name.data = key;
+    entry->statement.name.len = name->len;
+    entry->statement.sql.data = (u_char *) entry->query->sql;
+    entry->statement.sql.len = ngx_strlen(entry->query->sql);
+    entry->statement.nparams = entry->query->nbinds;
+    entry->statement.class = entry->query->slow ? NGX_HTTP_TRAVEL_PG_SLOW
+                                                : NGX_HTTP_TRAVEL_PG_FAST;
+    entry->statement.timeout = entry->query->timeout_ms;
+
+    slot = ngx_array_push(&qmcf->entries);
+    if (slot == NULL) {
+        return NULL;
+    }
+
+    *slot = entry;
+
+    return entry;
+}
+
+
+static void
+ngx_http_travel_query_cleanup(void *data)
+{
+    travel_query_free(data);
+}
+
+
+/* --- life ---------------------------------------------------------------- */
+
+static ngx_int_t
+ngx_http_travel_query_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_int_t                           n;
+    ngx_uint_t                          i;
+    ngx_http_travel_query_main_conf_t  *qmcf;
+
+    static const struct {
+        size_t       offset;
+        const char  *name;
+        const char  *help;
+    } counters[] = {
+#define NGX_HTTP_TRAVEL_QUERY_COUNTER(field, name, help)                      \
+        { offsetof(ngx_http_travel_query_main_conf_t, field), name, help }
+
+        NGX_HTTP_TRAVEL_QUERY_COUNTER(to_replica,
+            "travel_route_total{to=\"replica\"}",
+            "Statements answered, by the kind of server."),
+        NGX_HTTP_TRAVEL_QUERY_COUNTER(to_primary,
+            "travel_route_total{to=\"primary\"}",
+            "Statements answered, by the kind of server."),
+        NGX_HTTP_TRAVEL_QUERY_COUNTER(to_frozen,
+            "travel_route_total{to=\"unverified\"}",
+            "Statements answered, by the kind of server."),
+        NGX_HTTP_TRAVEL_QUERY_COUNTER(rerouted,
+            "travel_query_rerouted_total",
+            "Statements sent once more to another server."),
+        NGX_HTTP_TRAVEL_QUERY_COUNTER(unavailable,
+            "travel_query_failed_total{why=\"unavailable\"}",
+            "Statements without an answer."),
+        NGX_HTTP_TRAVEL_QUERY_COUNTER(timed_out,
+            "travel_query_failed_total{why=\"timeout\"}",
+            "Statements without an answer."),
+        NGX_HTTP_TRAVEL_QUERY_COUNTER(failed,
+            "travel_query_failed_total{why=\"sql\"}",
+            "Statements without an answer.")
+
+#undef NGX_HTTP_TRAVEL_QUERY_COUNTER
+    };
+
+    qmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_travel_query_module);
+
+    if (qmcf->entries.nelts == 0) {
+        return NGX_OK;
+    }
+
+    for (i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
+        n = ngx_http_travel_counter_add(cf, counters[i].name,
+                                        counters[i].help);
+        if (n == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        *(ngx_uint_t *) ((u_char *) qmcf + counters[i].offset) = n;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_travel_query_init_process(ngx_cycle_t *cycle)
+{
+    if (ngx_http_travel_cycle_conf(cycle) == NULL) {
+        return NGX_OK;
+    }
+
+    return ngx_http_travel_router_init(cycle);
+}
+
+
+static void
+ngx_http_travel_query_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_travel_router_exit();
+}

@@ -156,7 +156,7 @@ test: deps
 	@scripts/test.sh $(BUILD)
 
 check: deps
-	@scripts/check.sh
+	+@scripts/check.sh
 
 clang:
 	@$(MAKE) --no-print-directory CC=clang BUILD=build/clang all
@@ -165,10 +165,10 @@ asan:
 	@$(MAKE) --no-print-directory SAN=address,undefined BUILD=build/asan all
 
 fuzz-build:
-	@scripts/fuzz.sh build
+	+@scripts/fuzz.sh build
 
 fuzz:
-	@scripts/fuzz.sh run $(or $(T),10)
+	+@scripts/fuzz.sh run $(or $(T),10)
 
 bench: all
 	@scripts/bench.sh

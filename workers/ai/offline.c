@@ -20,22 +20,23 @@ typedef struct {
     const char    *text;          /* of the whole file */
     const char    *theme;
     const json_t  *facts;
-    uint64_t       state;         /* of the choice among sentences */
+    uint64_t       seed;          /* which sentence of a kind is the first */
+    size_t         turn;          /* sentences so far: the next is the next */
     FILE          *out;
 } offline_t;
 
 
-/* splitmix64: the same everywhere, for ever. */
+/* Another number for each kind, the same for equal requests (FNV-1a). */
 static uint64_t
-offline_next(offline_t *o)
+offline_choice(const offline_t *o, const char *kind)
 {
-    uint64_t  z;
+    uint64_t  h;
 
-    z = (o->state += 0x9e3779b97f4a7c15ULL);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    for (h = o->seed ^ 14695981039346656037ULL; *kind != '\0'; kind++) {
+        h = (h ^ (uint8_t) *kind) * 1099511628211ULL;
+    }
 
-    return z ^ (z >> 31);
+    return h >> 7;
 }
 
 
@@ -100,7 +101,10 @@ offline_sentence(offline_t *o, const char *kind, const json_t *data)
         return NULL;
     }
 
-    (void) offline_find(o, section, kind, offline_next(o) % n, &line);
+    /* in turn, so that neighbours do not say the same */
+    (void) offline_find(o, section, kind,
+                        (size_t) ((offline_choice(o, kind) + o->turn++) % n),
+                        &line);
     return worker_template_render(line, data, false);
 }
 
@@ -173,7 +177,7 @@ offline_complete(worker_job_t *job, const worker_ai_request_t *req,
     int        rc;
     char       file[64], *text;
     offline_t  o = { .theme = req->theme, .facts = req->facts,
-                     .state = req->seed };
+                     .seed = req->seed };
 
     snprintf(file, sizeof(file), "%s.offline.txt", req->task);
     text = worker_template_load(job->slot->conf->prompts_dir, file);

@@ -640,25 +640,27 @@ booking_release_call(worker_job_t *job, const char *step, const char *first,
 static worker_verdict_e
 booking_release_id(worker_job_t *job, char id[256])
 {
-    json_t            *answer;
+    json_t            *answer, *request;
     const char        *text;
     worker_verdict_e   verdict;
 
     verdict = WORKER_DONE;
     answer = NULL;
+    request = NULL;
     text = worker_body_string(job, "hold_id");
 
     if (text == NULL) {
+        /* the same bytes as then: jsonb has shuffled the members since */
+        request = booking_hold_request(json_object_get(job->body, "request"));
         verdict = booking_release_call(job, "hold", "hold", "POST",
-                                       "/v1/holds",
-                                       json_object_get(job->body, "request"),
-                                       &answer);
+                                       "/v1/holds", request, &answer);
         text = verdict == WORKER_DONE
                ? json_string_value(json_object_get(answer, "hold_id")) : NULL;
     }
 
     snprintf(id, 256, "%s", text != NULL ? text : "");
     json_decref(answer);
+    json_decref(request);
 
     return verdict == WORKER_REJECT ? WORKER_DONE : verdict;
 }

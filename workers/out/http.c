@@ -193,7 +193,7 @@ http_headers(http_call_t *call)
         }
     }
 
-    if (call->req->trace != NULL) {
+    if (worker_trace_valid(call->req->trace)) {
         memcpy(tp, "traceparent: ", 13);
         travel_traceparent_format(tp + 13, &call->trace);
         tp[13 + TRAVEL_TRACEPARENT_LEN] = '\0';

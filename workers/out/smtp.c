@@ -215,7 +215,8 @@ smtp_headers(smtp_message_t *m, const worker_conf_t *conf,
            && smtp_subject(m, mail->subject)
            && smtp_header(m, "Message-ID", id)
            && smtp_header(m, "Auto-Submitted", "auto-generated")
-           && (mail->trace == NULL || smtp_header(m, "traceparent", tp));
+           && (!worker_trace_valid(mail->trace)
+               || smtp_header(m, "traceparent", tp));
 }
 
 

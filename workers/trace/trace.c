@@ -82,6 +82,16 @@ worker_trace_child(const travel_trace_t *parent)
 }
 
 
+bool
+worker_trace_valid(const travel_trace_t *trace)
+{
+    static const uint8_t  zero[sizeof(trace->trace_id)];
+
+    return trace != NULL
+           && memcmp(trace->trace_id, zero, sizeof(zero)) != 0;
+}
+
+
 void
 worker_trace_emit(const travel_span_t *span)
 {

@@ -18,6 +18,8 @@ void worker_trace_emit(const travel_span_t *span);
 
 /* A child's ids: same trace and flags, a fresh span id. */
 travel_trace_t worker_trace_child(const travel_trace_t *parent);
+/* A trace that may be passed on: an id of zeros is none. */
+bool worker_trace_valid(const travel_trace_t *trace);
 uint64_t worker_trace_now(void);         /* unix ns */
 
 typedef struct { uint64_t exported, dropped, failed; } worker_trace_stat_t;

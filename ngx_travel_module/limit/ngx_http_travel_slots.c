@@ -1,0 +1,381 @@
+/*
+ * Counts in shared memory.
+ *
+ * Zone "limits".  A shard is an array of sets of eight slots of fixed size; a
+ * slot holds the windows of one (policy, key).  The set is chosen by a hash,
+ * within it the whole key decides.  When a set is full the slot that was idle
+ * longest goes: work is bounded, nothing is allocated after the start, and a
+ * flood of strange keys pushes out only what shares their sets.
+ *
+ * Everything of a shard is read and written under its lock.  A request that
+ * several policies count takes one lock at a time: each policy is asked and
+ * counts under its own shard's lock, and if a later one refuses, the earlier
+ * ones are taken back.  So no window ever admits more than its quota, a
+ * refused request leaves nothing behind, and the price is that for the
+ * microsecond in between another process may be refused a place that becomes
+ * free again.
+ *
+ * Time is CLOCK_MONOTONIC read anew, not nginx's cached time: it is one clock
+ * for all processes and survives reloads, wall clock steps neither block nor
+ * open a window, and Retry-After is true to the millisecond.  On Linux reading
+ * it is no system call.
+ */
+
+#include "ngx_http_travel_policy.h"
+#include "../../common/hash.h"
+
+
+#define NGX_HTTP_TRAVEL_SLOTS_ZONE    (32 * 1024 * 1024)
+#define NGX_HTTP_TRAVEL_SLOTS_SHARDS  16
+#define NGX_HTTP_TRAVEL_SLOTS_LAYOUT  1
+#define NGX_HTTP_TRAVEL_SLOTS_WAYS    8
+#define NGX_HTTP_TRAVEL_SLOTS_HASHED  255       /* key_len of a hashed key */
+
+typedef struct {
+    uint64_t              policy;
+    uint64_t              seen;        /* ms */
+    uint32_t              born;        /* differs for each use of the slot */
+    uint32_t              longest;     /* ms, span of its last window */
+    u_char                key_len;
+    u_char                key[NGX_HTTP_TRAVEL_LIMIT_KEY];
+    travel_window_t       windows[NGX_HTTP_TRAVEL_LIMIT_WINDOWS];
+} ngx_http_travel_slot_t;
+
+typedef struct {
+    uint64_t              hash[NGX_HTTP_TRAVEL_SLOTS_WAYS];   /* 0: free */
+    ngx_http_travel_slot_t  slots[NGX_HTTP_TRAVEL_SLOTS_WAYS];
+} ngx_http_travel_slots_set_t;
+
+typedef struct {
+    travel_siphash_key_t  key;         /* the same in all shards, constant */
+    uint32_t              born;
+    uint32_t              nsets;
+    ngx_http_travel_slots_set_t  *sets;
+} ngx_http_travel_slots_t;
+
+/* A key as it is looked up: policy and bytes in a row, to be hashed at once. */
+typedef struct {
+    uint64_t              policy;
+    u_char                bytes[NGX_HTTP_TRAVEL_LIMIT_KEY];
+    u_char                len;
+} ngx_http_travel_slots_key_t;
+
+
+static ngx_int_t ngx_http_travel_slots_init(ngx_http_travel_shard_t *shard);
+static ngx_int_t ngx_http_travel_slots_secret(ngx_http_travel_shard_t *shard,
+    travel_siphash_key_t *key);
+static ngx_int_t ngx_http_travel_slots_key(ngx_http_travel_slots_key_t *dst,
+    uint64_t policy, const ngx_str_t *key);
+static ngx_http_travel_slot_t *ngx_http_travel_slots_find_locked(
+    ngx_http_travel_slots_t *sh, uint64_t hash,
+    const ngx_http_travel_slots_key_t *key, ngx_http_travel_verdict_t *v);
+static void ngx_http_travel_slots_ask_locked(ngx_http_travel_slot_t *slot,
+    ngx_uint_t count, ngx_http_travel_verdict_t *v);
+static void ngx_http_travel_slots_report_locked(ngx_http_travel_slot_t *slot,
+    ngx_http_travel_verdict_t *v);
+
+
+ngx_http_travel_zone_t *
+ngx_http_travel_slots_zone(ngx_conf_t *cf)
+{
+    return ngx_http_travel_zone(cf, "limits", NGX_HTTP_TRAVEL_SLOTS_ZONE,
+                                NGX_HTTP_TRAVEL_SLOTS_SHARDS,
+                                NGX_HTTP_TRAVEL_SLOTS_LAYOUT,
+                                ngx_http_travel_slots_init);
+}
+
+
+static ngx_int_t
+ngx_http_travel_slots_init(ngx_http_travel_shard_t *shard)
+{
+    size_t                    room;
+    ngx_http_travel_slots_t  *sh;
+
+    sh = ngx_slab_calloc_locked(shard->pool, sizeof(ngx_http_travel_slots_t));
+    if (sh == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_travel_slots_secret(shard, &sh->key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    room = (shard->pool->pfree - 1) * ngx_pagesize;
+    sh->nsets = (uint32_t) (room / sizeof(ngx_http_travel_slots_set_t));
+
+    sh->sets = ngx_slab_calloc_locked(shard->pool,
+                                      sh->nsets * sizeof(*sh->sets));
+    if (sh->sets == NULL) {
+        return NGX_ERROR;
+    }
+
+    shard->data = sh;
+
+    return NGX_OK;
+}
+
+
+/* One secret for the zone, so that the hash can choose the shard: drawn by the
+ * first, and taken from a neighbour by the others and after a crash. */
+static ngx_int_t
+ngx_http_travel_slots_secret(ngx_http_travel_shard_t *shard,
+    travel_siphash_key_t *key)
+{
+    ngx_uint_t                i;
+    ngx_http_travel_shard_t  *other;
+    ngx_http_travel_slots_t  *sh;
+
+    for (i = 0; i < shard->zone->nshards; i++) {
+        other = &shard->zone->shards[i];
+
+        if (other != shard && other->data != NULL) {
+            sh = other->data;
+            *key = sh->key;
+            return NGX_OK;
+        }
+    }
+
+    return (travel_random(key, sizeof(*key)) == TRAVEL_OK) ? NGX_OK
+                                                           : NGX_ERROR;
+}
+
+
+uint64_t
+ngx_http_travel_slots_now(void)
+{
+#if (NGX_HAVE_CLOCK_MONOTONIC)
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+#else
+    return ngx_current_msec;
+#endif
+}
+
+
+ngx_int_t
+ngx_http_travel_slots_ask(ngx_http_travel_zone_t *zone, const ngx_str_t *key,
+    ngx_uint_t count, ngx_http_travel_verdict_t *v)
+{
+    uint64_t                      hash;
+    ngx_http_travel_slot_t       *slot;
+    ngx_http_travel_slots_t      *sh;
+    ngx_http_travel_slots_key_t   k;
+
+    if (ngx_http_travel_slots_key(&k, v->policy->id, key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    sh = zone->shards[0].data;
+    hash = travel_siphash(&sh->key, &k, sizeof(k.policy)
+                          + ngx_min(k.len, NGX_HTTP_TRAVEL_LIMIT_KEY));
+
+    v->hash = hash ? hash : 1;
+    v->shard = ngx_http_travel_shard(zone, v->hash);
+    v->at = ngx_http_travel_slots_now();
+    v->counted = 0;
+    v->full = 0;
+    v->evicted = 0;
+
+    ngx_http_travel_shard_lock(v->shard);
+
+    slot = ngx_http_travel_slots_find_locked(v->shard->data, v->hash, &k, v);
+    ngx_http_travel_slots_ask_locked(slot, count, v);
+
+    ngx_http_travel_shard_unlock(v->shard);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_travel_slots_undo(ngx_http_travel_verdict_t *v)
+{
+    uint64_t                 now;
+    ngx_uint_t               i;
+    ngx_http_travel_slot_t  *slot;
+
+    if (!v->counted) {
+        return;
+    }
+
+    v->counted = 0;
+    slot = v->slot;
+    now = ngx_http_travel_slots_now();
+
+    ngx_http_travel_shard_lock(v->shard);
+
+    /* an evicted slot was born again, an emptied one not at all */
+    if (slot->born == v->born && slot->policy == v->policy->id) {
+
+        now = ngx_max(now, slot->seen);
+
+        for (i = 0; i < v->policy->nwindows; i++) {
+            travel_window_undo(&slot->windows[i], &v->policy->windows[i].rule,
+                               v->marks[i], (uint32_t) v->at, (uint32_t) now);
+            travel_window_advance(&slot->windows[i],
+                                  &v->policy->windows[i].rule, (uint32_t) now);
+        }
+
+        slot->seen = now;
+        v->at = now;
+        ngx_http_travel_slots_report_locked(slot, v);
+    }
+
+    ngx_http_travel_shard_unlock(v->shard);
+}
+
+
+static ngx_int_t
+ngx_http_travel_slots_key(ngx_http_travel_slots_key_t *dst, uint64_t policy,
+    const ngx_str_t *key)
+{
+    dst->policy = policy;
+
+    if (key->len <= NGX_HTTP_TRAVEL_LIMIT_KEY) {
+        ngx_memcpy(dst->bytes, key->data, key->len);
+        dst->len = (u_char) key->len;
+        return NGX_OK;
+    }
+
+    ngx_memzero(dst->bytes, sizeof(dst->bytes));
+    dst->len = NGX_HTTP_TRAVEL_SLOTS_HASHED;
+
+    return (travel_sha256(dst->bytes, ngx_http_travel_view(key)) == TRAVEL_OK)
+           ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_http_travel_slot_t *
+ngx_http_travel_slots_find_locked(ngx_http_travel_slots_t *sh, uint64_t hash,
+    const ngx_http_travel_slots_key_t *key, ngx_http_travel_verdict_t *v)
+{
+    size_t                        len;
+    ngx_uint_t                    i, victim;
+    ngx_http_travel_slot_t       *slot;
+    ngx_http_travel_slots_set_t  *set;
+
+    set = &sh->sets[((hash & 0xffffffff) * sh->nsets) >> 32];
+    len = ngx_min(key->len, NGX_HTTP_TRAVEL_LIMIT_KEY);
+
+    for (i = 0; i < NGX_HTTP_TRAVEL_SLOTS_WAYS; i++) {
+
+        slot = &set->slots[i];
+
+        if (set->hash[i] == hash
+            && slot->policy == key->policy
+            && slot->key_len == key->len
+            && ngx_memcmp(slot->key, key->bytes, len) == 0)
+        {
+            return slot;
+        }
+    }
+
+    for (i = 0, victim = 0; i < NGX_HTTP_TRAVEL_SLOTS_WAYS; i++) {
+
+        if (set->hash[i] == 0) {
+            victim = i;
+            break;
+        }
+
+        if (set->slots[i].seen < set->slots[victim].seen) {
+            victim = i;
+        }
+    }
+
+    slot = &set->slots[victim];
+
+    v->evicted = (set->hash[victim] != 0
+                  && slot->seen + slot->longest > v->at);
+
+    ngx_memzero(slot, sizeof(ngx_http_travel_slot_t));
+    set->hash[victim] = hash;
+    slot->policy = key->policy;
+    slot->born = ++sh->born;
+    slot->seen = v->at;
+    slot->longest = v->policy->windows[v->policy->nwindows - 1].rule.span;
+    slot->key_len = key->len;
+    ngx_memcpy(slot->key, key->bytes, len);
+
+    return slot;
+}
+
+
+static void
+ngx_http_travel_slots_ask_locked(ngx_http_travel_slot_t *slot,
+    ngx_uint_t count, ngx_http_travel_verdict_t *v)
+{
+    uint32_t                         now;
+    ngx_uint_t                       i;
+    travel_window_t                 *w;
+    const ngx_http_travel_window_t  *window;
+
+    /* after two days nothing counts any more, and 32 bits are soon too few */
+    if (v->at > slot->seen + 2 * (uint64_t) TRAVEL_WINDOW_SPAN_MAX) {
+        ngx_memzero(slot->windows, sizeof(slot->windows));
+    }
+
+    /* another process may have read the clock earlier and come later */
+    slot->seen = ngx_max(slot->seen, v->at);
+    v->at = slot->seen;
+    now = (uint32_t) v->at;
+
+    window = v->policy->windows;
+
+    for (i = 0; i < v->policy->nwindows; i++) {
+        w = &slot->windows[i];
+        travel_window_advance(w, &window[i].rule, now);
+
+        if (travel_window_room(w, &window[i].rule) == 0) {
+            v->full = 1;
+        }
+    }
+
+    if (!v->full && count) {
+        for (i = 0; i < v->policy->nwindows; i++) {
+            v->marks[i] = (uint8_t) travel_window_take(&slot->windows[i],
+                                                       &window[i].rule, now);
+        }
+
+        v->counted = 1;
+        v->slot = slot;
+        v->born = slot->born;
+    }
+
+    ngx_http_travel_slots_report_locked(slot, v);
+}
+
+
+/* Room and times as they are now, at v->at. */
+static void
+ngx_http_travel_slots_report_locked(ngx_http_travel_slot_t *slot,
+    ngx_http_travel_verdict_t *v)
+{
+    uint32_t                     now;
+    ngx_uint_t                   i;
+    const travel_window_t       *w;
+    const travel_window_rule_t  *rule;
+
+    now = (uint32_t) v->at;
+    v->worst = 0;
+
+    for (i = 0; i < v->policy->nwindows; i++) {
+        w = &slot->windows[i];
+        rule = &v->policy->windows[i].rule;
+
+        v->room[i] = travel_window_room(w, rule);
+        v->wait[i] = v->room[i] ? travel_window_more(w, rule, now)
+                                : travel_window_wait(w, rule, now);
+
+        if (v->room[i] == 0
+            && (v->room[v->worst] != 0 || v->wait[i] > v->wait[v->worst]))
+        {
+            v->worst = i;
+
+        } else if (v->room[i] < v->room[v->worst]) {
+            v->worst = i;
+        }
+    }
+}

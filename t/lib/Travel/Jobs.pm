@@ -45,7 +45,8 @@ sub configure {
 run_dir   = "$dir"
 prompts   = "$root/conf/travel/prompts"
 templates = "$root/conf/travel/templates"
-redis queue { socket = "$dir/queue.sock" }
+redis queue { socket = "$dir/queue.sock" user = "worker"
+              password_file = "$dir/keys/redis-worker.password" }
 postgres primary { dsn = "host=$pg dbname=travel user=travel_worker"
                    password_file = "$dir/keys/pg-worker.password" }
 smtp { host = "127.0.0.1" port = $smtp from = "Travel <travel\@travel.local>" }

@@ -22,7 +22,7 @@ package Travel::Test;
 #   workers      the same for workers.conf: edit_workers => sub { ... }
 #   env          what the scripts and daemons get in their environment
 #   ngx_workers  nginx worker processes (2)
-#   allow_5xx    1: answers >= 500 are expected here
+#   allow_5xx    1: answers >= 500 are expected here (also request by request)
 #   allow_log    regex of [alert]/[emerg] lines that are expected here
 
 use strict;
@@ -303,10 +303,16 @@ sub request {
     my $r = $http->request($method, ($o{base} // $self->url) . $path, \%args);
     $r->{json} = eval { $JSON->decode($r->{content}) }
         if ($r->{headers}{'content-type'} // '') =~ m{[/+]json};
-    push @{ $self->{http5xx} }, "$method $path: $r->{status} "
-        . substr($r->{content} // '', 0, 200)
-        if $r->{status} >= 500 && !$o{allow_5xx};
+    $self->_saw_5xx("$method $path: $r->{status} "
+        . substr($r->{content} // '', 0, 200), $o{allow_5xx})
+        if $r->{status} >= 500;
     return $r;
+}
+
+sub _saw_5xx {
+    my ($self, $what, $allowed) = @_;
+    if ($allowed) { $self->{tolerated_5xx}++ }
+    else { push @{ $self->{http5xx} }, $what }
 }
 
 sub get    { my ($s, $p, %o) = @_; $s->request('GET', $p, %o) }
@@ -327,6 +333,8 @@ sub raw {
         my $n = sysread $s, $in, 65536, length $in;
         last unless $n;
     }
+    $self->_saw_5xx((split /\r\n/, $in)[0], $o{allow_5xx})
+        if $in =~ m{^HTTP/1\.[01] 5};
     return $in;
 }
 
@@ -467,6 +475,10 @@ sub finish {
         or Test::More::diag(join "\n", @bad[0 .. ($#bad > 19 ? 19 : $#bad)]);
     if (!$self->{allow_5xx}) {
         my @e = @{ $self->{http5xx} };
+        # What others than request() and raw() were told, wrk for one.
+        my @log = grep { /"status":"?5\d\d/ }
+            split /\n/, slurp("$self->{dir}/logs/access.log");
+        push @e, @log if @log > @e + ($self->{tolerated_5xx} // 0);
         Test::More::ok(!@e, 'no unexpected 5xx')
             or Test::More::diag(join "\n", @e[0 .. ($#e > 19 ? 19 : $#e)]);
     }

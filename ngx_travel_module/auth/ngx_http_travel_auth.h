@@ -2,10 +2,11 @@
  * Who are you?  travel_jwks, travel_auth, travel_require; fills the identity
  * fields of the request context.
  *
- *     travel_jwks    NAME file=PATH [issuer=URL] [allow=hs] [ours];
+ *     travel_jwks    NAME file=PATH [issuer=URL] [algs=...] [allow=hs] [ours]
+ *                    [user_id];
  *     travel_auth    off | optional | required [jwks=NAME] [audience=A]
  *                    [typ=T] [leeway=30s];
- *     travel_require PERMISSION ... ;            all of them; any=... for one of
+ *     travel_require [METHOD ...] PERMISSION ... ;     all; any=... for one of
  *
  * Variables: $travel_user $travel_sub $travel_issuer $travel_email
  * $travel_permissions.

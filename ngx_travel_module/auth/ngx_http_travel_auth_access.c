@@ -31,6 +31,10 @@ static ngx_int_t ngx_http_travel_auth_admit(ngx_http_request_t *r,
     ngx_http_travel_ctx_t *ctx, const ngx_http_travel_jwks_t *jwks,
     const ngx_http_travel_facts_t *facts, const char **ret_why);
 static void ngx_http_travel_auth_forget(ngx_http_travel_ctx_t *ctx);
+static ngx_uint_t ngx_http_travel_auth_requires(ngx_http_request_t *r,
+    ngx_http_travel_auth_loc_conf_t *alcf);
+static ngx_uint_t ngx_http_travel_auth_concerns(ngx_http_request_t *r,
+    const ngx_http_travel_require_t *require);
 static ngx_int_t ngx_http_travel_auth_require(ngx_http_request_t *r,
     ngx_http_travel_auth_loc_conf_t *alcf, ngx_http_travel_ctx_t *ctx);
 static ngx_int_t ngx_http_travel_auth_forbid(ngx_http_request_t *r,
@@ -107,7 +111,7 @@ ngx_http_travel_auth_handler(ngx_http_request_t *r)
 
     if (rc == NGX_DECLINED
         && alcf->mode == NGX_HTTP_TRAVEL_AUTH_OPTIONAL
-        && alcf->requires == NULL)
+        && !ngx_http_travel_auth_requires(r, alcf))
     {
         ngx_http_travel_auth_count(r, NGX_HTTP_TRAVEL_AUTH_ANONYMOUS);
         return NGX_DECLINED;
@@ -458,6 +462,43 @@ ngx_http_travel_permitted(ngx_http_request_t *r, const ngx_str_t *permission)
 }
 
 
+/* Is anything required of this request? */
+static ngx_uint_t
+ngx_http_travel_auth_requires(ngx_http_request_t *r,
+    ngx_http_travel_auth_loc_conf_t *alcf)
+{
+    ngx_uint_t                  i;
+    ngx_http_travel_require_t  *require;
+
+    if (alcf->requires == NULL) {
+        return 0;
+    }
+
+    require = alcf->requires->elts;
+
+    for (i = 0; i < alcf->requires->nelts; i++) {
+        if (ngx_http_travel_auth_concerns(r, &require[i])) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* HEAD may what GET may. */
+static ngx_uint_t
+ngx_http_travel_auth_concerns(ngx_http_request_t *r,
+    const ngx_http_travel_require_t *require)
+{
+    ngx_uint_t  method;
+
+    method = (r->method == NGX_HTTP_HEAD) ? NGX_HTTP_GET : r->method;
+
+    return require->methods == 0 || (require->methods & method);
+}
+
+
 static ngx_int_t
 ngx_http_travel_auth_require(ngx_http_request_t *r,
     ngx_http_travel_auth_loc_conf_t *alcf, ngx_http_travel_ctx_t *ctx)
@@ -474,6 +515,10 @@ ngx_http_travel_auth_require(ngx_http_request_t *r,
     require = alcf->requires->elts;
 
     for (n = 0; n < alcf->requires->nelts; n++) {
+
+        if (!ngx_http_travel_auth_concerns(r, &require[n])) {
+            continue;
+        }
 
         permission = require[n].all.elts;
 

@@ -527,7 +527,7 @@ ngx_http_travel_auth_require_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     char                       *rv;
     u_char                     *p, *end, *last;
     ngx_str_t                  *value, s;
-    ngx_uint_t                  i;
+    ngx_uint_t                  i, method;
     ngx_http_travel_require_t  *require;
 
     value = cf->args->elts;
@@ -556,7 +556,25 @@ ngx_http_travel_auth_require_directive(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
+    require->methods = 0;
+
     for (i = 1; i < cf->args->nelts; i++) {
+
+        method = ngx_http_travel_method(&value[i]);
+
+        if (method == 0) {
+            break;
+        }
+
+        require->methods |= (method == NGX_HTTP_HEAD) ? NGX_HTTP_GET : method;
+    }
+
+    if (i == cf->args->nelts) {
+        return "names methods but no permission, as in "
+               "\"travel_require GET journeys:read\"";
+    }
+
+    for ( /* void */ ; i < cf->args->nelts; i++) {
 
         if (ngx_strncmp(value[i].data, "any=", 4) != 0) {
             rv = ngx_http_travel_auth_permission(cf, &require->all, value[i]);
@@ -604,7 +622,8 @@ ngx_http_travel_auth_permission(ngx_conf_t *cf, ngx_array_t *permissions,
     if (!ngx_http_travel_permission_ok(&text)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"travel_require\" permission \"%V\" must be "
-                           "NOUN:VERB in lower case, as in journeys:read",
+                           "NOUN:VERB in lower case, as in journeys:read, and "
+                           "methods stand before it",
                            &text);
         return NGX_CONF_ERROR;
     }

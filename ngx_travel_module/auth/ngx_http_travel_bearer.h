@@ -138,8 +138,10 @@ typedef struct {
     unsigned                 used:1;    /* some location authenticates */
 } ngx_http_travel_auth_main_conf_t;
 
-/* One travel_require line: all of 'all', and one of 'any' if there are some. */
+/* One travel_require line: all of 'all', and one of 'any' if there are some,
+ * of requests with these methods. */
 typedef struct {
+    ngx_uint_t               methods;   /* NGX_HTTP_GET ...; 0: all */
     ngx_array_t              all;       /* ngx_str_t */
     ngx_array_t              any;       /* ngx_str_t */
 } ngx_http_travel_require_t;

@@ -126,6 +126,9 @@ http {
                                proxy_pass http://unix:@RUN@/echo.sock; }
         location /any        { travel_require any=ai:chat,read:content;
                                proxy_pass http://unix:@RUN@/echo.sock; }
+        location /method     { travel_auth optional jwks=main audience=travel;
+                               travel_require GET a:read; travel_require POST PUT a:write;
+                               proxy_pass http://unix:@RUN@/echo.sock; }
         location /optional   { travel_auth optional jwks=main audience=travel;
                                proxy_pass http://unix:@RUN@/echo.sock; }
         location /off        { travel_auth off; proxy_pass http://unix:@RUN@/echo.sock; }
@@ -367,6 +370,16 @@ subtest 'permissions' => sub {
     like($r->{json}{error}{message}, qr/"journeys:write"/, 'the missing one');
     refused($with->('x:y'), '/any', 403, 'AUTHORIZATION_ERROR', 'none of');
     refused(undef, '/read', 401, 'AUTHENTICATION_ERROR', 'nobody');
+
+    my $ask = sub { my ($m, $tok) = @_;
+        $t->request($m, '/method', $tok ? (token => $tok) : ())->{status} };
+    my %is = (GET => [200, 403, 401], HEAD => [200, 403, 401],
+        POST => [403, 200, 401], PUT => [403, 200, 401],
+        DELETE => [200, 200, 200]);
+    for (sort keys %is) {
+        is_deeply([$ask->($_, $with->('a:read')), $ask->($_, $with->('a:write')),
+            $ask->($_)], $is{$_}, "by method: $_");
+    }
 };
 
 # --- issuers -----------------------------------------------------------------
@@ -519,6 +532,8 @@ subtest 'nginx -t says what to do' => sub {
         'travel_auth required jwks=main x=y;' => qr/"x=y" must be jwks=/,
         'travel_auth off; travel_require a:b;' => qr/asks for permissions of nobody: add "travel_auth required"/,
         'travel_require Nope;' => qr/"Nope" must be NOUN:VERB/,
+        'travel_require GET;' => qr/names methods but no permission/,
+        'travel_require a:b GET;' => qr/"GET" must be NOUN:VERB .* methods stand before/,
         'travel_require any=a:b,c;' => qr/"c" must be NOUN:VERB/,
     );
     for my $line (sort keys %case) {

@@ -26,11 +26,8 @@ catalog_bad(catalog_t *c, const char *file, size_t line, const char *what)
 {
     c->bad++;
 
-    if (line > 0) {
-        fprintf(stderr, "%s:%zu: %s\n", file, line, what);
-    } else {
-        fprintf(stderr, "%s: %s\n", file, what);
-    }
+    /* what concerns the whole file is said of its first line */
+    fprintf(stderr, "%s:%zu: %s\n", file, line > 0 ? line : 1, what);
 }
 
 

@@ -24,6 +24,8 @@ static const ctl_command_t  ctl_commands[] = {
       "print the public JWKS of a signing key" },
     { "token", "verify", travelctl_token_verify,
       "check a token as the edge does" },
+    { "schema", "check", travelctl_schema_check,
+      "check an instance against a JSON Schema" },
     { "jobs", "status", travelctl_jobs_status,
       "what became of a job" },
     { "jobs", "run", travelctl_jobs_run,

@@ -46,6 +46,11 @@ int worker_link_wait(const worker_link_t *link, int64_t now);
 void worker_link_send(worker_link_t *link, worker_reply_pt cb, void *data,
     int argc, const char **argv, const size_t *argvlen);
 
+/* A blocking connection to the same Redis, logged in, for a thread that may
+ * wait; NULL: not now. */
+struct redisContext *worker_redis_connect(const worker_conf_t *conf,
+    const char *name, int timeout_s);
+
 /* The arguments of a script call, gathered piece by piece. */
 typedef struct {
     const char  **argv;

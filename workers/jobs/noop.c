@@ -1,0 +1,62 @@
+/* The job that does nothing: the pool's own cost, measured and tested. */
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "families.h"
+#include "../queue/queue.h"
+
+
+/* Body members, all optional: sleep_ms; fail_until (retry below this attempt);
+ * reject (a code); crash (abort on this attempt).  They let tests and drills
+ * put a pool into any state without a partner. */
+static worker_verdict_e
+noop_drill(worker_job_t *job)
+{
+    long              ms;
+    const char       *code;
+    struct timespec   ts;
+
+    ms = (long) json_integer_value(json_object_get(job->body, "sleep_ms"));
+
+    for ( ; ms > 0 && !job->cancel; ms -= 10) {
+        ts.tv_sec = 0;
+        ts.tv_nsec = (ms < 10 ? ms : 10) * 1000000;
+        nanosleep(&ts, NULL);
+    }
+
+    if (json_integer_value(json_object_get(job->body, "crash"))
+        == (json_int_t) job->attempt)
+    {
+        abort();
+    }
+
+    if ((json_int_t) job->attempt
+        < json_integer_value(json_object_get(job->body, "fail_until")))
+    {
+        return worker_job_fail(job, WORKER_RETRY, "DEPENDENCY_UNAVAILABLE",
+                               "drill: attempt %u fails", job->attempt);
+    }
+
+    code = json_string_value(json_object_get(job->body, "reject"));
+
+    if (code != NULL) {
+        return worker_job_fail(job, WORKER_REJECT, code, "drill: refused");
+    }
+
+    return WORKER_DONE;
+}
+
+
+static worker_verdict_e
+noop_run(worker_job_t *job)
+{
+    return json_object_size(job->body) > 0 ? noop_drill(job) : WORKER_DONE;
+}
+
+
+const worker_job_type_t  worker_jobs_noop[] = {
+    { "maintenance.noop", "maintenance", TRAVEL_PRIORITY_NORMAL, noop_run,
+      NULL, 3, 100, 5000, 60000, false },
+    { NULL, NULL, TRAVEL_PRIORITY_NORMAL, NULL, NULL, 0, 0, 0, 0, false }
+};

@@ -1,0 +1,70 @@
+/* All job types of all families, found by name. */
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "families.h"
+
+extern const worker_job_type_t  worker_jobs_noop[];
+
+static const worker_job_type_t *const  table_families[] = {
+    worker_jobs_journey,
+    worker_jobs_story,
+    worker_jobs_booking,
+    worker_jobs_notification,
+    worker_jobs_noop
+};
+
+#define TABLE_FAMILIES  (sizeof(table_families) / sizeof(table_families[0]))
+
+
+const worker_job_type_t *
+worker_job_type_at(size_t i)
+{
+    size_t                    f;
+    const worker_job_type_t  *row;
+
+    for (f = 0; f < TABLE_FAMILIES; f++) {
+        for (row = table_families[f]; row->type != NULL; row++) {
+            if (i-- == 0) {
+                return row;
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+const worker_job_type_t *
+worker_job_type(travel_str_t type)
+{
+    size_t                    i;
+    const worker_job_type_t  *row;
+
+    for (i = 0; (row = worker_job_type_at(i)) != NULL; i++) {
+        if (strncmp(row->type, type.data, type.len) == 0
+            && row->type[type.len] == '\0')
+        {
+            return row;
+        }
+    }
+
+    return NULL;
+}
+
+
+worker_verdict_e
+worker_job_fail(worker_job_t *job, worker_verdict_e verdict, const char *code,
+    const char *fmt, ...)
+{
+    va_list  ap;
+
+    snprintf(job->error.code, sizeof(job->error.code), "%s", code);
+
+    va_start(ap, fmt);
+    vsnprintf(job->error.message, sizeof(job->error.message), fmt, ap);
+    va_end(ap);
+
+    return verdict;
+}

@@ -1,0 +1,370 @@
+/*
+ * What happens to a job between the hand-over and the hand-back.
+ *
+ * A verdict becomes an outcome here, because only here the handler's giveup
+ * can be run: a job that is refused for good or has used up its retries is
+ * not over before that is on record.  When even that fails the job comes
+ * back, and the run that failed to give up is not counted.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "log.h"
+#include "run.h"
+#include "../../common/backoff.h"
+#include "../../common/hash.h"
+#include "../store/pg.h"
+#include "../trace/trace.h"
+
+#define RUN_ATTRS      12
+#define RUN_GIVEUP_MS  2000         /* before a failed giveup is tried again */
+
+
+static uint64_t
+run_clock_ns(void)
+{
+    struct timespec  ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000000 + (uint64_t) ts.tv_nsec;
+}
+
+
+/* Chance and jitter need no secrets, but each thread its own numbers. */
+static uint32_t
+run_random(void)
+{
+    static _Thread_local uint64_t  state;
+
+    if (state == 0 && (travel_random(&state, sizeof(state)) != TRAVEL_OK
+                       || state == 0))
+    {
+        state = run_clock_ns() | 1;
+    }
+
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+
+    return (uint32_t) (state >> 32);
+}
+
+
+/* --- trace ------------------------------------------------------------------- */
+
+/* The process span's ids.  Its parent is the enqueue span of the envelope; a
+ * job that comes without one may start a trace of its own. */
+static bool
+run_trace_begin(const worker_slot_t *slot, worker_job_t *job,
+    travel_trace_t *ret_parent)
+{
+    double  chance;
+
+    memset(ret_parent, 0, sizeof(*ret_parent));
+
+    if (job->env.tp.len
+        && travel_traceparent_parse(ret_parent, job->env.tp) == TRAVEL_OK)
+    {
+        job->trace = ret_parent->flags & TRAVEL_TRACE_SAMPLED
+                     ? worker_trace_child(ret_parent) : *ret_parent;
+        return true;
+    }
+
+    chance = (double) run_random() / 4294967296.0;
+
+    if (slot->conf->otlp_url == NULL || chance >= slot->conf->otlp_sample
+        || travel_random(&job->trace, sizeof(job->trace)) != TRAVEL_OK)
+    {
+        memset(&job->trace, 0, sizeof(job->trace));
+        return false;
+    }
+
+    job->trace.flags = TRAVEL_TRACE_SAMPLED | TRAVEL_TRACE_RANDOM;
+    return false;
+}
+
+
+static travel_str_t
+run_str(const char *s)
+{
+    return (travel_str_t) { s, strlen(s) };
+}
+
+
+static travel_attr_t
+run_attr(const char *name, travel_str_t value)
+{
+    return (travel_attr_t) { .name = run_str(name), .type = TRAVEL_ATTR_STRING,
+                             .v.s = value };
+}
+
+
+static travel_attr_t
+run_attr_int(const char *name, int64_t value)
+{
+    return (travel_attr_t) { .name = run_str(name), .type = TRAVEL_ATTR_INT,
+                             .v.i = value };
+}
+
+
+static void
+run_trace_end(const worker_entry_t *entry, const travel_trace_t *parent,
+    bool linked, uint64_t start_ns)
+{
+    int                  len;
+    char                 name[80], partition[8];
+    size_t               n;
+    travel_span_t        span = { 0 };
+    travel_attr_t        attrs[RUN_ATTRS];
+    const worker_job_t  *job;
+
+    job = &entry->job;
+
+    if (!(job->trace.flags & TRAVEL_TRACE_SAMPLED)) {
+        return;
+    }
+
+    len = snprintf(name, sizeof(name), "process %.*s", (int) job->env.type.len,
+                   job->env.type.data);
+    len = len < (int) sizeof(name) ? len : (int) sizeof(name) - 1;
+    snprintf(partition, sizeof(partition), "%u", job->id.partition);
+
+    n = 0;
+    attrs[n++] = run_attr("messaging.system", TRAVEL_STR("redis"));
+    attrs[n++] = run_attr("messaging.operation.type", TRAVEL_STR("process"));
+    attrs[n++] = run_attr("messaging.operation.name", TRAVEL_STR("process"));
+    attrs[n++] = run_attr("messaging.destination.name", job->id.queue);
+    attrs[n++] = run_attr("messaging.destination.partition.id",
+                          run_str(partition));
+    attrs[n++] = run_attr("messaging.consumer.group.name",
+                          TRAVEL_STR(TRAVEL_GROUP));
+    attrs[n++] = run_attr("messaging.message.id", run_str(job->job_id));
+    attrs[n++] = run_attr_int("messaging.message.body.size",
+                              (int64_t) job->env.body.len);
+    attrs[n++] = run_attr("travel.job.type", job->env.type);
+    attrs[n++] = run_attr_int("travel.job.attempt", job->attempt);
+
+    if (entry->outcome != WORKER_OUTCOME_SUCCEEDED) {
+        attrs[n++] = run_attr("error.type",
+                              job->error.code[0] ? run_str(job->error.code)
+                                                 : TRAVEL_STR("FENCED"));
+        span.error = true;
+        span.message = run_str(job->error.message);
+    }
+
+    span.id = job->trace;
+    memcpy(span.parent, parent->span_id, sizeof(span.parent));
+    span.name = (travel_str_t) { name, (size_t) len };
+    span.kind = TRAVEL_SPAN_CONSUMER;
+    span.start_ns = start_ns;
+    span.end_ns = worker_trace_now();
+    span.attrs = attrs;
+    span.nattrs = n;
+    span.links = parent;
+    span.nlinks = linked ? 1 : 0;
+
+    worker_trace_emit(&span);
+}
+
+
+/* --- verdict and outcome ------------------------------------------------------ */
+
+static worker_verdict_e
+run_body(worker_job_t *job)
+{
+    json_error_t  err;
+
+    job->body = json_loadb(job->env.body.data, job->env.body.len,
+                           JSON_DECODE_ANY, &err);
+
+    if (job->body != NULL) {
+        return WORKER_DONE;
+    }
+
+    return worker_job_fail(job, WORKER_REJECT, "MALFORMED",
+                           "the body is not JSON: %s at byte %d", err.text,
+                           err.position);
+}
+
+
+static void
+run_retry(worker_entry_t *entry)
+{
+    const worker_job_t  *job;
+
+    job = &entry->job;
+    entry->outcome = WORKER_OUTCOME_RETRYING;
+    entry->delay_ms = (int64_t)
+        travel_backoff_ms(job->attempt - 1, (uint64_t) entry->type->base_ms,
+                          (uint64_t) entry->type->cap_ms,
+                          (uint64_t) job->error.retry_after_ms, run_random());
+}
+
+
+/* 'final' when the handler has put the end on record, else what that says. */
+static void
+run_giveup(worker_entry_t *entry, worker_outcome_e final)
+{
+    worker_error_t     why;
+    worker_verdict_e   verdict;
+    worker_giveup_pt   giveup;
+
+    giveup = entry->type->type->giveup;
+    entry->outcome = final;
+    snprintf(entry->cause, sizeof(entry->cause), "%s", entry->job.error.code);
+
+    if (giveup == NULL) {
+        return;
+    }
+
+    why = entry->job.error;
+    verdict = giveup(&entry->job);
+
+    if (verdict == WORKER_FENCED) {
+        entry->outcome = WORKER_OUTCOME_FENCED;
+
+    } else if (verdict == WORKER_RETRY) {
+        worker_log_job(WORKER_LOG_WARN, &entry->job, -1,
+                       "could not give up, will try again");
+        entry->outcome = WORKER_OUTCOME_RETRYING;
+        entry->uncounted = true;
+        entry->delay_ms = RUN_GIVEUP_MS;
+    }
+
+    entry->job.error = why;
+}
+
+
+static void
+run_judge(worker_entry_t *entry, worker_verdict_e verdict)
+{
+    worker_job_t  *job;
+
+    job = &entry->job;
+
+    if (verdict != WORKER_DONE && verdict != WORKER_FENCED
+        && job->error.code[0] == '\0')
+    {
+        (void) worker_job_fail(job, verdict, "INTERNAL_ERROR",
+                               "the handler gave no reason");
+    }
+
+    switch (verdict) {
+
+    case WORKER_DONE:
+        entry->outcome = WORKER_OUTCOME_SUCCEEDED;
+        break;
+
+    case WORKER_FENCED:
+        entry->outcome = WORKER_OUTCOME_FENCED;
+        break;
+
+    case WORKER_REJECT:
+        run_giveup(entry, strcmp(job->error.code, "MALFORMED") == 0
+                          ? WORKER_OUTCOME_DEAD : WORKER_OUTCOME_FAILED);
+        break;
+
+    case WORKER_RETRY:
+        if (job->attempt > entry->type->retries) {
+            run_giveup(entry, WORKER_OUTCOME_DEAD);
+        } else {
+            run_retry(entry);
+        }
+
+        break;
+    }
+}
+
+
+static void
+run_log(const worker_entry_t *entry)
+{
+    double  ms;
+
+    ms = (double) entry->run_ns / 1e6;
+
+    switch (entry->outcome) {
+
+    case WORKER_OUTCOME_SUCCEEDED:
+        worker_log_job(WORKER_LOG_DEBUG, &entry->job, ms, "succeeded");
+        break;
+
+    case WORKER_OUTCOME_RETRYING:
+        worker_log_job(WORKER_LOG_WARN, &entry->job, ms, "retrying in %lld ms",
+                       (long long) entry->delay_ms);
+        break;
+
+    case WORKER_OUTCOME_FENCED:
+        worker_log_job(WORKER_LOG_WARN, &entry->job, ms,
+                       "left to the partition's new owner");
+        break;
+
+    case WORKER_OUTCOME_DEAD:
+        worker_log_job(WORKER_LOG_ERROR, &entry->job, ms, "dead: %s",
+                       entry->cause);
+        break;
+
+    default:
+        worker_log_job(WORKER_LOG_INFO, &entry->job, ms, "failed");
+    }
+}
+
+
+/* Slots share the work of making JSON text; the fetcher is one. */
+static void
+run_result(worker_entry_t *entry)
+{
+    worker_job_t  *job;
+
+    job = &entry->job;
+
+    if (job->result != NULL && entry->outcome == WORKER_OUTCOME_SUCCEEDED) {
+        entry->result = json_dumps(job->result, JSON_COMPACT | JSON_ENCODE_ANY);
+        entry->result_len = entry->result != NULL ? strlen(entry->result) : 0;
+    }
+
+    json_decref(job->result);
+    json_decref(job->body);
+    job->result = NULL;
+    job->body = NULL;
+}
+
+
+void
+worker_run(worker_slot_t *slot, worker_entry_t *entry)
+{
+    bool              linked;
+    uint64_t          begin, start_ns;
+    worker_job_t     *job;
+    travel_trace_t    parent;
+    worker_verdict_e  verdict;
+
+    job = &entry->job;
+    job->slot = slot;
+    slot->job = job;
+    linked = run_trace_begin(slot, job, &parent);
+    worker_pg_trace(slot->pg, &job->trace);
+    start_ns = worker_trace_now();
+    begin = run_clock_ns();
+    verdict = run_body(job);
+
+    if (entry->giveup) {
+        run_giveup(entry, entry->outcome);
+
+    } else {
+        verdict = verdict == WORKER_DONE ? entry->type->type->run(job)
+                                         : verdict;
+        run_judge(entry, verdict);
+    }
+
+    entry->run_ns = run_clock_ns() - begin;
+    worker_pg_trace(slot->pg, NULL);
+    run_trace_end(entry, &parent, linked, start_ns);
+    run_log(entry);
+    run_result(entry);
+    job->slot = NULL;
+    slot->job = NULL;
+}

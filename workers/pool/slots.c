@@ -1,0 +1,378 @@
+/*
+ * The hand-over between the fetcher and the slots.
+ *
+ * slots->mutex guards the waiting queue, the list of what came back, the idle
+ * count and the flags; nothing else happens under it.  An entry belongs to
+ * the fetcher until worker_slots_push, to one slot until it is in 'back', and
+ * then to the fetcher again.
+ *
+ * Wake-ups are what costs at high rates, so they are rationed: a batch of
+ * jobs that are known to be short wakes one slot per millisecond of work, and
+ * a slot rings the fetcher when it runs dry, not for each of many short jobs.
+ */
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "run.h"
+#include "slots.h"
+#include "../store/pg.h"
+
+#define SLOTS_WAKE_MS      1.0     /* work worth one more slot */
+#define SLOTS_SHORT_MS     0.05    /* jobs this short are handed back in heaps */
+#define SLOTS_HEAP         64
+#define SLOTS_STACK        (1024 * 1024)
+
+typedef struct {
+    worker_slots_t       *slots;
+    worker_slot_t         slot;
+    worker_board_slot_t  *board;
+    pthread_t             thread;
+    bool                  started;
+    char                  name[80];
+} slots_thread_t;
+
+struct worker_slots_s {
+    worker_slots_spec_t   spec;
+
+    pthread_mutex_t       mutex;
+    pthread_cond_t        work;
+    worker_entries_t      waiting;      /* mutex, so all below */
+    double                waiting_ms;
+    worker_entries_t      back;
+    unsigned              idle;
+    bool                  stopping;
+
+    unsigned              n;            /* immutable after the start */
+    slots_thread_t        threads[];
+};
+
+static _Thread_local int  slots_current = -1;
+
+
+int
+worker_slot_current(void)
+{
+    return slots_current;
+}
+
+
+static double
+slots_expected(const worker_entry_t *entry)
+{
+    return entry->type != NULL ? entry->type->est_ms : SLOTS_WAKE_MS;
+}
+
+
+static int64_t
+slots_now_ms(void)
+{
+    struct timespec  ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (int64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+
+/* Waits for work; NULL when the slots are to stop. */
+static worker_entry_t *
+slots_take_locked(worker_slots_t *slots)
+{
+    worker_entry_t  *entry;
+
+    while (slots->waiting.count == 0 && !slots->stopping) {
+        slots->idle++;
+        pthread_cond_wait(&slots->work, &slots->mutex);
+        slots->idle--;
+    }
+
+    entry = worker_entries_pop(&slots->waiting);
+
+    if (entry == NULL) {
+        return NULL;
+    }
+
+    slots->waiting_ms -= slots_expected(entry);
+
+    /* Nobody shall wait behind a job that takes its time. */
+    if (slots->waiting.count > 0 && slots->idle > 0
+        && slots_expected(entry) >= SLOTS_WAKE_MS)
+    {
+        pthread_cond_signal(&slots->work);
+    }
+
+    return entry;
+}
+
+
+/* True: the fetcher must be rung. */
+static bool
+slots_give_locked(worker_slots_t *slots, worker_entry_t *entry)
+{
+    worker_entry_t  *next;
+
+    worker_entries_push(&slots->back, entry);
+    next = slots->waiting.head;
+
+    if (next != NULL && slots_expected(next) < SLOTS_SHORT_MS) {
+        return slots->back.count == SLOTS_HEAP;
+    }
+
+    return true;
+}
+
+
+static void
+slots_ring(const worker_slots_t *slots)
+{
+    uint64_t  one;
+
+    one = 1;
+
+    /* EAGAIN means that it rings already. */
+    if (write(slots->spec.ring_fd, &one, sizeof(one)) < 0 && errno != EAGAIN) {
+        worker_log(WORKER_LOG_ERROR, "eventfd: %s", strerror(errno));
+    }
+}
+
+
+static void
+slots_board_set(worker_board_slot_t *board, const worker_entry_t *entry)
+{
+    size_t  n;
+
+    n = entry->job.env.type.len;
+    n = n < sizeof(board->type) ? n : sizeof(board->type) - 1;
+    memcpy(board->type, entry->job.env.type.data, n);
+    board->type[n] = '\0';
+    memcpy(board->job_id, entry->job.job_id, sizeof(board->job_id));
+
+    atomic_store_explicit(&board->started_ms, slots_now_ms(),
+                          memory_order_release);
+}
+
+
+static void *
+slots_main(void *data)
+{
+    bool             ring;
+    worker_slots_t  *slots;
+    slots_thread_t  *self;
+    worker_entry_t  *entry;
+
+    self = data;
+    slots = self->slots;
+    slots_current = (int) self->slot.number;
+    pthread_mutex_lock(&slots->mutex);
+
+    for ( ;; ) {
+        entry = slots_take_locked(slots);
+
+        if (entry == NULL) {
+            break;
+        }
+
+        pthread_mutex_unlock(&slots->mutex);
+
+        slots_board_set(self->board, entry);
+        worker_run(&self->slot, entry);
+        atomic_store_explicit(&self->board->started_ms, 0,
+                              memory_order_relaxed);
+
+        pthread_mutex_lock(&slots->mutex);
+        ring = slots_give_locked(slots, entry);
+
+        if (ring) {
+            pthread_mutex_unlock(&slots->mutex);
+            slots_ring(slots);
+            pthread_mutex_lock(&slots->mutex);
+        }
+    }
+
+    pthread_mutex_unlock(&slots->mutex);
+    return NULL;
+}
+
+
+static int
+slots_thread_start(worker_slots_t *slots, unsigned i)
+{
+    int              rc;
+    slots_thread_t  *t;
+    pthread_attr_t   attr;
+
+    t = &slots->threads[i];
+    t->slots = slots;
+    t->board = &slots->spec.sheet->slots[i];
+    t->slot.conf = slots->spec.conf;
+    t->slot.number = i;
+    t->slot.queue = slots->spec.queue;
+    t->slot.http = slots->spec.http;
+
+    snprintf(t->name, sizeof(t->name), "%s.%u", slots->spec.name, i);
+    t->slot.pg = worker_pg_create(slots->spec.conf->pg_dsn, t->name);
+
+    if (t->slot.pg == NULL) {
+        return TRAVEL_ERROR;
+    }
+
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, SLOTS_STACK);
+    rc = pthread_create(&t->thread, &attr, slots_main, t);
+    pthread_attr_destroy(&attr);
+    t->started = rc == 0;
+
+    return t->started ? TRAVEL_OK : TRAVEL_ERROR;
+}
+
+
+worker_slots_t *
+worker_slots_start(const worker_slots_spec_t *spec)
+{
+    unsigned         i;
+    worker_slots_t  *slots;
+
+    slots = calloc(1, sizeof(worker_slots_t)
+                      + spec->conf->slots * sizeof(slots_thread_t));
+
+    if (slots == NULL) {
+        return NULL;
+    }
+
+    slots->spec = *spec;
+    slots->n = spec->conf->slots;
+    pthread_mutex_init(&slots->mutex, NULL);
+    pthread_cond_init(&slots->work, NULL);
+    worker_entries_init(&slots->waiting);
+    worker_entries_init(&slots->back);
+
+    for (i = 0; i < slots->n; i++) {
+        if (slots_thread_start(slots, i) != TRAVEL_OK) {
+            worker_log(WORKER_LOG_ERROR, "slot %u does not start", i);
+            worker_slots_stop(&slots);
+            return NULL;
+        }
+    }
+
+    return slots;
+}
+
+
+void
+worker_slots_push(worker_slots_t *slots, worker_entries_t *list)
+{
+    double           ms, brief;
+    unsigned         wake;
+    worker_entry_t  *entry;
+
+    wake = 0;
+    brief = 0;
+    pthread_mutex_lock(&slots->mutex);
+
+    while ((entry = worker_entries_pop(list)) != NULL) {
+        ms = slots_expected(entry);
+        slots->waiting_ms += ms;
+        worker_entries_push(&slots->waiting, entry);
+
+        if (ms >= SLOTS_WAKE_MS) {
+            wake++;
+        } else {
+            brief += ms;
+        }
+    }
+
+    wake += brief > 0 ? 1 + (unsigned) (brief / SLOTS_WAKE_MS) : 0;
+    wake = wake < slots->idle ? wake : slots->idle;
+    pthread_mutex_unlock(&slots->mutex);
+
+    while (wake-- > 0) {
+        pthread_cond_signal(&slots->work);
+    }
+}
+
+
+void
+worker_slots_collect(worker_slots_t *slots, worker_entries_t *list)
+{
+    pthread_mutex_lock(&slots->mutex);
+
+    if (slots->back.count > 0) {
+        *list->tail = slots->back.head;
+        list->tail = slots->back.tail;
+        list->count += slots->back.count;
+        worker_entries_init(&slots->back);
+    }
+
+    pthread_mutex_unlock(&slots->mutex);
+}
+
+
+worker_slots_load_t
+worker_slots_load(worker_slots_t *slots)
+{
+    worker_slots_load_t  load;
+
+    pthread_mutex_lock(&slots->mutex);
+    load.idle = slots->idle;
+    load.waiting = slots->waiting.count;
+    load.waiting_ms = slots->waiting_ms;
+    pthread_mutex_unlock(&slots->mutex);
+
+    return load;
+}
+
+
+void
+worker_slots_nudge(worker_slots_t *slots)
+{
+    bool  wake;
+
+    pthread_mutex_lock(&slots->mutex);
+    wake = slots->waiting.count > 0 && slots->idle > 0;
+    pthread_mutex_unlock(&slots->mutex);
+
+    if (wake) {
+        pthread_cond_broadcast(&slots->work);
+    }
+}
+
+
+void
+worker_slots_stop(worker_slots_t **pslots)
+{
+    unsigned         i;
+    slots_thread_t  *t;
+    worker_slots_t  *slots;
+
+    slots = *pslots;
+    *pslots = NULL;
+
+    if (slots == NULL) {
+        return;
+    }
+
+    pthread_mutex_lock(&slots->mutex);
+    slots->stopping = true;
+    pthread_mutex_unlock(&slots->mutex);
+    pthread_cond_broadcast(&slots->work);
+
+    for (i = 0; i < slots->n; i++) {
+        t = &slots->threads[i];
+
+        if (t->started) {
+            pthread_join(t->thread, NULL);
+        }
+
+        worker_pg_free(&t->slot.pg);
+    }
+
+    pthread_mutex_destroy(&slots->mutex);
+    pthread_cond_destroy(&slots->work);
+    free(slots);
+}

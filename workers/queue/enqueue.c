@@ -1,0 +1,170 @@
+/* Putting a job into a queue from the workers' side, once per job id. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <hiredis/hiredis.h>
+
+#include "link.h"
+#include "queue.h"
+#include "../pool/log.h"
+#include "../../common/digits.h"
+
+#define ENQUEUE_ARGS  (3 + 3 + 4 + 2 * TRAVEL_ENVELOPE_FIELDS)
+
+
+redisContext *
+worker_redis_connect(const worker_conf_t *conf, const char *name,
+    int timeout_s)
+{
+    char            host[256];
+    redisReply     *reply;
+    const char     *at, *colon;
+    redisContext   *rc;
+    struct timeval  tv = { timeout_s, 0 };
+
+    at = conf->redis_socket;
+    at += strncmp(at, "unix:", 5) == 0 ? 5 : 0;
+    colon = strchr(at, '/') == NULL ? strrchr(at, ':') : NULL;
+
+    if (colon != NULL) {
+        snprintf(host, sizeof(host), "%.*s", (int) (colon - at), at);
+        rc = redisConnectWithTimeout(host, atoi(colon + 1), tv);
+    } else {
+        rc = redisConnectUnixWithTimeout(at, tv);
+    }
+
+    if (rc == NULL || rc->err || redisSetTimeout(rc, tv) != REDIS_OK) {
+        goto failed;
+    }
+
+    if (conf->redis_password != NULL) {
+        reply = conf->redis_user != NULL
+                ? redisCommand(rc, "AUTH %s %s", conf->redis_user,
+                               conf->redis_password)
+                : redisCommand(rc, "AUTH %s", conf->redis_password);
+
+        if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
+            freeReplyObject(reply);
+            goto failed;
+        }
+
+        freeReplyObject(reply);
+    }
+
+    reply = redisCommand(rc, "CLIENT SETNAME %s", name);
+
+    if (reply != NULL) {
+        freeReplyObject(reply);
+        return rc;
+    }
+
+failed:
+
+    worker_log(WORKER_LOG_DEBUG, "redis %s: %s", name,
+               rc != NULL && rc->err ? rc->errstr : "login refused");
+
+    if (rc != NULL) {
+        redisFree(rc);
+    }
+
+    return NULL;
+}
+
+
+/* Milliseconds since 1970 in decimal. */
+static size_t
+enqueue_number(char *dst, int64_t v)
+{
+    return travel_digits_format(dst, v > 0 ? (uint64_t) v : 0);
+}
+
+
+static int64_t
+enqueue_now(void)
+{
+    struct timespec  ts;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+
+    return (int64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+
+/* EVAL and not EVALSHA: a follow-up job is rare enough, and Redis compiles a
+ * text it has seen only once. */
+static int
+enqueue_send(redisContext *redis, int argc, const char **argv,
+    const size_t *len)
+{
+    int          rc;
+    redisReply  *reply;
+
+    reply = redisCommandArgv(redis, argc, argv, len);
+
+    if (reply == NULL) {
+        return TRAVEL_ERROR;
+    }
+
+    rc = TRAVEL_OK;
+
+    if (reply->type != REDIS_REPLY_INTEGER) {
+        worker_log(WORKER_LOG_WARN, "enqueue: redis: %s",
+                   reply->type == REDIS_REPLY_ERROR ? reply->str : "?");
+        rc = TRAVEL_ERROR;
+    }
+
+    freeReplyObject(reply);
+    return rc;
+}
+
+
+int
+worker_enqueue(redisContext *redis, const travel_envelope_t *env,
+    travel_priority_e priority, int64_t not_before_ms)
+{
+    char                        job[TRAVEL_KEY_MAX], stream[TRAVEL_KEY_MAX];
+    char                        delayed[TRAVEL_KEY_MAX];
+    char                        uuid[TRAVEL_UUID_TEXT_LEN];
+    char                        later[TRAVEL_DIGITS_MAX];
+    char                        now[TRAVEL_DIGITS_MAX];
+    size_t                      n, len[ENQUEUE_ARGS];
+    const char                 *argv[ENQUEUE_ARGS];
+    travel_str_t                script;
+    travel_job_id_t             id;
+    travel_envelope_scratch_t   scratch;
+
+    if (travel_job_id_parse(&id, env->id) != TRAVEL_OK
+        || !travel_queue_exists(id.queue))
+    {
+        return TRAVEL_INVALID;
+    }
+
+    script = travel_worker_script(TRAVEL_SCRIPT_ENQUEUE);
+    travel_uuid_format(uuid, &id.id);
+
+    argv[0] = "EVAL";
+    len[0] = 4;
+    argv[1] = script.data;
+    len[1] = script.len;
+    argv[2] = "3";
+    len[2] = 1;
+    argv[3] = job;
+    len[3] = travel_key_job(job, &id);
+    argv[4] = stream;
+    len[4] = travel_key_stream(stream, id.queue, id.partition, priority);
+    argv[5] = delayed;
+    len[5] = travel_key_named(delayed, id.queue, id.partition, "delayed");
+    argv[6] = later;
+    len[6] = enqueue_number(later, not_before_ms);
+    argv[7] = now;
+    len[7] = enqueue_number(now, enqueue_now());
+    argv[8] = uuid;
+    len[8] = sizeof(uuid);
+    argv[9] = id.queue.data;
+    len[9] = id.queue.len;
+    n = travel_envelope_args(env, &scratch, argv, len, 10);
+
+    return enqueue_send(redis, (int) n, argv, len);
+}

@@ -1,0 +1,105 @@
+/*
+ * An entry: one message of a stream on its way through a worker process.
+ *
+ * Ownership moves as a whole: the fetcher makes it, hands it to the slots
+ * (pool/slots.h), gets it back finished, settles and frees it.  The fields
+ * say which of the two may touch them.
+ */
+
+#ifndef WORKER_ENTRY_H
+#define WORKER_ENTRY_H
+
+#include "../jobs/job.h"
+
+#define WORKER_STREAM_ID_MAX  42
+
+typedef enum {
+    WORKER_ENTRY_WAITING,       /* in its key's line */
+    WORKER_ENTRY_READY,         /* at the head of it, in part->ready */
+    WORKER_ENTRY_STARTING,      /* in a start call */
+    WORKER_ENTRY_HANDED,        /* with the slots */
+    WORKER_ENTRY_FINISHED,      /* back, waits for its invalidations */
+    WORKER_ENTRY_SETTLING       /* in part->settle or in a settle call */
+} worker_entry_state_e;
+
+typedef enum {
+    WORKER_OUTCOME_SUCCEEDED,
+    WORKER_OUTCOME_RETRYING,
+    WORKER_OUTCOME_FAILED,
+    WORKER_OUTCOME_DEAD,
+    WORKER_OUTCOME_CANCELLED,   /* before it started */
+    WORKER_OUTCOME_FENCED,      /* nothing to write: it has a new owner */
+    WORKER_OUTCOME_MAX
+} worker_outcome_e;
+
+/* What the table and workers.conf say about a type, resolved once. */
+typedef struct {
+    const worker_job_type_t  *type;
+    unsigned                  number;     /* row in the board's counters */
+    unsigned                  retries;
+    long                      base_ms;
+    long                      cap_ms;
+    long                      timeout_ms;
+    double                    est_ms;     /* fetcher: running mean of a run */
+} worker_type_t;
+
+struct worker_partition_s;
+struct worker_key_s;
+
+typedef struct worker_entry_s {
+    worker_job_t                job;          /* slot's while HANDED */
+
+    /* fetcher's */
+    struct worker_entry_s      *next;         /* in whatever list it is in */
+    struct worker_partition_s  *part;
+    uint64_t                    epoch;        /* of part when it was read: a
+                                                 different one now means that
+                                                 the lease was lost between */
+    struct worker_key_s        *key;          /* line it stands in, or NULL */
+    worker_type_t              *type;         /* NULL: not known */
+    worker_entry_state_e        state;
+    uint8_t                     stream;       /* 1-3 high, normal, low; 0 from
+                                                 the delayed set */
+    char                        stream_id[WORKER_STREAM_ID_MAX];
+    travel_str_t                pack;         /* the fields, in job.memory */
+    unsigned                    invals;       /* XADDs without an answer */
+    size_t                      handed_index; /* in queue->handed_list */
+    int64_t                     due_ms;       /* RETRYING: unix */
+    bool                        suspect;      /* its slot crashed before */
+    bool                        stuck;        /* past deadline and grace */
+    struct worker_entry_s      *hand_prev;    /* stream 0: in part->in_hand */
+    struct worker_entry_s      *hand_next;
+
+    /* set by the slot before it hands the entry back */
+    bool                        giveup;       /* in: only give up, cause says
+                                                 why */
+    worker_outcome_e            outcome;
+    char                       *result;       /* JSON text, or NULL */
+    size_t                      result_len;
+    uint64_t                    run_ns;
+    int64_t                     delay_ms;     /* RETRYING: wait this long */
+    bool                        uncounted;    /* RETRYING: not an attempt */
+    char                        cause[48];    /* DEAD */
+} worker_entry_t;
+
+typedef struct {
+    worker_entry_t   *head;
+    worker_entry_t  **tail;
+    size_t            count;
+} worker_entries_t;
+
+void worker_entries_init(worker_entries_t *list);
+void worker_entries_push(worker_entries_t *list, worker_entry_t *entry);
+void worker_entries_push_front(worker_entries_t *list, worker_entry_t *entry);
+worker_entry_t *worker_entries_pop(worker_entries_t *list);
+
+/* An entry from its packed fields (copied).  Never fails for what the pack
+ * holds: an entry that cannot be read has env.id or type missing and 'cause'
+ * says MALFORMED.  NULL: out of memory. */
+worker_entry_t *worker_entry_create(const char *pack, size_t len);
+void worker_entry_free(worker_entry_t *entry);
+
+/* The ordering key of a pack, without making an entry; empty: none. */
+travel_str_t worker_pack_field(travel_str_t pack, const char *name);
+
+#endif

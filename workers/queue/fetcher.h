@@ -1,0 +1,235 @@
+/*
+ * The inside of a worker process's queue client: what the files of queue/
+ * share.  Everything here belongs to the fetcher thread unless it says
+ * otherwise; fetcher.c opens with who does what.
+ */
+
+#ifndef WORKER_FETCHER_H
+#define WORKER_FETCHER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "entry.h"
+#include "keeper.h"
+#include "link.h"
+#include "queue.h"
+#include "../pool/slots.h"
+
+#define WORKER_PARTITIONS_MAX  1024         /* of all queues of a pool */
+#define WORKER_IN_MEMORY_MAX   8192         /* entries of one process */
+#define WORKER_BYTES_MAX       (64 << 20)   /* their packs */
+#define WORKER_BATCH_MAX       256          /* jobs of one script call */
+#define WORKER_KEY_BUCKETS     1024         /* per partition, a power of two */
+
+typedef enum {
+    WORKER_PART_FREE,           /* not ours, or not yet adopted */
+    WORKER_PART_ADOPTING,       /* adopt, pending or delayed under way */
+    WORKER_PART_OPEN,
+    WORKER_PART_CLOSING         /* open, but starts nothing: to be released */
+} worker_part_state_e;
+
+typedef enum {                  /* how far an adoption has come */
+    WORKER_ADOPT_SCRIPT,
+    WORKER_ADOPT_DELAYED,
+    WORKER_ADOPT_PENDING        /* per stream, page by page */
+} worker_adopt_step_e;
+
+/* The line of one ordering key: at most one job of it is busy; a retrying job
+ * holds the key without being in memory. */
+typedef struct worker_key_s {
+    struct worker_key_s  *chain;            /* in its hash bucket */
+    char                  text[37];
+    worker_entry_t       *busy;             /* READY to SETTLING, or NULL */
+    worker_entries_t      line;             /* WAITING, in order */
+    char                  held_by[37];      /* uuid of the retrying job, or "" */
+    int64_t               held_until;       /* unix ms */
+    struct worker_key_s  *held_prev;        /* in part->held */
+    struct worker_key_s  *held_next;
+} worker_key_t;
+
+typedef struct {
+    char      key[TRAVEL_KEY_MAX];
+    size_t    key_len;
+    char      last[WORKER_STREAM_ID_MAX];   /* the last id that was read */
+    bool      rung;                         /* it may have news */
+} worker_stream_t;
+
+typedef struct {
+    char      text[TRAVEL_KEY_MAX];
+    size_t    len;
+} worker_rkey_t;
+
+typedef struct worker_partition_s  worker_partition_t;
+
+/* What one script call carries, for its callback. */
+typedef struct {
+    worker_queue_t       *queue;
+    worker_partition_t   *part;
+    uint64_t              epoch;
+    worker_entries_t      entries;
+    unsigned              counts[TRAVEL_PRIORITY_MAX];
+} worker_batch_t;
+
+struct worker_partition_s {
+    worker_queue_t       *queue;
+    char                  queue_name[TRAVEL_QUEUE_NAME_MAX + 1];
+    unsigned              number;
+    char                  name[TRAVEL_QUEUE_NAME_MAX + 5];    /* "booking.3" */
+    worker_rkey_t         owner;            /* Redis keys, immutable */
+    worker_rkey_t         delayed;
+    worker_rkey_t         dead;
+    worker_rkey_t         job;              /* without the uuid */
+    worker_stream_t       streams[TRAVEL_PRIORITY_MAX];
+
+    worker_part_state_e   state;
+    worker_adopt_step_e   adopt_step;
+    unsigned              adopt_stream;
+    size_t                adopt_offset;
+    bool                  resync;           /* adopt again, keep what is here:
+                                               an answer was lost */
+    bool                  first;            /* nothing is here yet */
+    uint64_t              epoch;            /* raised when the lease is lost */
+    long long             fence;
+    int64_t               retry_at;         /* FREE: not before */
+    int64_t               closing_since;
+
+    worker_batch_t       *batch;            /* being gathered for a start */
+    bool                  fetching;         /* a call is open, so below */
+    bool                  starting;
+    bool                  settling;
+    bool                  promoting;
+    int64_t               promote_at;       /* unix ms */
+
+    worker_entries_t      ready[TRAVEL_PRIORITY_MAX];
+    worker_entries_t      settle;           /* in the order they finished */
+    size_t                entries;          /* in memory */
+    size_t                handed;           /* STARTING or HANDED */
+    worker_entry_t       *in_hand;          /* those of the delayed set */
+    worker_key_t         *held;
+    worker_key_t         *keys[WORKER_KEY_BUCKETS];
+
+    worker_lease_t        lease;            /* keeper's word, its mutex */
+    worker_board_part_t  *gauge;            /* or NULL: the board is full */
+};
+
+/* An invalidation on its way to the stream. */
+typedef struct worker_inval_s {
+    struct worker_inval_s  *next;
+    worker_queue_t         *queue;
+    worker_entry_t         *entry;
+    travel_lsn_t            commit;
+    char                    sub[37];
+    char                    tags[];
+} worker_inval_t;
+
+typedef struct {
+    worker_inval_t   *head;
+    worker_inval_t  **tail;
+} worker_invals_t;
+
+typedef struct worker_progress_s {
+    struct worker_progress_s  *next;
+    travel_job_id_t            id;
+    char                       queue[TRAVEL_QUEUE_NAME_MAX];
+    unsigned                   percent;
+} worker_progress_t;
+
+struct worker_queue_s {
+    const worker_conf_t   *conf;
+    worker_sheet_t        *sheet;
+    const char            *owner;           /* name of the lease holder */
+    worker_keeper_t       *keeper;
+    worker_slots_t        *slots;
+
+    worker_link_t         *cmd;             /* scripts, invalidations */
+    worker_link_t         *bell;            /* XREAD BLOCK: who has news? */
+    bool                   bell_armed;
+    int                    ring_fd;         /* eventfd: slots and keeper */
+
+    pthread_mutex_t        mutex;           /* guards the next two */
+    worker_invals_t        invals_in;       /* from slots */
+    worker_progress_t     *progress_in;
+
+    worker_invals_t        invals;          /* to be sent (again) */
+    worker_type_t          types[WORKER_BOARD_TYPES];
+    size_t                 ntypes;
+    worker_partition_t    *parts[WORKER_PARTITIONS_MAX];
+    size_t                 nparts;
+    size_t                 turn;            /* whose turn it is first */
+    size_t                 in_memory;
+    size_t                 bytes;
+    size_t                 starting;        /* entries in start calls */
+    double                 starting_ms;     /* their expected time */
+    size_t                 handed;          /* with the slots */
+    size_t                 stuck;           /* of these, given up on */
+    size_t                 finishing;       /* wait for their invalidations */
+    worker_entries_t       suspects;        /* started, to be run alone */
+    bool                   alone;           /* one of them runs */
+    worker_entry_t       **handed_list;     /* room for every handed entry */
+    size_t                 handed_room;
+
+    worker_args_t          args;            /* of the call being made */
+    int64_t                now;             /* of the turn, monotonic ms */
+    int64_t                now_unix;        /* of the turn, unix ms */
+    int64_t                second_at;       /* next once-a-second work */
+    int64_t                beat_at;         /* next invalidation heartbeat */
+    int64_t                gauge_at;
+    bool                   beating;         /* ours is the heartbeat */
+    bool                   draining;
+    int64_t                drain_until;
+    bool                   failed;          /* leave with an exit code */
+};
+
+/* partition.c */
+worker_partition_t *worker_part_create(worker_queue_t *queue,
+    const char *queue_name, unsigned number);
+void worker_part_free(worker_partition_t *part);
+/* The lease is gone or void: forgets all that is in memory. */
+void worker_part_lose(worker_partition_t *part, const char *why);
+/* A new entry: into its key's line, or straight to settle when it can not be
+ * run.  Consumes it. */
+void worker_part_add(worker_partition_t *part, worker_entry_t *entry);
+/* A retrying job comes back to the front of the line it holds. */
+void worker_part_return(worker_partition_t *part, worker_entry_t *entry);
+/* The entry's key goes to the next in line. */
+void worker_part_release(worker_partition_t *part, worker_entry_t *entry);
+/* The entry's key waits for it until 'due'. */
+void worker_part_hold(worker_partition_t *part, worker_entry_t *entry,
+    int64_t due);
+void worker_part_hold_key(worker_partition_t *part, travel_str_t key,
+    travel_str_t uuid, int64_t due);
+void worker_part_unhold(worker_partition_t *part, travel_str_t uuid);
+/* Is the job with this uuid, of the delayed set, in memory? */
+bool worker_part_in_hand(const worker_partition_t *part, travel_str_t uuid);
+/* Held keys whose job is overdue by 'ms': it was cancelled. */
+void worker_part_unhold_overdue(worker_partition_t *part, int64_t ms);
+/* Takes the place of an entry that hangs: its key, its row in in_hand. */
+void worker_part_twin(worker_partition_t *part, worker_entry_t *twin);
+/* The name of the entry's hash, one more argument. */
+void worker_args_job(worker_args_t *args, const worker_partition_t *part,
+    const worker_entry_t *entry);
+/* Out of memory and off the books. */
+void worker_part_forget(worker_partition_t *part, worker_entry_t *entry);
+worker_type_t *worker_queue_type(worker_queue_t *queue, travel_str_t name);
+
+/* take.c: what brings entries in */
+void worker_take_turn(worker_queue_t *queue);
+void worker_take_link_down(worker_queue_t *queue);
+void worker_take_bell(worker_queue_t *queue);
+
+/* give.c: what starts, settles and reports */
+void worker_give_turn(worker_queue_t *queue);
+void worker_give_collect(worker_queue_t *queue);
+bool worker_give_idle(const worker_queue_t *queue);
+void worker_give_watch(worker_queue_t *queue);
+void worker_give_beat(worker_queue_t *queue);
+void worker_give_gauges(worker_queue_t *queue);
+
+/* True when the script refused: the reply says who owns it, or what to do;
+ * the partition has been lost or set to adopt again. */
+worker_batch_t *worker_batch_create(worker_partition_t *part);
+bool worker_part_refused(worker_partition_t *part,
+    const struct redisReply *reply);
+
+#endif

@@ -1,0 +1,1123 @@
+/*
+ * What leaves memory: jobs that start, jobs that settle, invalidations,
+ * progress, the heartbeat, gauges.
+ *
+ * Per partition one start call and one settle call are open at a time; what
+ * gathers meanwhile goes with the next.  So an idle pool answers at once and
+ * a busy one in batches as large as a round trip is long.
+ *
+ * A finished job waits for the ids of its invalidations (state FINISHED),
+ * then enters part->settle.  That list is settled in order, so the next job
+ * of the same key may start as soon as its predecessor is in it: whatever is
+ * lost from there on, the later one can not be settled without the earlier.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <hiredis/hiredis.h>
+
+#include "fetcher.h"
+#include "../pool/log.h"
+#include "../../common/digits.h"
+#include "../../common/hash.h"
+#include "../../common/json_writer.h"
+
+#define GIVE_SHORT_MS     0.5      /* jobs this short may be started ahead */
+#define GIVE_AHEAD_MS     4.0      /* of work per idle slot */
+#define GIVE_AHEAD_MAX    2048
+#define GIVE_GRACE_MS     10000    /* past its deadline: a slot is stuck */
+#define GIVE_UNHOLD_MS    5000
+#define GIVE_INVAL_MAX    "100000"
+
+
+/* --- starting --------------------------------------------------------------------- */
+
+static void
+give_hand(worker_queue_t *queue, worker_entry_t *entry,
+    worker_entries_t *list)
+{
+    size_t             room;
+    worker_entry_t   **more;
+
+    if (queue->handed == queue->handed_room) {
+        room = queue->handed_room ? queue->handed_room * 2 : 1024;
+        more = realloc(queue->handed_list, room * sizeof(worker_entry_t *));
+
+        if (more == NULL) {
+            worker_log(WORKER_LOG_ERROR, "out of memory");
+            abort();                /* the supervisor starts another */
+        }
+
+        queue->handed_list = more;
+        queue->handed_room = room;
+    }
+
+    entry->state = WORKER_ENTRY_HANDED;
+    entry->handed_index = queue->handed;
+    queue->handed_list[queue->handed++] = entry;
+    worker_entries_push(list, entry);
+}
+
+
+static void
+give_unhand(worker_queue_t *queue, worker_entry_t *entry)
+{
+    worker_entry_t  *last;
+
+    last = queue->handed_list[--queue->handed];
+    queue->handed_list[entry->handed_index] = last;
+    last->handed_index = entry->handed_index;
+}
+
+
+/* Back to the ready lists, before those that wait there. */
+static void
+start_undo(worker_partition_t *part, worker_entries_t *entries)
+{
+    size_t             i;
+    worker_entry_t    *entry;
+    worker_entries_t   lists[TRAVEL_PRIORITY_MAX];
+
+    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
+        worker_entries_init(&lists[i]);
+    }
+
+    while ((entry = worker_entries_pop(entries)) != NULL) {
+        entry->state = WORKER_ENTRY_READY;
+        worker_entries_push(&lists[entry->type->type->priority], entry);
+    }
+
+    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
+        while ((entry = worker_entries_pop(&part->ready[i])) != NULL) {
+            worker_entries_push(&lists[i], entry);
+        }
+
+        while ((entry = worker_entries_pop(&lists[i])) != NULL) {
+            worker_entries_push(&part->ready[i], entry);
+        }
+    }
+}
+
+
+/* It is over already: cancelled before it started, or settled by an owner
+ * whose answer was lost.  The script has taken it off the stream. */
+static void
+start_over(worker_partition_t *part, worker_entry_t *entry, long long code)
+{
+    worker_board_type_t  *row;
+
+    row = &part->queue->sheet->types[entry->type->number];
+
+    if (code == TRAVEL_START_CANCELLED) {
+        worker_board_add(&row->outcome[WORKER_OUTCOME_CANCELLED], 1);
+    }
+
+    worker_part_release(part, entry);
+    worker_part_forget(part, entry);
+}
+
+
+static void
+start_deadline(worker_queue_t *queue, worker_entry_t *entry)
+{
+    int64_t        deadline;
+    worker_job_t  *job;
+
+    job = &entry->job;
+    deadline = (int64_t) job->env.deadline;
+    job->deadline = queue->now_unix + entry->type->timeout_ms;
+
+    if (deadline == 0) {
+        return;
+    }
+
+    if (deadline <= queue->now_unix) {
+        entry->giveup = true;
+        entry->outcome = WORKER_OUTCOME_FAILED;
+        (void) worker_job_fail(job, WORKER_REJECT, "DEADLINE_EXCEEDED",
+                               "the deadline passed before the job started");
+        return;
+    }
+
+    if (deadline < job->deadline) {
+        job->deadline = deadline;
+    }
+}
+
+
+static void
+start_one(worker_partition_t *part, worker_entry_t *entry, long long code,
+    worker_entries_t *list)
+{
+    worker_queue_t  *queue;
+
+    queue = part->queue;
+
+    if (code < 0) {
+        start_over(part, entry, code);
+        return;
+    }
+
+    if (code >= TRAVEL_SUSPECT_BIT) {
+        code -= TRAVEL_SUSPECT_BIT;
+        entry->suspect = true;
+    }
+
+    entry->job.attempt = (unsigned) code + 1;
+    entry->job.fence = part->fence;
+    entry->job.owner = queue->owner;
+    start_deadline(queue, entry);
+
+    /* A handler that fails says so in time; only a crash or a slot that hung
+     * brings a job back with its attempts used up. */
+    if (code > (long long) entry->type->retries && !entry->giveup) {
+        entry->giveup = true;
+        entry->outcome = WORKER_OUTCOME_DEAD;
+        (void) worker_job_fail(&entry->job, WORKER_REJECT,
+                               "ATTEMPTS_EXHAUSTED", "every attempt crashed "
+                               "its process or hung");
+    }
+
+    if (entry->suspect && !entry->giveup) {
+        worker_entries_push(&queue->suspects, entry);
+        return;
+    }
+
+    give_hand(queue, entry, list);
+}
+
+
+static void
+start_on_reply(void *data, const redisReply *reply)
+{
+    size_t               i;
+    worker_batch_t      *batch = data;
+    worker_queue_t      *queue;
+    worker_entry_t      *entry;
+    worker_entries_t     list;
+    worker_partition_t  *part;
+
+    part = batch->part;
+    queue = batch->queue;
+    part->starting = false;
+
+    for (entry = batch->entries.head; entry; entry = entry->next) {
+        queue->starting--;
+        queue->starting_ms -= entry->type->est_ms;
+    }
+
+    if (batch->epoch == part->epoch
+        && (reply == NULL || worker_part_refused(part, reply)
+            || reply->elements != batch->entries.count + 1)
+        && batch->epoch == part->epoch)
+    {
+        part->resync = true;
+        start_undo(part, &batch->entries);
+    }
+
+    worker_entries_init(&list);
+
+    for (i = 1; (entry = worker_entries_pop(&batch->entries)) != NULL; i++) {
+        if (batch->epoch != part->epoch) {
+            worker_part_forget(part, entry);
+        } else {
+            start_one(part, entry, reply->element[i]->integer, &list);
+        }
+    }
+
+    worker_slots_push(queue->slots, &list);
+    free(batch);
+}
+
+
+static void
+start_send(worker_partition_t *part)
+{
+    size_t           i;
+    worker_args_t   *args;
+    worker_batch_t  *batch;
+    worker_entry_t  *entry;
+
+    batch = part->batch;
+    part->batch = NULL;
+    args = &part->queue->args;
+    worker_args_begin(args);
+    worker_args_str(args, part->owner.text, part->owner.len);
+
+    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
+        worker_args_str(args, part->streams[i].key, part->streams[i].key_len);
+    }
+
+    worker_args_str(args, part->delayed.text, part->delayed.len);
+
+    for (entry = batch->entries.head; entry; entry = entry->next) {
+        worker_args_job(args, part, entry);
+    }
+
+    worker_args_str(args, part->queue->owner, strlen(part->queue->owner));
+    worker_args_int(args, part->fence);
+    worker_args_int(args, part->queue->now_unix);
+
+    for (entry = batch->entries.head; entry; entry = entry->next) {
+        worker_args_int(args, entry->stream);
+        worker_args_str(args, entry->stream_id, strlen(entry->stream_id));
+    }
+
+    part->starting = true;
+    worker_link_script(part->queue->cmd, TRAVEL_SCRIPT_START, start_on_reply,
+                       batch, args, (int) (5 + batch->entries.count));
+}
+
+
+/* May one more job be started?  Idle slots may have one each; jobs known to
+ * be short may queue up before them, some milliseconds of work deep. */
+static bool
+start_allowed(const worker_queue_t *queue, const worker_slots_load_t *load,
+    const worker_entry_t *entry)
+{
+    size_t  waiting;
+    double  idle, ms;
+
+    waiting = load->waiting + queue->starting;
+
+    if (waiting < load->idle) {
+        return true;
+    }
+
+    ms = entry->type->est_ms;
+    idle = load->idle > 0 ? load->idle : 1;
+
+    return ms < GIVE_SHORT_MS && waiting < GIVE_AHEAD_MAX
+           && load->waiting_ms + queue->starting_ms + ms
+              <= GIVE_AHEAD_MS * idle;
+}
+
+
+static bool
+start_gather(worker_partition_t *part, unsigned priority,
+    const worker_slots_load_t *load)
+{
+    worker_queue_t  *queue;
+    worker_entry_t  *entry;
+
+    queue = part->queue;
+
+    while ((entry = part->ready[priority].head) != NULL) {
+
+        if (!start_allowed(queue, load, entry)) {
+            return false;
+        }
+
+        if (part->batch == NULL) {
+            part->batch = worker_batch_create(part);
+        }
+
+        if (part->batch == NULL
+            || part->batch->entries.count == WORKER_BATCH_MAX)
+        {
+            return true;
+        }
+
+        (void) worker_entries_pop(&part->ready[priority]);
+        entry->state = WORKER_ENTRY_STARTING;
+        worker_entries_push(&part->batch->entries, entry);
+        queue->starting++;
+        queue->starting_ms += entry->type->est_ms;
+    }
+
+    return true;
+}
+
+
+static bool
+start_open(const worker_partition_t *part)
+{
+    return part->state == WORKER_PART_OPEN && !part->starting
+           && !part->resync && part->queue->now >= part->retry_at;
+}
+
+
+/* A suspect runs when nothing else does, and nothing starts beside it. */
+static void
+start_suspect(worker_queue_t *queue)
+{
+    worker_entry_t    *entry;
+    worker_entries_t   list;
+
+    if (queue->handed > 0 || queue->starting > 0) {
+        return;
+    }
+
+    entry = worker_entries_pop(&queue->suspects);
+
+    if (entry->epoch != entry->part->epoch) {
+        worker_part_forget(entry->part, entry);
+        return;
+    }
+
+    worker_log_job(WORKER_LOG_WARN, &entry->job, -1, "runs alone: its slot "
+                   "crashed before");
+    worker_entries_init(&list);
+    give_hand(queue, entry, &list);
+    queue->alone = true;
+    worker_slots_push(queue->slots, &list);
+}
+
+
+static void
+give_start(worker_queue_t *queue)
+{
+    size_t                i, n;
+    unsigned              p;
+    bool                  more;
+    worker_partition_t   *part;
+    worker_slots_load_t   load;
+
+    if (queue->draining) {
+        return;
+    }
+
+    if (queue->alone || queue->suspects.count > 0) {
+        if (!queue->alone) {
+            start_suspect(queue);
+        }
+
+        return;
+    }
+
+    load = worker_slots_load(queue->slots);
+    n = queue->nparts;
+    more = true;
+
+    for (p = 0; more && p < TRAVEL_PRIORITY_MAX; p++) {
+        for (i = 0; more && i < n; i++) {
+            part = queue->parts[(queue->turn + i) % n];
+
+            if (start_open(part)) {
+                more = start_gather(part, p, &load);
+            }
+        }
+    }
+
+    for (i = 0; i < n; i++) {
+        if (queue->parts[i]->batch != NULL) {
+            start_send(queue->parts[i]);
+        }
+    }
+
+    queue->turn++;
+}
+
+
+/* --- settling --------------------------------------------------------------------- */
+
+static const char *
+settle_status(const worker_entry_t *entry)
+{
+    static const travel_job_status_e  status[WORKER_OUTCOME_MAX] = {
+        [WORKER_OUTCOME_SUCCEEDED] = TRAVEL_JOB_SUCCEEDED,
+        [WORKER_OUTCOME_RETRYING]  = TRAVEL_JOB_RETRYING,
+        [WORKER_OUTCOME_FAILED]    = TRAVEL_JOB_FAILED,
+        [WORKER_OUTCOME_DEAD]      = TRAVEL_JOB_DEAD,
+        [WORKER_OUTCOME_CANCELLED] = TRAVEL_JOB_CANCELLED
+    };
+
+    return travel_job_status_name(status[entry->outcome]);
+}
+
+
+static void
+settle_arg_error(worker_args_t *args, const worker_entry_t *entry)
+{
+    char                   text[2048];
+    travel_json_writer_t   w;
+    const worker_error_t  *error;
+
+    error = &entry->job.error;
+
+    if (entry->outcome == WORKER_OUTCOME_SUCCEEDED || error->code[0] == '\0') {
+        worker_args_str(args, "", 0);
+        return;
+    }
+
+    travel_json_writer_init(&w, text, sizeof(text));
+    travel_json_object(&w);
+    travel_json_member_cstring(&w, "code", error->code);
+    travel_json_member_cstring(&w, "message", error->message);
+    travel_json_object_end(&w);
+    worker_args_copy(args, text, travel_json_writer_finish(&w));
+}
+
+
+static void
+settle_arg_commit(worker_args_t *args, const worker_entry_t *entry)
+{
+    char                         text[48];
+    const travel_consistency_t  *c;
+
+    c = &entry->job.commit;
+
+    if (c->commit.lsn == 0) {
+        worker_args_str(args, "", 0);
+        worker_args_str(args, "", 0);
+    } else {
+        worker_args_int(args, c->commit.timeline);
+        worker_args_copy(args, text, travel_lsn_format(text, c->commit.lsn));
+    }
+
+    if (c->inval.ms == 0) {
+        worker_args_str(args, "", 0);
+    } else {
+        worker_args_copy(args, text, travel_stream_id_format(text, c->inval));
+    }
+}
+
+
+static void
+settle_args(worker_args_t *args, worker_entry_t *entry)
+{
+    char                  trace[32];
+    const char           *status;
+    bool                  packed;
+    static const uint8_t  none[16];
+
+    status = settle_status(entry);
+    worker_args_str(args, status, strlen(status));
+    worker_args_str(args, entry->result != NULL ? entry->result : "",
+                    entry->result_len);
+    settle_arg_error(args, entry);
+    worker_args_int(args, (int64_t) entry->job.attempt - entry->uncounted);
+    settle_arg_commit(args, entry);
+    worker_args_str(args, entry->job.env.reply.data, entry->job.env.reply.len);
+    worker_args_int(args, entry->stream);
+    worker_args_str(args, entry->stream_id, strlen(entry->stream_id));
+    worker_args_int(args, entry->due_ms);
+    worker_args_str(args, entry->cause, strlen(entry->cause));
+
+    packed = entry->outcome == WORKER_OUTCOME_RETRYING
+             || entry->outcome == WORKER_OUTCOME_DEAD;
+    worker_args_str(args, entry->pack.data, packed ? entry->pack.len : 0);
+
+    if (memcmp(entry->job.trace.trace_id, none, sizeof(none)) == 0) {
+        worker_args_str(args, "", 0);
+    } else {
+        travel_hex_encode(trace, entry->job.trace.trace_id, 16);
+        worker_args_copy(args, trace, sizeof(trace));
+    }
+}
+
+
+static void
+settle_count(worker_queue_t *queue, const worker_entry_t *entry)
+{
+    unsigned  row;
+
+    row = entry->type != NULL ? entry->type->number : WORKER_BOARD_TYPES - 1;
+    worker_board_add(&queue->sheet->types[row].outcome[entry->outcome], 1);
+}
+
+
+static void
+settle_one(worker_partition_t *part, worker_entry_t *entry, bool written)
+{
+    settle_count(part->queue, entry);
+
+    if (entry->outcome == WORKER_OUTCOME_RETRYING) {
+        if (written) {
+            worker_part_hold(part, entry, entry->due_ms);
+
+            if (entry->due_ms < part->promote_at) {
+                part->promote_at = entry->due_ms;
+            }
+
+        } else {
+            worker_part_release(part, entry);
+        }
+    }
+
+    worker_part_forget(part, entry);
+}
+
+
+static void
+settle_on_reply(void *data, const redisReply *reply)
+{
+    size_t               i;
+    worker_batch_t      *batch = data;
+    worker_entry_t      *entry;
+    worker_partition_t  *part;
+
+    part = batch->part;
+    part->settling = false;
+
+    if (batch->epoch == part->epoch
+        && (reply == NULL || worker_part_refused(part, reply)
+            || reply->elements != batch->entries.count + 1)
+        && batch->epoch == part->epoch)
+    {
+        /* Whether it was done is not known; done twice it is done once. */
+        part->resync = true;
+
+        while ((entry = worker_entries_pop(&part->settle)) != NULL) {
+            worker_entries_push(&batch->entries, entry);
+        }
+
+        while ((entry = worker_entries_pop(&batch->entries)) != NULL) {
+            worker_entries_push(&part->settle, entry);
+        }
+    }
+
+    for (i = 1; (entry = worker_entries_pop(&batch->entries)) != NULL; i++) {
+        if (batch->epoch != part->epoch) {
+            worker_part_forget(part, entry);
+        } else {
+            settle_one(part, entry, reply->element[i]->integer == 1);
+        }
+    }
+
+    free(batch);
+}
+
+
+static void
+settle_send(worker_partition_t *part, worker_batch_t *batch)
+{
+    size_t           i;
+    worker_args_t   *args;
+    worker_entry_t  *entry;
+
+    args = &part->queue->args;
+    worker_args_begin(args);
+    worker_args_str(args, part->owner.text, part->owner.len);
+
+    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
+        worker_args_str(args, part->streams[i].key, part->streams[i].key_len);
+    }
+
+    worker_args_str(args, part->delayed.text, part->delayed.len);
+    worker_args_str(args, part->dead.text, part->dead.len);
+
+    for (entry = batch->entries.head; entry; entry = entry->next) {
+        worker_args_job(args, part, entry);
+    }
+
+    worker_args_str(args, part->queue->owner, strlen(part->queue->owner));
+    worker_args_int(args, part->fence);
+    worker_args_int(args, part->queue->now_unix);
+    worker_args_int(args, TRAVEL_RESULT_TTL_S);
+
+    for (entry = batch->entries.head; entry; entry = entry->next) {
+        settle_args(args, entry);
+    }
+
+    part->settling = true;
+    worker_link_script(part->queue->cmd, TRAVEL_SCRIPT_SETTLE,
+                       settle_on_reply, batch, args,
+                       (int) (6 + batch->entries.count));
+}
+
+
+static void
+give_settle(worker_partition_t *part)
+{
+    worker_batch_t  *batch;
+    worker_entry_t  *entry;
+
+    if (part->settle.count == 0 || part->settling || part->resync
+        || part->state == WORKER_PART_FREE
+        || part->queue->now < part->retry_at)
+    {
+        return;
+    }
+
+    batch = worker_batch_create(part);
+
+    if (batch == NULL) {
+        return;
+    }
+
+    while (batch->entries.count < WORKER_BATCH_MAX
+           && (entry = worker_entries_pop(&part->settle)) != NULL)
+    {
+        worker_entries_push(&batch->entries, entry);
+    }
+
+    settle_send(part, batch);
+}
+
+
+/* --- what the slots hand back -------------------------------------------------------- */
+
+/* All it had to say is said: into the settle list, and its key is free unless
+ * it comes again. */
+static void
+finish(worker_queue_t *queue, worker_entry_t *entry)
+{
+    worker_partition_t  *part;
+
+    part = entry->part;
+
+    if (entry->stuck) {             /* came back after all; its twin settles */
+        queue->stuck--;
+        worker_part_forget(part, entry);
+        return;
+    }
+
+    if (entry->epoch != part->epoch) {
+        worker_part_forget(part, entry);
+        return;
+    }
+
+    if (entry->outcome == WORKER_OUTCOME_FENCED) {
+        settle_count(queue, entry);
+        worker_part_forget(part, entry);
+        worker_part_lose(part, "a transaction met a newer fence");
+        part->retry_at = queue->now + 500;
+        worker_keeper_hurry(queue->keeper);
+        return;
+    }
+
+    entry->state = WORKER_ENTRY_SETTLING;
+    entry->due_ms = queue->now_unix + entry->delay_ms;
+
+    if (entry->outcome != WORKER_OUTCOME_RETRYING) {
+        worker_part_release(part, entry);
+    }
+
+    worker_entries_push(&part->settle, entry);
+}
+
+
+/* What a run of this type is expected to take: quick to believe that it takes
+ * longer, slow to believe that it takes less. */
+static void
+give_estimate(worker_type_t *type, uint64_t run_ns)
+{
+    double  ms;
+
+    ms = (double) run_ns / 1e6;
+
+    if (ms > type->est_ms) {
+        type->est_ms = (type->est_ms + ms) / 2;
+    } else {
+        type->est_ms += (ms - type->est_ms) / 8;
+    }
+}
+
+
+static void
+give_back(worker_queue_t *queue, worker_entry_t *entry)
+{
+    give_unhand(queue, entry);
+    give_estimate(entry->type, entry->run_ns);
+    worker_board_ran(queue->sheet, entry->type->number, entry->run_ns);
+
+    if (entry->suspect) {
+        queue->alone = false;
+    }
+
+    if (entry->invals > 0) {
+        entry->state = WORKER_ENTRY_FINISHED;
+        queue->finishing++;
+        return;
+    }
+
+    finish(queue, entry);
+}
+
+
+/* --- invalidations ------------------------------------------------------------------- */
+
+static void
+inval_on_reply(void *data, const redisReply *reply)
+{
+    worker_inval_t      *inval = data;
+    worker_queue_t      *queue;
+    worker_entry_t      *entry;
+    travel_stream_id_t   id;
+
+    queue = inval->queue;
+    entry = inval->entry;
+
+    if (reply == NULL || reply->type != REDIS_REPLY_STRING
+        || travel_stream_id_parse(&id, (travel_str_t) { reply->str,
+                                  (size_t) reply->len }) != TRAVEL_OK)
+    {
+        if (reply != NULL) {
+            worker_log(WORKER_LOG_WARN, "invalidation: redis: %s",
+                       reply->type == REDIS_REPLY_ERROR ? reply->str : "?");
+        }
+
+        /* It may be in the stream already; there twice it does no harm. */
+        inval->next = NULL;
+        *queue->invals.tail = inval;
+        queue->invals.tail = &inval->next;
+        return;
+    }
+
+    if (travel_stream_id_cmp(id, entry->job.commit.inval) > 0) {
+        entry->job.commit.inval = id;
+    }
+
+    free(inval);
+
+    if (--entry->invals == 0 && entry->state == WORKER_ENTRY_FINISHED) {
+        queue->finishing--;
+        finish(queue, entry);
+    }
+}
+
+
+static void
+inval_send(worker_queue_t *queue, worker_inval_t *inval)
+{
+    size_t       i, len[14];
+    char         timeline[TRAVEL_DIGITS_MAX], lsn[24];
+    const char  *argv[14] = {
+        "XADD", TRAVEL_KEY_INVAL, "MAXLEN", "~", GIVE_INVAL_MAX, "*",
+        "tags", inval->tags, "timeline", "", "lsn", "", "sub", inval->sub
+    };
+
+    for (i = 0; i < 14; i++) {
+        len[i] = strlen(argv[i]);
+    }
+
+    argv[9] = timeline;
+    len[9] = travel_digits_format(timeline, inval->commit.timeline);
+    argv[11] = lsn;
+    len[11] = travel_lsn_format(lsn, inval->commit.lsn);
+
+    worker_link_send(queue->cmd, inval_on_reply, inval, 14, argv, len);
+}
+
+
+/* Those that wait to be sent; while the link is down they go on waiting. */
+static void
+give_invals(worker_queue_t *queue)
+{
+    worker_inval_t  *inval, *list;
+
+    if (!worker_link_up(queue->cmd)) {
+        return;
+    }
+
+    list = queue->invals.head;
+    queue->invals.head = NULL;
+    queue->invals.tail = &queue->invals.head;
+
+    while ((inval = list) != NULL) {
+        list = inval->next;
+        inval_send(queue, inval);
+    }
+}
+
+
+static void
+give_progress(worker_queue_t *queue, worker_progress_t *list)
+{
+    char                key[TRAVEL_KEY_MAX], percent[16];
+    const char         *argv[4] = { "HSET", key, "progress", percent };
+    worker_progress_t  *p;
+
+    while ((p = list) != NULL) {
+        list = p->next;
+
+        if (worker_link_up(queue->cmd)) {
+            (void) travel_key_job(key, &p->id);
+            snprintf(percent, sizeof(percent), "%u", p->percent);
+            worker_link_send(queue->cmd, NULL, NULL, 4, argv, NULL);
+        }
+
+        free(p);
+    }
+}
+
+
+void
+worker_give_collect(worker_queue_t *queue)
+{
+    worker_entry_t     *entry;
+    worker_inval_t     *inval;
+    worker_entries_t    back;
+    worker_progress_t  *progress;
+
+    /* First what came back, then the invalidations: a slot puts its own into
+     * the list before it hands its entry back, so none is overlooked. */
+    worker_entries_init(&back);
+    worker_slots_collect(queue->slots, &back);
+
+    pthread_mutex_lock(&queue->mutex);
+    inval = queue->invals_in.head;
+
+    if (inval != NULL) {
+        *queue->invals.tail = inval;
+        queue->invals.tail = queue->invals_in.tail;
+        queue->invals_in.head = NULL;
+        queue->invals_in.tail = &queue->invals_in.head;
+    }
+
+    progress = queue->progress_in;
+    queue->progress_in = NULL;
+    pthread_mutex_unlock(&queue->mutex);
+
+    for ( ; inval != NULL; inval = inval->next) {
+        inval->entry->invals++;
+    }
+
+    give_progress(queue, progress);
+
+    while ((entry = worker_entries_pop(&back)) != NULL) {
+        give_back(queue, entry);
+    }
+}
+
+
+/* --- the turn ------------------------------------------------------------------------ */
+
+void
+worker_give_turn(worker_queue_t *queue)
+{
+    size_t  i;
+
+    give_invals(queue);
+
+    if (!worker_link_up(queue->cmd)) {
+        return;
+    }
+
+    for (i = 0; i < queue->nparts; i++) {
+        give_settle(queue->parts[i]);
+    }
+
+    give_start(queue);
+}
+
+
+bool
+worker_give_idle(const worker_queue_t *queue)
+{
+    size_t               i;
+    worker_partition_t  *part;
+
+    if (queue->handed > queue->stuck || queue->starting > 0
+        || queue->finishing > 0 || queue->invals.head != NULL)
+    {
+        return false;
+    }
+
+    for (i = 0; i < queue->nparts; i++) {
+        part = queue->parts[i];
+
+        if (part->settle.count > 0 || part->settling || part->starting) {
+            return false;
+        }
+    }
+
+    return true;
+}
+
+
+/* --- once a second --------------------------------------------------------------------- */
+
+/* The slot may still touch the entry, so what is settled is a twin of it. */
+static void
+watch_stuck(worker_queue_t *queue, worker_entry_t *entry)
+{
+    worker_entry_t  *twin;
+
+    entry->stuck = true;
+    queue->stuck++;
+    queue->failed = true;
+    worker_log_job(WORKER_LOG_ERROR, &entry->job, -1, "hangs past its "
+                   "deadline: the process finishes the others and leaves");
+
+    if (entry->epoch != entry->part->epoch) {
+        return;
+    }
+
+    twin = worker_entry_create(entry->pack.data, entry->pack.len);
+
+    if (twin == NULL) {
+        return;
+    }
+
+    twin->part = entry->part;
+    twin->epoch = entry->epoch;
+    twin->type = entry->type;
+    twin->stream = entry->stream;
+    memcpy(twin->stream_id, entry->stream_id, sizeof(twin->stream_id));
+    twin->job.attempt = entry->job.attempt;
+    twin->outcome = WORKER_OUTCOME_RETRYING;
+    twin->delay_ms = entry->type->base_ms;
+    (void) worker_job_fail(&twin->job, WORKER_RETRY, "TIMEOUT", "the attempt "
+                           "ran into its time limit and did not end");
+
+    twin->part->entries++;
+    queue->in_memory++;
+    queue->bytes += twin->pack.len;
+    worker_part_twin(twin->part, twin);
+    finish(queue, twin);
+}
+
+
+void
+worker_give_watch(worker_queue_t *queue)
+{
+    size_t           i;
+    worker_entry_t  *entry;
+
+    for (i = 0; i < queue->handed; i++) {
+        entry = queue->handed_list[i];
+
+        if (entry->job.deadline >= queue->now_unix) {
+            continue;
+        }
+
+        entry->job.cancel = true;
+
+        if (!entry->stuck
+            && entry->job.deadline + GIVE_GRACE_MS < queue->now_unix)
+        {
+            watch_stuck(queue, entry);
+        }
+    }
+
+    for (i = 0; i < queue->nparts; i++) {
+        if (queue->parts[i]->state == WORKER_PART_OPEN) {
+            worker_part_unhold_overdue(queue->parts[i], GIVE_UNHOLD_MS);
+        }
+    }
+
+    worker_slots_nudge(queue->slots);
+}
+
+
+void
+worker_give_beat(worker_queue_t *queue)
+{
+    size_t               i, len[12];
+    char                 timeline[TRAVEL_DIGITS_MAX], lsn[24];
+    const char          *argv[12] = {
+        "XADD", TRAVEL_KEY_INVAL, "MAXLEN", "~", GIVE_INVAL_MAX, "*",
+        "hb", "1", "timeline", "", "lsn", ""
+    };
+    travel_lsn_t         at;
+    worker_partition_t  *part;
+
+    for (i = 0; i < queue->nparts; i++) {
+        part = queue->parts[i];
+
+        if (part->number == 0 && strcmp(part->queue_name, "maintenance") == 0) {
+            queue->beating = part->state == WORKER_PART_OPEN
+                             || part->state == WORKER_PART_CLOSING
+                             || (queue->beating
+                                 && worker_keeper_blind(queue->keeper));
+        }
+    }
+
+    at = worker_keeper_position(queue->keeper);
+
+    if (!queue->beating || at.timeline == 0 || !worker_link_up(queue->cmd)) {
+        return;
+    }
+
+    for (i = 0; i < 12; i++) {
+        len[i] = strlen(argv[i]);
+    }
+
+    argv[9] = timeline;
+    len[9] = travel_digits_format(timeline, at.timeline);
+    argv[11] = lsn;
+    len[11] = travel_lsn_format(lsn, at.lsn);
+    worker_link_send(queue->cmd, NULL, NULL, 12, argv, len);
+}
+
+
+/* --- gauges ---------------------------------------------------------------------------- */
+
+static void
+gauge_on_reply(void *data, const redisReply *reply)
+{
+    size_t                i;
+    travel_str_t          id;
+    travel_stream_id_t    oldest;
+    worker_partition_t   *part = data;
+    worker_board_part_t  *gauge;
+
+    gauge = part->gauge;
+
+    if (gauge == NULL || reply == NULL || reply->type != REDIS_REPLY_ARRAY
+        || reply->elements != 6)
+    {
+        return;
+    }
+
+    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
+        atomic_store(&gauge->depth[i], reply->element[i]->integer);
+    }
+
+    atomic_store(&gauge->delayed, reply->element[3]->integer);
+    atomic_store(&gauge->dead, reply->element[4]->integer);
+    atomic_store(&gauge->fence, part->fence);
+    id.data = reply->element[5]->str;
+    id.len = (size_t) reply->element[5]->len;
+    atomic_store(&gauge->oldest_ms,
+                 travel_stream_id_parse(&oldest, id) == TRAVEL_OK
+                 ? (int64_t) oldest.ms : 0);
+    atomic_store(&gauge->used, true);
+}
+
+
+static void
+gauge_send(worker_partition_t *part)
+{
+    size_t          i;
+    worker_args_t  *args;
+
+    args = &part->queue->args;
+    worker_args_begin(args);
+
+    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
+        worker_args_str(args, part->streams[i].key, part->streams[i].key_len);
+    }
+
+    worker_args_str(args, part->delayed.text, part->delayed.len);
+    worker_args_str(args, part->dead.text, part->dead.len);
+    worker_link_script(part->queue->cmd, TRAVEL_SCRIPT_GAUGE, gauge_on_reply,
+                       part, args, 5);
+}
+
+
+void
+worker_give_gauges(worker_queue_t *queue)
+{
+    size_t                i, free_row;
+    worker_partition_t   *part;
+    worker_board_part_t  *row;
+
+    free_row = 0;
+    atomic_store(&queue->sheet->in_memory, queue->in_memory);
+
+    for (i = 0; i < queue->nparts; i++) {
+        part = queue->parts[i];
+
+        if (part->state != WORKER_PART_OPEN) {
+            continue;
+        }
+
+        while (part->gauge == NULL && free_row < WORKER_BOARD_PARTS) {
+            row = &queue->sheet->parts[free_row++];
+
+            if (!atomic_load(&row->used)) {
+                snprintf(row->name, sizeof(row->name), "%s", part->name);
+                atomic_store(&row->used, true);
+                part->gauge = row;
+            }
+        }
+
+        if (part->gauge != NULL && worker_link_up(queue->cmd)) {
+            gauge_send(part);
+        }
+    }
+}

@@ -1,0 +1,659 @@
+/*
+ * A partition in its owner's memory: the lines of its keys.
+ *
+ * Where an entry stands is its state, and only the functions here move it
+ * between a line, the ready lists and the settle list:
+ *
+ *     add ──▶ WAITING (key->line) ──▶ READY (part->ready) ──▶ give.c
+ *      └────▶ READY, when its key is free or it has none (order=none)
+ *      └────▶ settle, when it cannot be run: malformed, type not known
+ *
+ * A key exists while it has a busy entry, a line, or a retrying job that
+ * holds it; it is freed with the last of them.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fetcher.h"
+#include "../pool/log.h"
+
+
+static size_t
+part_key_hash(const char *text)
+{
+    uint64_t  h;
+
+    /* Keys are ids that callers may choose; a bad spread costs time only, and
+     * lines are bounded by WORKER_IN_MEMORY_MAX. */
+    for (h = 1469598103934665603u; *text; text++) {
+        h = (h ^ (uint8_t) *text) * 1099511628211u;
+    }
+
+    return (size_t) (h >> 32) & (WORKER_KEY_BUCKETS - 1);
+}
+
+
+static worker_key_t *
+part_key_find(worker_partition_t *part, const char *text)
+{
+    worker_key_t  *key;
+
+    for (key = part->keys[part_key_hash(text)]; key; key = key->chain) {
+        if (strcmp(key->text, text) == 0) {
+            return key;
+        }
+    }
+
+    return NULL;
+}
+
+
+static worker_key_t *
+part_key_make(worker_partition_t *part, const char *text)
+{
+    size_t         h;
+    worker_key_t  *key;
+
+    key = part_key_find(part, text);
+
+    if (key != NULL) {
+        return key;
+    }
+
+    key = calloc(1, sizeof(worker_key_t));
+
+    if (key == NULL) {
+        return NULL;
+    }
+
+    h = part_key_hash(text);
+    snprintf(key->text, sizeof(key->text), "%s", text);
+    worker_entries_init(&key->line);
+    key->chain = part->keys[h];
+    part->keys[h] = key;
+
+    return key;
+}
+
+
+static void
+part_key_unhold(worker_partition_t *part, worker_key_t *key)
+{
+    if (key->held_by[0] == '\0') {
+        return;
+    }
+
+    key->held_by[0] = '\0';
+
+    if (key->held_prev != NULL) {
+        key->held_prev->held_next = key->held_next;
+    } else {
+        part->held = key->held_next;
+    }
+
+    if (key->held_next != NULL) {
+        key->held_next->held_prev = key->held_prev;
+    }
+
+    key->held_prev = NULL;
+    key->held_next = NULL;
+}
+
+
+static void
+part_key_drop(worker_partition_t *part, worker_key_t *key)
+{
+    worker_key_t  **p;
+
+    part_key_unhold(part, key);
+
+    for (p = &part->keys[part_key_hash(key->text)]; *p; p = &(*p)->chain) {
+        if (*p == key) {
+            *p = key->chain;
+            break;
+        }
+    }
+
+    free(key);
+}
+
+
+static void
+part_ready(worker_partition_t *part, worker_entry_t *entry, bool front)
+{
+    worker_entries_t  *list;
+
+    list = &part->ready[entry->type->type->priority];
+    entry->state = WORKER_ENTRY_READY;
+
+    if (front) {
+        worker_entries_push_front(list, entry);
+    } else {
+        worker_entries_push(list, entry);
+    }
+}
+
+
+/* The key is free: the next in line is ready, or the key is not needed. */
+static void
+part_key_next(worker_partition_t *part, worker_key_t *key)
+{
+    worker_entry_t  *entry;
+
+    if (key->busy != NULL || key->held_by[0]) {
+        return;
+    }
+
+    entry = worker_entries_pop(&key->line);
+
+    if (entry == NULL) {
+        part_key_drop(part, key);
+        return;
+    }
+
+    key->busy = entry;
+    part_ready(part, entry, false);
+}
+
+
+static void
+part_hold_key(worker_partition_t *part, worker_key_t *key, const char *uuid,
+    int64_t due)
+{
+    part_key_unhold(part, key);
+    snprintf(key->held_by, sizeof(key->held_by), "%s", uuid);
+    key->held_until = due;
+    key->held_next = part->held;
+
+    if (part->held != NULL) {
+        part->held->held_prev = key;
+    }
+
+    part->held = key;
+}
+
+
+void
+worker_part_hold(worker_partition_t *part, worker_entry_t *entry, int64_t due)
+{
+    worker_key_t  *key;
+
+    key = entry->key;
+
+    if (key == NULL) {
+        return;
+    }
+
+    entry->key = NULL;
+    key->busy = NULL;
+    part_hold_key(part, key, entry->job.uuid, due);
+}
+
+
+void
+worker_part_hold_key(worker_partition_t *part, travel_str_t text,
+    travel_str_t uuid, int64_t due)
+{
+    char           k[37], u[37];
+    worker_key_t  *key;
+
+    if (text.len >= sizeof(k) || uuid.len >= sizeof(u)) {
+        return;
+    }
+
+    snprintf(k, sizeof(k), "%.*s", (int) text.len, text.data);
+    snprintf(u, sizeof(u), "%.*s", (int) uuid.len, uuid.data);
+    key = part_key_make(part, k);
+
+    if (key != NULL && key->busy == NULL) {
+        part_hold_key(part, key, u, due);
+    }
+}
+
+
+void
+worker_part_unhold(worker_partition_t *part, travel_str_t uuid)
+{
+    worker_key_t  *key;
+
+    for (key = part->held; key; key = key->held_next) {
+        if (strlen(key->held_by) == uuid.len
+            && memcmp(key->held_by, uuid.data, uuid.len) == 0)
+        {
+            part_key_unhold(part, key);
+            part_key_next(part, key);
+            return;
+        }
+    }
+}
+
+
+void
+worker_part_unhold_overdue(worker_partition_t *part, int64_t ms)
+{
+    worker_key_t  *key, *next;
+
+    for (key = part->held; key; key = next) {
+        next = key->held_next;
+
+        if (key->held_until + ms < part->queue->now_unix) {
+            part_key_unhold(part, key);
+            part_key_next(part, key);
+        }
+    }
+}
+
+
+void
+worker_part_release(worker_partition_t *part, worker_entry_t *entry)
+{
+    worker_key_t  *key;
+
+    key = entry->key;
+
+    if (key == NULL) {
+        return;
+    }
+
+    entry->key = NULL;
+    key->busy = NULL;
+    part_key_next(part, key);
+}
+
+
+/* --- entries in ---------------------------------------------------------------- */
+
+static void
+part_dead(worker_partition_t *part, worker_entry_t *entry, const char *cause,
+    const char *why)
+{
+    snprintf(entry->cause, sizeof(entry->cause), "%s", cause);
+    (void) worker_job_fail(&entry->job, WORKER_REJECT, cause, "%s", why);
+    entry->outcome = WORKER_OUTCOME_DEAD;
+    entry->state = WORKER_ENTRY_SETTLING;
+    worker_log_job(WORKER_LOG_ERROR, &entry->job, -1, "dead: %s", cause);
+    worker_entries_push(&part->settle, entry);
+}
+
+
+static void
+part_hand_link(worker_partition_t *part, worker_entry_t *entry)
+{
+    entry->hand_next = part->in_hand;
+
+    if (part->in_hand != NULL) {
+        part->in_hand->hand_prev = entry;
+    }
+
+    part->in_hand = entry;
+}
+
+
+static void
+part_hand_unlink(worker_partition_t *part, worker_entry_t *entry)
+{
+    if (entry->hand_prev != NULL) {
+        entry->hand_prev->hand_next = entry->hand_next;
+    } else {
+        part->in_hand = entry->hand_next;
+    }
+
+    if (entry->hand_next != NULL) {
+        entry->hand_next->hand_prev = entry->hand_prev;
+    }
+}
+
+
+bool
+worker_part_in_hand(const worker_partition_t *part, travel_str_t uuid)
+{
+    const worker_entry_t  *entry;
+
+    for (entry = part->in_hand; entry; entry = entry->hand_next) {
+        if (entry->epoch == part->epoch && strlen(entry->job.uuid) == uuid.len
+            && memcmp(entry->job.uuid, uuid.data, uuid.len) == 0)
+        {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+/* Counts it in and looks at it; false when it is already on its way out. */
+static bool
+part_admit(worker_partition_t *part, worker_entry_t *entry)
+{
+    char           why[160];
+    worker_job_t  *job;
+
+    job = &entry->job;
+    entry->part = part;
+    entry->epoch = part->epoch;
+    part->entries++;
+    part->queue->in_memory++;
+    part->queue->bytes += entry->pack.len;
+
+    if (entry->stream == 0) {
+        part_hand_link(part, entry);
+    }
+
+    if (job->job_id[0] != '\0'
+        && (job->id.partition != part->number
+            || strlen(part->queue_name) != job->id.queue.len
+            || memcmp(part->queue_name, job->id.queue.data, job->id.queue.len)
+               != 0))
+    {
+        job->job_id[0] = '\0';      /* its hash is not ours to write */
+        part_dead(part, entry, "MALFORMED", "id names another partition");
+        return false;
+    }
+
+    if (entry->cause[0] != '\0') {
+        snprintf(why, sizeof(why), "%.150s", job->error.message);
+        part_dead(part, entry, "MALFORMED", why);
+        return false;
+    }
+
+    entry->type = worker_queue_type(part->queue, job->env.type);
+
+    if (entry->type == NULL) {
+        snprintf(why, sizeof(why), "no handler for \"%.*s\"",
+                 job->env.type.len < 64 ? (int) job->env.type.len : 64,
+                 job->env.type.data);
+        part_dead(part, entry, "UNKNOWN_TYPE", why);
+        return false;
+    }
+
+    return true;
+}
+
+
+void
+worker_part_add(worker_partition_t *part, worker_entry_t *entry)
+{
+    worker_key_t  *key;
+
+    if (!part_admit(part, entry)) {
+        return;
+    }
+
+    if (entry->type->type->unordered) {
+        part_ready(part, entry, false);
+        return;
+    }
+
+    key = part_key_make(part, entry->job.key);
+
+    if (key == NULL) {              /* out of memory: read it again later */
+        worker_part_forget(part, entry);
+        part->resync = true;
+        return;
+    }
+
+    entry->key = key;
+
+    if (key->busy != NULL || key->held_by[0]) {
+        entry->state = WORKER_ENTRY_WAITING;
+        worker_entries_push(&key->line, entry);
+        return;
+    }
+
+    key->busy = entry;
+    part_ready(part, entry, false);
+}
+
+
+void
+worker_part_return(worker_partition_t *part, worker_entry_t *entry)
+{
+    worker_key_t  *key;
+
+    if (!part_admit(part, entry)) {
+        return;
+    }
+
+    if (entry->type->type->unordered) {
+        part_ready(part, entry, true);
+        return;
+    }
+
+    key = part_key_make(part, entry->job.key);
+
+    if (key == NULL) {
+        worker_part_forget(part, entry);
+        part->resync = true;
+        return;
+    }
+
+    if (key->held_by[0] && strcmp(key->held_by, entry->job.uuid) == 0) {
+        part_key_unhold(part, key);
+    }
+
+    entry->key = key;
+
+    if (key->busy != NULL || key->held_by[0]) {
+        entry->state = WORKER_ENTRY_WAITING;
+        worker_entries_push_front(&key->line, entry);
+        return;
+    }
+
+    key->busy = entry;
+    part_ready(part, entry, true);
+}
+
+
+/* The hanging entry keeps no key: the twin ends what that began. */
+void
+worker_part_twin(worker_partition_t *part, worker_entry_t *twin)
+{
+    worker_key_t  *key;
+
+    if (twin->stream == 0) {
+        part_hand_link(part, twin);
+    }
+
+    key = part_key_find(part, twin->job.key);
+
+    if (key != NULL && key->busy != NULL
+        && strcmp(key->busy->job.job_id, twin->job.job_id) == 0)
+    {
+        key->busy->key = NULL;
+        key->busy = twin;
+        twin->key = key;
+    }
+}
+
+
+void
+worker_args_job(worker_args_t *args, const worker_partition_t *part,
+    const worker_entry_t *entry)
+{
+    char    key[TRAVEL_KEY_MAX];
+    size_t  n;
+
+    n = entry->job.job_id[0] ? TRAVEL_UUID_TEXT_LEN : 1;
+    memcpy(key, part->job.text, part->job.len);
+    memcpy(key + part->job.len, n == 1 ? "-" : entry->job.uuid, n);
+    worker_args_copy(args, key, part->job.len + n);
+}
+
+
+/* --- entries out --------------------------------------------------------------- */
+
+void
+worker_part_forget(worker_partition_t *part, worker_entry_t *entry)
+{
+    part->entries--;
+    part->queue->in_memory--;
+    part->queue->bytes -= entry->pack.len;
+
+    if (entry->stream == 0) {
+        part_hand_unlink(part, entry);
+    }
+
+    worker_entry_free(entry);
+}
+
+
+static void
+part_forget_list(worker_partition_t *part, worker_entries_t *list)
+{
+    worker_entry_t  *entry;
+
+    while ((entry = worker_entries_pop(list)) != NULL) {
+        worker_part_forget(part, entry);
+    }
+}
+
+
+static void
+part_forget_keys(worker_partition_t *part)
+{
+    size_t         i;
+    worker_key_t  *key;
+
+    for (i = 0; i < WORKER_KEY_BUCKETS; i++) {
+        while ((key = part->keys[i]) != NULL) {
+            part->keys[i] = key->chain;
+            part_forget_list(part, &key->line);
+            free(key);
+        }
+    }
+
+    part->held = NULL;
+}
+
+
+void
+worker_part_lose(worker_partition_t *part, const char *why)
+{
+    size_t           i;
+    worker_queue_t  *queue;
+    worker_entry_t  *entry;
+
+    queue = part->queue;
+    worker_log(WORKER_LOG_INFO, "%s: no longer ours: %s", part->name, why);
+    worker_board_add(&queue->sheet->leases_lost, 1);
+
+    part->epoch++;                  /* open calls will find it changed */
+    part->state = WORKER_PART_FREE;
+    part->fence = 0;
+    part->retry_at = queue->now;
+
+    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
+        part_forget_list(part, &part->ready[i]);
+        part->streams[i].last[0] = '\0';
+    }
+
+    part_forget_list(part, &part->settle);
+    part_forget_keys(part);
+
+    /* What runs, runs on: its transactions will meet the fence. */
+    for (i = 0; i < queue->handed; i++) {
+        entry = queue->handed_list[i];
+
+        if (entry->part == part) {
+            entry->job.cancel = true;
+            entry->key = NULL;
+        }
+    }
+
+    if (part->gauge != NULL) {
+        atomic_store(&part->gauge->used, false);
+        part->gauge = NULL;
+    }
+}
+
+
+/* --- life ----------------------------------------------------------------------- */
+
+static void
+part_name_keys(worker_partition_t *part)
+{
+    size_t        i;
+    travel_str_t  queue;
+
+    queue = (travel_str_t) { part->queue_name, strlen(part->queue_name) };
+
+    part->owner.len = travel_key_named(part->owner.text, queue, part->number,
+                                       "owner");
+    part->delayed.len = travel_key_named(part->delayed.text, queue,
+                                         part->number, "delayed");
+    part->dead.len = travel_key_named(part->dead.text, queue, part->number,
+                                      "dead");
+    part->job.len = travel_key_named(part->job.text, queue, part->number,
+                                     "job:");
+
+    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
+        part->streams[i].key_len = travel_key_stream(part->streams[i].key,
+                                                     queue, part->number,
+                                                     (travel_priority_e) i);
+    }
+}
+
+
+worker_partition_t *
+worker_part_create(worker_queue_t *queue, const char *queue_name,
+    unsigned number)
+{
+    size_t               i;
+    worker_partition_t  *part;
+
+    part = calloc(1, sizeof(worker_partition_t));
+
+    if (part == NULL) {
+        return NULL;
+    }
+
+    part->queue = queue;
+    part->number = number;
+    part->epoch = 1;
+    snprintf(part->queue_name, sizeof(part->queue_name), "%s", queue_name);
+    snprintf(part->name, sizeof(part->name), "%s.%u", part->queue_name,
+             number);
+
+    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
+        worker_entries_init(&part->ready[i]);
+    }
+
+    worker_entries_init(&part->settle);
+    part_name_keys(part);
+
+    return part;
+}
+
+
+void
+worker_part_free(worker_partition_t *part)
+{
+    size_t  i;
+
+    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
+        part_forget_list(part, &part->ready[i]);
+    }
+
+    part_forget_list(part, &part->settle);
+    part_forget_keys(part);
+    free(part);
+}
+
+
+worker_type_t *
+worker_queue_type(worker_queue_t *queue, travel_str_t name)
+{
+    size_t       i;
+    const char  *type;
+
+    for (i = 0; i < queue->ntypes; i++) {
+        type = queue->types[i].type->type;
+
+        if (strncmp(type, name.data, name.len) == 0 && type[name.len] == '\0') {
+            return &queue->types[i];
+        }
+    }
+
+    return NULL;
+}

@@ -1,0 +1,464 @@
+/*
+ * Outbox and dead letters: from PostgreSQL to Redis, and the other way.
+ *
+ * Neither is done in one step with its mark, so each may be done twice: a job
+ * is enqueued once per id, a dead letter has its id as primary key.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <hiredis/hiredis.h>
+#include <jansson.h>
+
+#include "queue.h"
+#include "relay.h"
+#include "../pool/log.h"
+
+#define RELAY_BATCH      100
+#define RELAY_BATCH_STR  "100"
+#define RELAY_MARK       "dead_mark"    /* in :owner: the last one copied */
+
+
+/* --- the outbox --------------------------------------------------------------------- */
+
+static travel_str_t
+relay_member(const json_t *row, const char *name)
+{
+    json_t  *v;
+
+    v = json_object_get(row, name);
+
+    if (!json_is_string(v)) {
+        return TRAVEL_STR("");
+    }
+
+    return (travel_str_t) { json_string_value(v), json_string_length(v) };
+}
+
+
+/* How many partitions a queue has now; 0: cannot be found out. */
+static unsigned
+relay_partitions(redisContext *redis, travel_str_t queue)
+{
+    unsigned     n;
+    redisReply  *reply;
+
+    reply = redisCommand(redis, "HGET " TRAVEL_KEY_LAYOUT " %b", queue.data,
+                         queue.len);
+
+    if (reply == NULL) {
+        return 0;
+    }
+
+    n = reply->type == REDIS_REPLY_STRING ? (unsigned) atoi(reply->str)
+                                          : TRAVEL_PARTITIONS_DEFAULT;
+    freeReplyObject(reply);
+
+    return n <= TRAVEL_PARTITIONS_MAX ? n : 0;
+}
+
+
+/* The id as it is under the present layout: the writer of the row knew the
+ * bucket, not how many partitions there are. */
+static int
+relay_job_id(const worker_relay_t *relay, const json_t *row, char *ret_text,
+    travel_priority_e *ret_priority)
+{
+    json_t           *bucket;
+    unsigned          n;
+    travel_job_id_t   id;
+
+    if (travel_job_id_parse(&id, relay_member(row, "id")) != TRAVEL_OK
+        || travel_priority_parse(ret_priority, relay_member(row, "priority"))
+           != TRAVEL_OK)
+    {
+        return TRAVEL_INVALID;
+    }
+
+    bucket = json_object_get(row, "bucket");
+
+    if (bucket != NULL) {
+        n = relay_partitions(relay->redis, id.queue);
+
+        if (n == 0) {
+            return TRAVEL_ERROR;
+        }
+
+        id.partition = (unsigned) json_integer_value(bucket) % n;
+    }
+
+    (void) travel_job_id_format(ret_text, &id);
+    return TRAVEL_OK;
+}
+
+
+static int
+relay_job(const worker_relay_t *relay, const json_t *row, uint64_t at)
+{
+    int                 rc;
+    char                id[TRAVEL_JOB_ID_MAX + 1], *body;
+    travel_envelope_t   env = { 0 };
+    travel_priority_e   priority;
+
+    rc = relay_job_id(relay, row, id, &priority);
+
+    if (rc != TRAVEL_OK) {
+        return rc;
+    }
+
+    body = json_dumps(json_object_get(row, "body"),
+                      JSON_COMPACT | JSON_ENCODE_ANY);
+
+    if (body == NULL) {
+        return TRAVEL_INVALID;
+    }
+
+    env.id = (travel_str_t) { id, strlen(id) };
+    env.type = relay_member(row, "type");
+    env.sub = relay_member(row, "sub");
+    env.email = relay_member(row, "email");
+    env.key = relay_member(row, "key");
+    env.tp = relay_member(row, "tp");
+    env.ts = at;
+    env.body = (travel_str_t) { body, strlen(body) };
+
+    rc = env.type.len == 0 || env.sub.len == 0 || env.key.len == 0
+         ? TRAVEL_INVALID
+         : worker_enqueue(relay->redis, &env, priority,
+                          json_integer_value(json_object_get(row,
+                                                             "not_before")));
+    free(body);
+
+    return rc;
+}
+
+
+static int
+relay_live(const worker_relay_t *relay, const char *aggregate,
+    const char *payload)
+{
+    int          rc;
+    redisReply  *reply;
+
+    reply = redisCommand(relay->redis, "PUBLISH travel:live:%s %s", aggregate,
+                         payload);
+
+    if (reply == NULL) {
+        return TRAVEL_ERROR;
+    }
+
+    rc = reply->type == REDIS_REPLY_INTEGER ? TRAVEL_OK : TRAVEL_ERROR;
+    freeReplyObject(reply);
+
+    return rc;
+}
+
+
+/* Columns: id, kind, aggregate, payload, unix ms. */
+static int
+relay_row(const worker_relay_t *relay, PGresult *res, int i)
+{
+    int          rc;
+    json_t      *payload;
+
+    if (strcmp(PQgetvalue(res, i, 1), "live") == 0) {
+        return relay_live(relay, PQgetvalue(res, i, 2), PQgetvalue(res, i, 3));
+    }
+
+    payload = json_loads(PQgetvalue(res, i, 3), 0, NULL);
+
+    if (payload == NULL) {
+        return TRAVEL_INVALID;
+    }
+
+    rc = relay_job(relay, payload, strtoull(PQgetvalue(res, i, 4), NULL, 10));
+    json_decref(payload);
+
+    return rc;
+}
+
+
+static bool
+relay_good(PGresult *res)
+{
+    return PQresultStatus(res) == PGRES_TUPLES_OK
+           || PQresultStatus(res) == PGRES_COMMAND_OK;
+}
+
+
+/* Sends a batch in order and marks what was sent.  A row that can never be
+ * sent is marked too: it must not stop those behind it. */
+static int
+relay_batch(const worker_relay_t *relay, PGresult *res)
+{
+    int          i, rc, sent;
+    char         ids[RELAY_BATCH * 22 + 3];
+    size_t       n;
+    PGresult    *mark;
+    const char  *params[1] = { ids };
+
+    sent = 0;
+    n = 0;
+    rc = TRAVEL_OK;
+    ids[n++] = '{';
+
+    for (i = 0; i < PQntuples(res); i++) {
+        rc = relay_row(relay, res, i);
+
+        if (rc == TRAVEL_INVALID) {
+            worker_log(WORKER_LOG_ERROR, "%s.%u: outbox row %s can not be "
+                       "sent and is left out", relay->queue, relay->number,
+                       PQgetvalue(res, i, 0));
+        } else if (rc != TRAVEL_OK) {
+            break;
+        }
+
+        n += (size_t) snprintf(ids + n, sizeof(ids) - n, "%s%s",
+                               sent++ ? "," : "", PQgetvalue(res, i, 0));
+    }
+
+    snprintf(ids + n, sizeof(ids) - n, "}");
+
+    if (sent > 0) {
+        mark = worker_pg_exec(relay->pg, "UPDATE jobs.outbox"
+                              "   SET sent_at = clock_timestamp()"
+                              " WHERE id = ANY ($1::bigint[])", 1, params);
+        rc = relay_good(mark) ? rc : TRAVEL_ERROR;
+        PQclear(mark);
+    }
+
+    return rc == TRAVEL_OK || rc == TRAVEL_INVALID ? sent : TRAVEL_ERROR;
+}
+
+
+int
+worker_relay_outbox(const worker_relay_t *relay)
+{
+    int          n, rc, sent;
+    char         number[8];
+    PGresult    *res;
+    const char  *params[2] = { relay->queue, number };
+
+    snprintf(number, sizeof(number), "%u", relay->number);
+    sent = 0;
+
+    do {
+        if (worker_pg_ready(relay->pg) != TRAVEL_OK) {
+            return TRAVEL_ERROR;
+        }
+
+        res = worker_pg_exec(relay->pg,
+                             "SELECT id, kind, aggregate, payload,"
+                             "       (extract(epoch FROM clock_timestamp())"
+                             "        * 1000)::bigint"
+                             "  FROM jobs.outbox"
+                             " WHERE queue = $1 AND partition = $2::integer"
+                             "   AND sent_at IS NULL"
+                             " ORDER BY id LIMIT " RELAY_BATCH_STR,
+                             2, params);
+
+        if (!relay_good(res)) {
+            PQclear(res);
+            return TRAVEL_ERROR;
+        }
+
+        n = PQntuples(res);
+        rc = relay_batch(relay, res);
+        PQclear(res);
+
+        if (rc < 0) {
+            return rc;
+        }
+
+        sent += rc;
+    } while (n == RELAY_BATCH);
+
+    return sent;
+}
+
+
+/* --- the dead ------------------------------------------------------------------------- */
+
+static const char *
+dead_field(const redisReply *fields, const char *name)
+{
+    size_t  i;
+
+    for (i = 0; i + 1 < fields->elements; i += 2) {
+        if (strcmp(fields->element[i]->str, name) == 0) {
+            return fields->element[i + 1]->str;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* The whole entry as JSON; bytes that are no UTF-8 (a malformed entry may
+ * hold any) become question marks. */
+static char *
+dead_envelope(const redisReply *fields)
+{
+    size_t   i, k;
+    char    *text, *s;
+    json_t  *o, *v;
+
+    o = json_object();
+
+    for (i = 0; i + 1 < fields->elements; i += 2) {
+        s = fields->element[i + 1]->str;
+
+        for (k = 0; k < (size_t) fields->element[i + 1]->len; k++) {
+            if (s[k] == '\0') {
+                s[k] = '?';         /* jsonb takes no zero */
+            }
+        }
+
+        v = json_string(s);
+
+        for (k = 0; v == NULL && s[k]; k++) {
+            s[k] = (unsigned char) s[k] < 0x80 ? s[k] : '?';
+        }
+
+        json_object_set_new(o, fields->element[i]->str,
+                            v != NULL ? v : json_string(s));
+    }
+
+    text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
+    json_decref(o);
+
+    return text;
+}
+
+
+static int
+dead_insert(const worker_relay_t *relay, const redisReply *entry)
+{
+    int                rc;
+    char               number[8], nameless[96], *envelope;
+    json_t            *body;
+    PGresult          *res;
+    const char        *params[15];
+    const redisReply  *fields;
+
+    fields = entry->element[1];
+    envelope = dead_envelope(fields);   /* first: it mends the texts */
+
+    snprintf(number, sizeof(number), "%u", relay->number);
+    snprintf(nameless, sizeof(nameless), "%s.%u.%s", relay->queue,
+             relay->number, entry->element[0]->str);
+
+    params[0] = dead_field(fields, "id");
+    params[0] = params[0] != NULL ? params[0] : nameless;
+    params[1] = relay->queue;
+    params[2] = number;
+    params[3] = dead_field(fields, "type");
+    params[3] = params[3] != NULL ? params[3] : "";
+    params[4] = dead_field(fields, "sub");
+    params[5] = dead_field(fields, "key");
+    params[6] = dead_field(fields, "body");
+    body = params[6] != NULL ? json_loads(params[6], JSON_DECODE_ANY, NULL)
+                             : NULL;
+    params[6] = body != NULL ? params[6] : NULL;
+    params[7] = dead_field(fields, "attempts");
+    params[8] = dead_field(fields, "cause");
+    params[9] = dead_field(fields, "first_error");
+    params[10] = dead_field(fields, "last_error");
+    params[11] = dead_field(fields, "trace");
+    params[12] = dead_field(fields, "died_at");
+    params[13] = envelope;
+
+    res = worker_pg_exec(relay->pg,
+                         "INSERT INTO jobs.dead (job_id, queue, partition,"
+                         "  type, sub, key, body, attempts, cause,"
+                         "  first_error, last_error, trace, died_at, envelope)"
+                         " VALUES ($1, $2, $3::integer, $4, $5, $6,"
+                         "  $7::jsonb, $8::integer, $9, $10, $11, $12,"
+                         "  to_timestamp($13::float8 / 1000), $14::jsonb)"
+                         " ON CONFLICT (job_id) DO NOTHING", 14, params);
+    rc = relay_good(res) ? TRAVEL_OK : TRAVEL_ERROR;
+
+    if (rc != TRAVEL_OK) {
+        worker_log(WORKER_LOG_WARN, "%s: dead letter %s: %s", relay->queue,
+                   params[0], worker_pg_error(relay->pg));
+    }
+
+    PQclear(res);
+    json_decref(body);
+    free(envelope);
+
+    return rc;
+}
+
+
+static redisReply *
+dead_read(const worker_relay_t *relay, const char *owner, const char *dead)
+{
+    char         from[64];
+    redisReply  *mark, *reply;
+
+    mark = redisCommand(relay->redis, "HGET %s " RELAY_MARK, owner);
+
+    if (mark == NULL) {
+        return NULL;
+    }
+
+    snprintf(from, sizeof(from), "%s%s",
+             mark->type == REDIS_REPLY_STRING ? "(" : "",
+             mark->type == REDIS_REPLY_STRING ? mark->str : "-");
+    freeReplyObject(mark);
+
+    reply = redisCommand(relay->redis, "XRANGE %s %s + COUNT " RELAY_BATCH_STR,
+                         dead, from);
+
+    if (reply != NULL && reply->type != REDIS_REPLY_ARRAY) {
+        freeReplyObject(reply);
+        return NULL;
+    }
+
+    return reply;
+}
+
+
+int
+worker_relay_dead(const worker_relay_t *relay)
+{
+    int           rc;
+    char          owner[TRAVEL_KEY_MAX], dead[TRAVEL_KEY_MAX];
+    size_t        i, n;
+    redisReply   *reply, *set;
+    travel_str_t  queue;
+
+    queue = (travel_str_t) { relay->queue, strlen(relay->queue) };
+    (void) travel_key_named(owner, queue, relay->number, "owner");
+    (void) travel_key_named(dead, queue, relay->number, "dead");
+
+    reply = dead_read(relay, owner, dead);
+
+    if (reply == NULL) {
+        return TRAVEL_ERROR;
+    }
+
+    rc = TRAVEL_OK;
+    n = reply->elements;
+
+    if (n > 0 && worker_pg_ready(relay->pg) != TRAVEL_OK) {
+        freeReplyObject(reply);
+        return TRAVEL_ERROR;
+    }
+
+    for (i = 0; rc == TRAVEL_OK && i < n; i++) {
+        rc = dead_insert(relay, reply->element[i]);
+
+        if (rc == TRAVEL_OK) {
+            set = redisCommand(relay->redis, "HSET %s " RELAY_MARK " %s",
+                               owner, reply->element[i]->element[0]->str);
+            rc = set != NULL ? TRAVEL_OK : TRAVEL_ERROR;
+            freeReplyObject(set);
+        }
+    }
+
+    freeReplyObject(reply);
+    return rc == TRAVEL_OK ? (int) n : rc;
+}

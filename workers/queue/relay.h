@@ -1,0 +1,24 @@
+/* The keeper's two errands for a partition it owns: outbox and dead. */
+
+#ifndef WORKER_RELAY_H
+#define WORKER_RELAY_H
+
+#include "../store/pg.h"
+
+struct redisContext;
+
+typedef struct {
+    worker_pg_t          *pg;
+    struct redisContext  *redis;
+    const char           *queue;
+    unsigned              number;
+} worker_relay_t;
+
+/* Sends what waits in jobs.outbox, in id order, and marks it.  Returns rows
+ * sent, or a TRAVEL_ code below zero: what was not marked is sent again. */
+int worker_relay_outbox(const worker_relay_t *relay) TRAVEL_MUST_CHECK;
+
+/* Copies what is new in :dead to jobs.dead.  Likewise. */
+int worker_relay_dead(const worker_relay_t *relay) TRAVEL_MUST_CHECK;
+
+#endif

@@ -9,6 +9,7 @@
  */
 
 #include "ngx_http_travel_query_room.h"
+#include "../observe/ngx_http_travel_observe.h"
 
 #include <time.h>
 
@@ -21,6 +22,9 @@ static ngx_int_t ngx_http_travel_run_try(ngx_http_travel_query_run_t *run,
     const ngx_http_travel_pg_server_t *avoid);
 static void ngx_http_travel_run_answered(ngx_http_travel_pg_op_t *op,
     ngx_http_travel_pg_result_t *result);
+static void ngx_http_travel_run_span(ngx_http_travel_query_run_t *run,
+    ngx_http_travel_pg_op_t *op, ngx_http_travel_pg_result_t *result,
+    uint64_t took_us);
 static void ngx_http_travel_run_lost(ngx_http_travel_query_run_t *run,
     ngx_http_travel_pg_op_t *op);
 static void ngx_http_travel_run_refused(ngx_http_travel_query_run_t *run,
@@ -189,6 +193,7 @@ static void
 ngx_http_travel_run_answered(ngx_http_travel_pg_op_t *op,
     ngx_http_travel_pg_result_t *result)
 {
+    uint64_t                            took_us;
     ngx_http_request_t                 *r;
     ngx_http_travel_ctx_t              *ctx;
     ngx_http_travel_query_run_t        *run = op->data;
@@ -200,8 +205,13 @@ ngx_http_travel_run_answered(ngx_http_travel_pg_op_t *op,
 
     ngx_http_set_log_request(r->connection->log, r);
 
-    ctx->dependency_us += ngx_http_travel_run_clock() - run->sent_us;
+    took_us = ngx_http_travel_run_clock() - run->sent_us;
+    ctx->dependency_us += took_us;
     ctx->server = ngx_http_travel_pg_server_info(run->route.server)->name;
+
+    if (ctx->trace.flags & TRAVEL_TRACE_SAMPLED) {
+        ngx_http_travel_run_span(run, op, result, took_us);
+    }
 
     if (result == NULL) {
         ngx_http_travel_run_lost(run, op);
@@ -219,6 +229,57 @@ ngx_http_travel_run_answered(ngx_http_travel_pg_op_t *op,
                                             : qmcf->to_primary, 1);
 
     ngx_http_travel_run_done(run, NGX_OK, result);
+}
+
+
+/* A client span by the semantic conventions of databases; a statement sent
+ * twice makes two. */
+
+static void
+ngx_http_travel_run_span(ngx_http_travel_query_run_t *run,
+    ngx_http_travel_pg_op_t *op, ngx_http_travel_pg_result_t *result,
+    uint64_t took_us)
+{
+    const char     *sqlstate;
+    ngx_str_t       server;
+    travel_attr_t   attrs[4];
+    travel_span_t   span;
+
+    ngx_memzero(&span, sizeof(travel_span_t));
+    ngx_memzero(attrs, sizeof(attrs));
+
+    server = ngx_http_travel_pg_server_info(run->route.server)->name;
+    sqlstate = (result != NULL) ? ngx_http_travel_pg_sqlstate(result) : NULL;
+
+    attrs[0].name = TRAVEL_STR("db.system.name");
+    attrs[0].v.s = TRAVEL_STR("postgresql");
+    attrs[1].name = TRAVEL_STR("db.query.summary");
+    attrs[1].v.s.data = run->query->name;
+    attrs[1].v.s.len = ngx_strlen(run->query->name);
+    attrs[2].name = TRAVEL_STR("server.address");
+    attrs[2].v.s = ngx_http_travel_view(&server);
+    span.nattrs = 3;
+
+    if (sqlstate != NULL) {
+        attrs[3].name = TRAVEL_STR("db.response.status_code");
+        attrs[3].v.s.data = sqlstate;
+        attrs[3].v.s.len = ngx_strlen(sqlstate);
+        span.nattrs = 4;
+    }
+
+    if (result == NULL) {
+        span.message.data = op->lost;
+        span.message.len = ngx_strlen(op->lost);
+    }
+
+    span.name = attrs[1].v.s;
+    span.kind = TRAVEL_SPAN_CLIENT;
+    span.end_ns = ngx_http_travel_observe_now();
+    span.start_ns = span.end_ns - took_us * 1000;
+    span.error = (result == NULL || sqlstate != NULL);
+    span.attrs = attrs;
+
+    ngx_http_travel_observe_span(run->request, &span);
 }
 
 

@@ -28,6 +28,7 @@ http {
     travel_catalog  @RUN@/catalog;
     travel_jwks     main file=@RUN@/jwks.json issuer=https://travel.local ours;
     travel_consistency_key @KEYS@/consistency.key;
+    travel_otlp     http://127.0.0.1:@PORT_OTLP@/v1/traces sample=0;
 
     server {
         listen 127.0.0.1:@PORT@;
@@ -77,7 +78,7 @@ my %FILE = (
         . "SELECT json_build_object('s', repeat('x', 3000000))::text",
 );
 
-my $t = Travel::Test->new(parts => 'postgres replica nginx', conf => $CONF,
+my $t = Travel::Test->new(parts => 'postgres replica otlp nginx', conf => $CONF,
     ngx_workers => 1);
 mkdir $t->dir . "/$_" for 'catalog', 'catalog/queries';
 for my $f (glob $t->root . '/conf/travel/queries/*.sql') {
@@ -301,6 +302,23 @@ subtest 'errors' => sub {
             headers => { 'travel-consistency' => $token })->{status}, 200,
             "nothing to wait for: $token");
     }
+};
+
+subtest 'seen' => sub {
+    my $trace = '4bf92f3577b34da6a3ce929d0e0e4736';
+    my $tp = { traceparent => "00-$trace-00f067aa0ba902b7-01" };
+    $t->get('/typed?s=seen', headers => $tp);
+    $t->get('/broken', headers => $tp, allow_5xx => 1);
+    my @db = @{ wait_for(sub {
+        my @s = grep { $_->{attributes}{'db.system.name'} } $t->spans;
+        @s >= 2 && \@s }, 10, 'two spans') || [] };
+    is_deeply([sort map { $_->{name} } @db], ['t.broken', 't.typed'], 'named');
+    is_deeply([map { $_->{trace_id} } @db], [$trace, $trace], 'in the trace');
+    my ($bad) = grep { $_->{name} eq 't.broken' } @db;
+    is($bad->{attributes}{'db.response.status_code'}, '22012', 'the SQLSTATE');
+    is($bad->{attributes}{'server.address'}, 'replica-1', 'the server');
+    my %parent = map { $_->{span_id} => 1 } $t->spans;
+    ok($parent{$bad->{parent_span_id}}, 'below the request\'s own span');
 };
 
 subtest 'clients that hang up' => sub {

@@ -22,9 +22,6 @@
 #include "../queue/queue.h"
 #include "../trace/trace.h"
 
-#pragma weak worker_queue_invalidate
-#pragma weak worker_queue_outbox
-
 #define TX_LSN_TRIES  5
 
 /* 15 digits: what PostgreSQL wrote as 123.4 stays 123.4 */

@@ -322,7 +322,9 @@ run_result(worker_entry_t *entry)
     job = &entry->job;
 
     if (job->result != NULL && entry->outcome == WORKER_OUTCOME_SUCCEEDED) {
-        entry->result = json_dumps(job->result, JSON_COMPACT | JSON_ENCODE_ANY);
+        /* 15 digits: what PostgreSQL wrote as 144.8 stays 144.8 */
+        entry->result = json_dumps(job->result, JSON_COMPACT | JSON_ENCODE_ANY
+                                                | JSON_REAL_PRECISION(15));
         entry->result_len = entry->result != NULL ? strlen(entry->result) : 0;
     }
 

@@ -3,7 +3,7 @@
  *
  * Local references only ($ref, $anchor, $dynamicRef within the document); a
  * reference that leaves it, or an unknown "$schema", cannot be judged and
- * fails at compile.  "format" asserts for the formats named in schema.c.
+ * fails at compile.  "format" asserts for the formats of schema_format.c.
  * A pattern is ECMA-262-like through PCRE-free code of our own choosing and
  * must run in time linear in the input.
  *
@@ -23,7 +23,7 @@ typedef struct {
     char  pointer[256];       /* RFC 6901, into the instance; "" is the root */
     char  schema[256];        /* RFC 6901, into the schema: the keyword */
     char  code[32];           /* the keyword: "minimum", "required", ... */
-    char  message[192];       /* a sentence for the client; no schema internals */
+    char  message[192];       /* a sentence for the client */
 } travel_schema_error_t;
 
 typedef struct {

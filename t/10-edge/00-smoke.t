@@ -2,6 +2,7 @@
 # who it says it is.  When this fails, look here first.
 use strict;
 use warnings;
+use Net::SMTP ();
 use Test::More;
 use Travel::Test;
 
@@ -152,6 +153,63 @@ subtest 'sandbox' => sub {
     my @log = $t->partner_calls;
     is(scalar @log, 10, 'a log line per call');
     is($log[3]{idempotency_key}, 'k2', 'with its key');
+};
+
+subtest 'SMTP sink' => sub {
+    my $send = sub {
+        my $smtp = Net::SMTP->new('127.0.0.1', Port => $t->port + 2,
+            Timeout => 10) or return 'no connection';
+        $smtp->mail('a@travel.local');
+        $smtp->to('b@travel.local');
+        $smtp->data(join "\r\n", 'From: a@travel.local',
+            'To: b@travel.local', 'Subject: =?utf-8?q?caf=C3=A9?=',
+            'Message-ID: <one@travel.local>', 'X-Traceparent: 00-t', '',
+            'A line.', '.dotted', '');
+        my $code = $smtp->code;
+        $smtp->quit;
+        return $code;
+    };
+    is($send->(), 250, 'accepted');
+    my ($mail) = $t->mails;
+    is($mail->{subject}, "caf\x{e9}", 'decoded');
+    is($mail->{messageId}, '<one@travel.local>', 'its id');
+    is($mail->{to}[0], 'b@travel.local', 'to whom');
+    is($mail->{traceparent}, '00-t', 'its trace');
+    is($mail->{text}, "A line.\n.dotted\n", 'its text');
+    $t->write('smtp.fail', "550\n");
+    is($send->(), 550, 'refused while told so');
+    unlink $t->dir . '/smtp.fail';
+    is(scalar(my @all = $t->mails), 1, 'and not delivered');
+};
+
+subtest 'OTLP receiver' => sub {
+    my $base = 'http://127.0.0.1:' . ($t->port + 3);
+    my $post = sub {
+        my ($id) = @_;
+        return $t->request('POST', '/v1/traces', base => $base, allow_5xx => 1,
+            json => { resourceSpans => [{ resource => { attributes => [
+                { key => 'service.name', value => { stringValue => 's' } }] },
+                scopeSpans => [{ spans => [{ traceId => $id,
+                    spanId => '00f067aa0ba902b7', name => 'n', kind => 2,
+                    startTimeUnixNano => '1700000000000000001',
+                    endTimeUnixNano   => '1700000000000000002',
+                    attributes => [{ key => 'k',
+                        value => { intValue => '7' } }] }] }] }] })->{status};
+    };
+    is($post->('4bf92f3577b34da6a3ce929d0e0e4736'), 200, 'taken');
+    my ($span) = $t->spans;
+    is($span->{trace_id}, '4bf92f3577b34da6a3ce929d0e0e4736', 'its trace');
+    is($span->{kind}, 'server', 'its kind');
+    is($span->{attributes}{k}, 7, 'its attributes');
+    is($span->{resource}{'service.name'}, 's', 'its service');
+    is($post->('0' x 32), 400, 'no trace id');
+    is($t->request('POST', '/v1/traces', base => $base, body => "\xff\xff",
+        headers => { 'content-type' => 'application/x-protobuf' })->{status},
+        400, 'no protobuf');
+    $t->write('otlp.fail', '');
+    is($post->('4bf92f3577b34da6a3ce929d0e0e4736'), 503, 'away while told so');
+    unlink $t->dir . '/otlp.fail';
+    is(scalar(my @all = $t->spans), 1, 'one span in all');
 };
 
 subtest 'token' => sub {

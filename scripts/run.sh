@@ -14,7 +14,7 @@ instance=$here/instance.sh
 # The port of the last start holds for the commands that follow it.
 adopt_port() {
     [ ! -s "$TRAVEL_RUN/port" ] || PORT=$(cat "$TRAVEL_RUN/port")
-    export PORT
+    unset PORT_SANDBOX PORT_SMTP PORT_OTLP PORT_METRICS
     . "$here/env.sh"
 }
 

@@ -107,15 +107,22 @@ ngx_int_t ngx_http_travel_redis_subscribe(ngx_cycle_t *cycle,
 
 /*
  * Tails a stream from a position, for life: XREAD BLOCK on a link of its own.
- * on_up at every (re)connection, returns the id to read after ("$", "0-0" or
- * an id; text that lives until the next call); on_entry for each entry, with
- * its id and alternating names and values; on_down when the link is lost.
+ *
+ * on_up at every (re)connection, names the id to read after ("$" or an id;
+ * text that lives until the next call).  on_start follows when reading does
+ * not simply go on there: it was "$", entries after it are gone, or ids went
+ * back; 'after' is where reading begins instead.  on_entry for each entry,
+ * with its id and alternating names and values; on_batch after each answer
+ * with entries, 'newest' when the stream held no more than these; on_down when
+ * the link is lost.
  */
 typedef struct {
     ngx_str_t     stream;
     void        (*on_up)(void *data, ngx_str_t *after);
+    void        (*on_start)(void *data, ngx_str_t *after);
     void        (*on_entry)(void *data, ngx_str_t *id,
                             const ngx_http_travel_reply_t *fields);
+    void        (*on_batch)(void *data, ngx_uint_t newest);
     void        (*on_down)(void *data);
     void         *data;
 } ngx_http_travel_redis_tail_t;

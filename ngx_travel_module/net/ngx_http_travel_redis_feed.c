@@ -12,6 +12,7 @@
 
 #define NGX_HTTP_TRAVEL_TAIL_BLOCK    "2000"     /* ms */
 #define NGX_HTTP_TRAVEL_TAIL_COUNT    "1000"
+#define NGX_HTTP_TRAVEL_TAIL_BATCH    1000
 #define NGX_HTTP_TRAVEL_TAIL_SILENCE  4000       /* ms: an XREAD and a half */
 
 
@@ -32,6 +33,7 @@ typedef struct {
     ngx_http_travel_link_t         link;
     ngx_queue_t                    queue;
     ngx_http_travel_redis_tail_t  *tail;
+    travel_stream_id_t             oldest;       /* when the link came up */
     u_char                         after[64];    /* the id to read after */
     size_t                         after_len;
 } ngx_http_travel_feed_tail_t;
@@ -46,6 +48,13 @@ static void ngx_http_travel_feed_message(redisAsyncContext *ac, void *reply,
     void *data);
 static void ngx_http_travel_feed_tail_up(ngx_http_travel_link_t *link);
 static void ngx_http_travel_feed_tail_down(ngx_http_travel_link_t *link);
+static void ngx_http_travel_feed_edge(ngx_http_travel_feed_tail_t *ft,
+    const char *command, const char *from, const char *to,
+    redisCallbackFn *handler);
+static ngx_int_t ngx_http_travel_feed_edge_id(redisReply *r,
+    travel_str_t *ret_id);
+static void ngx_http_travel_feed_oldest(redisAsyncContext *ac, void *reply,
+    void *data);
 static void ngx_http_travel_feed_newest(redisAsyncContext *ac, void *reply,
     void *data);
 static void ngx_http_travel_feed_read(ngx_http_travel_feed_tail_t *ft);
@@ -271,9 +280,7 @@ ngx_http_travel_redis_tail(ngx_cycle_t *cycle,
 static void
 ngx_http_travel_feed_tail_up(ngx_http_travel_link_t *link)
 {
-    size_t                        len[6];
     ngx_str_t                     after;
-    const char                   *argv[6];
     ngx_http_travel_feed_tail_t  *ft;
 
     ft = link->data;
@@ -281,34 +288,48 @@ ngx_http_travel_feed_tail_up(ngx_http_travel_link_t *link)
     ngx_str_set(&after, "$");
     ft->tail->on_up(ft->tail->data, &after);
 
-    if (after.len != 1 || after.data[0] != '$') {
-
-        if (ngx_http_travel_feed_after(ft, (char *) after.data, after.len)
-            == NGX_OK)
-        {
-            ngx_http_travel_feed_read(ft);
-        }
-
+    if (ngx_http_travel_feed_after(ft, (char *) after.data, after.len)
+        != NGX_OK)
+    {
         return;
     }
 
-    /* "$" anew with each XREAD would skip what came between two of them */
+    /*
+     * Can reading go on after that id?  Only if the stream still holds what
+     * came next: its oldest entry is not newer, its newest not older.
+     */
 
-    argv[0] = "XREVRANGE";
-    len[0] = 9;
+    ft->oldest.ms = (uint64_t) -1;
+
+    ngx_http_travel_feed_edge(ft, "XRANGE", "-", "+",
+                              ngx_http_travel_feed_oldest);
+    ngx_http_travel_feed_edge(ft, "XREVRANGE", "+", "-",
+                              ngx_http_travel_feed_newest);
+}
+
+
+static void
+ngx_http_travel_feed_edge(ngx_http_travel_feed_tail_t *ft,
+    const char *command, const char *from, const char *to,
+    redisCallbackFn *handler)
+{
+    size_t       len[6];
+    const char  *argv[6];
+
+    argv[0] = command;
+    len[0] = ngx_strlen(command);
     argv[1] = (char *) ft->tail->stream.data;
     len[1] = ft->tail->stream.len;
-    argv[2] = "+";
+    argv[2] = from;
     len[2] = 1;
-    argv[3] = "-";
+    argv[3] = to;
     len[3] = 1;
     argv[4] = "COUNT";
     len[4] = 5;
     argv[5] = "1";
     len[5] = 1;
 
-    (void) ngx_http_travel_link_send(link, ngx_http_travel_feed_newest, ft, 6,
-                                     argv, len);
+    (void) ngx_http_travel_link_send(&ft->link, handler, ft, 6, argv, len);
 }
 
 
@@ -325,11 +346,41 @@ ngx_http_travel_feed_tail_down(ngx_http_travel_link_t *link)
 }
 
 
-static void
-ngx_http_travel_feed_newest(redisAsyncContext *ac, void *reply, void *data)
+/* The id of the one entry of an XRANGE answer; "0-0" when there is none. */
+static ngx_int_t
+ngx_http_travel_feed_edge_id(redisReply *r, travel_str_t *ret_id)
 {
-    ngx_int_t                     rc;
-    redisReply                   *r, *entry;
+    redisReply  *entry;
+
+    if (r->type != REDIS_REPLY_ARRAY) {
+        return NGX_ERROR;
+    }
+
+    if (r->elements == 0) {
+        *ret_id = TRAVEL_STR("0-0");
+        return NGX_OK;
+    }
+
+    entry = r->element[0];
+
+    if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2
+        || entry->element[0]->type != REDIS_REPLY_STRING)
+    {
+        return NGX_ERROR;
+    }
+
+    ret_id->data = entry->element[0]->str;
+    ret_id->len = entry->element[0]->len;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_travel_feed_oldest(redisAsyncContext *ac, void *reply, void *data)
+{
+    redisReply                   *r;
+    travel_str_t                  id;
     ngx_http_travel_feed_tail_t  *ft;
 
     r = reply;
@@ -339,27 +390,55 @@ ngx_http_travel_feed_newest(redisAsyncContext *ac, void *reply, void *data)
         return;
     }
 
-    if (r->type != REDIS_REPLY_ARRAY) {
+    if (ngx_http_travel_feed_edge_id(r, &id) != NGX_OK
+        || travel_stream_id_parse(&ft->oldest, id) != TRAVEL_OK)
+    {
+        ngx_http_travel_link_drop(&ft->link, "the stream cannot be read");
+    }
+}
+
+
+static void
+ngx_http_travel_feed_newest(redisAsyncContext *ac, void *reply, void *data)
+{
+    ngx_str_t                     start;
+    redisReply                   *r;
+    travel_str_t                  id, after;
+    travel_stream_id_t            newest, pos;
+    ngx_http_travel_feed_tail_t  *ft;
+
+    r = reply;
+    ft = data;
+
+    if (r == NULL || ft->link.ac != ac) {
+        return;
+    }
+
+    if (ngx_http_travel_feed_edge_id(r, &id) != NGX_OK
+        || travel_stream_id_parse(&newest, id) != TRAVEL_OK)
+    {
         ngx_http_travel_link_drop(&ft->link, "the stream cannot be read");
         return;
     }
 
-    if (r->elements == 0) {
-        rc = ngx_http_travel_feed_after(ft, "0-0", 3);
+    after.data = (char *) ft->after;
+    after.len = ft->after_len;
 
-    } else {
-        entry = r->element[0];
+    if (travel_stream_id_parse(&pos, after) != TRAVEL_OK
+        || travel_stream_id_cmp(ft->oldest, pos) > 0
+        || travel_stream_id_cmp(newest, pos) < 0)
+    {
+        if (ngx_http_travel_feed_after(ft, id.data, id.len) != NGX_OK) {
+            return;
+        }
 
-        rc = (entry->type == REDIS_REPLY_ARRAY && entry->elements == 2
-              && entry->element[0]->type == REDIS_REPLY_STRING)
-             ? ngx_http_travel_feed_after(ft, entry->element[0]->str,
-                                          entry->element[0]->len)
-             : NGX_ERROR;
+        if (ft->tail->on_start) {
+            start = ngx_http_travel_str(id);
+            ft->tail->on_start(ft->tail->data, &start);
+        }
     }
 
-    if (rc == NGX_OK) {
-        ngx_http_travel_feed_read(ft);
-    }
+    ngx_http_travel_feed_read(ft);
 }
 
 
@@ -441,6 +520,11 @@ ngx_http_travel_feed_entries(redisAsyncContext *ac, void *reply, void *data)
         if (ngx_http_travel_feed_entry(ft, entries->element[i]) != NGX_OK) {
             return;
         }
+    }
+
+    if (ft->tail->on_batch) {
+        ft->tail->on_batch(ft->tail->data, entries->elements
+                                           < NGX_HTTP_TRAVEL_TAIL_BATCH);
     }
 
     ngx_http_travel_feed_read(ft);

@@ -1,0 +1,575 @@
+/*
+ * The room's entrance: the travel_cache directive, and what query asks of the
+ * cache: look up, begin a fill, store it or not (contracts section 4).
+ */
+
+#include "ngx_http_travel_cache_room.h"
+#include "../net/ngx_http_travel_redis.h"
+
+
+#define NGX_HTTP_TRAVEL_CACHE_TTL_MAX   (30 * 24 * 3600 * 1000LL)
+
+
+typedef struct {
+    ngx_msec_t                  ttl;         /* 0: off */
+    ngx_msec_t                  stale;
+    ngx_http_complex_value_t   *tags;
+} ngx_http_travel_cache_loc_conf_t;
+
+
+static ngx_int_t ngx_http_travel_cache_tags(ngx_http_travel_fill_t *fill,
+    const ngx_str_t *tags);
+static ngx_uint_t ngx_http_travel_cache_knows(
+    ngx_http_travel_cache_main_conf_t *cmcf, ngx_http_travel_fill_t *fill);
+static ngx_uint_t ngx_http_travel_cache_keepable(
+    const ngx_http_travel_fill_t *fill, travel_lsn_t replay);
+static ngx_uint_t ngx_http_travel_cache_plain(void);
+
+static void *ngx_http_travel_cache_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_travel_cache_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_travel_cache_merge_loc_conf(ngx_conf_t *cf,
+    void *parent, void *child);
+static ngx_int_t ngx_http_travel_cache_postconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_travel_cache_init_process(ngx_cycle_t *cycle);
+static char *ngx_http_travel_cache(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+
+static ngx_command_t  ngx_http_travel_cache_commands[] = {
+
+    { ngx_string("travel_cache"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
+      ngx_http_travel_cache,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_travel_cache_module_ctx = {
+    NULL,                                     /* preconfiguration */
+    ngx_http_travel_cache_postconfiguration,  /* postconfiguration */
+
+    ngx_http_travel_cache_create_main_conf,   /* create main configuration */
+    NULL,                                     /* init main configuration */
+
+    NULL,                                     /* create server configuration */
+    NULL,                                     /* merge server configuration */
+
+    ngx_http_travel_cache_create_loc_conf,    /* create location config */
+    ngx_http_travel_cache_merge_loc_conf      /* merge location config */
+};
+
+
+ngx_module_t  ngx_http_travel_cache_module = {
+    NGX_MODULE_V1,
+    &ngx_http_travel_cache_module_ctx,     /* module context */
+    ngx_http_travel_cache_commands,        /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_travel_cache_init_process,    /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+/* --- lookup ------------------------------------------------------------------------ */
+
+ngx_int_t
+ngx_http_travel_cache_lookup(ngx_http_request_t *r, const ngx_str_t *identity,
+    const ngx_str_t *tags, travel_stream_id_t floor_inval,
+    ngx_http_travel_fill_t *ret_fill, ngx_http_travel_hit_t *ret_hit)
+{
+    ngx_str_t                           more;
+    ngx_http_travel_l1_e                found;
+    ngx_http_travel_cache_loc_conf_t   *clcf;
+    ngx_http_travel_cache_main_conf_t  *cmcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_cache_module);
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_cache_module);
+
+    ngx_memzero(ret_fill, sizeof(ngx_http_travel_fill_t));
+
+    if (clcf->ttl == 0) {
+        return NGX_ABORT;
+    }
+
+    ngx_str_null(&more);
+
+    if (clcf->tags != NULL
+        && ngx_http_complex_value(r, clcf->tags, &more) != NGX_OK)
+    {
+        return NGX_ABORT;
+    }
+
+    if (ngx_http_travel_cache_tags(ret_fill, tags) != NGX_OK
+        || ngx_http_travel_cache_tags(ret_fill, &more) != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "travel_cache: more than %d tags, the answer is not "
+                      "cached", NGX_HTTP_TRAVEL_TAGS_MAX);
+        return NGX_ABORT;
+    }
+
+    ret_fill->enabled = 1;
+    ret_fill->key = *identity;
+    ret_fill->ttl = clcf->ttl;
+    ret_fill->stale = clcf->stale;
+    ret_fill->hash = travel_siphash(ngx_http_travel_node_key(),
+                                    identity->data, identity->len);
+    ret_fill->fresh = ngx_http_travel_cache_knows(cmcf, ret_fill);
+
+    found = ngx_http_travel_l1_find(r, cmcf->cache, ret_fill, floor_inval,
+                                    ret_hit);
+
+    switch (found) {
+
+    case NGX_HTTP_TRAVEL_L1_FRESH:
+        ngx_http_travel_count(cmcf->hit, 1);
+        return NGX_OK;
+
+    case NGX_HTTP_TRAVEL_L1_EXPIRED:
+        if (ngx_http_travel_fills_running(ret_fill, floor_inval)) {
+            ngx_http_travel_count(cmcf->stale, 1);
+            return NGX_OK;           /* somebody is at it: old is good enough */
+        }
+
+        ngx_http_travel_count(cmcf->expired, 1);
+        return NGX_DECLINED;
+
+    case NGX_HTTP_TRAVEL_L1_INVALID:
+        ngx_http_travel_count(cmcf->invalidated, 1);
+        break;
+
+    default:
+        ngx_http_travel_count(cmcf->miss, 1);
+    }
+
+    if (ret_fill->fresh && ngx_http_travel_fills_running(ret_fill, floor_inval))
+    {
+        ngx_http_travel_count(cmcf->collapsed, 1);
+        return NGX_BUSY;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* Adds the hashes of space-separated tags. */
+static ngx_int_t
+ngx_http_travel_cache_tags(ngx_http_travel_fill_t *fill, const ngx_str_t *tags)
+{
+    u_char  *p, *last, *start;
+
+    p = tags->data;
+    last = p + tags->len;
+
+    while (p < last) {
+        while (p < last && *p == ' ') {
+            p++;
+        }
+
+        start = p;
+
+        while (p < last && *p != ' ') {
+            p++;
+        }
+
+        if (p == start) {
+            break;
+        }
+
+        if (fill->ntags == NGX_HTTP_TRAVEL_TAGS_MAX) {
+            return NGX_ERROR;
+        }
+
+        fill->tags[fill->ntags++] = travel_siphash(ngx_http_travel_node_key(),
+                                                   start, p - start);
+    }
+
+    return NGX_OK;
+}
+
+
+/* Where the node stands as the fill begins, and what its server must have
+ * replayed.  False: the node does not hear the stream. */
+static ngx_uint_t
+ngx_http_travel_cache_knows(ngx_http_travel_cache_main_conf_t *cmcf,
+    ngx_http_travel_fill_t *fill)
+{
+    ngx_uint_t                    k;
+    travel_lsn_t                  lsn;
+    travel_stream_id_t            last;
+    ngx_http_travel_knowledge_t   look;
+
+    if (ngx_http_travel_cache_plain()) {
+        return 1;
+    }
+
+    ngx_http_travel_node_look(&look);
+
+    fill->generation = look.generation;
+    fill->pos = look.pos;
+    fill->floor = look.floor;
+
+    for (k = 0; k < fill->ntags; k++) {
+        ngx_http_travel_tag_last(fill->tags[k], &last, &lsn);
+
+        if (travel_lsn_cmp(lsn, fill->floor) > 0) {
+            fill->floor = lsn;
+        }
+    }
+
+    return ngx_http_travel_node_hearing(&look);
+}
+
+
+/* Without a queue there is no invalidation stream: TTL alone rules. */
+static ngx_uint_t
+ngx_http_travel_cache_plain(void)
+{
+    return !ngx_http_travel_redis_configured(NGX_HTTP_TRAVEL_REDIS_QUEUE);
+}
+
+
+/* --- the end of a fill --------------------------------------------------------------- */
+
+void
+ngx_http_travel_cache_store(ngx_http_request_t *r,
+    const ngx_http_travel_fill_t *fill, const ngx_str_t *body,
+    travel_lsn_t replay, ngx_str_t *ret_etag)
+{
+    ngx_uint_t                          evicted;
+    ngx_http_travel_cache_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_cache_module);
+
+    if (ngx_http_travel_cache_etag(r, body, ret_etag) != NGX_OK) {
+        ngx_str_null(ret_etag);
+        ngx_http_travel_fills_end(fill);
+        return;
+    }
+
+    if (ngx_http_travel_cache_keepable(fill, replay)
+        && ngx_http_travel_l1_insert(cmcf->cache, fill, body, ret_etag,
+                                     &evicted)
+           == NGX_OK)
+    {
+        ngx_http_travel_count(cmcf->stored, 1);
+
+        if (evicted) {
+            ngx_http_travel_count(cmcf->evicted, evicted);
+        }
+
+    } else {
+        ngx_http_travel_count(cmcf->refused, 1);
+    }
+
+    /* after the insert: who waited finds it */
+    ngx_http_travel_fills_end(fill);
+}
+
+
+static ngx_uint_t
+ngx_http_travel_cache_keepable(const ngx_http_travel_fill_t *fill,
+    travel_lsn_t replay)
+{
+    ngx_uint_t                    k;
+    travel_lsn_t                  lsn;
+    travel_stream_id_t            last;
+    ngx_http_travel_knowledge_t   look;
+
+    if (!fill->enabled || !fill->fresh) {
+        return 0;
+    }
+
+    if (ngx_http_travel_cache_plain()) {
+        return 1;
+    }
+
+    ngx_http_travel_node_look(&look);
+
+    if (look.generation != fill->generation
+        || !ngx_http_travel_node_hearing(&look)
+        || travel_lsn_cmp(replay, look.floor) < 0)
+    {
+        return 0;
+    }
+
+    for (k = 0; k < fill->ntags; k++) {
+        ngx_http_travel_tag_last(fill->tags[k], &last, &lsn);
+
+        if (travel_stream_id_cmp(last, fill->pos) > 0
+            || travel_lsn_cmp(replay, lsn) < 0)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+void
+ngx_http_travel_cache_abandon(ngx_http_request_t *r,
+    const ngx_http_travel_fill_t *fill)
+{
+    ngx_http_travel_fills_end(fill);
+}
+
+
+ngx_int_t
+ngx_http_travel_cache_etag(ngx_http_request_t *r, const ngx_str_t *body,
+    ngx_str_t *ret_etag)
+{
+    u_char   *p;
+    uint8_t   md[TRAVEL_SHA256_LEN];
+
+    p = ngx_pnalloc(r->pool, 34);
+    if (p == NULL
+        || travel_sha256(md, ngx_http_travel_view(body)) != TRAVEL_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    p[0] = '"';
+    travel_hex_encode((char *) p + 1, md, 16);
+    p[33] = '"';
+
+    ret_etag->data = p;
+    ret_etag->len = 34;
+
+    return NGX_OK;
+}
+
+
+/* --- configuration -------------------------------------------------------------------- */
+
+static char *
+ngx_http_travel_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_travel_cache_loc_conf_t  *clcf = conf;
+
+    ngx_int_t                           ms;
+    ngx_str_t                          *value, s;
+    ngx_uint_t                          i;
+    ngx_http_compile_complex_value_t    ccv;
+    ngx_http_travel_cache_main_conf_t  *cmcf;
+
+    if (clcf->ttl != NGX_CONF_UNSET_MSEC) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        if (cf->args->nelts > 2) {
+            return "takes nothing after \"off\"";
+        }
+
+        clcf->ttl = 0;
+        return NGX_CONF_OK;
+    }
+
+    ms = ngx_parse_time(&value[1], 0);
+
+    if (ms < 1 || ms > NGX_HTTP_TRAVEL_CACHE_TTL_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_cache\" time \"%V\" must be \"off\" or "
+                           "from 1ms to 30d, as in \"travel_cache 30s\"",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    clcf->ttl = ms;
+    clcf->stale = 0;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "stale=", 6) == 0) {
+            s.data = value[i].data + 6;
+            s.len = value[i].len - 6;
+            ms = ngx_parse_time(&s, 0);
+
+            if (ms >= 0 && ms <= NGX_HTTP_TRAVEL_CACHE_TTL_MAX) {
+                clcf->stale = ms;
+                continue;
+            }
+        }
+
+        if (ngx_strncmp(value[i].data, "tags=", 5) == 0) {
+            s.data = value[i].data + 5;
+            s.len = value[i].len - 5;
+
+            clcf->tags = ngx_palloc(cf->pool,
+                                    sizeof(ngx_http_complex_value_t));
+            if (clcf->tags == NULL) {
+                return NGX_CONF_ERROR;
+            }
+
+            ngx_memzero(&ccv, sizeof(ccv));
+            ccv.cf = cf;
+            ccv.value = &s;
+            ccv.complex_value = clcf->tags;
+
+            if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_cache\" parameter \"%V\" must be "
+                           "stale=TIME (up to 30d) or tags=\"tag tag\"",
+                           &value[i]);
+        return NGX_CONF_ERROR;
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_travel_cache_module);
+    cmcf->used = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_travel_cache_create_main_conf(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_cache_main_conf_t));
+}
+
+
+static void *
+ngx_http_travel_cache_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_travel_cache_loc_conf_t  *clcf;
+
+    clcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_cache_loc_conf_t));
+    if (clcf == NULL) {
+        return NULL;
+    }
+
+    clcf->ttl = NGX_CONF_UNSET_MSEC;
+
+    return clcf;
+}
+
+
+static char *
+ngx_http_travel_cache_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child)
+{
+    ngx_http_travel_cache_loc_conf_t  *prev = parent;
+    ngx_http_travel_cache_loc_conf_t  *conf = child;
+
+    if (conf->ttl == NGX_CONF_UNSET_MSEC) {
+        *conf = *prev;
+        ngx_conf_merge_msec_value(conf->ttl, prev->ttl, 0);
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_travel_cache_postconfiguration(ngx_conf_t *cf)
+{
+    size_t                              i;
+    ngx_int_t                           index;
+    ngx_http_travel_cache_main_conf_t  *cmcf;
+
+    static const struct {
+        const char  *name;
+        const char  *help;
+        size_t       offset;
+    } counters[] = {
+
+#define counter(label, field)                                                 \
+        { "travel_cache_total{result=\"" label "\"}", "Look-ups by result.",  \
+          offsetof(ngx_http_travel_cache_main_conf_t, field) }
+
+        counter("hit", hit),
+        counter("miss", miss),
+        counter("stale", stale),
+        counter("expired", expired),
+        counter("invalidated", invalidated),
+        counter("collapsed", collapsed),
+
+#undef counter
+
+        { "travel_cache_fills_total{result=\"stored\"}",
+          "Fills by what became of them.",
+          offsetof(ngx_http_travel_cache_main_conf_t, stored) },
+        { "travel_cache_fills_total{result=\"refused\"}",
+          "Fills by what became of them.",
+          offsetof(ngx_http_travel_cache_main_conf_t, refused) },
+        { "travel_cache_evicted_total", "Entries that made room.",
+          offsetof(ngx_http_travel_cache_main_conf_t, evicted) },
+        { "travel_invalidation_gaps_total",
+          "Times the invalidation stream could not be followed.",
+          offsetof(ngx_http_travel_cache_main_conf_t, gaps) }
+    };
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_travel_cache_module);
+
+    if (!cmcf->used) {
+        return NGX_OK;
+    }
+
+    cmcf->cache = ngx_http_travel_zone(cf, "cache", 64 * 1024 * 1024, 8, 1,
+                                       ngx_http_travel_l1_init);
+    cmcf->tags = ngx_http_travel_zone(cf, "tags", 8 * 1024 * 1024, 1, 1,
+                                      ngx_http_travel_tags_init);
+    cmcf->writers = ngx_http_travel_zone(cf, "writers", 8 * 1024 * 1024, 8, 1,
+                                         ngx_http_travel_writers_init);
+
+    if (cmcf->cache == NULL || cmcf->tags == NULL || cmcf->writers == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
+        index = ngx_http_travel_counter_add(cf, counters[i].name,
+                                            counters[i].help);
+        if (index == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        *(ngx_uint_t *) ((u_char *) cmcf + counters[i].offset) = index;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_travel_cache_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_travel_cache_main_conf_t  *cmcf;
+
+    if (ngx_http_travel_cycle_conf(cycle) == NULL
+        || (ngx_process != NGX_PROCESS_WORKER
+            && ngx_process != NGX_PROCESS_SINGLE))
+    {
+        return NGX_OK;
+    }
+
+    cmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_travel_cache_module);
+
+    if (!cmcf->used) {
+        return NGX_OK;
+    }
+
+    ngx_http_travel_writers_use(cmcf->writers);
+
+    return ngx_http_travel_node_start(cycle, cmcf);
+}

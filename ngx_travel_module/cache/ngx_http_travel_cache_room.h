@@ -1,0 +1,95 @@
+/* What cache's own files share: L1, the node's knowledge, running fills. */
+
+#ifndef NGX_HTTP_TRAVEL_CACHE_ROOM_H
+#define NGX_HTTP_TRAVEL_CACHE_ROOM_H
+
+#include "ngx_http_travel_cache.h"
+#include "../../common/hash.h"
+
+
+typedef struct {
+    ngx_http_travel_zone_t     *cache;
+    ngx_http_travel_zone_t     *tags;
+    ngx_http_travel_zone_t     *writers;
+
+    ngx_uint_t                  hit;          /* counters */
+    ngx_uint_t                  miss;
+    ngx_uint_t                  stale;
+    ngx_uint_t                  expired;
+    ngx_uint_t                  invalidated;
+    ngx_uint_t                  collapsed;
+    ngx_uint_t                  stored;
+    ngx_uint_t                  refused;      /* fills not kept */
+    ngx_uint_t                  evicted;
+    ngx_uint_t                  gaps;
+    ngx_uint_t                  used;         /* some location caches */
+} ngx_http_travel_cache_main_conf_t;
+
+
+/* --- the node's knowledge: tags, position, generation (node.c) -------------- */
+
+/* A look without a lock, consistent in itself. */
+typedef struct {
+    uint64_t              generation;   /* 0: nothing is known */
+    travel_stream_id_t    pos;
+    travel_lsn_t          commit;
+    travel_lsn_t          floor;        /* fills must have replayed this */
+    ngx_msec_t            heard;        /* ngx_current_msec */
+    ngx_uint_t            settled;      /* floor is known since the last gap */
+} ngx_http_travel_knowledge_t;
+
+ngx_int_t ngx_http_travel_tags_init(ngx_http_travel_shard_t *shard);
+ngx_int_t ngx_http_travel_node_start(ngx_cycle_t *cycle,
+    ngx_http_travel_cache_main_conf_t *cmcf);
+
+void ngx_http_travel_node_look(ngx_http_travel_knowledge_t *ret_look);
+ngx_uint_t ngx_http_travel_node_hearing(
+    const ngx_http_travel_knowledge_t *look);
+
+/* The key under which this node hashes tags and cache keys. */
+const travel_siphash_key_t *ngx_http_travel_node_key(void);
+
+/* The last invalidation of a tag, or of one that shares its slot. */
+void ngx_http_travel_tag_last(uint64_t tag, travel_stream_id_t *ret_id,
+    travel_lsn_t *ret_lsn);
+
+
+/* --- L1 (l1.c) --------------------------------------------------------------- */
+
+typedef enum {
+    NGX_HTTP_TRAVEL_L1_ABSENT,
+    NGX_HTTP_TRAVEL_L1_FRESH,
+    NGX_HTTP_TRAVEL_L1_EXPIRED,       /* within its stale time */
+    NGX_HTTP_TRAVEL_L1_UNSURE,        /* of an older generation, or unheard */
+    NGX_HTTP_TRAVEL_L1_INVALID        /* a tag was invalidated: dropped */
+} ngx_http_travel_l1_e;
+
+ngx_int_t ngx_http_travel_l1_init(ngx_http_travel_shard_t *shard);
+
+/* ret_hit is filled, from r->pool, for FRESH, EXPIRED and UNSURE. */
+ngx_http_travel_l1_e ngx_http_travel_l1_find(ngx_http_request_t *r,
+    ngx_http_travel_zone_t *zone, const ngx_http_travel_fill_t *fill,
+    travel_stream_id_t floor, ngx_http_travel_hit_t *ret_hit);
+
+/* NGX_OK; NGX_DECLINED: no room that bounded eviction could make.
+ * '*ret_evicted' counts entries that had to go. */
+ngx_int_t ngx_http_travel_l1_insert(ngx_http_travel_zone_t *zone,
+    const ngx_http_travel_fill_t *fill, const ngx_str_t *body,
+    const ngx_str_t *etag, ngx_uint_t *ret_evicted);
+
+
+/* --- writers (writers.c) ------------------------------------------------------ */
+
+ngx_int_t ngx_http_travel_writers_init(ngx_http_travel_shard_t *shard);
+void ngx_http_travel_writers_use(ngx_http_travel_zone_t *zone);
+
+
+/* --- running fills (fills.c) ---------------------------------------------------- */
+
+/* Is the key being filled in this nginx worker, from a position that a caller
+ * with this floor may join? */
+ngx_uint_t ngx_http_travel_fills_running(const ngx_http_travel_fill_t *fill,
+    travel_stream_id_t floor);
+void ngx_http_travel_fills_end(const ngx_http_travel_fill_t *fill);
+
+#endif

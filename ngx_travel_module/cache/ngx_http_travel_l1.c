@@ -1,0 +1,619 @@
+/*
+ * L1: answers in shared memory.
+ *
+ * A shard is one block of equal chunks, linked by index, and a table of bucket
+ * heads.  An entry is a chain of chunks: its header, key and body follow one
+ * another through them.  Since every chunk fits every entry, memory cannot
+ * fragment: what an eviction frees, any answer can use.
+ *
+ * Eviction is SIEVE's: entries stand in the order of their arrival, a hit only
+ * sets a bit, and a hand moves from the oldest to the newest, clearing bits
+ * until it finds an entry without one.  Steps and evictions per insert are
+ * bounded; when the bound is met the answer is simply not kept.
+ *
+ * Everything in a shard is guarded by the shard's lock.  A body is copied out
+ * under it into memory of this process that was there before, at most
+ * NGX_HTTP_TRAVEL_L1_BODY_MAX bytes.
+ */
+
+#include "ngx_http_travel_cache_room.h"
+
+
+#define NGX_HTTP_TRAVEL_L1_CHUNK      1024
+#define NGX_HTTP_TRAVEL_L1_BODY_MAX   (128 * 1024)
+#define NGX_HTTP_TRAVEL_L1_KEY_MAX    2048
+#define NGX_HTTP_TRAVEL_L1_STEPS      64       /* of the hand, per eviction */
+#define NGX_HTTP_TRAVEL_L1_EVICTIONS  160      /* per insert */
+#define NGX_HTTP_TRAVEL_L1_CHAIN      64       /* entries looked at per find */
+#define NGX_HTTP_TRAVEL_L1_ETAG       40
+#define NGX_HTTP_TRAVEL_L1_NONE       0xffffffff
+
+#define NGX_HTTP_TRAVEL_L1_DATA                                               \
+    (NGX_HTTP_TRAVEL_L1_CHUNK - sizeof(uint32_t))
+
+
+typedef struct {
+    uint32_t              next;         /* chunk of the same entry, or free */
+    u_char                data[NGX_HTTP_TRAVEL_L1_DATA];
+} ngx_http_travel_l1_chunk_t;
+
+typedef struct {
+    uint64_t              hash;
+    uint64_t              generation;
+    travel_stream_id_t    pos;
+    uint64_t              tags[NGX_HTTP_TRAVEL_TAGS_MAX];
+    uint32_t              ntags;
+    uint32_t              bucket;       /* next entry of the same bucket */
+    uint32_t              newer;
+    uint32_t              older;
+    uint32_t              key_len;
+    uint32_t              body_len;
+    uint32_t              visited;
+    uint32_t              etag_len;
+    int64_t               filled;       /* unix ms */
+    int64_t               expires;
+    int64_t               stale_until;
+    u_char                etag[NGX_HTTP_TRAVEL_L1_ETAG];
+} ngx_http_travel_l1_entry_t;
+
+typedef struct {
+    uint32_t              nbuckets;
+    uint32_t              nchunks;
+    uint32_t              fresh;        /* chunks from here on were never used */
+    uint32_t              free;         /* head of the free chain */
+    uint32_t              nfree;        /* chain and fresh ones together */
+    uint32_t              newest;
+    uint32_t              oldest;
+    uint32_t              hand;
+    uint32_t             *buckets;
+    ngx_http_travel_l1_chunk_t  *chunks;
+} ngx_http_travel_l1_t;
+
+
+/* Walks the bytes of an entry behind its header. */
+typedef struct {
+    ngx_http_travel_l1_t  *l1;
+    uint32_t               chunk;
+    size_t                 offset;
+} ngx_http_travel_l1_cursor_t;
+
+
+static ngx_http_travel_l1_entry_t *ngx_http_travel_l1_entry(
+    ngx_http_travel_l1_t *l1, uint32_t i);
+static uint32_t ngx_http_travel_l1_lookup_locked(ngx_http_travel_l1_t *l1,
+    const ngx_http_travel_fill_t *fill);
+static ngx_http_travel_l1_e ngx_http_travel_l1_judge(
+    const ngx_http_travel_l1_entry_t *e, const ngx_http_travel_fill_t *fill,
+    travel_stream_id_t floor, int64_t now);
+static void ngx_http_travel_l1_remove_locked(ngx_http_travel_l1_t *l1,
+    uint32_t i);
+static ngx_uint_t ngx_http_travel_l1_room_locked(ngx_http_travel_l1_t *l1,
+    uint32_t need);
+static uint32_t ngx_http_travel_l1_victim_locked(ngx_http_travel_l1_t *l1);
+static uint32_t ngx_http_travel_l1_alloc_locked(ngx_http_travel_l1_t *l1,
+    uint32_t n);
+static void ngx_http_travel_l1_link_locked(ngx_http_travel_l1_t *l1,
+    uint32_t i);
+static ngx_uint_t ngx_http_travel_l1_equal(ngx_http_travel_l1_cursor_t *c,
+    const u_char *p, size_t len);
+static void ngx_http_travel_l1_write(ngx_http_travel_l1_cursor_t *c,
+    const u_char *p, size_t len);
+static void ngx_http_travel_l1_read(ngx_http_travel_l1_cursor_t *c, u_char *p,
+    size_t len);
+
+
+/* Where bodies are copied to under the lock; its bytes are of one request. */
+static u_char  ngx_http_travel_l1_body[NGX_HTTP_TRAVEL_L1_BODY_MAX];
+
+
+ngx_int_t
+ngx_http_travel_l1_init(ngx_http_travel_shard_t *shard)
+{
+    u_char                *p;
+    size_t                 room;
+    uint32_t               i;
+    ngx_http_travel_l1_t  *l1;
+
+    room = (shard->pool->pfree - 1) * ngx_pagesize;
+
+    p = ngx_slab_alloc_locked(shard->pool, room);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    l1 = (ngx_http_travel_l1_t *) p;
+    room -= sizeof(ngx_http_travel_l1_t);
+
+    l1->nchunks = room / (NGX_HTTP_TRAVEL_L1_CHUNK + sizeof(uint32_t));
+    l1->nbuckets = l1->nchunks;
+    l1->fresh = 0;
+    l1->free = NGX_HTTP_TRAVEL_L1_NONE;
+    l1->nfree = l1->nchunks;
+    l1->newest = NGX_HTTP_TRAVEL_L1_NONE;
+    l1->oldest = NGX_HTTP_TRAVEL_L1_NONE;
+    l1->hand = NGX_HTTP_TRAVEL_L1_NONE;
+    l1->chunks = (ngx_http_travel_l1_chunk_t *)
+                 (p + sizeof(ngx_http_travel_l1_t));
+    l1->buckets = (uint32_t *) (l1->chunks + l1->nchunks);
+
+    for (i = 0; i < l1->nbuckets; i++) {
+        l1->buckets[i] = NGX_HTTP_TRAVEL_L1_NONE;
+    }
+
+    shard->data = l1;
+
+    return NGX_OK;
+}
+
+
+static ngx_http_travel_l1_entry_t *
+ngx_http_travel_l1_entry(ngx_http_travel_l1_t *l1, uint32_t i)
+{
+    /* data follows a 4-byte link: the header is packed with care to that */
+    return (ngx_http_travel_l1_entry_t *)
+           ngx_align_ptr(l1->chunks[i].data, sizeof(uint64_t));
+}
+
+
+static void
+ngx_http_travel_l1_cursor(ngx_http_travel_l1_cursor_t *c,
+    ngx_http_travel_l1_t *l1, uint32_t i)
+{
+    c->l1 = l1;
+    c->chunk = i;
+    c->offset = (u_char *) (ngx_http_travel_l1_entry(l1, i) + 1)
+                - l1->chunks[i].data;
+}
+
+
+/* --- find ------------------------------------------------------------------------ */
+
+ngx_http_travel_l1_e
+ngx_http_travel_l1_find(ngx_http_request_t *r, ngx_http_travel_zone_t *zone,
+    const ngx_http_travel_fill_t *fill, travel_stream_id_t floor,
+    ngx_http_travel_hit_t *ret_hit)
+{
+    u_char                        etag[NGX_HTTP_TRAVEL_L1_ETAG], *p;
+    int64_t                       now, filled;
+    uint32_t                      i;
+    ngx_time_t                   *tp;
+    ngx_http_travel_l1_t         *l1;
+    ngx_http_travel_l1_e          verdict;
+    ngx_http_travel_shard_t      *shard;
+    ngx_http_travel_l1_entry_t   *e;
+    ngx_http_travel_l1_cursor_t   cursor;
+
+    tp = ngx_timeofday();
+    now = (int64_t) tp->sec * 1000 + tp->msec;
+    shard = ngx_http_travel_shard(zone, fill->hash);
+
+    ngx_http_travel_shard_lock(shard);
+
+    l1 = shard->data;
+    i = ngx_http_travel_l1_lookup_locked(l1, fill);
+
+    if (i == NGX_HTTP_TRAVEL_L1_NONE) {
+        ngx_http_travel_shard_unlock(shard);
+        return NGX_HTTP_TRAVEL_L1_ABSENT;
+    }
+
+    e = ngx_http_travel_l1_entry(l1, i);
+    verdict = ngx_http_travel_l1_judge(e, fill, floor, now);
+
+    if (verdict == NGX_HTTP_TRAVEL_L1_INVALID) {
+        ngx_http_travel_l1_remove_locked(l1, i);
+        ngx_http_travel_shard_unlock(shard);
+        return verdict;
+    }
+
+    if (verdict == NGX_HTTP_TRAVEL_L1_ABSENT) {
+        ngx_http_travel_shard_unlock(shard);
+        return verdict;
+    }
+
+    if (!e->visited) {
+        e->visited = 1;             /* all that a hit writes, and only once */
+    }
+
+    ret_hit->body.len = e->body_len;
+    ret_hit->etag.len = e->etag_len;
+    ngx_memcpy(etag, e->etag, e->etag_len);
+    filled = e->filled;
+
+    ngx_http_travel_l1_cursor(&cursor, l1, i);
+    cursor.offset += e->key_len;
+    ngx_http_travel_l1_read(&cursor, ngx_http_travel_l1_body, e->body_len);
+
+    ngx_http_travel_shard_unlock(shard);
+
+    p = ngx_pnalloc(r->pool, ret_hit->body.len + ret_hit->etag.len);
+    if (p == NULL) {
+        return NGX_HTTP_TRAVEL_L1_ABSENT;
+    }
+
+    ret_hit->body.data = p;
+    p = ngx_cpymem(p, ngx_http_travel_l1_body, ret_hit->body.len);
+    ret_hit->etag.data = p;
+    ngx_memcpy(p, etag, ret_hit->etag.len);
+
+    ret_hit->age = (now > filled) ? (now - filled) / 1000 : 0;
+    ret_hit->stale = (verdict != NGX_HTTP_TRAVEL_L1_FRESH);
+
+    return verdict;
+}
+
+
+static uint32_t
+ngx_http_travel_l1_lookup_locked(ngx_http_travel_l1_t *l1,
+    const ngx_http_travel_fill_t *fill)
+{
+    uint32_t                      i;
+    ngx_uint_t                    n;
+    ngx_http_travel_l1_entry_t   *e;
+    ngx_http_travel_l1_cursor_t   cursor;
+
+    i = l1->buckets[(uint32_t) fill->hash % l1->nbuckets];
+
+    for (n = 0; i != NGX_HTTP_TRAVEL_L1_NONE
+                && n < NGX_HTTP_TRAVEL_L1_CHAIN; n++)
+    {
+        e = ngx_http_travel_l1_entry(l1, i);
+
+        if (e->hash == fill->hash && e->key_len == fill->key.len) {
+            ngx_http_travel_l1_cursor(&cursor, l1, i);
+
+            if (ngx_http_travel_l1_equal(&cursor, fill->key.data,
+                                         fill->key.len))
+            {
+                return i;
+            }
+        }
+
+        i = e->bucket;
+    }
+
+    return NGX_HTTP_TRAVEL_L1_NONE;
+}
+
+
+static ngx_http_travel_l1_e
+ngx_http_travel_l1_judge(const ngx_http_travel_l1_entry_t *e,
+    const ngx_http_travel_fill_t *fill, travel_stream_id_t floor, int64_t now)
+{
+    ngx_uint_t           k;
+    travel_lsn_t         lsn;
+    travel_stream_id_t   last;
+
+    /* a commit is hard: nothing brings back what it overwrote */
+
+    for (k = 0; k < e->ntags; k++) {
+        ngx_http_travel_tag_last(e->tags[k], &last, &lsn);
+
+        if (travel_stream_id_cmp(last, e->pos) > 0) {
+            return NGX_HTTP_TRAVEL_L1_INVALID;
+        }
+    }
+
+    /* the caller has written since; others may still be served */
+
+    if (travel_stream_id_cmp(floor, e->pos) > 0) {
+        return NGX_HTTP_TRAVEL_L1_ABSENT;
+    }
+
+    if (now > e->stale_until) {
+        return NGX_HTTP_TRAVEL_L1_INVALID;
+    }
+
+    if (!fill->fresh || e->generation != fill->generation) {
+        return NGX_HTTP_TRAVEL_L1_UNSURE;
+    }
+
+    return (now <= e->expires) ? NGX_HTTP_TRAVEL_L1_FRESH
+                               : NGX_HTTP_TRAVEL_L1_EXPIRED;
+}
+
+
+/* --- insert ---------------------------------------------------------------------- */
+
+ngx_int_t
+ngx_http_travel_l1_insert(ngx_http_travel_zone_t *zone,
+    const ngx_http_travel_fill_t *fill, const ngx_str_t *body,
+    const ngx_str_t *etag, ngx_uint_t *ret_evicted)
+{
+    size_t                        size;
+    int64_t                       now;
+    uint32_t                      i, need;
+    ngx_uint_t                    k;
+    ngx_time_t                   *tp;
+    ngx_http_travel_l1_t         *l1;
+    ngx_http_travel_shard_t      *shard;
+    ngx_http_travel_l1_entry_t   *e;
+    ngx_http_travel_l1_cursor_t   cursor;
+
+    *ret_evicted = 0;
+
+    if (body->len > NGX_HTTP_TRAVEL_L1_BODY_MAX
+        || fill->key.len > NGX_HTTP_TRAVEL_L1_KEY_MAX
+        || etag->len > NGX_HTTP_TRAVEL_L1_ETAG)
+    {
+        return NGX_DECLINED;
+    }
+
+    tp = ngx_timeofday();
+    now = (int64_t) tp->sec * 1000 + tp->msec;
+
+    /* at most one pointer's width goes to the header's alignment */
+    size = sizeof(uint64_t) + sizeof(ngx_http_travel_l1_entry_t)
+           + fill->key.len + body->len;
+    need = (size + NGX_HTTP_TRAVEL_L1_DATA - 1) / NGX_HTTP_TRAVEL_L1_DATA;
+
+    shard = ngx_http_travel_shard(zone, fill->hash);
+
+    ngx_http_travel_shard_lock(shard);
+
+    l1 = shard->data;
+
+    i = ngx_http_travel_l1_lookup_locked(l1, fill);
+
+    if (i != NGX_HTTP_TRAVEL_L1_NONE) {
+        ngx_http_travel_l1_remove_locked(l1, i);
+    }
+
+    if (need <= l1->nchunks / 8) {
+        *ret_evicted = ngx_http_travel_l1_room_locked(l1, need);
+    }
+
+    if (need > l1->nchunks / 8 || l1->nfree < need) {
+        ngx_http_travel_shard_unlock(shard);
+        return NGX_DECLINED;
+    }
+
+    i = ngx_http_travel_l1_alloc_locked(l1, need);
+    e = ngx_http_travel_l1_entry(l1, i);
+
+    e->hash = fill->hash;
+    e->generation = fill->generation;
+    e->pos = fill->pos;
+    e->ntags = fill->ntags;
+
+    for (k = 0; k < fill->ntags; k++) {
+        e->tags[k] = fill->tags[k];
+    }
+
+    e->key_len = fill->key.len;
+    e->body_len = body->len;
+    e->visited = 0;
+    e->filled = now;
+    e->expires = now + fill->ttl;
+    e->stale_until = e->expires + fill->stale;
+    e->etag_len = etag->len;
+    ngx_memcpy(e->etag, etag->data, etag->len);
+
+    ngx_http_travel_l1_cursor(&cursor, l1, i);
+    ngx_http_travel_l1_write(&cursor, fill->key.data, fill->key.len);
+    ngx_http_travel_l1_write(&cursor, body->data, body->len);
+
+    ngx_http_travel_l1_link_locked(l1, i);
+
+    ngx_http_travel_shard_unlock(shard);
+
+    return NGX_OK;
+}
+
+
+/* Evicts until 'need' chunks are free, or the bound is met. */
+static ngx_uint_t
+ngx_http_travel_l1_room_locked(ngx_http_travel_l1_t *l1, uint32_t need)
+{
+    uint32_t    i;
+    ngx_uint_t  n;
+
+    for (n = 0; l1->nfree < need && n < NGX_HTTP_TRAVEL_L1_EVICTIONS; n++) {
+        i = ngx_http_travel_l1_victim_locked(l1);
+
+        if (i == NGX_HTTP_TRAVEL_L1_NONE) {
+            break;
+        }
+
+        ngx_http_travel_l1_remove_locked(l1, i);
+    }
+
+    return n;
+}
+
+
+/* The hand goes on from where it stood, oldest to newest, and around. */
+static uint32_t
+ngx_http_travel_l1_victim_locked(ngx_http_travel_l1_t *l1)
+{
+    uint32_t                     i;
+    ngx_uint_t                   n;
+    ngx_http_travel_l1_entry_t  *e;
+
+    i = l1->hand;
+
+    if (i == NGX_HTTP_TRAVEL_L1_NONE) {
+        i = l1->oldest;
+    }
+
+    for (n = 0; i != NGX_HTTP_TRAVEL_L1_NONE; n++) {
+        e = ngx_http_travel_l1_entry(l1, i);
+
+        if (!e->visited || n == NGX_HTTP_TRAVEL_L1_STEPS) {
+            l1->hand = e->newer;
+            return i;
+        }
+
+        e->visited = 0;
+        i = (e->newer != NGX_HTTP_TRAVEL_L1_NONE) ? e->newer : l1->oldest;
+    }
+
+    return NGX_HTTP_TRAVEL_L1_NONE;
+}
+
+
+static uint32_t
+ngx_http_travel_l1_alloc_locked(ngx_http_travel_l1_t *l1, uint32_t n)
+{
+    uint32_t  i, head;
+
+    head = NGX_HTTP_TRAVEL_L1_NONE;
+    l1->nfree -= n;
+
+    while (n--) {
+        if (l1->free != NGX_HTTP_TRAVEL_L1_NONE) {
+            i = l1->free;
+            l1->free = l1->chunks[i].next;
+
+        } else {
+            i = l1->fresh++;
+        }
+
+        l1->chunks[i].next = head;
+        head = i;
+    }
+
+    return head;
+}
+
+
+static void
+ngx_http_travel_l1_link_locked(ngx_http_travel_l1_t *l1, uint32_t i)
+{
+    uint32_t                    *bucket;
+    ngx_http_travel_l1_entry_t  *e;
+
+    e = ngx_http_travel_l1_entry(l1, i);
+    bucket = &l1->buckets[(uint32_t) e->hash % l1->nbuckets];
+
+    e->bucket = *bucket;
+    *bucket = i;
+
+    e->newer = NGX_HTTP_TRAVEL_L1_NONE;
+    e->older = l1->newest;
+
+    if (l1->newest != NGX_HTTP_TRAVEL_L1_NONE) {
+        ngx_http_travel_l1_entry(l1, l1->newest)->newer = i;
+
+    } else {
+        l1->oldest = i;
+    }
+
+    l1->newest = i;
+}
+
+
+static void
+ngx_http_travel_l1_remove_locked(ngx_http_travel_l1_t *l1, uint32_t i)
+{
+    uint32_t                    *p, n, next;
+    ngx_http_travel_l1_entry_t  *e;
+
+    e = ngx_http_travel_l1_entry(l1, i);
+
+    for (p = &l1->buckets[(uint32_t) e->hash % l1->nbuckets];
+         *p != i;
+         p = &ngx_http_travel_l1_entry(l1, *p)->bucket)
+    {
+        /* void */
+    }
+
+    *p = e->bucket;
+
+    if (l1->hand == i) {
+        l1->hand = e->newer;
+    }
+
+    if (e->older != NGX_HTTP_TRAVEL_L1_NONE) {
+        ngx_http_travel_l1_entry(l1, e->older)->newer = e->newer;
+
+    } else {
+        l1->oldest = e->newer;
+    }
+
+    if (e->newer != NGX_HTTP_TRAVEL_L1_NONE) {
+        ngx_http_travel_l1_entry(l1, e->newer)->older = e->older;
+
+    } else {
+        l1->newest = e->older;
+    }
+
+    for (n = i; n != NGX_HTTP_TRAVEL_L1_NONE; n = next) {
+        next = l1->chunks[n].next;
+        l1->chunks[n].next = l1->free;
+        l1->free = n;
+        l1->nfree++;
+    }
+}
+
+
+/* --- bytes through chunks ----------------------------------------------------------- */
+
+/* The run of bytes at the cursor, at most 'len'; moves on when a chunk ends. */
+static u_char *
+ngx_http_travel_l1_run(ngx_http_travel_l1_cursor_t *c, size_t len,
+    size_t *ret_n)
+{
+    while (c->offset >= NGX_HTTP_TRAVEL_L1_DATA) {
+        c->offset -= NGX_HTTP_TRAVEL_L1_DATA;
+        c->chunk = c->l1->chunks[c->chunk].next;
+    }
+
+    *ret_n = ngx_min(len, NGX_HTTP_TRAVEL_L1_DATA - c->offset);
+    c->offset += *ret_n;
+
+    return c->l1->chunks[c->chunk].data + c->offset - *ret_n;
+}
+
+
+static ngx_uint_t
+ngx_http_travel_l1_equal(ngx_http_travel_l1_cursor_t *c, const u_char *p,
+    size_t len)
+{
+    size_t   n;
+    u_char  *run;
+
+    while (len) {
+        run = ngx_http_travel_l1_run(c, len, &n);
+
+        if (ngx_memcmp(run, p, n) != 0) {
+            return 0;
+        }
+
+        p += n;
+        len -= n;
+    }
+
+    return 1;
+}
+
+
+static void
+ngx_http_travel_l1_write(ngx_http_travel_l1_cursor_t *c, const u_char *p,
+    size_t len)
+{
+    size_t   n;
+    u_char  *run;
+
+    while (len) {
+        run = ngx_http_travel_l1_run(c, len, &n);
+        ngx_memcpy(run, p, n);
+        p += n;
+        len -= n;
+    }
+}
+
+
+static void
+ngx_http_travel_l1_read(ngx_http_travel_l1_cursor_t *c, u_char *p, size_t len)
+{
+    size_t   n;
+    u_char  *run;
+
+    while (len) {
+        run = ngx_http_travel_l1_run(c, len, &n);
+        ngx_memcpy(p, run, n);
+        p += n;
+        len -= n;
+    }
+}

@@ -352,7 +352,7 @@ ngx_http_travel_query_identity(ngx_http_request_t *r,
         p = ngx_cpymem(p, values[i], n);
     }
 
-    if (qlcf->query->viewer != 0) {
+    if (qlcf->query->viewer != 0 && ctx->user.len != 0) {
         p = ngx_cpymem(p, ctx->user.data, ngx_min(ctx->user.len, 36));
     }
 
@@ -490,7 +490,10 @@ ngx_http_travel_query_tags(ngx_http_request_t *r,
                    && value.len == 0);
 
         p = ngx_cpymem(p, piece[i].text.data, piece[i].text.len);
-        p = ngx_cpymem(p, value.data, value.len);
+
+        if (value.len != 0) {
+            p = ngx_cpymem(p, value.data, value.len);
+        }
     }
 
     ret_tags->len = (absent ? tag : p) - ret_tags->data;

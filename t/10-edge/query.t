@@ -333,13 +333,19 @@ subtest 'clients that hang up' => sub {
 
 subtest 'nginx -t' => sub {
     my $conf = slurp($t->dir . '/nginx.conf');
+    # a sanitized module needs its run time loaded first
+    my @env = $ENV{TRAVEL_SAN} ? ('/usr/bin/env', 'ASAN_OPTIONS=detect_leaks=0',
+        'LD_PRELOAD=' . `gcc -print-file-name=libasan.so` =~ s/\s+\z//r) : ();
+    my $test = sub {
+        $t->run(@env, '/usr/sbin/nginx', '-t', '-e', 'stderr', '-p', $t->dir,
+            '-c', $t->dir . '/try.conf')
+    };
     my $try = sub {
         my ($line, $file, $text) = @_;
         (my $c = $conf) =~ s#location = /who .*#location = /who { $line }#;
         $t->write('try.conf', $c);
         $t->write("catalog/queries/$file.sql", $text) if $file;
-        return $t->run('/usr/sbin/nginx', '-t', '-e', 'stderr',
-            '-p', $t->dir, '-c', $t->dir . '/try.conf');
+        return $test->();
     };
     my @cases = (
         ['travel_query GET t.x;', 't.x', "-- \@returns one\nSELECT 1",
@@ -365,8 +371,7 @@ subtest 'nginx -t' => sub {
     is($rc, 0, 'a value of several parts') or diag($out);
     (my $none = $conf) =~ s{travel_catalog[^;]*;}{};
     $t->write('try.conf', $none);
-    ($rc, $out) = $t->run('/usr/sbin/nginx', '-t', '-e', 'stderr',
-        '-p', $t->dir, '-c', $t->dir . '/try.conf');
+    ($rc, $out) = $test->();
     isnt($rc, 0, 'no catalog');
     like($out, qr/travel_catalog DIRECTORY/, '  says what to add');
 };

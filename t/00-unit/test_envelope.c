@@ -123,7 +123,9 @@ unknown_names_are_skipped(void **state)
     const travel_str_t  fields[] = {
         L("zzz"), L("1"), L("body"), L("{}"), L("vv"), L("2"), L("v"), L("1"),
         L("key"), L("k"), L("sub"), L("s"), L("type"), L("t"), L(""), L("x"),
-        L("id"), L("i"), L("priority"), L("high"), L("zzz"), L("2")
+        L("id"), L("i"), L("priority"), L("high"), L("zzz"), L("2"),
+        L("xy"), L("3"), L("path"), L("/"), L("other"), L("4"),
+        L("DEADLINE"), L("never"), L("BODY"), L("no")
     };
 
     (void) state;

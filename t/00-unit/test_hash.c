@@ -123,10 +123,13 @@ hmac_vectors(void **state)
 static void
 hexadecimal(void **state)
 {
+    char     text[512];
     size_t   i;
-    uint8_t  raw[8];
+    uint8_t  raw[8], all[256], back[256];
 
-    static const char  *bad[] = { "0", "abc", "0g", "g0", "AB", "0 ", "-1" };
+    static const char  *bad[] = {
+        "0", "abc", "0g", "g0", "AB", "0 ", "-1", "0:", "0/", "0`"
+    };
 
     (void) state;
 
@@ -135,6 +138,15 @@ hexadecimal(void **state)
     assert_memory_equal(raw, "\x00\xff\x7f\x80\xde\xad\xbe\xef", 8);
     assert_hex(raw, 8, "00ff7f80deadbeef");
     assert_int_equal(travel_hex_decode(raw, L("")), TRAVEL_OK);
+
+    for (i = 0; i < sizeof(all); i++) {
+        all[i] = (uint8_t) i;
+    }
+
+    travel_hex_encode(text, all, sizeof(all));
+    assert_int_equal(travel_hex_decode(back, (travel_str_t) { text, 512 }),
+                     TRAVEL_OK);
+    assert_memory_equal(back, all, sizeof(all));
 
     for (i = 0; i < N(bad); i++) {
         assert_int_equal(travel_hex_decode(raw, S(bad[i])), TRAVEL_INVALID);

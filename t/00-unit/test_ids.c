@@ -183,6 +183,7 @@ job_ids(void **state)
         "booking.3.017f22e2-79b0-7cc3-98c4-dc0c0c07398f",
         "ai.0.017f22e2-79b0-7cc3-98c4-dc0c0c07398f",
         "a.255.017f22e2-79b0-7cc3-98c4-dc0c0c07398f",
+        "abcdefghijklmnop.255.017f22e2-79b0-7cc3-98c4-dc0c0c07398f",
         "abcdefghijklmnop.10.017f22e2-79b0-7cc3-98c4-dc0c0c07398f"
     };
 

@@ -530,6 +530,7 @@ unusable_keys_are_skipped(void **state)
         "{\"kty\":\"EC\",\"crv\":\"secp256k1\",\"x\":\"" EC_X "\",\"y\":\""
             EC_Y "\"}",
         "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\"}",
+        "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"AA\"}",
         "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AA\",\"y\":\"" EC_Y "\"}",
         "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "AA\",\"y\":\"" EC_Y
             "\"}",
@@ -564,11 +565,13 @@ unusable_keys_are_skipped(void **state)
 
     /* RSA: 2047 bits, 1024 bits, an even modulus, exponents 1 and 2 */
 
-    pkey = EVP_RSA_gen(1024);
-    jwk = jose_jwk(pkey, "");
-    assert_int_equal(load(&jwks, ALL, jwk), TRAVEL_INVALID);
-    free(jwk);
-    EVP_PKEY_free(pkey);
+    for (i = 1024; i < 2048; i += 1023) {
+        pkey = EVP_RSA_gen((unsigned) i);
+        jwk = jose_jwk(pkey, "");
+        assert_int_equal(load(&jwks, ALL, jwk), TRAVEL_INVALID);
+        free(jwk);
+        EVP_PKEY_free(pkey);
+    }
 
     pkey = EVP_RSA_gen(2048);
     jwk = jose_jwk(pkey, "");
@@ -612,6 +615,70 @@ usable_oddities(void **state)
         assert_int_equal(verify(jwks, rfc_es256, NULL), TRAVEL_OK);
         travel_jwks_free(jwks);
     }
+}
+
+
+/* A zero byte before the modulus, as some libraries write it, neither hurts a
+ * good key nor lifts a short one over the bound. */
+
+static void
+modulus_with_a_zero(void **state)
+{
+    int             i;
+    char           *n, *token, jwk[2048];
+    EVP_PKEY       *pkey;
+    travel_jwks_t  *jwks;
+
+    (void) state;
+
+    for (i = 0; i < 2; i++) {
+        pkey = EVP_RSA_gen(i ? 2040 : 2048);
+        n = jose_number(pkey, OSSL_PKEY_PARAM_RSA_N, i ? 256 : 257);
+        snprintf(jwk, sizeof(jwk),
+                 "{\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"%s\"}", n);
+
+        if (i) {
+            assert_int_equal(load(&jwks, ALL, jwk), TRAVEL_INVALID);
+
+        } else {
+            assert_int_equal(load(&jwks, ALL, jwk), TRAVEL_OK);
+            token = jose_token(TRAVEL_ALG_RS256, pkey, "{\"alg\":\"RS256\"}",
+                               "{}");
+            assert_int_equal(verify(jwks, token, NULL), TRAVEL_OK);
+            free(token);
+            travel_jwks_free(jwks);
+        }
+
+        free(n);
+        EVP_PKEY_free(pkey);
+    }
+}
+
+
+static void
+large_sets(void **state)
+{
+    size_t          i;
+    char           *keys;
+    travel_jwks_t  *jwks;
+
+    (void) state;
+
+    keys = malloc(8192);
+    strcpy(keys, "{" EC "}");
+
+    for (i = 1; i < 1024; i++) {
+        strcat(keys, ",{}");
+    }
+
+    assert_int_equal(load(&jwks, ALL, keys), TRAVEL_OK);
+    assert_int_equal(travel_jwks_skipped(jwks), 1023);
+    assert_int_equal(verify(jwks, rfc_es256, NULL), TRAVEL_OK);
+    travel_jwks_free(jwks);
+
+    strcat(keys, ",{}");
+    assert_int_equal(load(&jwks, ALL, keys), TRAVEL_INVALID);
+    free(keys);
 }
 
 
@@ -771,6 +838,8 @@ main(void)
         cmocka_unit_test_teardown(choosing_by_kid, errors_cleared),
         cmocka_unit_test_teardown(unusable_keys_are_skipped, errors_cleared),
         cmocka_unit_test_teardown(usable_oddities, errors_cleared),
+        cmocka_unit_test_teardown(modulus_with_a_zero, errors_cleared),
+        cmocka_unit_test_teardown(large_sets, errors_cleared),
         cmocka_unit_test_teardown(broken_sets, errors_cleared),
         cmocka_unit_test_teardown(own_tokens, errors_cleared),
         cmocka_unit_test_teardown(keys_that_do_not_sign, errors_cleared)

@@ -380,6 +380,9 @@ batch(void **state)
                                                 spans), 0);
     }
 
+    assert_int_equal(travel_otlp_batch_head(buf, head, attrs, N(attrs), spans),
+                     head);
+
     /* an empty batch without a resource is still well-formed */
 
     head = travel_otlp_batch_head(buf, sizeof(buf), NULL, 0, 0);

@@ -465,7 +465,18 @@ cancel(void **state)
         freeReplyObject(reply);
     }
 
+    /* a job of nobody's is the operator's to cancel, who may cancel any */
+
     freeReplyObject(ask(admin, "HSET " TAG "job:" UUID1 " status queued"));
+    reply = cancel_job("");
+    assert_string_equal(word(reply), "cancelled");
+    freeReplyObject(reply);
+
+    freeReplyObject(ask(admin, "HSET " TAG "job:" UUID1 " status queued"));
+    freeReplyObject(ask(admin, "HDEL " TAG "job:" UUID1 " sub"));
+    reply = cancel_job("alice");
+    assert_string_equal(word(reply), "unknown");
+    freeReplyObject(reply);
     reply = cancel_job("");
     assert_string_equal(word(reply), "cancelled");
     freeReplyObject(reply);

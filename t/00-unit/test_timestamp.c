@@ -1,5 +1,6 @@
 /* RFC 3339: its own examples, the calendar against the C library, refusals. */
 
+#include <stdio.h>
 #include <time.h>
 
 #include "unit.h"
@@ -63,7 +64,8 @@ refusals(void **state)
         "2026-03-01T19:00:60Z",                /* no leap second there */
         "1998-12-31T23:58:60Z", "1998-12-31T22:59:60Z",
         "2026-13-01T19:00:00Z", "2026-00-01T19:00:00Z",
-        "2026-02-29T19:00:00Z", "1900-02-29T19:00:00Z",
+        "2026-02-29T19:00:00Z", "2024-02-30T19:00:00Z",
+        "1900-02-29T19:00:00Z",
         "2026-04-31T19:00:00Z", "2026-04-00T19:00:00Z",
         "26-03-01T19:00:00Z", "02026-03-01T19:00:00Z",
         "+2026-03-01T19:00:00Z", "-026-03-01T19:00:00Z",
@@ -120,7 +122,21 @@ calendar(void **state)
 static void
 dates(void **state)
 {
+    int   m, d;
+    char  text[40];
+
+    static const int  days[] = {
+        31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31
+    };
+
     (void) state;
+
+    for (m = 1; m <= 12; m++) {
+        for (d = 1; d <= 32; d++) {
+            snprintf(text, sizeof(text), "2023-%02d-%02d", m, d);
+            assert_int_equal(travel_date_valid(S(text)), d <= days[m - 1]);
+        }
+    }
 
     assert_true(travel_date_valid(L("2024-02-29")));
     assert_true(travel_date_valid(L("0000-02-29")));

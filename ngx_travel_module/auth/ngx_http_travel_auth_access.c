@@ -427,7 +427,10 @@ ngx_http_travel_auth_admit(ngx_http_request_t *r, ngx_http_travel_ctx_t *ctx,
     for (i = 0; i < 4; i++) {
         dst[i]->data = p;
         dst[i]->len = src[i].len;
-        p = ngx_cpymem(p, src[i].data, src[i].len);
+
+        if (src[i].len != 0) {
+            p = ngx_cpymem(p, src[i].data, src[i].len);
+        }
     }
 
     ctx->authenticated = 1;

@@ -398,11 +398,35 @@ ngx_http_travel_token_store_locked(ngx_http_travel_token_ring_t *ring,
 
     p = ngx_cpymem(p, entry, sizeof(*entry));
     p = ngx_cpymem(p, token->data, token->len);
-    ngx_memcpy(p, packed, entry->packed_len);
+
+    if (entry->packed_len != 0) {
+        ngx_memcpy(p, packed, entry->packed_len);
+    }
 }
 
 
 /* --- facts as bytes ------------------------------------------------------ */
+
+static u_char *
+ngx_http_travel_token_put(u_char *p, const travel_str_t *text,
+    uint16_t *ret_len)
+{
+    *ret_len = (uint16_t) text->len;
+
+    /* an absent claim has no data at all */
+    return text->len ? ngx_cpymem(p, text->data, text->len) : p;
+}
+
+
+static const u_char *
+ngx_http_travel_token_take(const u_char *p, size_t len, travel_str_t *ret_text)
+{
+    ret_text->data = (const char *) p;
+    ret_text->len = len;
+
+    return p + len;
+}
+
 
 /* Returns the length, or 0: too many audiences or too long. */
 static size_t
@@ -439,41 +463,24 @@ ngx_http_travel_token_pack(u_char *dst, size_t room,
     packed.rule = facts->rule;
     packed.alg = (uint16_t) jwt->alg;
     packed.naud = (uint16_t) jwt->naud;
-    packed.typ = (uint16_t) jwt->typ.len;
-    packed.iss = (uint16_t) jwt->iss.len;
-    packed.sub = (uint16_t) jwt->sub.len;
-    packed.user_id = (uint16_t) jwt->user_id.len;
-    packed.email = (uint16_t) jwt->email.len;
-    packed.permissions = (uint16_t) jwt->permissions.len;
     ngx_memcpy(packed.thumbprint, facts->thumbprint, TRAVEL_THUMBPRINT_LEN);
     ngx_memcpy(packed.user, facts->user, TRAVEL_UUID_TEXT_LEN);
 
     p = dst + sizeof(packed);
-    p = ngx_cpymem(p, jwt->typ.data, jwt->typ.len);
-    p = ngx_cpymem(p, jwt->iss.data, jwt->iss.len);
-    p = ngx_cpymem(p, jwt->sub.data, jwt->sub.len);
-    p = ngx_cpymem(p, jwt->user_id.data, jwt->user_id.len);
-    p = ngx_cpymem(p, jwt->email.data, jwt->email.len);
-    p = ngx_cpymem(p, jwt->permissions.data, jwt->permissions.len);
+    p = ngx_http_travel_token_put(p, &jwt->typ, &packed.typ);
+    p = ngx_http_travel_token_put(p, &jwt->iss, &packed.iss);
+    p = ngx_http_travel_token_put(p, &jwt->sub, &packed.sub);
+    p = ngx_http_travel_token_put(p, &jwt->user_id, &packed.user_id);
+    p = ngx_http_travel_token_put(p, &jwt->email, &packed.email);
+    p = ngx_http_travel_token_put(p, &jwt->permissions, &packed.permissions);
 
     for (i = 0; i < jwt->naud; i++) {
-        packed.auds[i] = (uint16_t) jwt->auds[i].len;
-        p = ngx_cpymem(p, jwt->auds[i].data, jwt->auds[i].len);
+        p = ngx_http_travel_token_put(p, &jwt->auds[i], &packed.auds[i]);
     }
 
     ngx_memcpy(dst, &packed, sizeof(packed));
 
     return len;
-}
-
-
-static const u_char *
-ngx_http_travel_token_text(const u_char *p, size_t len, travel_str_t *ret_text)
-{
-    ret_text->data = (const char *) p;
-    ret_text->len = len;
-
-    return p + len;
 }
 
 
@@ -501,14 +508,14 @@ ngx_http_travel_token_unpack(const u_char *src, ngx_http_travel_facts_t *facts)
     ngx_memcpy(facts->user, packed->user, TRAVEL_UUID_TEXT_LEN);
 
     p = src + sizeof(*packed);
-    p = ngx_http_travel_token_text(p, packed->typ, &jwt->typ);
-    p = ngx_http_travel_token_text(p, packed->iss, &jwt->iss);
-    p = ngx_http_travel_token_text(p, packed->sub, &jwt->sub);
-    p = ngx_http_travel_token_text(p, packed->user_id, &jwt->user_id);
-    p = ngx_http_travel_token_text(p, packed->email, &jwt->email);
-    p = ngx_http_travel_token_text(p, packed->permissions, &jwt->permissions);
+    p = ngx_http_travel_token_take(p, packed->typ, &jwt->typ);
+    p = ngx_http_travel_token_take(p, packed->iss, &jwt->iss);
+    p = ngx_http_travel_token_take(p, packed->sub, &jwt->sub);
+    p = ngx_http_travel_token_take(p, packed->user_id, &jwt->user_id);
+    p = ngx_http_travel_token_take(p, packed->email, &jwt->email);
+    p = ngx_http_travel_token_take(p, packed->permissions, &jwt->permissions);
 
     for (i = 0; i < packed->naud; i++) {
-        p = ngx_http_travel_token_text(p, packed->auds[i], &facts->auds[i]);
+        p = ngx_http_travel_token_take(p, packed->auds[i], &facts->auds[i]);
     }
 }

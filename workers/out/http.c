@@ -41,6 +41,7 @@ struct http_call_s {
     struct curl_slist            *headers;   /* I/O thread */
     uint64_t                      until_ms;
     size_t                        room;      /* of resp->body */
+    size_t                        too_large; /* the bound that was hit, or 0 */
     unsigned                      pass;      /* of the breaker */
     char                          why[CURL_ERROR_SIZE];
     travel_trace_t                trace;     /* of the call's own span */
@@ -111,8 +112,7 @@ http_body(char *data, size_t size, size_t n, void *ctx)
                                        : HTTP_MAX_RESPONSE;
 
     if (len > max - call->resp->len) {
-        snprintf(call->why, sizeof(call->why),
-                 "the answer is larger than %zu bytes", max);
+        call->too_large = max;
         return 0;
     }
 
@@ -361,6 +361,10 @@ http_complete(worker_http_t *http, CURL *easy, CURLcode code)
     if (code == CURLE_OK) {
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
         curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &after);
+
+    } else if (call->too_large > 0) {
+        snprintf(call->why, sizeof(call->why),
+                 "the answer is larger than %zu bytes", call->too_large);
 
     } else if (call->why[0] == '\0') {
         snprintf(call->why, sizeof(call->why), "%s", curl_easy_strerror(code));

@@ -1,0 +1,376 @@
+/* The outgoing HTTP client against a small server that misbehaves to order:
+ * the path of the URL says how. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <stdatomic.h>
+#include <pthread.h>
+#include <unistd.h>
+#include <time.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+
+#include "workers/out/http.h"
+#include "workers/out/breaker.h"
+
+static int                listener;
+static unsigned           port;
+static atomic_int         connections;
+static atomic_int         requests;
+static atomic_int         together;
+static atomic_int         most;
+static char               last[4096];        /* the last request's head */
+static pthread_mutex_t    last_mutex = PTHREAD_MUTEX_INITIALIZER;
+static worker_http_t     *http;
+
+
+static void
+answer(int fd, const char *status, const char *extra, size_t len)
+{
+    char    head[512];
+    char   *body;
+
+    snprintf(head, sizeof(head), "HTTP/1.1 %s\r\nContent-Length: %zu\r\n"
+             "%s\r\n", status, len, extra);
+    body = malloc(len + 1);
+    memset(body, 'x', len);
+    (void) !write(fd, head, strlen(head));
+    (void) !write(fd, body, len);
+    free(body);
+}
+
+
+static bool
+serve(int fd, char *head)
+{
+    int              now;
+    struct timespec  nap = { 0, 100000000 };
+
+    atomic_fetch_add(&requests, 1);
+
+    if (strstr(head, " /silent") != NULL) {
+        nap.tv_sec = 1;
+        nanosleep(&nap, NULL);
+        return false;
+    }
+
+    if (strstr(head, " /hangup") != NULL) {
+        return false;
+    }
+
+    if (strstr(head, " /slow") != NULL) {
+        now = atomic_fetch_add(&together, 1) + 1;
+
+        if (now > atomic_load(&most)) {
+            atomic_store(&most, now);
+        }
+
+        nanosleep(&nap, NULL);
+        atomic_fetch_sub(&together, 1);
+    }
+
+    if (strstr(head, " /503") != NULL) {
+        answer(fd, "503 Busy", "Retry-After: 7\r\n", 2);
+
+    } else if (strstr(head, " /big") != NULL) {
+        answer(fd, "200 OK", "", 5000);
+
+    } else if (strstr(head, " /empty") != NULL) {
+        answer(fd, "204 No Content", "", 0);
+
+    } else if (strstr(head, " /moved") != NULL) {
+        answer(fd, "302 Found", "Location: /ok\r\n", 0);
+
+    } else {
+        answer(fd, "200 OK", "", 2);
+    }
+
+    return true;
+}
+
+
+static void *
+connection(void *ctx)
+{
+    int      fd = (int) (intptr_t) ctx;
+    char     buf[4096], *end;
+    size_t   len = 0, body;
+    ssize_t  n;
+
+    while ((n = read(fd, buf + len, sizeof(buf) - 1 - len)) > 0) {
+        len += (size_t) n;
+        buf[len] = '\0';
+        end = strstr(buf, "\r\n\r\n");
+
+        if (end == NULL) {
+            continue;
+        }
+
+        body = strstr(buf, "Content-Length: ") != NULL
+               ? (size_t) atoi(strstr(buf, "Content-Length: ") + 16) : 0;
+
+        if (len < (size_t) (end + 4 - buf) + body) {
+            continue;
+        }
+
+        pthread_mutex_lock(&last_mutex);
+        memcpy(last, buf, len + 1);
+        pthread_mutex_unlock(&last_mutex);
+        len = 0;
+
+        if (!serve(fd, buf)) {
+            break;
+        }
+    }
+
+    close(fd);
+    return NULL;
+}
+
+
+static void *
+acceptor(void *ctx)
+{
+    int        fd;
+    pthread_t  thread;
+
+    (void) ctx;
+
+    while ((fd = accept(listener, NULL, NULL)) >= 0) {
+        atomic_fetch_add(&connections, 1);
+        pthread_create(&thread, NULL, connection, (void *) (intptr_t) fd);
+        pthread_detach(thread);
+    }
+
+    return NULL;
+}
+
+
+static int
+get(const char *path, const char *destination, long timeout, size_t max,
+    worker_http_response_t *resp)
+{
+    char                   url[128];
+    worker_http_request_t  req = { .method = "GET", .url = url,
+                                   .timeout_ms = timeout, .max_response = max,
+                                   .destination = destination };
+
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u%s", port, path);
+    return worker_http_call(http, &req, resp);
+}
+
+
+static void
+test_answers_and_reuse(void **state)
+{
+    int                     i, before;
+    worker_http_response_t  resp;
+
+    (void) state;
+
+    before = atomic_load(&connections);
+
+    for (i = 0; i < 20; i++) {
+        assert_int_equal(get("/ok", "reuse", 1000, 0, &resp), TRAVEL_OK);
+        assert_int_equal(resp.status, 200);
+        assert_string_equal(resp.body, "xx");
+        worker_http_response_free(&resp);
+    }
+
+    assert_int_equal(atomic_load(&connections) - before, 1);
+
+    assert_int_equal(get("/empty", "reuse", 1000, 0, &resp), TRAVEL_OK);
+    assert_int_equal(resp.status, 204);
+    assert_string_equal(resp.body, "");
+    worker_http_response_free(&resp);
+
+    assert_int_equal(get("/moved", "reuse", 1000, 0, &resp), TRAVEL_OK);
+    assert_int_equal(resp.status, 302);
+    worker_http_response_free(&resp);
+
+    assert_int_equal(get("/503", "reuse", 1000, 0, &resp), TRAVEL_OK);
+    assert_int_equal(resp.status, 503);
+    assert_int_equal(resp.retry_after_ms, 7000);
+    worker_http_response_free(&resp);
+}
+
+
+static void
+test_what_is_sent(void **state)
+{
+    char                    url[128];
+    travel_trace_t          trace = { .trace_id = { 0xab, 1 },
+                                      .span_id = { 7 }, .flags = 1 };
+    const char             *headers[] = { "Idempotency-Key: k1", NULL };
+    worker_http_response_t  resp;
+    worker_http_request_t   req = { .method = "POST", .url = url,
+        .headers = headers, .body = TRAVEL_STR("{\"a\":1}"),
+        .trace = &trace, .destination = "sent", .timeout_ms = 1000 };
+
+    (void) state;
+
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u/ok", port);
+    assert_int_equal(worker_http_call(http, &req, &resp), TRAVEL_OK);
+    worker_http_response_free(&resp);
+
+    assert_non_null(strstr(last, "POST /ok HTTP/1.1\r\n"));
+    assert_non_null(strstr(last, "Idempotency-Key: k1\r\n"));
+    assert_non_null(strstr(last, "\r\n\r\n{\"a\":1}"));
+    assert_non_null(strstr(last, "traceparent: 00-ab01"));
+    assert_null(strstr(last, "-0700000000000000-"));     /* our own span's id */
+    assert_null(strstr(last, "Expect:"));
+
+    memset(trace.trace_id, 0, sizeof(trace.trace_id));
+    req.body = TRAVEL_NULL_STR;
+    assert_int_equal(worker_http_call(http, &req, &resp), TRAVEL_OK);
+    worker_http_response_free(&resp);
+    assert_null(strstr(last, "traceparent"));
+    assert_non_null(strstr(last, "Content-Length: 0"));
+}
+
+
+static void
+test_bounds(void **state)
+{
+    worker_http_response_t  resp;
+
+    (void) state;
+
+    assert_int_equal(get("/big", "bounds", 1000, 5000, &resp), TRAVEL_OK);
+    assert_int_equal(resp.len, 5000);
+    worker_http_response_free(&resp);
+
+    assert_int_equal(get("/big", "bounds", 1000, 4999, &resp), TRAVEL_ERROR);
+    assert_int_equal(resp.status, 0);
+    assert_non_null(strstr(resp.error, "larger than 4999"));
+    worker_http_response_free(&resp);
+
+    assert_int_equal(get("/silent", "bounds", 200, 0, &resp), TRAVEL_ERROR);
+    assert_int_equal(resp.status, 0);
+    assert_true(resp.error[0] != '\0');
+    worker_http_response_free(&resp);
+
+    assert_int_equal(get("/hangup", "bounds", 1000, 0, &resp), TRAVEL_ERROR);
+    worker_http_response_free(&resp);
+}
+
+
+static void
+test_breaker_refuses_without_asking(void **state)
+{
+    int                     i, before;
+    worker_http_response_t  resp;
+
+    (void) state;
+
+    for (i = 0; i < WORKER_BREAKER_FAILURES; i++) {
+        assert_int_equal(get("/503", "broken", 1000, 0, &resp), TRAVEL_OK);
+        worker_http_response_free(&resp);
+    }
+
+    before = atomic_load(&requests);
+    assert_int_equal(get("/ok", "broken", 1000, 0, &resp), TRAVEL_REFUSED);
+    assert_in_range(resp.retry_after_ms, 50000, 60000);
+    worker_http_response_free(&resp);
+    assert_int_equal(atomic_load(&requests), before);
+
+    assert_int_equal(get("/ok", "another", 1000, 0, &resp), TRAVEL_OK);
+    worker_http_response_free(&resp);
+}
+
+
+static void *
+slow_caller(void *ctx)
+{
+    worker_http_response_t  resp;
+
+    *(int *) ctx = get("/slow", "crowd", 5000, 0, &resp);
+    worker_http_response_free(&resp);
+    return NULL;
+}
+
+
+static void
+test_concurrency_is_the_partner_s(void **state)
+{
+    int        i, rc[12];
+    pthread_t  threads[12];
+
+    (void) state;
+
+    for (i = 0; i < 12; i++) {
+        pthread_create(&threads[i], NULL, slow_caller, &rc[i]);
+    }
+
+    for (i = 0; i < 12; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(rc[i], TRAVEL_OK);
+    }
+
+    assert_int_equal(atomic_load(&most), 3);
+}
+
+
+static int
+setup(void **state)
+{
+    pthread_t              thread;
+    socklen_t              len;
+    struct sockaddr_in     addr = { .sin_family = AF_INET };
+    static worker_conf_t   conf;
+
+    (void) state;
+
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    listener = socket(AF_INET, SOCK_STREAM, 0);
+    len = sizeof(addr);
+
+    if (bind(listener, (struct sockaddr *) &addr, sizeof(addr)) != 0
+        || listen(listener, 64) != 0
+        || getsockname(listener, (struct sockaddr *) &addr, &len) != 0)
+    {
+        return -1;
+    }
+
+    port = ntohs(addr.sin_port);
+    pthread_create(&thread, NULL, acceptor, NULL);
+    pthread_detach(thread);
+
+    conf.partners[0].code = (char *) "crowd";
+    conf.partners[0].concurrency = 3;
+    conf.npartners = 1;
+    http = worker_http_start(&conf);
+
+    return http != NULL ? 0 : -1;
+}
+
+
+static int
+teardown(void **state)
+{
+    (void) state;
+
+    worker_http_stop(&http);
+    return http == NULL ? 0 : -1;
+}
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_answers_and_reuse),
+        cmocka_unit_test(test_what_is_sent),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_breaker_refuses_without_asking),
+        cmocka_unit_test(test_concurrency_is_the_partner_s),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

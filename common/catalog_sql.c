@@ -321,7 +321,7 @@ static int
 travel_sql_step(travel_sql_t *s)
 {
     int   rc;
-    bool  took;
+    bool  took = false;
 
     rc = travel_sql_opaque(s, &took);
     if (rc != TRAVEL_OK || took) {

@@ -326,6 +326,7 @@ travel_jwk_curve(travel_jwk_t *jwk, const travel_json_t *doc, uint32_t obj,
     const travel_curve_t  *curve;
 
     ec = curves == travel_ec_curves;
+    y = TRAVEL_NULL_STR;
     crv = travel_jwk_text(doc, obj, TRAVEL_STR("crv"));
 
     for (curve = curves; curve->head; curve++) {
@@ -377,7 +378,7 @@ travel_jwk_curve(travel_jwk_t *jwk, const travel_json_t *doc, uint32_t obj,
     return travel_jwk_thumbprint(jwk->thumbprint, (travel_str_t[]) {
                TRAVEL_STR("crv"), crv, TRAVEL_STR("kty"),
                ec ? TRAVEL_STR("EC") : TRAVEL_STR("OKP"),
-               TRAVEL_STR("x"), x, TRAVEL_STR("y"), ec ? y : x },
+               TRAVEL_STR("x"), x, TRAVEL_STR("y"), y },
                ec ? 4 : 3);
 }
 

@@ -151,7 +151,7 @@ tx_announce(worker_tx_t *tx)
 
 
 /* Fence and inbox in one statement: a lease changes hands only after all
- * transactions that read it FOR SHARE are over, so this snapshot sees theirs. */
+ * transactions that hold it FOR KEY SHARE are over, so this snapshot sees theirs. */
 static PGresult *
 tx_look(worker_tx_t *tx)
 {

@@ -2,7 +2,7 @@
 -- outbox, sagas and the dead (contracts sections 2, 3 and 5).
 
 -- A partition has one owner.  The fence only grows; every job transaction
--- reads it FOR SHARE and gives up when it is not the one it was leased.
+-- reads it FOR KEY SHARE and gives up when it is not the one it was leased.
 CREATE TABLE jobs.partition (
     queue       text        NOT NULL,
     partition   integer     NOT NULL CHECK (partition BETWEEN 0 AND 255),
@@ -75,22 +75,52 @@ CREATE TABLE jobs.dead (
 );
 CREATE INDEX dead_queue ON jobs.dead (queue, died_at DESC);
 
--- Takes or renews a lease.  Returns the fence, or no row when somebody else
--- holds it.  A renewal keeps the fence; a change of owner raises it.
+-- Takes or renews a lease.  Returns the fence, or NULL when somebody else
+-- holds it.  A renewal keeps the fence; whoever takes over raises it.
+--
+-- Job transactions hold the row FOR KEY SHARE (jobs.fenced).  A renewal is a
+-- plain update, which does not wait for them: under load one of them is always
+-- there.  Taking over locks FOR UPDATE first and so waits until the last
+-- transaction under the old fence is over.
 CREATE FUNCTION jobs.lease(p_queue text, p_partition integer, p_owner text,
     p_ttl interval) RETURNS bigint
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+DECLARE
+    f bigint;
+BEGIN
+    UPDATE jobs.partition AS p
+       SET expires_at = clock_timestamp() + p_ttl
+     WHERE p.queue = p_queue AND p.partition = p_partition
+       AND p.owner = p_owner AND p.expires_at >= clock_timestamp()
+    RETURNING p.fence INTO f;
+    IF FOUND THEN
+        RETURN f;
+    END IF;
+
     INSERT INTO jobs.partition AS p (queue, partition, owner, fence, expires_at)
     VALUES (p_queue, p_partition, p_owner, 1, clock_timestamp() + p_ttl)
-    ON CONFLICT (queue, partition) DO UPDATE
-        SET owner = p_owner,
-            fence = p.fence + (p.owner IS DISTINCT FROM p_owner
-                               OR p.expires_at < clock_timestamp())::int,
-            expires_at = clock_timestamp() + p_ttl
-        WHERE p.owner = p_owner OR p.owner IS NULL
-           OR p.expires_at < clock_timestamp()
-    RETURNING fence
-$$;
+    ON CONFLICT (queue, partition) DO NOTHING
+    RETURNING p.fence INTO f;
+    IF FOUND THEN
+        RETURN f;
+    END IF;
+
+    PERFORM FROM jobs.partition AS p
+      WHERE p.queue = p_queue AND p.partition = p_partition
+        AND (p.owner = p_owner OR p.owner IS NULL
+             OR p.expires_at < clock_timestamp())
+        FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+
+    UPDATE jobs.partition AS p
+       SET owner = p_owner, fence = p.fence + 1,
+           expires_at = clock_timestamp() + p_ttl
+     WHERE p.queue = p_queue AND p.partition = p_partition
+    RETURNING p.fence INTO f;
+    RETURN f;
+END $$;
 
 CREATE FUNCTION jobs.release(p_queue text, p_partition integer, p_owner text)
 RETURNS boolean
@@ -108,7 +138,7 @@ LANGUAGE sql AS $$
     SELECT coalesce((SELECT owner = p_owner AND fence = p_fence
                        FROM jobs.partition
                       WHERE queue = p_queue AND partition = p_partition
-                        FOR SHARE), false)
+                        FOR KEY SHARE), false)
 $$;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA jobs

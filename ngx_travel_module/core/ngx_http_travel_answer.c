@@ -6,6 +6,7 @@
 static ngx_int_t ngx_http_travel_error_send(ngx_http_request_t *r,
     ngx_http_travel_ctx_t *ctx);
 static travel_problem_form_e ngx_http_travel_error_form(ngx_http_request_t *r);
+static ngx_str_t ngx_http_travel_status_line(ngx_uint_t status);
 static travel_str_t ngx_http_travel_error_instance(ngx_http_request_t *r);
 
 
@@ -193,6 +194,30 @@ ngx_http_travel_finish(ngx_http_request_t *r, ngx_int_t rc)
 }
 
 
+/* The reason phrases that nginx does not have; empty: it has its own. */
+static ngx_str_t
+ngx_http_travel_status_line(ngx_uint_t status)
+{
+    ngx_uint_t  i;
+
+    static const struct {
+        ngx_uint_t   status;
+        ngx_str_t    line;
+    } lines[] = {
+        { 422, ngx_string("422 Unprocessable Content") },
+        { 426, ngx_string("426 Upgrade Required") },
+        { 431, ngx_string("431 Request Header Fields Too Large") },
+        { 0, ngx_null_string }
+    };
+
+    for (i = 0; lines[i].status != 0 && lines[i].status != status; i++) {
+        /* void */
+    }
+
+    return lines[i].line;
+}
+
+
 ngx_int_t
 ngx_http_travel_send(ngx_http_request_t *r, ngx_uint_t status,
     const ngx_str_t *type, ngx_str_t *body)
@@ -208,7 +233,7 @@ ngx_http_travel_send(ngx_http_request_t *r, ngx_uint_t status,
     }
 
     r->headers_out.status = status;
-    r->headers_out.status_line.len = 0;
+    r->headers_out.status_line = ngx_http_travel_status_line(status);
     r->headers_out.content_length_n = body->len;
     r->headers_out.content_type = *type;
     r->headers_out.content_type_len = type->len;

@@ -22,7 +22,8 @@ sub start {
     my ($class, %o) = @_;
     my $t = Travel::Test->start(
         parts => $o{parts} // 'postgres sandbox smtp otlp');
-    my $self = bless { t => $t, timeout => $o{timeout} // '5s' }, $class;
+    my $self = bless { t => $t, timeout => $o{timeout} // '5s',
+        more => $o{more} }, $class;
     $self->configure;
     return $self;
 }
@@ -36,22 +37,25 @@ sub configure {
     my $dir = $t->dir;
     my $pg  = readlink "$dir/pg";
     my ($sandbox, $smtp, $otlp) = map { $t->port + $_ } 1 .. 3;
+    my $more = $o{more} // $self->{more} // '';
+    my $queue = readlink("$dir/queue.sock") // "$dir/queue.sock";
     my $root = Travel::Test::root();
     my $timeout = $o{timeout} // $self->{timeout};
     my $partners = join "\n", map {
-        qq(partner $_ { url = "http://127.0.0.1:$sandbox" timeout = $timeout })
+        qq(partner $_ { url = "http://127.0.0.1:$sandbox" timeout = "$timeout" })
     } qw(opentable klook tabelog);
     $t->write('jobs.conf', <<"END");
 run_dir   = "$dir"
 prompts   = "$root/conf/travel/prompts"
 templates = "$root/conf/travel/templates"
-redis queue { socket = "$dir/queue.sock" user = "worker"
+redis queue { socket = "$queue" user = "worker"
               password_file = "$dir/keys/redis-worker.password" }
 postgres primary { dsn = "host=$pg dbname=travel user=travel_worker"
                    password_file = "$dir/keys/pg-worker.password" }
 smtp { host = "127.0.0.1" port = $smtp from = "Travel <travel\@travel.local>" }
 otlp { url = "http://127.0.0.1:$otlp/v1/traces" sample = 0.0 }
 $partners
+$more
 END
 }
 
@@ -112,6 +116,48 @@ sub mode {
     my ($self, $mode) = @_;
     my $path = $self->t->dir . '/sandbox.mode';
     return $mode ? $self->t->write('sandbox.mode', "$mode\n") : unlink $path;
+}
+
+# The worker pool on the same config, for tests of whole flows.
+sub start_workers {
+    my ($self) = @_;
+    my $log = $self->t->dir . '/logs/worker.log';
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        %ENV = (%ENV, %{ $self->t->{env} },
+            PGPASSFILE => $self->t->dir . '/keys/pgpass');
+        open STDIN,  '<', '/dev/null';
+        open STDOUT, '>>', $log;
+        open STDERR, '>&', \*STDOUT;
+        my @cmd = (Travel::Test::build() . '/travel-worker', '-c',
+            $self->t->dir . '/jobs.conf');
+        exec { $cmd[0] } @cmd or POSIX::_exit(127);
+    }
+    return $self->{workers} = $pid;
+}
+
+# kill -9 to one worker process.
+sub kill_worker {
+    my ($self) = @_;
+    my $pid = $self->{workers};
+    my @c = split ' ', Travel::Test::slurp("/proc/$pid/task/$pid/children");
+    kill 'KILL', $c[rand @c] if @c;
+    return scalar @c;
+}
+
+# SIGTERM; the supervisor's exit status.
+sub stop_workers {
+    my ($self) = @_;
+    my $pid = delete $self->{workers} or return;
+    kill 'TERM', $pid;
+    waitpid $pid, 0;
+    return $?;
+}
+
+sub DESTROY {
+    my ($self) = @_;
+    local $?;
+    $self->stop_workers;
 }
 
 # Partner calls since the last time they were asked for.

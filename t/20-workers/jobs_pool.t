@@ -1,0 +1,109 @@
+# Bookings through the whole pool: many at once while worker processes are
+# killed, and a partner that never recovers.
+use strict;
+use warnings;
+use lib 't/lib';
+use Test::More;
+use JSON::PP ();
+use Time::HiRes qw(sleep);
+use Travel::Test;
+use Travel::Jobs;
+
+plan skip_all => 'travel-worker is not built'
+    unless -x Travel::Test::build() . '/travel-worker';
+
+my $j = Travel::Jobs->start(parts => 'postgres queue sandbox smtp otlp',
+    more => <<'END');
+processes = 2
+slots     = 8
+lease_ttl = "3s"
+type "booking.create"  { retries = 1 base = "100ms" cap = "200ms" }
+type "booking.release" { retries = 2 base = "100ms" cap = "200ms" }
+END
+my $t = $j->t;
+my $ctl = Travel::Test::build() . '/travelctl';
+
+sub preload {
+    my ($n, %o) = @_;
+    my ($rc, $out) = $t->run($ctl, 'queue', 'preload', '--config',
+        $t->dir . '/jobs.conf', '--type', 'booking.create', '--count', $n,
+        '--body', JSON::PP::encode_json({ partner => 'opentable',
+            venue_id => 'rest_456', booking_date => '2031-01-01T20:00:00Z',
+            party_size => 2, %o }));
+    is($rc, 0, "$n bookings are on their way") or diag $out;
+}
+
+sub bookings {
+    my ($status) = @_;
+    return scalar $t->sql("SELECT count(*) FROM travel.bookings"
+        . " WHERE status = '$status'");
+}
+
+# type => [events, distinct streams]
+sub events {
+    return map { $_->[0] => [@$_[1, 2]] } $t->sql('SELECT type, count(*),'
+        . ' count(DISTINCT stream_id) FROM events.event GROUP BY type');
+}
+
+$j->start_workers;
+
+subtest 'kill -9 among 400 bookings' => sub {
+    preload(400);
+    my $killed = 0;
+    for (1 .. 4) {
+        sleep 0.3;
+        $killed++ if $j->kill_worker;
+    }
+    cmp_ok($killed, '>=', 2, "$killed kills");
+    wait_for(sub { bookings('confirmed') == 400 }, 60, 'all confirmed');
+    my %ids;
+    wait_for(sub {
+        %ids = ();
+        $ids{ $_->{messageId} }++ for $t->mails;
+        keys %ids == 400;
+    }, 60, 'all mails');
+
+    my %e = events();
+    is_deeply($e{$_}, [400, 400], "$_ once each")
+        for qw(booking.created booking.confirmed commission.calculated);
+    is_deeply([sort keys %e], [qw(booking.confirmed booking.created
+        commission.calculated)], 'and no other event');
+    my %confirm = map { $_->{idempotency_key} => 1 }
+        grep { $_->{uri} =~ /confirm/ && $_->{status} == 200 } $j->calls;
+    is(scalar keys %confirm, 400, 'one confirm key each');
+    is(scalar keys %ids, 400, 'one Message-ID each');
+    is(scalar($t->sql('SELECT count(*) FROM jobs.outbox WHERE sent_at IS NULL')),
+        0, 'the outbox is empty');
+    my $r = $t->redis('queue');
+    my %status;
+    for my $key (@{ $r->call('KEYS', 'travel:{booking.*}:job:*') }) {
+        $status{ $r->call('HGET', $key, 'status') }++;
+    }
+    is_deeply(\%status, { succeeded => 400 }, 'every job says so');
+};
+
+subtest 'a partner that does not recover' => sub {
+    $t->sql('TRUNCATE events.event, events.stream');
+    $j->mode('fail@confirm');
+    preload(3);
+    wait_for(sub { bookings('failed') == 3 }, 30, 'failed');
+    my %e = events();
+    is_deeply($e{'booking.failed'}, [3, 3], 'booking.failed once each');
+    wait_for(sub { $t->sql('SELECT count(*) FROM jobs.dead') == 3 }, 30,
+        'three dead');
+    is(scalar($t->sql('SELECT string_agg(DISTINCT cause, $$ $$) FROM jobs.dead')),
+        'EXTERNAL_SERVICE_ERROR', 'with their cause');
+    $j->mode('');
+    wait_for(sub { 3 == $t->sql("SELECT count(*) FROM jobs.saga WHERE step ="
+        . " 'hold' AND state = 'undone'") }, 30, 'holds undone');
+    my @released = grep { $_->{method} eq 'DELETE' && $_->{status} == 200 }
+        $j->calls;
+    is(scalar @released, 3, 'three holds released');
+    my ($rc, $out) = $t->run($ctl, 'dead', 'list', '--config',
+        $t->dir . '/jobs.conf');
+    is(() = $out =~ /booking\.create/g, 3, 'travelctl dead list shows them');
+};
+
+is($j->stop_workers, 0, 'the pool ends well');
+$t->finish;
+done_testing();

@@ -62,13 +62,6 @@ worker_slot_current(void)
 }
 
 
-static double
-slots_expected(const worker_entry_t *entry)
-{
-    return entry->type != NULL ? entry->type->est_ms : SLOTS_WAKE_MS;
-}
-
-
 static int64_t
 slots_now_ms(void)
 {
@@ -98,11 +91,12 @@ slots_take_locked(worker_slots_t *slots)
         return NULL;
     }
 
-    slots->waiting_ms -= slots_expected(entry);
+    slots->waiting_ms = slots->waiting.count > 0
+                        ? slots->waiting_ms - entry->expected_ms : 0;
 
     /* Nobody shall wait behind a job that takes its time. */
     if (slots->waiting.count > 0 && slots->idle > 0
-        && slots_expected(entry) >= SLOTS_WAKE_MS)
+        && entry->expected_ms >= SLOTS_WAKE_MS)
     {
         pthread_cond_signal(&slots->work);
     }
@@ -120,7 +114,7 @@ slots_give_locked(worker_slots_t *slots, worker_entry_t *entry)
     worker_entries_push(&slots->back, entry);
     next = slots->waiting.head;
 
-    if (next != NULL && slots_expected(next) < SLOTS_SHORT_MS) {
+    if (next != NULL && next->expected_ms < SLOTS_SHORT_MS) {
         return slots->back.count == SLOTS_HEAP;
     }
 
@@ -276,7 +270,7 @@ worker_slots_push(worker_slots_t *slots, worker_entries_t *list)
     pthread_mutex_lock(&slots->mutex);
 
     while ((entry = worker_entries_pop(list)) != NULL) {
-        ms = slots_expected(entry);
+        ms = entry->expected_ms;
         slots->waiting_ms += ms;
         worker_entries_push(&slots->waiting, entry);
 

@@ -64,6 +64,9 @@ typedef struct worker_entry_s {
     travel_str_t                pack;         /* the fields, in job.memory */
     unsigned                    invals;       /* XADDs without an answer */
     size_t                      handed_index; /* in queue->handed_list */
+    double                      expected_ms;  /* type's estimate, frozen when
+                                                 it was started: a sum of them
+                                                 must come out even */
     int64_t                     due_ms;       /* RETRYING: unix */
     bool                        suspect;      /* its slot crashed before */
     bool                        stuck;        /* past deadline and grace */

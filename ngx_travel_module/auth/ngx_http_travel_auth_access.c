@@ -201,7 +201,7 @@ ngx_http_travel_auth_token(ngx_http_request_t *r,
                                     &facts);
 
     if (rc == NGX_OK && verdict != NGX_HTTP_TRAVEL_TOKEN_GOOD) {
-        return ngx_http_travel_auth_refuse(r, NGX_HTTP_TRAVEL_AUTH_INVALID,
+        return ngx_http_travel_auth_refuse(r, NGX_HTTP_TRAVEL_AUTH_KNOWN_BAD,
                    TRAVEL_E_TOKEN_INVALID,
                    (verdict == NGX_HTTP_TRAVEL_TOKEN_FORGED)
                    ? "the signature is not valid"

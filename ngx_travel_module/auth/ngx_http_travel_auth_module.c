@@ -62,6 +62,7 @@ static const char  *ngx_http_travel_auth_results[] = {
     "travel_auth_total{result=\"absent\"}",
     "travel_auth_total{result=\"expired\"}",
     "travel_auth_total{result=\"invalid\"}",
+    "travel_auth_total{result=\"known_bad\"}",
     "travel_auth_total{result=\"forbidden\"}"
 };
 

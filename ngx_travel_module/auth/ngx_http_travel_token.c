@@ -338,7 +338,7 @@ ngx_http_travel_token_lookup_locked(ngx_http_travel_token_ring_t *ring,
                     (ring->data + (pair[i].at - 1) % ring->size);
 
         if (entry->token_len == token->len
-            && ngx_memcmp(entry + 1, token->data, token->len) == 0)
+            && ngx_memcmp((u_char *) (entry + 1), token->data, token->len) == 0)
         {
             return entry;
         }

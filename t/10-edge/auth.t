@@ -119,6 +119,7 @@ http {
         proxy_set_header X-Email       $travel_email;
         proxy_set_header X-Permissions $travel_permissions;
 
+        location = /metrics  { travel_auth off; travel_metrics; }
         location /           { proxy_pass http://unix:@RUN@/echo.sock; }
         location /read       { travel_require journeys:read;
                                proxy_pass http://unix:@RUN@/echo.sock; }
@@ -155,7 +156,7 @@ http {
 END
 
 my $t = Travel::Test->new(parts => 'nginx', conf => $conf,
-    allow_log => qr/\[emerg\].*"travel_jwks" "main": file/);
+    allow_log => qr/\[emerg\].*"travel_jwks" "main": file|worker process \d+ exited on signal 9/);
 
 sub keys_are { my ($file, @k) = @_; $t->write("$file.new", jwks(@k));
     rename $t->dir . "/$file.new", $t->dir . "/$file"; }
@@ -509,6 +510,41 @@ subtest 'reload' => sub {
 };
 
 # --- the cache ---------------------------------------------------------------
+
+sub counted {
+    my %n = $t->get('/metrics')->{content}
+        =~ /^travel_auth_total\{result="(\w+)"\} (\d+)/mg;
+    return \%n;
+}
+
+subtest 'remembered' => sub {
+    my $tok = token('ES256', 'es', { sub => 'remember me' });
+    my $was = counted();
+    $t->get('/', token => $tok, headers => { connection => 'close' }) for 1 .. 30;
+    my $is = counted();
+    is($is->{verified} - $was->{verified}, 1, 'one verification');
+    is($is->{cached} - $was->{cached}, 29, 'for thirty requests of all workers');
+
+    my $bad = $tok =~ s/.{8}\z/AAAAAAAA/r;
+    $was = counted();
+    $t->get('/', token => $bad, headers => { connection => 'close' }) for 1 .. 10;
+    $is = counted();
+    is($is->{invalid} - $was->{invalid}, 1, 'a bad one too');
+    is($is->{known_bad} - $was->{known_bad}, 9, 'for nine more');
+    sleep 5.5;
+    $t->get('/', token => $bad);
+    is(counted()->{invalid} - $is->{invalid}, 1, 'for five seconds');
+
+    $was = counted();
+    $t->reload;
+    accepted($tok, '/', 'after a reload');
+    is(counted()->{verified}, $was->{verified}, 'still known');
+    $t->kill_child('nginx');
+    wait_for(sub { $t->children_of('nginx') >= 2 }, 5, 'a new worker');
+    sleep 0.2;
+    accepted($tok, '/', 'after a worker died');
+    is(counted()->{verified}, $was->{verified}, 'still known');
+};
 
 subtest 'a full zone' => sub {
     # more than the zone's megabyte holds

@@ -342,12 +342,15 @@ start() {
 # TERM for most; PostgreSQL: INT is its fast shutdown; nginx: QUIT would wait
 # for WebSockets without end, TERM does not.
 stop() {
-    local pid signal=TERM
+    local pid signal=TERM seconds=$STOP_WAIT
     pid=$(pid_of "$1") || return 0
-    case $1 in postgres|replica) signal=INT ;; esac
+    case $1 in
+    postgres|replica) signal=INT ;;
+    workers)          seconds=$((STOP_WAIT + 30)) ;;    # they drain
+    esac
     kill -s "$signal" "$pid"
-    wait_gone "$pid" "$STOP_WAIT" || {
-        echo "instance: $1 did not stop in ${STOP_WAIT}s, killed" >&2
+    wait_gone "$pid" "$seconds" || {
+        echo "instance: $1 did not stop in ${seconds}s, killed" >&2
         kill -s KILL "$pid" 2>/dev/null || true
         wait_gone "$pid" 5 || true
     }

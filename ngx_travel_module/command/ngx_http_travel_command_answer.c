@@ -1,0 +1,313 @@
+/*
+ * What a command's client reads: the promise (202), the outcome (201, 200, or
+ * the error that the job ended with), and that it cannot be said.
+ */
+
+#include "ngx_http_travel_command_room.h"
+
+
+static ngx_int_t ngx_http_travel_command_headers(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
+static ngx_int_t ngx_http_travel_command_token(ngx_http_request_t *r,
+    const ngx_http_travel_job_t *job);
+static ngx_int_t ngx_http_travel_command_failed(ngx_http_request_t *r,
+    ngx_http_travel_job_t *job);
+
+
+ngx_int_t
+ngx_http_travel_command_writer(ngx_http_request_t *r, travel_json_writer_t *w,
+    size_t size)
+{
+    char  *p;
+
+    p = ngx_pnalloc(r->pool, size);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    travel_json_writer_init(w, p, size);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_travel_command_send(ngx_http_request_t *r, ngx_uint_t status,
+    travel_json_writer_t *w)
+{
+    ngx_str_t  body;
+
+    body.len = travel_json_writer_finish(w);
+    body.data = (u_char *) w->dst;
+
+    if (body.len == 0) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_travel_send(r, status, NULL, &body);
+}
+
+
+void
+ngx_http_travel_command_job_member(travel_json_writer_t *w,
+    const ngx_http_travel_job_name_t *name, const char *status)
+{
+    char          url[sizeof(NGX_HTTP_TRAVEL_JOBS_URL) + TRAVEL_JOB_ID_MAX];
+    travel_str_t  s;
+
+    s.data = name->text;
+    s.len = name->len;
+
+    travel_json_key(w, TRAVEL_STR("job"));
+    travel_json_object(w);
+    travel_json_member_string(w, "id", s);
+    travel_json_member_cstring(w, "status", status);
+
+    s.data = url;
+    s.len = ngx_snprintf((u_char *) url, sizeof(url), "%s%s",
+                         NGX_HTTP_TRAVEL_JOBS_URL, name->text)
+            - (u_char *) url;
+
+    travel_json_member_string(w, "status_url", s);
+    travel_json_object_end(w);
+}
+
+
+/* What every answer to an accepted command says in its headers. */
+static ngx_int_t
+ngx_http_travel_command_headers(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd)
+{
+    u_char     *p;
+    ngx_str_t   value;
+
+    static ngx_str_t  yes = ngx_string("true");
+
+    if (cmd->applied.len
+        && ngx_http_travel_add_header(r, "Preference-Applied", &cmd->applied)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (cmd->replayed
+        && ngx_http_travel_add_header(r, "Idempotent-Replayed", &yes)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (!cmd->use->entry->command->creates || cmd->use->resource.len == 0) {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, cmd->use->resource.len + cmd->id.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.data = p;
+    p = ngx_cpymem(p, cmd->use->resource.data, cmd->use->resource.len);
+    p = ngx_cpymem(p, cmd->id.data, cmd->id.len);
+    value.len = p - value.data;
+
+    if (ngx_http_travel_add_header(r, "Location", &value) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_travel_command_promise(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd)
+{
+    u_char                *p;
+    ngx_str_t              token;
+    travel_json_writer_t   w;
+
+    if (ngx_http_travel_command_headers(r, cmd) != NGX_OK
+        || ngx_http_travel_command_writer(r, &w, 256 + cmd->echo.len
+                                             + 3 * TRAVEL_JOB_ID_MAX)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    p = ngx_pnalloc(r->pool, sizeof("job:") + cmd->name.len);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    token.data = p;
+    token.len = ngx_sprintf(p, "job:%s", cmd->name.text) - p;
+
+    if (ngx_http_travel_add_header(r, "Travel-Consistency", &token) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    travel_json_object(&w);
+    travel_json_member_string(&w, "id", ngx_http_travel_view(&cmd->id));
+    travel_json_member_cstring(&w, "status", "pending");
+    ngx_http_travel_command_job_member(&w, &cmd->name, "queued");
+    travel_json_object_end(&w);
+
+    return ngx_http_travel_command_send(r, NGX_HTTP_ACCEPTED, &w);
+}
+
+
+/* The job as it is now; one that has not ended, or cannot be looked at, is
+ * still a promise. */
+ngx_int_t
+ngx_http_travel_command_outcome(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, ngx_http_travel_job_t *job)
+{
+    ngx_str_t               *result;
+    ngx_uint_t               status;
+    ngx_http_travel_ctx_t   *ctx;
+
+    static ngx_str_t  nothing = ngx_string("null");
+
+    ctx = ngx_http_travel_get_ctx(r);
+
+    if (cmd->since) {
+        ctx->wait = ngx_current_msec - cmd->since;
+    }
+
+    if (job == NULL || !job->found || !job->final) {
+        return ngx_http_travel_command_promise(r, cmd);
+    }
+
+    if (job->written && ctx->user.len) {
+        ngx_http_travel_writer_note(&ctx->user, &job->write);
+    }
+
+    if (job->status != TRAVEL_JOB_SUCCEEDED) {
+        return ngx_http_travel_command_failed(r, job);
+    }
+
+    if (ngx_http_travel_command_headers(r, cmd) != NGX_OK
+        || ngx_http_travel_command_token(r, job) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    result = &job->field[NGX_HTTP_TRAVEL_JOB_RESULT];
+    status = cmd->use->entry->command->creates ? NGX_HTTP_CREATED
+                                               : NGX_HTTP_OK;
+
+    return ngx_http_travel_send(r, status, NULL,
+                                result->len ? result : &nothing);
+}
+
+
+/* Travel-Consistency: what this write made, signed. */
+static ngx_int_t
+ngx_http_travel_command_token(ngx_http_request_t *r,
+    const ngx_http_travel_job_t *job)
+{
+    size_t                        len;
+    ngx_str_t                     token;
+    ngx_http_travel_main_conf_t  *tmcf;
+
+    tmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_module);
+
+    if (!job->written || tmcf->consistency_secret.len == 0) {
+        return NGX_OK;
+    }
+
+    token.data = ngx_pnalloc(r->pool, TRAVEL_CONSISTENCY_MAX);
+
+    if (token.data == NULL
+        || travel_consistency_sign((char *) token.data, &len, &job->write,
+                          ngx_http_travel_view(&tmcf->consistency_secret))
+           != TRAVEL_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    token.len = len;
+
+    return ngx_http_travel_add_header(r, "Travel-Consistency", &token);
+}
+
+
+/* {"code":"...","message":"..."} as the worker wrote it: the client hears the
+ * code if it is one of ours. */
+static ngx_int_t
+ngx_http_travel_command_failed(ngx_http_request_t *r,
+    ngx_http_travel_job_t *job)
+{
+    ngx_str_t                  text;
+    travel_str_t               source;
+    travel_json_t             *doc;
+    travel_error_e             error;
+    travel_json_error_t        err;
+    const travel_json_node_t  *code, *message;
+    ngx_http_travel_detail_t  *detail;
+
+    if (job->status == TRAVEL_JOB_CANCELLED) {
+        return ngx_http_travel_error(r, TRAVEL_E_CONFLICT,
+                                     "The job was cancelled.");
+    }
+
+    detail = ngx_pcalloc(r->pool, sizeof(ngx_http_travel_detail_t));
+    source = ngx_http_travel_view(&job->field[NGX_HTTP_TRAVEL_JOB_ERROR]);
+    doc = travel_json_create(512);
+
+    if (detail == NULL || doc == NULL) {
+        travel_json_free(doc);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    error = TRAVEL_E_NONE;
+    ngx_str_set(&text, "The command could not be carried out.");
+    detail->code = TRAVEL_STR("job");
+
+    if (source.len && travel_json_parse(doc, source, 0, &err) == TRAVEL_OK
+        && travel_json_nodes(doc)[0].type == TRAVEL_JSON_OBJECT)
+    {
+        code = travel_json_member(doc, 0, TRAVEL_STR("code"));
+        message = travel_json_member(doc, 0, TRAVEL_STR("message"));
+
+        if (code && code->type == TRAVEL_JSON_STRING) {
+            error = travel_error_by_code(code->text);
+        }
+
+        if (message && message->type == TRAVEL_JSON_STRING
+            && message->text.len)
+        {
+            text.data = ngx_pnalloc(r->pool, message->text.len);
+            text.len = text.data ? message->text.len : 0;
+            ngx_memcpy(text.data, message->text.data, text.len);
+        }
+    }
+
+    travel_json_free(doc);
+
+    if (error == TRAVEL_E_NONE) {
+        error = (job->status == TRAVEL_JOB_FAILED)
+                ? TRAVEL_E_VALIDATION_ERROR : TRAVEL_E_EXTERNAL_SERVICE_ERROR;
+    }
+
+    detail->message.data = job->name->text;
+    detail->message.len = job->name->len;
+
+    return ngx_http_travel_error_details(r, error, detail, 1, "%V", &text);
+}
+
+
+ngx_int_t
+ngx_http_travel_command_unavailable(ngx_http_request_t *r,
+    travel_error_e code, const char *text)
+{
+    static ngx_str_t  soon = ngx_string("1");
+
+    if (ngx_http_travel_add_header(r, "Retry-After", &soon) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_travel_error(r, code, "%s", text);
+}

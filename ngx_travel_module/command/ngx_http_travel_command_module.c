@@ -1,0 +1,770 @@
+/* The directives travel_command, travel_job_status and travel_backlog, and the
+ * commands of the catalog. */
+
+#include "ngx_http_travel_command_room.h"
+
+
+static void *ngx_http_travel_command_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_travel_command_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_travel_command_directive(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_travel_command_param(ngx_conf_t *cf,
+    ngx_http_travel_command_use_t *use, ngx_str_t *arg);
+static char *ngx_http_travel_command_set(ngx_conf_t *cf,
+    ngx_http_travel_command_use_t *use, ngx_str_t *value);
+static char *ngx_http_travel_command_compile(ngx_conf_t *cf, ngx_str_t *text,
+    ngx_http_complex_value_t *ret_value);
+static char *ngx_http_travel_command_time(ngx_conf_t *cf, const char *name,
+    ngx_str_t *value, ngx_msec_t *ret_ms);
+static char *ngx_http_travel_command_check(ngx_conf_t *cf,
+    ngx_http_travel_command_use_t *use, ngx_str_t *name);
+static char *ngx_http_travel_command_whole(ngx_conf_t *cf,
+    ngx_http_travel_command_use_t *use);
+static char *ngx_http_travel_job_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_travel_backlog_directive(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static ngx_http_travel_command_entry_t *ngx_http_travel_command_load(
+    ngx_conf_t *cf, ngx_str_t *type);
+static ngx_int_t ngx_http_travel_command_parse_file(ngx_conf_t *cf,
+    ngx_str_t *type, travel_command_t **ret_command);
+static ngx_int_t ngx_http_travel_command_counters(ngx_conf_t *cf,
+    ngx_http_travel_command_entry_t *entry);
+static void ngx_http_travel_command_cleanup(void *data);
+static ngx_int_t ngx_http_travel_command_postconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_travel_command_init_process(ngx_cycle_t *cycle);
+
+
+static ngx_command_t  ngx_http_travel_command_commands[] = {
+
+    { ngx_string("travel_command"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_2MORE,
+      ngx_http_travel_command_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("travel_job_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_travel_job_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("travel_backlog"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_travel_backlog_directive,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_travel_command_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    ngx_http_travel_command_postconfiguration, /* postconfiguration */
+
+    ngx_http_travel_command_create_main_conf, /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_travel_command_create_loc_conf, /* create location configuration */
+    NULL                                   /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_travel_command_module = {
+    NGX_MODULE_V1,
+    &ngx_http_travel_command_module_ctx,   /* module context */
+    ngx_http_travel_command_commands,      /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_travel_command_init_process,  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static void *
+ngx_http_travel_command_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_travel_command_main_conf_t  *cmcf;
+
+    /* set by ngx_pcalloc(): cmcf->used = 0 */
+
+    cmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_command_main_conf_t));
+    if (cmcf == NULL) {
+        return NULL;
+    }
+
+    cmcf->backlog = 100000;
+
+    if (ngx_array_init(&cmcf->entries, cf->pool, 8,
+                       sizeof(ngx_http_travel_command_entry_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return cmcf;
+}
+
+
+static void *
+ngx_http_travel_command_create_loc_conf(ngx_conf_t *cf)
+{
+    /* a location's commands are its own and are not inherited: no merge */
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_command_loc_conf_t));
+}
+
+
+/* --- travel_command METHOD TYPE [param=value ...] ------------------------- */
+
+static char *
+ngx_http_travel_command_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_travel_command_loc_conf_t  *clcf = conf;
+
+    char                                 *rv;
+    ngx_str_t                            *value;
+    ngx_uint_t                            i;
+    ngx_http_travel_command_use_t        *use, **slot;
+    ngx_http_travel_command_main_conf_t  *cmcf;
+
+    (void) cmd;
+
+    value = cf->args->elts;
+    cmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_travel_command_module);
+
+    if (clcf->uses.elts == NULL
+        && ngx_array_init(&clcf->uses, cf->pool, 2,
+                          sizeof(ngx_http_travel_command_use_t *))
+           != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    use = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_command_use_t));
+    slot = ngx_array_push(&clcf->uses);
+
+    if (use == NULL || slot == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *slot = use;
+    cmcf->used = 1;
+
+    use->max_body = 65536;
+    use->method = ngx_http_travel_method(&value[1]);
+
+    if (!(use->method & (NGX_HTTP_POST|NGX_HTTP_PUT|NGX_HTTP_PATCH
+                         |NGX_HTTP_DELETE)))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_command\" method \"%V\" must be POST, "
+                           "PUT, PATCH or DELETE", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    use->entry = ngx_http_travel_command_load(cf, &value[2]);
+    if (use->entry == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 3; i < cf->args->nelts; i++) {
+        rv = ngx_http_travel_command_param(cf, use, &value[i]);
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    rv = ngx_http_travel_command_whole(cf, use);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    return ngx_http_travel_claim(cf, use->method,
+                                 ngx_http_travel_command_handler);
+}
+
+
+/* "name=": the rest of arg, or NULL. */
+static ngx_str_t *
+ngx_http_travel_command_is(ngx_str_t *arg, const char *name,
+    ngx_str_t *ret_value)
+{
+    size_t  n;
+
+    n = ngx_strlen(name);
+
+    if (arg->len <= n || ngx_strncmp(arg->data, name, n) != 0) {
+        return NULL;
+    }
+
+    ret_value->data = arg->data + n;
+    ret_value->len = arg->len - n;
+
+    return ret_value;
+}
+
+
+static char *
+ngx_http_travel_command_param(ngx_conf_t *cf,
+    ngx_http_travel_command_use_t *use, ngx_str_t *arg)
+{
+    ssize_t    size;
+    ngx_str_t  v;
+
+    if (ngx_http_travel_command_is(arg, "check=", &v)) {
+        return ngx_http_travel_command_check(cf, use, &v);
+    }
+
+    if (ngx_http_travel_command_is(arg, "wait=", &v)) {
+        return ngx_http_travel_command_time(cf, "wait", &v, &use->wait);
+    }
+
+    if (ngx_http_travel_command_is(arg, "wait_default=", &v)) {
+        return ngx_http_travel_command_time(cf, "wait_default", &v,
+                                            &use->wait_default);
+    }
+
+    if (ngx_http_travel_command_is(arg, "set=", &v)) {
+        return ngx_http_travel_command_set(cf, use, &v);
+    }
+
+    if (ngx_http_travel_command_is(arg, "resource=", &v)) {
+        use->resource = v;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_http_travel_command_is(arg, "id=", &v)) {
+        use->id = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+        return use->id ? ngx_http_travel_command_compile(cf, &v, use->id)
+                       : NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_travel_command_is(arg, "max_body=", &v)) {
+        size = ngx_parse_size(&v);
+
+        if (size < 1 || size > 1024 * 1024) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"max_body=%V\" must be a size from 1 to 1m",
+                               &v);
+            return NGX_CONF_ERROR;
+        }
+
+        use->max_body = (size_t) size;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(arg->data, "idempotency=optional") == 0) {
+        use->idempotency = 0;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(arg->data, "idempotency=required") == 0) {
+        use->idempotency = 1;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(arg->data, "require=final") == 0) {
+        use->final = 1;
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"travel_command\" parameter \"%V\" must be one of "
+                       "check=, wait=, wait_default=, max_body=, id=, set=, "
+                       "resource=, idempotency=optional|required, "
+                       "require=final", arg);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_travel_command_time(ngx_conf_t *cf, const char *name,
+    ngx_str_t *value, ngx_msec_t *ret_ms)
+{
+    ngx_int_t  ms;
+
+    ms = ngx_parse_time(value, 0);
+
+    if (ms == NGX_ERROR || ms > 600000) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%s=%V\" must be a time up to 10m, such as "
+                           "\"10s\"", name, value);
+        return NGX_CONF_ERROR;
+    }
+
+    *ret_ms = (ngx_msec_t) ms;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_travel_command_compile(ngx_conf_t *cf, ngx_str_t *text,
+    ngx_http_complex_value_t *ret_value)
+{
+    ngx_http_compile_complex_value_t  ccv;
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = text;
+    ccv.complex_value = ret_value;
+
+    return ngx_http_compile_complex_value(&ccv) == NGX_OK ? NGX_CONF_OK
+                                                          : NGX_CONF_ERROR;
+}
+
+
+/* set=journey_id:$journey_id */
+static char *
+ngx_http_travel_command_set(ngx_conf_t *cf, ngx_http_travel_command_use_t *use,
+    ngx_str_t *value)
+{
+    u_char                         *p;
+    ngx_str_t                       text;
+    ngx_http_travel_command_set_t  *set;
+
+    p = ngx_strlchr(value->data, value->data + value->len, ':');
+
+    if (p == NULL || p == value->data || p == value->data + value->len - 1) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"set=%V\" must be member:value, such as "
+                           "\"set=journey_id:$journey_id\"", value);
+        return NGX_CONF_ERROR;
+    }
+
+    if (use->nsets == NGX_HTTP_TRAVEL_COMMAND_SETS) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"set=\" may be given %d times at most",
+                           NGX_HTTP_TRAVEL_COMMAND_SETS);
+        return NGX_CONF_ERROR;
+    }
+
+    set = &use->sets[use->nsets++];
+
+    set->member.data = value->data;
+    set->member.len = p - value->data;
+
+    text.data = p + 1;
+    text.len = value->data + value->len - p - 1;
+
+    return ngx_http_travel_command_compile(cf, &text, &set->value);
+}
+
+
+static char *
+ngx_http_travel_command_check(ngx_conf_t *cf,
+    ngx_http_travel_command_use_t *use, ngx_str_t *name)
+{
+    use->check = ngx_http_travel_query_find(cf, name);
+    if (use->check == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (use->check->returns != TRAVEL_RETURNS_ROWS) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"check=%V\" must be a query that says "
+                           "\"-- @returns rows\" (code, pointer, message)",
+                           name);
+        return NGX_CONF_ERROR;
+    }
+
+    use->check_statement = ngx_http_travel_query_statement(cf, use->check);
+
+    return use->check_statement ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+/* What only shows when all parameters are known. */
+static char *
+ngx_http_travel_command_whole(ngx_conf_t *cf,
+    ngx_http_travel_command_use_t *use)
+{
+    travel_command_t  *command;
+
+    command = use->entry->command;
+
+    if (use->resource.len == 0 && command->resource) {
+        use->resource.data = (u_char *) command->resource;
+        use->resource.len = ngx_strlen(command->resource);
+    }
+
+    if (!command->creates && use->id == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_command\" %V changes something that is "
+                           "there: add id=$..., its id from the path",
+                           &use->entry->type);
+        return NGX_CONF_ERROR;
+    }
+
+    if (command->creates && use->id) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_command\" %V creates, so the id is made "
+                           "here: remove id=", &use->entry->type);
+        return NGX_CONF_ERROR;
+    }
+
+    if (use->wait_default > use->wait) {
+        use->wait = use->wait_default;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* --- travel_job_status [id=$job_id] [wait=30s] ----------------------------- */
+
+static char *
+ngx_http_travel_job_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_travel_command_loc_conf_t  *clcf = conf;
+
+    char                                 *rv;
+    ngx_str_t                            *value, v;
+    ngx_uint_t                            i;
+    ngx_http_travel_command_main_conf_t  *cmcf;
+
+    (void) cmd;
+
+    if (clcf->job) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    clcf->job = 1;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_travel_command_module);
+    cmcf->used = 1;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_http_travel_command_is(&value[i], "id=", &v)) {
+            clcf->job_id = ngx_palloc(cf->pool,
+                                      sizeof(ngx_http_complex_value_t));
+            if (clcf->job_id == NULL) {
+                return NGX_CONF_ERROR;
+            }
+
+            rv = ngx_http_travel_command_compile(cf, &v, clcf->job_id);
+
+        } else if (ngx_http_travel_command_is(&value[i], "wait=", &v)) {
+            rv = ngx_http_travel_command_time(cf, "wait", &v, &clcf->job_wait);
+
+        } else {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"travel_job_status\" parameter \"%V\" must "
+                               "be id= or wait=", &value[i]);
+            rv = NGX_CONF_ERROR;
+        }
+
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    if (clcf->job_id == NULL) {
+        return "needs id=, the job's id from the path: id=$job_id";
+    }
+
+    return ngx_http_travel_claim(cf, NGX_HTTP_GET|NGX_HTTP_DELETE,
+                                 ngx_http_travel_job_handler);
+}
+
+
+static char *
+ngx_http_travel_backlog_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_travel_command_main_conf_t  *cmcf = conf;
+
+    ngx_int_t   n;
+    ngx_str_t  *value;
+
+    (void) cmd;
+
+    value = cf->args->elts;
+    n = ngx_atoi(value[1].data, value[1].len);
+
+    if (n < 1 || n > 100000000) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_backlog\" \"%V\" must be a number of "
+                           "messages per partition, from 1 to 100000000",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    cmcf->backlog = (ngx_uint_t) n;
+
+    return NGX_CONF_OK;
+}
+
+
+/* --- the catalog's commands -------------------------------------------------- */
+
+static ngx_http_travel_command_entry_t *
+ngx_http_travel_command_load(ngx_conf_t *cf, ngx_str_t *type)
+{
+    ngx_uint_t                             i;
+    ngx_pool_cleanup_t                    *cln;
+    ngx_http_travel_command_entry_t       *entry, **entries;
+    ngx_http_travel_command_main_conf_t   *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_travel_command_module);
+    entries = cmcf->entries.elts;
+
+    for (i = 0; i < cmcf->entries.nelts; i++) {
+        if (entries[i]->type.len == type->len
+            && ngx_strncmp(entries[i]->type.data, type->data, type->len) == 0)
+        {
+            return entries[i];
+        }
+    }
+
+    entry = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_command_entry_t));
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+
+    if (entry == NULL || cln == NULL
+        || ngx_http_travel_command_parse_file(cf, type, &entry->command)
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_travel_command_cleanup;
+    cln->data = entry->command;
+
+    entry->type = *type;
+    entry->queue.data = (u_char *) entry->command->queue;
+    entry->queue.len = ngx_strlen(entry->command->queue);
+
+    entries = ngx_array_push(&cmcf->entries);
+    if (entries == NULL
+        || ngx_http_travel_command_counters(cf, entry) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    *entries = entry;
+
+    return entry;
+}
+
+
+static void
+ngx_http_travel_command_cleanup(void *data)
+{
+    travel_command_free(data);
+}
+
+
+static ngx_int_t
+ngx_http_travel_command_parse_file(ngx_conf_t *cf, ngx_str_t *type,
+    travel_command_t **ret_command)
+{
+    int                           rc;
+    char                         *text, *path;
+    size_t                        len, i;
+    travel_str_t                  source;
+    travel_catalog_fault_t        fault;
+    ngx_http_travel_main_conf_t  *mcf;
+
+    mcf = ngx_http_travel_main_conf(cf);
+
+    if (mcf->catalog.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_command\" needs \"travel_catalog\" "
+                           "before it");
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < type->len; i++) {
+        if (!((type->data[i] >= 'a' && type->data[i] <= 'z')
+              || type->data[i] == '_' || (type->data[i] == '.' && i > 0)))
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "command \"%V\" must be a name such as "
+                               "\"booking.create\"", type);
+            return NGX_ERROR;
+        }
+    }
+
+    path = ngx_pnalloc(cf->pool, mcf->catalog.len + type->len
+                                 + sizeof("/commands/.json"));
+    if (path == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_sprintf((u_char *) path, "%V/commands/%V.json%Z",
+                       &mcf->catalog, type);
+
+    text = NULL;
+    ngx_memzero(&fault, sizeof(travel_catalog_fault_t));
+
+    rc = travel_catalog_read(&text, &len, path, &fault);
+
+    if (rc == TRAVEL_OK) {
+        source.data = text;
+        source.len = len;
+
+        if (strstr(text, "\"x-sealed\"")) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "%s: \"x-sealed\" members would be stored "
+                               "unsealed: remove them from this command",
+                               path);
+            free(text);
+            return NGX_ERROR;
+        }
+
+        rc = travel_command_parse(ret_command, (char *) type->data, path,
+                                  source, &fault);
+        free(text);
+    }
+
+    if (rc == TRAVEL_OK) {
+        return NGX_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s:%uz: %s",
+                       fault.file[0] ? fault.file : path, fault.line,
+                       fault.message[0] ? fault.message : "out of memory");
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_travel_command_counters(ngx_conf_t *cf,
+    ngx_http_travel_command_entry_t *entry)
+{
+    u_char      *p;
+    ngx_int_t    n;
+    ngx_uint_t   i;
+
+    static const char  *outcomes[NGX_HTTP_TRAVEL_COMMAND_OUTCOMES] = {
+        "accepted", "replayed", "refused", "full", "unavailable", "unknown",
+        "aborted"
+    };
+
+    for (i = 0; i < NGX_HTTP_TRAVEL_COMMAND_OUTCOMES; i++) {
+        p = ngx_pnalloc(cf->pool, entry->type.len + 80);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_sprintf(p, "travel_commands_total{type=\"%V\",outcome=\"%s\"}%Z",
+                    &entry->type, outcomes[i]);
+
+        n = ngx_http_travel_counter_add(cf, (char *) p, "Commands by outcome");
+        if (n == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        entry->counters[i] = (ngx_uint_t) n;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_travel_command_count(ngx_http_travel_command_t *cmd,
+    ngx_http_travel_command_outcome_e outcome)
+{
+    ngx_http_travel_count(cmd->use->entry->counters[outcome], 1);
+}
+
+
+ngx_http_travel_command_entry_t *
+ngx_http_travel_command_creator(ngx_http_request_t *r, travel_str_t aggregate)
+{
+    ngx_uint_t                            i;
+    travel_str_t                          kind;
+    ngx_http_travel_command_entry_t     **entries;
+    ngx_http_travel_command_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_command_module);
+    entries = cmcf->entries.elts;
+
+    for (i = 0; i < cmcf->entries.nelts; i++) {
+        kind.data = entries[i]->command->aggregate;
+        kind.len = ngx_strlen(kind.data);
+
+        if (entries[i]->command->creates && travel_str_eq(kind, aggregate)) {
+            return entries[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_travel_command_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_int_t                             waited, late;
+    ngx_http_travel_command_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_travel_command_module);
+
+    if (!cmcf->used) {
+        return NGX_OK;
+    }
+
+    waited = ngx_http_travel_counter_add(cf,
+                       "travel_job_waits_total{result=\"ended\"}",
+                       "Requests that waited for a job");
+    late = ngx_http_travel_counter_add(cf,
+                       "travel_job_waits_total{result=\"late\"}",
+                       "Requests that waited for a job");
+
+    if (waited == NGX_ERROR || late == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    cmcf->waited = (ngx_uint_t) waited;
+    cmcf->late = (ngx_uint_t) late;
+
+    ngx_http_travel_pending_hooks();
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_travel_command_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_travel_command_main_conf_t  *cmcf;
+
+    if ((ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+        || cycle->conf_ctx[ngx_http_module.index] == NULL)
+    {
+        return NGX_OK;
+    }
+
+    cmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_travel_command_module);
+
+    if (cmcf == NULL || !cmcf->used) {
+        return NGX_OK;
+    }
+
+    return ngx_http_travel_job_channel_init(cycle);
+}

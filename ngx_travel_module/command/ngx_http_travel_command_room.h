@@ -1,0 +1,262 @@
+/* What command's own files share and no other room may use. */
+
+#ifndef NGX_HTTP_TRAVEL_COMMAND_ROOM_H
+#define NGX_HTTP_TRAVEL_COMMAND_ROOM_H
+
+#include "ngx_http_travel_command.h"
+#include "../net/ngx_http_travel_redis.h"
+#include "../query/ngx_http_travel_query.h"
+#include "../cache/ngx_http_travel_cache.h"
+#include "../observe/ngx_http_travel_observe.h"
+#include "../../common/catalog.h"
+#include "../../common/digits.h"
+#include "../../common/envelope.h"
+#include "../../common/hash.h"
+#include "../../common/json.h"
+#include "../../common/json_writer.h"
+#include "../../common/queues.h"
+#include "../../common/queue_scripts.h"
+
+#define NGX_HTTP_TRAVEL_JOBS_URL       "/api/v1/jobs/"
+#define NGX_HTTP_TRAVEL_COMMAND_ERRORS 20      /* of a body, at most */
+#define NGX_HTTP_TRAVEL_COMMAND_SETS   4       /* members from the path */
+#define NGX_HTTP_TRAVEL_IDEM_TTL       "86400000"              /* 24 h, ms */
+#define NGX_HTTP_TRAVEL_IDEM_KEY_MAX   255
+
+
+/* --- configuration ------------------------------------------------------- */
+
+typedef enum {
+    NGX_HTTP_TRAVEL_COMMAND_ACCEPTED,
+    NGX_HTTP_TRAVEL_COMMAND_REPLAYED,
+    NGX_HTTP_TRAVEL_COMMAND_REFUSED,
+    NGX_HTTP_TRAVEL_COMMAND_FULL,
+    NGX_HTTP_TRAVEL_COMMAND_UNAVAILABLE,
+    NGX_HTTP_TRAVEL_COMMAND_UNKNOWN,
+    NGX_HTTP_TRAVEL_COMMAND_ABORTED,
+    NGX_HTTP_TRAVEL_COMMAND_OUTCOMES
+} ngx_http_travel_command_outcome_e;
+
+/* A command of the catalog: one object per type and cycle. */
+typedef struct {
+    travel_command_t          *command;    /* freed with the cycle */
+    ngx_str_t                  type;
+    ngx_str_t                  queue;
+    ngx_uint_t                 counters[NGX_HTTP_TRAVEL_COMMAND_OUTCOMES];
+} ngx_http_travel_command_entry_t;
+
+typedef struct {
+    ngx_array_t                entries;    /* ..._command_entry_t * */
+    ngx_uint_t                 backlog;    /* per partition */
+    ngx_uint_t                 used;       /* any directive of the room */
+    ngx_uint_t                 waited;     /* counters */
+    ngx_uint_t                 late;
+} ngx_http_travel_command_main_conf_t;
+
+typedef struct {
+    ngx_str_t                  member;
+    ngx_http_complex_value_t   value;
+} ngx_http_travel_command_set_t;
+
+/* travel_command METHOD TYPE ...: one per method of a location. */
+typedef struct {
+    ngx_uint_t                             method;
+    ngx_http_travel_command_entry_t       *entry;
+    const travel_query_t                  *check;        /* or NULL */
+    const ngx_http_travel_pg_statement_t  *check_statement;
+    ngx_msec_t                             wait;         /* cap of Prefer */
+    ngx_msec_t                             wait_default;
+    size_t                                 max_body;
+    ngx_http_complex_value_t              *id;           /* or NULL */
+    ngx_http_travel_command_set_t          sets[NGX_HTTP_TRAVEL_COMMAND_SETS];
+    ngx_uint_t                             nsets;
+    ngx_str_t                              resource;
+    unsigned                               idempotency:1;   /* required */
+    unsigned                               final:1;         /* require=final */
+} ngx_http_travel_command_use_t;
+
+typedef struct {
+    ngx_array_t                uses;       /* ..._command_use_t * */
+    ngx_http_complex_value_t  *job_id;     /* travel_job_status */
+    ngx_msec_t                 job_wait;
+    unsigned                   job:1;
+} ngx_http_travel_command_loc_conf_t;
+
+/* The creating command of a kind of aggregate ("booking"), or NULL. */
+ngx_http_travel_command_entry_t *ngx_http_travel_command_creator(
+    ngx_http_request_t *r, travel_str_t aggregate);
+
+
+/* --- jobs as Redis has them ---------------------------------------------- */
+
+/* An id with its text beside it; texts live in r->pool or in the id itself. */
+typedef struct {
+    travel_job_id_t            id;         /* queue points into 'text' */
+    size_t                     len;
+    char                       text[TRAVEL_JOB_ID_MAX + 1];
+} ngx_http_travel_job_name_t;
+
+typedef enum {
+    NGX_HTTP_TRAVEL_JOB_STATUS,
+    NGX_HTTP_TRAVEL_JOB_SUB,
+    NGX_HTTP_TRAVEL_JOB_TYPE,
+    NGX_HTTP_TRAVEL_JOB_KEY,
+    NGX_HTTP_TRAVEL_JOB_RESOURCE,
+    NGX_HTTP_TRAVEL_JOB_CREATED_AT,
+    NGX_HTTP_TRAVEL_JOB_UPDATED_AT,
+    NGX_HTTP_TRAVEL_JOB_ATTEMPTS,
+    NGX_HTTP_TRAVEL_JOB_PROGRESS,
+    NGX_HTTP_TRAVEL_JOB_RESULT,
+    NGX_HTTP_TRAVEL_JOB_ERROR,
+    NGX_HTTP_TRAVEL_JOB_TIMELINE,
+    NGX_HTTP_TRAVEL_JOB_LSN,
+    NGX_HTTP_TRAVEL_JOB_INVAL,
+    NGX_HTTP_TRAVEL_JOB_ECHO,
+    NGX_HTTP_TRAVEL_JOB_FIELDS
+} ngx_http_travel_job_field_e;
+
+typedef struct {
+    const ngx_http_travel_job_name_t  *name;
+    ngx_str_t                  field[NGX_HTTP_TRAVEL_JOB_FIELDS];
+    travel_job_status_e        status;     /* valid when 'found' */
+    travel_consistency_t       write;      /* valid when 'written' */
+    unsigned                   found:1;
+    unsigned                   final:1;
+    unsigned                   written:1;
+} ngx_http_travel_job_t;
+
+/* NGX_OK, or NGX_DECLINED: not a job of this layout. */
+ngx_int_t ngx_http_travel_job_name(ngx_http_travel_job_name_t *ret_name,
+    const travel_job_id_t *id);
+ngx_int_t ngx_http_travel_job_parse(ngx_http_travel_job_name_t *ret_name,
+    const ngx_str_t *text);
+/* Is the job the caller's? */
+ngx_uint_t ngx_http_travel_job_mine(ngx_http_request_t *r,
+    const ngx_http_travel_job_t *job);
+/* Fills a record, copied into r->pool, from alternating names and values. */
+ngx_int_t ngx_http_travel_job_pairs(ngx_http_request_t *r,
+    const ngx_http_travel_reply_t *pairs, ngx_http_travel_job_t *ret_job);
+
+/* job NULL: Redis could not be asked.  Called once, from an event, unless r
+ * ends before; job lives in r->pool. */
+typedef void (*ngx_http_travel_job_done_pt)(ngx_http_request_t *r, void *data,
+    ngx_http_travel_job_t *job);
+
+/* Reads once.  NGX_OK: done will be called; NGX_DECLINED: no link. 'name' must
+ * live as long as r. */
+ngx_int_t ngx_http_travel_job_read(ngx_http_request_t *r,
+    const ngx_http_travel_job_name_t *name, ngx_http_travel_job_done_pt done,
+    void *data);
+
+/*
+ * Waits until the job has ended, 'timeout' ms at most, then tells how it is.
+ * First expect, before the command is sent, so that no message is missed; then
+ * start.  With 'poll' ms the job is looked at besides, for jobs whose messages
+ * go elsewhere; 'now' looks at once.
+ */
+typedef struct ngx_http_travel_waiter_s  ngx_http_travel_waiter_t;
+
+ngx_http_travel_waiter_t *ngx_http_travel_job_expect(ngx_http_request_t *r,
+    const ngx_http_travel_job_name_t *name, ngx_http_travel_job_done_pt done,
+    void *data);
+void ngx_http_travel_job_start(ngx_http_travel_waiter_t *waiter,
+    ngx_msec_t timeout, ngx_msec_t poll, ngx_uint_t now);
+void ngx_http_travel_job_forget(ngx_http_travel_waiter_t *waiter);
+
+/* This nginx worker's reply channel; empty when there is none. */
+ngx_int_t ngx_http_travel_job_channel_init(ngx_cycle_t *cycle);
+travel_str_t ngx_http_travel_job_channel(void);
+
+/* travel_job_status */
+ngx_int_t ngx_http_travel_job_handler(ngx_http_request_t *r);
+/* For query: GET of what is not there yet, and tokens that are job ids. */
+void ngx_http_travel_pending_hooks(void);
+
+
+/* --- partitions ---------------------------------------------------------- */
+
+/* NGX_OK: *ret_n; NGX_AGAIN: not known yet, ready(r) will be called; NGX_ERROR:
+ * cannot be asked. */
+ngx_int_t ngx_http_travel_layout(ngx_http_request_t *r, travel_str_t queue,
+    unsigned *ret_n, void (*ready)(ngx_http_request_t *r, ngx_int_t rc));
+/* What is known now; the default when nothing is. */
+unsigned ngx_http_travel_layout_now(travel_str_t queue);
+/* NGX_OK, or NGX_BUSY: the partition has 'limit' messages.  Counts one. */
+ngx_int_t ngx_http_travel_backlog(travel_str_t queue, unsigned partition,
+    ngx_uint_t limit);
+
+
+/* --- a command on its way ------------------------------------------------ */
+
+typedef struct {
+    ngx_http_travel_command_use_t   *use;
+    ngx_str_t                        body;       /* as it will be enqueued */
+    ngx_str_t                        echo;       /* members while pending */
+    ngx_str_t                        key;        /* ordering key, creates: "" */
+    const char                     **values;     /* of the check */
+    char                           **members;    /* ids that values came from */
+    ngx_str_t                        idem;       /* Idempotency-Key, or empty */
+    u_char                           scope[TRAVEL_SHA256_LEN];
+    u_char                           print[2 * TRAVEL_SHA256_LEN];
+    ngx_msec_t                       wait;       /* ms, 0: 202 at once */
+    ngx_str_t                        applied;    /* Preference-Applied */
+    ngx_http_travel_job_name_t       name;
+    ngx_str_t                        id;         /* of the aggregate */
+    ngx_http_travel_waiter_t        *waiter;
+    ngx_msec_t                       since;      /* when the wait began */
+    uint64_t                         sent_ns;
+    travel_trace_t                   span;       /* of the enqueue */
+    ngx_http_travel_detail_t        *rows;       /* of the check */
+    ngx_uint_t                       nrows;
+    ngx_uint_t                       looked;     /* rows judged so far */
+    unsigned                         primary:1;  /* the check ran there */
+    unsigned                         replayed:1;
+    unsigned                         async:1;    /* suspended */
+} ngx_http_travel_command_t;
+
+#define ngx_http_travel_command_of(r)                                         \
+    ((ngx_http_travel_command_t *)                                            \
+         ngx_http_travel_get_ctx(r)->room[NGX_HTTP_TRAVEL_ROOM_COMMAND])
+
+void ngx_http_travel_command_count(ngx_http_travel_command_t *cmd,
+    ngx_http_travel_command_outcome_e outcome);
+
+/* body.c: NGX_OK with body, echo, key and values filled; else what finalize
+ * wants after the client was told. */
+ngx_int_t ngx_http_travel_command_media(ngx_http_request_t *r,
+    ngx_http_travel_command_use_t *use);
+ngx_int_t ngx_http_travel_command_body(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
+
+/* prefer.c */
+ngx_int_t ngx_http_travel_command_prefer(ngx_http_request_t *r,
+    ngx_msec_t cap, ngx_msec_t unasked, ngx_msec_t *ret_wait,
+    ngx_str_t *ret_applied);
+ngx_int_t ngx_http_travel_command_idempotency(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
+
+/* handler.c */
+ngx_int_t ngx_http_travel_command_handler(ngx_http_request_t *r);
+void ngx_http_travel_command_suspend(ngx_http_request_t *r);
+
+/* accept.c: always finishes r, now or later. */
+void ngx_http_travel_command_accept(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
+
+/* answer.c: what finalize wants. */
+ngx_int_t ngx_http_travel_command_promise(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
+ngx_int_t ngx_http_travel_command_outcome(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, ngx_http_travel_job_t *job);
+ngx_int_t ngx_http_travel_command_unavailable(ngx_http_request_t *r,
+    travel_error_e code, const char *text);
+/* "job":{id,status,status_url}, for a body that is being written. */
+void ngx_http_travel_command_job_member(travel_json_writer_t *w,
+    const ngx_http_travel_job_name_t *name, const char *status);
+ngx_int_t ngx_http_travel_command_send(ngx_http_request_t *r,
+    ngx_uint_t status, travel_json_writer_t *w);
+/* A writer over 'size' bytes of r->pool. */
+ngx_int_t ngx_http_travel_command_writer(ngx_http_request_t *r,
+    travel_json_writer_t *w, size_t size);
+
+#endif /* NGX_HTTP_TRAVEL_COMMAND_ROOM_H */

@@ -1,0 +1,646 @@
+/*
+ * Jobs as Redis has them: names, records, and waiting for one to end.
+ *
+ * The job's hash is the truth; what comes over this nginx worker's reply
+ * channel is only a hint to look at it.  A waiter looks when a message names
+ * its job, whenever the channel was subscribed (again), when its time is up,
+ * and, if asked to, every now and then.
+ *
+ * A waiter lives in its request's pool and in a table by job until it is told
+ * or its request ends.  "expected" waiters are in the table but not running
+ * yet: a message that overtakes the answer to XADD must find them.  The timer
+ * is not cancelable: an nginx worker that shuts down finishes its requests.
+ */
+
+#include "ngx_http_travel_command_room.h"
+
+#define NGX_HTTP_TRAVEL_WAITERS  1024        /* buckets, a power of two */
+#define NGX_HTTP_TRAVEL_MESSAGE  "\"id\":\""
+
+
+typedef struct {
+    const ngx_http_travel_job_name_t  *name;
+    ngx_http_travel_job_done_pt        done;
+    void                              *data;
+} ngx_http_travel_job_read_t;
+
+
+struct ngx_http_travel_waiter_s {
+    ngx_queue_t                        queue;     /* in its bucket */
+    ngx_http_request_t                *request;
+    const ngx_http_travel_job_name_t  *name;
+    ngx_http_travel_job_done_pt        done;
+    void                              *data;
+    ngx_event_t                        timer;
+    ngx_msec_t                         until;
+    ngx_msec_t                         poll;
+    unsigned                           listed:1;
+    unsigned                           running:1;
+    unsigned                           reading:1;
+    unsigned                           hinted:1;  /* look (again) */
+    unsigned                           last:1;    /* this look is the last */
+};
+
+
+static void ngx_http_travel_job_reply(ngx_http_travel_redis_op_t *op,
+    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
+static ngx_int_t ngx_http_travel_job_fill(ngx_http_request_t *r,
+    ngx_http_travel_job_t *job, ngx_uint_t field, ngx_str_t value);
+static ngx_int_t ngx_http_travel_job_judge(ngx_http_travel_job_t *job);
+static ngx_queue_t *ngx_http_travel_waiter_bucket(const travel_uuid_t *id);
+static void ngx_http_travel_waiter_end(void *data);
+static void ngx_http_travel_waiter_timer(ngx_event_t *ev);
+static void ngx_http_travel_waiter_arm(ngx_http_travel_waiter_t *w);
+static void ngx_http_travel_waiter_look(ngx_http_travel_waiter_t *w);
+static void ngx_http_travel_waiter_seen(ngx_http_request_t *r, void *data,
+    ngx_http_travel_job_t *job);
+static void ngx_http_travel_waiter_tell(ngx_http_travel_waiter_t *w,
+    ngx_http_travel_job_t *job);
+static void ngx_http_travel_channel_up(void *data);
+static void ngx_http_travel_channel_message(void *data, ngx_str_t *payload);
+
+
+static const travel_str_t  ngx_http_travel_job_fields[] = {
+    { "status", 6 }, { "sub", 3 }, { "type", 4 }, { "key", 3 },
+    { "resource", 8 }, { "created_at", 10 }, { "updated_at", 10 },
+    { "attempts", 8 }, { "progress", 8 }, { "result", 6 }, { "error", 5 },
+    { "timeline", 8 }, { "lsn", 3 }, { "inval", 5 }, { "echo", 4 }
+};
+
+
+/* of this nginx worker */
+
+static ngx_queue_t                  ngx_http_travel_waiters[
+                                        NGX_HTTP_TRAVEL_WAITERS];
+static ngx_http_travel_redis_sub_t  ngx_http_travel_channel;
+
+
+/* --- names ----------------------------------------------------------------------- */
+
+ngx_int_t
+ngx_http_travel_job_name(ngx_http_travel_job_name_t *ret_name,
+    const travel_job_id_t *id)
+{
+    if (!travel_queue_exists(id->queue)
+        || id->partition >= ngx_http_travel_layout_now(id->queue))
+    {
+        return NGX_DECLINED;
+    }
+
+    ret_name->id = *id;
+    ret_name->len = travel_job_id_format(ret_name->text, id);
+
+    /* the view must not outlive its bytes */
+
+    ret_name->id.queue.data = ret_name->text;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_travel_job_parse(ngx_http_travel_job_name_t *ret_name,
+    const ngx_str_t *text)
+{
+    travel_job_id_t  id;
+
+    if (travel_job_id_parse(&id, ngx_http_travel_view(text)) != TRAVEL_OK) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_travel_job_name(ret_name, &id);
+}
+
+
+ngx_uint_t
+ngx_http_travel_job_mine(ngx_http_request_t *r,
+    const ngx_http_travel_job_t *job)
+{
+    const ngx_str_t        *sub;
+    ngx_http_travel_ctx_t  *ctx;
+
+    ctx = ngx_http_travel_get_ctx(r);
+    sub = &job->field[NGX_HTTP_TRAVEL_JOB_SUB];
+
+    return ctx && job->found && ctx->user.len && sub->len == ctx->user.len
+           && ngx_memcmp(sub->data, ctx->user.data, sub->len) == 0;
+}
+
+
+/* --- records ---------------------------------------------------------------------- */
+
+ngx_int_t
+ngx_http_travel_job_read(ngx_http_request_t *r,
+    const ngx_http_travel_job_name_t *name, ngx_http_travel_job_done_pt done,
+    void *data)
+{
+    char                          key[TRAVEL_KEY_MAX];
+    size_t                        len[NGX_HTTP_TRAVEL_JOB_FIELDS + 2];
+    ngx_uint_t                    i;
+    const char                   *argv[NGX_HTTP_TRAVEL_JOB_FIELDS + 2];
+    ngx_http_travel_job_read_t   *read;
+    ngx_http_travel_redis_op_t   *op;
+
+    read = ngx_palloc(r->pool, sizeof(ngx_http_travel_job_read_t));
+    if (read == NULL) {
+        return NGX_ERROR;
+    }
+
+    read->name = name;
+    read->done = done;
+    read->data = data;
+
+    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_QUEUE, r, 0,
+                                  ngx_http_travel_job_reply, read);
+    if (op == NULL) {
+        return NGX_ERROR;
+    }
+
+    argv[0] = "HMGET";
+    len[0] = 5;
+    argv[1] = key;
+    len[1] = travel_key_job(key, &name->id);
+
+    for (i = 0; i < NGX_HTTP_TRAVEL_JOB_FIELDS; i++) {
+        argv[i + 2] = ngx_http_travel_job_fields[i].data;
+        len[i + 2] = ngx_http_travel_job_fields[i].len;
+    }
+
+    return ngx_http_travel_redis_command(op, NGX_HTTP_TRAVEL_JOB_FIELDS + 2,
+                                         argv, len);
+}
+
+
+static void
+ngx_http_travel_job_reply(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
+    const ngx_http_travel_reply_t *reply)
+{
+    ngx_str_t                    text;
+    ngx_uint_t                   n;
+    ngx_http_request_t          *r;
+    ngx_http_travel_job_t       *job;
+    ngx_http_travel_job_read_t  *read;
+
+    (void) i;
+
+    r = op->request;
+    read = op->data;
+
+    ngx_http_set_log_request(r->connection->log, r);
+
+    if (reply == NULL || ngx_http_travel_reply_count(reply)
+                         != NGX_HTTP_TRAVEL_JOB_FIELDS)
+    {
+        if (reply) {
+            text = ngx_http_travel_reply_str(reply);
+            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                          "job %s cannot be read: %V", read->name->text,
+                          &text);
+        }
+
+        read->done(r, read->data, NULL);
+        return;
+    }
+
+    job = ngx_pcalloc(r->pool, sizeof(ngx_http_travel_job_t));
+    if (job == NULL) {
+        read->done(r, read->data, NULL);
+        return;
+    }
+
+    job->name = read->name;
+
+    for (n = 0; n < NGX_HTTP_TRAVEL_JOB_FIELDS; n++) {
+        text = ngx_http_travel_reply_str(ngx_http_travel_reply_elt(reply, n));
+
+        if (ngx_http_travel_job_fill(r, job, n, text) != NGX_OK) {
+            read->done(r, read->data, NULL);
+            return;
+        }
+    }
+
+    read->done(r, read->data,
+               ngx_http_travel_job_judge(job) == NGX_OK ? job : NULL);
+}
+
+
+ngx_int_t
+ngx_http_travel_job_pairs(ngx_http_request_t *r,
+    const ngx_http_travel_reply_t *pairs, ngx_http_travel_job_t *ret_job)
+{
+    ngx_str_t   name;
+    ngx_uint_t  i, n;
+
+    for (i = 0; i + 1 < ngx_http_travel_reply_count(pairs); i += 2) {
+        name = ngx_http_travel_reply_str(ngx_http_travel_reply_elt(pairs, i));
+
+        for (n = 0; n < NGX_HTTP_TRAVEL_JOB_FIELDS; n++) {
+            if (travel_str_eq(ngx_http_travel_view(&name),
+                              ngx_http_travel_job_fields[n]))
+            {
+                break;
+            }
+        }
+
+        if (n < NGX_HTTP_TRAVEL_JOB_FIELDS
+            && ngx_http_travel_job_fill(r, ret_job, n,
+                   ngx_http_travel_reply_str(
+                                   ngx_http_travel_reply_elt(pairs, i + 1)))
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_http_travel_job_judge(ret_job);
+}
+
+
+static ngx_int_t
+ngx_http_travel_job_fill(ngx_http_request_t *r, ngx_http_travel_job_t *job,
+    ngx_uint_t field, ngx_str_t value)
+{
+    ngx_str_t  *s;
+
+    s = &job->field[field];
+
+    if (value.len == 0) {
+        return NGX_OK;
+    }
+
+    s->data = ngx_pnalloc(r->pool, value.len);
+    if (s->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(s->data, value.data, value.len);
+    s->len = value.len;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_travel_job_judge(ngx_http_travel_job_t *job)
+{
+    uint64_t    timeline;
+    ngx_str_t  *f;
+
+    f = job->field;
+
+    if (f[NGX_HTTP_TRAVEL_JOB_STATUS].len == 0) {
+        return NGX_OK;
+    }
+
+    if (travel_job_status_parse(&job->status,
+                ngx_http_travel_view(&f[NGX_HTTP_TRAVEL_JOB_STATUS]))
+        != TRAVEL_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    job->found = 1;
+    job->final = travel_job_status_final(job->status);
+
+    if (travel_digits_parse(&timeline,
+                ngx_http_travel_view(&f[NGX_HTTP_TRAVEL_JOB_TIMELINE]))
+        == TRAVEL_OK
+        && travel_lsn_parse(&job->write.commit.lsn,
+                ngx_http_travel_view(&f[NGX_HTTP_TRAVEL_JOB_LSN]))
+           == TRAVEL_OK)
+    {
+        job->write.commit.timeline = (uint32_t) timeline;
+        job->written = 1;
+
+        if (f[NGX_HTTP_TRAVEL_JOB_INVAL].len
+            && travel_stream_id_parse(&job->write.inval,
+                   ngx_http_travel_view(&f[NGX_HTTP_TRAVEL_JOB_INVAL]))
+               != TRAVEL_OK)
+        {
+            job->write.inval.ms = 0;
+            job->write.inval.seq = 0;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* --- waiting ------------------------------------------------------------------------ */
+
+static ngx_queue_t *
+ngx_http_travel_waiter_bucket(const travel_uuid_t *id)
+{
+    uint64_t      tail;
+    ngx_queue_t  *q;
+
+    /* the random end of the id */
+
+    ngx_memcpy(&tail, &id->b[8], sizeof(tail));
+    tail ^= tail >> 32;
+
+    q = &ngx_http_travel_waiters[tail & (NGX_HTTP_TRAVEL_WAITERS - 1)];
+
+    if (q->next == NULL) {
+        ngx_queue_init(q);
+    }
+
+    return q;
+}
+
+
+ngx_http_travel_waiter_t *
+ngx_http_travel_job_expect(ngx_http_request_t *r,
+    const ngx_http_travel_job_name_t *name, ngx_http_travel_job_done_pt done,
+    void *data)
+{
+    ngx_http_cleanup_t        *cln;
+    ngx_http_travel_waiter_t  *w;
+
+    w = ngx_pcalloc(r->pool, sizeof(ngx_http_travel_waiter_t));
+    cln = ngx_http_cleanup_add(r, 0);
+
+    if (w == NULL || cln == NULL) {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_travel_waiter_end;
+    cln->data = w;
+
+    w->request = r;
+    w->name = name;
+    w->done = done;
+    w->data = data;
+
+    w->timer.handler = ngx_http_travel_waiter_timer;
+    w->timer.data = w;
+    w->timer.log = ngx_cycle->log;
+
+    ngx_queue_insert_tail(ngx_http_travel_waiter_bucket(&name->id.id),
+                          &w->queue);
+    w->listed = 1;
+
+    return w;
+}
+
+
+void
+ngx_http_travel_job_start(ngx_http_travel_waiter_t *w, ngx_msec_t timeout,
+    ngx_msec_t poll, ngx_uint_t now)
+{
+    w->running = 1;
+    w->until = ngx_current_msec + timeout;
+    w->poll = poll;
+
+    ngx_http_travel_waiter_arm(w);
+
+    if (now || w->hinted) {
+        ngx_http_travel_waiter_look(w);
+    }
+}
+
+
+void
+ngx_http_travel_job_forget(ngx_http_travel_waiter_t *w)
+{
+    ngx_http_travel_waiter_end(w);
+}
+
+
+static void
+ngx_http_travel_waiter_end(void *data)
+{
+    ngx_http_travel_waiter_t  *w = data;
+
+    w->running = 0;
+
+    if (w->listed) {
+        ngx_queue_remove(&w->queue);
+        w->listed = 0;
+    }
+
+    if (w->timer.timer_set) {
+        ngx_del_timer(&w->timer);
+    }
+}
+
+
+static void
+ngx_http_travel_waiter_arm(ngx_http_travel_waiter_t *w)
+{
+    ngx_msec_t  left;
+
+    left = ((ngx_msec_int_t) (w->until - ngx_current_msec) > 0)
+           ? w->until - ngx_current_msec : 0;
+
+    if (w->poll && w->poll < left) {
+        left = w->poll;
+    }
+
+    ngx_add_timer(&w->timer, left);
+}
+
+
+static void
+ngx_http_travel_waiter_timer(ngx_event_t *ev)
+{
+    ngx_http_travel_waiter_t  *w;
+
+    w = ev->data;
+
+    if ((ngx_msec_int_t) (w->until - ngx_current_msec) <= 0) {
+        w->last = 1;
+
+    } else {
+        ngx_http_travel_waiter_arm(w);
+    }
+
+    ngx_http_travel_waiter_look(w);
+}
+
+
+static void
+ngx_http_travel_waiter_look(ngx_http_travel_waiter_t *w)
+{
+    if (w->reading) {
+        w->hinted = 1;
+        return;
+    }
+
+    w->hinted = 0;
+
+    if (ngx_http_travel_job_read(w->request, w->name,
+                                 ngx_http_travel_waiter_seen, w)
+        == NGX_OK)
+    {
+        w->reading = 1;
+        return;
+    }
+
+    /* no link: somebody else's event, so it may be told from here */
+
+    if (w->last) {
+        ngx_http_travel_waiter_tell(w, NULL);
+    }
+}
+
+
+static void
+ngx_http_travel_waiter_seen(ngx_http_request_t *r, void *data,
+    ngx_http_travel_job_t *job)
+{
+    ngx_http_travel_waiter_t  *w = data;
+
+    (void) r;
+
+    w->reading = 0;
+
+    if (!w->running) {
+        return;
+    }
+
+    if (w->last || (job && (job->final || !job->found))) {
+        ngx_http_travel_waiter_tell(w, job);
+        return;
+    }
+
+    if (w->hinted) {
+        ngx_http_travel_waiter_look(w);
+    }
+}
+
+
+static void
+ngx_http_travel_waiter_tell(ngx_http_travel_waiter_t *w,
+    ngx_http_travel_job_t *job)
+{
+    ngx_uint_t                            i;
+    ngx_http_travel_command_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_get_module_main_conf(w->request,
+                                         ngx_http_travel_command_module);
+    i = (job && job->final) ? cmcf->waited : cmcf->late;
+    ngx_http_travel_count(i, 1);
+
+    ngx_http_travel_waiter_end(w);
+
+    w->done(w->request, w->data, job);
+}
+
+
+/* --- the reply channel -------------------------------------------------------------- */
+
+ngx_int_t
+ngx_http_travel_job_channel_init(ngx_cycle_t *cycle)
+{
+    u_char     *p;
+    ngx_int_t   rc;
+
+    if (ngx_http_travel_channel.channel.len) {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(cycle->pool, sizeof("travel:reply:-") + cycle->hostname.len
+                                 + NGX_INT64_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_travel_channel.channel.data = p;
+    ngx_http_travel_channel.channel.len =
+        ngx_sprintf(p, "travel:reply:%V-%P", &cycle->hostname, ngx_pid) - p;
+    ngx_http_travel_channel.on_up = ngx_http_travel_channel_up;
+    ngx_http_travel_channel.on_message = ngx_http_travel_channel_message;
+
+    rc = ngx_http_travel_redis_subscribe(cycle, NGX_HTTP_TRAVEL_REDIS_QUEUE,
+                                         &ngx_http_travel_channel);
+    if (rc != NGX_OK) {
+        ngx_http_travel_channel.channel.len = 0;
+    }
+
+    return rc == NGX_ERROR ? NGX_ERROR : NGX_OK;
+}
+
+
+travel_str_t
+ngx_http_travel_job_channel(void)
+{
+    return ngx_http_travel_view(&ngx_http_travel_channel.channel);
+}
+
+
+/* Whatever was said while nobody listened: everybody looks. */
+static void
+ngx_http_travel_channel_up(void *data)
+{
+    ngx_uint_t                 i;
+    ngx_queue_t               *bucket, *q;
+    ngx_http_travel_waiter_t  *w;
+
+    (void) data;
+
+    for (i = 0; i < NGX_HTTP_TRAVEL_WAITERS; i++) {
+        bucket = &ngx_http_travel_waiters[i];
+
+        if (bucket->next == NULL) {
+            continue;
+        }
+
+        for (q = ngx_queue_head(bucket); q != ngx_queue_sentinel(bucket);
+             q = ngx_queue_next(q))
+        {
+            w = ngx_queue_data(q, ngx_http_travel_waiter_t, queue);
+            w->hinted = 1;
+
+            if (w->running && !w->last) {
+                ngx_http_travel_waiter_look(w);
+            }
+        }
+    }
+}
+
+
+/* {"id":"booking.3.<uuid>","status":"succeeded"} */
+static void
+ngx_http_travel_channel_message(void *data, ngx_str_t *payload)
+{
+    u_char                    *p, *last;
+    ngx_str_t                  text;
+    ngx_queue_t               *bucket, *q, *next;
+    travel_job_id_t            id;
+    ngx_http_travel_waiter_t  *w;
+
+    (void) data;
+
+    p = ngx_strnstr(payload->data, NGX_HTTP_TRAVEL_MESSAGE, payload->len);
+    if (p == NULL) {
+        return;
+    }
+
+    text.data = p + sizeof(NGX_HTTP_TRAVEL_MESSAGE) - 1;
+    last = ngx_strlchr(text.data, payload->data + payload->len, '"');
+    text.len = last ? (size_t) (last - text.data) : 0;
+
+    if (travel_job_id_parse(&id, ngx_http_travel_view(&text)) != TRAVEL_OK) {
+        return;
+    }
+
+    bucket = ngx_http_travel_waiter_bucket(&id.id);
+
+    for (q = ngx_queue_head(bucket); q != ngx_queue_sentinel(bucket);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        w = ngx_queue_data(q, ngx_http_travel_waiter_t, queue);
+
+        if (ngx_memcmp(&w->name->id.id, &id.id, sizeof(travel_uuid_t)) != 0) {
+            continue;
+        }
+
+        w->hinted = 1;
+
+        if (w->running) {
+            ngx_http_travel_waiter_look(w);
+        }
+    }
+}

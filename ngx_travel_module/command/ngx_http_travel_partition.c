@@ -1,0 +1,315 @@
+/*
+ * What this nginx worker knows of the queues' partitions: how many there are
+ * (travel:layout in Redis), and how long the streams are.
+ *
+ * Both are read beside the requests, never in their way, but for the very first
+ * one, which waits until the layout is known.  A backlog is what was counted
+ * last, at most 50 ms ago while the partition is used, plus what went in from
+ * here since.
+ */
+
+#include "ngx_http_travel_command_room.h"
+
+#define NGX_HTTP_TRAVEL_QUEUES_MAX     16
+#define NGX_HTTP_TRAVEL_LAYOUT_AGE     3000      /* ms until it is read again */
+#define NGX_HTTP_TRAVEL_BACKLOG_AGE    50
+
+
+typedef struct {
+    ngx_msec_t    at;              /* of the last count, or of asking */
+    ngx_uint_t    depth;           /* as counted */
+    ngx_uint_t    added;           /* from here, not in that count */
+    ngx_uint_t    asked_at;        /* 'added' when the next was asked for */
+    ngx_uint_t    sum;             /* of the count that is coming in */
+    unsigned      asked:1;
+    unsigned      known:1;
+} ngx_http_travel_partition_t;
+
+
+typedef struct {
+    unsigned                      n;           /* partitions; 0 unknown */
+    ngx_http_travel_partition_t  *parts;       /* TRAVEL_PARTITIONS_MAX */
+} ngx_http_travel_lane_t;
+
+
+static ngx_http_travel_lane_t *ngx_http_travel_lane(travel_str_t queue);
+static ngx_int_t ngx_http_travel_layout_ask(ngx_http_request_t *r, void *data);
+static void ngx_http_travel_layout_reply(ngx_http_travel_redis_op_t *op,
+    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
+static void ngx_http_travel_layout_take(const ngx_http_travel_reply_t *reply);
+static void ngx_http_travel_backlog_ask(travel_str_t queue, unsigned partition,
+    ngx_http_travel_partition_t *part);
+static void ngx_http_travel_backlog_reply(ngx_http_travel_redis_op_t *op,
+    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
+
+
+/* of this nginx worker */
+
+static ngx_http_travel_lane_t  ngx_http_travel_lanes[NGX_HTTP_TRAVEL_QUEUES_MAX];
+static ngx_msec_t              ngx_http_travel_layout_at;
+static ngx_uint_t              ngx_http_travel_layout_known;
+static ngx_uint_t              ngx_http_travel_layout_asked;
+
+
+static ngx_http_travel_lane_t *
+ngx_http_travel_lane(travel_str_t queue)
+{
+    size_t        i;
+    travel_str_t  name;
+
+    for (i = 0; i < NGX_HTTP_TRAVEL_QUEUES_MAX; i++) {
+        name.data = travel_queue_name(i);
+
+        if (name.data == NULL) {
+            break;
+        }
+
+        name.len = ngx_strlen(name.data);
+
+        if (travel_str_eq(name, queue)) {
+            return &ngx_http_travel_lanes[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/* --- the layout --------------------------------------------------------------- */
+
+unsigned
+ngx_http_travel_layout_now(travel_str_t queue)
+{
+    ngx_http_travel_lane_t  *lane;
+
+    lane = ngx_http_travel_lane(queue);
+
+    return lane && lane->n ? lane->n : TRAVEL_PARTITIONS_DEFAULT;
+}
+
+
+ngx_int_t
+ngx_http_travel_layout(ngx_http_request_t *r, travel_str_t queue,
+    unsigned *ret_n, void (*ready)(ngx_http_request_t *r, ngx_int_t rc))
+{
+    if (!ngx_http_travel_layout_known) {
+        return ngx_http_travel_layout_ask(r, (void *) ready) == NGX_OK
+               ? NGX_AGAIN : NGX_ERROR;
+    }
+
+    if (ngx_current_msec - ngx_http_travel_layout_at
+        > NGX_HTTP_TRAVEL_LAYOUT_AGE && !ngx_http_travel_layout_asked)
+    {
+        ngx_http_travel_layout_asked = 1;
+
+        if (ngx_http_travel_layout_ask(NULL, NULL) != NGX_OK) {
+            ngx_http_travel_layout_asked = 0;
+        }
+    }
+
+    *ret_n = ngx_http_travel_layout_now(queue);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_travel_layout_ask(ngx_http_request_t *r, void *data)
+{
+    ngx_http_travel_redis_op_t  *op;
+
+    static const char    *argv[] = { "HGETALL", TRAVEL_KEY_LAYOUT };
+    static const size_t   len[] = { 7, sizeof(TRAVEL_KEY_LAYOUT) - 1 };
+
+    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_QUEUE, r, 0,
+                                  ngx_http_travel_layout_reply, data);
+    if (op == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_travel_redis_command(op, 2, argv, len);
+}
+
+
+static void
+ngx_http_travel_layout_reply(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
+    const ngx_http_travel_reply_t *reply)
+{
+    ngx_int_t   rc;
+    ngx_str_t   text;
+    void      (*ready)(ngx_http_request_t *r, ngx_int_t rc);
+
+    (void) i;
+
+    rc = NGX_ERROR;
+
+    if (reply && ngx_http_travel_reply_type(reply)
+                 == NGX_HTTP_TRAVEL_REPLY_ARRAY)
+    {
+        ngx_http_travel_layout_take(reply);
+        rc = NGX_OK;
+
+    } else if (reply) {
+        text = ngx_http_travel_reply_str(reply);
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "travel:layout cannot be read: %V", &text);
+    }
+
+    if (op->request) {
+        ready = (void (*)(ngx_http_request_t *, ngx_int_t)) op->data;
+        ready(op->request, rc);
+        return;
+    }
+
+    ngx_http_travel_layout_asked = 0;
+}
+
+
+static void
+ngx_http_travel_layout_take(const ngx_http_travel_reply_t *reply)
+{
+    uint64_t                 n;
+    ngx_str_t                name, value;
+    ngx_uint_t               i;
+    ngx_http_travel_lane_t  *lane;
+
+    for (i = 0; i + 1 < ngx_http_travel_reply_count(reply); i += 2) {
+        name = ngx_http_travel_reply_str(
+                                      ngx_http_travel_reply_elt(reply, i));
+        value = ngx_http_travel_reply_str(
+                                      ngx_http_travel_reply_elt(reply, i + 1));
+        lane = ngx_http_travel_lane(ngx_http_travel_view(&name));
+
+        if (lane == NULL) {
+            continue;
+        }
+
+        if (travel_digits_parse(&n, ngx_http_travel_view(&value)) != TRAVEL_OK
+            || n < 1 || n > TRAVEL_PARTITIONS_MAX)
+        {
+            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                          "travel:layout: queue \"%V\" cannot have \"%V\" "
+                          "partitions", &name, &value);
+            continue;
+        }
+
+        lane->n = (unsigned) n;
+    }
+
+    ngx_http_travel_layout_known = 1;
+    ngx_http_travel_layout_at = ngx_current_msec;
+}
+
+
+/* --- the backlog --------------------------------------------------------------- */
+
+ngx_int_t
+ngx_http_travel_backlog(travel_str_t queue, unsigned partition,
+    ngx_uint_t limit)
+{
+    ngx_http_travel_lane_t       *lane;
+    ngx_http_travel_partition_t  *part;
+
+    lane = ngx_http_travel_lane(queue);
+
+    if (lane == NULL || partition >= TRAVEL_PARTITIONS_MAX) {
+        return NGX_OK;
+    }
+
+    if (lane->parts == NULL) {
+        lane->parts = ngx_pcalloc(ngx_cycle->pool, TRAVEL_PARTITIONS_MAX
+                                  * sizeof(ngx_http_travel_partition_t));
+        if (lane->parts == NULL) {
+            return NGX_OK;
+        }
+    }
+
+    part = &lane->parts[partition];
+
+    if (!part->asked
+        && (!part->known || ngx_current_msec - part->at
+                            >= NGX_HTTP_TRAVEL_BACKLOG_AGE))
+    {
+        ngx_http_travel_backlog_ask(queue, partition, part);
+    }
+
+    if (part->depth + part->added >= limit) {
+        return NGX_BUSY;
+    }
+
+    part->added++;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_travel_backlog_ask(travel_str_t queue, unsigned partition,
+    ngx_http_travel_partition_t *part)
+{
+    char                         key[TRAVEL_KEY_MAX];
+    size_t                       len[2];
+    ngx_int_t                    rc;
+    ngx_uint_t                   i;
+    const char                  *argv[2];
+    ngx_http_travel_redis_op_t  *op;
+
+    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_QUEUE, NULL, 0,
+                                  ngx_http_travel_backlog_reply, part);
+    if (op == NULL) {
+        return;
+    }
+
+    part->sum = 0;
+
+    for (i = 0; i <= TRAVEL_PRIORITY_MAX; i++) {
+
+        if (i < TRAVEL_PRIORITY_MAX) {
+            argv[0] = "XLEN";
+            len[0] = 4;
+            len[1] = travel_key_stream(key, queue, partition,
+                                       (travel_priority_e) i);
+        } else {
+            argv[0] = "ZCARD";
+            len[0] = 5;
+            len[1] = travel_key_named(key, queue, partition, "delayed");
+        }
+
+        argv[1] = key;
+
+        rc = ngx_http_travel_redis_command(op, 2, argv, len);
+        if (rc != NGX_OK) {
+            return;
+        }
+
+        /* what is added from now on comes after the count on the same link */
+
+        part->asked = 1;
+        part->asked_at = part->added;
+        part->at = ngx_current_msec;
+    }
+}
+
+
+static void
+ngx_http_travel_backlog_reply(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
+    const ngx_http_travel_reply_t *reply)
+{
+    ngx_http_travel_partition_t  *part;
+
+    part = op->data;
+
+    if (reply == NULL) {
+        part->asked = 0;
+        return;
+    }
+
+    part->sum += (ngx_uint_t) ngx_http_travel_reply_int(reply);
+
+    if (i == TRAVEL_PRIORITY_MAX) {
+        part->depth = part->sum;
+        part->added -= part->asked_at;
+        part->asked = 0;
+        part->known = 1;
+    }
+}

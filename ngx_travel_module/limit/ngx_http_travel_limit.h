@@ -1,7 +1,9 @@
 /*
  * How often?  Sliding windows in shared memory.
  *
- *     travel_limit KEY RATE ... [burst=N/T] [name=POLICY] [dry_run];
+ *     travel_limit [METHOD ...] KEY RATE ... [burst=N/T] [name=POLICY]
+ *                  [dry_run];
+ *     travel_limit off;
  *     travel_limit $travel_user        60r/m 1000r/h burst=10/10s name=user;
  *     travel_limit $binary_remote_addr 100r/m 2000r/h burst=20/10s name=ip;
  *

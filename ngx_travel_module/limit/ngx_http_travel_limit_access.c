@@ -61,7 +61,7 @@ ngx_http_travel_limit_late(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_travel_limit_phase(ngx_http_request_t *r, ngx_uint_t identity)
 {
-    ngx_uint_t                          i;
+    ngx_uint_t                          i, method;
     ngx_http_travel_ctx_t              *ctx;
     ngx_http_travel_limit_t            *limit;
     ngx_http_travel_limit_record_t     *record;
@@ -90,10 +90,12 @@ ngx_http_travel_limit_phase(ngx_http_request_t *r, ngx_uint_t identity)
 
     lmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_limit_module);
     limit = llcf->limits->elts;
+    method = (r->method == NGX_HTTP_HEAD) ? NGX_HTTP_GET : r->method;
 
     for (i = 0; i < llcf->limits->nelts; i++) {
 
         if (limit[i].policy->identity != identity
+            || (limit[i].methods != 0 && !(limit[i].methods & method))
             || ngx_http_travel_limit_asked(record, limit[i].policy))
         {
             continue;

@@ -175,7 +175,7 @@ ngx_http_travel_limit_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 }
 
 
-/* The first use of a policy on a level decides whether it is dry. */
+/* A request asks a policy once, by the first line that fits it. */
 static ngx_int_t
 ngx_http_travel_limit_add(ngx_conf_t *cf, ngx_array_t **limits,
     const ngx_http_travel_limit_t *limit)
@@ -194,7 +194,9 @@ ngx_http_travel_limit_add(ngx_conf_t *cf, ngx_array_t **limits,
     elt = (*limits)->elts;
 
     for (i = 0; i < (*limits)->nelts; i++) {
-        if (elt[i].policy == limit->policy) {
+        if (elt[i].policy == limit->policy
+            && elt[i].methods == limit->methods)
+        {
             return NGX_OK;
         }
     }
@@ -217,7 +219,7 @@ ngx_http_travel_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     char                               *rv;
     ngx_str_t                          *value;
-    ngx_uint_t                          i;
+    ngx_uint_t                          i, method;
     ngx_http_travel_limit_t             limit;
     ngx_http_travel_policy_t            policy;
     ngx_http_compile_complex_value_t    ccv;
@@ -234,10 +236,26 @@ ngx_http_travel_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_memzero(&policy, sizeof(policy));
     ngx_memzero(&ccv, sizeof(ccv));
 
-    policy.text = value[1];
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        method = ngx_http_travel_method(&value[i]);
+
+        if (method == 0) {
+            break;
+        }
+
+        limit.methods |= (method == NGX_HTTP_HEAD) ? NGX_HTTP_GET : method;
+    }
+
+    if (i == cf->args->nelts) {
+        return "names methods but no key, as in "
+               "\"travel_limit POST $travel_user 60r/m\"";
+    }
+
+    policy.text = value[i];
 
     ccv.cf = cf;
-    ccv.value = &value[1];
+    ccv.value = &value[i];
     ccv.complex_value = &policy.key;
 
     if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
@@ -248,15 +266,15 @@ ngx_http_travel_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"travel_limit\" key \"%V\" must have a variable, "
                            "as in \"travel_limit $travel_user 60r/m\"",
-                           &value[1]);
+                           &policy.text);
         return NGX_CONF_ERROR;
     }
 
     policy.identity =
-        ngx_strnstr(value[1].data, "$travel_", value[1].len) != NULL
-        || ngx_strnstr(value[1].data, "${travel_", value[1].len) != NULL;
+        ngx_strnstr(policy.text.data, "$travel_", policy.text.len) != NULL
+        || ngx_strnstr(policy.text.data, "${travel_", policy.text.len) != NULL;
 
-    for (i = 2; i < cf->args->nelts; i++) {
+    for (i++; i < cf->args->nelts; i++) {
         rv = ngx_http_travel_limit_parameter(cf, &policy, &limit.dry_run,
                                              &value[i]);
         if (rv != NGX_CONF_OK) {
@@ -267,7 +285,7 @@ ngx_http_travel_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (policy.nwindows == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"travel_limit\" of \"%V\" must have a rate, as in "
-                           "60r/m", &value[1]);
+                           "60r/m", &policy.text);
         return NGX_CONF_ERROR;
     }
 

@@ -37,6 +37,7 @@ typedef struct {
 
 typedef struct {
     ngx_http_travel_policy_t  *policy;
+    ngx_uint_t                 methods;    /* NGX_HTTP_GET ...; 0: all */
     ngx_uint_t                 dry_run;
 } ngx_http_travel_limit_t;
 

@@ -68,6 +68,10 @@ http {
                              proxy_pass http://unix:@RUN@/echo.sock; }
             proxy_pass http://unix:@RUN@/echo.sock;
         }
+        location = /metrics { travel_metrics; }
+        location /method   { travel_limit POST DELETE $http_x_key 2r/h name=writes;
+                             travel_limit GET $http_x_key 1r/h name=reads;
+                             proxy_pass http://unix:@RUN@/echo.sock; }
         location /free     { proxy_pass http://unix:@RUN@/echo.sock; }
         location /shared   { travel_limit $http_x_key burst=10/10s 60r/m name=burst;
                              proxy_pass http://unix:@RUN@/echo.sock; }
@@ -295,6 +299,26 @@ subtest 'inherited, added, cancelled' => sub {
         'three of nine were outer\'s');
 };
 
+subtest 'by method' => sub {
+    my $key = key();
+    my $as = sub { $t->request($_[0], '/method', headers => { 'x-key' => $key })
+        ->{status} };
+    is(join(' ', map { $as->($_) } qw(POST DELETE POST GET HEAD PUT PUT PUT)),
+        '200 200 429 200 429 200 200 200', 'each by its own line');
+};
+
+subtest 'metrics' => sub {
+    my $key = key();
+    my $n = sub { $t->get('/metrics')->{content} =~ /^\Q$_[0]\E (\d+)/m; $1 };
+    my $refused = 'travel_limit_refused_total{policy="burst-10"}';
+    my $was = $n->($refused);
+    my $in  = $n->('travel_limit_admitted_total');
+    ask('/burst', $key) for 1 .. 13;
+    is($n->($refused) - $was, 3, 'three refused');
+    is($n->('travel_limit_admitted_total') - $in, 10, 'ten admitted');
+    is($n->('travel_limit_dry_run_total{policy="dry-3600"}'), 4, 'dry run');
+};
+
 subtest 'an internal redirect counts once' => sub {
     my $key = key();
     my $r = ask('/page', $key);
@@ -366,6 +390,7 @@ subtest 'a full zone' => sub {
 subtest 'nginx -t says what to do' => sub {
     my @case = (
         ['travel_limit $http_a;', qr/must have a rate, as in 60r\/m/],
+        ['travel_limit GET;', qr/names methods but no key/],
         ['travel_limit abc 60r/m;', qr/key "abc" must have a variable/],
         ['travel_limit $http_a 60r/x;', qr/"travel_limit" rate "60r\/x" must be <N>r\/s, r\/m, r\/h or r\/d/],
         ['travel_limit $http_a 0r/s;', qr/rate "0r\/s" must be/],

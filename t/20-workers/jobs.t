@@ -5,6 +5,7 @@ use warnings;
 use lib 't/lib';
 use utf8;
 use Test::More;
+use Time::HiRes ();
 use Travel::Test;
 use Travel::Jobs;
 
@@ -109,7 +110,14 @@ subtest 'story.generate' => sub {
     $t->sql("UPDATE travel.stories SET status = 'pending' WHERE id = '$s->{id}'");
     is(story($y->{id}, opts => { id => $id })->{result}{content},
         $s->{content}, 'written again: the same text');
-    for my $theme (qw(adventure romantic mystery family nature culinary odd)) {
+    my $schema = json(slurp(Travel::Test::root()
+        . '/conf/travel/commands/story.generate.json'))->{schema};
+    my @themes = grep { $_ ne 'history' }
+        @{ $schema->{properties}{theme}{enum} };
+    my $file = slurp(Travel::Test::root()
+        . '/conf/travel/prompts/story.offline.txt');
+    like($file, qr/^\[$_\]$/m, "sentences for $_") for @themes;
+    for my $theme (@themes, 'odd') {
         my $r = story($y->{id}, theme => $theme);
         is($r->{result}{theme}, $theme, "theme $theme");
         isnt($r->{result}{content}, $s->{content}, 'another text');
@@ -231,6 +239,28 @@ subtest 'one trace' => sub {
         'show', $trace);
     is($rc, 0, 'travelctl trace show');
     like($out, qr/POST klook .*status_code=201/, 'shows the call');
+};
+
+subtest 'a collector with a bad second' => sub {
+    my $trace = '5bf92f3577b34da6a3ce929d0e0e4737';
+    $t->write('otlp.fail', '503');
+    my $p = $j->spawn('journey.start', { origin => 'Berlin',
+        destination => 'Paris, FR', theme => 'history' },
+        traceparent => "00-$trace-00f067aa0ba902b7-01");
+    wait_for(sub { -s $p->{log} }, 10, 'the job to end');
+    Time::HiRes::sleep(0.5);
+    unlink $t->dir . '/otlp.fail';
+    is($j->finish_spawned($p)->{verdict}, 'done', 'the job does not mind');
+    ok(wait_for(sub { grep { $_->{trace_id} eq $trace } $t->spans }, 10,
+        'the spans'), 'its spans come with the next try');
+
+    $t->stop_part('otlp');
+    my $from = Time::HiRes::time();
+    my $r = $j->job('journey.start', { origin => 'Berlin',
+        destination => 'Paris, FR', theme => 'history' },
+        traceparent => "00-$trace-00f067aa0ba902b7-01");
+    is($r->{verdict}, 'done', 'nobody there: the job does not mind');
+    cmp_ok(Time::HiRes::time() - $from, '<', 6, 'and the end is not held up');
 };
 
 subtest 'PostgreSQL goes away' => sub {

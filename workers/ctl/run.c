@@ -207,6 +207,7 @@ run_report(const run_t *r, worker_verdict_e verdict)
 
     json_dumpf(line, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
     putchar('\n');
+    fflush(stdout);              /* now: the last spans may take a while */
     json_decref(line);
 
     return verdict == WORKER_DONE ? CTL_GOOD : CTL_REFUSED;

@@ -225,20 +225,33 @@ trace_time_left(void)
 }
 
 
-/* Sleeps before another try; a stop cuts it short. */
+static bool
+trace_before(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec
+                                  : a->tv_nsec < b->tv_nsec;
+}
+
+
+/* Sleeps before another try; once stopping, not beyond the end. */
 static void
 trace_pause(long ms)
 {
-    struct timespec  until;
+    struct timespec  until, now;
 
     trace_after(&until, ms);
     pthread_mutex_lock(&trace.mutex);
 
-    while (!trace.stopping
-           && pthread_cond_timedwait(&trace.ring, &trace.mutex, &until) == 0)
-    {
+    do {
+        if (trace.stopping && trace_before(&trace.give_up, &until)) {
+            until = trace.give_up;
+        }
+
         /* rung because the active buffer fills: it may, we drop */
-    }
+        (void) pthread_cond_timedwait(&trace.ring, &trace.mutex, &until);
+        clock_gettime(CLOCK_MONOTONIC, &now);
+
+    } while (trace_before(&now, &until));
 
     pthread_mutex_unlock(&trace.mutex);
 }

@@ -91,6 +91,9 @@ static cfg_opt_t  conf_opts[] = {
 };
 
 
+static const char  *conf_reading;    /* sections do not always know their file */
+
+
 /* One line for whatever libconfuse or we have to say. */
 static void
 conf_complain(cfg_t *cfg, const char *fmt, va_list ap)
@@ -101,7 +104,7 @@ conf_complain(cfg_t *cfg, const char *fmt, va_list ap)
 
     fprintf(stderr, "%s:%d: %s\n",
             cfg != NULL && cfg->filename != NULL ? cfg->filename
-                                                 : "workers.conf",
+                                                 : conf_reading,
             cfg != NULL ? cfg->line : 0, what);
 }
 
@@ -155,44 +158,185 @@ conf_duration_parse(const char *text, long *ret_ms)
 }
 
 
-/* Leaves *ms alone when the option is not given. */
-static int
-conf_duration(cfg_t *cfg, const char *name, long min, long *ms)
+/* --- what a value may be --------------------------------------------------------- */
+
+typedef enum {
+    CONF_DURATION,              /* min in ms */
+    CONF_NUMBER,
+    CONF_SHARE,                 /* a number from 0 to 1 */
+    CONF_LEVEL,
+    CONF_QUEUE,
+    CONF_ADDRESS,               /* host:port */
+    CONF_STARTTLS,
+    CONF_URL,
+    CONF_HEADER
+} conf_kind_e;
+
+static const struct conf_rule {
+    const char   *path;         /* as libconfuse names it */
+    conf_kind_e   kind;
+    long          min;
+    long          max;
+} conf_rules[] = {
+    { "processes", CONF_NUMBER, 1, 64 },
+    { "slots", CONF_NUMBER, 1, 256 },
+    { "lease_ttl", CONF_DURATION, 1000, 0 },
+    { "drain", CONF_DURATION, 0, 0 },
+    { "log_level", CONF_LEVEL, 0, 0 },
+    { "queues", CONF_QUEUE, 0, 0 },
+    { "metrics", CONF_ADDRESS, 0, 0 },
+    { "smtp|port", CONF_NUMBER, 1, 65535 },
+    { "smtp|starttls", CONF_STARTTLS, 0, 0 },
+    { "otlp|sample", CONF_SHARE, 0, 0 },
+    { "otlp|url", CONF_URL, 0, 0 },
+    { "partner|url", CONF_URL, 0, 0 },
+    { "partner|timeout", CONF_DURATION, 1, 0 },
+    { "partner|concurrency", CONF_NUMBER, 1, 1024 },
+    { "partner|header", CONF_HEADER, 0, 0 },
+    { "type|retries", CONF_NUMBER, 0, 1000 },
+    { "type|base", CONF_DURATION, 1, 0 },
+    { "type|cap", CONF_DURATION, 1, 0 },
+    { "type|timeout", CONF_DURATION, 1, 0 }
+};
+
+#define CONF_RULES  (sizeof(conf_rules) / sizeof(conf_rules[0]))
+
+
+/* By the last part of its path: names that two sections share mean one thing
+ * in both. */
+static const struct conf_rule *
+conf_rule_of(const char *name)
 {
-    long         v;
+    size_t       i;
+    const char  *bar;
+
+    for (i = 0; i < CONF_RULES; i++) {
+        bar = strchr(conf_rules[i].path, '|');
+
+        if (strcmp(bar != NULL ? bar + 1 : conf_rules[i].path, name) == 0) {
+            return &conf_rules[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static bool
+conf_url_good(const char *v)
+{
+    return strncmp(v, "http://", 7) == 0 || strncmp(v, "https://", 8) == 0;
+}
+
+
+/* What is wrong with a text, or NULL. */
+static const char *
+conf_text_wrong(const struct conf_rule *rule, const char *v)
+{
+    long  ms;
+
+    switch (rule->kind) {
+
+    case CONF_DURATION:
+        return conf_duration_parse(v, &ms) == TRAVEL_OK && ms >= rule->min
+               ? NULL : "is no duration or too short a one, write it like "
+                        "250ms, 10s, 5m, 2h or 1d";
+
+    case CONF_LEVEL:
+        return worker_log_level(v) >= 0
+               ? NULL : "is none of error, warn, info, debug";
+
+    case CONF_QUEUE:
+        return travel_queue_exists((travel_str_t) { v, strlen(v) })
+               ? NULL : "is not the name of a queue";
+
+    case CONF_ADDRESS:
+        return strrchr(v, ':') != NULL ? NULL : "is not host:port";
+
+    case CONF_STARTTLS:
+        return strcmp(v, "off") == 0 || strcmp(v, "required") == 0
+               ? NULL : "is neither \"off\" nor \"required\"";
+
+    case CONF_URL:
+        return conf_url_good(v)
+               ? NULL : "does not begin with http:// or https://";
+
+    case CONF_HEADER:
+        return strchr(v, ':') != NULL ? NULL : "is not \"Name: value\"";
+
+    case CONF_NUMBER:
+    case CONF_SHARE:
+        break;
+    }
+
+    return NULL;
+}
+
+
+/* Called by the parser after each value, so that the line is the value's. */
+static int
+conf_check(cfg_t *cfg, cfg_opt_t *opt)
+{
+    long                      n;
+    double                    share;
+    unsigned                  last;
+    const char               *v, *wrong;
+    const struct conf_rule   *rule;
+
+    rule = conf_rule_of(cfg_opt_name(opt));
+    last = cfg_opt_size(opt) - 1;
+
+    if (rule == NULL || cfg_opt_size(opt) == 0) {
+        return 0;
+    }
+
+    if (rule->kind == CONF_NUMBER) {
+        n = cfg_opt_getnint(opt, last);
+
+        if (n < rule->min || n > rule->max) {
+            cfg_error(cfg, "%s = %ld is outside %ld..%ld", cfg_opt_name(opt),
+                      n, rule->min, rule->max);
+            return -1;
+        }
+
+        return 0;
+    }
+
+    if (rule->kind == CONF_SHARE) {
+        share = cfg_opt_getnfloat(opt, last);
+
+        if (share < 0 || share > 1) {
+            cfg_error(cfg, "%s = %g is outside 0..1", cfg_opt_name(opt),
+                      share);
+            return -1;
+        }
+
+        return 0;
+    }
+
+    v = cfg_opt_getnstr(opt, last);
+    wrong = v != NULL ? conf_text_wrong(rule, v) : NULL;
+
+    if (wrong != NULL) {
+        cfg_error(cfg, "%s: \"%s\" %s", cfg_opt_name(opt), v, wrong);
+        return -1;
+    }
+
+    return 0;
+}
+
+
+/* Leaves *ms alone when the option is not given. */
+static void
+conf_duration(cfg_t *cfg, const char *name, long *ms)
+{
     const char  *text;
 
     text = cfg_getstr(cfg, name);
 
-    if (text == NULL) {
-        return TRAVEL_OK;
+    if (text != NULL) {
+        (void) !conf_duration_parse(text, ms);
     }
-
-    if (conf_duration_parse(text, &v) != TRAVEL_OK || v < min) {
-        cfg_error(cfg, "%s = \"%s\" is not a duration of at least %ldms, "
-                  "write it like 250ms, 10s, 5m, 2h or 1d", name, text, min);
-        return TRAVEL_INVALID;
-    }
-
-    *ms = v;
-    return TRAVEL_OK;
-}
-
-
-static int
-conf_number(cfg_t *cfg, const char *name, long min, long max, unsigned *ret_v)
-{
-    long  v;
-
-    v = cfg_getint(cfg, name);
-
-    if (v < min || v > max) {
-        cfg_error(cfg, "%s = %ld is outside %ld..%ld", name, v, min, max);
-        return TRAVEL_INVALID;
-    }
-
-    *ret_v = (unsigned) v;
-    return TRAVEL_OK;
 }
 
 
@@ -322,32 +466,20 @@ conf_postgres(cfg_t *cfg, worker_conf_t *conf)
 static int
 conf_smtp(cfg_t *cfg, worker_conf_t *conf)
 {
-    cfg_t       *sec;
-    const char  *tls;
+    cfg_t  *sec;
 
     sec = cfg_getsec(cfg, "smtp");
-    tls = cfg_getstr(sec, "starttls");
-
-    if (strcmp(tls, "off") != 0 && strcmp(tls, "required") != 0) {
-        cfg_error(sec, "starttls = \"%s\" is neither \"off\" nor \"required\"",
-                  tls);
-        return TRAVEL_INVALID;
-    }
-
-    conf->smtp_starttls = strcmp(tls, "required") == 0;
+    conf->smtp_starttls = strcmp(cfg_getstr(sec, "starttls"), "required") == 0;
     conf->smtp_host = conf_string(sec, "host");
     conf->smtp_from = conf_string(sec, "from");
     conf->smtp_user = conf_string(sec, "user");
-
-    if (conf_number(sec, "port", 1, 65535, &conf->smtp_port) != TRAVEL_OK) {
-        return TRAVEL_INVALID;
-    }
+    conf->smtp_port = (unsigned) cfg_getint(sec, "port");
 
     return conf_secret(sec, "password_file", &conf->smtp_password);
 }
 
 
-static int
+static void
 conf_otlp(cfg_t *cfg, worker_conf_t *conf)
 {
     cfg_t  *sec;
@@ -355,13 +487,6 @@ conf_otlp(cfg_t *cfg, worker_conf_t *conf)
     sec = cfg_getsec(cfg, "otlp");
     conf->otlp_url = conf_string(sec, "url");
     conf->otlp_sample = cfg_getfloat(sec, "sample");
-
-    if (conf->otlp_sample < 0 || conf->otlp_sample > 1) {
-        cfg_error(sec, "sample = %g is outside 0..1", conf->otlp_sample);
-        return TRAVEL_INVALID;
-    }
-
-    return TRAVEL_OK;
 }
 
 
@@ -373,11 +498,8 @@ conf_partner(cfg_t *sec, worker_partner_t *partner)
 
     url = cfg_getstr(sec, "url");
 
-    if (url == NULL || (strncmp(url, "http://", 7) != 0
-                        && strncmp(url, "https://", 8) != 0))
-    {
-        cfg_error(sec, "partner %s needs url = \"http://...\" or "
-                  "\"https://...\"", cfg_title(sec));
+    if (url == NULL) {
+        cfg_error(sec, "partner %s needs a url", cfg_title(sec));
         return TRAVEL_INVALID;
     }
 
@@ -398,19 +520,10 @@ conf_partner(cfg_t *sec, worker_partner_t *partner)
 
     for (i = 0; i < n; i++) {
         partner->headers[i] = strdup(cfg_getnstr(sec, "header", i));
-
-        if (strchr(partner->headers[i], ':') == NULL) {
-            cfg_error(sec, "header \"%s\" has no colon", partner->headers[i]);
-            return TRAVEL_INVALID;
-        }
     }
 
-    if (conf_duration(sec, "timeout", 1, &partner->timeout_ms) != TRAVEL_OK
-        || conf_number(sec, "concurrency", 1, 1024, &partner->concurrency)
-           != TRAVEL_OK)
-    {
-        return TRAVEL_INVALID;
-    }
+    conf_duration(sec, "timeout", &partner->timeout_ms);
+    partner->concurrency = (unsigned) cfg_getint(sec, "concurrency");
 
     return conf_secret(sec, "key_file", &partner->key);
 }
@@ -442,7 +555,7 @@ conf_partners(cfg_t *cfg, worker_conf_t *conf)
 }
 
 
-static int
+static void
 conf_type(cfg_t *sec, worker_type_conf_t *type)
 {
     type->base_ms = -1;
@@ -450,20 +563,9 @@ conf_type(cfg_t *sec, worker_type_conf_t *type)
     type->timeout_ms = -1;
     type->type = strdup(cfg_title(sec));
     type->retries = (int) cfg_getint(sec, "retries");
-
-    if (type->retries < -1 || type->retries > 1000) {
-        cfg_error(sec, "retries = %d is outside 0..1000", type->retries);
-        return TRAVEL_INVALID;
-    }
-
-    if (conf_duration(sec, "base", 1, &type->base_ms) != TRAVEL_OK
-        || conf_duration(sec, "cap", 1, &type->cap_ms) != TRAVEL_OK
-        || conf_duration(sec, "timeout", 1, &type->timeout_ms) != TRAVEL_OK)
-    {
-        return TRAVEL_INVALID;
-    }
-
-    return TRAVEL_OK;
+    conf_duration(sec, "base", &type->base_ms);
+    conf_duration(sec, "cap", &type->cap_ms);
+    conf_duration(sec, "timeout", &type->timeout_ms);
 }
 
 
@@ -480,13 +582,8 @@ conf_types(cfg_t *cfg, worker_conf_t *conf)
     }
 
     for (i = 0; i < n; i++) {
+        conf_type(cfg_getnsec(cfg, "type", i), &conf->types[i]);
         conf->ntypes++;
-
-        if (conf_type(cfg_getnsec(cfg, "type", i), &conf->types[i])
-            != TRAVEL_OK)
-        {
-            return TRAVEL_INVALID;
-        }
     }
 
     return TRAVEL_OK;
@@ -497,8 +594,8 @@ conf_types(cfg_t *cfg, worker_conf_t *conf)
 static int
 conf_queues(cfg_t *cfg, worker_conf_t *conf)
 {
-    size_t        i, j, n, max;
-    travel_str_t  name;
+    size_t       i, j, n, max;
+    const char  *name;
 
     max = sizeof(conf->queues) / sizeof(conf->queues[0]) - 1;
     n = cfg_size(cfg, "queues");
@@ -508,22 +605,18 @@ conf_queues(cfg_t *cfg, worker_conf_t *conf)
     }
 
     for (i = 0; i < n; i++) {
-        name.data = cfg_getnstr(cfg, "queues", i);
-        name.len = strlen(name.data);
+        name = cfg_getnstr(cfg, "queues", i);
 
-        if (!travel_queue_exists(name) || i == max) {
-            cfg_error(cfg, "queues: there is no queue \"%s\"", name.data);
+        for (j = 0; j < i && strcmp(conf->queues[j], name) != 0; j++) {
+            /* looks for it */ ;
+        }
+
+        if (j < i || i == max) {
+            cfg_error(cfg, "queues: \"%s\" is named twice", name);
             return TRAVEL_INVALID;
         }
 
-        for (j = 0; j < i; j++) {
-            if (strcmp(conf->queues[j], name.data) == 0) {
-                cfg_error(cfg, "queues: \"%s\" is named twice", name.data);
-                return TRAVEL_INVALID;
-            }
-        }
-
-        conf->queues[i] = strdup(name.data);
+        conf->queues[i] = strdup(name);
     }
 
     return TRAVEL_OK;
@@ -539,26 +632,10 @@ conf_top(cfg_t *cfg, worker_conf_t *conf)
     conf->templates_dir = conf_string(cfg, "templates");
     conf->sealed_key = conf_string(cfg, "sealed_key");
     conf->log_level = worker_log_level(cfg_getstr(cfg, "log_level"));
-
-    if (conf->log_level < 0) {
-        cfg_error(cfg, "log_level = \"%s\" is none of error, warn, info, "
-                  "debug", cfg_getstr(cfg, "log_level"));
-        return TRAVEL_INVALID;
-    }
-
-    if (conf->metrics != NULL && strrchr(conf->metrics, ':') == NULL) {
-        cfg_error(cfg, "metrics = \"%s\" is not host:port", conf->metrics);
-        return TRAVEL_INVALID;
-    }
-
-    if (conf_number(cfg, "processes", 1, 64, &conf->processes) != TRAVEL_OK
-        || conf_number(cfg, "slots", 1, 256, &conf->slots) != TRAVEL_OK
-        || conf_duration(cfg, "lease_ttl", 1000, &conf->lease_ttl_ms)
-           != TRAVEL_OK
-        || conf_duration(cfg, "drain", 0, &conf->drain_ms) != TRAVEL_OK)
-    {
-        return TRAVEL_INVALID;
-    }
+    conf->processes = (unsigned) cfg_getint(cfg, "processes");
+    conf->slots = (unsigned) cfg_getint(cfg, "slots");
+    conf_duration(cfg, "lease_ttl", &conf->lease_ttl_ms);
+    conf_duration(cfg, "drain", &conf->drain_ms);
 
     return conf_queues(cfg, conf);
 }
@@ -567,11 +644,12 @@ conf_top(cfg_t *cfg, worker_conf_t *conf)
 static bool
 conf_fill(cfg_t *cfg, worker_conf_t *conf)
 {
+    conf_otlp(cfg, conf);
+
     return conf_top(cfg, conf) == TRAVEL_OK
            && conf_redis(cfg, conf) == TRAVEL_OK
            && conf_postgres(cfg, conf) == TRAVEL_OK
            && conf_smtp(cfg, conf) == TRAVEL_OK
-           && conf_otlp(cfg, conf) == TRAVEL_OK
            && conf_partners(cfg, conf) == TRAVEL_OK
            && conf_types(cfg, conf) == TRAVEL_OK;
 }
@@ -582,6 +660,7 @@ worker_conf_load(const char *path)
 {
     int             rc;
     cfg_t          *cfg;
+    size_t          i;
     worker_conf_t  *conf;
 
     conf = calloc(1, sizeof(worker_conf_t));
@@ -593,7 +672,13 @@ worker_conf_load(const char *path)
     }
 
     cfg_set_error_function(cfg, conf_complain);
+
+    for (i = 0; i < CONF_RULES; i++) {
+        cfg_set_validate_func(cfg, conf_rules[i].path, conf_check);
+    }
+
     conf->path = strdup(path);
+    conf_reading = path;
     rc = cfg_parse(cfg, path);
 
     if (rc == CFG_FILE_ERROR) {

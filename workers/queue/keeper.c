@@ -510,7 +510,7 @@ keeper_granted(worker_keeper_t *keeper, keeper_lot_t *lot, long long fence,
 }
 
 
-/* Takes and renews in one statement; lots in one order, so that two processes
+/* Takes or renews in one statement; lots in one order, so that two processes
  * can not wait for each other. */
 static void
 keeper_lease(worker_keeper_t *keeper, keeper_lot_t **list, size_t n,
@@ -614,15 +614,81 @@ keeper_lift(worker_keeper_t *keeper, keeper_lot_t *lot, long long lift)
 }
 
 
+static bool
+keeper_stopping(worker_keeper_t *keeper)
+{
+    bool  stopping;
+
+    pthread_mutex_lock(&keeper->mutex);
+    stopping = keeper->stopping;
+    pthread_mutex_unlock(&keeper->mutex);
+
+    return stopping;
+}
+
+
+static void
+keeper_renew(worker_keeper_t *keeper, int64_t now)
+{
+    size_t                i, n;
+    static keeper_lot_t  *list[WORKER_PARTITIONS_MAX];
+
+    for (i = 0, n = 0; i < keeper->nlots; i++) {
+        if (keeper_lease_of(keeper, keeper->lots[i]).fence
+            && keeper_wants(keeper, keeper->lots[i], now))
+        {
+            list[n++] = keeper->lots[i];
+        }
+    }
+
+    keeper_lease(keeper, list, n, keeper_now(CLOCK_MONOTONIC));
+}
+
+
+/* New ones one by one: a take-over waits for the transactions of the owner
+ * before, and neither our renewals nor the other lots shall wait with it. */
+static void
+keeper_take(worker_keeper_t *keeper, int64_t now)
+{
+    size_t         i;
+    bool           set;
+    PGresult      *res;
+    keeper_lot_t  *lot;
+
+    set = false;
+
+    for (i = 0; i < keeper->nlots && !keeper_stopping(keeper); i++) {
+        lot = keeper->lots[i];
+
+        if (keeper_lease_of(keeper, lot).fence
+            || !keeper_wants(keeper, lot, now))
+        {
+            continue;
+        }
+
+        if (!set) {
+            res = keeper_pg(keeper, "SET lock_timeout = '500ms'", 0, NULL);
+
+            if (res == NULL) {
+                return;
+            }
+
+            PQclear(res);
+            set = true;
+        }
+
+        keeper_lease(keeper, &lot, 1, keeper_now(CLOCK_MONOTONIC));
+    }
+}
+
+
 static void
 keeper_leases(worker_keeper_t *keeper, int64_t now)
 {
-    size_t                i, n;
-    bool                  unmet;
-    int64_t               asked;
-    keeper_lot_t         *lot;
-    worker_lease_t        lease;
-    static keeper_lot_t  *list[WORKER_PARTITIONS_MAX];
+    size_t           i;
+    bool             unmet;
+    keeper_lot_t    *lot;
+    worker_lease_t   lease;
 
     keeper_seats(keeper, now);
 
@@ -638,16 +704,10 @@ keeper_leases(worker_keeper_t *keeper, int64_t now)
     }
 
     unmet = keeper_survey(keeper, now) != TRAVEL_OK;
-    asked = keeper_now(CLOCK_MONOTONIC);
-
-    for (i = 0, n = 0; i < keeper->nlots; i++) {
-        if (keeper_wants(keeper, keeper->lots[i], now)) {
-            list[n++] = keeper->lots[i];
-        }
-    }
 
     if (!unmet) {
-        keeper_lease(keeper, list, n, asked);
+        keeper_renew(keeper, now);
+        keeper_take(keeper, now);
     }
 
     for (i = 0; i < keeper->nlots; i++) {
@@ -837,19 +897,6 @@ keeper_leave(worker_keeper_t *keeper)
     if (reply != NULL) {
         freeReplyObject(reply);
     }
-}
-
-
-static bool
-keeper_stopping(worker_keeper_t *keeper)
-{
-    bool  stopping;
-
-    pthread_mutex_lock(&keeper->mutex);
-    stopping = keeper->stopping;
-    pthread_mutex_unlock(&keeper->mutex);
-
-    return stopping;
 }
 
 

@@ -254,7 +254,8 @@ ngx_http_travel_auth_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_travel_auth_loc_conf_t  *prev = parent;
     ngx_http_travel_auth_loc_conf_t  *conf = child;
 
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_travel_require_t  *require;
 
     if (conf->mode == NGX_HTTP_TRAVEL_AUTH_OFF) {
         conf->alone = 1;
@@ -291,10 +292,11 @@ ngx_http_travel_auth_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     if (conf->requires != NULL
         && conf->mode == NGX_HTTP_TRAVEL_AUTH_OFF && clcf->name.len != 0)
     {
+        require = conf->requires->elts;
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"travel_require\" in location \"%V\" asks for "
-                      "permissions of nobody: add \"travel_auth required\"",
-                      &clcf->name);
+                      "permissions of nobody: add \"travel_auth required\" "
+                      "in %V:%ui", &clcf->name, &require->file, require->line);
         return NGX_CONF_ERROR;
     }
 
@@ -558,6 +560,8 @@ ngx_http_travel_auth_require_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     require->methods = 0;
+    require->file = cf->conf_file->file.name;
+    require->line = cf->conf_file->line;
 
     for (i = 1; i < cf->args->nelts; i++) {
 

@@ -145,6 +145,8 @@ typedef struct {
     ngx_uint_t               methods;   /* NGX_HTTP_GET ...; 0: all */
     ngx_array_t              all;       /* ngx_str_t */
     ngx_array_t              any;       /* ngx_str_t */
+    ngx_str_t                file;      /* where it stood */
+    ngx_uint_t               line;
 } ngx_http_travel_require_t;
 
 typedef struct {

@@ -642,7 +642,8 @@ ngx_http_travel_command_parse_file(ngx_conf_t *cf, ngx_str_t *type,
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s:%uz: %s",
-                       fault.file[0] ? fault.file : path, fault.line,
+                       fault.file[0] ? fault.file : path,
+                       fault.line ? fault.line : (size_t) 1,
                        fault.message[0] ? fault.message : "out of memory");
 
     return NGX_ERROR;

@@ -234,6 +234,10 @@ struct ngx_http_travel_zone_s {
     ngx_uint_t                     layout;    /* the room's layout version */
     ngx_http_travel_shard_init_pt  init;
     ngx_http_travel_shard_t       *shards;
+
+    /* where travel_zone stood, for what is only found wrong at the end */
+    ngx_str_t                      file;
+    ngx_uint_t                     line;
 };
 
 /*

@@ -100,6 +100,8 @@ ngx_http_travel_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     zone->size = size;
+    zone->file = cf->conf_file->file.name;
+    zone->line = cf->conf_file->line;
 
     for (i = 3; i < cf->args->nelts; i++) {
         if (ngx_strncmp(value[i].data, "shards=", 7) == 0) {
@@ -214,10 +216,10 @@ ngx_http_travel_zones_create(ngx_conf_t *cf)
         zone = zones[n];
 
         if (zone->init == NULL) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"travel_zone %V\" names no zone that is used "
-                               "here, remove the line or the misspelling",
-                               &zone->name);
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "\"travel_zone %V\" names no zone that is used "
+                          "here, remove the line or the misspelling in %V:%ui",
+                          &zone->name, &zone->file, zone->line);
             return NGX_ERROR;
         }
 

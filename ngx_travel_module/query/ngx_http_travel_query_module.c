@@ -443,7 +443,8 @@ ngx_http_travel_query_parse_file(ngx_conf_t *cf, const ngx_str_t *name,
     if (rc != TRAVEL_OK) {
         if (rc == TRAVEL_INVALID) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s:%uz: %s", fault.file,
-                               fault.line, fault.message);
+                               fault.line ? fault.line : (size_t) 1,
+                               fault.message);
         }
 
         return NULL;

@@ -250,12 +250,18 @@ subtest 'the gazetteer' => sub {
     is($r->{json}{items}[0]{country_code}, 'US', 'in a country');
     is(scalar @{ $r->{json}{items} }, 3, 'as many as asked');
     is($r->{json}{items}[0]{name}, 'Paris', 'the best first');
-    is($t->get('/places?q=M%C3%BCnchn&country=DE')->{json}{items}[0]
-        {country_code} // 'DE', 'DE', 'misspelt');
+    is($t->get('/places?q=hamburgg&country=de')->{json}{items}[0]{name},
+        'Hamburg', 'misspelt');
+    is($t->get('/places?q=Z%C3%9CRICH&country=CH')->{json}{items}[0]
+        {country_code}, 'CH', 'accents and case do not matter');
     is_deeply($t->get('/places?q=%25%25')->{json}{items}, [], 'no wildcards');
     $r = $t->get('/near?lat=48.8534&lon=2.3488&radius_km=5');
     is($r->{json}{items}[0]{name}, 'Paris', 'near');
     cmp_ok($r->{json}{items}[0]{km}, '<', 1, 'with the distance');
+    $r = $t->get('/near?lat=0&lon=-150&radius_km=300');
+    is_deeply($r->{json}{items}, [], 'nothing near is near nothing');
+    $r = $t->get('/near?lat=66.3&lon=179.5&radius_km=100');
+    is($r->{json}{items}[0]{name}, 'Egvekinot', 'across the date line');
     is($t->get('/near?lat=91&lon=0')->{status}, 422, 'no such latitude');
     my (@all, $cursor);
     do {
@@ -270,6 +276,48 @@ subtest 'the gazetteer' => sub {
     is(scalar @all, $n, 'attractions, page by page');
     my %ids = map { $_->{id} => 1 } @all;
     is(scalar keys %ids, $n, 'each once');
+};
+
+subtest 'prechecks' => sub {
+    my $rows = sub {
+        my ($name, %v) = @_;
+        my $sql = slurp($t->root . "/conf/travel/queries/$name.sql");
+        my $head = $sql =~ /\A((?:--.*\n)+)/ ? $1 : '';
+        my %type = ($head =~ /\@param\s+(\w+)\s+(\w+)/g, viewer => 'uuid');
+        $sql =~ s/^--.*\n//mg;
+        $sql =~ s{(?<!:):(\w+)}{defined $v{$1} ? "'$v{$1}'::"
+            . ($type{$1} eq 'timestamp' ? 'timestamptz' : $type{$1})
+            : "NULL::$type{$1}"}ge;
+        return [map { "$_->[0] $_->[1]" } $t->sql($sql, role => 'travel_edge')];
+    };
+    my $booking = uuid7(500);
+    $t->sql("INSERT INTO travel.bookings (id, user_id, partner, venue_id,
+        booking_date, party_size, status) VALUES ('$booking', '$ann', 'klook',
+        'v', now() + interval '1 day', 2, 'confirmed')");
+    is_deeply($rows->('journeys.precheck', origin => 'Berlin',
+        destination => 'Paris, FR'), [], 'real places');
+    is_deeply($rows->('journeys.precheck', origin => 'Nowhereville',
+        destination => 'Paris, XX'), ['VALIDATION_ERROR /origin',
+        'VALIDATION_ERROR /destination'], 'no places');
+    is_deeply($rows->('stories.precheck', journey_id => $mine[0],
+        viewer => $ann), [], 'my journey');
+    is_deeply($rows->('stories.precheck', journey_id => $mine[0],
+        viewer => $bob), ['RESOURCE_NOT_FOUND /journey_id'], 'not his');
+    my %ok = (partner => 'klook', booking_date => '2099-01-01T00:00:00Z',
+        viewer => $ann);
+    is_deeply($rows->('bookings.precheck', %ok), [], 'a booking');
+    is_deeply($rows->('bookings.precheck', %ok, partner => 'x',
+        booking_date => '2020-01-01T00:00:00Z', journey_id => $hers),
+        ['VALIDATION_ERROR /partner', 'VALIDATION_ERROR /booking_date',
+        'RESOURCE_NOT_FOUND /journey_id'], 'all that is wrong');
+    my %mine = (booking_id => $booking, viewer => $ann);
+    is_deeply($rows->('bookings.cancel_precheck', %mine), [], 'to be cancelled');
+    is_deeply($rows->('bookings.cancel_precheck', %mine, viewer => $bob),
+        ['RESOURCE_NOT_FOUND /booking_id'], 'not by him');
+    $t->sql("UPDATE travel.bookings SET status = 'cancelled'
+        WHERE id = '$booking'");
+    is_deeply($rows->('bookings.cancel_precheck', %mine),
+        ['BOOKING_NOT_CANCELLABLE /booking_id'], 'not twice');
 };
 
 subtest 'a big answer' => sub {

@@ -7,33 +7,46 @@
 -- @returns  list
 -- @tags     places
 WITH q AS MATERIALIZED (
-    SELECT travel.fold(:q) AS name,
-           replace(replace(replace(travel.fold(:q), '\', '\\'), '%', '\%'),
-                   '_', '\_') || '%' AS prefix
+    SELECT travel.fold(:q) AS name
 ), everywhere AS (
-    SELECT p.*
+    SELECT p.id, p.n
       FROM travel.search_places(:q, :limit) WITH ORDINALITY
            AS p (id, name, ascii_name, country_code, admin1, region, feature,
                  population, lat, lon, search, pos, n)
      WHERE :country IS NULL
+), begins AS (
+    SELECT p.id, 0 AS tier, p.population::double precision AS score
+      FROM q, travel.place AS p
+     WHERE :country IS NOT NULL AND q.name <> ''
+       AND p.search ~>=~ q.name AND p.search ~<~ (q.name || U&'\+10FFFF')
+       AND p.country_code = upper(:country)
+     ORDER BY p.population DESC, p.id
+     LIMIT :limit
+), looks AS (
+    SELECT p.id, 1 AS tier,
+           public.similarity(p.search, q.name)::double precision AS score
+      FROM q, travel.place AS p
+     WHERE :country IS NOT NULL AND length(q.name) >= 3
+       AND (SELECT count(*) FROM begins) < :limit
+       AND p.search OPERATOR(public.%) q.name
+       AND p.country_code = upper(:country)
+     ORDER BY score DESC, p.population DESC, p.id
+     LIMIT :limit
 ), there AS (
-    SELECT p.*, row_number() OVER (
-               ORDER BY p.search LIKE q.prefix DESC, p.population DESC, p.id)
-           AS n
-      FROM travel.place AS p, q
-     WHERE p.country_code = upper(:country)
-       AND (p.search LIKE q.prefix
-            OR (length(q.name) >= 3
-                AND public.similarity(p.search, q.name) > 0.3))
+    SELECT u.id, row_number() OVER (ORDER BY u.tier, u.score DESC, u.id) AS n
+      FROM (SELECT DISTINCT ON (id) id, tier, score
+              FROM (SELECT * FROM begins UNION ALL SELECT * FROM looks) AS found
+             ORDER BY id, tier) AS u
      ORDER BY n
      LIMIT :limit
 )
 SELECT json_build_object(
            'items', coalesce(json_agg(json_build_object(
-               'place_id', f.id, 'name', f.name, 'region', f.region,
-               'admin1', f.admin1, 'country_code', f.country_code,
-               'population', f.population, 'lat', f.lat, 'lon', f.lon)
+               'place_id', p.id, 'name', p.name, 'region', p.region,
+               'admin1', p.admin1, 'country_code', p.country_code,
+               'population', p.population, 'lat', p.lat, 'lon', p.lon)
                ORDER BY f.n), '[]'),
            'next_cursor', NULL
        )::text
   FROM (SELECT * FROM everywhere UNION ALL SELECT * FROM there) AS f
+       JOIN travel.place AS p ON p.id = f.id

@@ -397,11 +397,11 @@ subtest 'nginx -t' => sub {
     };
     my @cases = (
         ['travel_query GET t.x;', 't.x', "-- \@returns one\nSELECT 1",
-            qr{t\.x\.sql:0: everybody's rows .* in \S+:\d+$}m],
+            qr{t\.x\.sql:1: everybody's rows .* in \S+:\d+$}m],
         ['travel_query GET t.x;', 't.x', "-- \@public\n-- \@returns one\n"
             . "SELECT\n :a", qr{t\.x\.sql:4: ":a" is not declared; add}],
         ['travel_query GET t.none;', undef, undef,
-            qr{t\.none\.sql:0: cannot be read: No such file}],
+            qr{t\.none\.sql:1: cannot be read: No such file}],
         ['travel_query GET ../t.typed;', undef, undef, qr{lower case}],
         ['travel_query POST t.typed;', undef, undef, qr{must be GET}],
         ['travel_query GET bookings.precheck;', undef, undef, qr{check= of}],

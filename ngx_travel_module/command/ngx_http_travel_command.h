@@ -4,8 +4,10 @@
  *
  *     travel_command METHOD TYPE [check=QUERY] [wait=10s] [wait_default=0]
  *                    [max_body=64k] [id=$var] [set=member:$var ...]
- *                    [resource=/api/v1/bookings/] [idempotency=optional|required];
- *     travel_job_status;          GET /api/v1/jobs/{id}
+ *                    [resource=/api/v1/bookings/]
+ *                    [idempotency=optional|required] [require=final];
+ *     travel_job_status id=$var [wait=30s];      GET, DELETE /api/v1/jobs/{id}
+ *     travel_backlog N;                          messages per partition
  *
  * The catalog's commands (conf/travel/commands/TYPE.json) are parsed by
  * common/catalog.h at configuration time.  Nothing here is called by others

@@ -179,7 +179,7 @@ ngx_http_travel_accept_now(ngx_http_request_t *r,
 }
 
 
-/* --- ids ------------------------------------------------------------------------- */
+/* --- ids ------------------------------------------------------------------ */
 
 /* Random bytes are drawn for many ids at once. */
 static ngx_int_t
@@ -273,7 +273,7 @@ ngx_http_travel_accept_ids(ngx_http_request_t *r,
 }
 
 
-/* --- the message ------------------------------------------------------------------- */
+/* --- the message ---------------------------------------------------------- */
 
 static void
 ngx_http_travel_accept_message(ngx_http_request_t *r,
@@ -462,7 +462,7 @@ ngx_http_travel_accept_script(ngx_http_request_t *r,
 }
 
 
-/* --- replies ------------------------------------------------------------------------- */
+/* --- replies -------------------------------------------------------------- */
 
 static void
 ngx_http_travel_accept_plain_reply(ngx_http_travel_redis_op_t *op,
@@ -630,8 +630,8 @@ ngx_http_travel_accept_replay(ngx_http_request_t *r,
         return;
     }
 
-    /* cmd->id and ctx->job are views of the name, whose text is now the first's;
-     * only its length is to be set */
+    /* cmd->id and ctx->job are views of the name, whose text is now that of
+     * the first; only its length is to be set */
 
     ctx->job.len = cmd->name.len;
 

@@ -51,9 +51,10 @@ ngx_http_travel_command_media(ngx_http_request_t *r,
     ngx_str_t   type;
 
     if (r->headers_in.content_length_n > (off_t) use->max_body) {
-        return ngx_http_travel_error(r, TRAVEL_E_PAYLOAD_TOO_LARGE,
+        return ngx_http_travel_command_told(r,
+               ngx_http_travel_error(r, TRAVEL_E_PAYLOAD_TOO_LARGE,
                                      "A body of this command may have %uz "
-                                     "bytes.", use->max_body);
+                                     "bytes.", use->max_body));
     }
 
     if (r->headers_in.content_length_n <= 0 && !r->headers_in.chunked) {
@@ -78,8 +79,9 @@ ngx_http_travel_command_media(ngx_http_request_t *r,
         || ngx_strncasecmp(type.data, (u_char *) "application/json", type.len)
            != 0)
     {
-        return ngx_http_travel_error(r, TRAVEL_E_UNSUPPORTED_MEDIA_TYPE,
-                                     "The body must be application/json.");
+        return ngx_http_travel_command_told(r,
+               ngx_http_travel_error(r, TRAVEL_E_UNSUPPORTED_MEDIA_TYPE,
+                                     "The body must be application/json."));
     }
 
     return NGX_OK;
@@ -109,7 +111,7 @@ ngx_http_travel_command_body(ngx_http_request_t *r,
 }
 
 
-/* --- bytes -------------------------------------------------------------------- */
+/* --- bytes ---------------------------------------------------------------- */
 
 static ngx_int_t
 ngx_http_travel_body_bytes(ngx_http_request_t *r,
@@ -131,9 +133,10 @@ ngx_http_travel_body_bytes(ngx_http_request_t *r,
     }
 
     if (size > (off_t) use->max_body) {
-        return ngx_http_travel_error(r, TRAVEL_E_PAYLOAD_TOO_LARGE,
+        return ngx_http_travel_command_told(r,
+               ngx_http_travel_error(r, TRAVEL_E_PAYLOAD_TOO_LARGE,
                                      "A body of this command may have %uz "
-                                     "bytes.", use->max_body);
+                                     "bytes.", use->max_body));
     }
 
     if (size == 0) {
@@ -165,6 +168,11 @@ ngx_http_travel_body_bytes(ngx_http_request_t *r,
             continue;
         }
 
+        if (!b->in_file) {
+            /* the mark of the end */
+            continue;
+        }
+
         n = (size_t) (b->file_last - b->file_pos);
         got = ngx_read_file(b->file, p, n, b->file_pos);
 
@@ -179,7 +187,7 @@ ngx_http_travel_body_bytes(ngx_http_request_t *r,
 }
 
 
-/* --- JSON ----------------------------------------------------------------------- */
+/* --- JSON ----------------------------------------------------------------- */
 
 static ngx_int_t
 ngx_http_travel_body_parse(ngx_http_request_t *r, travel_str_t text)
@@ -220,16 +228,18 @@ ngx_http_travel_body_parse(ngx_http_request_t *r, travel_str_t text)
         detail->pointer = ngx_http_travel_body_copy(r, err.pointer);
         detail->code = TRAVEL_STR("duplicate");
 
-        return ngx_http_travel_error_details(r, TRAVEL_E_DUPLICATE_KEY, detail,
+        return ngx_http_travel_command_told(r,
+               ngx_http_travel_error_details(r, TRAVEL_E_DUPLICATE_KEY, detail,
                                              1, "An object of the body has a "
-                                             "member twice.");
+                                             "member twice."));
     }
 
     detail->code = TRAVEL_STR("syntax");
 
-    return ngx_http_travel_error_details(r, TRAVEL_E_MALFORMED_JSON, detail, 1,
-                                         "The body stops being JSON at byte "
-                                         "%uz.", err.offset);
+    return ngx_http_travel_command_told(r,
+               ngx_http_travel_error_details(r, TRAVEL_E_MALFORMED_JSON,
+                                             detail, 1, "The body stops being "
+                                             "JSON at byte %uz.", err.offset));
 }
 
 
@@ -269,11 +279,13 @@ ngx_http_travel_body_refuse(ngx_http_request_t *r, travel_error_e error,
     detail->code = ngx_http_travel_body_copy(r, code);
     detail->message = ngx_http_travel_body_copy(r, message);
 
-    return ngx_http_travel_error_details(r, error, detail, 1, "%s", sentence);
+    return ngx_http_travel_command_told(r,
+               ngx_http_travel_error_details(r, error, detail, 1, "%s",
+                                             sentence));
 }
 
 
-/* --- members from the path -------------------------------------------------------- */
+/* --- members from the path ------------------------------------------------ */
 
 /* An id in the path that is none names nothing: 404. */
 static ngx_int_t
@@ -287,7 +299,8 @@ ngx_http_travel_body_uuid(ngx_http_request_t *r,
     }
 
     if (travel_uuid_parse(ret_id, ngx_http_travel_view(&text)) != TRAVEL_OK) {
-        return ngx_http_travel_query_refuse(r, TRAVEL_E_RESOURCE_NOT_FOUND);
+        return ngx_http_travel_command_told(r,
+               ngx_http_travel_query_refuse(r, TRAVEL_E_RESOURCE_NOT_FOUND));
     }
 
     return NGX_OK;
@@ -388,7 +401,7 @@ ngx_http_travel_body_inject(ngx_http_request_t *r,
 }
 
 
-/* --- schema ----------------------------------------------------------------------- */
+/* --- schema --------------------------------------------------------------- */
 
 static ngx_int_t
 ngx_http_travel_body_schema(ngx_http_request_t *r,
@@ -427,9 +440,10 @@ ngx_http_travel_body_schema(ngx_http_request_t *r,
         details[i].message = ngx_http_travel_body_copy(r, errors[i].message);
     }
 
-    return ngx_http_travel_error_details(r, TRAVEL_E_VALIDATION_ERROR, details,
-                                         n, "The body does not satisfy the "
-                                         "schema.");
+    return ngx_http_travel_command_told(r,
+               ngx_http_travel_error_details(r, TRAVEL_E_VALIDATION_ERROR,
+                                             details, n, "The body does not "
+                                             "satisfy the schema."));
 }
 
 
@@ -464,7 +478,7 @@ ngx_http_travel_body_nuls(ngx_http_request_t *r)
 }
 
 
-/* --- what later steps need -------------------------------------------------------- */
+/* --- what later steps need ------------------------------------------------ */
 
 static const travel_json_node_t *
 ngx_http_travel_body_member(const char *name)

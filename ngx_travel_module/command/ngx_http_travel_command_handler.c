@@ -67,7 +67,7 @@ ngx_http_travel_command_handler(ngx_http_request_t *r)
     rc = ngx_http_travel_command_media(r, use);
     if (rc != NGX_OK) {
         ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_REFUSED);
-        return rc;
+        return rc == NGX_DONE ? cmd->told : rc;
     }
 
     r->request_body_in_single_buf = 1;
@@ -75,6 +75,16 @@ ngx_http_travel_command_handler(ngx_http_request_t *r)
     rc = ngx_http_read_client_request_body(r, ngx_http_travel_command_read);
 
     return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
+}
+
+
+/* An answer was sent, and sending may well be NGX_OK: that is not "go on". */
+ngx_int_t
+ngx_http_travel_command_told(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_http_travel_command_of(r)->told = rc;
+
+    return NGX_DONE;
 }
 
 
@@ -91,7 +101,7 @@ ngx_http_travel_command_read(ngx_http_request_t *r)
 
     if (rc != NGX_OK) {
         ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_REFUSED);
-        ngx_http_travel_finish(r, rc);
+        ngx_http_travel_finish(r, rc == NGX_DONE ? cmd->told : rc);
         return;
     }
 
@@ -161,7 +171,7 @@ ngx_http_travel_command_suspend(ngx_http_request_t *r)
 }
 
 
-/* --- the check ------------------------------------------------------------------- */
+/* --- the check ------------------------------------------------------------ */
 
 static ngx_int_t
 ngx_http_travel_command_ask(ngx_http_request_t *r,

@@ -427,7 +427,7 @@ ngx_http_travel_command_whole(ngx_conf_t *cf,
 }
 
 
-/* --- travel_job_status [id=$job_id] [wait=30s] ----------------------------- */
+/* --- travel_job_status [id=$job_id] [wait=30s] ---------------------------- */
 
 static char *
 ngx_http_travel_job_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -515,7 +515,7 @@ ngx_http_travel_backlog_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-/* --- the catalog's commands -------------------------------------------------- */
+/* --- the catalog's commands ----------------------------------------------- */
 
 static ngx_http_travel_command_entry_t *
 ngx_http_travel_command_load(ngx_conf_t *cf, ngx_str_t *type)

@@ -199,17 +199,22 @@ ngx_http_travel_command_idempotency(ngx_http_request_t *r,
                                        sizeof("idempotency-key") - 1);
 
     if (header == NULL) {
-        return cmd->use->idempotency
-               ? ngx_http_travel_error(r, TRAVEL_E_IDEMPOTENCY_KEY_REQUIRED,
-                                       "Send an Idempotency-Key, so that the "
-                                       "request can be repeated safely.")
-               : NGX_OK;
+        if (!cmd->use->idempotency) {
+            return NGX_OK;
+        }
+
+        return ngx_http_travel_command_told(r,
+                   ngx_http_travel_error(r, TRAVEL_E_IDEMPOTENCY_KEY_REQUIRED,
+                                         "Send an Idempotency-Key, so that "
+                                         "the request can be repeated "
+                                         "safely."));
     }
 
     if (ngx_http_travel_idempotency_key(header, &cmd->idem) != NGX_OK) {
-        return ngx_http_travel_error(r, TRAVEL_E_MALFORMED_REQUEST,
+        return ngx_http_travel_command_told(r,
+               ngx_http_travel_error(r, TRAVEL_E_MALFORMED_REQUEST,
                                      "An Idempotency-Key has 1 to 255 visible "
-                                     "characters, quoted or not.");
+                                     "characters, quoted or not."));
     }
 
     ctx = ngx_http_travel_get_ctx(r);

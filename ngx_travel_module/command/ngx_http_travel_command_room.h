@@ -24,7 +24,7 @@
 #define NGX_HTTP_TRAVEL_IDEM_KEY_MAX   255
 
 
-/* --- configuration ------------------------------------------------------- */
+/* --- configuration -------------------------------------------------------- */
 
 typedef enum {
     NGX_HTTP_TRAVEL_COMMAND_ACCEPTED,
@@ -87,7 +87,7 @@ ngx_http_travel_command_entry_t *ngx_http_travel_command_creator(
     ngx_http_request_t *r, travel_str_t aggregate);
 
 
-/* --- jobs as Redis has them ---------------------------------------------- */
+/* --- jobs as Redis has them ----------------------------------------------- */
 
 /* An id with its text beside it; texts live in r->pool or in the id itself. */
 typedef struct {
@@ -173,7 +173,7 @@ ngx_int_t ngx_http_travel_job_handler(ngx_http_request_t *r);
 void ngx_http_travel_pending_hooks(void);
 
 
-/* --- partitions ---------------------------------------------------------- */
+/* --- partitions ----------------------------------------------------------- */
 
 /* NGX_OK: *ret_n; NGX_AGAIN: not known yet, ready(r) will be called; NGX_ERROR:
  * cannot be asked. */
@@ -186,7 +186,7 @@ ngx_int_t ngx_http_travel_backlog(travel_str_t queue, unsigned partition,
     ngx_uint_t limit);
 
 
-/* --- a command on its way ------------------------------------------------ */
+/* --- a command on its way ------------------------------------------------- */
 
 typedef struct {
     ngx_http_travel_command_use_t   *use;
@@ -209,6 +209,8 @@ typedef struct {
     ngx_http_travel_detail_t        *rows;       /* of the check */
     ngx_uint_t                       nrows;
     ngx_uint_t                       looked;     /* rows judged so far */
+    ngx_int_t                        told;       /* what finalize wants after a
+                                                    refusal */
     unsigned                         primary:1;  /* the check ran there */
     unsigned                         replayed:1;
     unsigned                         async:1;    /* suspended */
@@ -221,8 +223,11 @@ typedef struct {
 void ngx_http_travel_command_count(ngx_http_travel_command_t *cmd,
     ngx_http_travel_command_outcome_e outcome);
 
-/* body.c: NGX_OK with body, echo, key and values filled; else what finalize
- * wants after the client was told. */
+/* Notes that the client was told, for finalize; returns NGX_DONE. */
+ngx_int_t ngx_http_travel_command_told(ngx_http_request_t *r, ngx_int_t rc);
+
+/* body.c: NGX_OK with body, echo, key and values filled; NGX_DONE: refused,
+ * see told; else what finalize wants. */
 ngx_int_t ngx_http_travel_command_media(ngx_http_request_t *r,
     ngx_http_travel_command_use_t *use);
 ngx_int_t ngx_http_travel_command_body(ngx_http_request_t *r,

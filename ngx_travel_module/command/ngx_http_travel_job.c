@@ -75,7 +75,7 @@ static ngx_queue_t                  ngx_http_travel_waiters[
 static ngx_http_travel_redis_sub_t  ngx_http_travel_channel;
 
 
-/* --- names ----------------------------------------------------------------------- */
+/* --- names ---------------------------------------------------------------- */
 
 ngx_int_t
 ngx_http_travel_job_name(ngx_http_travel_job_name_t *ret_name,
@@ -127,7 +127,7 @@ ngx_http_travel_job_mine(ngx_http_request_t *r,
 }
 
 
-/* --- records ---------------------------------------------------------------------- */
+/* --- records -------------------------------------------------------------- */
 
 ngx_int_t
 ngx_http_travel_job_read(ngx_http_request_t *r,
@@ -326,7 +326,7 @@ ngx_http_travel_job_judge(ngx_http_travel_job_t *job)
 }
 
 
-/* --- waiting ------------------------------------------------------------------------ */
+/* --- waiting -------------------------------------------------------------- */
 
 static ngx_queue_t *
 ngx_http_travel_waiter_bucket(const travel_uuid_t *id)
@@ -528,7 +528,7 @@ ngx_http_travel_waiter_tell(ngx_http_travel_waiter_t *w,
 }
 
 
-/* --- the reply channel -------------------------------------------------------------- */
+/* --- the reply channel ---------------------------------------------------- */
 
 ngx_int_t
 ngx_http_travel_job_channel_init(ngx_cycle_t *cycle)

@@ -279,7 +279,7 @@ ngx_http_travel_look_instant(travel_json_writer_t *w, const char *name,
 }
 
 
-/* --- DELETE --------------------------------------------------------------------------- */
+/* --- DELETE --------------------------------------------------------------- */
 
 static ngx_int_t
 ngx_http_travel_look_cancel(ngx_http_request_t *r,

@@ -45,10 +45,11 @@ static void ngx_http_travel_backlog_reply(ngx_http_travel_redis_op_t *op,
 
 /* of this nginx worker */
 
-static ngx_http_travel_lane_t  ngx_http_travel_lanes[NGX_HTTP_TRAVEL_QUEUES_MAX];
-static ngx_msec_t              ngx_http_travel_layout_at;
-static ngx_uint_t              ngx_http_travel_layout_known;
-static ngx_uint_t              ngx_http_travel_layout_asked;
+static ngx_http_travel_lane_t
+    ngx_http_travel_lanes[NGX_HTTP_TRAVEL_QUEUES_MAX];
+static ngx_msec_t  ngx_http_travel_layout_at;
+static ngx_uint_t  ngx_http_travel_layout_known;
+static ngx_uint_t  ngx_http_travel_layout_asked;
 
 
 static ngx_http_travel_lane_t *
@@ -75,7 +76,7 @@ ngx_http_travel_lane(travel_str_t queue)
 }
 
 
-/* --- the layout --------------------------------------------------------------- */
+/* --- the layout ----------------------------------------------------------- */
 
 unsigned
 ngx_http_travel_layout_now(travel_str_t queue)
@@ -201,7 +202,7 @@ ngx_http_travel_layout_take(const ngx_http_travel_reply_t *reply)
 }
 
 
-/* --- the backlog --------------------------------------------------------------- */
+/* --- the backlog ---------------------------------------------------------- */
 
 ngx_int_t
 ngx_http_travel_backlog(travel_str_t queue, unsigned partition,

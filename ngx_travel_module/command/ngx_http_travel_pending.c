@@ -41,7 +41,7 @@ ngx_http_travel_pending_hooks(void)
 }
 
 
-/* --- pending reads ----------------------------------------------------------------- */
+/* --- pending reads -------------------------------------------------------- */
 
 static ngx_int_t
 ngx_http_travel_pending_read(ngx_http_request_t *r,
@@ -117,6 +117,8 @@ ngx_http_travel_pending_answer(ngx_http_request_t *r,
     const char            *status;
     travel_json_writer_t   w;
 
+    static ngx_str_t  fresh = ngx_string("private, no-cache");
+
     echo = &job->field[NGX_HTTP_TRAVEL_JOB_ECHO];
     error = &job->field[NGX_HTTP_TRAVEL_JOB_ERROR];
 
@@ -138,7 +140,8 @@ ngx_http_travel_pending_answer(ngx_http_request_t *r,
 
     if (ngx_http_travel_command_writer(r, &w, 256 + echo->len + error->len
                                               + 3 * TRAVEL_JOB_ID_MAX)
-        != NGX_OK)
+        != NGX_OK
+        || ngx_http_travel_add_header(r, "Cache-Control", &fresh) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -148,8 +151,7 @@ ngx_http_travel_pending_answer(ngx_http_request_t *r,
     travel_json_member_cstring(&w, "status", status);
 
     if (echo->len) {
-        /* whole members, as they were written at acceptance; the writer puts
-         * the comma before a value, so the first name goes by hand */
+        /* whole members, as they were written at acceptance */
         travel_json_raw(&w, ngx_http_travel_view(echo));
     }
 
@@ -166,7 +168,7 @@ ngx_http_travel_pending_answer(ngx_http_request_t *r,
 }
 
 
-/* --- tokens that are job ids --------------------------------------------------------- */
+/* --- tokens that are job ids ---------------------------------------------- */
 
 static ngx_int_t
 ngx_http_travel_token_resolve(ngx_http_request_t *r, const ngx_str_t *job,

@@ -88,7 +88,7 @@ ngx_int_t ngx_http_travel_net_counters(ngx_conf_t *cf, const char *kind,
     ngx_str_t *name, ngx_http_travel_net_counters_t *ret_counters);
 
 
-/* --- a watched descriptor -------------------------------------------------- */
+/* --- a watched descriptor ------------------------------------------------- */
 
 /*
  * The library (hiredis, libpq) owns the descriptor: it opens and closes it.
@@ -105,7 +105,7 @@ void ngx_http_travel_fd_release(ngx_connection_t **pc, ngx_uint_t closed);
 ngx_msec_t ngx_http_travel_net_backoff(ngx_uint_t attempt);
 
 
-/* --- this worker's links ---------------------------------------------------- */
+/* --- this worker's links -------------------------------------------------- */
 
 /* Idempotent: rooms may ask for feeds before net's own init_process. */
 ngx_int_t ngx_http_travel_net_start(ngx_cycle_t *cycle);

@@ -78,7 +78,7 @@ static PGresult                     *ngx_http_travel_pg_current;
 static ngx_uint_t                    ngx_http_travel_pg_kept;
 
 
-/* --- start and stop --------------------------------------------------------- */
+/* --- start and stop ------------------------------------------------------- */
 
 ngx_int_t
 ngx_http_travel_pg_start(ngx_cycle_t *cycle, ngx_http_travel_net_conf_t *conf)
@@ -183,7 +183,7 @@ ngx_http_travel_pg_stop(void)
 }
 
 
-/* --- calls -------------------------------------------------------------------- */
+/* --- calls ---------------------------------------------------------------- */
 
 static ngx_http_travel_pg_call_t *
 ngx_http_travel_pg_call_get(void)
@@ -419,7 +419,7 @@ ngx_http_travel_pg_unwait(ngx_http_travel_pg_call_t *call)
 }
 
 
-/* --- asking --------------------------------------------------------------------- */
+/* --- asking --------------------------------------------------------------- */
 
 ngx_int_t
 ngx_http_travel_pg_query(ngx_http_travel_pg_server_t *server,
@@ -502,7 +502,7 @@ ngx_http_travel_pg_probe(ngx_http_travel_pg_server_t *server,
 }
 
 
-/* --- choosing a session ------------------------------------------------------------ */
+/* --- choosing a session --------------------------------------------------- */
 
 static ngx_http_travel_session_t *
 ngx_http_travel_pg_pick(ngx_http_travel_pg_server_t *server, ngx_uint_t slow)
@@ -678,7 +678,7 @@ ngx_http_travel_pg_dispatch_line(ngx_http_travel_pg_server_t *server,
 }
 
 
-/* --- ends --------------------------------------------------------------------------- */
+/* --- ends ----------------------------------------------------------------- */
 
 void
 ngx_http_travel_pg_lost(ngx_http_travel_pg_call_t *call, const char *why)
@@ -826,7 +826,7 @@ ngx_http_travel_pg_overdue(ngx_http_travel_pg_call_t *call)
 }
 
 
-/* --- cancelling ------------------------------------------------------------------------ */
+/* --- cancelling ----------------------------------------------------------- */
 
 static void
 ngx_http_travel_pg_cancel(ngx_http_travel_session_t *s)
@@ -907,7 +907,7 @@ ngx_http_travel_pg_cancelled(ngx_http_travel_pg_op_t *op,
 }
 
 
-/* --- results ------------------------------------------------------------------------------ */
+/* --- results -------------------------------------------------------------- */
 
 const char *
 ngx_http_travel_pg_sqlstate(const ngx_http_travel_pg_result_t *res)
@@ -1011,7 +1011,7 @@ ngx_http_travel_pg_result_keep(ngx_http_travel_pg_result_t *res,
 }
 
 
-/* --- servers -------------------------------------------------------------------------------- */
+/* --- servers -------------------------------------------------------------- */
 
 ngx_uint_t
 ngx_http_travel_pg_server_count(void)

@@ -80,7 +80,7 @@ ngx_int_t ngx_http_travel_pg_probe(ngx_http_travel_pg_server_t *server,
     ngx_http_travel_pg_handler_pt handler, void *data);
 
 
-/* --- results --- */
+/* --- results -------------------------------------------------------------- */
 const char *ngx_http_travel_pg_sqlstate(const ngx_http_travel_pg_result_t *res);
                                               /* NULL: rows, no error */
 const char *ngx_http_travel_pg_message(const ngx_http_travel_pg_result_t *res);
@@ -94,7 +94,7 @@ ngx_int_t ngx_http_travel_pg_result_keep(ngx_http_travel_pg_result_t *res,
     ngx_http_request_t *r);
 
 
-/* --- servers (one array per cycle, same index in every worker) --- */
+/* --- servers (one array per cycle, same index in every worker) ------------ */
 typedef struct {
     ngx_str_t                    name;       /* "primary", "replica-1" ... */
     ngx_http_travel_pg_role_e    role;

@@ -85,7 +85,7 @@ static ngx_http_travel_pg_known_t  *ngx_http_travel_session_known;
 static ngx_uint_t                   ngx_http_travel_session_nknown;
 
 
-/* --- statements and entries -------------------------------------------------- */
+/* --- statements and entries ----------------------------------------------- */
 
 void
 ngx_http_travel_session_statements_init(void)
@@ -188,7 +188,7 @@ ngx_http_travel_session_entry_free(ngx_http_travel_entry_t *entry)
 }
 
 
-/* --- connecting ---------------------------------------------------------------- */
+/* --- connecting ----------------------------------------------------------- */
 
 void
 ngx_http_travel_session_init(ngx_http_travel_session_t *s,
@@ -415,7 +415,7 @@ ngx_http_travel_session_notice(void *data, const PGresult *res)
 }
 
 
-/* --- the end -------------------------------------------------------------------- */
+/* --- the end -------------------------------------------------------------- */
 
 void
 ngx_http_travel_session_drop(ngx_http_travel_session_t *s, const char *why)
@@ -518,7 +518,7 @@ ngx_http_travel_session_drop(ngx_http_travel_session_t *s, const char *why)
 }
 
 
-/* --- sending ---------------------------------------------------------------------- */
+/* --- sending -------------------------------------------------------------- */
 
 static void
 ngx_http_travel_session_name(ngx_http_travel_session_t *s,
@@ -717,7 +717,7 @@ ngx_http_travel_session_write_event(ngx_event_t *ev)
 }
 
 
-/* --- receiving ---------------------------------------------------------------------- */
+/* --- receiving ------------------------------------------------------------ */
 
 static void
 ngx_http_travel_session_read_event(ngx_event_t *ev)

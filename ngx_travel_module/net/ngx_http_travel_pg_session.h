@@ -42,7 +42,7 @@ typedef struct ngx_http_travel_pg_known_s ngx_http_travel_pg_known_t;
 /* An operation: what the room sees, and where it is. */
 struct ngx_http_travel_pg_call_s {
     ngx_http_travel_pg_op_t       op;         /* first */
-    ngx_queue_t                   place;      /* a wait queue, or the free list */
+    ngx_queue_t                   place;      /* a wait queue, or free */
     ngx_queue_t                   due;        /* server->due, by deadline */
     ngx_http_travel_session_t    *session;    /* where it was sent */
     ngx_http_cleanup_t           *cleanup;    /* of op.request */
@@ -106,7 +106,7 @@ struct ngx_http_travel_pg_server_s {
 };
 
 
-/* --- ngx_http_travel_pg_session.c ------------------------------------------- */
+/* --- ngx_http_travel_pg_session.c ----------------------------------------- */
 
 void ngx_http_travel_session_init(ngx_http_travel_session_t *s,
     ngx_http_travel_pg_server_t *server, ngx_http_travel_session_kind_e kind,
@@ -129,7 +129,7 @@ ngx_http_travel_pg_known_t *ngx_http_travel_session_statement(
     const ngx_http_travel_pg_statement_t *statement);
 
 
-/* --- ngx_http_travel_pg.c ------------------------------------------------------ */
+/* --- ngx_http_travel_pg.c ------------------------------------------------- */
 
 /* The answer of a call; 'res' is cleared unless kept. */
 void ngx_http_travel_pg_deliver(ngx_http_travel_pg_call_t *call,

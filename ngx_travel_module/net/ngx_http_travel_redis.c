@@ -109,7 +109,7 @@ static ngx_http_travel_redis_sha_t
 static ngx_uint_t                   ngx_http_travel_redis_nscripts;
 
 
-/* --- start and stop -------------------------------------------------------- */
+/* --- start and stop ------------------------------------------------------- */
 
 ngx_int_t
 ngx_http_travel_redis_start(ngx_cycle_t *cycle,
@@ -190,7 +190,7 @@ ngx_http_travel_redis_up(ngx_http_travel_redis_role_e role)
 }
 
 
-/* --- free lists ------------------------------------------------------------ */
+/* --- free lists ----------------------------------------------------------- */
 
 static ngx_http_travel_redis_call_t *
 ngx_http_travel_redis_call_get(void)
@@ -286,7 +286,7 @@ ngx_http_travel_redis_call_end(ngx_http_travel_redis_call_t *call)
 }
 
 
-/* --- operations ------------------------------------------------------------ */
+/* --- operations ----------------------------------------------------------- */
 
 ngx_http_travel_redis_op_t *
 ngx_http_travel_redis_op(ngx_http_travel_redis_role_e role,
@@ -525,7 +525,7 @@ ngx_http_travel_redis_command(ngx_http_travel_redis_op_t *op, ngx_uint_t argc,
 }
 
 
-/* --- scripts ---------------------------------------------------------------- */
+/* --- scripts -------------------------------------------------------------- */
 
 ngx_int_t
 ngx_http_travel_redis_script(ngx_http_travel_redis_op_t *op,
@@ -697,7 +697,7 @@ ngx_http_travel_redis_again(redisAsyncContext *ac,
 }
 
 
-/* --- replies ---------------------------------------------------------------- */
+/* --- replies -------------------------------------------------------------- */
 
 static void
 ngx_http_travel_redis_replied(redisAsyncContext *ac, void *reply, void *data)
@@ -817,7 +817,7 @@ ngx_http_travel_reply_elt(const ngx_http_travel_reply_t *reply, ngx_uint_t i)
 }
 
 
-/* --- travel_redis ROLE ADDRESS [param=value ...] ----------------------------- */
+/* --- travel_redis ROLE ADDRESS [param=value ...] -------------------------- */
 
 char *
 ngx_http_travel_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)

@@ -115,7 +115,7 @@ ngx_http_travel_feed_stop(void)
 }
 
 
-/* --- channels --------------------------------------------------------------- */
+/* --- channels ------------------------------------------------------------- */
 
 ngx_int_t
 ngx_http_travel_redis_subscribe(ngx_cycle_t *cycle,
@@ -238,7 +238,7 @@ ngx_http_travel_feed_message(redisAsyncContext *ac, void *reply, void *data)
 }
 
 
-/* --- tails ------------------------------------------------------------------- */
+/* --- tails ---------------------------------------------------------------- */
 
 ngx_int_t
 ngx_http_travel_redis_tail(ngx_cycle_t *cycle,

@@ -14,7 +14,7 @@
 typedef enum {
     NGX_HTTP_TRAVEL_LINK_DOWN,        /* timer: when to try again */
     NGX_HTTP_TRAVEL_LINK_CONNECTING,  /* timer: until when; commands queue */
-    NGX_HTTP_TRAVEL_LINK_GREETING,    /* connected, AUTH and PING on their way */
+    NGX_HTTP_TRAVEL_LINK_GREETING,    /* connected, PING on its way */
     NGX_HTTP_TRAVEL_LINK_UP
 } ngx_http_travel_link_state_e;
 
@@ -30,7 +30,7 @@ struct ngx_http_travel_link_s {
     ngx_event_t                    timer;     /* see the states; cancelable */
     ngx_event_t                    flush;     /* posted, once per loop turn */
     ngx_msec_t                     heard;     /* when bytes last came */
-    ngx_msec_t                     silence;   /* drop after this much; 0 never */
+    ngx_msec_t                     silence;   /* drop after this; 0 never */
     ngx_uint_t                     epoch;     /* flushes so far */
     ngx_uint_t                     commands;  /* since the last flush */
     const char                    *why;       /* of the last drop; static */

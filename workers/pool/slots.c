@@ -26,6 +26,7 @@
 #define SLOTS_WAKE_MS      1.0     /* work worth one more slot */
 #define SLOTS_SHORT_MS     0.05    /* jobs this short are handed back in heaps */
 #define SLOTS_HEAP         64
+#define SLOTS_LATE_MS      1.0     /* as late the fetcher may hear of them */
 #define SLOTS_STACK        (1024 * 1024)
 
 typedef struct {
@@ -42,9 +43,12 @@ struct worker_slots_s {
 
     pthread_mutex_t       mutex;
     pthread_cond_t        work;
-    worker_entries_t      waiting;      /* mutex, so all below */
+    worker_entries_t      waiting[TRAVEL_PRIORITY_MAX];   /* mutex, so all
+                                                             below */
+    size_t                nwaiting;
     double                waiting_ms;
     worker_entries_t      back;
+    double                back_ms;      /* run time of those not rung for */
     unsigned              idle;
     bool                  stopping;
 
@@ -73,29 +77,46 @@ slots_now_ms(void)
 }
 
 
+/* The list whose head is next; empty when all are. */
+static worker_entries_t *
+slots_next_locked(worker_slots_t *slots)
+{
+    unsigned  p;
+
+    for (p = 0; p < TRAVEL_PRIORITY_MAX - 1; p++) {
+        if (slots->waiting[p].count > 0) {
+            break;
+        }
+    }
+
+    return &slots->waiting[p];
+}
+
+
 /* Waits for work; NULL when the slots are to stop. */
 static worker_entry_t *
 slots_take_locked(worker_slots_t *slots)
 {
     worker_entry_t  *entry;
 
-    while (slots->waiting.count == 0 && !slots->stopping) {
+    while (slots->nwaiting == 0 && !slots->stopping) {
         slots->idle++;
         pthread_cond_wait(&slots->work, &slots->mutex);
         slots->idle--;
     }
 
-    entry = worker_entries_pop(&slots->waiting);
+    entry = worker_entries_pop(slots_next_locked(slots));
 
     if (entry == NULL) {
         return NULL;
     }
 
-    slots->waiting_ms = slots->waiting.count > 0
+    slots->nwaiting--;
+    slots->waiting_ms = slots->nwaiting > 0
                         ? slots->waiting_ms - entry->expected_ms : 0;
 
     /* Nobody shall wait behind a job that takes its time. */
-    if (slots->waiting.count > 0 && slots->idle > 0
+    if (slots->nwaiting > 0 && slots->idle > 0
         && entry->expected_ms >= SLOTS_WAKE_MS)
     {
         pthread_cond_signal(&slots->work);
@@ -112,12 +133,16 @@ slots_give_locked(worker_slots_t *slots, worker_entry_t *entry)
     worker_entry_t  *next;
 
     worker_entries_push(&slots->back, entry);
-    next = slots->waiting.head;
+    slots->back_ms += (double) entry->run_ns / 1e6;
+    next = slots_next_locked(slots)->head;
 
-    if (next != NULL && next->expected_ms < SLOTS_SHORT_MS) {
-        return slots->back.count == SLOTS_HEAP;
+    if (next != NULL && next->expected_ms < SLOTS_SHORT_MS
+        && slots->back_ms < SLOTS_LATE_MS && slots->back.count < SLOTS_HEAP)
+    {
+        return false;
     }
 
+    slots->back_ms = 0;
     return true;
 }
 
@@ -243,8 +268,11 @@ worker_slots_start(const worker_slots_spec_t *spec)
     slots->n = spec->conf->slots;
     pthread_mutex_init(&slots->mutex, NULL);
     pthread_cond_init(&slots->work, NULL);
-    worker_entries_init(&slots->waiting);
     worker_entries_init(&slots->back);
+
+    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
+        worker_entries_init(&slots->waiting[i]);
+    }
 
     for (i = 0; i < slots->n; i++) {
         if (slots_thread_start(slots, i) != TRAVEL_OK) {
@@ -272,7 +300,8 @@ worker_slots_push(worker_slots_t *slots, worker_entries_t *list)
     while ((entry = worker_entries_pop(list)) != NULL) {
         ms = entry->expected_ms;
         slots->waiting_ms += ms;
-        worker_entries_push(&slots->waiting, entry);
+        slots->nwaiting++;
+        worker_entries_push(&slots->waiting[entry->priority], entry);
 
         if (ms >= SLOTS_WAKE_MS) {
             wake++;
@@ -310,11 +339,18 @@ worker_slots_collect(worker_slots_t *slots, worker_entries_t *list)
 worker_slots_load_t
 worker_slots_load(worker_slots_t *slots)
 {
+    size_t               n;
+    unsigned             p;
     worker_slots_load_t  load;
 
     pthread_mutex_lock(&slots->mutex);
     load.idle = slots->idle;
-    load.waiting = slots->waiting.count;
+
+    for (n = 0, p = 0; p < TRAVEL_PRIORITY_MAX; p++) {
+        n += slots->waiting[p].count;
+        load.waiting[p] = n;
+    }
+
     load.waiting_ms = slots->waiting_ms;
     pthread_mutex_unlock(&slots->mutex);
 
@@ -328,7 +364,7 @@ worker_slots_nudge(worker_slots_t *slots)
     bool  wake;
 
     pthread_mutex_lock(&slots->mutex);
-    wake = slots->waiting.count > 0 && slots->idle > 0;
+    wake = slots->nwaiting > 0 && slots->idle > 0;
     pthread_mutex_unlock(&slots->mutex);
 
     if (wake) {

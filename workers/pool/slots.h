@@ -24,7 +24,9 @@ typedef struct {
 
 typedef struct {
     unsigned  idle;
-    size_t    waiting;                  /* handed over, not taken yet */
+    size_t    waiting[TRAVEL_PRIORITY_MAX];     /* handed over, not taken
+                                                   yet: this priority or
+                                                   higher */
     double    waiting_ms;               /* their expected run time */
 } worker_slots_load_t;
 

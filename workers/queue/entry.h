@@ -58,6 +58,7 @@ typedef struct worker_entry_s {
     struct worker_key_s        *key;          /* line it stands in, or NULL */
     worker_type_t              *type;         /* NULL: not known */
     worker_entry_state_e        state;
+    uint8_t                     priority;     /* of the stream, or the type's */
     uint8_t                     stream;       /* 1-3 high, normal, low; 0 from
                                                  the delayed set */
     char                        stream_id[WORKER_STREAM_ID_MAX];

@@ -160,6 +160,7 @@ struct worker_queue_s {
     size_t                 in_memory;
     size_t                 bytes;
     size_t                 starting;        /* entries in start calls */
+    size_t                 starting_of[TRAVEL_PRIORITY_MAX];
     double                 starting_ms;     /* their expected time */
     size_t                 handed;          /* with the slots */
     size_t                 stuck;           /* of these, given up on */

@@ -27,7 +27,6 @@
 #define GIVE_AHEAD_MS     4.0      /* of work per idle slot */
 #define GIVE_AHEAD_MAX    2048
 #define GIVE_EST_MIN_MS   0.002
-#define GIVE_EST_MAX_MS   60000.0
 #define GIVE_GRACE_MS     10000    /* past its deadline: a slot is stuck */
 #define GIVE_UNHOLD_MS    5000
 #define GIVE_INVAL_MAX    "100000"
@@ -87,7 +86,7 @@ start_undo(worker_partition_t *part, worker_entries_t *entries)
 
     while ((entry = worker_entries_pop(entries)) != NULL) {
         entry->state = WORKER_ENTRY_READY;
-        worker_entries_push(&lists[entry->type->type->priority], entry);
+        worker_entries_push(&lists[entry->priority], entry);
     }
 
     for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
@@ -206,6 +205,7 @@ start_on_reply(void *data, const redisReply *reply)
 
     for (entry = batch->entries.head; entry; entry = entry->next) {
         queue->starting--;
+        queue->starting_of[entry->priority]--;
         queue->starting_ms -= entry->expected_ms;
     }
 
@@ -277,24 +277,32 @@ start_send(worker_partition_t *part)
 
 
 /* May one more job be started?  Idle slots may have one each; jobs known to
- * be short may queue up before them, some milliseconds of work deep. */
+ * be short may queue up before them, some milliseconds of work deep; and what
+ * queues there must not keep a higher priority out. */
 static bool
 start_allowed(const worker_queue_t *queue, const worker_slots_load_t *load,
     const worker_entry_t *entry)
 {
-    size_t  waiting;
-    double  idle, ms;
+    size_t    before, all;
+    double    idle, ms;
+    unsigned  p;
 
-    waiting = load->waiting + queue->starting;
+    before = load->waiting[entry->priority];
 
-    if (waiting < load->idle) {
+    for (p = 0; p <= entry->priority; p++) {
+        before += queue->starting_of[p];
+    }
+
+    all = load->waiting[TRAVEL_PRIORITY_MAX - 1] + queue->starting;
+
+    if (before < load->idle || (before < all && before < queue->conf->slots)) {
         return true;
     }
 
     ms = entry->type->est_ms;
     idle = load->idle > 0 ? load->idle : 1;
 
-    return ms < GIVE_SHORT_MS && waiting < GIVE_AHEAD_MAX
+    return ms < GIVE_SHORT_MS && all < GIVE_AHEAD_MAX
            && load->waiting_ms + queue->starting_ms + ms
               <= GIVE_AHEAD_MS * idle;
 }
@@ -329,6 +337,7 @@ start_gather(worker_partition_t *part, unsigned priority,
         entry->state = WORKER_ENTRY_STARTING;
         worker_entries_push(&part->batch->entries, entry);
         queue->starting++;
+        queue->starting_of[entry->priority]++;
         entry->expected_ms = entry->type->est_ms;
         queue->starting_ms += entry->expected_ms;
     }
@@ -696,9 +705,9 @@ finish(worker_queue_t *queue, worker_entry_t *entry)
 }
 
 
-/* What nine of ten runs of this type stay below.  A quantile and not a mean:
- * on a busy machine now and then a run of microseconds is preempted for many
- * milliseconds, and that says nothing about the next one. */
+/* What most runs of this type stay below.  It grows at most fourfold a run
+ * and shrinks slowly, so it is no mean: now and then a run of microseconds is
+ * preempted for many milliseconds, and that says nothing about the next. */
 static void
 give_estimate(worker_type_t *type, uint64_t run_ns)
 {
@@ -707,9 +716,9 @@ give_estimate(worker_type_t *type, uint64_t run_ns)
     ms = (double) run_ns / 1e6;
 
     if (ms > type->est_ms) {
-        type->est_ms *= type->est_ms < GIVE_EST_MAX_MS ? 1.5 : 1;
-    } else {
-        type->est_ms *= type->est_ms > GIVE_EST_MIN_MS ? 0.95 : 1;
+        type->est_ms = ms < 4 * type->est_ms ? ms : 4 * type->est_ms;
+    } else if (type->est_ms > GIVE_EST_MIN_MS) {
+        type->est_ms *= 0.95;
     }
 }
 

@@ -124,7 +124,7 @@ part_ready(worker_partition_t *part, worker_entry_t *entry, bool front)
 {
     worker_entries_t  *list;
 
-    list = &part->ready[entry->type->type->priority];
+    list = &part->ready[entry->priority];
     entry->state = WORKER_ENTRY_READY;
 
     if (front) {
@@ -365,6 +365,12 @@ part_admit(worker_partition_t *part, worker_entry_t *entry)
                  job->env.type.data);
         part_dead(part, entry, "UNKNOWN_TYPE", why);
         return false;
+    }
+
+    entry->priority = (uint8_t) entry->type->type->priority;
+
+    if (entry->stream != 0) {
+        entry->priority = (uint8_t) (entry->stream - 1);
     }
 
     return true;

@@ -1,0 +1,158 @@
+# What a queue does with a job: order per key, priorities, cancel, deadline,
+# the reply, entries that cannot be run.
+use strict;
+use warnings;
+use lib 't/lib';
+use Test::More;
+use Time::HiRes qw(sleep time);
+use Travel::Test;
+use Travel::Pool;
+
+plan skip_all => 'travel-worker is not built'
+    unless -x Travel::Test::build() . '/travel-worker';
+
+my $p = Travel::Pool->start(conf => "slots = 8\n");
+my $r = $p->r;
+$p->until_owned;
+
+subtest 'a job runs and is settled' => sub {
+    my $id = $p->enqueue;
+    $p->until_over($id);
+    my $job = $p->job($id);
+    is($job->{status}, 'succeeded', 'succeeded');
+    is($job->{attempts}, 1, 'at the first attempt');
+    is($job->{error}, undef, 'no error');
+    cmp_ok($job->{updated_at}, '>=', $job->{created_at}, 'in that order');
+    my $ttl = $r->call('TTL', $p->hash_key($id));
+    cmp_ok($ttl, '>', 4 * 86400 - 60, 'kept four days');
+    $p->until_empty(5);
+};
+
+subtest 'one job of a key at a time, in order; keys beside each other' => sub {
+    my %ids;
+    my @keys = map { $p->new_uuid } 1 .. 4;
+    for my $n (1 .. 25) {
+        for my $key (@keys) {
+            push @{ $ids{$key} }, $p->enqueue(key => $key, partition => 1,
+                body => { sleep_ms => int rand 15 });
+        }
+    }
+    my $start = time;
+    $p->until_empty(30);
+    my $took = time - $start;
+    for my $key (@keys) {
+        is_deeply([$p->ran($key)], $ids{$key}, "25 jobs of $key in order");
+    }
+    is($p->census(map { @$_ } values %ids)->{succeeded}, 100, 'all succeeded');
+};
+
+subtest 'a high priority overtakes a long low one' => sub {
+    my @low = $p->preload(160, priority => 'low', partition => 2,
+        body => { sleep_ms => 100 });
+    sleep 0.3;
+    my $high = $p->enqueue(priority => 'high', partition => 2);
+    $p->until_over($high, 5);
+    my $c = $p->census(@low);
+    cmp_ok($c->{succeeded} // 0, '<', 100, 'many low ones still wait');
+    $p->until_empty(30);
+};
+
+subtest 'cancelled before it started' => sub {
+    my $key = $p->new_uuid;
+    my $first = $p->enqueue(key => $key, partition => 0,
+        body => { sleep_ms => 500 });
+    my $second = $p->enqueue(key => $key, partition => 0);
+    my $third = $p->enqueue(key => $key, partition => 0);
+    $p->until_status($first, 'running');
+    $r->call('HSET', $p->hash_key($second), 'status', 'cancelled');
+    $p->until_over($third);
+    is($p->status($second), 'cancelled', 'it stays cancelled');
+    is_deeply([$p->ran($key)], [$first, $third], 'and never ran');
+    $p->until_empty(5);
+};
+
+subtest 'a deadline that has passed' => sub {
+    my $id = $p->enqueue(deadline => int(time * 1000) - 1000);
+    $p->until_over($id);
+    my $job = $p->job($id);
+    is($job->{status}, 'failed', 'failed');
+    is(json($job->{error})->{code}, 'DEADLINE_EXCEEDED', 'with the reason');
+    my $later = $p->enqueue(deadline => int(time * 1000) + 60000);
+    $p->until_over($later);
+    is($p->status($later), 'succeeded', 'one that has not passed');
+};
+
+subtest 'the waiter is told' => sub {
+    my $sub = $p->t->redis('queue');
+    $sub->call('SUBSCRIBE', 'travel:reply:test');
+    my $id = $p->enqueue(reply => 'travel:reply:test');
+    my $message = $sub->_reply;
+    is_deeply(json($message->[2]), { id => $id, status => 'succeeded' },
+        'by a message that names job and status');
+};
+
+subtest 'refused for good' => sub {
+    my $id = $p->enqueue(body => { reject => 'VALIDATION_ERROR' });
+    $p->until_over($id);
+    my $job = $p->job($id);
+    is($job->{status}, 'failed', 'failed');
+    is(json($job->{error})->{code}, 'VALIDATION_ERROR', 'with its code');
+    is($job->{attempts}, 1, 'without a retry');
+};
+
+sub dead {
+    my ($part, $id) = @_;
+    my @e = map { +{ @{ $_->[1] } } }
+        @{ $r->call('XRANGE', "travel:{maintenance.$part}:dead", '-', '+') };
+    return grep { !defined $id || ($_->{id} // '') eq $id } @e;
+}
+
+subtest 'a type nobody knows' => sub {
+    my $id = $p->enqueue(type => 'maintenance.unheard', partition => 3);
+    $p->until_over($id);
+    is($p->status($id), 'dead', 'dead');
+    my ($e) = dead(3, $id);
+    is($e->{cause}, 'UNKNOWN_TYPE', 'the letter says why');
+    is($e->{type}, 'maintenance.unheard', 'and holds the envelope');
+};
+
+subtest 'entries that cannot be read' => sub {
+    my $stream = 'travel:{maintenance.3}:normal';
+    my $n = () = dead(3);
+    $r->call('XADD', $stream, '*', 'nonsense', "\xff\x00\x01");
+    $r->call('XADD', $stream, '*', 'id', 'booking.1.' . $p->new_uuid,
+        'type', 'maintenance.noop', 'v', 1, 'sub', 'x', 'key', $p->new_uuid,
+        'ts', 1, 'body', '{}');
+    my $id = $p->enqueue(partition => 3, body => '{"not": json');
+    my $other = $p->enqueue(partition => 3, key => 'no-id');
+    my $after = $p->enqueue(partition => 3);
+    $p->until_over($_) for $id, $other, $after;
+    is($p->status($after), 'succeeded', 'those behind them run');
+    is($p->status($_), 'dead', 'a known job is told') for $id, $other;
+    $p->until_empty(5);
+    my @new = (dead(3))[$n .. $n + 3];
+    is(scalar(grep { defined && $_->{cause} eq 'MALFORMED' } @new), 4,
+        'four letters, cause MALFORMED');
+    is($r->call('EXISTS', 'travel:{maintenance.3}:job:-'), 0,
+        'no hash for an entry without a name');
+};
+
+subtest 'idle: from the enqueue to the answer' => sub {
+    my $sub = $p->t->redis('queue');
+    $sub->call('SUBSCRIBE', 'travel:reply:idle');
+    my @ms;
+    for (1 .. 100) {
+        my $t0 = time;
+        $p->enqueue(reply => 'travel:reply:idle');
+        $sub->_reply;
+        push @ms, (time - $t0) * 1000;
+        sleep 0.005;
+    }
+    @ms = sort { $a <=> $b } @ms;
+    diag(sprintf 'enqueue to answer: p50 %.2f ms, p99 %.2f ms', @ms[49, 98]);
+    # No bell would mean the safety poll, once a second.
+    cmp_ok($ms[49], '<', 100, 'the bell rings');
+};
+
+$p->finish;
+done_testing;

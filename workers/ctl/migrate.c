@@ -3,10 +3,10 @@
  *
  * NNN_name.sql goes up, NNN_name.down.sql back.  A file and the row that
  * records it (public.schema_migrations) commit together.  Files numbered 000
- * need a superuser (extensions that are not trusted, roles) and use that session;
- * all others run as the schema's owner, who may be made by 000.  The "base"
- * session is the superuser's when there is one, else the owner's: it keeps the
- * records and holds the advisory lock that keeps two runs apart.
+ * need a superuser (extensions that are not trusted, roles) and use that
+ * session; all others run as the schema's owner, who may be made by 000.  The
+ * "base" session is the superuser's when there is one, else the owner's: it
+ * keeps the records and holds the advisory lock that keeps two runs apart.
  */
 
 #include <ctype.h>

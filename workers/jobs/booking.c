@@ -27,6 +27,14 @@
 
 #define BOOKING_PATH_MAX  512
 
+/* of b, p (partner) and u (user): the resource, then what a mail says */
+#define BOOKING_RETURNING                                                     \
+    " RETURNING travel.booking_json(b), p.commission_bps, p.name, u.email,"   \
+    "       u.name, to_char(b.booking_date AT TIME ZONE u.tz,"                \
+    "                       'FMDay, FMDD FMMonth YYYY, HH24:MI')"             \
+    "               || ' (' || u.tz || ')',"                                  \
+    "       to_char(b.amount_cents / 100.0, 'FM999999999990.00')"
+
 
 static void
 booking_tags(worker_tx_t *tx, const char *booking, const char *journey)
@@ -317,12 +325,7 @@ booking_confirm_row(worker_tx_t *tx, const json_t *hold, const json_t *answer)
         "  FROM travel.partners AS p, travel.users AS u"
         " WHERE b.id = $1::uuid AND b.status = 'pending'"
         "   AND p.code = b.partner AND u.id = b.user_id"
-        " RETURNING travel.booking_json(b), p.commission_bps, p.name, u.email,"
-        "       u.name, to_char(b.booking_date AT TIME ZONE u.tz,"
-        "                       'FMDay, FMDD FMMonth YYYY, HH24:MI') || ' (' || u.tz"
-        "               || ')',"
-        "       to_char(b.amount_cents / 100.0, 'FM999999999990.00')",
-        5, params);
+        BOOKING_RETURNING, 5, params);
 }
 
 
@@ -897,12 +900,7 @@ booking_cancelled_in(worker_tx_t *tx)
         "  FROM travel.partners AS p, travel.users AS u"
         " WHERE b.id = $1::uuid AND b.status = 'cancelling'"
         "   AND p.code = b.partner AND u.id = b.user_id"
-        " RETURNING travel.booking_json(b), p.commission_bps, p.name, u.email,"
-        "       u.name, to_char(b.booking_date AT TIME ZONE u.tz,"
-        "                       'FMDay, FMDD FMMonth YYYY, HH24:MI') || ' (' || u.tz"
-        "               || ')',"
-        "       to_char(b.amount_cents / 100.0, 'FM999999999990.00')",
-        1, params);
+        BOOKING_RETURNING, 1, params);
 
     booking = res != NULL ? worker_row_json(res, 0) : NULL;
 

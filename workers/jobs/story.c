@@ -179,7 +179,8 @@ story_places(const json_t *facts)
     places = json_array();
 
     json_array_foreach(json_object_get(facts, "places"), i, place) {
-        json_array_append_new(places, json_pack("{s:O, s:O, s:O, s:O, s:O, s:O}",
+        json_array_append_new(places,
+            json_pack("{s:O, s:O, s:O, s:O, s:O, s:O}",
             "place_id", json_object_get(place, "place_id"),
             "name", json_object_get(place, "name"),
             "country_code", json_object_get(place, "country_code"),

@@ -13,7 +13,7 @@
 #include "pg.h"
 #include "../trace/trace.h"
 
-#define PG_STATEMENTS   512              /* a power of two; three quarters used */
+#define PG_STATEMENTS   512              /* a power of two; 3/4 used */
 #define PG_SUMMARY_MAX  96
 
 typedef struct {

@@ -151,7 +151,8 @@ tx_announce(worker_tx_t *tx)
 
 
 /* Fence and inbox in one statement: a lease changes hands only after all
- * transactions that hold it FOR KEY SHARE are over, so this snapshot sees theirs. */
+ * transactions that hold it FOR KEY SHARE are over, so this snapshot sees what
+ * they wrote. */
 static PGresult *
 tx_look(worker_tx_t *tx)
 {

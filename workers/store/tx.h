@@ -3,7 +3,8 @@
  * one commit (contracts section 5).
  *
  *     switch (worker_tx_begin(&tx, job, "create")) {
- *     case WORKER_TX_FRESH:   do the work ...; return worker_tx_commit(&tx, result);
+ *     case WORKER_TX_FRESH:   do the work ...;
+ *                             return worker_tx_commit(&tx, result);
  *     case WORKER_TX_SEEN:    tx.seen is the earlier result (owned by tx)
  *     case WORKER_TX_FENCED:  return WORKER_FENCED;
  *     case WORKER_TX_FAILED:  return WORKER_RETRY;       job->error is filled

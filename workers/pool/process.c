@@ -122,8 +122,8 @@ worker_process_main(const worker_process_t *process)
     }
 
     spec.http = http;
-    worker_log(WORKER_LOG_INFO, "started as %s with %u slots", process->owner,
-               process->conf->slots);
+    worker_log(WORKER_LOG_INFO, "started as %s with %u slots, pid %d",
+               process->owner, process->conf->slots, (int) getpid());
     rc = worker_queue_run(&spec);
     worker_trace_stop();
 

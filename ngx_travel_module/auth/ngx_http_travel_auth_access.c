@@ -20,6 +20,14 @@ static ngx_int_t ngx_http_travel_auth_bearer(ngx_http_request_t *r,
 static ngx_int_t ngx_http_travel_auth_token(ngx_http_request_t *r,
     ngx_http_travel_auth_loc_conf_t *alcf, ngx_http_travel_ctx_t *ctx,
     ngx_str_t *token);
+static ngx_int_t ngx_http_travel_auth_know(ngx_http_request_t *r,
+    ngx_http_travel_auth_loc_conf_t *alcf, const ngx_str_t *token,
+    ngx_http_travel_jwks_t **ret_jwks, ngx_http_travel_facts_t *ret_facts,
+    ngx_http_travel_auth_result_e *ret_result, const char **ret_why);
+static ngx_int_t ngx_http_travel_auth_recall(
+    ngx_http_travel_auth_main_conf_t *amcf, const ngx_str_t *token,
+    uint64_t digest, ngx_http_travel_facts_t *ret_facts,
+    ngx_http_travel_auth_result_e *ret_result, const char **ret_why);
 static ngx_http_travel_jwks_t *ngx_http_travel_auth_choose(
     ngx_http_travel_auth_main_conf_t *amcf,
     ngx_http_travel_auth_loc_conf_t *alcf, const travel_jwt_t *jwt);
@@ -173,83 +181,24 @@ ngx_http_travel_auth_token(ngx_http_request_t *r,
     ngx_http_travel_auth_loc_conf_t *alcf, ngx_http_travel_ctx_t *ctx,
     ngx_str_t *token)
 {
-    ngx_int_t                          rc;
-    const char                        *why;
-    travel_error_e                     code;
-    travel_jwt_policy_t                policy;
-    ngx_http_travel_jwks_t            *jwks;
-    ngx_http_travel_facts_t            facts;
-    ngx_http_travel_token_e            verdict;
-    ngx_http_travel_auth_result_e      result;
-    ngx_http_travel_auth_main_conf_t  *amcf;
+    ngx_int_t                       rc;
+    const char                     *why;
+    travel_error_e                  code;
+    travel_jwt_policy_t             policy;
+    ngx_http_travel_jwks_t         *jwks;
+    ngx_http_travel_facts_t         facts;
+    ngx_http_travel_auth_result_e   result;
 
-    amcf = ngx_http_get_module_main_conf(r, ngx_http_travel_auth_module);
-    result = NGX_HTTP_TRAVEL_AUTH_VERIFIED;
+    rc = ngx_http_travel_auth_know(r, alcf, token, &jwks, &facts, &result,
+                                   &why);
 
-    if (token->len == 0 || token->len > TRAVEL_JWT_MAX) {
-        return ngx_http_travel_auth_refuse(r, NGX_HTTP_TRAVEL_AUTH_INVALID,
-                   TRAVEL_E_TOKEN_INVALID,
-                   token->len ? "the token is longer than 8192 bytes"
-                              : "the token is empty");
-    }
-
-    /* a bad verdict is asked for under the first set; a token of another set
-     * of the same location is verified anew, which is only slower */
-    jwks = *(ngx_http_travel_jwks_t **) alcf->sets->elts;
-
-    rc = ngx_http_travel_token_find(amcf->zone, token, jwks->digest, &verdict,
-                                    &facts);
-
-    if (rc == NGX_OK && verdict != NGX_HTTP_TRAVEL_TOKEN_GOOD) {
-        return ngx_http_travel_auth_refuse(r, NGX_HTTP_TRAVEL_AUTH_KNOWN_BAD,
-                   TRAVEL_E_TOKEN_INVALID,
-                   (verdict == NGX_HTTP_TRAVEL_TOKEN_FORGED)
-                   ? "the signature is not valid"
-                   : "it is signed with a key that is not known here");
-    }
-
-    if (rc == NGX_OK) {
-        jwks = ngx_http_travel_auth_choose(amcf, alcf, &facts.jwt);
-
-        if (jwks != NULL
-            && (facts.digest == jwks->digest
-                || ngx_http_travel_jwks_holds(jwks, facts.thumbprint))
-            && (TRAVEL_ALG_BIT(facts.jwt.alg) & jwks->algs))
-        {
-            result = NGX_HTTP_TRAVEL_AUTH_CACHED;
-
-        } else {
-            rc = NGX_DECLINED;
-        }
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (rc != NGX_OK) {
-        if (travel_jwt_parse(ngx_http_travel_auth_parser,
-                             ngx_http_travel_view(token), &facts.jwt, &why)
-            != TRAVEL_OK)
-        {
-            return ngx_http_travel_auth_refuse(r, NGX_HTTP_TRAVEL_AUTH_INVALID,
-                                               TRAVEL_E_TOKEN_INVALID, why);
-        }
-
-        jwks = ngx_http_travel_auth_choose(amcf, alcf, &facts.jwt);
-
-        if (jwks == NULL) {
-            return ngx_http_travel_auth_refuse(r, NGX_HTTP_TRAVEL_AUTH_INVALID,
-                       TRAVEL_E_TOKEN_INVALID,
-                       "its issuer is not accepted here");
-        }
-
-        rc = ngx_http_travel_auth_verify(amcf, jwks, token, &facts, &why);
-
-        if (rc == NGX_ERROR) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        if (rc != NGX_OK) {
-            return ngx_http_travel_auth_refuse(r, NGX_HTTP_TRAVEL_AUTH_INVALID,
-                                               TRAVEL_E_TOKEN_INVALID, why);
-        }
+        return ngx_http_travel_auth_refuse(r, result, TRAVEL_E_TOKEN_INVALID,
+                                           why);
     }
 
     policy.issuer = ngx_http_travel_view(&jwks->issuer);
@@ -279,6 +228,121 @@ ngx_http_travel_auth_token(ngx_http_request_t *r,
     }
 
     return rc;
+}
+
+
+/*
+ * Facts of a token that a key of the right set signed, remembered or found out
+ * now.  NGX_OK; NGX_DECLINED with *ret_why; NGX_ERROR.  *ret_result says how.
+ */
+static ngx_int_t
+ngx_http_travel_auth_know(ngx_http_request_t *r,
+    ngx_http_travel_auth_loc_conf_t *alcf, const ngx_str_t *token,
+    ngx_http_travel_jwks_t **ret_jwks, ngx_http_travel_facts_t *ret_facts,
+    ngx_http_travel_auth_result_e *ret_result, const char **ret_why)
+{
+    uint64_t                           digest;
+    ngx_int_t                          rc;
+    ngx_http_travel_jwks_t            *jwks;
+    ngx_http_travel_facts_t            other;
+    ngx_http_travel_auth_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_travel_auth_module);
+    *ret_result = NGX_HTTP_TRAVEL_AUTH_INVALID;
+
+    if (token->len == 0 || token->len > TRAVEL_JWT_MAX) {
+        *ret_why = token->len ? "the token is longer than 8192 bytes"
+                              : "the token is empty";
+        return NGX_DECLINED;
+    }
+
+    /* a bad verdict is one set's: of several, the token must name it first */
+    jwks = *(ngx_http_travel_jwks_t **) alcf->sets->elts;
+    digest = (alcf->sets->nelts == 1) ? jwks->digest : 0;
+
+    rc = ngx_http_travel_auth_recall(amcf, token, digest, ret_facts,
+                                     ret_result, ret_why);
+
+    if (rc == NGX_OK) {
+        jwks = ngx_http_travel_auth_choose(amcf, alcf, &ret_facts->jwt);
+
+        if (jwks != NULL
+            && (ret_facts->digest == jwks->digest
+                || ngx_http_travel_jwks_holds(jwks, ret_facts->thumbprint))
+            && (TRAVEL_ALG_BIT(ret_facts->jwt.alg) & jwks->algs))
+        {
+            *ret_jwks = jwks;
+            return NGX_OK;
+        }
+
+    } else if (rc == NGX_ABORT) {
+        return NGX_DECLINED;
+    }
+
+    *ret_result = NGX_HTTP_TRAVEL_AUTH_INVALID;
+
+    if (travel_jwt_parse(ngx_http_travel_auth_parser,
+                         ngx_http_travel_view(token), &ret_facts->jwt, ret_why)
+        != TRAVEL_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    jwks = ngx_http_travel_auth_choose(amcf, alcf, &ret_facts->jwt);
+
+    if (jwks == NULL) {
+        *ret_why = "its issuer is not accepted here";
+        return NGX_DECLINED;
+    }
+
+    if (digest == 0
+        && ngx_http_travel_auth_recall(amcf, token, jwks->digest, &other,
+                                       ret_result, ret_why)
+           == NGX_ABORT)
+    {
+        return NGX_DECLINED;
+    }
+
+    *ret_result = NGX_HTTP_TRAVEL_AUTH_INVALID;
+
+    rc = ngx_http_travel_auth_verify(amcf, jwks, token, ret_facts, ret_why);
+
+    if (rc == NGX_OK) {
+        *ret_result = NGX_HTTP_TRAVEL_AUTH_VERIFIED;
+        *ret_jwks = jwks;
+    }
+
+    return rc;
+}
+
+
+/* NGX_OK: facts; NGX_ABORT: it is known to be bad; NGX_DECLINED: unknown. */
+static ngx_int_t
+ngx_http_travel_auth_recall(ngx_http_travel_auth_main_conf_t *amcf,
+    const ngx_str_t *token, uint64_t digest,
+    ngx_http_travel_facts_t *ret_facts,
+    ngx_http_travel_auth_result_e *ret_result, const char **ret_why)
+{
+    ngx_http_travel_token_e  verdict;
+
+    if (ngx_http_travel_token_find(amcf->zone, token, digest, &verdict,
+                                   ret_facts)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (verdict == NGX_HTTP_TRAVEL_TOKEN_GOOD) {
+        *ret_result = NGX_HTTP_TRAVEL_AUTH_CACHED;
+        return NGX_OK;
+    }
+
+    *ret_result = NGX_HTTP_TRAVEL_AUTH_KNOWN_BAD;
+    *ret_why = (verdict == NGX_HTTP_TRAVEL_TOKEN_FORGED)
+               ? "the signature is not valid"
+               : "it is signed with a key that is not known here";
+
+    return NGX_ABORT;
 }
 
 

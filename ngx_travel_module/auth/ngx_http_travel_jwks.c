@@ -22,6 +22,7 @@ typedef struct {
 } ngx_http_travel_jwks_text_t;
 
 
+static const char *ngx_http_travel_jwks_first(ngx_http_travel_jwks_t *jwks);
 static char *ngx_http_travel_jwks_parameter(ngx_conf_t *cf,
     ngx_http_travel_jwks_t *jwks, ngx_str_t *value);
 static char *ngx_http_travel_jwks_algs(ngx_conf_t *cf,
@@ -47,7 +48,6 @@ ngx_http_travel_jwks_directive(ngx_conf_t *cf, ngx_array_t *sets)
     const char                   *why;
     ngx_pool_cleanup_t           *cln;
     ngx_http_travel_jwks_t      **set, *jwks;
-    ngx_http_travel_jwks_text_t   text;
 
     value = cf->args->elts;
     set = sets->elts;
@@ -95,26 +95,7 @@ ngx_http_travel_jwks_directive(ngx_conf_t *cf, ngx_array_t *sets)
         return NGX_CONF_ERROR;
     }
 
-    why = ngx_http_travel_jwks_read(jwks, &text);
-
-    if (why == NULL) {
-        ngx_http_travel_jwks_note(jwks, &text.info);
-        jwks->seen = text.digest;
-        jwks->digest = text.digest;
-
-        if (travel_jwks_load(&jwks->keys,
-                             (travel_str_t) { (char *) text.text, text.len },
-                             jwks->algs, &why)
-            == TRAVEL_OK)
-        {
-            why = NULL;
-
-        } else {
-            jwks->keys = NULL;
-        }
-
-        ngx_free(text.text);
-    }
+    why = ngx_http_travel_jwks_first(jwks);
 
     if (why != NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -131,6 +112,37 @@ ngx_http_travel_jwks_directive(ngx_conf_t *cf, ngx_array_t *sets)
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* The keys at configuration time; NULL, or what is wrong. */
+static const char *
+ngx_http_travel_jwks_first(ngx_http_travel_jwks_t *jwks)
+{
+    int                           rc;
+    const char                   *why;
+    ngx_http_travel_jwks_text_t   text;
+
+    why = ngx_http_travel_jwks_read(jwks, &text);
+    if (why != NULL) {
+        return why;
+    }
+
+    ngx_http_travel_jwks_note(jwks, &text.info);
+    jwks->seen = text.digest;
+    jwks->digest = text.digest;
+
+    rc = travel_jwks_load(&jwks->keys,
+                          (travel_str_t) { (char *) text.text, text.len },
+                          jwks->algs, &why);
+    ngx_free(text.text);
+
+    if (rc != TRAVEL_OK) {
+        jwks->keys = NULL;
+        return why;
+    }
+
+    return NULL;
 }
 
 
@@ -363,6 +375,7 @@ ngx_http_travel_jwks_read(ngx_http_travel_jwks_t *jwks,
     uint8_t                       md[TRAVEL_SHA256_LEN];
     ngx_fd_t                      fd;
     const char                   *why;
+    travel_str_t                  part[2];
     ngx_http_travel_jwks_text_t   text;
 
     fd = ngx_open_file(jwks->file.data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
@@ -381,9 +394,11 @@ ngx_http_travel_jwks_read(ngx_http_travel_jwks_t *jwks,
         return why;
     }
 
-    if (travel_sha256(md, (travel_str_t) { (char *) text.text, text.len })
-        != TRAVEL_OK)
-    {
+    /* the same text is another set of keys where other algorithms are used */
+    part[0] = (travel_str_t) { (char *) text.text, text.len };
+    part[1] = (travel_str_t) { (char *) &jwks->algs, sizeof(jwks->algs) };
+
+    if (travel_sha256_parts(md, part, 2) != TRAVEL_OK) {
         ngx_free(text.text);
         return "it could not be hashed";
     }

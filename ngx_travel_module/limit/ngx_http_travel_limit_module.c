@@ -16,6 +16,8 @@ static ngx_int_t ngx_http_travel_limit_phase_handler(ngx_conf_t *cf,
 
 static char *ngx_http_travel_limit_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static char *ngx_http_travel_limit_key(ngx_conf_t *cf,
+    ngx_http_travel_policy_t *policy, ngx_str_t *text);
 static char *ngx_http_travel_limit_parameter(ngx_conf_t *cf,
     ngx_http_travel_policy_t *policy, ngx_uint_t *dry_run, ngx_str_t *value);
 static ngx_int_t ngx_http_travel_limit_rate(const ngx_str_t *value,
@@ -222,7 +224,6 @@ ngx_http_travel_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_uint_t                          i, method;
     ngx_http_travel_limit_t             limit;
     ngx_http_travel_policy_t            policy;
-    ngx_http_compile_complex_value_t    ccv;
     ngx_http_travel_limit_main_conf_t  *lmcf;
 
     value = cf->args->elts;
@@ -234,7 +235,6 @@ ngx_http_travel_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_memzero(&limit, sizeof(limit));
     ngx_memzero(&policy, sizeof(policy));
-    ngx_memzero(&ccv, sizeof(ccv));
 
     for (i = 1; i < cf->args->nelts; i++) {
 
@@ -252,27 +252,10 @@ ngx_http_travel_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                "\"travel_limit POST $travel_user 60r/m\"";
     }
 
-    policy.text = value[i];
-
-    ccv.cf = cf;
-    ccv.value = &value[i];
-    ccv.complex_value = &policy.key;
-
-    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
-        return NGX_CONF_ERROR;
+    rv = ngx_http_travel_limit_key(cf, &policy, &value[i]);
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
-
-    if (policy.key.lengths == NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_limit\" key \"%V\" must have a variable, "
-                           "as in \"travel_limit $travel_user 60r/m\"",
-                           &policy.text);
-        return NGX_CONF_ERROR;
-    }
-
-    policy.identity =
-        ngx_strnstr(policy.text.data, "$travel_", policy.text.len) != NULL
-        || ngx_strnstr(policy.text.data, "${travel_", policy.text.len) != NULL;
 
     for (i++; i < cf->args->nelts; i++) {
         rv = ngx_http_travel_limit_parameter(cf, &policy, &limit.dry_run,
@@ -306,6 +289,38 @@ ngx_http_travel_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (ngx_http_travel_limit_add(cf, &llcf->limits, &limit) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_travel_limit_key(ngx_conf_t *cf, ngx_http_travel_policy_t *policy,
+    ngx_str_t *text)
+{
+    ngx_http_compile_complex_value_t  ccv;
+
+    ngx_memzero(&ccv, sizeof(ccv));
+
+    ccv.cf = cf;
+    ccv.value = text;
+    ccv.complex_value = &policy->key;
+
+    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (policy->key.lengths == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_limit\" key \"%V\" must have a variable, "
+                           "as in \"travel_limit $travel_user 60r/m\"", text);
+        return NGX_CONF_ERROR;
+    }
+
+    policy->text = *text;
+    policy->identity = ngx_strnstr(text->data, "$travel_", text->len) != NULL
+                       || ngx_strnstr(text->data, "${travel_", text->len)
+                          != NULL;
 
     return NGX_CONF_OK;
 }

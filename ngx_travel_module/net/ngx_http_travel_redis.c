@@ -182,6 +182,18 @@ ngx_http_travel_redis_configured(ngx_http_travel_redis_role_e role)
 
 
 ngx_uint_t
+ngx_http_travel_redis_declared(ngx_conf_t *cf,
+    ngx_http_travel_redis_role_e role)
+{
+    ngx_http_travel_net_conf_t  *conf;
+
+    conf = ngx_http_conf_get_module_main_conf(cf, ngx_http_travel_net_module);
+
+    return conf->redis[role].configured;
+}
+
+
+ngx_uint_t
 ngx_http_travel_redis_up(ngx_http_travel_redis_role_e role)
 {
     return ngx_http_travel_redis_configured(role)

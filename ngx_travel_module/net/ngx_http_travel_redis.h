@@ -86,6 +86,9 @@ ngx_int_t ngx_http_travel_redis_script(ngx_http_travel_redis_op_t *op,
 
 /* Is the role configured; is its shared link up? */
 ngx_uint_t ngx_http_travel_redis_configured(ngx_http_travel_redis_role_e role);
+/* The same while the configuration is made, from postconfiguration on. */
+ngx_uint_t ngx_http_travel_redis_declared(ngx_conf_t *cf,
+    ngx_http_travel_redis_role_e role);
 ngx_uint_t ngx_http_travel_redis_up(ngx_http_travel_redis_role_e role);
 
 

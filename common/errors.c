@@ -82,9 +82,11 @@ travel_error_by_status(int status)
     case 429: return TRAVEL_E_RATE_LIMIT_EXCEEDED;
     case 431:
     case 494: return TRAVEL_E_HEADERS_TOO_LARGE;
+    case 501: return TRAVEL_E_NOT_IMPLEMENTED;
     case 502: return TRAVEL_E_EXTERNAL_SERVICE_ERROR;
     case 503: return TRAVEL_E_DEPENDENCY_UNAVAILABLE;
     case 504: return TRAVEL_E_GATEWAY_TIMEOUT;
+    case 505: return TRAVEL_E_HTTP_VERSION_NOT_SUPPORTED;
     }
 
     if (status >= 400 && status < 500) {

@@ -113,6 +113,8 @@ int travel_param_check(const travel_param_t *param, travel_str_t value,
  *       "key": "id",                      ordering key: "id", or a member name
  *       "deadline": "5m",                 optional
  *       "pending": {"partner": true},     members echoed while it is pending
+ *       "accepted": "cancelling",         the aggregate's status in the 202;
+ *                                         default "pending"
  *       "schema": { ... JSON Schema 2020-12 of the body ... } }
  */
 typedef struct {
@@ -127,6 +129,7 @@ typedef struct {
     long                 deadline_ms;    /* 0: none */
     char               **pending;        /* members echoed while it is pending,
                                             NULL-terminated */
+    char                *accepted;       /* or NULL: "pending" */
     travel_schema_t     *schema;
 } travel_command_t;
 

@@ -38,6 +38,7 @@ travel_command_free(travel_command_t *command)
     free(command->aggregate);
     free(command->resource);
     free(command->key);
+    free(command->accepted);
     travel_schema_free(command->schema);
     free(command);
 }
@@ -126,7 +127,8 @@ travel_command_known(travel_command_file_t *f)
     static const travel_str_t  known[] = {
         { "type", 4 }, { "queue", 5 }, { "priority", 8 }, { "aggregate", 9 },
         { "creates", 7 }, { "resource", 8 }, { "key", 3 }, { "deadline", 8 },
-        { "pending", 7 }, { "schema", 6 }, { "description", 11 }
+        { "pending", 7 }, { "accepted", 8 }, { "schema", 6 },
+        { "description", 11 }
     };
 
     for (m = 0; m < f->nodes[0].count; m++) {
@@ -142,7 +144,8 @@ travel_command_known(travel_command_file_t *f)
             return travel_catalog_fault(&f->place, "member \"%.*s\" is not "
                                         "known; use type, queue, priority, "
                                         "aggregate, creates, resource, key, "
-                                        "deadline, pending, schema or "
+                                        "deadline, pending, accepted, "
+                                        "schema or "
                                         "description",
                                         (int) f->nodes[at].text.len,
                                         f->nodes[at].text.data);
@@ -478,6 +481,10 @@ travel_command_fill(travel_command_file_t *f, const char *type)
     if (rc == TRAVEL_OK) { rc = travel_command_key(f); }
     if (rc == TRAVEL_OK) { rc = travel_command_deadline(f); }
     if (rc == TRAVEL_OK) { rc = travel_command_pending(f); }
+    if (rc == TRAVEL_OK) {
+        rc = travel_command_string(f, "accepted", false,
+                                   &f->command->accepted);
+    }
 
     return rc;
 }

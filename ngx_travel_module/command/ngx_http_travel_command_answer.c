@@ -125,7 +125,10 @@ ngx_http_travel_command_promise(ngx_http_request_t *r,
 {
     u_char                *p;
     ngx_str_t              token;
+    const char            *status;
     travel_json_writer_t   w;
+
+    status = cmd->use->entry->command->accepted;
 
     if (ngx_http_travel_command_headers(r, cmd) != NGX_OK
         || ngx_http_travel_command_writer(r, &w, 256 + cmd->echo.len
@@ -150,7 +153,7 @@ ngx_http_travel_command_promise(ngx_http_request_t *r,
 
     travel_json_object(&w);
     travel_json_member_string(&w, "id", ngx_http_travel_view(&cmd->id));
-    travel_json_member_cstring(&w, "status", "pending");
+    travel_json_member_cstring(&w, "status", status ? status : "pending");
     ngx_http_travel_command_job_member(&w, &cmd->name, "queued");
     travel_json_object_end(&w);
 

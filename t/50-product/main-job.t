@@ -208,6 +208,7 @@ step 5, 'cancelled, also right after it was asked for' => sub {
         as_traveller(prefer => 'respond-async'));
     is($cancel->{status}, 202, 'DELETE right after POST') or
         diag($cancel->{content});
+    is($cancel->{json}{status}, 'cancelling', 'cancelling');
     my $end = $t->get($cancel->{json}{job}{status_url}, as_traveller());
     is($end->{json}{status}, 'succeeded', 'is done') or diag($end->{content});
     is_deeply([map { $_->[0] } $t->sql("SELECT type FROM events.event "

@@ -65,6 +65,9 @@ static void ngx_http_travel_accept_lost(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_http_travel_redis_op_t *op);
 static void ngx_http_travel_accept_refused(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply);
+static void ngx_http_travel_accept_forget(ngx_http_travel_command_t *cmd);
+static void ngx_http_travel_accept_forgotten(ngx_http_travel_redis_op_t *op,
+    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
 static void ngx_http_travel_accept_replay(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply);
 static void ngx_http_travel_accept_done(ngx_http_request_t *r,
@@ -597,7 +600,46 @@ ngx_http_travel_accept_refused(ngx_http_request_t *r,
                   "job %s: refused by the queue: %V", cmd->name.text, &text);
 
     ngx_http_travel_accept_span(r, cmd, 1);
+    ngx_http_travel_accept_forget(cmd);
     ngx_http_travel_accept_ready(r, NGX_DECLINED);
+}
+
+
+/* A job hash whose message was refused names a job that never will be. */
+static void
+ngx_http_travel_accept_forget(ngx_http_travel_command_t *cmd)
+{
+    char                         key[TRAVEL_KEY_MAX];
+    size_t                       len[3];
+    const char                  *argv[3];
+    ngx_http_travel_redis_op_t  *op;
+
+    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_QUEUE, NULL, 0,
+                                  ngx_http_travel_accept_forgotten, NULL);
+    if (op == NULL) {
+        return;
+    }
+
+    argv[0] = "EXPIRE";
+    len[0] = 6;
+    argv[1] = key;
+    len[1] = travel_key_job(key, &cmd->name.id);
+    argv[2] = "60";
+    len[2] = 2;
+
+    (void) ngx_http_travel_redis_command(op, 3, argv, len);
+}
+
+
+static void
+ngx_http_travel_accept_forgotten(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
+    const ngx_http_travel_reply_t *reply)
+{
+    /* at worst the hash stays */
+
+    (void) op;
+    (void) i;
+    (void) reply;
 }
 
 

@@ -464,6 +464,22 @@ subtest 'a queue that hangs, and one that is gone' => sub {
     ok(wait_for(sub { book()->{status} == 202 }, 10, 'back'), 'and writes again');
 };
 
+subtest 'a queue that is out of memory' => sub {
+    $q = $t->redis('queue');
+    my ($old) = $q->call('CONFIG', 'GET', 'maxmemory')->[1];
+    my $before = () = entries();
+    $q->call('CONFIG', 'SET', 'maxmemory', '1');
+    for my $h ({}, { 'idempotency-key' => 'oom' }) {
+        my $r = book({}, headers => $h);
+        is($r->{status}, 503, 'refused');
+        is($r->{json}{error}{code}, 'DEPENDENCY_UNAVAILABLE', 'nothing was done');
+    }
+    $q->call('CONFIG', 'SET', 'maxmemory', $old);
+    is(scalar(() = entries()), $before, 'indeed');
+    is(book({}, headers => { 'idempotency-key' => 'oom' })->{status}, 202,
+        'the key can be used again');
+};
+
 subtest 'counters' => sub {
     my $m = $t->get('/metrics')->{content};
     like($m, qr/^travel_commands_total\{type="booking.create",outcome="$_->[0]"\} [1-9]/m,
@@ -471,6 +487,14 @@ subtest 'counters' => sub {
         ['unavailable'], ['unknown'];
     like($m, qr/^travel_redis_connects_total\{server="queue"\} [1-9]/m, 'links');
 };
+
+# nginx -t, with the sanitizer's runtime first where the module needs it.
+sub nginx_t {
+    my ($conf) = @_;
+    my @env = !$ENV{TRAVEL_SAN} ? () : ('env', 'ASAN_OPTIONS=detect_leaks=0',
+        'LD_PRELOAD=' . `gcc -print-file-name=libasan.so` =~ s/\s+\z//r);
+    return $t->run(@env, '/usr/sbin/nginx', '-t', '-c', $t->dir . "/$conf");
+}
 
 subtest 'nginx -t' => sub {
     my @cases = (
@@ -491,8 +515,7 @@ subtest 'nginx -t' => sub {
         (my $text = $conf) =~ s/(location = \/health )/location = \/t { set \$x 1; $c->[0]; }\n$1/
             or die 'no place';
         $t->write('bad.conf', $text);
-        my ($rc, $out) = $t->run('/usr/sbin/nginx', '-t', '-c',
-            $t->dir . '/bad.conf');
+        my ($rc, $out) = nginx_t('bad.conf');
         isnt($rc, 0, $c->[0]);
         like($out, $c->[1], '... says why');
         like($out, qr/bad\.conf:\d+/, '... and where');

@@ -14,6 +14,7 @@ my $t = Travel::Test->start(
     env         => { TRAVEL_LIMITS => 'limits-open.conf' },
     edit        => sub {
         s/error\.log warn/error.log info/;
+        s/sample=0\.1/sample=0/;
         s/(travel_catalog)/travel_backlog 200;\n    $1/;
     },
 );

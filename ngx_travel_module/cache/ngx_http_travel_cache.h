@@ -23,6 +23,7 @@
 typedef struct {
     travel_stream_id_t    pos;          /* node.pos at the start */
     uint64_t              generation;   /* of the node's knowledge, then */
+    uint64_t              era;          /* timeline and stream, then */
     travel_lsn_t          floor;        /* the highest LSN of its tags: the fill
                                            must read from a server that has
                                            replayed this, else the primary */
@@ -75,7 +76,7 @@ ngx_int_t ngx_http_travel_cache_begin(ngx_http_request_t *r,
 
 /* Stores what a server with replay position 'replay' answered; kept only if
  * replay >= the LSN of every tag, checked again now, and the node heard the
- * stream all along.  extra_tags: of the rows touched, may be empty. */
+ * stream all along. */
 void ngx_http_travel_cache_store(ngx_http_request_t *r,
     const ngx_http_travel_fill_t *fill, const ngx_str_t *body,
     travel_lsn_t replay, ngx_str_t *ret_etag);
@@ -86,8 +87,12 @@ void ngx_http_travel_cache_abandon(ngx_http_request_t *r,
 ngx_int_t ngx_http_travel_cache_etag(ngx_http_request_t *r,
     const ngx_str_t *body, ngx_str_t *ret_etag);
 
+/* What the entries take, of what there is: bytes, and how many they are. */
+void ngx_http_travel_cache_usage(size_t *ret_used, size_t *ret_size,
+    ngx_uint_t *ret_entries);
 
-/* --- the node's position -------------------------------------------------- */
+
+/* --- the node's position ------------------------------------------------- */
 
 typedef struct {
     travel_stream_id_t    pos;          /* last id processed */

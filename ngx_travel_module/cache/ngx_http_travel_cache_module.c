@@ -19,6 +19,7 @@ typedef struct {
 
 static ngx_int_t ngx_http_travel_cache_tags(ngx_http_travel_fill_t *fill,
     const ngx_str_t *tags);
+static uint64_t ngx_http_travel_cache_hash(const ngx_http_travel_fill_t *fill);
 static ngx_uint_t ngx_http_travel_cache_knows(
     ngx_http_travel_cache_main_conf_t *cmcf, ngx_http_travel_fill_t *fill);
 static ngx_uint_t ngx_http_travel_cache_keepable(
@@ -79,7 +80,7 @@ ngx_module_t  ngx_http_travel_cache_module = {
 };
 
 
-/* --- lookup ------------------------------------------------------------------------ */
+/* --- lookup -------------------------------------------------------------- */
 
 ngx_int_t
 ngx_http_travel_cache_lookup(ngx_http_request_t *r, const ngx_str_t *identity,
@@ -121,8 +122,7 @@ ngx_http_travel_cache_lookup(ngx_http_request_t *r, const ngx_str_t *identity,
     ret_fill->key = *identity;
     ret_fill->ttl = clcf->ttl;
     ret_fill->stale = clcf->stale;
-    ret_fill->hash = travel_siphash(ngx_http_travel_node_key(),
-                                    identity->data, identity->len);
+    ret_fill->hash = ngx_http_travel_cache_hash(ret_fill);
     ret_fill->fresh = ngx_http_travel_cache_knows(cmcf, ret_fill);
 
     found = ngx_http_travel_l1_find(r, cmcf->cache, ret_fill, floor_inval,
@@ -142,6 +142,10 @@ ngx_http_travel_cache_lookup(ngx_http_request_t *r, const ngx_str_t *identity,
 
         ngx_http_travel_count(cmcf->expired, 1);
         return NGX_DECLINED;
+
+    case NGX_HTTP_TRAVEL_L1_OVER:
+        ngx_http_travel_count(cmcf->expired, 1);
+        break;
 
     case NGX_HTTP_TRAVEL_L1_INVALID:
         ngx_http_travel_count(cmcf->invalidated, 1);
@@ -197,6 +201,26 @@ ngx_http_travel_cache_tags(ngx_http_travel_fill_t *fill, const ngx_str_t *tags)
 }
 
 
+/* Of key and tags, which together say which answer it is. */
+static uint64_t
+ngx_http_travel_cache_hash(const ngx_http_travel_fill_t *fill)
+{
+    uint64_t    hash;
+    ngx_uint_t  k;
+
+    hash = travel_siphash(ngx_http_travel_node_key(), fill->key.data,
+                          fill->key.len);
+
+    /* tags are hashes under a secret key: a multiplication mixes them in */
+
+    for (k = 0; k < fill->ntags; k++) {
+        hash = (hash ^ fill->tags[k]) * 0x9e3779b97f4a7c15ULL;
+    }
+
+    return hash ^ (hash >> 29);
+}
+
+
 /* Where the node stands as the fill begins, and what its server must have
  * replayed.  False: the node does not hear the stream. */
 static ngx_uint_t
@@ -215,6 +239,7 @@ ngx_http_travel_cache_knows(ngx_http_travel_cache_main_conf_t *cmcf,
     ngx_http_travel_node_look(&look);
 
     fill->generation = look.generation;
+    fill->era = look.era;
     fill->pos = look.pos;
     fill->floor = look.floor;
 
@@ -238,7 +263,7 @@ ngx_http_travel_cache_plain(void)
 }
 
 
-/* --- the end of a fill --------------------------------------------------------------- */
+/* --- the end of a fill --------------------------------------------------- */
 
 void
 ngx_http_travel_cache_store(ngx_http_request_t *r,
@@ -252,7 +277,7 @@ ngx_http_travel_cache_store(ngx_http_request_t *r,
 
     if (ngx_http_travel_cache_etag(r, body, ret_etag) != NGX_OK) {
         ngx_str_null(ret_etag);
-        ngx_http_travel_fills_end(fill);
+        ngx_http_travel_fills_end(r, fill);
         return;
     }
 
@@ -271,8 +296,8 @@ ngx_http_travel_cache_store(ngx_http_request_t *r,
         ngx_http_travel_count(cmcf->refused, 1);
     }
 
-    /* after the insert: who waited finds it */
-    ngx_http_travel_fills_end(fill);
+    /* after the insert: whoever waited finds it */
+    ngx_http_travel_fills_end(r, fill);
 }
 
 
@@ -312,7 +337,9 @@ ngx_http_travel_cache_keepable(const ngx_http_travel_fill_t *fill,
         }
     }
 
-    return 1;
+    /* the slots just read were not being emptied */
+
+    return ngx_http_travel_node_generation() == fill->generation;
 }
 
 
@@ -320,7 +347,7 @@ void
 ngx_http_travel_cache_abandon(ngx_http_request_t *r,
     const ngx_http_travel_fill_t *fill)
 {
-    ngx_http_travel_fills_end(fill);
+    ngx_http_travel_fills_end(r, fill);
 }
 
 
@@ -349,7 +376,27 @@ ngx_http_travel_cache_etag(ngx_http_request_t *r, const ngx_str_t *body,
 }
 
 
-/* --- configuration -------------------------------------------------------------------- */
+void
+ngx_http_travel_cache_usage(size_t *ret_used, size_t *ret_size,
+    ngx_uint_t *ret_entries)
+{
+    ngx_http_travel_cache_main_conf_t  *cmcf;
+
+    *ret_used = 0;
+    *ret_size = 0;
+    *ret_entries = 0;
+
+    cmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_travel_cache_module);
+
+    if (cmcf->used) {
+        ngx_http_travel_l1_usage(cmcf->cache, ret_used, ret_size,
+                                 ret_entries);
+    }
+}
+
+
+/* --- configuration ------------------------------------------------------- */
 
 static char *
 ngx_http_travel_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -427,7 +474,7 @@ ngx_http_travel_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"travel_cache\" parameter \"%V\" must be "
-                           "stale=TIME (up to 30d) or tags=\"tag tag\"",
+                           "stale=TIME (up to 30d) or \"tags=TAG TAG\"",
                            &value[i]);
         return NGX_CONF_ERROR;
     }
@@ -521,18 +568,29 @@ ngx_http_travel_cache_postconfiguration(ngx_conf_t *cf)
     cmcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_travel_cache_module);
 
-    if (!cmcf->used) {
+    /* what callers wrote is of interest where nothing is cached, too */
+    cmcf->tails = cmcf->used
+                  || ngx_http_travel_redis_declared(cf,
+                                                 NGX_HTTP_TRAVEL_REDIS_QUEUE);
+
+    if (!cmcf->tails) {
         return NGX_OK;
     }
 
-    cmcf->cache = ngx_http_travel_zone(cf, "cache", 64 * 1024 * 1024, 8, 1,
-                                       ngx_http_travel_l1_init);
-    cmcf->tags = ngx_http_travel_zone(cf, "tags", 8 * 1024 * 1024, 1, 1,
+    if (cmcf->used) {
+        cmcf->cache = ngx_http_travel_zone(cf, "cache", 64 * 1024 * 1024, 8, 2,
+                                           ngx_http_travel_l1_init);
+        if (cmcf->cache == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    cmcf->tags = ngx_http_travel_zone(cf, "tags", 8 * 1024 * 1024, 1, 2,
                                       ngx_http_travel_tags_init);
-    cmcf->writers = ngx_http_travel_zone(cf, "writers", 8 * 1024 * 1024, 8, 1,
+    cmcf->writers = ngx_http_travel_zone(cf, "writers", 8 * 1024 * 1024, 8, 2,
                                          ngx_http_travel_writers_init);
 
-    if (cmcf->cache == NULL || cmcf->tags == NULL || cmcf->writers == NULL) {
+    if (cmcf->tags == NULL || cmcf->writers == NULL) {
         return NGX_ERROR;
     }
 
@@ -565,7 +623,7 @@ ngx_http_travel_cache_init_process(ngx_cycle_t *cycle)
     cmcf = ngx_http_cycle_get_module_main_conf(cycle,
                                                ngx_http_travel_cache_module);
 
-    if (!cmcf->used) {
+    if (!cmcf->tails) {
         return NGX_OK;
     }
 

@@ -23,24 +23,29 @@ typedef struct {
     ngx_uint_t                  evicted;
     ngx_uint_t                  gaps;
     ngx_uint_t                  used;         /* some location caches */
+    ngx_uint_t                  tails;        /* there is a stream to follow */
 } ngx_http_travel_cache_main_conf_t;
 
 
-/* --- the node's knowledge: tags, position, generation (node.c) -------------- */
+/* --- the node's knowledge: tags, position, generation (node.c) ----------- */
 
 /* A look without a lock, consistent in itself. */
 typedef struct {
     uint64_t              generation;   /* 0: nothing is known */
+    uint64_t              era;
     travel_stream_id_t    pos;
     travel_lsn_t          commit;
     travel_lsn_t          floor;        /* fills must have replayed this */
     ngx_msec_t            heard;        /* ngx_current_msec */
-    ngx_uint_t            settled;      /* floor is known since the last gap */
+    ngx_uint_t            settled;      /* floor is known since a break */
 } ngx_http_travel_knowledge_t;
 
 ngx_int_t ngx_http_travel_tags_init(ngx_http_travel_shard_t *shard);
 ngx_int_t ngx_http_travel_node_start(ngx_cycle_t *cycle,
     ngx_http_travel_cache_main_conf_t *cmcf);
+
+/* The generation as it is now: for who has read slots since it looked. */
+uint64_t ngx_http_travel_node_generation(void);
 
 void ngx_http_travel_node_look(ngx_http_travel_knowledge_t *ret_look);
 ngx_uint_t ngx_http_travel_node_hearing(
@@ -54,13 +59,14 @@ void ngx_http_travel_tag_last(uint64_t tag, travel_stream_id_t *ret_id,
     travel_lsn_t *ret_lsn);
 
 
-/* --- L1 (l1.c) --------------------------------------------------------------- */
+/* --- L1 (l1.c) ----------------------------------------------------------- */
 
 typedef enum {
     NGX_HTTP_TRAVEL_L1_ABSENT,
     NGX_HTTP_TRAVEL_L1_FRESH,
     NGX_HTTP_TRAVEL_L1_EXPIRED,       /* within its stale time */
     NGX_HTTP_TRAVEL_L1_UNSURE,        /* of an older generation, or unheard */
+    NGX_HTTP_TRAVEL_L1_OVER,          /* past its stale time: dropped */
     NGX_HTTP_TRAVEL_L1_INVALID        /* a tag was invalidated: dropped */
 } ngx_http_travel_l1_e;
 
@@ -71,25 +77,33 @@ ngx_http_travel_l1_e ngx_http_travel_l1_find(ngx_http_request_t *r,
     ngx_http_travel_zone_t *zone, const ngx_http_travel_fill_t *fill,
     travel_stream_id_t floor, ngx_http_travel_hit_t *ret_hit);
 
-/* NGX_OK; NGX_DECLINED: no room that bounded eviction could make.
- * '*ret_evicted' counts entries that had to go. */
+/* NGX_OK; NGX_DECLINED: no room that bounded eviction could make, or what is
+ * there is newer.  '*ret_evicted' counts entries that had to go. */
 ngx_int_t ngx_http_travel_l1_insert(ngx_http_travel_zone_t *zone,
     const ngx_http_travel_fill_t *fill, const ngx_str_t *body,
     const ngx_str_t *etag, ngx_uint_t *ret_evicted);
 
+/* A look without a lock, for metrics. */
+void ngx_http_travel_l1_usage(ngx_http_travel_zone_t *zone, size_t *ret_used,
+    size_t *ret_size, ngx_uint_t *ret_entries);
 
-/* --- writers (writers.c) ------------------------------------------------------ */
+
+/* --- writers (writers.c) ------------------------------------------------- */
 
 ngx_int_t ngx_http_travel_writers_init(ngx_http_travel_shard_t *shard);
 void ngx_http_travel_writers_use(ngx_http_travel_zone_t *zone);
+/* Anybody may have written up to here without our hearing of it. */
+void ngx_http_travel_writers_missed(const travel_consistency_t *missed);
 
 
-/* --- running fills (fills.c) ---------------------------------------------------- */
+/* --- running fills (fills.c) --------------------------------------------- */
 
 /* Is the key being filled in this nginx worker, from a position that a caller
  * with this floor may join? */
 ngx_uint_t ngx_http_travel_fills_running(const ngx_http_travel_fill_t *fill,
     travel_stream_id_t floor);
-void ngx_http_travel_fills_end(const ngx_http_travel_fill_t *fill);
+/* Ends the fill of the key, if 'r' is the one that runs it. */
+void ngx_http_travel_fills_end(ngx_http_request_t *r,
+    const ngx_http_travel_fill_t *fill);
 
 #endif

@@ -17,8 +17,11 @@
 typedef struct {
     ngx_queue_t             queue;       /* next NULL: ended */
     ngx_queue_t             waiters;
+    ngx_http_request_t     *request;     /* which runs it */
     uint64_t                hash;
     ngx_str_t               key;
+    uint64_t                tags[NGX_HTTP_TRAVEL_TAGS_MAX];
+    ngx_uint_t              ntags;
     travel_stream_id_t      pos;
     uint64_t                generation;
 } ngx_http_travel_running_t;
@@ -72,6 +75,9 @@ ngx_http_travel_fills_find(const ngx_http_travel_fill_t *fill)
         run = ngx_queue_data(q, ngx_http_travel_running_t, queue);
 
         if (run->hash == fill->hash && run->key.len == fill->key.len
+            && run->ntags == fill->ntags
+            && ngx_memcmp(run->tags, fill->tags,
+                          run->ntags * sizeof(uint64_t)) == 0
             && ngx_memcmp(run->key.data, fill->key.data, fill->key.len) == 0)
         {
             return run;
@@ -126,7 +132,11 @@ ngx_http_travel_cache_begin(ngx_http_request_t *r,
 
     /* an overtaken fill goes on alone; its key is ours now */
 
-    ngx_http_travel_fills_end(fill);
+    run = ngx_http_travel_fills_find(fill);
+
+    if (run != NULL) {
+        ngx_http_travel_running_end(run);
+    }
 
     cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_travel_running_t));
     if (cln == NULL) {
@@ -134,8 +144,11 @@ ngx_http_travel_cache_begin(ngx_http_request_t *r,
     }
 
     run = cln->data;
+    run->request = r;
     run->hash = fill->hash;
     run->key = fill->key;
+    run->ntags = fill->ntags;
+    ngx_memcpy(run->tags, fill->tags, fill->ntags * sizeof(uint64_t));
     run->pos = fill->pos;
     run->generation = fill->generation;
     ngx_queue_init(&run->waiters);
@@ -149,13 +162,14 @@ ngx_http_travel_cache_begin(ngx_http_request_t *r,
 
 
 void
-ngx_http_travel_fills_end(const ngx_http_travel_fill_t *fill)
+ngx_http_travel_fills_end(ngx_http_request_t *r,
+    const ngx_http_travel_fill_t *fill)
 {
     ngx_http_travel_running_t  *run;
 
     run = ngx_http_travel_fills_find(fill);
 
-    if (run != NULL) {
+    if (run != NULL && run->request == r) {
         ngx_http_travel_running_end(run);
     }
 }

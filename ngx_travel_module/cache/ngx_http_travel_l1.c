@@ -11,9 +11,10 @@
  * until it finds an entry without one.  Steps and evictions per insert are
  * bounded; when the bound is met the answer is simply not kept.
  *
- * Everything in a shard is guarded by the shard's lock.  A body is copied out
- * under it into memory of this process that was there before, at most
- * NGX_HTTP_TRAVEL_L1_BODY_MAX bytes.
+ * Everything in a shard is guarded by the shard's lock.  A body, at most
+ * NGX_HTTP_TRAVEL_L1_BODY_MAX bytes, is copied out under it: into what is left
+ * of r->pool's current block, or else into memory of this process that was
+ * there before, so that nothing is allocated under the lock.
  */
 
 #include "ngx_http_travel_cache_room.h"
@@ -22,7 +23,7 @@
 #define NGX_HTTP_TRAVEL_L1_CHUNK      1024
 #define NGX_HTTP_TRAVEL_L1_BODY_MAX   (128 * 1024)
 #define NGX_HTTP_TRAVEL_L1_KEY_MAX    2048
-#define NGX_HTTP_TRAVEL_L1_STEPS      64       /* of the hand, per eviction */
+#define NGX_HTTP_TRAVEL_L1_STEPS      128      /* of the hand, per insert */
 #define NGX_HTTP_TRAVEL_L1_EVICTIONS  160      /* per insert */
 #define NGX_HTTP_TRAVEL_L1_CHAIN      64       /* entries looked at per find */
 #define NGX_HTTP_TRAVEL_L1_ETAG       40
@@ -40,6 +41,7 @@ typedef struct {
 typedef struct {
     uint64_t              hash;
     uint64_t              generation;
+    uint64_t              era;
     travel_stream_id_t    pos;
     uint64_t              tags[NGX_HTTP_TRAVEL_TAGS_MAX];
     uint32_t              ntags;
@@ -59,12 +61,14 @@ typedef struct {
 typedef struct {
     uint32_t              nbuckets;
     uint32_t              nchunks;
-    uint32_t              fresh;        /* chunks from here on were never used */
+    uint32_t              fresh;        /* from here on never used */
     uint32_t              free;         /* head of the free chain */
     uint32_t              nfree;        /* chain and fresh ones together */
+    uint32_t              nentries;
     uint32_t              newest;
     uint32_t              oldest;
     uint32_t              hand;
+    uint32_t              spare;
     uint32_t             *buckets;
     ngx_http_travel_l1_chunk_t  *chunks;
 } ngx_http_travel_l1_t;
@@ -85,15 +89,21 @@ static uint32_t ngx_http_travel_l1_lookup_locked(ngx_http_travel_l1_t *l1,
 static ngx_http_travel_l1_e ngx_http_travel_l1_judge(
     const ngx_http_travel_l1_entry_t *e, const ngx_http_travel_fill_t *fill,
     travel_stream_id_t floor, int64_t now);
+static u_char *ngx_http_travel_l1_place(ngx_http_request_t *r, size_t len);
+static ngx_uint_t ngx_http_travel_l1_newer_locked(ngx_http_travel_l1_t *l1,
+    uint32_t i, const ngx_http_travel_fill_t *fill, int64_t now);
 static void ngx_http_travel_l1_remove_locked(ngx_http_travel_l1_t *l1,
     uint32_t i);
 static ngx_uint_t ngx_http_travel_l1_room_locked(ngx_http_travel_l1_t *l1,
     uint32_t need);
-static uint32_t ngx_http_travel_l1_victim_locked(ngx_http_travel_l1_t *l1);
+static uint32_t ngx_http_travel_l1_victim_locked(ngx_http_travel_l1_t *l1,
+    ngx_uint_t *steps);
 static uint32_t ngx_http_travel_l1_alloc_locked(ngx_http_travel_l1_t *l1,
     uint32_t n);
 static void ngx_http_travel_l1_link_locked(ngx_http_travel_l1_t *l1,
     uint32_t i);
+static ngx_uint_t ngx_http_travel_l1_same(ngx_http_travel_l1_t *l1,
+    uint32_t i, const ngx_http_travel_fill_t *fill);
 static ngx_uint_t ngx_http_travel_l1_equal(ngx_http_travel_l1_cursor_t *c,
     const u_char *p, size_t len);
 static void ngx_http_travel_l1_write(ngx_http_travel_l1_cursor_t *c,
@@ -129,6 +139,7 @@ ngx_http_travel_l1_init(ngx_http_travel_shard_t *shard)
     l1->fresh = 0;
     l1->free = NGX_HTTP_TRAVEL_L1_NONE;
     l1->nfree = l1->nchunks;
+    l1->nentries = 0;
     l1->newest = NGX_HTTP_TRAVEL_L1_NONE;
     l1->oldest = NGX_HTTP_TRAVEL_L1_NONE;
     l1->hand = NGX_HTTP_TRAVEL_L1_NONE;
@@ -166,14 +177,14 @@ ngx_http_travel_l1_cursor(ngx_http_travel_l1_cursor_t *c,
 }
 
 
-/* --- find ------------------------------------------------------------------------ */
+/* --- find ---------------------------------------------------------------- */
 
 ngx_http_travel_l1_e
 ngx_http_travel_l1_find(ngx_http_request_t *r, ngx_http_travel_zone_t *zone,
     const ngx_http_travel_fill_t *fill, travel_stream_id_t floor,
     ngx_http_travel_hit_t *ret_hit)
 {
-    u_char                        etag[NGX_HTTP_TRAVEL_L1_ETAG], *p;
+    u_char                       *p, *copy, etag[NGX_HTTP_TRAVEL_L1_ETAG];
     int64_t                       now, filled;
     uint32_t                      i;
     ngx_time_t                   *tp;
@@ -200,15 +211,19 @@ ngx_http_travel_l1_find(ngx_http_request_t *r, ngx_http_travel_zone_t *zone,
     e = ngx_http_travel_l1_entry(l1, i);
     verdict = ngx_http_travel_l1_judge(e, fill, floor, now);
 
-    if (verdict == NGX_HTTP_TRAVEL_L1_INVALID) {
-        ngx_http_travel_l1_remove_locked(l1, i);
-        ngx_http_travel_shard_unlock(shard);
-        return verdict;
-    }
+    switch (verdict) {
 
-    if (verdict == NGX_HTTP_TRAVEL_L1_ABSENT) {
+    case NGX_HTTP_TRAVEL_L1_INVALID:
+    case NGX_HTTP_TRAVEL_L1_OVER:
+        ngx_http_travel_l1_remove_locked(l1, i);
+        /* fall through */
+
+    case NGX_HTTP_TRAVEL_L1_ABSENT:
         ngx_http_travel_shard_unlock(shard);
         return verdict;
+
+    default:
+        break;
     }
 
     if (!e->visited) {
@@ -220,21 +235,27 @@ ngx_http_travel_l1_find(ngx_http_request_t *r, ngx_http_travel_zone_t *zone,
     ngx_memcpy(etag, e->etag, e->etag_len);
     filled = e->filled;
 
+    p = ngx_http_travel_l1_place(r, ret_hit->body.len + ret_hit->etag.len);
+    copy = p ? p : ngx_http_travel_l1_body;
+
     ngx_http_travel_l1_cursor(&cursor, l1, i);
     cursor.offset += e->key_len;
-    ngx_http_travel_l1_read(&cursor, ngx_http_travel_l1_body, e->body_len);
+    ngx_http_travel_l1_read(&cursor, copy, ret_hit->body.len);
 
     ngx_http_travel_shard_unlock(shard);
 
-    p = ngx_pnalloc(r->pool, ret_hit->body.len + ret_hit->etag.len);
     if (p == NULL) {
-        return NGX_HTTP_TRAVEL_L1_ABSENT;
+        p = ngx_pnalloc(r->pool, ret_hit->body.len + ret_hit->etag.len);
+        if (p == NULL) {
+            return NGX_HTTP_TRAVEL_L1_ABSENT;
+        }
+
+        ngx_memcpy(p, copy, ret_hit->body.len);
     }
 
     ret_hit->body.data = p;
-    p = ngx_cpymem(p, ngx_http_travel_l1_body, ret_hit->body.len);
-    ret_hit->etag.data = p;
-    ngx_memcpy(p, etag, ret_hit->etag.len);
+    ret_hit->etag.data = p + ret_hit->body.len;
+    ngx_memcpy(ret_hit->etag.data, etag, ret_hit->etag.len);
 
     ret_hit->age = (now > filled) ? (now - filled) / 1000 : 0;
     ret_hit->stale = (verdict != NGX_HTTP_TRAVEL_L1_FRESH);
@@ -243,36 +264,66 @@ ngx_http_travel_l1_find(ngx_http_request_t *r, ngx_http_travel_zone_t *zone,
 }
 
 
+/* Bytes of r->pool that need no allocation; NULL: there are not so many. */
+static u_char *
+ngx_http_travel_l1_place(ngx_http_request_t *r, size_t len)
+{
+    ngx_pool_t  *p;
+
+    p = r->pool->current;
+
+    if (len > r->pool->max || (size_t) (p->d.end - p->d.last) < len) {
+        return NULL;
+    }
+
+    return ngx_pnalloc(r->pool, len);
+}
+
+
 static uint32_t
 ngx_http_travel_l1_lookup_locked(ngx_http_travel_l1_t *l1,
     const ngx_http_travel_fill_t *fill)
 {
-    uint32_t                      i;
-    ngx_uint_t                    n;
-    ngx_http_travel_l1_entry_t   *e;
-    ngx_http_travel_l1_cursor_t   cursor;
+    uint32_t    i;
+    ngx_uint_t  n;
 
     i = l1->buckets[(uint32_t) fill->hash % l1->nbuckets];
 
     for (n = 0; i != NGX_HTTP_TRAVEL_L1_NONE
                 && n < NGX_HTTP_TRAVEL_L1_CHAIN; n++)
     {
-        e = ngx_http_travel_l1_entry(l1, i);
-
-        if (e->hash == fill->hash && e->key_len == fill->key.len) {
-            ngx_http_travel_l1_cursor(&cursor, l1, i);
-
-            if (ngx_http_travel_l1_equal(&cursor, fill->key.data,
-                                         fill->key.len))
-            {
-                return i;
-            }
+        if (ngx_http_travel_l1_same(l1, i, fill)) {
+            return i;
         }
 
-        i = e->bucket;
+        i = ngx_http_travel_l1_entry(l1, i)->bucket;
     }
 
     return NGX_HTTP_TRAVEL_L1_NONE;
+}
+
+
+/* The tags are part of what an answer is: two locations may ask the same query
+ * and make it depend on different things. */
+static ngx_uint_t
+ngx_http_travel_l1_same(ngx_http_travel_l1_t *l1, uint32_t i,
+    const ngx_http_travel_fill_t *fill)
+{
+    ngx_http_travel_l1_entry_t   *e;
+    ngx_http_travel_l1_cursor_t   cursor;
+
+    e = ngx_http_travel_l1_entry(l1, i);
+
+    if (e->hash != fill->hash || e->key_len != fill->key.len
+        || e->ntags != fill->ntags
+        || ngx_memcmp(e->tags, fill->tags, e->ntags * sizeof(uint64_t)) != 0)
+    {
+        return 0;
+    }
+
+    ngx_http_travel_l1_cursor(&cursor, l1, i);
+
+    return ngx_http_travel_l1_equal(&cursor, fill->key.data, fill->key.len);
 }
 
 
@@ -280,9 +331,14 @@ static ngx_http_travel_l1_e
 ngx_http_travel_l1_judge(const ngx_http_travel_l1_entry_t *e,
     const ngx_http_travel_fill_t *fill, travel_stream_id_t floor, int64_t now)
 {
+    int64_t              expires, over;
     ngx_uint_t           k;
     travel_lsn_t         lsn;
     travel_stream_id_t   last;
+
+    if (e->era != fill->era) {
+        return NGX_HTTP_TRAVEL_L1_INVALID;
+    }
 
     /* a commit is hard: nothing brings back what it overwrote */
 
@@ -294,26 +350,42 @@ ngx_http_travel_l1_judge(const ngx_http_travel_l1_entry_t *e,
         }
     }
 
+    /* slots of a table that was emptied meanwhile tell nothing */
+
+    if (fill->generation != 0
+        && fill->generation != ngx_http_travel_node_generation())
+    {
+        return NGX_HTTP_TRAVEL_L1_ABSENT;
+    }
+
     /* the caller has written since; others may still be served */
 
     if (travel_stream_id_cmp(floor, e->pos) > 0) {
         return NGX_HTTP_TRAVEL_L1_ABSENT;
     }
 
-    if (now > e->stale_until) {
-        return NGX_HTTP_TRAVEL_L1_INVALID;
+    /* the time of this location, if that is less than the fill's */
+
+    expires = e->filled + (int64_t) fill->ttl;
+    over = expires + (int64_t) fill->stale;
+
+    expires = ngx_min(expires, e->expires);
+    over = ngx_min(over, e->stale_until);
+
+    if (now > over) {
+        return NGX_HTTP_TRAVEL_L1_OVER;
     }
 
     if (!fill->fresh || e->generation != fill->generation) {
         return NGX_HTTP_TRAVEL_L1_UNSURE;
     }
 
-    return (now <= e->expires) ? NGX_HTTP_TRAVEL_L1_FRESH
-                               : NGX_HTTP_TRAVEL_L1_EXPIRED;
+    return (now <= expires) ? NGX_HTTP_TRAVEL_L1_FRESH
+                            : NGX_HTTP_TRAVEL_L1_EXPIRED;
 }
 
 
-/* --- insert ---------------------------------------------------------------------- */
+/* --- insert -------------------------------------------------------------- */
 
 ngx_int_t
 ngx_http_travel_l1_insert(ngx_http_travel_zone_t *zone,
@@ -356,6 +428,12 @@ ngx_http_travel_l1_insert(ngx_http_travel_zone_t *zone,
     i = ngx_http_travel_l1_lookup_locked(l1, fill);
 
     if (i != NGX_HTTP_TRAVEL_L1_NONE) {
+
+        if (ngx_http_travel_l1_newer_locked(l1, i, fill, now)) {
+            ngx_http_travel_shard_unlock(shard);
+            return NGX_DECLINED;
+        }
+
         ngx_http_travel_l1_remove_locked(l1, i);
     }
 
@@ -373,6 +451,7 @@ ngx_http_travel_l1_insert(ngx_http_travel_zone_t *zone,
 
     e->hash = fill->hash;
     e->generation = fill->generation;
+    e->era = fill->era;
     e->pos = fill->pos;
     e->ntags = fill->ntags;
 
@@ -401,15 +480,31 @@ ngx_http_travel_l1_insert(ngx_http_travel_zone_t *zone,
 }
 
 
+/* A fill that was overtaken must not replace one that began later. */
+static ngx_uint_t
+ngx_http_travel_l1_newer_locked(ngx_http_travel_l1_t *l1, uint32_t i,
+    const ngx_http_travel_fill_t *fill, int64_t now)
+{
+    ngx_http_travel_l1_entry_t  *e;
+
+    e = ngx_http_travel_l1_entry(l1, i);
+
+    return e->generation == fill->generation && now <= e->expires
+           && travel_stream_id_cmp(e->pos, fill->pos) > 0;
+}
+
+
 /* Evicts until 'need' chunks are free, or the bound is met. */
 static ngx_uint_t
 ngx_http_travel_l1_room_locked(ngx_http_travel_l1_t *l1, uint32_t need)
 {
     uint32_t    i;
-    ngx_uint_t  n;
+    ngx_uint_t  n, steps;
+
+    steps = NGX_HTTP_TRAVEL_L1_STEPS;
 
     for (n = 0; l1->nfree < need && n < NGX_HTTP_TRAVEL_L1_EVICTIONS; n++) {
-        i = ngx_http_travel_l1_victim_locked(l1);
+        i = ngx_http_travel_l1_victim_locked(l1, &steps);
 
         if (i == NGX_HTTP_TRAVEL_L1_NONE) {
             break;
@@ -422,12 +517,12 @@ ngx_http_travel_l1_room_locked(ngx_http_travel_l1_t *l1, uint32_t need)
 }
 
 
-/* The hand goes on from where it stood, oldest to newest, and around. */
+/* The hand goes on from where it stood, oldest to newest, and around.  Out of
+ * steps it takes what it points at. */
 static uint32_t
-ngx_http_travel_l1_victim_locked(ngx_http_travel_l1_t *l1)
+ngx_http_travel_l1_victim_locked(ngx_http_travel_l1_t *l1, ngx_uint_t *steps)
 {
     uint32_t                     i;
-    ngx_uint_t                   n;
     ngx_http_travel_l1_entry_t  *e;
 
     i = l1->hand;
@@ -436,15 +531,16 @@ ngx_http_travel_l1_victim_locked(ngx_http_travel_l1_t *l1)
         i = l1->oldest;
     }
 
-    for (n = 0; i != NGX_HTTP_TRAVEL_L1_NONE; n++) {
+    while (i != NGX_HTTP_TRAVEL_L1_NONE) {
         e = ngx_http_travel_l1_entry(l1, i);
 
-        if (!e->visited || n == NGX_HTTP_TRAVEL_L1_STEPS) {
+        if (!e->visited || *steps == 0) {
             l1->hand = e->newer;
             return i;
         }
 
         e->visited = 0;
+        (*steps)--;
         i = (e->newer != NGX_HTTP_TRAVEL_L1_NONE) ? e->newer : l1->oldest;
     }
 
@@ -500,6 +596,7 @@ ngx_http_travel_l1_link_locked(ngx_http_travel_l1_t *l1, uint32_t i)
     }
 
     l1->newest = i;
+    l1->nentries++;
 }
 
 
@@ -519,6 +616,7 @@ ngx_http_travel_l1_remove_locked(ngx_http_travel_l1_t *l1, uint32_t i)
     }
 
     *p = e->bucket;
+    l1->nentries--;
 
     if (l1->hand == i) {
         l1->hand = e->newer;
@@ -547,7 +645,29 @@ ngx_http_travel_l1_remove_locked(ngx_http_travel_l1_t *l1, uint32_t i)
 }
 
 
-/* --- bytes through chunks ----------------------------------------------------------- */
+void
+ngx_http_travel_l1_usage(ngx_http_travel_zone_t *zone, size_t *ret_used,
+    size_t *ret_size, ngx_uint_t *ret_entries)
+{
+    ngx_uint_t             i;
+    ngx_http_travel_l1_t  *l1;
+
+    *ret_used = 0;
+    *ret_size = 0;
+    *ret_entries = 0;
+
+    for (i = 0; i < zone->nshards; i++) {
+        l1 = zone->shards[i].data;
+
+        *ret_size += (size_t) l1->nchunks * NGX_HTTP_TRAVEL_L1_CHUNK;
+        *ret_used += (size_t) (l1->nchunks - l1->nfree)
+                     * NGX_HTTP_TRAVEL_L1_CHUNK;
+        *ret_entries += l1->nentries;
+    }
+}
+
+
+/* --- bytes through chunks ------------------------------------------------ */
 
 /* The run of bytes at the cursor, at most 'len'; moves on when a chunk ends. */
 static u_char *

@@ -9,13 +9,27 @@
  *
  * 'generation' names an unbroken stretch of knowledge.  It changes when the
  * stream cannot be followed without a gap, when the timeline changes, and when
- * the zone starts or is emptied; answers of another generation are not served.
- * Because it stands first in the block, and an emptied shard is zeroed from
- * its start, a reader that looks at it before and after cannot miss that.
+ * the zone starts or is emptied; answers of another generation are not served
+ * while a server can be asked.  An emptied shard loses its generation before
+ * anything else, so a reader of slots who finds the generation it began with
+ * has not read slots that were being emptied.
  *
- * After a gap, and after a second of silence, 'settled' is off until a batch
- * has been read to the stream's end: then the highest commit seen becomes the
- * floor that every fill must have replayed.
+ * 'era' changes with the timeline and when the stream's ids went back: answers
+ * of another era are never served, their positions mean nothing any more.
+ * 'space' counts the latter.  A tail whose link is older than the new ids (it
+ * may still have entries of the lost server in its buffer) is ignored until
+ * its link, too, is a new one.
+ *
+ * After a gap, and after a second of silence, 'settled' is off.  It comes back
+ * with a batch that was read to the stream's end and lies half a second of the
+ * stream's own clock (two heartbeats) behind the break: LSNs are taken before
+ * their entries are added, so what was skipped may carry a higher LSN than the
+ * next entry, but not than that.  The highest commit then known becomes the
+ * floor that every fill must have replayed; after a gap it is every caller's as
+ * well, since their last writes may be among what was skipped.
+ *
+ * A batch counts as news of now only when it was asked for within the last
+ * second: a worker that was stopped finds old answers in its socket.
  */
 
 #include "ngx_http_travel_cache_room.h"
@@ -25,7 +39,7 @@
 
 
 #define NGX_HTTP_TRAVEL_NODE_SILENCE   1000       /* ms */
-#define NGX_HTTP_TRAVEL_NODE_TAG_MAX   256
+#define NGX_HTTP_TRAVEL_NODE_SETTLE    500        /* ms, by the ids */
 #define NGX_HTTP_TRAVEL_SEQ_TRIES      1000
 
 
@@ -37,13 +51,11 @@ typedef struct {
 } ngx_http_travel_tag_slot_t;
 
 typedef struct {
-    uint64_t                  generation;      /* first: see above */
     uint64_t                  seq;
-    travel_stream_id_t        pos;
-    travel_lsn_t              commit;
-    travel_lsn_t              floor;
-    ngx_msec_t                heard;
-    ngx_uint_t                settled;
+    ngx_http_travel_knowledge_t  know;
+    ngx_uint_t                space;
+    ngx_uint_t                missed;          /* entries, since settled */
+    travel_stream_id_t        broken;          /* where settled went off */
     travel_siphash_key_t      key;
     ngx_uint_t                nslots;
     ngx_http_travel_tag_slot_t  slots[1];
@@ -77,9 +89,15 @@ static void ngx_http_travel_node_apply_locked(ngx_http_travel_tags_t *t,
     const ngx_http_travel_inval_t *inval);
 static void ngx_http_travel_node_tag_locked(ngx_http_travel_tags_t *t,
     travel_str_t tag, const travel_consistency_t *write);
+static ngx_uint_t ngx_http_travel_node_follows_locked(
+    ngx_http_travel_tags_t *t);
+static void ngx_http_travel_node_break_locked(ngx_http_travel_tags_t *t,
+    travel_stream_id_t at);
+static ngx_uint_t ngx_http_travel_node_settle_locked(
+    ngx_http_travel_tags_t *t);
 static void ngx_http_travel_node_begin_locked(ngx_http_travel_tags_t *t);
 static void ngx_http_travel_node_end_locked(ngx_http_travel_tags_t *t);
-static uint64_t ngx_http_travel_node_generation(void);
+static uint64_t ngx_http_travel_node_stamp(void);
 static void ngx_http_travel_node_wake(void);
 static void ngx_http_travel_node_waited(ngx_event_t *ev);
 static void ngx_http_travel_node_leave(void *data);
@@ -89,10 +107,15 @@ static ngx_http_travel_shard_t            *ngx_http_travel_node_shard;
 static ngx_http_travel_cache_main_conf_t  *ngx_http_travel_node_conf;
 static ngx_http_travel_redis_tail_t        ngx_http_travel_node_tail;
 static ngx_queue_t                         ngx_http_travel_node_waiters;
+
+/* This process's tail: what it asked for, and when. */
 static u_char                              ngx_http_travel_node_after[64];
+static travel_stream_id_t                  ngx_http_travel_node_asked;
+static ngx_msec_t                          ngx_http_travel_node_asked_at;
+static ngx_uint_t                          ngx_http_travel_node_space;
 
 
-/* --- the zone ----------------------------------------------------------------- */
+/* --- the zone ------------------------------------------------------------ */
 
 ngx_int_t
 ngx_http_travel_tags_init(ngx_http_travel_shard_t *shard)
@@ -102,10 +125,17 @@ ngx_http_travel_tags_init(ngx_http_travel_shard_t *shard)
 
     room = (shard->pool->pfree - 1) * ngx_pagesize;
 
-    t = ngx_slab_calloc_locked(shard->pool, room);
+    t = ngx_slab_alloc_locked(shard->pool, room);
     if (t == NULL) {
         return NGX_ERROR;
     }
+
+    /* readers take no lock: the generation goes first and comes back last */
+
+    __atomic_store_n(&t->know.generation, 0, __ATOMIC_SEQ_CST);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+    ngx_memzero(t, room);
 
     if (travel_random(&t->key, sizeof(t->key)) != TRAVEL_OK) {
         return NGX_ERROR;
@@ -114,8 +144,9 @@ ngx_http_travel_tags_init(ngx_http_travel_shard_t *shard)
     t->nslots = (room - offsetof(ngx_http_travel_tags_t, slots))
                 / sizeof(ngx_http_travel_tag_slot_t);
 
-    __atomic_store_n(&t->generation, ngx_http_travel_node_generation(),
-                     __ATOMIC_RELEASE);
+    t->know.era = ngx_http_travel_node_stamp();
+
+    __atomic_store_n(&t->know.generation, t->know.era, __ATOMIC_RELEASE);
 
     shard->data = t;
 
@@ -125,7 +156,7 @@ ngx_http_travel_tags_init(ngx_http_travel_shard_t *shard)
 
 /* Never the same twice on a machine: microseconds of the clock, salted. */
 static uint64_t
-ngx_http_travel_node_generation(void)
+ngx_http_travel_node_stamp(void)
 {
     struct timeval  tv;
 
@@ -175,7 +206,7 @@ ngx_http_travel_node_key(void)
 }
 
 
-/* --- reading without a lock ----------------------------------------------------- */
+/* --- reading without a lock ---------------------------------------------- */
 
 void
 ngx_http_travel_node_look(ngx_http_travel_knowledge_t *ret_look)
@@ -189,12 +220,7 @@ ngx_http_travel_node_look(ngx_http_travel_knowledge_t *ret_look)
     for (i = 0; i < NGX_HTTP_TRAVEL_SEQ_TRIES; i++) {
         seq = __atomic_load_n(&t->seq, __ATOMIC_ACQUIRE);
 
-        ret_look->generation = t->generation;
-        ret_look->pos = t->pos;
-        ret_look->commit = t->commit;
-        ret_look->floor = t->floor;
-        ret_look->heard = t->heard;
-        ret_look->settled = t->settled;
+        *ret_look = t->know;
 
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
 
@@ -210,6 +236,19 @@ ngx_http_travel_node_look(ngx_http_travel_knowledge_t *ret_look)
     ngx_http_travel_shard_unlock(ngx_http_travel_node_shard);
 
     ngx_memzero(ret_look, sizeof(ngx_http_travel_knowledge_t));
+}
+
+
+uint64_t
+ngx_http_travel_node_generation(void)
+{
+    ngx_http_travel_tags_t  *t;
+
+    t = ngx_http_travel_node_shard->data;
+
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+
+    return __atomic_load_n(&t->know.generation, __ATOMIC_RELAXED);
 }
 
 
@@ -281,29 +320,43 @@ ngx_http_travel_tag_last(uint64_t tag, travel_stream_id_t *ret_id,
 }
 
 
-/* --- writing: the tail ------------------------------------------------------------ */
+/* --- writing: the tail --------------------------------------------------- */
 
 static void
 ngx_http_travel_node_on_up(void *data, ngx_str_t *after)
 {
-    ngx_http_travel_knowledge_t  look;
+    ngx_http_travel_tags_t  *t;
 
-    ngx_http_travel_node_look(&look);
+    ngx_http_travel_shard_lock(ngx_http_travel_node_shard);
 
-    if (look.pos.ms == 0) {
+    t = ngx_http_travel_node_shard->data;
+    ngx_http_travel_node_asked = t->know.pos;
+    ngx_http_travel_node_space = t->space;
+
+    ngx_http_travel_shard_unlock(ngx_http_travel_node_shard);
+
+    ngx_http_travel_node_asked_at = ngx_current_msec;
+
+    if (ngx_http_travel_node_asked.ms == 0) {
         ngx_str_set(after, "$");
         return;
     }
 
     after->data = ngx_http_travel_node_after;
-    after->len = travel_stream_id_format((char *) after->data, look.pos);
+    after->len = travel_stream_id_format((char *) after->data,
+                                         ngx_http_travel_node_asked);
 }
 
 
-/* The stream cannot simply be followed: what was known is of the past. */
+/*
+ * This tail begins behind 'after', which is not what it asked for.  That is a
+ * break unless another worker's tail has read as far already; ids that went
+ * back are told by what was asked for, and by whoever is the first to see it.
+ */
 static void
 ngx_http_travel_node_on_start(void *data, ngx_str_t *after)
 {
+    ngx_uint_t               back, gap;
     travel_stream_id_t       id;
     ngx_http_travel_tags_t  *t;
 
@@ -317,17 +370,37 @@ ngx_http_travel_node_on_start(void *data, ngx_str_t *after)
 
     t = ngx_http_travel_node_shard->data;
 
-    ngx_http_travel_node_begin_locked(t);
+    back = (t->space == ngx_http_travel_node_space
+            && travel_stream_id_cmp(id, ngx_http_travel_node_asked) < 0);
 
-    t->generation = ngx_http_travel_node_generation();
-    t->pos = id;
-    t->settled = 0;
+    gap = (back || t->know.pos.ms == 0
+           || travel_stream_id_cmp(id, t->know.pos) > 0);
 
-    ngx_http_travel_node_end_locked(t);
+    if (gap) {
+        ngx_http_travel_node_begin_locked(t);
+
+        t->know.generation = ngx_http_travel_node_stamp();
+        t->know.pos = id;
+        t->missed = 1;
+        ngx_http_travel_node_break_locked(t, id);
+
+        if (back) {
+            t->know.era = t->know.generation;
+            t->space++;
+        }
+
+        ngx_http_travel_node_end_locked(t);
+    }
+
+    ngx_http_travel_node_space = t->space;
 
     ngx_http_travel_shard_unlock(ngx_http_travel_node_shard);
 
-    ngx_http_travel_count(ngx_http_travel_node_conf->gaps, 1);
+    ngx_http_travel_node_asked_at = ngx_current_msec;
+
+    if (gap) {
+        ngx_http_travel_count(ngx_http_travel_node_conf->gaps, 1);
+    }
 }
 
 
@@ -335,6 +408,7 @@ static void
 ngx_http_travel_node_on_entry(void *data, ngx_str_t *id,
     const ngx_http_travel_reply_t *fields)
 {
+    ngx_uint_t                follows;
     ngx_http_travel_tags_t   *t;
     ngx_http_travel_inval_t   inval;
 
@@ -351,11 +425,15 @@ ngx_http_travel_node_on_entry(void *data, ngx_str_t *id,
     ngx_http_travel_shard_lock(ngx_http_travel_node_shard);
 
     t = ngx_http_travel_node_shard->data;
-    ngx_http_travel_node_apply_locked(t, &inval);
+    follows = ngx_http_travel_node_follows_locked(t);
+
+    if (follows) {
+        ngx_http_travel_node_apply_locked(t, &inval);
+    }
 
     ngx_http_travel_shard_unlock(ngx_http_travel_node_shard);
 
-    if (inval.sub.len != 0 && inval.write.commit.lsn != 0) {
+    if (follows && inval.sub.len != 0 && inval.write.commit.lsn != 0) {
         ngx_http_travel_writer_note(&inval.sub, &inval.write);
     }
 }
@@ -364,28 +442,85 @@ ngx_http_travel_node_on_entry(void *data, ngx_str_t *id,
 static void
 ngx_http_travel_node_on_batch(void *data, ngx_uint_t newest)
 {
+    ngx_uint_t               missed;
+    ngx_msec_t               took;
+    travel_consistency_t     now;
     ngx_http_travel_tags_t  *t;
 
-    if (newest) {
+    took = ngx_current_msec - ngx_http_travel_node_asked_at;
+    ngx_http_travel_node_asked_at = ngx_current_msec;
+
+    missed = 0;
+    ngx_memzero(&now, sizeof(now));
+
+    if (newest && took < NGX_HTTP_TRAVEL_NODE_SILENCE) {
         ngx_http_travel_shard_lock(ngx_http_travel_node_shard);
 
         t = ngx_http_travel_node_shard->data;
 
-        ngx_http_travel_node_begin_locked(t);
+        if (ngx_http_travel_node_follows_locked(t)) {
+            ngx_http_travel_node_begin_locked(t);
 
-        if (!t->settled && t->commit.lsn != 0) {
-            t->floor = t->commit;
-            t->settled = 1;
+            missed = ngx_http_travel_node_settle_locked(t);
+            now.commit = t->know.floor;
+            now.inval = t->know.pos;
+            t->know.heard = ngx_current_msec;
+
+            ngx_http_travel_node_end_locked(t);
         }
-
-        t->heard = ngx_current_msec;
-
-        ngx_http_travel_node_end_locked(t);
 
         ngx_http_travel_shard_unlock(ngx_http_travel_node_shard);
     }
 
+    if (missed) {
+        ngx_http_travel_writers_missed(&now);
+    }
+
     ngx_http_travel_node_wake();
+}
+
+
+/* Does this process's tail read the stream that the node follows?  An emptied
+ * shard has begun to count anew: whoever reads on is in it. */
+static ngx_uint_t
+ngx_http_travel_node_follows_locked(ngx_http_travel_tags_t *t)
+{
+    if (ngx_http_travel_node_space > t->space) {
+        ngx_http_travel_node_space = t->space;
+    }
+
+    return ngx_http_travel_node_space == t->space;
+}
+
+
+static void
+ngx_http_travel_node_break_locked(ngx_http_travel_tags_t *t,
+    travel_stream_id_t at)
+{
+    t->know.settled = 0;
+    t->broken = at;
+}
+
+
+/* Whether settled has just come back, and callers' writes were missed. */
+static ngx_uint_t
+ngx_http_travel_node_settle_locked(ngx_http_travel_tags_t *t)
+{
+    ngx_uint_t  missed;
+
+    if (t->know.settled || t->know.commit.lsn == 0
+        || t->know.pos.ms < t->broken.ms + NGX_HTTP_TRAVEL_NODE_SETTLE)
+    {
+        return 0;
+    }
+
+    missed = t->missed;
+
+    t->know.floor = t->know.commit;
+    t->know.settled = 1;
+    t->missed = 0;
+
+    return missed;
 }
 
 
@@ -412,7 +547,8 @@ ngx_http_travel_node_read(const ngx_http_travel_reply_t *fields,
 
         } else if (name.len == 8 && ngx_strncmp(name.data, "timeline", 8) == 0
                    && travel_digits_parse(&n, ngx_http_travel_view(&value))
-                      == TRAVEL_OK)
+                      == TRAVEL_OK
+                   && n <= NGX_MAX_UINT32_VALUE)
         {
             ret_inval->write.commit.timeline = (uint32_t) n;
 
@@ -459,26 +595,29 @@ ngx_http_travel_node_apply_locked(ngx_http_travel_tags_t *t,
 
     ngx_http_travel_node_begin_locked(t);
 
-    if (t->heard != 0
-        && (ngx_msec_int_t) (ngx_current_msec - t->heard)
-           >= NGX_HTTP_TRAVEL_NODE_SILENCE)
+    if (t->know.pos.ms == 0
+        || (t->know.heard != 0
+            && (ngx_msec_int_t) (ngx_current_msec - t->know.heard)
+               >= NGX_HTTP_TRAVEL_NODE_SILENCE
+            && t->know.settled))
     {
-        t->settled = 0;
+        ngx_http_travel_node_break_locked(t, write->inval);
     }
 
-    if (t->commit.timeline != 0
-        && write->commit.timeline > t->commit.timeline)
+    if (t->know.commit.timeline != 0
+        && write->commit.timeline > t->know.commit.timeline)
     {
-        t->generation = ngx_http_travel_node_generation();
-        t->settled = 0;
+        t->know.generation = ngx_http_travel_node_stamp();
+        t->know.era = t->know.generation;
+        ngx_http_travel_node_break_locked(t, write->inval);
     }
 
-    if (travel_lsn_cmp(write->commit, t->commit) > 0) {
-        t->commit = write->commit;
+    if (travel_lsn_cmp(write->commit, t->know.commit) > 0) {
+        t->know.commit = write->commit;
     }
 
-    if (travel_stream_id_cmp(write->inval, t->pos) > 0) {
-        t->pos = write->inval;
+    if (travel_stream_id_cmp(write->inval, t->know.pos) > 0) {
+        t->know.pos = write->inval;
     }
 
     ngx_http_travel_node_end_locked(t);
@@ -530,7 +669,7 @@ ngx_http_travel_node_end_locked(ngx_http_travel_tags_t *t)
 }
 
 
-/* --- waiting for a position ---------------------------------------------------------- */
+/* --- waiting for a position ---------------------------------------------- */
 
 ngx_int_t
 ngx_http_travel_node_wait(ngx_http_request_t *r, travel_stream_id_t id,
@@ -539,6 +678,10 @@ ngx_http_travel_node_wait(ngx_http_request_t *r, travel_stream_id_t id,
     ngx_pool_cleanup_t             *cln;
     ngx_http_travel_knowledge_t     look;
     ngx_http_travel_node_waiter_t  *w;
+
+    if (ngx_http_travel_node_shard == NULL) {
+        return NGX_ERROR;
+    }
 
     ngx_http_travel_node_look(&look);
 

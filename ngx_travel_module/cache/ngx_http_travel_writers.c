@@ -6,7 +6,8 @@
  * it goes, and its position becomes the shard's floor: whoever is not found is
  * held to the floor, so forgetting costs a little freshness of choice and
  * never a stale read.  The same rule covers a shard emptied after a crash: it
- * starts with the floor at what the node knew then.
+ * starts with the floor at what the node knew then.  After a gap in the stream
+ * everybody may have written unheard: 'missed' is where the node has caught up.
  */
 
 #include "ngx_http_travel_cache_room.h"
@@ -21,7 +22,8 @@ typedef struct {
 } ngx_http_travel_writer_t;
 
 typedef struct {
-    travel_consistency_t      floor;
+    travel_consistency_t      floor;     /* of whoever is not found */
+    travel_consistency_t      missed;    /* of everybody: a break's end */
     ngx_uint_t                nsets;
     ngx_http_travel_writer_t  slots[1];
 } ngx_http_travel_writers_t;
@@ -70,6 +72,26 @@ void
 ngx_http_travel_writers_use(ngx_http_travel_zone_t *zone)
 {
     ngx_http_travel_writers_zone = zone;
+}
+
+
+void
+ngx_http_travel_writers_missed(const travel_consistency_t *missed)
+{
+    ngx_uint_t                  i;
+    ngx_http_travel_shard_t    *shard;
+    ngx_http_travel_writers_t  *w;
+
+    for (i = 0; i < ngx_http_travel_writers_zone->nshards; i++) {
+        shard = &ngx_http_travel_writers_zone->shards[i];
+
+        ngx_http_travel_shard_lock(shard);
+
+        w = shard->data;
+        ngx_http_travel_writers_raise(&w->missed, missed);
+
+        ngx_http_travel_shard_unlock(shard);
+    }
 }
 
 
@@ -183,6 +205,8 @@ ngx_http_travel_writer_last(const ngx_str_t *user,
             break;
         }
     }
+
+    ngx_http_travel_writers_raise(ret_write, &w->missed);
 
     ngx_http_travel_shard_unlock(shard);
 }

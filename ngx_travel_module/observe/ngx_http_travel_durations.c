@@ -108,6 +108,10 @@ ngx_http_travel_duration_find(ngx_http_travel_duration_row_t *rows,
                 return NULL;
             }
 
+            /* who held the row before the table was emptied may have added */
+            ngx_memzero((void *) row->bucket, sizeof(row->bucket));
+            row->sum = 0;
+
             row->class = class;
             row->len = route->len;
             ngx_memcpy(row->name, route->data, route->len);

@@ -14,10 +14,14 @@
  *   WAITING     the collector failed; 'sending' is kept, the timer retries
  *
  * ngx_http_travel_export_drop() is the one place that gives up a connection.
+ * No timer here keeps a worker that is to go; what is left is sent when it
+ * exits, see ngx_http_travel_export_stop().
  */
 
 #include "ngx_http_travel_observe_room.h"
 #include "../../common/backoff.h"
+
+#include <poll.h>
 
 
 #define NGX_HTTP_TRAVEL_SPAN_ROOM     1024      /* bytes a span takes, about */
@@ -27,7 +31,7 @@
 #define NGX_HTTP_TRAVEL_RETRY_BASE    500
 #define NGX_HTTP_TRAVEL_RETRY_CAP     30000
 #define NGX_HTTP_TRAVEL_RETRY_AFTER   60000
-#define NGX_HTTP_TRAVEL_LAST_FLUSH    1         /* seconds, at exit */
+#define NGX_HTTP_TRAVEL_LAST_FLUSH    1000      /* ms, at exit, for all */
 
 
 typedef enum {
@@ -66,8 +70,8 @@ typedef struct {
     u_char                           answer[NGX_HTTP_TRAVEL_ANSWER_ROOM];
     size_t                           answer_len;
     ngx_uint_t                       attempts;
-    time_t                           logged;     /* a full queue: once a second */
-    ngx_uint_t                       reused;     /* the connection served before */
+    time_t                           logged;     /* full: once a second */
+    ngx_uint_t                       reused;     /* it served before */
 } ngx_http_travel_export_t;
 
 
@@ -90,7 +94,16 @@ static void ngx_http_travel_export_drop(ngx_http_travel_export_t *x,
     const char *why);
 static size_t ngx_http_travel_export_head(ngx_http_travel_export_t *x,
     u_char *dst, size_t room);
-static void ngx_http_travel_export_last(ngx_http_travel_export_t *x);
+static ngx_uint_t ngx_http_travel_export_body(u_char *head, u_char *body,
+    u_char *last, ngx_uint_t *ret_framed);
+static ngx_uint_t ngx_http_travel_export_last(ngx_http_travel_export_t *x,
+    uint64_t deadline);
+static ngx_uint_t ngx_http_travel_export_last_io(ngx_fd_t fd, u_char *p,
+    size_t len, uint64_t deadline);
+static ngx_uint_t ngx_http_travel_export_last_wait(ngx_fd_t fd, int events,
+    uint64_t deadline);
+static ngx_uint_t ngx_http_travel_export_last_answer(ngx_fd_t fd,
+    uint64_t deadline);
 
 
 static ngx_http_travel_export_t  *ngx_http_travel_exporter;
@@ -199,7 +212,7 @@ ngx_http_travel_export_due(ngx_event_t *ev)
         break;               /* on its way: the connection's timer rules */
     }
 
-    if (!ev->timer_set && !ngx_exiting && !ngx_terminate) {
+    if (!ev->timer_set && !ngx_terminate) {
         ngx_add_timer(ev, x->conf->interval);
     }
 }
@@ -269,6 +282,7 @@ ngx_http_travel_export_connect(ngx_http_travel_export_t *x)
     c->write->log = x->log;
     c->read->handler = ngx_http_travel_export_read;
     c->write->handler = ngx_http_travel_export_write;
+    c->write->cancelable = 1;
 
     ngx_add_timer(c->write, x->conf->timeout);
 
@@ -443,10 +457,9 @@ ngx_http_travel_export_parked(ngx_http_travel_export_t *x)
 static ngx_int_t
 ngx_http_travel_export_answer(ngx_http_travel_export_t *x, ngx_uint_t closed)
 {
-    u_char      *p, *body, *last;
-    ngx_int_t    status, length;
-
-    static u_char  name[] = "content-length:";
+    u_char      *body, *last;
+    ngx_int_t    status;
+    ngx_uint_t   framed;
 
     last = x->answer + x->answer_len;
     body = ngx_strlcasestrn(x->answer, last, (u_char *) "\r\n\r\n", 4 - 1);
@@ -469,9 +482,39 @@ ngx_http_travel_export_answer(ngx_http_travel_export_t *x, ngx_uint_t closed)
 
     body += 4;
     status = (x->answer_len > 12) ? ngx_atoi(x->answer + 9, 3) : NGX_ERROR;
-    length = NGX_ERROR;
 
-    p = ngx_strlcasestrn(x->answer, body, name, sizeof(name) - 2);
+    if (status == NGX_ERROR) {
+        ngx_http_travel_export_retry(x, "does not speak HTTP", 0);
+        return NGX_DONE;
+    }
+
+    if (!ngx_http_travel_export_body(x->answer, body, last, &framed)
+        && !closed)
+    {
+        return NGX_AGAIN;
+    }
+
+    ngx_http_travel_export_judge(x, status, framed && !closed);
+    return NGX_DONE;
+}
+
+
+/* Whether the answer's body is complete; 'framed' says that the connection can
+ * be used again after it.  A body that only the end of the connection ends is
+ * of no interest. */
+static ngx_uint_t
+ngx_http_travel_export_body(u_char *head, u_char *body, u_char *last,
+    ngx_uint_t *ret_framed)
+{
+    u_char     *p;
+    ngx_int_t   length;
+
+    static u_char  name[] = "\r\ncontent-length:";
+    static u_char  coding[] = "\r\ntransfer-encoding: chunked\r\n";
+
+    *ret_framed = 1;
+
+    p = ngx_strlcasestrn(head, body, name, sizeof(name) - 2);
 
     if (p != NULL) {
         p += sizeof(name) - 1;
@@ -481,20 +524,22 @@ ngx_http_travel_export_answer(ngx_http_travel_export_t *x, ngx_uint_t closed)
         }
 
         length = ngx_atoi(p, strspn((char *) p, "0123456789"));
+
+        if (length != NGX_ERROR) {
+            *ret_framed = (last - body <= length);
+            return last - body >= length;
+        }
+
+    } else if (ngx_strlcasestrn(head, body, coding, sizeof(coding) - 2)) {
+
+        /* without trailers, which nobody sends here */
+        return last - body >= 5
+               && ngx_memcmp(last - 5, "0\r\n\r\n", 5) == 0;
     }
 
-    if (status == NGX_ERROR) {
-        ngx_http_travel_export_retry(x, "does not speak HTTP", 0);
-        return NGX_DONE;
-    }
+    *ret_framed = 0;
 
-    if (!closed && length != NGX_ERROR && last - body < length) {
-        return NGX_AGAIN;
-    }
-
-    ngx_http_travel_export_judge(x, status,
-                                 !closed && length == last - body);
-    return NGX_DONE;
+    return 1;
 }
 
 
@@ -553,7 +598,10 @@ ngx_http_travel_export_retry(ngx_http_travel_export_t *x, const char *why,
 
     ngx_http_travel_export_drop(x, why);
 
-    if (++x->attempts > NGX_HTTP_TRAVEL_RETRIES || ngx_exiting) {
+    if (++x->attempts > NGX_HTTP_TRAVEL_RETRIES) {
+        ngx_log_error(NGX_LOG_WARN, x->log, 0,
+                      "travel_otlp: the collector %V %s, %ui spans are given "
+                      "up", &x->conf->host, why, x->sending.spans);
         ngx_http_travel_export_done(x, x->conf->failed);
         return;
     }
@@ -657,13 +705,15 @@ ngx_http_travel_export_head(ngx_http_travel_export_t *x, u_char *dst,
 
 
 /*
- * The worker goes: what is queued is sent in plain blocking code, for a second
- * at most, so that the last requests of a reload are not lost to sight.
+ * The worker goes: what is queued is sent in plain waiting code, for a second
+ * at most, so that the last requests of a reload are not lost to sight.  A
+ * batch whose answer is still to come is not sent again: that would double it.
  */
 void
 ngx_http_travel_export_stop(ngx_cycle_t *cycle)
 {
-    ngx_uint_t                 i;
+    ngx_uint_t                 ok;
+    uint64_t                   deadline;     /* ns */
     ngx_http_travel_export_t  *x;
 
     x = ngx_http_travel_exporter;
@@ -672,53 +722,119 @@ ngx_http_travel_export_stop(ngx_cycle_t *cycle)
     }
 
     ngx_http_travel_exporter = NULL;
+
+    deadline = ngx_http_travel_observe_now()
+               + NGX_HTTP_TRAVEL_LAST_FLUSH * 1000000LL;
+    ok = 1;
+
+    if (x->sending.spans > 0) {
+        ok = (x->state == NGX_HTTP_TRAVEL_EXPORT_READING)
+             ? ngx_http_travel_export_last_answer(x->peer.connection->fd,
+                                                  deadline)
+             : ngx_http_travel_export_last(x, deadline);
+
+        ngx_http_travel_count(ok ? x->conf->exported : x->conf->failed,
+                              x->sending.spans);
+    }
+
     ngx_http_travel_export_drop(x, NULL);
 
-    for (i = 0; i < 2; i++) {
-        if (x->sending.spans > 0) {
-            ngx_http_travel_export_last(x);
-        }
+    x->sending = x->filling;
 
-        x->sending = x->filling;
-        x->filling.spans = 0;
+    if (x->sending.spans > 0) {
+        ok = ok && ngx_http_travel_export_last(x, deadline);
+
+        ngx_http_travel_count(ok ? x->conf->exported : x->conf->failed,
+                              x->sending.spans);
     }
 }
 
 
-static void
-ngx_http_travel_export_last(ngx_http_travel_export_t *x)
+static ngx_uint_t
+ngx_http_travel_export_last(ngx_http_travel_export_t *x, uint64_t deadline)
 {
-    u_char           byte[256];
-    ngx_fd_t         fd;
-    struct timeval   tv;
+    ngx_fd_t     fd;
+    ngx_uint_t   ok;
+
+    x->head_len = ngx_http_travel_export_head(x, x->head, sizeof(x->head));
+    if (x->head_len == 0) {
+        return 0;
+    }
 
     fd = ngx_socket(x->conf->url.addrs[0].sockaddr->sa_family, SOCK_STREAM, 0);
     if (fd == (ngx_socket_t) -1) {
-        return;
+        return 0;
     }
 
-    tv.tv_sec = NGX_HTTP_TRAVEL_LAST_FLUSH;
-    tv.tv_usec = 0;
-    (void) setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
-    (void) setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-
-    x->head_len = ngx_http_travel_export_head(x, x->head, sizeof(x->head));
-
-    if (x->head_len > 0
-        && connect(fd, x->conf->url.addrs[0].sockaddr,
-                   x->conf->url.addrs[0].socklen) == 0
-        && send(fd, x->head, x->head_len, MSG_NOSIGNAL)
-           == (ssize_t) x->head_len
-        && send(fd, x->sending.data, x->sending.len, MSG_NOSIGNAL)
-           == (ssize_t) x->sending.len
-        && recv(fd, byte, sizeof(byte), 0) > 12
-        && byte[9] == '2')
-    {
-        ngx_http_travel_count(x->conf->exported, x->sending.spans);
-
-    } else {
-        ngx_http_travel_count(x->conf->failed, x->sending.spans);
-    }
+    ok = ngx_nonblocking(fd) != -1
+         && (connect(fd, x->conf->url.addrs[0].sockaddr,
+                     x->conf->url.addrs[0].socklen) == 0
+             || ngx_socket_errno == NGX_EINPROGRESS)
+         && ngx_http_travel_export_last_io(fd, x->head, x->head_len, deadline)
+         && ngx_http_travel_export_last_io(fd, x->sending.data,
+                                           x->sending.len, deadline)
+         && ngx_http_travel_export_last_answer(fd, deadline);
 
     ngx_close_socket(fd);
+
+    return ok;
+}
+
+
+static ngx_uint_t
+ngx_http_travel_export_last_io(ngx_fd_t fd, u_char *p, size_t len,
+    uint64_t deadline)
+{
+    ssize_t  n;
+
+    while (len > 0) {
+        if (!ngx_http_travel_export_last_wait(fd, POLLOUT, deadline)) {
+            return 0;
+        }
+
+        n = send(fd, p, len, MSG_NOSIGNAL);
+
+        if (n > 0) {
+            p += n;
+            len -= n;
+
+        } else if (ngx_socket_errno != NGX_EAGAIN
+                   && ngx_socket_errno != NGX_EINTR)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static ngx_uint_t
+ngx_http_travel_export_last_answer(ngx_fd_t fd, uint64_t deadline)
+{
+    u_char  head[256];
+
+    return ngx_http_travel_export_last_wait(fd, POLLIN, deadline)
+           && recv(fd, head, sizeof(head), 0) > 12
+           && head[9] == '2';
+}
+
+
+static ngx_uint_t
+ngx_http_travel_export_last_wait(ngx_fd_t fd, int events, uint64_t deadline)
+{
+    int             n;
+    uint64_t        now;
+    struct pollfd   pfd;
+
+    pfd.fd = fd;
+    pfd.events = events;
+
+    do {
+        now = ngx_http_travel_observe_now();
+        n = (now < deadline) ? poll(&pfd, 1, (deadline - now) / 1000000) : 0;
+
+    } while (n == -1 && ngx_errno == NGX_EINTR);
+
+    return n == 1;
 }

@@ -3,6 +3,10 @@
  *
  * Per process: the state of the id generator.  Everything else is in the
  * request context or, for spans that ended, in the export queue.
+ *
+ * A request's context is made before its location is known; the first location
+ * it comes to decides whether it is traced.  What is not traced has no sampled
+ * flag, so that the other rooms need not ask.
  */
 
 #include "ngx_http_travel_observe_room.h"
@@ -10,21 +14,35 @@
 
 
 #define NGX_HTTP_TRAVEL_SAMPLE_ALL  (1 << 20)
-#define NGX_HTTP_TRAVEL_OBSERVE_ATTRS  16
+#define NGX_HTTP_TRAVEL_OBSERVE_ATTRS  20
+#define NGX_HTTP_TRAVEL_OBSERVE_TEXT   1024     /* of one attribute */
+#define NGX_HTTP_TRAVEL_SERVICE_MAX    128
+#define NGX_HTTP_TRAVEL_PATH_MAX       512
 
 
 typedef struct {
     ngx_flag_t           trace;
 } ngx_http_travel_observe_loc_conf_t;
 
+/* Of one request: ctx->room[NGX_HTTP_TRAVEL_ROOM_OBSERVE]. */
+typedef struct {
+    ngx_str_t            method;       /* error_page makes a GET of all */
+    unsigned             decided:1;    /* a location has said ... */
+    unsigned             quiet:1;      /* ... that nothing is traced */
+} ngx_http_travel_observed_t;
+
 
 static ngx_int_t ngx_http_travel_observe_post_read(ngx_http_request_t *r);
+static ngx_int_t ngx_http_travel_observe_preaccess(ngx_http_request_t *r);
 static ngx_int_t ngx_http_travel_observe_log(ngx_http_request_t *r);
 static ngx_int_t ngx_http_travel_observe_header_filter(ngx_http_request_t *r);
 static void ngx_http_travel_observe_context(ngx_http_request_t *r,
     ngx_http_travel_observe_main_conf_t *omcf, ngx_http_travel_ctx_t *ctx);
 static void ngx_http_travel_observe_server_span(ngx_http_request_t *r,
     ngx_http_travel_ctx_t *ctx, ngx_uint_t status, uint64_t now);
+static void ngx_http_travel_observe_attrs(ngx_http_request_t *r,
+    ngx_http_travel_ctx_t *ctx, travel_span_t *span, travel_attr_t *attrs);
+static ngx_uint_t ngx_http_travel_observe_known(const ngx_str_t *method);
 static uint64_t ngx_http_travel_observe_random(void);
 
 static void *ngx_http_travel_observe_create_main_conf(ngx_conf_t *cf);
@@ -147,31 +165,61 @@ static ngx_http_variable_t  ngx_http_travel_observe_variables[] = {
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 
 
-/* --- a request's way ------------------------------------------------------- */
+/* --- a request's way ----------------------------------------------------- */
 
 static ngx_int_t
 ngx_http_travel_observe_post_read(ngx_http_request_t *r)
 {
     ngx_http_travel_ctx_t                *ctx;
-    ngx_http_travel_observe_loc_conf_t   *olcf;
+    ngx_http_travel_observed_t           *seen;
     ngx_http_travel_observe_main_conf_t  *omcf;
 
-    /* the location is not known yet: this is the server's word */
-    olcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_observe_module);
-
-    if (r != r->main || !olcf->trace) {
+    if (r != r->main) {
         return NGX_DECLINED;
     }
 
     ctx = ngx_http_travel_get_ctx(r);
-    if (ctx == NULL) {
+    seen = ngx_pcalloc(r->pool, sizeof(ngx_http_travel_observed_t));
+
+    if (ctx == NULL || seen == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     omcf = ngx_http_get_module_main_conf(r, ngx_http_travel_observe_module);
 
+    seen->method = r->method_name;
+    ctx->room[NGX_HTTP_TRAVEL_ROOM_OBSERVE] = seen;
     ctx->start_ns = ngx_http_travel_observe_now();
+
     ngx_http_travel_observe_context(r, omcf, ctx);
+
+    return NGX_DECLINED;
+}
+
+
+/* The location is known: is it to be traced? */
+static ngx_int_t
+ngx_http_travel_observe_preaccess(ngx_http_request_t *r)
+{
+    ngx_http_travel_ctx_t               *ctx;
+    ngx_http_travel_observed_t          *seen;
+    ngx_http_travel_observe_loc_conf_t  *olcf;
+
+    ctx = ngx_http_travel_get_ctx(r);
+    seen = ctx ? ctx->room[NGX_HTTP_TRAVEL_ROOM_OBSERVE] : NULL;
+
+    if (r != r->main || seen == NULL || seen->decided) {
+        return NGX_DECLINED;
+    }
+
+    olcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_observe_module);
+
+    seen->decided = 1;
+    seen->quiet = !olcf->trace;
+
+    if (seen->quiet) {
+        ctx->trace.flags &= ~TRAVEL_TRACE_SAMPLED;
+    }
 
     return NGX_DECLINED;
 }
@@ -223,15 +271,21 @@ ngx_http_travel_observe_context(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_travel_observe_header_filter(ngx_http_request_t *r)
 {
-    ngx_http_travel_ctx_t  *ctx;
+    ngx_http_travel_ctx_t               *ctx;
+    ngx_http_travel_observe_loc_conf_t  *olcf;
+
+    olcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_observe_module);
 
     if (r == r->main
-        && ngx_http_get_module_ctx(r, ngx_http_travel_module) != NULL)
+        && (olcf->trace
+            || ngx_http_get_module_ctx(r, ngx_http_travel_module) != NULL))
     {
         ctx = ngx_http_travel_get_ctx(r);
 
-        if (ngx_http_travel_add_header(r, "X-Request-Id", &ctx->request_id)
-            != NGX_OK)
+        if (ctx == NULL
+            || ngx_http_travel_add_header(r, "X-Request-Id",
+                                          &ctx->request_id)
+               != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -246,24 +300,23 @@ ngx_http_travel_observe_log(ngx_http_request_t *r)
 {
     uint64_t                              now;
     ngx_str_t                            *route;
-    ngx_uint_t                            status;
+    ngx_uint_t                            status, quiet;
     ngx_http_travel_ctx_t                *ctx;
+    ngx_http_travel_observed_t           *seen;
     ngx_http_travel_observe_loc_conf_t   *olcf;
     ngx_http_travel_observe_main_conf_t  *omcf;
 
     static ngx_str_t  none = ngx_string("none");
 
+    ctx = ngx_http_travel_get_ctx(r);
+    seen = ctx ? ctx->room[NGX_HTTP_TRAVEL_ROOM_OBSERVE] : NULL;
+
+    if (seen == NULL) {
+        return NGX_OK;              /* refused before its head was read */
+    }
+
     omcf = ngx_http_get_module_main_conf(r, ngx_http_travel_observe_module);
     olcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_observe_module);
-
-    if (!olcf->trace) {
-        return NGX_OK;
-    }
-
-    ctx = ngx_http_travel_get_ctx(r);
-    if (ctx == NULL || ctx->start_ns == 0) {
-        return NGX_OK;
-    }
 
     now = ngx_http_travel_observe_now();
     status = r->err_status ? r->err_status : r->headers_out.status;
@@ -272,6 +325,12 @@ ngx_http_travel_observe_log(ngx_http_request_t *r)
     ngx_http_travel_durations_add(omcf->durations, route, status,
                                   now > ctx->start_ns
                                   ? (now - ctx->start_ns) / 1000 : 0);
+
+    quiet = seen->decided ? seen->quiet : !olcf->trace;
+
+    if (quiet || !omcf->configured) {
+        return NGX_OK;
+    }
 
     if ((ctx->trace.flags & TRAVEL_TRACE_SAMPLED)
         || status >= 500
@@ -296,6 +355,8 @@ ngx_http_travel_observe_attr(travel_span_t *span, travel_attr_t *attrs,
     attrs[span->nattrs].name.len = ngx_strlen(name);
     attrs[span->nattrs].type = TRAVEL_ATTR_STRING;
     attrs[span->nattrs].v.s = value;
+    attrs[span->nattrs].v.s.len = ngx_min(value.len,
+                                          NGX_HTTP_TRAVEL_OBSERVE_TEXT);
     span->nattrs++;
 }
 
@@ -317,14 +378,23 @@ static void
 ngx_http_travel_observe_server_span(ngx_http_request_t *r,
     ngx_http_travel_ctx_t *ctx, ngx_uint_t status, uint64_t now)
 {
-    u_char          name[128], *p, digits[4];
-    travel_str_t    code;
-    travel_span_t   span;
-    travel_attr_t   attrs[NGX_HTTP_TRAVEL_OBSERVE_ATTRS];
+    u_char                       name[128], *p, digits[4];
+    travel_str_t                 code;
+    travel_span_t                span;
+    travel_attr_t                attrs[NGX_HTTP_TRAVEL_OBSERVE_ATTRS];
+    ngx_http_travel_observed_t  *seen;
+
+    static const ngx_str_t  other = ngx_string("HTTP");
+
+    seen = ctx->room[NGX_HTTP_TRAVEL_ROOM_OBSERVE];
 
     ngx_memzero(&span, sizeof(span));
 
-    p = ngx_snprintf(name, sizeof(name), "%V%s%V", &r->method_name,
+    /* a name of few values: neither unknown methods nor paths */
+
+    p = ngx_snprintf(name, sizeof(name), "%V%s%V",
+                     ngx_http_travel_observe_known(&seen->method)
+                     ? &seen->method : &other,
                      ctx->route.len ? " " : "", &ctx->route);
     span.name.data = (char *) name;
     span.name.len = p - name;
@@ -342,51 +412,115 @@ ngx_http_travel_observe_server_span(ngx_http_request_t *r,
     attrs[0].v.i = status;
     span.nattrs = 1;
 
-    ngx_http_travel_observe_attr(&span, attrs, "http.request.method",
-                                 ngx_http_travel_view(&r->method_name));
-    ngx_http_travel_observe_attr(&span, attrs, "url.path",
-                                 ngx_http_travel_view(&r->uri));
-    ngx_http_travel_observe_attr(&span, attrs, "http.route",
-                                 ngx_http_travel_view(&ctx->route));
-    ngx_http_travel_observe_attr(&span, attrs, "client.address",
-                            ngx_http_travel_view(&r->connection->addr_text));
-    ngx_http_travel_observe_attr(&span, attrs, "travel.request_id",
-                                 ngx_http_travel_view(&ctx->request_id));
-    ngx_http_travel_observe_attr(&span, attrs, "travel.server",
-                                 ngx_http_travel_view(&ctx->server));
-    ngx_http_travel_observe_attr(&span, attrs, "travel.job",
-                                 ngx_http_travel_view(&ctx->job));
-    ngx_http_travel_observe_attr(&span, attrs, "travel.cache",
-                            ngx_http_travel_observe_cstr(ctx->cache_status));
-    ngx_http_travel_observe_attr(&span, attrs, "travel.limited",
-                                 ngx_http_travel_observe_cstr(ctx->limited));
+    ngx_http_travel_observe_attrs(r, ctx, &span, attrs);
 
-    if (r->headers_in.server.len) {
-        ngx_http_travel_observe_attr(&span, attrs, "server.address",
-                                ngx_http_travel_view(&r->headers_in.server));
-    }
-
-    if (r->headers_in.user_agent != NULL) {
-        ngx_http_travel_observe_attr(&span, attrs, "user_agent.original",
-                    ngx_http_travel_view(&r->headers_in.user_agent->value));
-    }
-
-    if (ctx->error != TRAVEL_E_NONE) {
-        code = ngx_http_travel_observe_cstr(travel_error_code(ctx->error));
-        ngx_http_travel_observe_attr(&span, attrs, "error.type", code);
-
-    } else if (span.error) {
+    if (span.error) {
         code.data = (char *) digits;
         code.len = ngx_snprintf(digits, sizeof(digits), "%ui", status)
                    - digits;
+
+        if (ctx->error != TRAVEL_E_NONE) {
+            code = ngx_http_travel_observe_cstr(travel_error_code(ctx->error));
+        }
+
         ngx_http_travel_observe_attr(&span, attrs, "error.type", code);
+
+    } else if (ctx->error != TRAVEL_E_NONE) {
+        code = ngx_http_travel_observe_cstr(travel_error_code(ctx->error));
+        ngx_http_travel_observe_attr(&span, attrs, "travel.error", code);
     }
 
     ngx_http_travel_export_span(&span);
 }
 
 
-/* --- for other rooms -------------------------------------------------------- */
+static void
+ngx_http_travel_observe_attrs(ngx_http_request_t *r,
+    ngx_http_travel_ctx_t *ctx, travel_span_t *span, travel_attr_t *attrs)
+{
+    u_char                      *q;
+    travel_str_t                 path, method;
+    ngx_http_travel_observed_t  *seen;
+
+    seen = ctx->room[NGX_HTTP_TRAVEL_ROOM_OBSERVE];
+    method = ngx_http_travel_view(&seen->method);
+
+    if (!ngx_http_travel_observe_known(&seen->method)) {
+        ngx_http_travel_observe_attr(span, attrs,
+                                     "http.request.method_original", method);
+        method = TRAVEL_STR("_OTHER");
+    }
+
+    ngx_http_travel_observe_attr(span, attrs, "http.request.method", method);
+
+    /* as the client sent it: error_page has rewritten r->uri */
+
+    path = ngx_http_travel_view(&r->unparsed_uri);
+    q = ngx_strlchr(r->unparsed_uri.data,
+                    r->unparsed_uri.data + r->unparsed_uri.len, '?');
+    if (q != NULL) {
+        path.len = q - r->unparsed_uri.data;
+    }
+
+    ngx_http_travel_observe_attr(span, attrs, "url.path", path);
+
+#if (NGX_HTTP_SSL)
+    ngx_http_travel_observe_attr(span, attrs, "url.scheme",
+                                 r->connection->ssl ? TRAVEL_STR("https")
+                                                    : TRAVEL_STR("http"));
+#else
+    ngx_http_travel_observe_attr(span, attrs, "url.scheme",
+                                 TRAVEL_STR("http"));
+#endif
+
+    ngx_http_travel_observe_attr(span, attrs, "http.route",
+                                 ngx_http_travel_view(&ctx->route));
+    ngx_http_travel_observe_attr(span, attrs, "client.address",
+                            ngx_http_travel_view(&r->connection->addr_text));
+    ngx_http_travel_observe_attr(span, attrs, "server.address",
+                                ngx_http_travel_view(&r->headers_in.server));
+    ngx_http_travel_observe_attr(span, attrs, "travel.request_id",
+                                 ngx_http_travel_view(&ctx->request_id));
+    ngx_http_travel_observe_attr(span, attrs, "travel.server",
+                                 ngx_http_travel_view(&ctx->server));
+    ngx_http_travel_observe_attr(span, attrs, "travel.job",
+                                 ngx_http_travel_view(&ctx->job));
+    ngx_http_travel_observe_attr(span, attrs, "travel.cache",
+                            ngx_http_travel_observe_cstr(ctx->cache_status));
+    ngx_http_travel_observe_attr(span, attrs, "travel.limited",
+                                 ngx_http_travel_observe_cstr(ctx->limited));
+
+    if (r->headers_in.user_agent != NULL) {
+        ngx_http_travel_observe_attr(span, attrs, "user_agent.original",
+                    ngx_http_travel_view(&r->headers_in.user_agent->value));
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_travel_observe_known(const ngx_str_t *method)
+{
+    ngx_uint_t  i;
+
+    static const ngx_str_t  methods[] = {
+        ngx_string("GET"), ngx_string("POST"), ngx_string("DELETE"),
+        ngx_string("HEAD"), ngx_string("PUT"), ngx_string("PATCH"),
+        ngx_string("OPTIONS"), ngx_string("TRACE"), ngx_string("CONNECT")
+    };
+
+    for (i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+        if (methods[i].len == method->len
+            && ngx_memcmp(methods[i].data, method->data, method->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* --- for other rooms ----------------------------------------------------- */
 
 void
 ngx_http_travel_observe_child(ngx_http_request_t *r, travel_trace_t *ret_id)
@@ -473,7 +607,7 @@ ngx_http_travel_observe_random(void)
 }
 
 
-/* --- configuration ---------------------------------------------------------- */
+/* --- configuration ------------------------------------------------------- */
 
 static char *
 ngx_http_travel_otlp_option(ngx_conf_t *cf, ngx_str_t *arg,
@@ -507,7 +641,12 @@ ngx_http_travel_otlp_option(ngx_conf_t *cf, ngx_str_t *arg,
           1, 100, 60000 }
     };
 
-    if (ngx_strncmp(arg->data, "service=", 8) == 0 && arg->len > 8) {
+    if (ngx_strncmp(arg->data, "service=", 8) == 0) {
+
+        if (arg->len == 8 || arg->len > 8 + NGX_HTTP_TRAVEL_SERVICE_MAX) {
+            return "service must be a name of 1 to 128 characters";
+        }
+
         omcf->service.data = arg->data + 8;
         omcf->service.len = arg->len - 8;
         return NGX_CONF_OK;
@@ -599,6 +738,12 @@ ngx_http_travel_otlp(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         ngx_str_set(&omcf->path, "/v1/traces");
     }
 
+    if (omcf->path.len > NGX_HTTP_TRAVEL_PATH_MAX
+        || omcf->host.len > NGX_HTTP_TRAVEL_SERVICE_MAX)
+    {
+        return "has a URL of more than 128 characters of host or 512 of path";
+    }
+
     for (i = 2; i < cf->args->nelts; i++) {
         rv = ngx_http_travel_otlp_option(cf, &value[i], omcf);
         if (rv != NGX_CONF_OK) {
@@ -616,8 +761,18 @@ static char *
 ngx_http_travel_observe_answer(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
-    return ngx_http_travel_claim(cf, NGX_HTTP_GET,
-                                 (ngx_http_handler_pt) cmd->post);
+    ngx_http_handler_pt                   handler;
+    ngx_http_travel_observe_main_conf_t  *omcf;
+
+    handler = (ngx_http_handler_pt) cmd->post;
+
+    if (handler == ngx_http_travel_metrics_handler) {
+        omcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_travel_observe_module);
+        omcf->measured = 1;
+    }
+
+    return ngx_http_travel_claim(cf, NGX_HTTP_GET, handler);
 }
 
 
@@ -716,7 +871,7 @@ ngx_http_travel_observe_postconfiguration(ngx_conf_t *cf)
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_travel_observe_header_filter;
 
-    if (!omcf->configured) {
+    if (!omcf->configured && !omcf->measured) {
         return NGX_OK;
     }
 
@@ -739,6 +894,13 @@ ngx_http_travel_observe_postconfiguration(ngx_conf_t *cf)
     }
 
     *h = ngx_http_travel_observe_post_read;
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_travel_observe_preaccess;
 
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
     if (h == NULL) {
@@ -778,7 +940,7 @@ ngx_http_travel_observe_exit_process(ngx_cycle_t *cycle)
 }
 
 
-/* --- variables --------------------------------------------------------------- */
+/* --- variables ----------------------------------------------------------- */
 
 static ngx_int_t
 ngx_http_travel_observe_id_variable(ngx_http_request_t *r,
@@ -834,7 +996,7 @@ ngx_http_travel_observe_duration_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     u_char                 *p;
-    uint64_t                us;
+    uint64_t                us, now, start;
     ngx_http_travel_ctx_t  *ctx;
 
     ctx = ngx_http_travel_get_ctx(r);
@@ -842,17 +1004,20 @@ ngx_http_travel_observe_duration_variable(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (ctx->start_ns == 0) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-
     p = ngx_pnalloc(r->pool, NGX_INT64_LEN + sizeof(".000"));
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    us = (ngx_http_travel_observe_now() - ctx->start_ns) / 1000;
+    /* nginx's own clock where nobody is observed: always a number */
+
+    start = ctx->start_ns;
+    if (start == 0) {
+        start = ((uint64_t) r->start_sec * 1000 + r->start_msec) * 1000000;
+    }
+
+    now = ngx_http_travel_observe_now();
+    us = (now > start) ? (now - start) / 1000 : 0;
 
     v->data = p;
     v->len = ngx_sprintf(p, "%uL.%03uL", us / 1000, us % 1000) - p;

@@ -12,13 +12,14 @@ typedef struct {
     ngx_str_t           host;          /* Host header */
     ngx_str_t           path;
     ngx_str_t           service;
-    ngx_uint_t          sample;        /* of 2^20, for callers without a trace */
-    ngx_uint_t          queue;         /* spans kept while the collector waits */
+    ngx_uint_t          sample;        /* of 2^20, without a caller's trace */
+    ngx_uint_t          queue;         /* spans kept while none can go */
     ngx_uint_t          batch;         /* spans that make a batch due */
     ngx_msec_t          interval;      /* and the longest a span waits */
     ngx_msec_t          slow;          /* kept whatever the sampling says */
     ngx_msec_t          timeout;
-    ngx_uint_t          configured;
+    ngx_uint_t          configured;    /* there is a collector */
+    ngx_uint_t          measured;      /* somebody may ask for metrics */
 
     ngx_uint_t          exported;      /* counters */
     ngx_uint_t          dropped;
@@ -27,7 +28,7 @@ typedef struct {
 } ngx_http_travel_observe_main_conf_t;
 
 
-/* --- queue: encoded spans on their way to the collector (per process) ------ */
+/* --- queue: encoded spans on their way to the collector (per process) ---- */
 
 ngx_int_t ngx_http_travel_export_start(ngx_cycle_t *cycle,
     ngx_http_travel_observe_main_conf_t *omcf);
@@ -37,7 +38,7 @@ void ngx_http_travel_export_stop(ngx_cycle_t *cycle);
 void ngx_http_travel_export_span(const travel_span_t *span);
 
 
-/* --- durations: histograms by route and status class, in shared memory ----- */
+/* --- durations: histograms by route and status class, in shared memory --- */
 
 ngx_int_t ngx_http_travel_durations_init(ngx_http_travel_shard_t *shard);
 void ngx_http_travel_durations_add(ngx_http_travel_zone_t *zone,
@@ -47,7 +48,7 @@ u_char *ngx_http_travel_durations_render(ngx_http_travel_zone_t *zone,
     u_char *p, u_char *last);
 
 
-/* --- answers: health, readiness, metrics ------------------------------------ */
+/* --- answers: health, readiness, metrics --------------------------------- */
 
 ngx_int_t ngx_http_travel_health_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_travel_ready_handler(ngx_http_request_t *r);

@@ -15,6 +15,7 @@ static ngx_uint_t ngx_http_travel_ready_json(travel_json_writer_t *w);
 static size_t ngx_http_travel_metrics_size(
     ngx_http_travel_observe_main_conf_t *omcf, ngx_array_t *zones);
 static u_char *ngx_http_travel_metrics_nginx(u_char *p, u_char *last);
+static u_char *ngx_http_travel_metrics_cache(u_char *p, u_char *last);
 static u_char *ngx_http_travel_metrics_zones(ngx_array_t *zones, u_char *p,
     u_char *last);
 static u_char *ngx_http_travel_metrics_servers(u_char *p, u_char *last);
@@ -32,7 +33,9 @@ ngx_http_travel_health_handler(ngx_http_request_t *r)
 }
 
 
-/* Ready: writes can be accepted and reads answered. */
+/* Ready: writes can be accepted and reads answered.  Whether invalidations are
+ * heard is told and does not decide: reads go on without the cache, and a
+ * worker pool that is down must not take every edge out of service. */
 ngx_int_t
 ngx_http_travel_ready_handler(ngx_http_request_t *r)
 {
@@ -68,7 +71,8 @@ ngx_http_travel_ready_json(travel_json_writer_t *w)
     reads = (n == 0);
 
     for (i = 0; i < n; i++) {
-        reads |= states[i].up;
+        states[i].fit |= states[i].primary;
+        reads |= states[i].up && states[i].fit;
     }
 
     queue = !ngx_http_travel_redis_configured(NGX_HTTP_TRAVEL_REDIS_QUEUE)
@@ -130,6 +134,7 @@ ngx_http_travel_metrics_handler(ngx_http_request_t *r)
     p = ngx_http_travel_counters_render(body.data, last);
     p = ngx_http_travel_metrics_nginx(p, last);
     p = ngx_http_travel_metrics_zones(&tmcf->zones, p, last);
+    p = ngx_http_travel_metrics_cache(p, last);
     p = ngx_http_travel_metrics_servers(p, last);
     p = ngx_http_travel_metrics_node(p, last);
 
@@ -163,6 +168,19 @@ ngx_http_travel_metrics_size(ngx_http_travel_observe_main_conf_t *omcf,
 static u_char *
 ngx_http_travel_metrics_nginx(u_char *p, u_char *last)
 {
+#if (NGX_STAT_STUB)
+    p = ngx_slprintf(p, last,
+                     "# HELP travel_connections Client connections of all "
+                     "nginx workers.\n"
+                     "# TYPE travel_connections gauge\n"
+                     "travel_connections{state=\"active\"} %uA\n"
+                     "travel_connections{state=\"reading\"} %uA\n"
+                     "travel_connections{state=\"writing\"} %uA\n"
+                     "travel_connections{state=\"waiting\"} %uA\n",
+                     *ngx_stat_active, *ngx_stat_reading, *ngx_stat_writing,
+                     *ngx_stat_waiting);
+#endif
+
     return ngx_slprintf(p, last,
                         "# HELP travel_worker_connections Connections of the "
                         "nginx worker that answers.\n"
@@ -172,6 +190,28 @@ ngx_http_travel_metrics_nginx(u_char *p, u_char *last)
                         ngx_cycle->connection_n
                         - ngx_cycle->free_connection_n,
                         ngx_cycle->free_connection_n);
+}
+
+
+static u_char *
+ngx_http_travel_metrics_cache(u_char *p, u_char *last)
+{
+    size_t      used, size;
+    ngx_uint_t  entries;
+
+    ngx_http_travel_cache_usage(&used, &size, &entries);
+
+    return ngx_slprintf(p, last,
+                        "# HELP travel_cache_size_bytes Room for answers.\n"
+                        "# TYPE travel_cache_size_bytes gauge\n"
+                        "travel_cache_size_bytes %uz\n"
+                        "# HELP travel_cache_used_bytes What answers take.\n"
+                        "# TYPE travel_cache_used_bytes gauge\n"
+                        "travel_cache_used_bytes %uz\n"
+                        "# HELP travel_cache_entries Answers kept.\n"
+                        "# TYPE travel_cache_entries gauge\n"
+                        "travel_cache_entries %ui\n",
+                        size, used, entries);
 }
 
 
@@ -255,7 +295,8 @@ ngx_http_travel_metrics_servers(u_char *p, u_char *last)
                 p = ngx_slprintf(p, last, "%d\n", (int) s->up);
                 break;
             case 1:
-                p = ngx_slprintf(p, last, "%d\n", (int) s->fit);
+                p = ngx_slprintf(p, last, "%d\n",
+                                 (int) (s->fit || s->primary));
                 break;
             case 2:
                 p = ngx_slprintf(p, last, "%M.%03M\n", s->lag / 1000,

@@ -45,6 +45,21 @@ our @EXPORT = qw(wait_for slurp json);
 my $ROOT  = Cwd::abs_path(__FILE__) =~ s{/t/lib/Travel/Test\.pm\z}{}r;
 my $BUILD = $ENV{TRAVEL_BUILD} || "$ROOT/build";
 $BUILD = "$ROOT/$BUILD" unless $BUILD =~ m{^/};
+# A stock nginx needs the sanitizers' runtime before a sanitized module: under
+# TRAVEL_SAN, whoever calls `nginx` gets one that has it.
+if ($ENV{TRAVEL_SAN} && !-x "$BUILD/bin/nginx") {
+    my ($real) = grep { -x } map { "$_/nginx" } split /:/, $ENV{PATH};
+    chomp(my $runtime = `gcc -print-file-name=libasan.so`);
+    mkdir "$BUILD/bin";
+    open my $f, '>', "$BUILD/bin/nginx.$$" or die "$BUILD/bin: $!";
+    print $f "#!/bin/sh\nASAN_OPTIONS=\$ASAN_OPTIONS:detect_leaks=0 "
+        . "LD_PRELOAD=$runtime exec $real \"\$@\"\n";
+    close $f;
+    chmod 0755, "$BUILD/bin/nginx.$$";
+    rename "$BUILD/bin/nginx.$$", "$BUILD/bin/nginx";
+}
+$ENV{PATH} = "$BUILD/bin:$ENV{PATH}" if $ENV{TRAVEL_SAN};
+
 my @ALL = qw(postgres replica queue cache sandbox smtp otlp workers nginx);
 my $JSON = JSON::PP->new->utf8->allow_nonref->canonical;
 my @LIVE;

@@ -7,19 +7,27 @@
 #include "../queue/queue.h"
 
 
-/* Body members, all optional: sleep_ms; fail_until (retry below this attempt);
- * reject (a code); crash (abort on this attempt).  They let tests and drills
- * put a pool into any state without a partner. */
+/* Body members, all optional: sleep_ms; hang_ms (sleeps on when told to stop);
+ * fail_until (retry below this attempt); reject (a code); crash (abort on this
+ * attempt).  They let tests and drills put a pool into any state without a
+ * partner. */
 static worker_verdict_e
 noop_drill(worker_job_t *job)
 {
     long              ms;
+    bool              hang;
     const char       *code;
     struct timespec   ts;
 
     ms = (long) json_integer_value(json_object_get(job->body, "sleep_ms"));
+    hang = false;
 
-    for ( ; ms > 0 && !job->cancel; ms -= 10) {
+    if (ms == 0) {
+        ms = (long) json_integer_value(json_object_get(job->body, "hang_ms"));
+        hang = true;
+    }
+
+    for ( ; ms > 0 && (hang || !job->cancel); ms -= 10) {
         ts.tv_sec = 0;
         ts.tv_nsec = (ms < 10 ? ms : 10) * 1000000;
         nanosleep(&ts, NULL);

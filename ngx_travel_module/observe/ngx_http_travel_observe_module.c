@@ -33,11 +33,13 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_travel_observe_post_read(ngx_http_request_t *r);
-static ngx_int_t ngx_http_travel_observe_preaccess(ngx_http_request_t *r);
+static ngx_int_t ngx_http_travel_observe_rewrite(ngx_http_request_t *r);
 static ngx_int_t ngx_http_travel_observe_log(ngx_http_request_t *r);
 static ngx_int_t ngx_http_travel_observe_header_filter(ngx_http_request_t *r);
 static void ngx_http_travel_observe_context(ngx_http_request_t *r,
     ngx_http_travel_observe_main_conf_t *omcf, ngx_http_travel_ctx_t *ctx);
+static ngx_str_t *ngx_http_travel_observe_traceparent(
+    ngx_http_request_t *r);
 static void ngx_http_travel_observe_server_span(ngx_http_request_t *r,
     ngx_http_travel_ctx_t *ctx, ngx_uint_t status, uint64_t now);
 static void ngx_http_travel_observe_attrs(ngx_http_request_t *r,
@@ -197,9 +199,9 @@ ngx_http_travel_observe_post_read(ngx_http_request_t *r)
 }
 
 
-/* The location is known: is it to be traced? */
+/* The location is known, and nothing has run in it: is it to be traced? */
 static ngx_int_t
-ngx_http_travel_observe_preaccess(ngx_http_request_t *r)
+ngx_http_travel_observe_rewrite(ngx_http_request_t *r)
 {
     ngx_http_travel_ctx_t               *ctx;
     ngx_http_travel_observed_t          *seen;
@@ -233,8 +235,7 @@ ngx_http_travel_observe_context(ngx_http_request_t *r,
     uint64_t     word;
     ngx_str_t   *header, *state;
 
-    header = ngx_http_travel_header_in(r, "traceparent",
-                                       sizeof("traceparent") - 1);
+    header = ngx_http_travel_observe_traceparent(r);
 
     if (header != NULL
         && travel_traceparent_parse(&ctx->trace, ngx_http_travel_view(header))
@@ -265,6 +266,43 @@ ngx_http_travel_observe_context(ngx_http_request_t *r,
 
     word = ngx_http_travel_observe_random() | 1;
     ngx_memcpy(ctx->trace.span_id, &word, 8);
+}
+
+
+/* The one traceparent: two contradict each other, and count as none. */
+static ngx_str_t *
+ngx_http_travel_observe_traceparent(ngx_http_request_t *r)
+{
+    ngx_str_t        *found;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    found = NULL;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (h[i].key.len != sizeof("traceparent") - 1
+                || h[i].lowcase_key == NULL
+                || ngx_memcmp(h[i].lowcase_key, "traceparent",
+                              sizeof("traceparent") - 1)
+                   != 0)
+            {
+                continue;
+            }
+
+            if (found != NULL) {
+                return NULL;
+            }
+
+            found = &h[i].value;
+        }
+    }
+
+    return found;
 }
 
 
@@ -895,12 +933,12 @@ ngx_http_travel_observe_postconfiguration(ngx_conf_t *cf)
 
     *h = ngx_http_travel_observe_post_read;
 
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers);
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_REWRITE_PHASE].handlers);
     if (h == NULL) {
         return NGX_ERROR;
     }
 
-    *h = ngx_http_travel_observe_preaccess;
+    *h = ngx_http_travel_observe_rewrite;
 
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
     if (h == NULL) {

@@ -129,9 +129,10 @@ ngx_http_travel_command_promise(ngx_http_request_t *r,
     travel_json_writer_t   w;
 
     status = cmd->use->entry->command->accepted;
+    status = status ? status : "pending";
 
     if (ngx_http_travel_command_headers(r, cmd) != NGX_OK
-        || ngx_http_travel_command_writer(r, &w, 256 + cmd->echo.len
+        || ngx_http_travel_command_writer(r, &w, 256 + 6 * ngx_strlen(status)
                                              + 3 * TRAVEL_JOB_ID_MAX)
            != NGX_OK)
     {
@@ -153,7 +154,7 @@ ngx_http_travel_command_promise(ngx_http_request_t *r,
 
     travel_json_object(&w);
     travel_json_member_string(&w, "id", ngx_http_travel_view(&cmd->id));
-    travel_json_member_cstring(&w, "status", status ? status : "pending");
+    travel_json_member_cstring(&w, "status", status);
     ngx_http_travel_command_job_member(&w, &cmd->name, "queued");
     travel_json_object_end(&w);
 

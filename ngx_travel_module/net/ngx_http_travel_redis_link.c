@@ -18,8 +18,9 @@
 
 #include "ngx_http_travel_redis_link.h"
 
+#include "../../common/digits.h"
+
 #include <stdio.h>
-#include <limits.h>
 
 
 static void ngx_http_travel_link_greet(ngx_http_travel_link_t *link);
@@ -30,6 +31,8 @@ static void ngx_http_travel_link_pinged(redisAsyncContext *ac, void *reply,
 static void ngx_http_travel_link_retry(ngx_http_travel_link_t *link);
 static void ngx_http_travel_link_detach(ngx_http_travel_link_t *link,
     const char *why);
+static char *ngx_http_travel_link_format(ngx_uint_t argc, const char **argv,
+    const size_t *argvlen, size_t *ret_len);
 static void ngx_http_travel_link_timer(ngx_event_t *ev);
 static void ngx_http_travel_link_flush(ngx_event_t *ev);
 static void ngx_http_travel_link_write(ngx_http_travel_link_t *link);
@@ -345,24 +348,88 @@ ngx_http_travel_link_close(ngx_http_travel_link_t *link)
 }
 
 
+/*
+ * A command as the protocol has it, in one buffer that serves all of them:
+ * hiredis' own formatter allocates and scans a format string per argument, and
+ * was the largest single cost of accepting a command.  NULL: out of memory.
+ */
+static char *
+ngx_http_travel_link_format(ngx_uint_t argc, const char **argv,
+    const size_t *argvlen, size_t *ret_len)
+{
+    char          *p;
+    size_t         size;
+    ngx_uint_t     i;
+
+    static char   *text;
+    static size_t  room;
+
+    size = 1 + TRAVEL_DIGITS_MAX + 2 + 1;
+
+    for (i = 0; i < argc; i++) {
+        size += 1 + TRAVEL_DIGITS_MAX + 2 + argvlen[i] + 2;
+    }
+
+    if (size > room) {
+        p = ngx_alloc(2 * size, ngx_cycle->log);
+        if (p == NULL) {
+            return NULL;
+        }
+
+        if (text) {
+            ngx_free(text);
+        }
+
+        text = p;
+        room = 2 * size;
+    }
+
+    p = text;
+    *p++ = '*';
+    p += travel_digits_format(p, argc);
+    *p++ = '\r';
+    *p++ = '\n';
+
+    for (i = 0; i < argc; i++) {
+        *p++ = '$';
+        p += travel_digits_format(p, argvlen[i]);
+        *p++ = '\r';
+        *p++ = '\n';
+        p = (char *) ngx_cpymem(p, argv[i], argvlen[i]);
+        *p++ = '\r';
+        *p++ = '\n';
+    }
+
+    /* hiredis looks for the command's name with strchr() */
+
+    *p = '\0';
+    *ret_len = p - text;
+
+    return text;
+}
+
+
 ngx_int_t
 ngx_http_travel_link_send(ngx_http_travel_link_t *link, redisCallbackFn *fn,
     void *data, ngx_uint_t argc, const char **argv, const size_t *argvlen)
 {
+    char    *text;
+    size_t   len;
+
     if (link->ac == NULL
         || (link->state != NGX_HTTP_TRAVEL_LINK_UP && link->attempt))
     {
         return NGX_DECLINED;
     }
 
-    if (argc > INT_MAX) {
+    text = ngx_http_travel_link_format(argc, argv, argvlen, &len);
+    if (text == NULL) {
         return NGX_ERROR;
     }
 
     /* refuses by itself while it is disconnecting */
 
-    if (redisAsyncCommandArgv(link->ac, fn, data, (int) argc, argv, argvlen)
-        != REDIS_OK)
+    if (redisAsyncFormattedCommand(link->ac, fn, data, text, len) != REDIS_OK)
     {
         return NGX_DECLINED;
     }

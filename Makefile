@@ -131,6 +131,8 @@ $(BUILD)/ngx_http_travel_module.so: $(NGX_SRC)/objs/Makefile $(EDGE_SRC)
 	@echo "  NGX   $@"
 	+$(Q)$(MAKE) --no-print-directory -C $(NGX_SRC) -f objs/Makefile modules \
 	    $(if $(V),,> $(NGX_SRC)/make.log || { cat $(NGX_SRC)/make.log; exit 1; })
+	@! nm -D --undefined-only $(NGX_SRC)/objs/ngx_http_travel_module.so \
+	    | grep ' U ngx_http_travel_' || { echo "edge: used, never defined"; exit 1; }
 	$(Q)cp $(NGX_SRC)/objs/ngx_http_travel_module.so $@.new && mv $@.new $@
 
 # --- running -----------------------------------------------------------------

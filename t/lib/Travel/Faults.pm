@@ -9,8 +9,9 @@ package Travel::Faults;
 #     my @log = $storm->end;            # [ time, fault, victim ], as they came
 #
 # Faults: kill_child (kill -9 of one random child), crash (kill -9 and start
-# again), restart (an orderly one), freeze and cut (for 'hold' seconds, 1 by
-# default).  `every` repeats with a jitter of a half, `after` happens once.
+# again), lose (the same after it was silent for 'hold' seconds: what it was
+# told meanwhile is lost), restart (an orderly one), freeze and cut (for 'hold'
+# seconds, 1 by default).  `every` repeats with a jitter of a half, `after` happens once.
 # The storm is one child process: faults come one after another, never at once,
 # and what it crashed is running again when end() returns.
 
@@ -27,6 +28,15 @@ my %FAULT = (
     crash => sub {
         my ($t, $part) = @_;
         my $pid = $t->pid_of($part);
+        $t->kill_part($part);
+        $t->start_part($part);
+        return $pid;
+    },
+    lose => sub {
+        my ($t, $part, $hold) = @_;
+        my $pid = $t->pid_of($part);
+        $t->freeze($part);
+        sleep $hold;
         $t->kill_part($part);
         $t->start_part($part);
         return $pid;

@@ -84,10 +84,32 @@ process_signals(void)
 }
 
 
-int
+/* Threads that have not ended may be anywhere: nothing they use is touched,
+ * and no exit handler runs under them. */
+static void __attribute__((noreturn))
+process_end(worker_queue_end_e end, worker_http_t *http, int signal_fd)
+{
+    worker_trace_stop();
+    worker_log(WORKER_LOG_INFO, "ended");
+
+    if (end == WORKER_QUEUE_LEFT) {
+        _exit(0);
+    }
+
+    if (end != WORKER_QUEUE_ENDED) {
+        _exit(1);
+    }
+
+    worker_http_stop(&http);
+    close(signal_fd);
+    curl_global_cleanup();
+    exit(0);
+}
+
+
+void
 worker_process_main(const worker_process_t *process)
 {
-    int                   rc;
     char                  name[16];
     worker_http_t        *http;
     worker_queue_spec_t   spec;
@@ -110,30 +132,19 @@ worker_process_main(const worker_process_t *process)
 
     if (spec.signal_fd < 0 || worker_trace_start(process->conf) != TRAVEL_OK) {
         worker_log(WORKER_LOG_ERROR, "the process does not start");
-        return 1;
+        _exit(1);
     }
 
     http = worker_http_start(process->conf);
 
     if (http == NULL) {
         worker_log(WORKER_LOG_ERROR, "the I/O thread does not start");
-        worker_trace_stop();
-        return 1;
+        _exit(1);
     }
 
     spec.http = http;
     worker_log(WORKER_LOG_INFO, "started as %s with %u slots, pid %d",
                process->owner, process->conf->slots, (int) getpid());
-    rc = worker_queue_run(&spec);
-    worker_trace_stop();
 
-    /* A slot that hangs may be inside a call: leave it its I/O thread. */
-    if (rc == 0) {
-        worker_http_stop(&http);
-    }
-
-    close(spec.signal_fd);
-    worker_log(WORKER_LOG_INFO, "ended");
-
-    return rc;
+    process_end(worker_queue_run(&spec), http, spec.signal_fd);
 }

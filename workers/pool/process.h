@@ -15,7 +15,8 @@ typedef struct {
     char                  owner[WORKER_OWNER_MAX];    /* this one's name */
 } worker_process_t;
 
-/* In the child.  Returns its exit code. */
-int worker_process_main(const worker_process_t *process);
+/* In the child, after the fork.  Does not return. */
+void worker_process_main(const worker_process_t *process)
+    __attribute__((noreturn));
 
 #endif

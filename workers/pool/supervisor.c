@@ -212,8 +212,7 @@ supervisor_child(supervisor_t *sup, unsigned i)
     process.seat = sup->children[i].seat;
     memcpy(process.owner, sup->children[i].owner, sizeof(process.owner));
 
-    /* _exit: threads of a process that hangs may still be running. */
-    _exit(worker_process_main(&process));
+    worker_process_main(&process);
 }
 
 

@@ -613,10 +613,10 @@ fetcher_stop(worker_queue_t *queue)
 }
 
 
-int
+worker_queue_end_e
 worker_queue_run(const worker_queue_spec_t *spec)
 {
-    int              rc;
+    bool             hung;
     worker_queue_t  *queue;
 
     queue = calloc(1, sizeof(worker_queue_t));
@@ -624,7 +624,7 @@ worker_queue_run(const worker_queue_spec_t *spec)
     if (queue == NULL || fetcher_start(queue, spec) != TRAVEL_OK) {
         worker_log(WORKER_LOG_ERROR, "the process does not start: no memory "
                    "or no threads");
-        return 1;
+        return WORKER_QUEUE_BROKEN;
     }
 
     while (!queue->draining
@@ -633,7 +633,7 @@ worker_queue_run(const worker_queue_spec_t *spec)
         fetcher_turn(queue, spec->signal_fd);
     }
 
-    rc = queue->failed ? 1 : 0;
+    hung = queue->failed;
 
     if (!worker_give_idle(queue)) {
         worker_log(WORKER_LOG_WARN, "%zu jobs did not end in time and are "
@@ -644,9 +644,9 @@ worker_queue_run(const worker_queue_spec_t *spec)
     worker_keeper_stop(&queue->keeper);
 
     if (queue->handed > 0) {
-        return rc;                  /* slots still run: do not touch them */
+        return hung ? WORKER_QUEUE_HUNG : WORKER_QUEUE_LEFT;
     }
 
     fetcher_stop(queue);
-    return rc;
+    return hung ? WORKER_QUEUE_HUNG : WORKER_QUEUE_ENDED;
 }

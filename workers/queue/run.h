@@ -17,8 +17,15 @@ typedef struct {
     int                    signal_fd;   /* signalfd: SIGTERM drains */
 } worker_queue_spec_t;
 
-/* Runs until a signal has been answered by draining.  Returns the exit code
- * of the process: 0, or 1 when a slot hung and the process must be left. */
-int worker_queue_run(const worker_queue_spec_t *spec);
+typedef enum {
+    WORKER_QUEUE_ENDED,         /* all threads are joined, all memory freed */
+    WORKER_QUEUE_LEFT,          /* drained as far as time allowed: slots run on,
+                                   so what they use must stay */
+    WORKER_QUEUE_HUNG,          /* likewise, because a slot hung */
+    WORKER_QUEUE_BROKEN         /* did not start */
+} worker_queue_end_e;
+
+/* Runs until a signal has been answered by draining. */
+worker_queue_end_e worker_queue_run(const worker_queue_spec_t *spec);
 
 #endif

@@ -70,6 +70,16 @@ static void ngx_http_travel_accept_forgotten(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
 static void ngx_http_travel_accept_replay(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply);
+static ngx_int_t ngx_http_travel_accept_rename(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, const ngx_str_t *uuid);
+static void ngx_http_travel_accept_replayed(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, ngx_http_travel_job_t *job);
+static void ngx_http_travel_recall_reply(ngx_http_travel_redis_op_t *op,
+    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
+static void ngx_http_travel_recall_job(ngx_http_request_t *r, void *data,
+    ngx_http_travel_job_t *job);
+static void ngx_http_travel_accept_mismatch(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
 static void ngx_http_travel_accept_done(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_msec_t poll);
 static void ngx_http_travel_accept_ended(ngx_http_request_t *r, void *data,
@@ -552,10 +562,7 @@ ngx_http_travel_accept_script_reply(ngx_http_travel_redis_op_t *op,
         return;
 
     case 'm':                                                /* mismatch */
-        ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_REFUSED);
-        ngx_http_travel_finish(r, ngx_http_travel_error(r,
-                   TRAVEL_E_IDEMPOTENCY_MISMATCH,
-                   "This Idempotency-Key was used for another request."));
+        ngx_http_travel_accept_mismatch(r, cmd);
         return;
 
     default:
@@ -649,13 +656,8 @@ ngx_http_travel_accept_replay(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply)
 {
     ngx_str_t               uuid;
-    travel_job_id_t         id;
     ngx_http_travel_job_t  *job;
-    ngx_http_travel_ctx_t  *ctx;
 
-    ctx = ngx_http_travel_get_ctx(r);
-    id = cmd->name.id;
-    id.queue = ngx_http_travel_view(&cmd->use->entry->queue);
     uuid = ngx_http_travel_reply_str(ngx_http_travel_reply_elt(reply, 1));
     job = ngx_pcalloc(r->pool, sizeof(ngx_http_travel_job_t));
 
@@ -665,22 +667,14 @@ ngx_http_travel_accept_replay(ngx_http_request_t *r,
     }
 
     if (job == NULL || ngx_http_travel_reply_count(reply) != 3
-        || travel_uuid_parse(&id.id, ngx_http_travel_view(&uuid)) != TRAVEL_OK
-        || ngx_http_travel_job_name(&cmd->name, &id) != NGX_OK)
+        || ngx_http_travel_accept_rename(r, cmd, &uuid) != NGX_OK)
     {
         ngx_http_travel_finish(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
 
-    /* cmd->id and ctx->job are views of the name, whose text is now that of
-     * the first; only its length is to be set */
-
-    ctx->job.len = cmd->name.len;
-
-    cmd->replayed = 1;
     job->name = &cmd->name;
 
-    ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_REPLAYED);
     ngx_http_travel_accept_span(r, cmd, 0);
 
     if (ngx_http_travel_job_pairs(r, ngx_http_travel_reply_elt(reply, 2), job)
@@ -690,7 +684,44 @@ ngx_http_travel_accept_replay(ngx_http_request_t *r,
         return;
     }
 
-    if (job->final || cmd->wait == 0 || !job->found) {
+    ngx_http_travel_accept_replayed(r, cmd, job);
+}
+
+
+/* The command takes the first one's id.  cmd->id and ctx->job are views of the
+ * name, whose text is now that of the first; only the length is to be set. */
+static ngx_int_t
+ngx_http_travel_accept_rename(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, const ngx_str_t *uuid)
+{
+    travel_job_id_t         id;
+    ngx_http_travel_ctx_t  *ctx;
+
+    ctx = ngx_http_travel_get_ctx(r);
+
+    id = cmd->name.id;
+    id.queue = ngx_http_travel_view(&cmd->use->entry->queue);
+
+    if (travel_uuid_parse(&id.id, ngx_http_travel_view(uuid)) != TRAVEL_OK
+        || ngx_http_travel_job_name(&cmd->name, &id) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ctx->job.len = cmd->name.len;
+    cmd->replayed = 1;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_travel_accept_replayed(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, ngx_http_travel_job_t *job)
+{
+    ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_REPLAYED);
+
+    if (job == NULL || job->final || cmd->wait == 0 || !job->found) {
         ngx_http_travel_finish(r, ngx_http_travel_command_outcome(r, cmd,
                                                                   job));
         return;
@@ -701,6 +732,118 @@ ngx_http_travel_accept_replay(ngx_http_request_t *r,
                                              cmd);
 
     ngx_http_travel_accept_done(r, cmd, NGX_HTTP_TRAVEL_REPLAY_POLL);
+}
+
+
+/* --- a repeat that the check refuses -------------------------------------- */
+
+/*
+ * What the first request did may be why the check refuses the second: a booking
+ * is cancelled once.  So before a request with an Idempotency-Key hears the
+ * refusal, its key is looked up.  NGX_OK: r will be finished; NGX_DECLINED: it
+ * cannot be looked up.
+ */
+ngx_int_t
+ngx_http_travel_command_recall(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd)
+{
+    char                         key[TRAVEL_KEY_MAX];
+    size_t                       len[2];
+    travel_str_t                 queue;
+    const char                  *argv[2];
+    ngx_http_travel_redis_op_t  *op;
+
+    queue = ngx_http_travel_view(&cmd->use->entry->queue);
+
+    if (ngx_http_travel_accept_ids(r, cmd, ngx_http_travel_layout_now(queue))
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_QUEUE, r, 0,
+                                  ngx_http_travel_recall_reply, cmd);
+    if (op == NULL) {
+        return NGX_DECLINED;
+    }
+
+    argv[0] = "GET";
+    len[0] = 3;
+    argv[1] = key;
+    len[1] = travel_key_idem(key, cmd->name.id.queue, cmd->name.id.partition,
+                             cmd->scope);
+
+    return ngx_http_travel_redis_command(op, 2, argv, len) == NGX_OK
+           ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* "<fingerprint> <uuid>", as the script left it. */
+static void
+ngx_http_travel_recall_reply(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
+    const ngx_http_travel_reply_t *reply)
+{
+    ngx_str_t                   seen, uuid;
+    ngx_http_request_t         *r;
+    ngx_http_travel_command_t  *cmd;
+
+    (void) i;
+
+    r = op->request;
+    cmd = op->data;
+
+    ngx_http_set_log_request(r->connection->log, r);
+
+    if (reply == NULL || ngx_http_travel_reply_type(reply)
+                         != NGX_HTTP_TRAVEL_REPLY_STRING)
+    {
+        /* the id that was made for looking names nothing */
+        ngx_str_null(&ngx_http_travel_get_ctx(r)->job);
+
+        ngx_http_travel_finish(r, ngx_http_travel_command_refuse(r, cmd));
+        return;
+    }
+
+    seen = ngx_http_travel_reply_str(reply);
+
+    if (seen.len != sizeof(cmd->print) + 1 + TRAVEL_UUID_TEXT_LEN
+        || ngx_memcmp(seen.data, cmd->print, sizeof(cmd->print)) != 0)
+    {
+        ngx_http_travel_accept_mismatch(r, cmd);
+        return;
+    }
+
+    uuid.data = seen.data + sizeof(cmd->print) + 1;
+    uuid.len = TRAVEL_UUID_TEXT_LEN;
+
+    if (ngx_http_travel_accept_rename(r, cmd, &uuid) != NGX_OK
+        || ngx_http_travel_job_read(r, &cmd->name,
+                                    ngx_http_travel_recall_job, cmd)
+           != NGX_OK)
+    {
+        ngx_http_travel_accept_ready(r, NGX_DECLINED);
+    }
+}
+
+
+static void
+ngx_http_travel_recall_job(ngx_http_request_t *r, void *data,
+    ngx_http_travel_job_t *job)
+{
+    ngx_http_set_log_request(r->connection->log, r);
+
+    ngx_http_travel_accept_replayed(r, data, job);
+}
+
+
+static void
+ngx_http_travel_accept_mismatch(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd)
+{
+    ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_REFUSED);
+    ngx_http_travel_finish(r, ngx_http_travel_error(r,
+               TRAVEL_E_IDEMPOTENCY_MISMATCH,
+               "This Idempotency-Key was used for another request."));
 }
 
 

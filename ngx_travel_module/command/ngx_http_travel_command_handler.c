@@ -29,8 +29,6 @@ static ngx_int_t ngx_http_travel_command_pending(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, const ngx_http_travel_detail_t *row);
 static void ngx_http_travel_command_looked(ngx_http_request_t *r, void *data,
     ngx_http_travel_job_t *job);
-static ngx_int_t ngx_http_travel_command_refuse(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd);
 
 
 ngx_int_t
@@ -339,7 +337,10 @@ ngx_http_travel_command_judge(ngx_http_request_t *r,
         return;
     }
 
-    ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_REFUSED);
+    if (cmd->idem.len && ngx_http_travel_command_recall(r, cmd) == NGX_OK) {
+        return;
+    }
+
     ngx_http_travel_finish(r, ngx_http_travel_command_refuse(r, cmd));
 }
 
@@ -436,13 +437,15 @@ ngx_http_travel_command_looked(ngx_http_request_t *r, void *data,
 
 
 /* What is not there outweighs what is in the way, and that what is wrong. */
-static ngx_int_t
+ngx_int_t
 ngx_http_travel_command_refuse(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd)
 {
     ngx_str_t        text;
     ngx_uint_t       i;
     travel_error_e   error, found;
+
+    ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_REFUSED);
 
     error = TRAVEL_E_VALIDATION_ERROR;
     ngx_str_set(&text, "The request cannot be carried out as it is.");

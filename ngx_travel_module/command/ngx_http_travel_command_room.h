@@ -243,9 +243,15 @@ ngx_int_t ngx_http_travel_command_idempotency(ngx_http_request_t *r,
 /* handler.c */
 ngx_int_t ngx_http_travel_command_handler(ngx_http_request_t *r);
 void ngx_http_travel_command_suspend(ngx_http_request_t *r);
+/* Answers with the check's rows. */
+ngx_int_t ngx_http_travel_command_refuse(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
 
 /* accept.c: always finishes r, now or later. */
 void ngx_http_travel_command_accept(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
+/* For a repeat that the check refuses: NGX_OK, it finishes r. */
+ngx_int_t ngx_http_travel_command_recall(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
 
 /* answer.c: what finalize wants. */

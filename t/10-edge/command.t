@@ -263,15 +263,31 @@ subtest 'a client that goes away' => sub {
         . '"booking_date":"2030-03-01T19:00:00Z"}';
     my $head = "POST /api/v1/bookings HTTP/1.1\r\nHost: x\r\n"
         . "Authorization: Bearer $alice\r\nContent-Type: application/json\r\n";
+    # while the check waits for a table that somebody has locked
+    my $kid = fork // die;
+    if (!$kid) {
+        $t->sql('BEGIN; LOCK TABLE travel.partners; SELECT pg_sleep(1.5); COMMIT',
+            role => 'postgres');
+        POSIX::_exit(0);
+    }
+    for my $server ('primary', 'replica') {
+        wait_for(sub { $t->sql(q{SELECT count(*) FROM pg_locks WHERE granted
+            AND mode = 'AccessExclusiveLock'
+            AND relation = 'travel.partners'::regclass}, role => 'postgres',
+            on => $server) }, 5, "the lock on the $server") or return;
+        $t->sql('SELECT pg_switch_wal()', role => 'postgres');
+    }
     $t->raw($head . 'Content-Length: ' . length($body) . "\r\n\r\n$body",
-        hang_up => 1);
+        timeout => 0.3);
+    waitpid $kid, 0;
     $t->raw($head . "Content-Length: 500\r\n\r\n$body", hang_up => 1);
     $t->raw($head . "Transfer-Encoding: chunked\r\n\r\n40\r\n$body",
         hang_up => 1);
     sleep 0.5;
     is(scalar(() = entries()), $before, 'no XADD');
     my $log = slurp($t->dir . '/logs/error.log');
-    like($log, qr/client (?:hung up|prematurely closed)/, 'a log line');
+    like($log, qr/client (?:hung up|prematurely closed).*POST \/api\/v1\/bookings/,
+        'a log line');
     my $r = $t->raw($head . "Transfer-Encoding: chunked\r\nConnection: close"
         . "\r\n\r\n" . join('', map { sprintf "%x\r\n%s\r\n", length, $_ }
         $body =~ /(.{1,20})/g) . "0\r\n\r\n");
@@ -315,6 +331,36 @@ subtest 'Idempotency-Key' => sub {
     is($t->redis('queue')->call('SCRIPT', 'FLUSH'), 'OK', 'scripts forgotten');
     is(book({}, headers => { 'idempotency-key' => 'two' })->{status}, 202,
         'no matter');
+};
+
+subtest 'a repeat that the check would refuse' => sub {
+    my $id = '0190aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeee';
+    my $user = $t->user(1);
+    $t->sql("INSERT INTO travel.bookings (id, user_id, partner, venue_id, "
+        . "booking_date, party_size, status) VALUES ('$id', '$user', "
+        . "'opentable', 'v', now() + interval '1 day', 2, 'confirmed')",
+        role => 'postgres');
+    my %k = (token => $alice, headers => { 'idempotency-key' => 'cancel-1' });
+    my $one = $t->delete("/api/v1/bookings/$id", %k);
+    is($one->{status}, 202, 'cancelled') or diag($one->{content});
+    my $job = $one->{json}{job}{id};
+    $t->sql("UPDATE travel.bookings SET status = 'cancelled' WHERE id = '$id'",
+        role => 'postgres');
+    my $before = () = entries();
+    my $two = $t->delete("/api/v1/bookings/$id", %k);
+    is($two->{status}, 202, 'the repeat hears the same') or diag($two->{content});
+    is($two->{json}{job}{id}, $job, 'the same job');
+    is($two->{headers}{'idempotent-replayed'}, 'true', 'as a replay');
+    settle($q, $job, '', status => 'succeeded', result => '{"done":1}');
+    $two = $t->delete("/api/v1/bookings/$id", %k);
+    is($two->{status}, 200, 'and the outcome');
+    is($two->{content}, '{"done":1}', 'of the first');
+    is($t->delete("/api/v1/bookings/$id", token => $alice)->{json}{error}{code},
+        'BOOKING_NOT_CANCELLABLE', 'without the key it is refused');
+    is($t->delete("/api/v1/bookings/$id", token => $alice,
+        headers => { 'idempotency-key' => 'cancel-2' })->{status}, 409,
+        'under another key too');
+    is(scalar(() = entries()), $before, 'nothing went in');
 };
 
 subtest 'waiting' => sub {

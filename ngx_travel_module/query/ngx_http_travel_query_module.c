@@ -144,6 +144,13 @@ ngx_http_travel_query_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     qlcf->statement = ngx_http_travel_query_statement(cf, qlcf->query);
     qlcf->name = qlcf->statement->name;
 
+    if (travel_sha256(qlcf->digest,
+                      ngx_http_travel_view(&qlcf->statement->sql))
+        != TRAVEL_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
     if (qlcf->query->requires != NULL) {
         qlcf->requires.data = (u_char *) qlcf->query->requires;
         qlcf->requires.len = ngx_strlen(qlcf->requires.data);

@@ -310,7 +310,7 @@ ngx_http_travel_param_refuse(ngx_http_request_t *r,
 
 /* --- identity ------------------------------------------------------------ */
 
-/* "name\0", then per value a mark, its length and its bytes: what lengths frame
+/* "name\0", the statement's digest, then per value a mark, its length and its bytes: what lengths frame
  * cannot be confused by what values hold. */
 
 ngx_int_t
@@ -326,7 +326,7 @@ ngx_http_travel_query_identity(ngx_http_request_t *r,
 
     ctx = ngx_http_travel_get_ctx(r);
 
-    len = qlcf->name.len + 1 + 36;
+    len = qlcf->name.len + 1 + sizeof(qlcf->digest) + 36;
     for (i = 0; i < qlcf->query->nparams; i++) {
         len += 5 + (values[i] != NULL ? ngx_strlen(values[i]) : 0);
     }
@@ -339,6 +339,7 @@ ngx_http_travel_query_identity(ngx_http_request_t *r,
     ret_identity->data = p;
     p = ngx_cpymem(p, qlcf->name.data, qlcf->name.len);
     *p++ = '\0';
+    p = ngx_cpymem(p, qlcf->digest, sizeof(qlcf->digest));
 
     for (i = 0; i < qlcf->query->nparams; i++) {
         if (values[i] == NULL) {

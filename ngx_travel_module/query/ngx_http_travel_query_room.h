@@ -5,6 +5,7 @@
 
 #include "ngx_http_travel_query.h"
 #include "../cache/ngx_http_travel_cache.h"
+#include "../../common/hash.h"
 
 /* --- the catalog of a cycle ---------------------------------------------- */
 
@@ -45,6 +46,7 @@ typedef struct {
     const travel_query_t                  *query;
     const ngx_http_travel_pg_statement_t  *statement;
     ngx_str_t                              name;
+    uint8_t                                digest[TRAVEL_SHA256_LEN];
     ngx_str_t                              requires;
     ngx_http_travel_query_source_t         sources[TRAVEL_QUERY_PARAMS_MAX];
     ngx_array_t                            pieces;
@@ -61,7 +63,8 @@ ngx_http_travel_query_main_conf_t *ngx_http_travel_query_main(
  * ngx_http_finalize_request() wants after the client was told. */
 ngx_int_t ngx_http_travel_query_params(ngx_http_request_t *r,
     ngx_http_travel_query_loc_conf_t *qlcf, const char **values);
-/* What makes the answer's identity: name, values, the viewer where bound. */
+/* What makes the answer's identity: name and text of the query (a reload may
+ * bring another), values, the viewer where bound. */
 ngx_int_t ngx_http_travel_query_identity(ngx_http_request_t *r,
     ngx_http_travel_query_loc_conf_t *qlcf, const char *const *values,
     ngx_str_t *ret_identity);

@@ -263,11 +263,11 @@ subtest 'a client that goes away' => sub {
         . '"booking_date":"2030-03-01T19:00:00Z"}';
     my $head = "POST /api/v1/bookings HTTP/1.1\r\nHost: x\r\n"
         . "Authorization: Bearer $alice\r\nContent-Type: application/json\r\n";
-    # while the check waits for a table that somebody has locked
+    # while the check waits for a table that somebody has locked, until told
     my $kid = fork // die;
     if (!$kid) {
-        $t->sql('BEGIN; LOCK TABLE travel.partners; SELECT pg_sleep(1.5); COMMIT',
-            role => 'postgres');
+        eval { $t->sql('BEGIN; LOCK TABLE travel.partners; SELECT pg_sleep(30)',
+            role => 'postgres') };
         POSIX::_exit(0);
     }
     for my $server ('primary', 'replica') {
@@ -279,6 +279,9 @@ subtest 'a client that goes away' => sub {
     }
     $t->raw($head . 'Content-Length: ' . length($body) . "\r\n\r\n$body",
         timeout => 0.3);
+    $t->sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE query LIKE '%pg_sleep(30)%' AND pid <> pg_backend_pid()},
+        role => 'postgres');
     waitpid $kid, 0;
     $t->raw($head . "Content-Length: 500\r\n\r\n$body", hang_up => 1);
     $t->raw($head . "Transfer-Encoding: chunked\r\n\r\n40\r\n$body",

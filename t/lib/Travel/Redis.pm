@@ -18,14 +18,25 @@ sub new {
 
 sub call {
     my ($self, @args) = @_;
+    return ($self->calls(\@args))[0];
+}
+
+# Several commands, each an array reference, in one write; their replies.
+sub calls {
+    my ($self, @commands) = @_;
+    $self->_write(join '', map { _format(@$_) } @commands);
+    return map { $self->_reply } @commands;
+}
+
+sub _format {
+    my (@args) = @_;
     my $out = '*' . @args . "\r\n";
     for (@args) {
         my $a = $_;
         utf8::encode($a) if utf8::is_utf8($a);
         $out .= '$' . length($a) . "\r\n$a\r\n";
     }
-    $self->_write($out);
-    return $self->_reply;
+    return $out;
 }
 
 sub _write {

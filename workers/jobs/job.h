@@ -57,7 +57,7 @@ typedef struct worker_job_s {
     json_t               *result;    /* owned, or NULL */
     worker_error_t        error;
     travel_consistency_t  commit;    /* of the last commit; lsn 0: none */
-    bool                  cancel;    /* cooperative: read at convenient points */
+    _Atomic bool          cancel;    /* cooperative: read at convenient points */
 } worker_job_t;
 
 typedef worker_verdict_e (*worker_handler_pt)(worker_job_t *job);

@@ -91,7 +91,7 @@ static cfg_opt_t  conf_opts[] = {
 };
 
 
-static const char  *conf_reading;    /* sections do not always know their file */
+static const char  *conf_reading;    /* a section may not know its file */
 
 
 /* One line for whatever libconfuse or we have to say. */
@@ -158,7 +158,7 @@ conf_duration_parse(const char *text, long *ret_ms)
 }
 
 
-/* --- what a value may be --------------------------------------------------------- */
+/* --- what a value may be -------------------------------------------------- */
 
 typedef enum {
     CONF_DURATION,              /* min in ms */

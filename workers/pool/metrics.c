@@ -33,7 +33,7 @@ struct worker_metrics_s {
 };
 
 
-/* --- the text --------------------------------------------------------------------- */
+/* --- the text ------------------------------------------------------------- */
 
 static uint64_t
 metrics_load(const _Atomic uint64_t *v)
@@ -344,7 +344,7 @@ worker_metrics_text(const worker_board_t *board, size_t *ret_len)
 }
 
 
-/* --- the server ---------------------------------------------------------------------- */
+/* --- the server ----------------------------------------------------------- */
 
 static int
 metrics_listen(const char *at)

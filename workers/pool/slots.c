@@ -24,7 +24,7 @@
 #include "../store/pg.h"
 
 #define SLOTS_WAKE_MS      1.0     /* work worth one more slot */
-#define SLOTS_SHORT_MS     0.05    /* jobs this short are handed back in heaps */
+#define SLOTS_SHORT_MS     0.05    /* jobs this short come back in heaps */
 #define SLOTS_HEAP         64
 #define SLOTS_LATE_MS      1.0     /* as late the fetcher may hear of them */
 #define SLOTS_STACK        (1024 * 1024)

@@ -82,7 +82,7 @@ supervisor_clock(void)
 }
 
 
-/* --- what a death leaves behind ----------------------------------------------------- */
+/* --- what a death leaves behind ------------------------------------------- */
 
 static void
 supervisor_suspect(supervisor_t *sup, const char *job_id)
@@ -185,7 +185,7 @@ supervisor_release_later(supervisor_t *sup, const char *owner)
 }
 
 
-/* --- children --------------------------------------------------------------------------- */
+/* --- children ------------------------------------------------------------- */
 
 static void
 supervisor_signal_defaults(void)
@@ -349,7 +349,7 @@ supervisor_reap(supervisor_t *sup)
 }
 
 
-/* --- signals ------------------------------------------------------------------------------ */
+/* --- signals -------------------------------------------------------------- */
 
 static void
 supervisor_listen(supervisor_t *sup)
@@ -433,7 +433,7 @@ supervisor_signals(supervisor_t *sup)
 }
 
 
-/* --- the loop ------------------------------------------------------------------------------- */
+/* --- the loop ------------------------------------------------------------- */
 
 /* One process at a time is replaced, and only when all the others run. */
 static void

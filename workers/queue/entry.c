@@ -70,7 +70,7 @@ worker_entries_pop(worker_entries_t *list)
 }
 
 
-/* --- MessagePack -------------------------------------------------------------- */
+/* --- MessagePack ---------------------------------------------------------- */
 
 typedef struct {
     const uint8_t  *p;
@@ -217,7 +217,7 @@ entry_fields(travel_str_t pack, travel_str_t *fields, uint32_t *ret_n)
 }
 
 
-/* --- entries ------------------------------------------------------------------- */
+/* --- entries -------------------------------------------------------------- */
 
 static void
 entry_malformed(worker_entry_t *entry, const char *why)

@@ -3,8 +3,9 @@
  *
  * Who does what in a process:
  *
- *   fetcher  this file, take.c, give.c, partition.c: owns worker_queue_t, all
- *            partitions, all entries that are not with a slot, both links
+ *   fetcher  this file, take.c, give.c, watch.c, partition.c: owns
+ *            worker_queue_t, all partitions, all entries that are not with a
+ *            slot, both links
  *   keeper   keeper.c, relay.c: leases, heartbeat row, outbox, dead letters
  *   slots    pool/slots.c, pool/run.c: run jobs
  *
@@ -59,7 +60,7 @@ fetcher_now(worker_queue_t *queue)
 }
 
 
-/* --- any thread -------------------------------------------------------------------- */
+/* --- any thread ----------------------------------------------------------- */
 
 static void
 queue_ring(worker_queue_t *queue)
@@ -140,7 +141,7 @@ worker_queue_outbox(worker_queue_t *queue, const worker_job_t *job)
 }
 
 
-/* --- leases ------------------------------------------------------------------------- */
+/* --- leases --------------------------------------------------------------- */
 
 static worker_partition_t *
 lease_part(worker_queue_t *queue, const char *name, unsigned number)
@@ -325,7 +326,7 @@ fetcher_leases(worker_queue_t *queue)
 }
 
 
-/* --- links and clocks ------------------------------------------------------------------ */
+/* --- links and clocks ----------------------------------------------------- */
 
 static void
 fetcher_link_up(void *data)
@@ -357,7 +358,7 @@ fetcher_second(worker_queue_t *queue)
         }
     }
 
-    worker_give_watch(queue);
+    worker_watch_slots(queue);
 
     stat = worker_trace_stat();
     atomic_store(&queue->sheet->spans_exported, stat.exported);
@@ -376,12 +377,12 @@ fetcher_clocks(worker_queue_t *queue)
 
     if (queue->now >= queue->beat_at) {
         queue->beat_at = queue->now + FETCHER_BEAT_MS;
-        worker_give_beat(queue);
+        worker_watch_beat(queue);
     }
 
     if (queue->now >= queue->gauge_at) {
         queue->gauge_at = queue->now + FETCHER_GAUGE_MS;
-        worker_give_gauges(queue);
+        worker_watch_gauges(queue);
     }
 }
 
@@ -493,7 +494,7 @@ fetcher_turn(worker_queue_t *queue, int signal_fd)
 }
 
 
-/* --- life ---------------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------- */
 
 static const worker_type_conf_t *
 fetcher_type_conf(const worker_conf_t *conf, const char *type)

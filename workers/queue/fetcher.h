@@ -20,6 +20,8 @@
 #define WORKER_IN_MEMORY_MAX   8192         /* entries of one process */
 #define WORKER_BYTES_MAX       (64 << 20)   /* their packs */
 #define WORKER_BATCH_MAX       256          /* jobs of one script call */
+#define WORKER_INVAL_MAX       "100000"     /* entries of travel:inval */
+#define WORKER_SPANS_LINKS     16           /* of one receive or settle span */
 #define WORKER_KEY_BUCKETS     1024         /* per partition, a power of two */
 
 typedef enum {
@@ -42,7 +44,7 @@ typedef struct worker_key_s {
     char                  text[37];
     worker_entry_t       *busy;             /* READY to SETTLING, or NULL */
     worker_entries_t      line;             /* WAITING, in order */
-    char                  held_by[37];      /* uuid of the retrying job, or "" */
+    char                  held_by[37];      /* the retrying job's uuid, or "" */
     int64_t               held_until;       /* unix ms */
     struct worker_key_s  *held_prev;        /* in part->held */
     struct worker_key_s  *held_next;
@@ -69,7 +71,15 @@ typedef struct {
     uint64_t              epoch;
     worker_entries_t      entries;
     unsigned              counts[TRAVEL_PRIORITY_MAX];
+    uint64_t              sent_ns;          /* unix, for its span */
 } worker_batch_t;
+
+/* Whose traces one call serves. */
+typedef struct {
+    travel_trace_t        links[WORKER_SPANS_LINKS];
+    size_t                n;
+    size_t                messages;
+} worker_spans_t;
 
 struct worker_partition_s {
     worker_queue_t       *queue;
@@ -214,6 +224,14 @@ void worker_args_job(worker_args_t *args, const worker_partition_t *part,
 void worker_part_forget(worker_partition_t *part, worker_entry_t *entry);
 worker_type_t *worker_queue_type(worker_queue_t *queue, travel_str_t name);
 
+/* spans.c: 'spans' starts zeroed; nothing is emitted when no job added to it
+ * was sampled. */
+void worker_spans_add(worker_spans_t *spans, const worker_entry_t *entry,
+    bool settle);
+void worker_spans_end(const worker_spans_t *spans,
+    const worker_partition_t *part, const char *operation, uint64_t start_ns,
+    bool error);
+
 /* take.c: what brings entries in */
 void worker_take_turn(worker_queue_t *queue);
 void worker_take_link_down(worker_queue_t *queue);
@@ -223,9 +241,13 @@ void worker_take_bell(worker_queue_t *queue);
 void worker_give_turn(worker_queue_t *queue);
 void worker_give_collect(worker_queue_t *queue);
 bool worker_give_idle(const worker_queue_t *queue);
-void worker_give_watch(worker_queue_t *queue);
-void worker_give_beat(worker_queue_t *queue);
-void worker_give_gauges(worker_queue_t *queue);
+/* The run is over and all it had to say is said: settles it. */
+void worker_give_finish(worker_queue_t *queue, worker_entry_t *entry);
+
+/* watch.c: what the clock asks for */
+void worker_watch_slots(worker_queue_t *queue);
+void worker_watch_beat(worker_queue_t *queue);
+void worker_watch_gauges(worker_queue_t *queue);
 
 /* True when the script refused: the reply says who owns it, or what to do;
  * the partition has been lost or set to adopt again. */

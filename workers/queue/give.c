@@ -1,6 +1,6 @@
 /*
  * What leaves memory: jobs that start, jobs that settle, invalidations,
- * progress, the heartbeat, gauges.
+ * progress.
  *
  * Per partition one start call and one settle call are open at a time; what
  * gathers meanwhile goes with the next.  So an idle pool answers at once and
@@ -27,12 +27,9 @@
 #define GIVE_AHEAD_MS     4.0      /* of work per idle slot */
 #define GIVE_AHEAD_MAX    2048
 #define GIVE_EST_MIN_MS   0.002
-#define GIVE_GRACE_MS     10000    /* past its deadline: a slot is stuck */
-#define GIVE_UNHOLD_MS    5000
-#define GIVE_INVAL_MAX    "100000"
 
 
-/* --- starting --------------------------------------------------------------------- */
+/* --- starting ------------------------------------------------------------- */
 
 static void
 give_hand(worker_queue_t *queue, worker_entry_t *entry,
@@ -426,7 +423,7 @@ give_start(worker_queue_t *queue)
 }
 
 
-/* --- settling --------------------------------------------------------------------- */
+/* --- settling ------------------------------------------------------------- */
 
 static const char *
 settle_status(const worker_entry_t *entry)
@@ -562,10 +559,18 @@ settle_on_reply(void *data, const redisReply *reply)
     size_t               i;
     worker_batch_t      *batch = data;
     worker_entry_t      *entry;
+    worker_spans_t       spans = { 0 };
     worker_partition_t  *part;
 
     part = batch->part;
     part->settling = false;
+
+    for (entry = batch->entries.head; entry; entry = entry->next) {
+        worker_spans_add(&spans, entry, true);
+    }
+
+    worker_spans_end(&spans, part, "settle", batch->sent_ns,
+                     reply == NULL || reply->type == REDIS_REPLY_ERROR);
 
     if (batch->epoch == part->epoch
         && (reply == NULL || worker_part_refused(part, reply)
@@ -663,12 +668,12 @@ give_settle(worker_partition_t *part)
 }
 
 
-/* --- what the slots hand back -------------------------------------------------------- */
+/* --- what the slots hand back --------------------------------------------- */
 
 /* All it had to say is said: into the settle list, and its key is free unless
  * it comes again. */
-static void
-finish(worker_queue_t *queue, worker_entry_t *entry)
+void
+worker_give_finish(worker_queue_t *queue, worker_entry_t *entry)
 {
     worker_partition_t  *part;
 
@@ -740,11 +745,11 @@ give_back(worker_queue_t *queue, worker_entry_t *entry)
         return;
     }
 
-    finish(queue, entry);
+    worker_give_finish(queue, entry);
 }
 
 
-/* --- invalidations ------------------------------------------------------------------- */
+/* --- invalidations -------------------------------------------------------- */
 
 static void
 inval_on_reply(void *data, const redisReply *reply)
@@ -781,7 +786,7 @@ inval_on_reply(void *data, const redisReply *reply)
 
     if (--entry->invals == 0 && entry->state == WORKER_ENTRY_FINISHED) {
         queue->finishing--;
-        finish(queue, entry);
+        worker_give_finish(queue, entry);
     }
 }
 
@@ -792,7 +797,7 @@ inval_send(worker_queue_t *queue, worker_inval_t *inval)
     size_t       i, len[14];
     char         timeline[TRAVEL_DIGITS_MAX], lsn[24];
     const char  *argv[14] = {
-        "XADD", TRAVEL_KEY_INVAL, "MAXLEN", "~", GIVE_INVAL_MAX, "*",
+        "XADD", TRAVEL_KEY_INVAL, "MAXLEN", "~", WORKER_INVAL_MAX, "*",
         "tags", inval->tags, "timeline", "", "lsn", "", "sub", inval->sub
     };
 
@@ -890,7 +895,7 @@ worker_give_collect(worker_queue_t *queue)
 }
 
 
-/* --- the turn ------------------------------------------------------------------------ */
+/* --- the turn ------------------------------------------------------------- */
 
 void
 worker_give_turn(worker_queue_t *queue)
@@ -932,209 +937,4 @@ worker_give_idle(const worker_queue_t *queue)
     }
 
     return true;
-}
-
-
-/* --- once a second --------------------------------------------------------------------- */
-
-/* The slot may still touch the entry, so what is settled is a twin of it. */
-static void
-watch_stuck(worker_queue_t *queue, worker_entry_t *entry)
-{
-    worker_entry_t  *twin;
-
-    entry->stuck = true;
-    queue->stuck++;
-    queue->failed = true;
-    worker_log_job(WORKER_LOG_ERROR, &entry->job, -1, "hangs past its "
-                   "deadline: the process finishes the others and leaves");
-
-    if (entry->epoch != entry->part->epoch) {
-        return;
-    }
-
-    twin = worker_entry_create(entry->pack.data, entry->pack.len);
-
-    if (twin == NULL) {
-        return;
-    }
-
-    twin->part = entry->part;
-    twin->epoch = entry->epoch;
-    twin->type = entry->type;
-    twin->stream = entry->stream;
-    memcpy(twin->stream_id, entry->stream_id, sizeof(twin->stream_id));
-    twin->job.attempt = entry->job.attempt;
-    twin->outcome = WORKER_OUTCOME_RETRYING;
-    twin->delay_ms = entry->type->base_ms;
-    (void) worker_job_fail(&twin->job, WORKER_RETRY, "TIMEOUT", "the attempt "
-                           "ran into its time limit and did not end");
-
-    twin->part->entries++;
-    queue->in_memory++;
-    queue->bytes += twin->pack.len;
-    worker_part_twin(twin->part, twin);
-    finish(queue, twin);
-}
-
-
-void
-worker_give_watch(worker_queue_t *queue)
-{
-    size_t           i;
-    worker_entry_t  *entry;
-
-    for (i = 0; i < queue->handed; i++) {
-        entry = queue->handed_list[i];
-
-        if (entry->job.deadline >= queue->now_unix) {
-            continue;
-        }
-
-        entry->job.cancel = true;
-
-        if (!entry->stuck
-            && entry->job.deadline + GIVE_GRACE_MS < queue->now_unix)
-        {
-            watch_stuck(queue, entry);
-        }
-    }
-
-    for (i = 0; i < queue->nparts; i++) {
-        if (queue->parts[i]->state == WORKER_PART_OPEN) {
-            worker_part_unhold_overdue(queue->parts[i], GIVE_UNHOLD_MS);
-        }
-    }
-
-    worker_slots_nudge(queue->slots);
-}
-
-
-void
-worker_give_beat(worker_queue_t *queue)
-{
-    size_t               i, len[12];
-    char                 timeline[TRAVEL_DIGITS_MAX], lsn[24];
-    const char          *argv[12] = {
-        "XADD", TRAVEL_KEY_INVAL, "MAXLEN", "~", GIVE_INVAL_MAX, "*",
-        "hb", "1", "timeline", "", "lsn", ""
-    };
-    travel_lsn_t         at;
-    worker_partition_t  *part;
-
-    for (i = 0; i < queue->nparts; i++) {
-        part = queue->parts[i];
-
-        if (part->number == 0 && strcmp(part->queue_name, "maintenance") == 0) {
-            queue->beating = part->state == WORKER_PART_OPEN
-                             || part->state == WORKER_PART_CLOSING
-                             || (queue->beating
-                                 && worker_keeper_blind(queue->keeper));
-        }
-    }
-
-    at = worker_keeper_position(queue->keeper);
-
-    if (!queue->beating || at.timeline == 0 || !worker_link_up(queue->cmd)) {
-        return;
-    }
-
-    for (i = 0; i < 12; i++) {
-        len[i] = strlen(argv[i]);
-    }
-
-    argv[9] = timeline;
-    len[9] = travel_digits_format(timeline, at.timeline);
-    argv[11] = lsn;
-    len[11] = travel_lsn_format(lsn, at.lsn);
-    worker_link_send(queue->cmd, NULL, NULL, 12, argv, len);
-}
-
-
-/* --- gauges ---------------------------------------------------------------------------- */
-
-static void
-gauge_on_reply(void *data, const redisReply *reply)
-{
-    size_t                i;
-    travel_str_t          id;
-    travel_stream_id_t    oldest;
-    worker_partition_t   *part = data;
-    worker_board_part_t  *gauge;
-
-    gauge = part->gauge;
-
-    if (gauge == NULL || reply == NULL || reply->type != REDIS_REPLY_ARRAY
-        || reply->elements != 6)
-    {
-        return;
-    }
-
-    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
-        atomic_store(&gauge->depth[i], reply->element[i]->integer);
-    }
-
-    atomic_store(&gauge->delayed, reply->element[3]->integer);
-    atomic_store(&gauge->dead, reply->element[4]->integer);
-    atomic_store(&gauge->fence, part->fence);
-    id.data = reply->element[5]->str;
-    id.len = (size_t) reply->element[5]->len;
-    atomic_store(&gauge->oldest_ms,
-                 travel_stream_id_parse(&oldest, id) == TRAVEL_OK
-                 ? (int64_t) oldest.ms : 0);
-    atomic_store(&gauge->used, true);
-}
-
-
-static void
-gauge_send(worker_partition_t *part)
-{
-    size_t          i;
-    worker_args_t  *args;
-
-    args = &part->queue->args;
-    worker_args_begin(args);
-
-    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
-        worker_args_str(args, part->streams[i].key, part->streams[i].key_len);
-    }
-
-    worker_args_str(args, part->delayed.text, part->delayed.len);
-    worker_args_str(args, part->dead.text, part->dead.len);
-    worker_link_script(part->queue->cmd, TRAVEL_SCRIPT_GAUGE, gauge_on_reply,
-                       part, args, 5);
-}
-
-
-void
-worker_give_gauges(worker_queue_t *queue)
-{
-    size_t                i, free_row;
-    worker_partition_t   *part;
-    worker_board_part_t  *row;
-
-    free_row = 0;
-    atomic_store(&queue->sheet->in_memory, queue->in_memory);
-
-    for (i = 0; i < queue->nparts; i++) {
-        part = queue->parts[i];
-
-        if (part->state != WORKER_PART_OPEN) {
-            continue;
-        }
-
-        while (part->gauge == NULL && free_row < WORKER_BOARD_PARTS) {
-            row = &queue->sheet->parts[free_row++];
-
-            if (!atomic_load(&row->used)) {
-                snprintf(row->name, sizeof(row->name), "%s", part->name);
-                atomic_store(&row->used, true);
-                part->gauge = row;
-            }
-        }
-
-        if (part->gauge != NULL && worker_link_up(queue->cmd)) {
-            gauge_send(part);
-        }
-    }
 }

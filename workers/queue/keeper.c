@@ -35,7 +35,7 @@
 #define KEEPER_ERRAND_MS   1000     /* outbox and dead, without a ring */
 #define KEEPER_LAYOUT_MS   5000
 #define KEEPER_ORPHAN_MS   2000     /* free that long: anybody takes it */
-#define KEEPER_SETTLED_MS  3000     /* a seat lives that long: it gets its own */
+#define KEEPER_SETTLED_MS  3000     /* a seat that lives as long gets its own */
 #define KEEPER_REDIS_S     2
 #define KEEPER_SEATS_MAX   1024
 
@@ -106,7 +106,7 @@ keeper_ring(worker_keeper_t *keeper)
 }
 
 
-/* --- Redis ----------------------------------------------------------------------- */
+/* --- Redis ---------------------------------------------------------------- */
 
 static void
 keeper_redis_drop(worker_keeper_t *keeper, const char *why)
@@ -148,7 +148,7 @@ keeper_redis(worker_keeper_t *keeper, int argc, const char **argv)
 }
 
 
-/* --- which partitions there are ----------------------------------------------------- */
+/* --- which partitions there are ------------------------------------------- */
 
 static keeper_lot_t *
 keeper_lot_find(const worker_keeper_t *keeper, travel_str_t queue,
@@ -262,7 +262,7 @@ keeper_layout(worker_keeper_t *keeper, int64_t now)
 }
 
 
-/* --- who is there --------------------------------------------------------------------- */
+/* --- who is there --------------------------------------------------------- */
 
 static void
 keeper_seats_read(worker_keeper_t *keeper, const redisReply *reply,
@@ -344,7 +344,7 @@ keeper_seats(worker_keeper_t *keeper, int64_t now)
 }
 
 
-/* --- leases ----------------------------------------------------------------------------- */
+/* --- leases --------------------------------------------------------------- */
 
 static PGresult *
 keeper_pg(worker_keeper_t *keeper, const char *sql, int n,
@@ -723,7 +723,7 @@ keeper_leases(worker_keeper_t *keeper, int64_t now)
 }
 
 
-/* --- heartbeat and errands ----------------------------------------------------------------- */
+/* --- heartbeat and errands ------------------------------------------------ */
 
 static bool
 keeper_holds(worker_keeper_t *keeper, const keeper_lot_t *lot, int64_t now)
@@ -848,7 +848,7 @@ keeper_errands(worker_keeper_t *keeper, int64_t now)
 }
 
 
-/* --- the thread ------------------------------------------------------------------------------ */
+/* --- the thread ----------------------------------------------------------- */
 
 static void
 keeper_pause(worker_keeper_t *keeper)
@@ -1014,7 +1014,7 @@ worker_keeper_stop(worker_keeper_t **pkeeper)
 }
 
 
-/* --- for the other threads -------------------------------------------------------------------- */
+/* --- for the other threads ------------------------------------------------ */
 
 void
 worker_keeper_meet(worker_keeper_t *keeper,

@@ -154,7 +154,7 @@ worker_link_events(const worker_link_t *link)
 }
 
 
-/* --- the ring of open commands ------------------------------------------- */
+/* --- the ring of open commands -------------------------------------------- */
 
 static bool
 link_push(worker_link_t *link, worker_reply_pt cb, void *data)
@@ -249,7 +249,7 @@ worker_link_drop(worker_link_t *link, const char *why)
 }
 
 
-/* --- connecting ------------------------------------------------------------ */
+/* --- connecting ----------------------------------------------------------- */
 
 static void
 link_connect(worker_link_t *link)
@@ -439,7 +439,7 @@ link_connected(worker_link_t *link)
 }
 
 
-/* --- a turn ------------------------------------------------------------------ */
+/* --- a turn --------------------------------------------------------------- */
 
 static void
 link_answers(worker_link_t *link)
@@ -580,7 +580,7 @@ worker_link_send(worker_link_t *link, worker_reply_pt cb, void *data, int argc,
 }
 
 
-/* --- the arguments of a script ------------------------------------------------ */
+/* --- the arguments of a script -------------------------------------------- */
 
 void
 worker_args_begin(worker_args_t *args)

@@ -262,7 +262,7 @@ worker_part_release(worker_partition_t *part, worker_entry_t *entry)
 }
 
 
-/* --- entries in ---------------------------------------------------------------- */
+/* --- entries in ----------------------------------------------------------- */
 
 static void
 part_dead(worker_partition_t *part, worker_entry_t *entry, const char *cause,
@@ -487,7 +487,7 @@ worker_args_job(worker_args_t *args, const worker_partition_t *part,
 }
 
 
-/* --- entries out --------------------------------------------------------------- */
+/* --- entries out ---------------------------------------------------------- */
 
 void
 worker_part_forget(worker_partition_t *part, worker_entry_t *entry)
@@ -574,7 +574,7 @@ worker_part_lose(worker_partition_t *part, const char *why)
 }
 
 
-/* --- life ----------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------- */
 
 static void
 part_name_keys(worker_partition_t *part)

@@ -20,7 +20,7 @@
 #define RELAY_MARK       "dead_mark"    /* in :owner: the last one copied */
 
 
-/* --- the outbox --------------------------------------------------------------------- */
+/* --- the outbox ----------------------------------------------------------- */
 
 static travel_str_t
 relay_member(const json_t *row, const char *name)
@@ -278,7 +278,7 @@ worker_relay_outbox(const worker_relay_t *relay)
 }
 
 
-/* --- the dead ------------------------------------------------------------------------- */
+/* --- the dead ------------------------------------------------------------- */
 
 static const char *
 dead_field(const redisReply *fields, const char *name)

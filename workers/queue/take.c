@@ -24,6 +24,7 @@
 
 #include "fetcher.h"
 #include "../pool/log.h"
+#include "../trace/trace.h"
 #include "../../common/digits.h"
 
 #define TAKE_PAGE          256
@@ -75,6 +76,7 @@ worker_batch_create(worker_partition_t *part)
         batch->queue = part->queue;
         batch->part = part;
         batch->epoch = part->epoch;
+        batch->sent_ns = worker_trace_now();
         worker_entries_init(&batch->entries);
     }
 
@@ -213,7 +215,7 @@ take_entry(worker_partition_t *part, unsigned stream, travel_str_t id,
 /* Entries of one stream: id, pack, id, pack ... from index i on. */
 static size_t
 take_entries(worker_partition_t *part, unsigned stream,
-    const redisReply *reply, size_t i)
+    const redisReply *reply, size_t i, worker_spans_t *spans)
 {
     size_t            n;
     travel_str_t      id, pack;
@@ -234,6 +236,7 @@ take_entries(worker_partition_t *part, unsigned stream,
         snprintf(s->last, sizeof(s->last), "%.*s", (int) id.len, id.data);
 
         if (entry != NULL) {
+            worker_spans_add(spans, entry, false);
             worker_part_add(part, entry);
         }
     }
@@ -244,7 +247,7 @@ take_entries(worker_partition_t *part, unsigned stream,
 }
 
 
-/* --- adoption -------------------------------------------------------------------- */
+/* --- adoption ------------------------------------------------------------- */
 
 static const char *
 take_last(const worker_stream_t *stream)
@@ -429,17 +432,25 @@ adopt_send_delayed(worker_partition_t *part, worker_batch_t *batch)
 static void
 adopt_on_pending(void *data, const redisReply *reply)
 {
+    size_t               n;
+    uint64_t             sent;
     worker_batch_t      *batch = data;
+    worker_spans_t       spans = { 0 };
     worker_partition_t  *part;
 
     batch->part->fetching = false;
+    sent = batch->sent_ns;
     part = take_answered(batch, reply);
     free(batch);
 
-    if (part == NULL
-        || take_entries(part, part->adopt_stream, reply, 1) > 0
-        || part->resync)
-    {
+    if (part == NULL) {
+        return;
+    }
+
+    n = take_entries(part, part->adopt_stream, reply, 1, &spans);
+    worker_spans_end(&spans, part, "receive", sent, false);
+
+    if (n > 0 || part->resync) {
         return;                     /* the next turn asks for the next page */
     }
 
@@ -497,13 +508,14 @@ take_adopt(worker_partition_t *part)
 }
 
 
-/* --- fetching -------------------------------------------------------------------- */
+/* --- fetching ------------------------------------------------------------- */
 
 static void
 fetch_on_reply(void *data, const redisReply *reply)
 {
     size_t               i, n;
     worker_batch_t      *batch = data;
+    worker_spans_t       spans = { 0 };
     worker_partition_t  *part;
 
     batch->part->fetching = false;
@@ -512,13 +524,15 @@ fetch_on_reply(void *data, const redisReply *reply)
     for (i = 0; part != NULL && i < TRAVEL_PRIORITY_MAX
                 && i + 1 < reply->elements; i++)
     {
-        n = take_entries(part, (unsigned) i, reply->element[i + 1], 0);
+        n = take_entries(part, (unsigned) i, reply->element[i + 1], 0,
+                         &spans);
 
         if (batch->counts[i] > 0 && n < batch->counts[i]) {
             part->streams[i].rung = false;
         }
     }
 
+    worker_spans_end(&spans, batch->part, "receive", batch->sent_ns, false);
     free(batch);
 }
 
@@ -591,7 +605,7 @@ take_fetch(worker_partition_t *part)
 }
 
 
-/* --- promotion ------------------------------------------------------------------- */
+/* --- promotion ------------------------------------------------------------ */
 
 static void
 promote_one(worker_partition_t *part, travel_str_t uuid, travel_str_t status,
@@ -683,7 +697,7 @@ take_promote(worker_partition_t *part)
 }
 
 
-/* --- the bell --------------------------------------------------------------------- */
+/* --- the bell ------------------------------------------------------------- */
 
 static worker_stream_t *
 bell_stream(worker_queue_t *queue, travel_str_t key)
@@ -806,7 +820,7 @@ worker_take_bell(worker_queue_t *queue)
 }
 
 
-/* --- the turn --------------------------------------------------------------------- */
+/* --- the turn ------------------------------------------------------------- */
 
 static void
 take_part(worker_partition_t *part)

@@ -22,7 +22,8 @@ my $SERIAL = 0;
 
 sub start {
     my ($class, %o) = @_;
-    my $t = Travel::Test->start(parts => 'postgres queue', env => $o{env});
+    my $t = Travel::Test->start(parts => $o{parts} // 'postgres queue',
+        env => $o{env});
     my $self = bless { t => $t, %o }, $class;
     $self->{r} = $t->redis('queue');
     $self->configure($o{conf});
@@ -40,7 +41,7 @@ sub configure {
     my $dir = $t->dir;
     my $pg  = readlink "$dir/pg";
     my $queue = $t->socket('queue');
-    my $metrics = $t->port + 4;
+    my ($otlp, $metrics) = ($t->port + 3, $t->port + 4);
     $conf //= '';
     my %default = (processes => 1, slots => 4, lease_ttl => '3s',
         drain => '10s', log_level => 'debug', queues => '{ "maintenance" }');
@@ -49,6 +50,8 @@ sub configure {
     }
     $conf .= "\n" . 'type "maintenance.noop" { retries = 3 base = 50ms '
         . 'cap = 200ms timeout = 20s }' unless $conf =~ /^\s*type /m;
+    $conf .= "\n" . qq(otlp { url = "http://127.0.0.1:$otlp/v1/traces" )
+        . 'sample = 0.0 }' if ($self->{parts} // '') =~ /otlp/;
     $t->write('pool.conf', <<"END");
 $conf
 run_dir = "$dir"

@@ -1,0 +1,89 @@
+# workers.conf: the shipped one is good; a bad value is told by file, line and
+# what to write instead.
+use strict;
+use warnings;
+use lib 't/lib';
+use Test::More;
+use File::Temp ();
+use Travel::Test;
+
+my $worker = Travel::Test::build() . '/travel-worker';
+plan skip_all => 'travel-worker is not built' unless -x $worker;
+
+my $dir = File::Temp::tempdir(CLEANUP => 1);
+
+# (exit status, what it said)
+sub check {
+    my ($text) = @_;
+    open my $f, '>', "$dir/c.conf" or die $!;
+    print $f $text;
+    close $f;
+    my $out = `$worker -t -c $dir/c.conf 2>&1`;
+    return ($? >> 8, $out);
+}
+
+my $good = <<'END';
+processes = 1
+redis queue { socket = "/tmp/q.sock" }
+postgres primary { dsn = "dbname=travel" }
+END
+
+is((check($good))[0], 0, 'the least that is needed');
+
+my @bad = (
+    ['slots = 0',                       qr/slots = 0 is outside 1\.\.256/],
+    ['slots = many',                    qr/integer.*slots/],
+    ['lease_ttl = 10',                  qr/lease_ttl.*10s/],
+    ['drain = "-1s"',                   qr/drain/],
+    ['queues = { "booking", "hotel" }', qr/"hotel" is not the name of a queue/],
+    ['log_level = "loud"',              qr/none of error, warn, info, debug/],
+    ['metrics = "8084"',                qr/not host:port/],
+    ['no_such_thing = 1',               qr/no_such_thing/],
+    ['type "x" { base = soon }',        qr/base.*250ms/],
+    ['type "x" { retries = -2 }',       qr/retries = -2/],
+    ['partner p { url = "ftp://x" }',   qr{http://}],
+    ['partner p { url = "http://x" header = { "X" } }', qr/Name: value/],
+    ['otlp { sample = 1.5 }',           qr/outside 0\.\.1/],
+    ['smtp { port = 70000 }',           qr/outside 1\.\.65535/],
+    ['smtp { starttls = "maybe" }',     qr/required/],
+);
+
+for (@bad) {
+    my ($line, $said) = @$_;
+    my ($rc, $out) = check("$good\n\n$line\n\n# the end\n");
+    is($rc, 1, "$line: refused");
+    like($out, qr{^\Q$dir\E/c\.conf:6: }, 'the line is named');
+    like($out, $said, 'and what is wrong');
+    is(($out =~ tr/\n//), 1, 'in one line');
+}
+
+for my $without ('redis queue', 'postgres primary') {
+    my ($rc, $out) = check($good =~ s/^\Q$without\E.*\n//mr);
+    is($rc, 1, "without $without: refused");
+    like($out, qr/no \Q$without\E/, 'and told so');
+}
+
+my ($rc, $out) = check($good =~ s/dsn = /password_file = "$dir\/none" dsn = /r);
+is($rc, 1, 'a password file that is not there');
+like($out, qr/No such file/, 'is named');
+
+$out = `$worker -t -c $dir/nothing 2>&1`;
+is($? >> 8, 1, 'no config at all');
+like($out, qr/No such file/, 'told so');
+is(system("$worker >/dev/null 2>&1") >> 8, 2, 'no arguments: usage');
+
+# The shipped file, rendered as the scripts do.
+my $root = Travel::Test::root();
+mkdir "$dir/run";
+mkdir "$dir/run/keys";
+for my $name (qw(redis-worker pg-worker)) {
+    open my $f, '>', "$dir/run/keys/$name.password" or die $!;
+    print $f "secret\n";
+    close $f;
+}
+is(system("TRAVEL_RUN=$dir/run $root/scripts/render.sh "
+    . "$root/conf/workers.conf $dir/w.conf"), 0, 'conf/workers.conf renders');
+$out = `$worker -t -c $dir/w.conf 2>&1`;
+is($? >> 8, 0, 'and is good') or diag $out;
+
+done_testing;

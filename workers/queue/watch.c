@@ -1,0 +1,221 @@
+/*
+ * What the fetcher does by the clock: slots that hang, keys held in vain, the
+ * heartbeat of the invalidation stream, gauges.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <hiredis/hiredis.h>
+
+#include "fetcher.h"
+#include "../pool/log.h"
+#include "../../common/digits.h"
+
+#define WATCH_GRACE_MS   10000     /* past its deadline: a slot is stuck */
+#define WATCH_UNHOLD_MS  5000
+
+
+/* --- once a second -------------------------------------------------------- */
+
+/* The slot may still touch the entry, so what is settled is a twin of it. */
+static void
+watch_stuck(worker_queue_t *queue, worker_entry_t *entry)
+{
+    worker_entry_t  *twin;
+
+    entry->stuck = true;
+    queue->stuck++;
+    queue->failed = true;
+    worker_log_job(WORKER_LOG_ERROR, &entry->job, -1, "hangs past its "
+                   "deadline: the process finishes the others and leaves");
+
+    if (entry->epoch != entry->part->epoch) {
+        return;
+    }
+
+    twin = worker_entry_create(entry->pack.data, entry->pack.len);
+
+    if (twin == NULL) {
+        return;
+    }
+
+    twin->part = entry->part;
+    twin->epoch = entry->epoch;
+    twin->type = entry->type;
+    twin->stream = entry->stream;
+    memcpy(twin->stream_id, entry->stream_id, sizeof(twin->stream_id));
+    twin->job.attempt = entry->job.attempt;
+    twin->outcome = WORKER_OUTCOME_RETRYING;
+    twin->delay_ms = entry->type->base_ms;
+    (void) worker_job_fail(&twin->job, WORKER_RETRY, "TIMEOUT", "the attempt "
+                           "ran into its time limit and did not end");
+
+    twin->part->entries++;
+    queue->in_memory++;
+    queue->bytes += twin->pack.len;
+    worker_part_twin(twin->part, twin);
+    worker_give_finish(queue, twin);
+}
+
+
+void
+worker_watch_slots(worker_queue_t *queue)
+{
+    size_t           i;
+    worker_entry_t  *entry;
+
+    for (i = 0; i < queue->handed; i++) {
+        entry = queue->handed_list[i];
+
+        if (entry->job.deadline >= queue->now_unix) {
+            continue;
+        }
+
+        entry->job.cancel = true;
+
+        if (!entry->stuck
+            && entry->job.deadline + WATCH_GRACE_MS < queue->now_unix)
+        {
+            watch_stuck(queue, entry);
+        }
+    }
+
+    for (i = 0; i < queue->nparts; i++) {
+        if (queue->parts[i]->state == WORKER_PART_OPEN) {
+            worker_part_unhold_overdue(queue->parts[i], WATCH_UNHOLD_MS);
+        }
+    }
+
+    worker_slots_nudge(queue->slots);
+}
+
+
+void
+worker_watch_beat(worker_queue_t *queue)
+{
+    size_t               i, len[12];
+    char                 timeline[TRAVEL_DIGITS_MAX], lsn[24];
+    const char          *argv[12] = {
+        "XADD", TRAVEL_KEY_INVAL, "MAXLEN", "~", WORKER_INVAL_MAX, "*",
+        "hb", "1", "timeline", "", "lsn", ""
+    };
+    travel_lsn_t         at;
+    worker_partition_t  *part;
+
+    for (i = 0; i < queue->nparts; i++) {
+        part = queue->parts[i];
+
+        if (part->number == 0 && strcmp(part->queue_name, "maintenance") == 0) {
+            queue->beating = part->state == WORKER_PART_OPEN
+                             || part->state == WORKER_PART_CLOSING
+                             || (queue->beating
+                                 && worker_keeper_blind(queue->keeper));
+        }
+    }
+
+    at = worker_keeper_position(queue->keeper);
+
+    if (!queue->beating || at.timeline == 0 || !worker_link_up(queue->cmd)) {
+        return;
+    }
+
+    for (i = 0; i < 12; i++) {
+        len[i] = strlen(argv[i]);
+    }
+
+    argv[9] = timeline;
+    len[9] = travel_digits_format(timeline, at.timeline);
+    argv[11] = lsn;
+    len[11] = travel_lsn_format(lsn, at.lsn);
+    worker_link_send(queue->cmd, NULL, NULL, 12, argv, len);
+}
+
+
+/* --- gauges --------------------------------------------------------------- */
+
+static void
+gauge_on_reply(void *data, const redisReply *reply)
+{
+    size_t                i;
+    travel_str_t          id;
+    travel_stream_id_t    oldest;
+    worker_partition_t   *part = data;
+    worker_board_part_t  *gauge;
+
+    gauge = part->gauge;
+
+    if (gauge == NULL || reply == NULL || reply->type != REDIS_REPLY_ARRAY
+        || reply->elements != 6)
+    {
+        return;
+    }
+
+    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
+        atomic_store(&gauge->depth[i], reply->element[i]->integer);
+    }
+
+    atomic_store(&gauge->delayed, reply->element[3]->integer);
+    atomic_store(&gauge->dead, reply->element[4]->integer);
+    atomic_store(&gauge->fence, part->fence);
+    id.data = reply->element[5]->str;
+    id.len = (size_t) reply->element[5]->len;
+    atomic_store(&gauge->oldest_ms,
+                 travel_stream_id_parse(&oldest, id) == TRAVEL_OK
+                 ? (int64_t) oldest.ms : 0);
+    atomic_store(&gauge->used, true);
+}
+
+
+static void
+gauge_send(worker_partition_t *part)
+{
+    size_t          i;
+    worker_args_t  *args;
+
+    args = &part->queue->args;
+    worker_args_begin(args);
+
+    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
+        worker_args_str(args, part->streams[i].key, part->streams[i].key_len);
+    }
+
+    worker_args_str(args, part->delayed.text, part->delayed.len);
+    worker_args_str(args, part->dead.text, part->dead.len);
+    worker_link_script(part->queue->cmd, TRAVEL_SCRIPT_GAUGE, gauge_on_reply,
+                       part, args, 5);
+}
+
+
+void
+worker_watch_gauges(worker_queue_t *queue)
+{
+    size_t                i, free_row;
+    worker_partition_t   *part;
+    worker_board_part_t  *row;
+
+    free_row = 0;
+    atomic_store(&queue->sheet->in_memory, queue->in_memory);
+
+    for (i = 0; i < queue->nparts; i++) {
+        part = queue->parts[i];
+
+        if (part->state != WORKER_PART_OPEN) {
+            continue;
+        }
+
+        while (part->gauge == NULL && free_row < WORKER_BOARD_PARTS) {
+            row = &queue->sheet->parts[free_row++];
+
+            if (!atomic_load(&row->used)) {
+                snprintf(row->name, sizeof(row->name), "%s", part->name);
+                atomic_store(&row->used, true);
+                part->gauge = row;
+            }
+        }
+
+        if (part->gauge != NULL && worker_link_up(queue->cmd)) {
+            gauge_send(part);
+        }
+    }
+}

@@ -36,6 +36,7 @@
 #define FETCHER_TICK_MS    1000
 #define FETCHER_BEAT_MS    250
 #define FETCHER_GAUGE_MS   5000
+#define FETCHER_MEET_MS    100      /* renewals do not ring */
 #define FETCHER_CLOSE_MS   5000     /* as long a partition may take to empty
                                        before it is given back another day */
 #define FETCHER_NEW_MS     100.0    /* a type's run time before the first run */
@@ -268,7 +269,7 @@ lease_close(worker_partition_t *part)
         worker_part_lose(part, "handed to another process");
         part->closing_since = 0;
         part->lease.let_go = true;
-        worker_keeper_hurry(queue->keeper);
+        queue->meet_at = 0;
 
     } else if (queue->now - part->closing_since > FETCHER_CLOSE_MS) {
         part->state = WORKER_PART_OPEN;
@@ -314,14 +315,36 @@ lease_turn(worker_partition_t *part)
 
 
 static void
+fetcher_meet(worker_queue_t *queue)
+{
+    queue->meet_at = queue->now + FETCHER_MEET_MS;
+    worker_keeper_meet(queue->keeper, lease_meet, queue);
+}
+
+
+static void
 fetcher_leases(worker_queue_t *queue)
 {
     size_t  i;
+    bool    told;
 
-    worker_keeper_meet(queue->keeper, lease_meet, queue);
+    told = queue->meet_at == 0;     /* there is something to tell the keeper */
+
+    if (worker_keeper_rang(queue->keeper) || queue->now >= queue->meet_at) {
+        fetcher_meet(queue);
+    }
 
     for (i = 0; i < queue->nparts; i++) {
         lease_turn(queue->parts[i]);
+    }
+
+    if (queue->meet_at == 0) {
+        fetcher_meet(queue);
+        told = true;
+    }
+
+    if (told) {
+        worker_keeper_hurry(queue->keeper);
     }
 }
 

@@ -183,6 +183,8 @@ struct worker_queue_s {
     worker_args_t          args;            /* of the call being made */
     int64_t                now;             /* of the turn, monotonic ms */
     int64_t                now_unix;        /* of the turn, unix ms */
+    int64_t                meet_at;         /* next meeting with the keeper;
+                                               0: at once, it must hurry */
     int64_t                second_at;       /* next once-a-second work */
     int64_t                beat_at;         /* next invalidation heartbeat */
     int64_t                gauge_at;

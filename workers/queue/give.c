@@ -695,7 +695,7 @@ worker_give_finish(worker_queue_t *queue, worker_entry_t *entry)
         worker_part_forget(part, entry);
         worker_part_lose(part, "a transaction met a newer fence");
         part->retry_at = queue->now + 500;
-        worker_keeper_hurry(queue->keeper);
+        queue->meet_at = 0;
         return;
     }
 

@@ -114,9 +114,9 @@ part_fenced(worker_partition_t *part, const redisReply *reply)
                (unsigned long long) fence);
 
     part->lease.lift = (long long) fence;
+    part->queue->meet_at = 0;
     worker_part_lose(part, "a higher fence in Redis");
     part->retry_at = part->queue->now + TAKE_RETRY_MS;
-    worker_keeper_hurry(part->queue->keeper);
 }
 
 

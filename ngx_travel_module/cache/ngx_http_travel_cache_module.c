@@ -585,9 +585,9 @@ ngx_http_travel_cache_postconfiguration(ngx_conf_t *cf)
         }
     }
 
-    cmcf->tags = ngx_http_travel_zone(cf, "tags", 8 * 1024 * 1024, 1, 2,
+    cmcf->tags = ngx_http_travel_zone(cf, "tags", 8 * 1024 * 1024, 1, 3,
                                       ngx_http_travel_tags_init);
-    cmcf->writers = ngx_http_travel_zone(cf, "writers", 8 * 1024 * 1024, 8, 2,
+    cmcf->writers = ngx_http_travel_zone(cf, "writers", 8 * 1024 * 1024, 8, 3,
                                          ngx_http_travel_writers_init);
 
     if (cmcf->tags == NULL || cmcf->writers == NULL) {

@@ -47,6 +47,10 @@ ngx_int_t ngx_http_travel_node_start(ngx_cycle_t *cycle,
 /* The generation as it is now: for who has read slots since it looked. */
 uint64_t ngx_http_travel_node_generation(void);
 
+/* Names the run of ids that the stream is in: ids of another cannot be
+ * compared.  Never the same twice. */
+uint64_t ngx_http_travel_node_ids(void);
+
 void ngx_http_travel_node_look(ngx_http_travel_knowledge_t *ret_look);
 ngx_uint_t ngx_http_travel_node_hearing(
     const ngx_http_travel_knowledge_t *look);

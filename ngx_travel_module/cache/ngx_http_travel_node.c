@@ -16,9 +16,10 @@
  *
  * 'era' changes with the timeline and when the stream's ids went back: answers
  * of another era are never served, their positions mean nothing any more.
- * 'space' counts the latter.  A tail whose link is older than the new ids (it
- * may still have entries of the lost server in its buffer) is ignored until
- * its link, too, is a new one.
+ * 'space' counts the latter; what was remembered of another space counts as
+ * never invalidated.  A tail whose link is older than the new ids (it may still
+ * have entries of the lost server in its buffer) is ignored until its link,
+ * too, is a new one.
  *
  * After a gap, and after a second of silence, 'settled' is off.  It comes back
  * with a batch that was read to the stream's end and lies half a second of the
@@ -47,13 +48,16 @@ typedef struct {
     uint32_t                  seq;
     uint32_t                  timeline;
     uint64_t                  lsn;
-    travel_stream_id_t        id;
+    uint64_t                  id_ms;
+    uint32_t                  id_seq;
+    uint32_t                  space;           /* of the id */
 } ngx_http_travel_tag_slot_t;
 
 typedef struct {
     uint64_t                  seq;
     ngx_http_travel_knowledge_t  know;
-    ngx_uint_t                space;
+    uint64_t                  ids;             /* stamp: zone's start, space */
+    uint32_t                  space;
     ngx_uint_t                missed;          /* entries, since settled */
     travel_stream_id_t        broken;          /* where settled went off */
     travel_siphash_key_t      key;
@@ -112,7 +116,7 @@ static ngx_queue_t                         ngx_http_travel_node_waiters;
 static u_char                              ngx_http_travel_node_after[64];
 static travel_stream_id_t                  ngx_http_travel_node_asked;
 static ngx_msec_t                          ngx_http_travel_node_asked_at;
-static ngx_uint_t                          ngx_http_travel_node_space;
+static uint32_t                            ngx_http_travel_node_reads;
 
 
 /* --- the zone ------------------------------------------------------------ */
@@ -145,6 +149,7 @@ ngx_http_travel_tags_init(ngx_http_travel_shard_t *shard)
                 / sizeof(ngx_http_travel_tag_slot_t);
 
     t->know.era = ngx_http_travel_node_stamp();
+    t->ids = t->know.era;
 
     __atomic_store_n(&t->know.generation, t->know.era, __ATOMIC_RELEASE);
 
@@ -252,6 +257,17 @@ ngx_http_travel_node_generation(void)
 }
 
 
+uint64_t
+ngx_http_travel_node_ids(void)
+{
+    ngx_http_travel_tags_t  *t;
+
+    t = ngx_http_travel_node_shard->data;
+
+    return __atomic_load_n(&t->ids, __ATOMIC_RELAXED);
+}
+
+
 ngx_uint_t
 ngx_http_travel_node_hearing(const ngx_http_travel_knowledge_t *look)
 {
@@ -299,9 +315,15 @@ ngx_http_travel_tag_last(uint64_t tag, travel_stream_id_t *ret_id,
     for (i = 0; i < NGX_HTTP_TRAVEL_SEQ_TRIES; i++) {
         seq = __atomic_load_n(&slot->seq, __ATOMIC_ACQUIRE);
 
-        *ret_id = slot->id;
+        ret_id->ms = slot->id_ms;
+        ret_id->seq = slot->id_seq;
         ret_lsn->lsn = slot->lsn;
         ret_lsn->timeline = slot->timeline;
+
+        if (slot->space != t->space) {
+            ret_id->ms = 0;
+            ret_id->seq = 0;
+        }
 
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
 
@@ -331,7 +353,7 @@ ngx_http_travel_node_on_up(void *data, ngx_str_t *after)
 
     t = ngx_http_travel_node_shard->data;
     ngx_http_travel_node_asked = t->know.pos;
-    ngx_http_travel_node_space = t->space;
+    ngx_http_travel_node_reads = t->space;
 
     ngx_http_travel_shard_unlock(ngx_http_travel_node_shard);
 
@@ -370,7 +392,7 @@ ngx_http_travel_node_on_start(void *data, ngx_str_t *after)
 
     t = ngx_http_travel_node_shard->data;
 
-    back = (t->space == ngx_http_travel_node_space
+    back = (t->space == ngx_http_travel_node_reads
             && travel_stream_id_cmp(id, ngx_http_travel_node_asked) < 0);
 
     gap = (back || t->know.pos.ms == 0
@@ -386,13 +408,16 @@ ngx_http_travel_node_on_start(void *data, ngx_str_t *after)
 
         if (back) {
             t->know.era = t->know.generation;
-            t->space++;
+            t->ids = t->know.generation;
+
+            /* who reads a slot by the new space finds the new generation */
+            __atomic_store_n(&t->space, t->space + 1, __ATOMIC_RELEASE);
         }
 
         ngx_http_travel_node_end_locked(t);
     }
 
-    ngx_http_travel_node_space = t->space;
+    ngx_http_travel_node_reads = t->space;
 
     ngx_http_travel_shard_unlock(ngx_http_travel_node_shard);
 
@@ -485,11 +510,11 @@ ngx_http_travel_node_on_batch(void *data, ngx_uint_t newest)
 static ngx_uint_t
 ngx_http_travel_node_follows_locked(ngx_http_travel_tags_t *t)
 {
-    if (ngx_http_travel_node_space > t->space) {
-        ngx_http_travel_node_space = t->space;
+    if (ngx_http_travel_node_reads > t->space) {
+        ngx_http_travel_node_reads = t->space;
     }
 
-    return ngx_http_travel_node_space == t->space;
+    return ngx_http_travel_node_reads == t->space;
 }
 
 
@@ -630,6 +655,7 @@ ngx_http_travel_node_tag_locked(ngx_http_travel_tags_t *t, travel_str_t tag,
 {
     uint64_t                     hash;
     travel_lsn_t                 known;
+    travel_stream_id_t           id, last;
     ngx_http_travel_tag_slot_t  *slot;
 
     hash = travel_siphash(&t->key, tag.data, tag.len);
@@ -637,12 +663,23 @@ ngx_http_travel_node_tag_locked(ngx_http_travel_tags_t *t, travel_str_t tag,
 
     known.timeline = slot->timeline;
     known.lsn = slot->lsn;
+    last.ms = slot->id_ms;
+    last.seq = slot->id_seq;
+
+    id = write->inval;
+
+    if (id.seq > NGX_MAX_UINT32_VALUE) {
+        id.ms++;                     /* later than it was: that is safe */
+        id.seq = 0;
+    }
 
     __atomic_store_n(&slot->seq, slot->seq + 1, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
-    if (travel_stream_id_cmp(write->inval, slot->id) > 0) {
-        slot->id = write->inval;
+    if (slot->space != t->space || travel_stream_id_cmp(id, last) > 0) {
+        slot->space = t->space;
+        slot->id_ms = id.ms;
+        slot->id_seq = (uint32_t) id.seq;
     }
 
     if (travel_lsn_cmp(write->commit, known) > 0) {

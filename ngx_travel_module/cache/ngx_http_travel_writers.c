@@ -8,6 +8,9 @@
  * never a stale read.  The same rule covers a shard emptied after a crash: it
  * starts with the floor at what the node knew then.  After a gap in the stream
  * everybody may have written unheard: 'missed' is where the node has caught up.
+ *
+ * Where the stream's ids have gone back since a write was noted, its id means
+ * nothing any more; its commit still does.
  */
 
 #include "ngx_http_travel_cache_room.h"
@@ -17,13 +20,19 @@
 #define NGX_HTTP_TRAVEL_WRITERS_WAYS  8
 
 typedef struct {
-    travel_uuid_t          user;
-    travel_consistency_t   write;        /* lsn 0: the slot is free */
+    travel_lsn_t           commit;       /* lsn 0: nothing is known */
+    travel_stream_id_t     inval;
+    uint64_t               ids;          /* the run that inval is of */
+} ngx_http_travel_written_t;
+
+typedef struct {
+    travel_uuid_t              user;
+    ngx_http_travel_written_t  write;
 } ngx_http_travel_writer_t;
 
 typedef struct {
-    travel_consistency_t      floor;     /* of whoever is not found */
-    travel_consistency_t      missed;    /* of everybody: a break's end */
+    ngx_http_travel_written_t  floor;    /* of whoever is not found */
+    ngx_http_travel_written_t  missed;   /* of everybody: a gap's end */
     ngx_uint_t                nsets;
     ngx_http_travel_writer_t  slots[1];
 } ngx_http_travel_writers_t;
@@ -31,7 +40,9 @@ typedef struct {
 
 static ngx_http_travel_writer_t *ngx_http_travel_writers_set(
     ngx_http_travel_shard_t *shard, uint64_t hash);
-static void ngx_http_travel_writers_raise(travel_consistency_t *to,
+static void ngx_http_travel_writers_raise(ngx_http_travel_written_t *to,
+    const ngx_http_travel_written_t *write);
+static ngx_http_travel_written_t ngx_http_travel_written(
     const travel_consistency_t *write);
 
 
@@ -60,6 +71,7 @@ ngx_http_travel_writers_init(ngx_http_travel_shard_t *shard)
         ngx_http_travel_node(&node);
         w->floor.commit = node.commit;
         w->floor.inval = node.pos;
+        w->floor.ids = ngx_http_travel_node_ids();
     }
 
     shard->data = w;
@@ -80,7 +92,10 @@ ngx_http_travel_writers_missed(const travel_consistency_t *missed)
 {
     ngx_uint_t                  i;
     ngx_http_travel_shard_t    *shard;
+    ngx_http_travel_written_t   written;
     ngx_http_travel_writers_t  *w;
+
+    written = ngx_http_travel_written(missed);
 
     for (i = 0; i < ngx_http_travel_writers_zone->nshards; i++) {
         shard = &ngx_http_travel_writers_zone->shards[i];
@@ -88,7 +103,7 @@ ngx_http_travel_writers_missed(const travel_consistency_t *missed)
         ngx_http_travel_shard_lock(shard);
 
         w = shard->data;
-        ngx_http_travel_writers_raise(&w->missed, missed);
+        ngx_http_travel_writers_raise(&w->missed, &written);
 
         ngx_http_travel_shard_unlock(shard);
     }
@@ -108,16 +123,33 @@ ngx_http_travel_writers_set(ngx_http_travel_shard_t *shard, uint64_t hash)
 
 
 static void
-ngx_http_travel_writers_raise(travel_consistency_t *to,
-    const travel_consistency_t *write)
+ngx_http_travel_writers_raise(ngx_http_travel_written_t *to,
+    const ngx_http_travel_written_t *write)
 {
     if (travel_lsn_cmp(write->commit, to->commit) > 0) {
         to->commit = write->commit;
     }
 
-    if (travel_stream_id_cmp(write->inval, to->inval) > 0) {
+    if (write->ids == ngx_http_travel_node_ids()
+        && (to->ids != write->ids
+            || travel_stream_id_cmp(write->inval, to->inval) > 0))
+    {
+        to->ids = write->ids;
         to->inval = write->inval;
     }
+}
+
+
+static ngx_http_travel_written_t
+ngx_http_travel_written(const travel_consistency_t *write)
+{
+    ngx_http_travel_written_t  w;
+
+    w.commit = write->commit;
+    w.inval = write->inval;
+    w.ids = ngx_http_travel_node_ids();
+
+    return w;
 }
 
 
@@ -130,6 +162,7 @@ ngx_http_travel_writer_note(const ngx_str_t *user,
     travel_uuid_t               id;
     ngx_http_travel_shard_t    *shard;
     ngx_http_travel_writer_t   *slot, *victim;
+    ngx_http_travel_written_t   written;
     ngx_http_travel_writers_t  *w;
 
     if (ngx_http_travel_writers_zone == NULL
@@ -138,6 +171,7 @@ ngx_http_travel_writer_note(const ngx_str_t *user,
         return;
     }
 
+    written = ngx_http_travel_written(write);
     hash = travel_siphash(ngx_http_travel_node_key(), &id, sizeof(id));
     shard = ngx_http_travel_shard(ngx_http_travel_writers_zone, hash);
 
@@ -150,14 +184,12 @@ ngx_http_travel_writer_note(const ngx_str_t *user,
     for (i = 0; i < NGX_HTTP_TRAVEL_WRITERS_WAYS; i++) {
 
         if (ngx_memcmp(&slot[i].user, &id, sizeof(id)) == 0) {
-            ngx_http_travel_writers_raise(&slot[i].write, write);
+            ngx_http_travel_writers_raise(&slot[i].write, &written);
             ngx_http_travel_shard_unlock(shard);
             return;
         }
 
-        if (travel_stream_id_cmp(slot[i].write.inval, victim->write.inval)
-            < 0)
-        {
+        if (travel_lsn_cmp(slot[i].write.commit, victim->write.commit) < 0) {
             victim = &slot[i];
         }
     }
@@ -165,7 +197,7 @@ ngx_http_travel_writer_note(const ngx_str_t *user,
     ngx_http_travel_writers_raise(&w->floor, &victim->write);
 
     victim->user = id;
-    victim->write = *write;
+    victim->write = written;
 
     ngx_http_travel_shard_unlock(shard);
 }
@@ -180,6 +212,7 @@ ngx_http_travel_writer_last(const ngx_str_t *user,
     travel_uuid_t               id;
     ngx_http_travel_shard_t    *shard;
     ngx_http_travel_writer_t   *slot;
+    ngx_http_travel_written_t   written;
     ngx_http_travel_writers_t  *w;
 
     ngx_memzero(ret_write, sizeof(travel_consistency_t));
@@ -197,16 +230,22 @@ ngx_http_travel_writer_last(const ngx_str_t *user,
 
     w = shard->data;
     slot = ngx_http_travel_writers_set(shard, hash);
-    *ret_write = w->floor;
+    written = w->floor;
 
     for (i = 0; i < NGX_HTTP_TRAVEL_WRITERS_WAYS; i++) {
         if (ngx_memcmp(&slot[i].user, &id, sizeof(id)) == 0) {
-            *ret_write = slot[i].write;
+            written = slot[i].write;
             break;
         }
     }
 
-    ngx_http_travel_writers_raise(ret_write, &w->missed);
+    ngx_http_travel_writers_raise(&written, &w->missed);
 
     ngx_http_travel_shard_unlock(shard);
+
+    ret_write->commit = written.commit;
+
+    if (written.ids == ngx_http_travel_node_ids()) {
+        ret_write->inval = written.inval;
+    }
 }

@@ -83,5 +83,16 @@ subtest 'a zombie cannot settle, nor read' => sub {
     $p->until_empty(10);
 };
 
+subtest 'a database from a backup: its fences catch up' => sub {
+    $p->stop_workers;
+    $r->call('HSET', "travel:{maintenance.$_}:owner", 'owner', 'somebody',
+        'fence', 1000) for 0 .. 3;
+    $p->start_workers;
+    my @ids = $p->preload(40);
+    $p->until_empty(20);
+    is($p->census(@ids)->{succeeded}, 40, 'jobs run');
+    is(scalar(grep { $_ > 1000 } fences()), 4, 'under higher fences');
+};
+
 $p->finish;
 done_testing;

@@ -126,7 +126,7 @@ ngx_http_travel_accept_ready(ngx_http_request_t *r, ngx_int_t rc)
     if (rc != NGX_OK) {
         ngx_http_travel_command_count(cmd,
                                       NGX_HTTP_TRAVEL_COMMAND_UNAVAILABLE);
-        ngx_http_travel_finish(r, ngx_http_travel_command_unavailable(r,
+        ngx_http_travel_command_end(r, ngx_http_travel_command_unavailable(r,
                    TRAVEL_E_DEPENDENCY_UNAVAILABLE,
                    "The queue cannot be reached. Nothing was done."));
         return;
@@ -150,14 +150,14 @@ ngx_http_travel_accept_now(ngx_http_request_t *r,
                       "client hung up: command %V was not accepted",
                       &cmd->use->entry->type);
         ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_ABORTED);
-        ngx_http_travel_finish(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+        ngx_http_travel_command_end(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
         return;
     }
 
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_command_module);
 
     if (ngx_http_travel_accept_ids(r, cmd, partitions) != NGX_OK) {
-        ngx_http_travel_finish(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_http_travel_command_end(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
 
@@ -166,7 +166,7 @@ ngx_http_travel_accept_now(ngx_http_request_t *r,
         != NGX_OK)
     {
         ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_FULL);
-        ngx_http_travel_finish(r, ngx_http_travel_command_unavailable(r,
+        ngx_http_travel_command_end(r, ngx_http_travel_command_unavailable(r,
                    TRAVEL_E_QUEUE_FULL,
                    "Too much is waiting to be done. Please try again."));
         return;
@@ -551,7 +551,7 @@ ngx_http_travel_accept_script_reply(ngx_http_travel_redis_op_t *op,
         if (cmd->use->final && word.data[1] == 'u') {
             ngx_http_travel_command_count(cmd,
                                           NGX_HTTP_TRAVEL_COMMAND_REFUSED);
-            ngx_http_travel_finish(r, ngx_http_travel_error(r,
+            ngx_http_travel_command_end(r, ngx_http_travel_error(r,
                        TRAVEL_E_CONFLICT,
                        "The first request with this Idempotency-Key is still "
                        "being carried out."));
@@ -587,7 +587,7 @@ ngx_http_travel_accept_lost(ngx_http_request_t *r,
                   "job %s: outcome unknown: %s", cmd->name.text, op->lost);
 
     ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_UNKNOWN);
-    ngx_http_travel_finish(r, ngx_http_travel_command_unavailable(r,
+    ngx_http_travel_command_end(r, ngx_http_travel_command_unavailable(r,
                TRAVEL_E_OUTCOME_UNKNOWN,
                "It is not known whether the command was accepted. Repeating "
                "it with the same Idempotency-Key is safe."));
@@ -669,7 +669,7 @@ ngx_http_travel_accept_replay(ngx_http_request_t *r,
     if (job == NULL || ngx_http_travel_reply_count(reply) != 3
         || ngx_http_travel_accept_rename(r, cmd, &uuid) != NGX_OK)
     {
-        ngx_http_travel_finish(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_http_travel_command_end(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
 
@@ -680,7 +680,7 @@ ngx_http_travel_accept_replay(ngx_http_request_t *r,
     if (ngx_http_travel_job_pairs(r, ngx_http_travel_reply_elt(reply, 2), job)
         != NGX_OK)
     {
-        ngx_http_travel_finish(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_http_travel_command_end(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
 
@@ -722,8 +722,8 @@ ngx_http_travel_accept_replayed(ngx_http_request_t *r,
     ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_REPLAYED);
 
     if (job == NULL || job->final || cmd->wait == 0 || !job->found) {
-        ngx_http_travel_finish(r, ngx_http_travel_command_outcome(r, cmd,
-                                                                  job));
+        ngx_http_travel_command_end(r,
+                               ngx_http_travel_command_outcome(r, cmd, job));
         return;
     }
 
@@ -800,7 +800,7 @@ ngx_http_travel_recall_reply(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
         /* the id that was made for looking names nothing */
         ngx_str_null(&ngx_http_travel_get_ctx(r)->job);
 
-        ngx_http_travel_finish(r, ngx_http_travel_command_refuse(r, cmd));
+        ngx_http_travel_command_end(r, ngx_http_travel_command_refuse(r, cmd));
         return;
     }
 
@@ -841,7 +841,7 @@ ngx_http_travel_accept_mismatch(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd)
 {
     ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_REFUSED);
-    ngx_http_travel_finish(r, ngx_http_travel_error(r,
+    ngx_http_travel_command_end(r, ngx_http_travel_error(r,
                TRAVEL_E_IDEMPOTENCY_MISMATCH,
                "This Idempotency-Key was used for another request."));
 }
@@ -858,7 +858,7 @@ ngx_http_travel_accept_done(ngx_http_request_t *r,
     }
 
     if (cmd->waiter == NULL) {
-        ngx_http_travel_finish(r, ngx_http_travel_command_promise(r, cmd));
+        ngx_http_travel_command_end(r, ngx_http_travel_command_promise(r, cmd));
         return;
     }
 
@@ -874,7 +874,8 @@ ngx_http_travel_accept_ended(ngx_http_request_t *r, void *data,
 {
     ngx_http_set_log_request(r->connection->log, r);
 
-    ngx_http_travel_finish(r, ngx_http_travel_command_outcome(r, data, job));
+    ngx_http_travel_command_end(r,
+                               ngx_http_travel_command_outcome(r, data, job));
 }
 
 

@@ -99,7 +99,7 @@ ngx_http_travel_command_read(ngx_http_request_t *r)
 
     if (rc != NGX_OK) {
         ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_REFUSED);
-        ngx_http_travel_finish(r, rc == NGX_DONE ? cmd->told : rc);
+        ngx_http_travel_command_end(r, rc == NGX_DONE ? cmd->told : rc);
         return;
     }
 
@@ -109,7 +109,7 @@ ngx_http_travel_command_read(ngx_http_request_t *r)
     }
 
     if (ngx_http_travel_command_ask(r, cmd) != NGX_OK) {
-        ngx_http_travel_finish(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_http_travel_command_end(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
     }
 }
 
@@ -138,6 +138,27 @@ ngx_http_travel_command_prepare(ngx_http_request_t *r,
                                           cmd->use->wait_default, &cmd->wait,
                                           &cmd->applied)
            == NGX_OK ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+/*
+ * Until the request is suspended nginx's own code is above us and goes on with
+ * it when we return, posted requests included.  Running them here would free
+ * the request of a client that has hung up under that code's feet.
+ */
+void
+ngx_http_travel_command_end(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_http_travel_command_t  *cmd;
+
+    cmd = ngx_http_travel_command_of(r);
+
+    if (cmd->async) {
+        ngx_http_travel_finish(r, rc);
+        return;
+    }
+
+    ngx_http_finalize_request(r, rc);
 }
 
 
@@ -220,12 +241,12 @@ ngx_http_travel_command_checked(ngx_http_request_t *r, void *data,
     if (rc != NGX_OK) {
         ngx_http_travel_command_count(cmd,
                                       NGX_HTTP_TRAVEL_COMMAND_UNAVAILABLE);
-        ngx_http_travel_finish(r, ngx_http_travel_query_refuse(r, rc));
+        ngx_http_travel_command_end(r, ngx_http_travel_query_refuse(r, rc));
         return;
     }
 
     if (ngx_http_travel_command_rows(r, cmd, result) != NGX_OK) {
-        ngx_http_travel_finish(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_http_travel_command_end(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
 
@@ -317,7 +338,7 @@ ngx_http_travel_command_judge(ngx_http_request_t *r,
             cmd->primary = 1;
 
             if (ngx_http_travel_command_ask(r, cmd) != NGX_OK) {
-                ngx_http_travel_finish(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+                ngx_http_travel_command_end(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
             }
 
             return;
@@ -341,7 +362,7 @@ ngx_http_travel_command_judge(ngx_http_request_t *r,
         return;
     }
 
-    ngx_http_travel_finish(r, ngx_http_travel_command_refuse(r, cmd));
+    ngx_http_travel_command_end(r, ngx_http_travel_command_refuse(r, cmd));
 }
 
 

@@ -243,6 +243,7 @@ ngx_int_t ngx_http_travel_command_idempotency(ngx_http_request_t *r,
 /* handler.c */
 ngx_int_t ngx_http_travel_command_handler(ngx_http_request_t *r);
 void ngx_http_travel_command_suspend(ngx_http_request_t *r);
+void ngx_http_travel_command_end(ngx_http_request_t *r, ngx_int_t rc);
 /* Answers with the check's rows. */
 ngx_int_t ngx_http_travel_command_refuse(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);

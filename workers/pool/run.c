@@ -20,6 +20,7 @@
 
 #define RUN_ATTRS      12
 #define RUN_GIVEUP_MS  2000         /* before a failed giveup is tried again */
+#define RUN_OUTAGE_MS  1000         /* about, between tries without a database */
 
 
 static uint64_t
@@ -190,6 +191,20 @@ run_body(worker_job_t *job)
 }
 
 
+/* Our own database was away: the job waits for it, however long that takes, and
+ * none of its attempts is used up. */
+static bool
+run_outage(const worker_entry_t *entry)
+{
+    const worker_job_t  *job;
+
+    job = &entry->job;
+
+    return strcmp(job->error.code, "DEPENDENCY_UNAVAILABLE") == 0
+           && worker_pg_away(job->slot->pg);
+}
+
+
 static void
 run_retry(worker_entry_t *entry)
 {
@@ -197,6 +212,13 @@ run_retry(worker_entry_t *entry)
 
     job = &entry->job;
     entry->outcome = WORKER_OUTCOME_RETRYING;
+    entry->uncounted = run_outage(entry);
+
+    if (entry->uncounted) {
+        entry->delay_ms = RUN_OUTAGE_MS / 2 + run_random() % RUN_OUTAGE_MS;
+        return;
+    }
+
     entry->delay_ms = (int64_t)
         travel_backoff_ms(job->attempt - 1, (uint64_t) entry->type->base_ms,
                           (uint64_t) entry->type->cap_ms,
@@ -268,7 +290,7 @@ run_judge(worker_entry_t *entry, worker_verdict_e verdict)
         break;
 
     case WORKER_RETRY:
-        if (job->attempt > entry->type->retries) {
+        if (job->attempt > entry->type->retries && !run_outage(entry)) {
             run_giveup(entry, WORKER_OUTCOME_DEAD);
         } else {
             run_retry(entry);

@@ -7,6 +7,7 @@
  * given up in one place, pg_drop.
  */
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,6 +16,7 @@
 
 #define PG_STATEMENTS   512              /* a power of two; 3/4 used */
 #define PG_SUMMARY_MAX  96
+#define PG_LOOKS        3
 
 typedef struct {
     char      *sql;                      /* owned; NULL: free */
@@ -127,6 +129,32 @@ pg_quiet(void *ctx, const PGresult *res)
 }
 
 
+/* A session that the server has ended while nobody looked: noticed before a
+ * statement is lost on it.  Its last words, if any, come before the end. */
+static void
+pg_look(worker_pg_t *pg)
+{
+    int            i;
+    struct pollfd  fd;
+
+    fd.fd = PQsocket(pg->conn);
+    fd.events = POLLIN;
+
+    if (PQtransactionStatus(pg->conn) != PQTRANS_IDLE) {
+        return;
+    }
+
+    for (i = 0; i < PG_LOOKS && poll(&fd, 1, 0) == 1; i++) {
+
+        if (PQconsumeInput(pg->conn) == 0) {
+            pg_set_error(pg, PQerrorMessage(pg->conn), NULL);
+            pg_drop(pg);
+            return;
+        }
+    }
+}
+
+
 int
 worker_pg_ready(worker_pg_t *pg)
 {
@@ -140,6 +168,10 @@ worker_pg_ready(worker_pg_t *pg)
         "-c TimeZone=UTC -c idle_in_transaction_session_timeout=60s "
         "-c statement_timeout=60s -c lock_timeout=15s", NULL
     };
+
+    if (pg->conn != NULL) {
+        pg_look(pg);
+    }
 
     if (pg->conn != NULL && PQstatus(pg->conn) == CONNECTION_OK) {
         return TRAVEL_OK;
@@ -171,6 +203,28 @@ const char *
 worker_pg_sqlstate(const worker_pg_t *pg)
 {
     return pg->sqlstate;
+}
+
+
+bool
+worker_pg_away(const worker_pg_t *pg)
+{
+    size_t  i;
+
+    static const char *const  away[] = {
+        "08",                       /* the link */
+        "53",                       /* no room: connections, disk, memory */
+        "57P",                      /* going down, crashed, starting */
+        "25006"                     /* read only: a primary no more */
+    };
+
+    for (i = 0; i < sizeof(away) / sizeof(away[0]); i++) {
+        if (strncmp(pg->sqlstate, away[i], strlen(away[i])) == 0) {
+            return true;
+        }
+    }
+
+    return false;
 }
 
 

@@ -32,5 +32,8 @@ void worker_pg_trace(worker_pg_t *pg, const travel_trace_t *parent);
 const char *worker_pg_error(const worker_pg_t *pg);
 /* SQLSTATE of the last failed statement; "08006" when the link broke. */
 const char *worker_pg_sqlstate(const worker_pg_t *pg);
+/* Did it fail because the server was away, full, going or coming?  Then it was
+ * not the statement's fault, nor the job's. */
+bool worker_pg_away(const worker_pg_t *pg);
 
 #endif

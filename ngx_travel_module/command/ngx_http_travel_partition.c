@@ -5,7 +5,8 @@
  * Both are read beside the requests, never in their way, but for the very first
  * one, which waits until the layout is known.  A backlog is what was counted
  * last, at most 50 ms ago while the partition is used, plus what went in from
- * here since.
+ * here since.  A partition that is full is counted on, used or not, until there
+ * is room: the first who comes then is not refused for what was.
  */
 
 #include "ngx_http_travel_command_room.h"
@@ -13,6 +14,7 @@
 #define NGX_HTTP_TRAVEL_QUEUES_MAX     16
 #define NGX_HTTP_TRAVEL_LAYOUT_AGE     3000      /* ms until it is read again */
 #define NGX_HTTP_TRAVEL_BACKLOG_AGE    50
+#define NGX_HTTP_TRAVEL_BACKLOG_WATCH  100
 
 
 typedef struct {
@@ -37,6 +39,8 @@ static ngx_int_t ngx_http_travel_layout_ask(ngx_http_request_t *r, void *data);
 static void ngx_http_travel_layout_reply(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
 static void ngx_http_travel_layout_take(const ngx_http_travel_reply_t *reply);
+static void ngx_http_travel_backlog_watch(ngx_uint_t limit);
+static void ngx_http_travel_backlog_recount(ngx_event_t *ev);
 static void ngx_http_travel_backlog_ask(travel_str_t queue, unsigned partition,
     ngx_http_travel_partition_t *part);
 static void ngx_http_travel_backlog_reply(ngx_http_travel_redis_op_t *op,
@@ -50,6 +54,9 @@ static ngx_http_travel_lane_t
 static ngx_msec_t  ngx_http_travel_layout_at;
 static ngx_uint_t  ngx_http_travel_layout_known;
 static ngx_uint_t  ngx_http_travel_layout_asked;
+static ngx_event_t  ngx_http_travel_backlog_timer;
+static ngx_connection_t  ngx_http_travel_backlog_ident;
+static ngx_uint_t  ngx_http_travel_backlog_limit;
 
 
 static ngx_http_travel_lane_t *
@@ -235,12 +242,79 @@ ngx_http_travel_backlog(travel_str_t queue, unsigned partition,
     }
 
     if (part->depth + part->added >= limit) {
+        ngx_http_travel_backlog_watch(limit);
         return NGX_BUSY;
     }
 
     part->added++;
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_travel_backlog_watch(ngx_uint_t limit)
+{
+    ngx_event_t  *ev;
+
+    ev = &ngx_http_travel_backlog_timer;
+    ngx_http_travel_backlog_limit = limit;
+
+    if (ev->timer_set || ngx_exiting) {
+        return;
+    }
+
+    ngx_http_travel_backlog_ident.fd = (ngx_socket_t) -1;   /* for debug logs */
+
+    ev->handler = ngx_http_travel_backlog_recount;
+    ev->data = &ngx_http_travel_backlog_ident;
+    ev->log = ngx_cycle->log;
+    ev->cancelable = 1;
+
+    ngx_add_timer(ev, NGX_HTTP_TRAVEL_BACKLOG_WATCH);
+}
+
+
+static void
+ngx_http_travel_backlog_recount(ngx_event_t *ev)
+{
+    size_t                        i;
+    unsigned                      n;
+    ngx_uint_t                    full;
+    travel_str_t                  name;
+    ngx_http_travel_partition_t  *part;
+
+    (void) ev;
+
+    full = 0;
+
+    for (i = 0; i < NGX_HTTP_TRAVEL_QUEUES_MAX; i++) {
+        name.data = travel_queue_name(i);
+
+        if (name.data == NULL) {
+            break;
+        }
+
+        name.len = ngx_strlen(name.data);
+        part = ngx_http_travel_lanes[i].parts;
+
+        for (n = 0; part && n < TRAVEL_PARTITIONS_MAX; n++, part++) {
+
+            if (part->depth + part->added < ngx_http_travel_backlog_limit) {
+                continue;
+            }
+
+            full = 1;
+
+            if (!part->asked) {
+                ngx_http_travel_backlog_ask(name, n, part);
+            }
+        }
+    }
+
+    if (full) {
+        ngx_http_travel_backlog_watch(ngx_http_travel_backlog_limit);
+    }
 }
 
 

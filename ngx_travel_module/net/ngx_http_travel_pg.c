@@ -21,6 +21,8 @@
 
 #include "ngx_http_travel_pg_session.h"
 
+#define NGX_HTTP_TRAVEL_PG_SILENCE  500      /* ms: has heard nothing of late */
+
 
 static ngx_http_travel_pg_call_t *ngx_http_travel_pg_call_get(void);
 static ngx_http_travel_pg_call_t *ngx_http_travel_pg_call_new(
@@ -39,6 +41,7 @@ static void ngx_http_travel_pg_wait(ngx_http_travel_pg_call_t *call,
 static void ngx_http_travel_pg_unwait(ngx_http_travel_pg_call_t *call);
 static void ngx_http_travel_pg_released(void *data);
 static void ngx_http_travel_pg_deadline(ngx_event_t *ev);
+static void ngx_http_travel_pg_silent(ngx_http_travel_pg_server_t *server);
 static void ngx_http_travel_pg_overdue(ngx_http_travel_pg_call_t *call);
 static ngx_http_travel_session_t *ngx_http_travel_pg_pick(
     ngx_http_travel_pg_server_t *server, ngx_uint_t slow);
@@ -809,6 +812,7 @@ ngx_http_travel_pg_overdue(ngx_http_travel_pg_call_t *call)
 
     if (s->kind == NGX_HTTP_TRAVEL_SESSION_CONTROL) {
         ngx_http_travel_session_drop(s, "no answer");
+        ngx_http_travel_pg_silent(server);
         return;
     }
 
@@ -822,6 +826,37 @@ ngx_http_travel_pg_overdue(ngx_http_travel_pg_call_t *call)
         && quiet > server->conf->timeout + 1000)
     {
         ngx_http_travel_session_drop(s, "no answer");
+    }
+}
+
+
+/*
+ * A probe had no answer.  When no other session has heard anything of late, the
+ * server is a black hole: what waits for it is lost now, while its callers
+ * have time left to ask another one.  Slow queries have time enough.
+ */
+static void
+ngx_http_travel_pg_silent(ngx_http_travel_pg_server_t *server)
+{
+    ngx_uint_t                  i, n;
+    ngx_http_travel_session_t  *s;
+
+    n = server->nfast + server->nslow;
+
+    for (i = 0; i < n; i++) {
+        s = &server->sessions[i];
+
+        if (s->pg && ngx_current_msec - s->heard < NGX_HTTP_TRAVEL_PG_SILENCE) {
+            return;
+        }
+    }
+
+    for (i = 0; i < server->nfast; i++) {
+        s = &server->sessions[i];
+
+        if (s->pg && s->in_flight) {
+            ngx_http_travel_session_drop(s, "no answer");
+        }
     }
 }
 

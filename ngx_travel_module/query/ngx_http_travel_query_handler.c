@@ -83,6 +83,7 @@ static ngx_int_t ngx_http_travel_query_failed(ngx_http_travel_query_t *q,
 static ngx_int_t ngx_http_travel_query_absent(ngx_http_travel_query_t *q);
 static ngx_int_t ngx_http_travel_query_rows(ngx_http_travel_query_t *q,
     ngx_http_travel_pg_result_t *result);
+static ngx_int_t ngx_http_travel_query_cached(ngx_http_travel_query_t *q);
 static ngx_int_t ngx_http_travel_query_answer(ngx_http_travel_query_t *q,
     ngx_str_t *body, ngx_str_t *etag);
 static ngx_int_t ngx_http_travel_query_etag(ngx_http_request_t *r,
@@ -456,9 +457,7 @@ ngx_http_travel_query_step_lookup(ngx_http_travel_query_t *q)
 
     case NGX_OK:
         ctx->cache_status = q->hit.stale ? "STALE" : "HIT";
-        return ngx_http_travel_query_end(q,
-                   ngx_http_travel_query_answer(q, &q->hit.body,
-                                                &q->hit.etag));
+        return ngx_http_travel_query_end(q, ngx_http_travel_query_cached(q));
 
     case NGX_DECLINED:
         ctx->cache_status = "MISS";
@@ -562,7 +561,7 @@ ngx_http_travel_query_failed(ngx_http_travel_query_t *q, ngx_int_t rc)
         ctx->cache_status = "STALE";
         q->run.route.unverified = 1;
 
-        return ngx_http_travel_query_answer(q, &q->hit.body, &q->hit.etag);
+        return ngx_http_travel_query_cached(q);
     }
 
     return ngx_http_travel_query_refuse(q->request, rc);
@@ -671,6 +670,26 @@ ngx_http_travel_query_rows(ngx_http_travel_query_t *q,
 
 
 /* --- the answer ---------------------------------------------------------- */
+
+static ngx_int_t
+ngx_http_travel_query_cached(ngx_http_travel_query_t *q)
+{
+    ngx_str_t  age;
+
+    age.data = ngx_pnalloc(q->request->pool, NGX_TIME_T_LEN);
+    if (age.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    age.len = ngx_sprintf(age.data, "%T", q->hit.age) - age.data;
+
+    if (ngx_http_travel_add_header(q->request, "Age", &age) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_travel_query_answer(q, &q->hit.body, &q->hit.etag);
+}
+
 
 static ngx_int_t
 ngx_http_travel_query_answer(ngx_http_travel_query_t *q, ngx_str_t *body,

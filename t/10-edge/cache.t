@@ -159,6 +159,8 @@ subtest 'shared by nginx\'s workers' => sub {
     is($cache{MISS}, 1, 'one fill');
     is(join(' ', sort keys %cache), 'HIT MISS', 'hits otherwise');
     is(get('/off')->{cache}, '', 'off is off');
+    like(get('/value')->{headers}{age}, qr/^\d+$/, 'a hit has its age');
+    is(get('/off')->{headers}{age}, undef, 'an answer has none');
 };
 
 subtest 'callers do not share' => sub {

@@ -17,19 +17,47 @@ for my $what (@ARGV) {
 @files = sort @files;
 die "prove: no tests in @ARGV\n" unless @files;
 
-my $harness = TAP::Harness->new({
-    lib       => ['t/lib'],
-    timer     => 1,
-    failures  => 1,
-    verbosity => $ENV{TEST_VERBOSE} ? 1 : 0,
-    merge     => 0,
-});
-my $sum = $harness->runtests(@files);
-
-my ($passed, $failed) = (scalar $sum->passed, scalar $sum->failed);
-for my $file ($sum->descriptions) {
-    my ($parser) = $sum->parsers($file);
-    $failed++ if $parser->has_problems && !$parser->failed;
+sub harness {
+    return TAP::Harness->new({
+        lib       => ['t/lib'],
+        timer     => 1,
+        failures  => 1,
+        verbosity => $ENV{TEST_VERBOSE} ? 1 : 0,
+        merge     => 0,
+    });
 }
-printf "%d passed, %d failed\n", $passed, $failed;
-exit($failed ? 1 : 0);
+
+# What a run of files came to: {passed, failed, bad => [files]}.
+sub prove {
+    my (@what) = @_;
+    my $sum = harness()->runtests(@what);
+    my %r = (passed => scalar $sum->passed, failed => scalar $sum->failed,
+             bad => []);
+    for my $file ($sum->descriptions) {
+        my ($parser) = $sum->parsers($file);
+        next unless $parser->has_problems;
+        push @{ $r{bad} }, $file;
+        $r{ok_in_bad} += $parser->passed;
+        $r{failed}++ unless $parser->failed;
+    }
+    return \%r;
+}
+
+my $r = prove(@files);
+
+# The servers under test share two cores with whatever else the machine does.
+# Where TRAVEL_RETRY is set (.ci/run) at most three files that failed may show
+# once more, alone, that it was the clock; the log keeps both runs.
+my @bad = @{ $r->{bad} };
+if ($ENV{TRAVEL_RETRY} && @bad && @bad <= 3) {
+    print "\nonce more, alone: @bad\n";
+    my $again = prove(@bad);
+    $r->{passed} += $again->{passed} - $r->{ok_in_bad};
+    $r->{failed} = $again->{failed};
+    print "passed only the second time: ",
+        join(' ', grep { my $f = $_; !grep { $_ eq $f } @{ $again->{bad} } }
+            @bad), "\n";
+}
+
+printf "%d passed, %d failed\n", $r->{passed}, $r->{failed};
+exit($r->{failed} ? 1 : 0);

@@ -367,6 +367,18 @@ part_admit(worker_partition_t *part, worker_entry_t *entry)
         return false;
     }
 
+    /*
+     * Who may write a queue may ask for that queue's types, not for those of
+     * the queues that only workers write.
+     */
+    if (strcmp(entry->type->type->queue, part->queue_name) != 0) {
+        snprintf(why, sizeof(why), "\"%s\" belongs to the queue \"%s\"",
+                 entry->type->type->type, entry->type->type->queue);
+        entry->type = NULL;
+        part_dead(part, entry, "WRONG_QUEUE", why);
+        return false;
+    }
+
     entry->priority = (uint8_t) entry->type->type->priority;
 
     if (entry->stream != 0) {

@@ -8,10 +8,12 @@
 
 static ngx_int_t ngx_http_travel_command_headers(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
+static ngx_int_t ngx_http_travel_command_applied(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
 static ngx_int_t ngx_http_travel_command_token(ngx_http_request_t *r,
     const ngx_http_travel_job_t *job);
 static ngx_int_t ngx_http_travel_command_failed(ngx_http_request_t *r,
-    ngx_http_travel_job_t *job);
+    ngx_http_travel_command_t *cmd, ngx_http_travel_job_t *job);
 
 
 ngx_int_t
@@ -73,14 +75,11 @@ ngx_http_travel_command_job_member(travel_json_writer_t *w,
 }
 
 
-/* What every answer to an accepted command says in its headers. */
+/* What every answer to an accepted command says in its headers, errors too. */
 static ngx_int_t
-ngx_http_travel_command_headers(ngx_http_request_t *r,
+ngx_http_travel_command_applied(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd)
 {
-    u_char     *p;
-    ngx_str_t   value;
-
     static ngx_str_t  yes = ngx_string("true");
 
     if (cmd->applied.len
@@ -90,10 +89,23 @@ ngx_http_travel_command_headers(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (cmd->replayed
-        && ngx_http_travel_add_header(r, "Idempotent-Replayed", &yes)
-           != NGX_OK)
-    {
+    if (cmd->replayed) {
+        return ngx_http_travel_add_header(r, "Idempotent-Replayed", &yes);
+    }
+
+    return NGX_OK;
+}
+
+
+/* The same, and where to find what is made. */
+static ngx_int_t
+ngx_http_travel_command_headers(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd)
+{
+    u_char     *p;
+    ngx_str_t   value;
+
+    if (ngx_http_travel_command_applied(r, cmd) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -189,7 +201,7 @@ ngx_http_travel_command_outcome(ngx_http_request_t *r,
     }
 
     if (job->status != TRAVEL_JOB_SUCCEEDED) {
-        return ngx_http_travel_command_failed(r, job);
+        return ngx_http_travel_command_failed(r, cmd, job);
     }
 
     if (ngx_http_travel_command_headers(r, cmd) != NGX_OK
@@ -242,7 +254,7 @@ ngx_http_travel_command_token(ngx_http_request_t *r,
  * code if it is one of ours. */
 static ngx_int_t
 ngx_http_travel_command_failed(ngx_http_request_t *r,
-    ngx_http_travel_job_t *job)
+    ngx_http_travel_command_t *cmd, ngx_http_travel_job_t *job)
 {
     ngx_str_t                  text;
     travel_str_t               source;
@@ -251,6 +263,12 @@ ngx_http_travel_command_failed(ngx_http_request_t *r,
     travel_json_error_t        err;
     const travel_json_node_t  *code, *message;
     ngx_http_travel_detail_t  *detail;
+
+    if (ngx_http_travel_command_applied(r, cmd) != NGX_OK
+        || ngx_http_travel_command_token(r, job) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     if (job->status == TRAVEL_JOB_CANCELLED) {
         return ngx_http_travel_error(r, TRAVEL_E_CONFLICT,

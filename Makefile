@@ -9,6 +9,11 @@
 # build/asan), BUILD=dir moves the outputs, PORT=n moves the running instance,
 # V=1 shows every command.
 
+# make, nginx's configure and half of the configuration files would break.
+ifneq (1,$(words $(CURDIR)))
+$(error a path with a space does not build: move the checkout from "$(CURDIR)")
+endif
+
 SHELL      := /bin/bash
 SAN        ?=
 BUILD      ?= $(if $(SAN),build/asan,build)

@@ -14,18 +14,32 @@ while read -r package command; do
     have_package "$package" || missing+=("$package")
 done < <(sed 's/#.*//; /^[[:space:]]*$/d' packages.txt)
 
-# Daemons that arrive by apt must not start by themselves: the instances of
-# `make run` are private, and ports 80, 5432 and 6379 are not ours to take.
+# Daemons that arrive by apt must not start by themselves, now or at the next
+# boot: the instances of `make run` are private, and ports 80, 5432 and 6379
+# are not ours to take.  A service that was there before stays as it was.
 install_quietly() {
-    local policy=/usr/sbin/policy-rc.d
+    local policy=/usr/sbin/policy-rc.d service arrived=()
+    for service in nginx redis-server postgresql; do
+        [ -e "/etc/init.d/$service" ] || arrived+=("$service")
+    done
     if [ ! -e "$policy" ]; then
         printf '#!/bin/sh\nexit 101\n' > "$policy"
         chmod 755 "$policy"
         trap 'rm -f /usr/sbin/policy-rc.d' EXIT
     fi
     export DEBIAN_FRONTEND=noninteractive
+    # A fresh machine may still be busy with its own upgrades.
+    local wait="-o DPkg::Lock::Timeout=300"
     apt-get update -q || echo "install: apt-get update failed, going on" >&2
-    apt-get install -q -y --no-install-recommends "$@"
+    apt-get install -q -y $wait --no-install-recommends "$@"
+    for service in ${arrived[@]+"${arrived[@]}"}; do
+        [ -e "/etc/init.d/$service" ] || continue
+        if command -v systemctl > /dev/null; then
+            systemctl --quiet disable "$service"
+        else
+            update-rc.d "$service" disable
+        fi || echo "install: $service may start at boot" >&2
+    done
 }
 
 if [ ${#missing[@]} -gt 0 ]; then

@@ -111,11 +111,12 @@ To paste:
 END
 }
 
-# Ends what foreground started, once, whatever the reason.
+# Ends what foreground started, once, whatever the reason: an impatient second
+# ^C does not leave half of it, nor does a terminal that is gone.
 finish() {
-    trap - EXIT INT TERM
-    say
-    say "stopping"
+    trap '' INT TERM HUP PIPE
+    trap - EXIT
+    { say; say "stopping"; } 2> /dev/null || true
     "$instance" stop all
     exit "${1:-0}"
 }
@@ -133,7 +134,7 @@ reset() {
 case ${1:-} in
 foreground)
     trap 'finish 1' EXIT
-    trap 'finish 0' INT TERM
+    trap 'finish 0' INT TERM HUP
     start_all
     show
     say "^C ends all."

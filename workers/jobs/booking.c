@@ -93,8 +93,7 @@ booking_check(worker_tx_t *tx, const char *partner, const char *journey,
         return worker_tx_refuse(tx, "VALIDATION_ERROR",
                                 "booking_date lies in the past");
     case 'j':
-        return worker_tx_refuse(tx, "RESOURCE_NOT_FOUND",
-                                "there is no such journey");
+        return worker_journey_absent(tx, journey);
     default:
         return WORKER_DONE;
     }

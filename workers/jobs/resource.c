@@ -2,8 +2,13 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+#include <time.h>
 
 #include "resource.h"
+
+#define JOURNEY_LOOKS     3                /* attempts that end in a retry */
+#define JOURNEY_YOUNG_MS  (5 * 60 * 1000)  /* the deadline of journey.start */
 
 
 const char *
@@ -63,6 +68,50 @@ worker_tx_refuse(worker_tx_t *tx, const char *code, const char *fmt, ...)
 
     worker_tx_end(tx);
     return worker_job_fail(tx->job, WORKER_REJECT, code, "%s", message);
+}
+
+
+/* A journey of somebody else's is there, and so not awaited. */
+worker_verdict_e
+worker_journey_absent(worker_tx_t *tx, const char *journey)
+{
+    bool            awaited;
+    int64_t         age;
+    PGresult       *res;
+    travel_uuid_t   id;
+    const char     *params[] = { journey };
+
+    awaited = tx->job->attempt <= JOURNEY_LOOKS
+              && travel_uuid_parse(&id, (travel_str_t) { journey,
+                                   strlen(journey) }) == TRAVEL_OK
+              && travel_uuid_version(&id) == 7;
+
+    if (awaited) {
+        age = (int64_t) time(NULL) * 1000 - (int64_t) travel_uuid_ms(&id);
+        awaited = age < JOURNEY_YOUNG_MS && age > -JOURNEY_YOUNG_MS;
+    }
+
+    if (awaited) {
+        res = worker_tx_exec(tx, "SELECT FROM travel.journeys"
+                                 " WHERE id = $1::uuid", 1, params);
+
+        if (res == NULL) {
+            worker_tx_end(tx);
+            return WORKER_RETRY;
+        }
+
+        awaited = PQntuples(res) == 0;
+        PQclear(res);
+    }
+
+    if (!awaited) {
+        return worker_tx_refuse(tx, "RESOURCE_NOT_FOUND",
+                                "there is no such journey");
+    }
+
+    worker_tx_end(tx);
+    return worker_job_fail(tx->job, WORKER_RETRY, "RESOURCE_NOT_FOUND",
+                           "the journey is not there yet");
 }
 
 

@@ -19,6 +19,14 @@ worker_verdict_e worker_tx_not_fresh(worker_tx_t *tx, worker_tx_e state);
 worker_verdict_e worker_tx_refuse(worker_tx_t *tx, const char *code,
     const char *fmt, ...) TRAVEL_PRINTF(3, 4);
 
+/*
+ * Ends the transaction of a job about a journey that is not there.  The edge
+ * lets such a job in while the caller's own journey.start is under way, and
+ * that runs in another queue: a young id is looked for again some times
+ * (RETRY), before it is RESOURCE_NOT_FOUND for good (REJECT).
+ */
+worker_verdict_e worker_journey_absent(worker_tx_t *tx, const char *journey);
+
 /* The data of a <aggregate>.failed event: {code, message}. */
 json_t *worker_failure(const worker_job_t *job);
 

@@ -61,8 +61,7 @@ story_create_in(worker_tx_t *tx)
     PQclear(res);
 
     if (story == NULL) {
-        return worker_tx_refuse(tx, "RESOURCE_NOT_FOUND",
-                                "there is no such journey");
+        return worker_journey_absent(tx, params[2]);
     }
 
     story_tags(tx, params[2]);

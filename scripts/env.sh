@@ -12,6 +12,14 @@ TRAVEL_RUN=$(realpath -m "${TRAVEL_RUN:-$ROOT/run}")
 TRAVEL_BUILD=$(realpath -m "${TRAVEL_BUILD:-$ROOT/build}")
 PORT=${PORT:-8080}
 
+die() { echo "${0##*/}: $*" >&2; exit 1; }
+
+# Four more ports follow it.
+case $PORT in
+*[!0-9]*|0*|??????*) die "PORT=$PORT is no port" ;;
+esac
+[ "$PORT" -le 65531 ] || die "PORT=$PORT is too high: it takes five ports"
+
 PORT_SANDBOX=${PORT_SANDBOX:-$((PORT + 1))}
 PORT_SMTP=${PORT_SMTP:-$((PORT + 2))}
 PORT_OTLP=${PORT_OTLP:-$((PORT + 3))}
@@ -69,5 +77,3 @@ as_pg() {
         "$@"
     fi
 }
-
-die() { echo "${0##*/}: $*" >&2; exit 1; }

@@ -13,9 +13,12 @@
  * fragment.  All of it happens under the shard's lock.  Facts are copied to a
  * buffer of this process before the lock is released.
  *
- * The hash is SipHash under a random key that is the same in all shards.  It
- * is read without a lock: it never changes, except that a shard which is
- * emptied after a crash takes it from a neighbour again.
+ * The hash is that of the token's tail, its signature, which differs from
+ * token to token; forged ones that share a tail meet in one set of the bad
+ * ring, where they push out one another.  It is SipHash under a random key
+ * that is the same in all shards.  The key is read without a lock: it never
+ * changes, except that a shard which is emptied after a crash takes it from a
+ * neighbour again.
  */
 
 #include "ngx_http_travel_bearer.h"
@@ -26,6 +29,7 @@
 #define NGX_HTTP_TRAVEL_TOKEN_LAYOUT    1
 #define NGX_HTTP_TRAVEL_TOKEN_WAYS      4
 #define NGX_HTTP_TRAVEL_TOKEN_TYPICAL   512       /* bytes per index pair */
+#define NGX_HTTP_TRAVEL_TOKEN_TAIL      64        /* bytes that are hashed */
 #define NGX_HTTP_TRAVEL_TOKEN_BAD_TIME  5         /* seconds */
 
 typedef struct {
@@ -300,11 +304,13 @@ static uint64_t
 ngx_http_travel_token_hash(ngx_http_travel_zone_t *zone,
     const ngx_str_t *token)
 {
+    size_t                          len;
     ngx_http_travel_token_shard_t  *sh;
 
     sh = zone->shards[0].data;
+    len = ngx_min(token->len, NGX_HTTP_TRAVEL_TOKEN_TAIL);
 
-    return travel_siphash(&sh->key, token->data, token->len);
+    return travel_siphash(&sh->key, token->data + token->len - len, len);
 }
 
 

@@ -7,7 +7,8 @@
 
 #define TRAVEL_DIGITS_MAX  20       /* digits of UINT64_MAX */
 
-/* 'dst' holds TRAVEL_DIGITS_MAX; no NUL; returns the length. */
+/* Writes no more than the digits of 'v', TRAVEL_DIGITS_MAX at most; no NUL;
+ * returns their number. */
 size_t travel_digits_format(char *dst, uint64_t v);
 
 /* Digits only, no sign, no leading zero but "0" itself, no overflow.

@@ -10,6 +10,7 @@
  */
 
 #include "ngx_http_travel_policy.h"
+#include "../../common/digits.h"
 
 
 typedef struct {
@@ -478,16 +479,7 @@ ngx_http_travel_limit_x_headers(ngx_http_request_t *r,
 static u_char *
 ngx_http_travel_limit_number(u_char *p, uint32_t n)
 {
-    u_char   digits[NGX_INT32_LEN], *d;
-
-    d = digits + sizeof(digits);
-
-    do {
-        *--d = (u_char) ('0' + n % 10);
-        n /= 10;
-    } while (n != 0);
-
-    return ngx_cpymem(p, d, digits + sizeof(digits) - d);
+    return p + travel_digits_format((char *) p, n);
 }
 
 

@@ -504,7 +504,11 @@ booking_fail_row(worker_tx_t *tx)
 }
 
 
-/* Closes the saga for good; true in *ret_held when a hold may be out there. */
+/*
+ * Closes the saga for good; true in *ret_held when a hold may be out there.
+ * Who refuses a hold at the first call has none of ours; a refusal after a
+ * call whose answer was lost says nothing of what that one left behind.
+ */
 static int
 booking_undo(worker_tx_t *tx, bool *ret_held, json_t **ret_hold)
 {
@@ -513,7 +517,8 @@ booking_undo(worker_tx_t *tx, bool *ret_held, json_t **ret_hold)
 
     res = worker_tx_exec(tx,
         "UPDATE jobs.saga SET state = 'undoing', updated_at = now()"
-        " WHERE job_id = $1::uuid AND state IN ('taken', 'done')"
+        " WHERE job_id = $1::uuid AND (state IN ('taken', 'done')"
+        "       OR (state = 'refused' AND step = 'hold' AND attempts > 1))"
         " RETURNING CASE WHEN step = 'hold' THEN"
         "           coalesce(result, '{}'::jsonb) END", 1, params);
 

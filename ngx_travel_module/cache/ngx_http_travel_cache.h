@@ -22,7 +22,8 @@
 /* What must be known of a fill before it begins; taken under no lock. */
 typedef struct {
     travel_stream_id_t    pos;          /* node.pos at the start */
-    uint64_t              generation;   /* of the node's knowledge, then */
+    uint64_t              generation;   /* of the node's knowledge, then; 0:
+                                           no stream, time alone rules */
     uint64_t              era;          /* timeline and stream, then */
     travel_lsn_t          floor;        /* the highest LSN of its tags: the fill
                                            must read from a server that has

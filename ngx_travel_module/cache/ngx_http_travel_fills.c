@@ -107,7 +107,7 @@ ngx_http_travel_fills_running(const ngx_http_travel_fill_t *fill,
 
     /* what it brings is already overwritten: nothing to wait for */
 
-    for (k = 0; k < fill->ntags; k++) {
+    for (k = 0; k < fill->ntags && fill->generation != 0; k++) {
         ngx_http_travel_tag_last(fill->tags[k], &last, &lsn);
 
         if (travel_stream_id_cmp(last, run->pos) > 0) {

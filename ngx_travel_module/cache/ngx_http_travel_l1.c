@@ -342,7 +342,7 @@ ngx_http_travel_l1_judge(const ngx_http_travel_l1_entry_t *e,
 
     /* a commit is hard: nothing brings back what it overwrote */
 
-    for (k = 0; k < e->ntags; k++) {
+    for (k = 0; k < e->ntags && fill->generation != 0; k++) {
         ngx_http_travel_tag_last(e->tags[k], &last, &lsn);
 
         if (travel_stream_id_cmp(last, e->pos) > 0) {

@@ -55,7 +55,8 @@ http {
 END
 
 my %QUERY = (
-    value => "-- \@public\n-- \@returns one\n-- \@param id int = 0\n"
+    value => "-- \@public\n-- \@returns one\n-- \@timeout 10s\n"
+        . "-- \@param id int = 0\n"
         . "-- \@param s number = 0\n-- \@param pad int = 0\n-- \@tags value:{id}\n"
         . "SELECT json_build_object('v', v, 'id', :id, 'pad', repeat('x', :pad),"
         . " 's', pg_sleep(:s)::text)::text"
@@ -199,13 +200,13 @@ subtest 'a commit is seen, and what it overwrote is not' => sub {
 subtest 'a fill that was overtaken' => sub {
     my $kept = metric('travel_cache_fills_total{result="refused"}');
     set(5, 1);
-    my $slow = later('/value?id=5&s=0.6');
+    my $slow = later('/value?id=5&s=2');
     sleep 0.3;
     announce('value:5', set(5, 2));
     like($slow->(), qr/"v" : 1/, 'it read what was there when it began');
     cmp_ok(metric('travel_cache_fills_total{result="refused"}'), '>', $kept,
         'and is not kept');
-    my $r = get('/value?id=5&s=0.6');
+    my $r = get('/value?id=5&s=2');
     is($r->{json}{v}, 2, 'nor served');
     is($r->{cache}, 'MISS', 'to anybody');
 };
@@ -429,6 +430,18 @@ subtest 'nginx -t' => sub {
     }
     my ($rc, $out) = $try->('travel_cache 30d stale=30d "tags=a b:$arg_b";');
     is($rc, 0, 'the longest') or diag($out);
+};
+
+subtest 'without a queue' => sub {
+    $t->write('nginx.conf', slurp($t->dir . '/nginx.conf')
+        =~ s/travel_redis [^;]*;//r);
+    $t->reload;
+    wait_for(sub { get('/metrics')->{content} =~ /^travel_redis_up\S*queue\S+ 0$/m
+        && get('/brief?id=1')->{cache} eq 'HIT' }, 10, 'a hit by time alone');
+    sleep 0.35;
+    is(get('/brief?id=1')->{cache}, 'MISS', 'until its time is over');
+    set(2, 99);
+    is(get('/value?id=2')->{json}{v}, 99, 'nothing of what the stream ruled');
 };
 
 silence() if kill 0, $beat;

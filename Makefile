@@ -26,6 +26,9 @@ V          ?=
 Q          := $(if $(V),,@)
 export PORT
 
+# nginx lives where a plain user's PATH does not look.
+export PATH := $(PATH):/usr/sbin:/sbin
+
 # As many jobs as there are cores, unless the caller says or a make is above.
 ifeq (0,$(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)))
 MAKEFLAGS  += -j$(shell nproc)

@@ -12,6 +12,12 @@ TRAVEL_RUN=$(realpath -m "${TRAVEL_RUN:-$ROOT/run}")
 TRAVEL_BUILD=$(realpath -m "${TRAVEL_BUILD:-$ROOT/build}")
 PORT=${PORT:-8080}
 
+# nginx lives where a plain user's PATH does not look.
+case :$PATH: in
+*:/usr/sbin:*) ;;
+*) export PATH=$PATH:/usr/sbin:/sbin ;;
+esac
+
 die() { echo "${0##*/}: $*" >&2; exit 1; }
 
 # Four more ports follow it.

@@ -15,8 +15,9 @@ while read -r package command; do
 done < <(sed 's/#.*//; /^[[:space:]]*$/d' packages.txt)
 
 # Daemons that arrive by apt must not start by themselves, now or at the next
-# boot: the instances of `make run` are private, and ports 80, 5432 and 6379
-# are not ours to take.  (A daemon new in packages.txt belongs below.)  A service that was there before stays as it was.
+# boot: the instances of `make run` are private, and ports 80, 5432, 6379 and
+# 9090 are not ours to take.  A service that was there before stays as it was.
+# (A daemon that is new in packages.txt belongs into this list.)
 install_quietly() {
     local policy=/usr/sbin/policy-rc.d service arrived=()
     for service in nginx redis-server postgresql prometheus; do

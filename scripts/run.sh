@@ -103,9 +103,9 @@ show() {
 To paste:
 
   T="Authorization: Bearer \$(cat $TRAVEL_RUN/demo.token)" J="Content-Type: application/json" U=$url/api/v1
-  ID=\$(curl -s -H "\$T" -H "\$J" -H 'Prefer: wait=5' \$U/journeys -d '{"origin":"Berlin","destination":"Paris, FR","theme":"history"}' | tee /dev/stderr | jq -r .id)
+  ID=\$(curl -s -H "\$T" -H "\$J" -H 'Prefer: wait=5' \$U/journeys -d '{"origin":"Berlin","destination":"Paris, FR","theme":"history"}' | tee >(cat >&2) | jq -r .id)
   curl -s -H "\$T" -H "\$J" -H 'Prefer: wait=10' \$U/journeys/\$ID/stories -d '{"theme":"history"}' | jq .
-  B=\$(curl -s -H "\$T" -H "\$J" -H 'Prefer: wait=5' \$U/bookings -d '{"partner":"opentable","venue_id":"v-42","booking_date":"$(date -u -d '+7 days' +%Y-%m-%dT19:30:00Z)","party_size":2,"journey_id":"'\$ID'"}' | tee /dev/stderr | jq -r .id)
+  B=\$(curl -s -H "\$T" -H "\$J" -H 'Prefer: wait=5' \$U/bookings -d '{"partner":"opentable","venue_id":"v-42","booking_date":"$(date -u -d '+7 days' +%Y-%m-%dT19:30:00Z)","party_size":2,"journey_id":"'\$ID'"}' | tee >(cat >&2) | jq -r .id)
   curl -s -H "\$T" \$U/bookings/\$B | jq . ; curl -s -H "\$T" "\$U/journeys?limit=10" | jq . ; curl -s -X DELETE -H "\$T" \$U/bookings/\$B | jq .
 
 END

@@ -8,9 +8,8 @@
 size_t
 travel_digits_format(char *dst, uint64_t v)
 {
-    char      *p;
-    size_t     n;
-    uint64_t   limit;
+    char    *p;
+    size_t   n;
 
     static const char  pairs[] =
         "00010203040506070809101112131415161718192021222324"
@@ -18,11 +17,16 @@ travel_digits_format(char *dst, uint64_t v)
         "50515253545556575859606162636465666768697071727374"
         "75767778798081828384858687888990919293949596979899";
 
-    limit = 10;
+    static const uint64_t  powers[TRAVEL_DIGITS_MAX] = {
+        0, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000,
+        1000000000, 10000000000, 100000000000, 1000000000000, 10000000000000,
+        100000000000000, 1000000000000000, 10000000000000000,
+        100000000000000000, 1000000000000000000, 10000000000000000000u
+    };
 
-    for (n = 1; n < TRAVEL_DIGITS_MAX && v >= limit; n++) {
-        limit *= 10;
-    }
+    /* log10(2) of the bits is the number of digits, or one too few */
+    n = (size_t) (64 - __builtin_clzll(v | 1)) * 1233 >> 12;
+    n += v >= powers[n];
 
     p = dst + n;
 

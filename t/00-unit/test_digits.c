@@ -32,6 +32,34 @@ bounds(void **state)
 }
 
 
+/* The number of digits changes at the powers of ten, its guess at those of two;
+ * not a byte is written beyond it. */
+static void
+widths(void **state)
+{
+    char      text[TRAVEL_DIGITS_MAX + 1], want[32];
+    size_t    base, n;
+    uint64_t  v, power;
+
+    (void) state;
+
+    for (base = 2; base <= 10; base += 8) {
+
+        for (power = 1; power <= UINT64_MAX / base; power *= base) {
+
+            for (v = power - 1; v <= power + 1; v++) {
+                snprintf(want, sizeof(want), "%" PRIu64, v);
+                memset(text, '#', sizeof(text));
+                n = travel_digits_format(text, v);
+
+                assert_str(((travel_str_t) { text, n }), want);
+                assert_int_equal(text[n], '#');
+            }
+        }
+    }
+}
+
+
 static void
 refusals(void **state)
 {
@@ -59,6 +87,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(bounds),
+        cmocka_unit_test(widths),
         cmocka_unit_test(refusals)
     };
 

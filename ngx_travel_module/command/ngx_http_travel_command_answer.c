@@ -302,7 +302,13 @@ ngx_http_travel_command_failed(ngx_http_request_t *r,
             && message->text.len)
         {
             text.data = ngx_pnalloc(r->pool, message->text.len);
-            text.len = text.data ? message->text.len : 0;
+
+            if (text.data == NULL) {
+                travel_json_free(doc);
+                return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            }
+
+            text.len = message->text.len;
             ngx_memcpy(text.data, message->text.data, text.len);
         }
     }

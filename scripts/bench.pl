@@ -9,8 +9,9 @@
 #
 # BENCH_PAIRS (5) and BENCH_SECONDS (5) shorten a trial run, BENCH_LIMIT (80)
 # is how many seconds of pairs a benchmark may take.  BENCH_SHARED=1 is for a
-# machine that has other work: no pair is void, and what nginx did counts per
-# second of its own processor time.  Such figures are not written down.
+# machine that has other work: no pair is void, and where nginx is what is
+# measured, what it did counts per second of its own processor time.  Such
+# figures are not written down.
 
 use strict;
 use warnings;
@@ -319,7 +320,7 @@ CONF
         my $x = redis_benchmark(2 * $CONNS, 1, @$xadd);
         push @plain, redis_benchmark(1, $CONNS, @$xadd);
         return { rate => 1 / (1 / $h + 1 / $x) };
-    }, sub { my $o = warm($ours); delete $o->{cpu} unless $SHARED; $o });
+    }, sub { my $o = warm($ours); delete $o->{cpu}; $o });
     my $half = $results[-1]{value} / 2;
     report('redis.xadd.unpipelined', 'requests/s', value => median(@plain),
         pairs => scalar @plain, spread => spread('%.0f', @plain));

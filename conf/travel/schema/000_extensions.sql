@@ -28,6 +28,24 @@ ALTER ROLE travel_edge SET default_transaction_read_only = on;
 ALTER ROLE travel_edge SET statement_timeout = '30s';
 ALTER ROLE travel_worker SET idle_in_transaction_session_timeout = '60s';
 
+-- What PostgreSQL gives to everybody and a read-only default does not take
+-- back: temporary tables and large objects.
+DO $$
+DECLARE
+    f regprocedure;
+BEGIN
+    EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC',
+                   current_database());
+    EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO travel_owner',
+                   current_database());
+    FOR f IN SELECT oid FROM pg_proc
+              WHERE pronamespace = 'pg_catalog'::regnamespace
+                AND (proname LIKE 'lo\_%' OR proname IN ('lowrite', 'loread'))
+    LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f);
+    END LOOP;
+END $$;
+
 CREATE SCHEMA IF NOT EXISTS travel AUTHORIZATION travel_owner;
 CREATE SCHEMA IF NOT EXISTS events AUTHORIZATION travel_owner;
 CREATE SCHEMA IF NOT EXISTS jobs AUTHORIZATION travel_owner;

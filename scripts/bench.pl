@@ -91,7 +91,7 @@ sub pin {
     die "taskset: $out" if $rc;
 }
 
-# --- load ----------------------------------------------------------------------
+# --- load --------------------------------------------------------------------
 
 sub cpu_of {
     my ($pid) = @_;
@@ -161,7 +161,8 @@ sub report {
     push @results, { name => $name, unit => $unit,
         map { $_ => $f{$_} } qw(value ceiling ratio pairs spread) };
     printf "%-26s %12s %12s %7s  %s\n", $name, $f{value},
-        $f{ceiling} // '-', defined $f{ratio} ? sprintf('%.2f', $f{ratio}) : '-',
+        $f{ceiling} // '-',
+        defined $f{ratio} ? sprintf('%.2f', $f{ratio}) : '-',
         "$f{pairs} ($f{spread})" . ($f{void} ? ", $f{void} void" : '')
         . " $unit";
 }
@@ -178,7 +179,7 @@ sub write_json {
     print "written to run/bench.json\n";
 }
 
-# --- edge.cached ---------------------------------------------------------------
+# --- edge.cached -------------------------------------------------------------
 
 # The cached answer as a `return 200` of the same bytes under the same headers.
 # nginx's configuration takes no word over 4096 bytes, so the page is small.
@@ -187,7 +188,8 @@ sub ceiling_location {
     my $quote = sub { my $s = shift; $s =~ s/([\\'])/\\$1/g; "'$s'" };
     my $headers = '';
     for my $name (sort keys %{ $r->{headers} }) {
-        next if $name =~ /^(?:server|date|content-type|content-length|connection)$/;
+        next if $name =~
+            /^(?:server|date|content-type|content-length|connection)$/;
         my $v = $r->{headers}{$name};
         $headers .= "    add_header $name " . $quote->($_) . " always;\n"
             for ref $v ? @$v : $v;
@@ -224,7 +226,7 @@ sub edge_cached {
     die "no hits\n" if $hits->() - $hit < 1000;
 }
 
-# --- edge.query ----------------------------------------------------------------
+# --- edge.query --------------------------------------------------------------
 
 # Keys end in twelve decimal digits: a generator has only to append a number.
 my ($KEY, $FIRST, $LAST) =
@@ -292,7 +294,7 @@ sub pgbench {
     return $tps;
 }
 
-# --- edge.command --------------------------------------------------------------
+# --- edge.command ------------------------------------------------------------
 
 sub edge_command {
     $t->stop_part('workers');
@@ -420,7 +422,7 @@ sub redis_benchmark {
     return $rate;
 }
 
-# --- worker.noop ---------------------------------------------------------------
+# --- worker.noop -------------------------------------------------------------
 
 my $JOBS = 200_000;
 
@@ -463,7 +465,7 @@ sub worker_noop {
         pairs => scalar @rates, spread => spread('%.0f', @rates));
 }
 
-# --- the end: everything above is set up -----------------------------------------
+# --- the end: everything above is set up -------------------------------------
 
 $| = 1;
 Test::More->builder->output(\my $tap);

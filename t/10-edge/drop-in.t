@@ -26,6 +26,12 @@ pid \@PIDS\@/nginx.pid;
 daemon off;
 events { worker_connections 256; }
 http {
+    # Debian's own are closed to a plain user.
+    client_body_temp_path \@RUN\@/tmp/body;
+    proxy_temp_path \@RUN\@/tmp/proxy;
+    fastcgi_temp_path \@RUN\@/tmp/fastcgi;
+    uwsgi_temp_path \@RUN\@/tmp/uwsgi;
+    scgi_temp_path \@RUN\@/tmp/scgi;
     access_log off;
     $jwks
     upstream app { server 127.0.0.1:\@PORT_SANDBOX\@; }

@@ -91,7 +91,7 @@ whole(void **state)
     assert_non_null(entry);
     assert_string_equal(entry->cause, "");
     assert_string_equal(entry->job.job_id, JOB_ID);
-    assert_string_equal(entry->job.uuid, JOB_ID + 14);
+    assert_string_equal(entry->job.uuid, &JOB_ID[14]);
     assert_string_equal(entry->job.key, USER);
     assert_string_equal(entry->job.sub, USER);
     assert_int_equal(entry->job.id.partition, 3);

@@ -11,8 +11,6 @@
 #define NGX_HTTP_TRAVEL_AUTH_REFRESH    1000      /* ms between two looks */
 
 
-static ngx_int_t ngx_http_travel_auth_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
 
 static ngx_int_t ngx_http_travel_auth_add_variables(ngx_conf_t *cf);
 static ngx_int_t ngx_http_travel_auth_init(ngx_conf_t *cf);
@@ -127,19 +125,19 @@ ngx_module_t  ngx_http_travel_auth_module = {
 
 static ngx_http_variable_t  ngx_http_travel_auth_variables[] = {
 
-    { ngx_string("travel_user"), NULL, ngx_http_travel_auth_variable,
+    { ngx_string("travel_user"), NULL, ngx_http_travel_ctx_variable,
       offsetof(ngx_http_travel_ctx_t, user), NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
-    { ngx_string("travel_sub"), NULL, ngx_http_travel_auth_variable,
+    { ngx_string("travel_sub"), NULL, ngx_http_travel_ctx_variable,
       offsetof(ngx_http_travel_ctx_t, sub), NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
-    { ngx_string("travel_issuer"), NULL, ngx_http_travel_auth_variable,
+    { ngx_string("travel_issuer"), NULL, ngx_http_travel_ctx_variable,
       offsetof(ngx_http_travel_ctx_t, issuer), NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
-    { ngx_string("travel_email"), NULL, ngx_http_travel_auth_variable,
+    { ngx_string("travel_email"), NULL, ngx_http_travel_ctx_variable,
       offsetof(ngx_http_travel_ctx_t, email), NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
-    { ngx_string("travel_permissions"), NULL, ngx_http_travel_auth_variable,
+    { ngx_string("travel_permissions"), NULL, ngx_http_travel_ctx_variable,
       offsetof(ngx_http_travel_ctx_t, permissions), NGX_HTTP_VAR_NOCACHEABLE,
       0 },
 
@@ -147,50 +145,12 @@ static ngx_http_variable_t  ngx_http_travel_auth_variables[] = {
 };
 
 
-/* --- variables ----------------------------------------------------------- */
-
-static ngx_int_t
-ngx_http_travel_auth_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
-{
-    ngx_str_t              *s;
-    ngx_http_travel_ctx_t  *ctx;
-
-    ctx = ngx_http_travel_get_ctx(r);
-    if (ctx == NULL) {
-        return NGX_ERROR;
-    }
-
-    s = (ngx_str_t *) ((u_char *) ctx + data);
-
-    v->valid = 1;
-    v->no_cacheable = 1;
-    v->not_found = (s->len == 0);
-    v->len = s->len;
-    v->data = s->data;
-
-    return NGX_OK;
-}
-
-
 /* --- configuration ------------------------------------------------------- */
 
 static ngx_int_t
 ngx_http_travel_auth_add_variables(ngx_conf_t *cf)
 {
-    ngx_http_variable_t  *var, *v;
-
-    for (v = ngx_http_travel_auth_variables; v->name.len; v++) {
-        var = ngx_http_add_variable(cf, &v->name, v->flags);
-        if (var == NULL) {
-            return NGX_ERROR;
-        }
-
-        var->get_handler = v->get_handler;
-        var->data = v->data;
-    }
-
-    return NGX_OK;
+    return ngx_http_travel_variables(cf, ngx_http_travel_auth_variables);
 }
 
 

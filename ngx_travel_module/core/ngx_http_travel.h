@@ -118,6 +118,16 @@ typedef struct {
 ngx_http_travel_ctx_t *ngx_http_travel_get_ctx(ngx_http_request_t *r);
 
 
+/* --- variables ------------------------------------------------------------- */
+
+/* Adds a table that ends with ngx_http_null_variable; from preconfiguration. */
+ngx_int_t ngx_http_travel_variables(ngx_conf_t *cf, ngx_http_variable_t *table);
+
+/* Getter of an ngx_str_t of the context; 'data' is its offset there. */
+ngx_int_t ngx_http_travel_ctx_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+
+
 /* --- error answers ------------------------------------------------------- */
 
 /*
@@ -279,8 +289,6 @@ void ngx_http_travel_count(ngx_uint_t index, ngx_int_t n);
 /* Renders all of them; for observe. */
 size_t ngx_http_travel_counters_size(void);
 u_char *ngx_http_travel_counters_render(u_char *p, u_char *last);
-/* The value, for tests of other rooms' answers and for ratios. */
-ngx_int_t ngx_http_travel_counted(ngx_uint_t index);
 
 
 extern ngx_module_t  ngx_http_travel_module;

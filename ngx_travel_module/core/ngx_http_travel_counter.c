@@ -205,21 +205,6 @@ ngx_http_travel_count(ngx_uint_t index, ngx_int_t n)
 }
 
 
-ngx_int_t
-ngx_http_travel_counted(ngx_uint_t index)
-{
-    ngx_http_travel_counter_decl_t  *decl;
-
-    if (ngx_http_travel_counters == NULL) {
-        return 0;
-    }
-
-    decl = ngx_http_travel_counters->elts;
-
-    return (ngx_int_t) decl[index].slot->value;
-}
-
-
 /* Length of the name before its labels. */
 static size_t
 ngx_http_travel_counter_family(const char *name)

@@ -39,8 +39,6 @@ static char *ngx_http_travel_error_page(ngx_conf_t *cf, ngx_command_t *cmd,
 static ngx_int_t ngx_http_travel_allow(ngx_conf_t *cf,
     ngx_http_travel_loc_conf_t *tlcf);
 static ngx_int_t ngx_http_travel_add_variables(ngx_conf_t *cf);
-static ngx_int_t ngx_http_travel_ctx_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_travel_text_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_travel_error_variable(ngx_http_request_t *r,
@@ -124,7 +122,7 @@ ngx_module_t  ngx_http_travel_module = {
 
 
 /* Context fields as variables: name, getter, offset in the context. */
-static ngx_http_variable_t  ngx_http_travel_variables[] = {
+static ngx_http_variable_t  ngx_http_travel_core_variables[] = {
 
     { ngx_string("travel_request_id"), NULL, ngx_http_travel_ctx_variable,
       offsetof(ngx_http_travel_ctx_t, request_id), 0, 0 },
@@ -506,9 +504,16 @@ ngx_http_travel_init_process(ngx_cycle_t *cycle)
 static ngx_int_t
 ngx_http_travel_add_variables(ngx_conf_t *cf)
 {
+    return ngx_http_travel_variables(cf, ngx_http_travel_core_variables);
+}
+
+
+ngx_int_t
+ngx_http_travel_variables(ngx_conf_t *cf, ngx_http_variable_t *table)
+{
     ngx_http_variable_t  *var, *v;
 
-    for (v = ngx_http_travel_variables; v->name.len; v++) {
+    for (v = table; v->name.len; v++) {
         var = ngx_http_add_variable(cf, &v->name, v->flags);
         if (var == NULL) {
             return NGX_ERROR;
@@ -522,7 +527,7 @@ ngx_http_travel_add_variables(ngx_conf_t *cf)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_travel_ctx_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {

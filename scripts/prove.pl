@@ -3,6 +3,9 @@
 #
 # A file that dies, or plans more than it runs, counts as one failure even if
 # every test it printed was ok.
+#
+# Most of a test's time is waiting, so TRAVEL_JOBS (3) files run side by side;
+# those of t/60-faults, which are about time, run last and one by one.
 use strict;
 use warnings;
 use File::Find ();
@@ -17,9 +20,13 @@ for my $what (@ARGV) {
 @files = sort @files;
 die "prove: no tests in @ARGV\n" unless @files;
 
+my $JOBS = $ENV{TRAVEL_JOBS} || 3;
+
 sub harness {
+    my ($jobs) = @_;
     return TAP::Harness->new({
         lib       => ['t/lib'],
+        jobs      => $jobs,
         timer     => 1,
         failures  => 1,
         verbosity => $ENV{TEST_VERBOSE} ? 1 : 0,
@@ -27,12 +34,13 @@ sub harness {
     });
 }
 
-# What a run of files came to: {passed, failed, bad => [files]}.
+# What a run of files came to: {passed, failed, bad => [files], ok_in_bad}.
 sub prove {
-    my (@what) = @_;
-    my $sum = harness()->runtests(@what);
-    my %r = (passed => scalar $sum->passed, failed => scalar $sum->failed,
-             bad => []);
+    my ($jobs, @what) = @_;
+    my %r = (passed => 0, failed => 0, bad => [], ok_in_bad => 0);
+    return \%r unless @what;
+    my $sum = harness($jobs)->runtests(@what);
+    %r = (%r, passed => scalar $sum->passed, failed => scalar $sum->failed);
     for my $file ($sum->descriptions) {
         my ($parser) = $sum->parsers($file);
         next unless $parser->has_problems;
@@ -43,7 +51,12 @@ sub prove {
     return \%r;
 }
 
-my $r = prove(@files);
+my @timed = grep { m{(?:^|/)60-faults/} } @files;
+my @other = grep { !m{(?:^|/)60-faults/} } @files;
+my $r = prove($JOBS, @other);
+my $f = prove(1, @timed);
+$r->{$_} += $f->{$_} for qw(passed failed ok_in_bad);
+push @{ $r->{bad} }, @{ $f->{bad} };
 
 # The servers under test share two cores with whatever else the machine does.
 # Where TRAVEL_RETRY is set (.ci/run) at most three files that failed may show
@@ -51,7 +64,7 @@ my $r = prove(@files);
 my @bad = @{ $r->{bad} };
 if ($ENV{TRAVEL_RETRY} && @bad && @bad <= 3) {
     print "\nonce more, alone: @bad\n";
-    my $again = prove(@bad);
+    my $again = prove(1, @bad);
     $r->{passed} += $again->{passed} - $r->{ok_in_bad};
     $r->{failed} = $again->{failed};
     print "passed only the second time: ",

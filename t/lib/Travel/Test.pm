@@ -34,6 +34,7 @@ use File::Temp ();
 use HTTP::Tiny ();
 use IO::Select ();
 use IO::Socket::INET ();
+use IO::Socket::UNIX ();
 use JSON::PP ();
 use POSIX ();
 use Test::More ();
@@ -97,15 +98,19 @@ sub wait_for {
     return;
 }
 
-# Five free ports in a row, below the range the kernel gives out by itself.
+# Five free ports in a row, below the range the kernel gives out by itself.  A
+# name that only this process holds keeps another test from finding them free
+# before they are taken.
 sub _free_ports {
     for (1 .. 200) {
         my $base = 12000 + 5 * int rand 3500;
+        my $claim = IO::Socket::UNIX->new(Listen => 1,
+            Local => "\0travel-test-ports-$base") or next;
         my @held = grep { defined } map {
             IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $_,
                 Listen => 1, ReuseAddr => 1)
         } $base .. $base + 4;
-        return $base if @held == 5;
+        return ($base, $claim) if @held == 5;
     }
     die "no five free ports\n";
 }
@@ -125,8 +130,9 @@ sub new {
     chmod 0755, $dir;
     my @parts = ref $o{parts} ? @{ $o{parts} } : split ' ', $o{parts} // 'all';
     @parts = @ALL if "@parts" eq 'all';
+    my ($port, $claim) = _free_ports();
     my $self = bless {
-        %o, dir => $dir, parts => \@parts, port => _free_ports(),
+        %o, dir => $dir, parts => \@parts, port => $port, ports => $claim,
         pid => $$, http5xx => [], tokens => {},
     }, $class;
     push @LIVE, $self;

@@ -24,6 +24,8 @@ my %body = ('notification.email' => '{"template":"booking_confirmed",'
         . '"to":"somebody@example.org","data":{}}',
     'booking.release' => '{"booking_id":"x","partner":"opentable",'
         . '"hold_id":"h-1"}',
+    'booking.cancel_settle' => '{"partner":"opentable","number":"n-1",'
+        . '"cancel_job":"x"}',
     'maintenance.noop' => '{}');
 
 for my $type (sort keys %body) {

@@ -1,5 +1,6 @@
 /*
- * Jobs of bookings: booking.create, booking.cancel, booking.release.
+ * Jobs of bookings: booking.create here, booking.release and booking.cancel in
+ * files of their own.
  *
  * create   tx "create": row pending, booking.created
  *          partner step "hold", partner step "confirm"
@@ -9,34 +10,18 @@
  *          booking.failed, the saga's rows undoing, and, when a hold may be
  *          out there, booking.release as a follow-up job with retries of its
  *          own: compensation outlives this job
- * release  asks for the hold again under its first key when its answer was
- *          never seen, deletes it; a hold that turns out to be confirmed is
- *          confirmed again under its first key to learn the number, and that
- *          reservation is cancelled
- * cancel   tx "cancelling", partner step "cancel", tx "cancelled"
  *
- * booking.release lives in "maintenance": the edge cannot write that queue.
+ * Follow-ups live in "maintenance": the edge cannot write that queue.
  */
 
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "booking.h"
 #include "families.h"
-#include "partner.h"
-#include "resource.h"
-
-#define BOOKING_PATH_MAX  512
-
-/* of b, p (partner) and u (user): the resource, then what a mail says */
-#define BOOKING_RETURNING                                                     \
-    " RETURNING travel.booking_json(b), p.commission_bps, p.name, u.email,"   \
-    "       u.name, to_char(b.booking_date AT TIME ZONE u.tz,"                \
-    "                       'FMDay, FMDD FMMonth YYYY, HH24:MI')"             \
-    "               || ' (' || u.tz || ')',"                                  \
-    "       to_char(b.amount_cents / 100.0, 'FM999999999990.00')"
 
 
-static void
+void
 booking_tags(worker_tx_t *tx, const char *booking, const char *journey)
 {
     worker_tx_tag(tx, "user:%s bookings:%s booking:%s", tx->job->sub,
@@ -48,8 +33,7 @@ booking_tags(worker_tx_t *tx, const char *booking, const char *journey)
 }
 
 
-/* The booking as clients see it, in job->result. */
-static worker_verdict_e
+worker_verdict_e
 booking_commit(worker_tx_t *tx, const PGresult *res)
 {
     return worker_tx_commit(tx, worker_row_json(res, 0));
@@ -221,7 +205,7 @@ booking_created(worker_job_t *job)
 }
 
 
-static json_t *
+json_t *
 booking_hold_request(const json_t *body)
 {
     return json_pack("{s:O, s:O, s:O}",
@@ -250,8 +234,7 @@ booking_hold(worker_job_t *job, json_t **ret_hold)
 }
 
 
-/* "/v1/holds/{id}" + tail; false when the partner gave no usable id. */
-static bool
+bool
 booking_hold_path(char path[BOOKING_PATH_MAX], const char *id,
     const char *tail)
 {
@@ -357,9 +340,7 @@ booking_confirm_events(worker_tx_t *tx, const PGresult *res,
 }
 
 
-/* The mail of a booking as a follow-up job.  Columns of 'res' from 2 on:
- * partner's name, address, user's name, date, amount. */
-static int
+int
 booking_mail(worker_tx_t *tx, const PGresult *res, const json_t *booking,
     const char *template)
 {
@@ -616,392 +597,6 @@ booking_create_giveup(worker_job_t *job)
 }
 
 
-/* A partner's call of the release job, under a key of the create job when
- * 'first' names one of its steps. */
-static worker_verdict_e
-booking_release_call(worker_job_t *job, const char *step, const char *first,
-    const char *method, const char *path, const json_t *body,
-    json_t **ret_answer)
-{
-    char         key[WORKER_STEP_KEY_MAX];
-    const char  *create;
-
-    create = worker_body_string(job, "create_job");
-
-    worker_partner_call_t  call = {
-        .partner = worker_body_string(job, "partner"), .step = step,
-        .method = method, .path = path, .body = body,
-    };
-
-    if (first != NULL && create != NULL) {
-        snprintf(key, sizeof(key), "%.100s:%s", create, first);
-        call.key = key;
-    }
-
-    return worker_partner_step(job, &call, ret_answer);
-}
-
-
-/* The hold's id: known, or learnt by asking under the first key again.  A
- * partner that refuses now has no hold of ours: DONE with an empty id. */
-static worker_verdict_e
-booking_release_id(worker_job_t *job, char id[256])
-{
-    json_t            *answer, *request;
-    const char        *text;
-    worker_verdict_e   verdict;
-
-    verdict = WORKER_DONE;
-    answer = NULL;
-    request = NULL;
-    text = worker_body_string(job, "hold_id");
-
-    if (text == NULL) {
-        /* the same bytes as then: jsonb has shuffled the members since */
-        request = booking_hold_request(json_object_get(job->body, "request"));
-        verdict = booking_release_call(job, "hold", "hold", "POST",
-                                       "/v1/holds", request, &answer);
-        text = verdict == WORKER_DONE
-               ? json_string_value(json_object_get(answer, "hold_id")) : NULL;
-    }
-
-    snprintf(id, 256, "%s", text != NULL ? text : "");
-    json_decref(answer);
-    json_decref(request);
-
-    return verdict == WORKER_REJECT ? WORKER_DONE : verdict;
-}
-
-
-/* A hold that cannot be released because the confirmation went through. */
-static worker_verdict_e
-booking_release_reservation(worker_job_t *job, const char *hold_id)
-{
-    char               path[BOOKING_PATH_MAX], segment[256];
-    json_t            *answer, *ignored;
-    const char        *number;
-    worker_verdict_e   verdict;
-
-    if (!booking_hold_path(path, hold_id, "/confirm")) {
-        return WORKER_DONE;
-    }
-
-    verdict = booking_release_call(job, "confirm", "confirm", "POST", path,
-                                   NULL, &answer);
-
-    if (verdict != WORKER_DONE) {
-        json_decref(answer);
-        return verdict == WORKER_REJECT ? WORKER_DONE : verdict;
-    }
-
-    number = json_string_value(json_object_get(answer,
-                                               "confirmation_number"));
-
-    if (number != NULL
-        && worker_path_segment(segment, sizeof(segment), number))
-    {
-        snprintf(path, sizeof(path), "/v1/reservations/%s", segment);
-        verdict = booking_release_call(job, "cancel", NULL, "DELETE", path,
-                                       NULL, &ignored);
-        json_decref(ignored);
-    }
-
-    json_decref(answer);
-    return verdict == WORKER_REJECT ? WORKER_DONE : verdict;
-}
-
-
-static worker_verdict_e
-booking_released(worker_job_t *job)
-{
-    PGresult     *res;
-    worker_tx_e   state;
-    worker_tx_t   tx;
-    const char   *params[] = { worker_body_string(job, "booking_id") };
-
-    state = worker_tx_begin(&tx, job, "released");
-
-    if (state != WORKER_TX_FRESH) {
-        return worker_tx_not_fresh(&tx, state);
-    }
-
-    /* a create's job id is its booking's id */
-    res = worker_tx_exec(&tx,
-        "UPDATE jobs.saga SET state = 'undone', updated_at = now()"
-        " WHERE job_id = $1::uuid AND state = 'undoing'", 1, params);
-
-    if (res == NULL) {
-        worker_tx_end(&tx);
-        return WORKER_RETRY;
-    }
-
-    PQclear(res);
-    return worker_tx_commit(&tx, json_pack("{s:b}", "released", 1));
-}
-
-
-static worker_verdict_e
-booking_release(worker_job_t *job)
-{
-    int                status;
-    char               id[256], path[BOOKING_PATH_MAX];
-    json_t            *answer;
-    worker_verdict_e   verdict;
-
-    if (worker_body_string(job, "partner") == NULL
-        || worker_body_string(job, "booking_id") == NULL)
-    {
-        return worker_job_fail(job, WORKER_REJECT, "VALIDATION_ERROR",
-                               "partner and booking_id are needed");
-    }
-
-    verdict = booking_release_id(job, id);
-
-    if (verdict == WORKER_DONE && booking_hold_path(path, id, "")) {
-        verdict = booking_release_call(job, "release", NULL, "DELETE", path,
-                                       NULL, &answer);
-        status = (int) json_integer_value(json_object_get(answer, "status"));
-        json_decref(answer);
-
-        if (verdict == WORKER_REJECT) {
-            verdict = status == 409 ? booking_release_reservation(job, id)
-                                    : WORKER_DONE;
-        }
-    }
-
-    return verdict == WORKER_DONE ? booking_released(job) : verdict;
-}
-
-
-/* --- cancel ------------------------------------------------------------- */
-
-
-static worker_verdict_e
-booking_cancelling_in(worker_tx_t *tx)
-{
-    json_t            *result;
-    PGresult          *res;
-    const char        *status;
-    const char        *params[] = { tx->job->key, tx->job->sub };
-
-    res = worker_tx_exec(tx,
-        "SELECT status, partner, confirmation_number, journey_id"
-        "  FROM travel.bookings"
-        " WHERE id = $1::uuid AND user_id = $2::uuid FOR UPDATE", 2, params);
-
-    if (res == NULL) {
-        worker_tx_end(tx);
-        return WORKER_RETRY;
-    }
-
-    if (PQntuples(res) == 0) {
-        PQclear(res);
-        return worker_tx_refuse(tx, "RESOURCE_NOT_FOUND",
-                                "there is no such booking");
-    }
-
-    status = PQgetvalue(res, 0, 0);
-
-    if (strcmp(status, "confirmed") != 0) {
-        worker_verdict_e  verdict;
-
-        verdict = worker_tx_refuse(tx, "BOOKING_NOT_CANCELLABLE",
-                                   "the booking is %s", status);
-        PQclear(res);
-        return verdict;
-    }
-
-    result = json_pack("{s:s, s:s}", "partner", PQgetvalue(res, 0, 1),
-                       "number", PQgetvalue(res, 0, 2));
-    booking_tags(tx, tx->job->key, PQgetvalue(res, 0, 3));
-    PQclear(res);
-
-    res = worker_tx_exec(tx, "UPDATE travel.bookings"
-                             "   SET status = 'cancelling', updated_at = now()"
-                             " WHERE id = $1::uuid AND user_id = $2::uuid",
-                         2, params);
-
-    if (res == NULL) {
-        json_decref(result);
-        worker_tx_end(tx);
-        return WORKER_RETRY;
-    }
-
-    PQclear(res);
-    return worker_tx_commit(tx, result);
-}
-
-
-/* At the partner, where the reservation may be gone already. */
-static worker_verdict_e
-booking_cancel_call(worker_job_t *job)
-{
-    int                status;
-    char               path[BOOKING_PATH_MAX], segment[BOOKING_PATH_MAX - 64];
-    json_t            *answer;
-    const char        *number;
-    worker_verdict_e   verdict;
-
-    number = json_string_value(json_object_get(job->result, "number"));
-
-    if (number == NULL
-        || !worker_path_segment(segment, sizeof(segment), number))
-    {
-        return worker_job_fail(job, WORKER_REJECT, "BOOKING_NOT_CANCELLABLE",
-                               "the booking has no confirmation number");
-    }
-
-    snprintf(path, sizeof(path), "/v1/reservations/%s", segment);
-
-    worker_partner_call_t  call = {
-        .partner = json_string_value(json_object_get(job->result, "partner")),
-        .step = "cancel", .method = "DELETE", .path = path,
-    };
-
-    verdict = worker_partner_step(job, &call, &answer);
-    status = (int) json_integer_value(json_object_get(answer, "status"));
-    json_decref(answer);
-
-    return verdict == WORKER_REJECT && (status == 404 || status == 410)
-           ? WORKER_DONE : verdict;
-}
-
-
-static int
-booking_cancel_events(worker_tx_t *tx, const json_t *booking)
-{
-    json_t  *cents;
-
-    if (worker_tx_event(tx, "booking", tx->job->key, -1, "booking.cancelled",
-            json_pack("{s:O}", "confirmation_number",
-                      json_object_get(booking, "confirmation_number")))
-        != TRAVEL_OK)
-    {
-        return TRAVEL_ERROR;
-    }
-
-    cents = json_object_get(booking, "commission_cents");
-
-    return worker_tx_event(tx, "booking", tx->job->key, -1,
-               "commission.reversed",
-               json_pack("{s:I, s:O}", "commission_cents",
-                         -json_integer_value(cents), "partner",
-                         json_object_get(booking, "partner")));
-}
-
-
-static worker_verdict_e
-booking_cancelled_in(worker_tx_t *tx)
-{
-    json_t            *booking;
-    PGresult          *res;
-    worker_verdict_e   verdict;
-    const char        *params[] = { tx->job->key };
-
-    res = worker_tx_exec(tx,
-        "UPDATE travel.bookings AS b"
-        "   SET status = 'cancelled', updated_at = now()"
-        "  FROM travel.partners AS p, travel.users AS u"
-        " WHERE b.id = $1::uuid AND b.status = 'cancelling'"
-        "   AND p.code = b.partner AND u.id = b.user_id"
-        BOOKING_RETURNING, 1, params);
-
-    booking = res != NULL ? worker_row_json(res, 0) : NULL;
-
-    if (booking == NULL
-        || booking_cancel_events(tx, booking) != TRAVEL_OK
-        || booking_mail(tx, res, booking, "booking_cancelled") != TRAVEL_OK)
-    {
-        worker_tx_end(tx);
-        verdict = WORKER_RETRY;
-
-    } else {
-        booking_tags(tx, tx->job->key, json_string_value(
-                         json_object_get(booking, "journey_id")));
-        verdict = booking_commit(tx, res);
-    }
-
-    json_decref(booking);
-    PQclear(res);
-    return verdict;
-}
-
-
-static worker_verdict_e
-booking_cancel(worker_job_t *job)
-{
-    worker_tx_e        state;
-    worker_tx_t        tx;
-    worker_verdict_e   verdict;
-
-    state = worker_tx_begin(&tx, job, "cancelling");
-    verdict = state == WORKER_TX_FRESH ? booking_cancelling_in(&tx)
-                                       : worker_tx_not_fresh(&tx, state);
-
-    if (verdict == WORKER_DONE) {
-        verdict = booking_cancel_call(job);
-    }
-
-    if (verdict != WORKER_DONE) {
-        return verdict;
-    }
-
-    state = worker_tx_begin(&tx, job, "cancelled");
-
-    return state == WORKER_TX_FRESH ? booking_cancelled_in(&tx)
-                                    : worker_tx_not_fresh(&tx, state);
-}
-
-
-/* A cancellation that came to nothing leaves the booking as it was, if this
- * job was the one that began it (its inbox row says so). */
-static worker_verdict_e
-booking_cancel_giveup(worker_job_t *job)
-{
-    PGresult     *res;
-    worker_tx_e   state;
-    worker_tx_t   tx;
-    const char   *params[] = { job->key, job->uuid };
-
-    state = worker_tx_begin(&tx, job, "fail");
-
-    if (state != WORKER_TX_FRESH) {
-        return worker_tx_not_fresh(&tx, state);
-    }
-
-    res = worker_tx_exec(&tx,
-        "WITH closed AS (UPDATE jobs.saga SET state = 'undone'"
-        "                 WHERE job_id = $2::uuid AND state = 'taken')"
-        " UPDATE travel.bookings AS b"
-        "   SET status = 'confirmed', updated_at = now()"
-        " WHERE b.id = $1::uuid AND b.status = 'cancelling'"
-        "   AND EXISTS (SELECT FROM jobs.inbox WHERE job_id = $2::uuid"
-        "                  AND step = 'cancelling')"
-        " RETURNING b.journey_id", 2, params);
-
-    if (res == NULL) {
-        worker_tx_end(&tx);
-        return WORKER_RETRY;
-    }
-
-    if (PQntuples(res) > 0) {
-        booking_tags(&tx, job->key, PQgetvalue(res, 0, 0));
-
-        if (worker_tx_event(&tx, "booking", job->key, -1,
-                            "booking.cancel_failed", worker_failure(job))
-            != TRAVEL_OK)
-        {
-            PQclear(res);
-            worker_tx_end(&tx);
-            return WORKER_RETRY;
-        }
-    }
-
-    PQclear(res);
-    return worker_tx_commit(&tx, NULL);
-}
-
-
 const worker_job_type_t  worker_jobs_booking[] = {
     { "booking.create", "booking", TRAVEL_PRIORITY_NORMAL, booking_create,
       booking_create_giveup, WORKER_RETRY_DEFAULTS, false },
@@ -1009,5 +604,7 @@ const worker_job_type_t  worker_jobs_booking[] = {
       booking_cancel_giveup, WORKER_RETRY_DEFAULTS, false },
     { "booking.release", "maintenance", TRAVEL_PRIORITY_HIGH, booking_release,
       NULL, 10, 1000, 300000, 300000, false },
+    { "booking.cancel_settle", "maintenance", TRAVEL_PRIORITY_HIGH,
+      booking_cancel_settle, NULL, 20, 2000, 3600000, 300000, false },
     { .type = NULL }
 };

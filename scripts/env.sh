@@ -38,6 +38,7 @@ TAG=$(printf %s "$TRAVEL_RUN" | sha256sum | cut -c1-10)
 SOCKETS=/tmp/travel-$TAG
 PG_SOCKET=$SOCKETS/p
 PG_REPLICA_SOCKET=$SOCKETS/r
+PG_REPLICA2_SOCKET=$SOCKETS/r2
 QUEUE_SOCKET=$SOCKETS/queue.sock
 CACHE_SOCKET=$SOCKETS/cache.sock
 PG_BIN=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)
@@ -68,6 +69,7 @@ else
 fi
 PG_DATA=$PG_BASE/primary
 PG_REPLICA_DATA=$PG_BASE/replica
+PG_REPLICA2_DATA=$PG_BASE/replica2
 
 SUPERUSER_DSN="host=$PG_SOCKET dbname=travel user=postgres"
 OWNER_DSN="host=$PG_SOCKET dbname=travel user=travel_owner"

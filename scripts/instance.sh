@@ -3,7 +3,8 @@
 #   instance.sh init                     folders, keys, passwords
 #   instance.sh start|stop|status|kill PART...
 #   instance.sh pid PART
-# PART: postgres replica queue cache sandbox smtp otlp workers nginx, or all.
+# PART: postgres replica queue cache sandbox smtp otlp workers nginx, or all;
+# and replica2, a second replica, which is not among all.
 # Everything it knows comes from the environment: TRAVEL_RUN, TRAVEL_BUILD,
 # PORT (env.sh).  Starting what runs and stopping what does not are no errors.
 set -euo pipefail
@@ -11,6 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/env.sh"
 
 ALL="postgres replica queue cache sandbox smtp otlp workers nginx"
+EXTRA="replica2"                       # only by name
 STOP_WAIT=${STOP_WAIT:-20}             # seconds until KILL
 
 # --- pid files ---------------------------------------------------------------
@@ -19,6 +21,7 @@ pid_file() {
     case $1 in
     postgres) echo "$PG_DATA/postmaster.pid" ;;
     replica)  echo "$PG_REPLICA_DATA/postmaster.pid" ;;
+    replica2) echo "$PG_REPLICA2_DATA/postmaster.pid" ;;
     *)        echo "$PIDS/$1.pid" ;;
     esac
 }
@@ -29,6 +32,7 @@ mark() {
     case $1 in
     postgres)    echo "$PG_DATA" ;;
     replica)     echo "$PG_REPLICA_DATA" ;;
+    replica2)    echo "$PG_REPLICA2_DATA" ;;
     queue|cache) echo "redis-server" ;;
     sandbox)     echo "nginx: master" ;;
     nginx)       echo "nginx: master" ;;
@@ -141,14 +145,17 @@ init_sockets() {
     if [ -e "$SOCKETS" ] && [ ! -O "$SOCKETS" ]; then
         die "$SOCKETS belongs to somebody else"
     fi
-    mkdir -p "$SOCKETS" "$PG_SOCKET" "$PG_REPLICA_SOCKET" "$PG_BASE"
+    mkdir -p "$SOCKETS" "$PG_SOCKET" "$PG_REPLICA_SOCKET" \
+        "$PG_REPLICA2_SOCKET" "$PG_BASE"
     if [ -n "$PG_USER" ]; then
-        chown "$PG_USER" "$PG_SOCKET" "$PG_REPLICA_SOCKET" "$PG_BASE"
+        chown "$PG_USER" "$PG_SOCKET" "$PG_REPLICA_SOCKET" \
+            "$PG_REPLICA2_SOCKET" "$PG_BASE"
     fi
     ln -sfn "$QUEUE_SOCKET" "$TRAVEL_RUN/queue.sock"
     ln -sfn "$CACHE_SOCKET" "$TRAVEL_RUN/cache.sock"
     ln -sfn "$PG_SOCKET" "$TRAVEL_RUN/pg"
     ln -sfn "$PG_REPLICA_SOCKET" "$TRAVEL_RUN/pg-replica"
+    ln -sfn "$PG_REPLICA2_SOCKET" "$TRAVEL_RUN/pg-replica2"
     [ "$PG_BASE" = "$TRAVEL_RUN/postgres" ] ||
         ln -sfn "$PG_BASE" "$TRAVEL_RUN/postgres"
 }
@@ -239,20 +246,23 @@ pg_roles() {
     as_pg touch "$PG_BASE/.roles"
 }
 
-start_replica() {
-    if [ ! -e "$PG_REPLICA_DATA/standby.signal" ]; then
-        replica_clone
+start_replica()  { replica_start replica "$PG_REPLICA_DATA" "$PG_REPLICA_SOCKET"; }
+start_replica2() { replica_start replica2 "$PG_REPLICA2_DATA" "$PG_REPLICA2_SOCKET"; }
+
+replica_start() {
+    if [ ! -e "$2/standby.signal" ]; then
+        replica_clone "$1" "$2"
     fi
-    pg_launch replica "$PG_REPLICA_DATA" "$PG_REPLICA_SOCKET"
+    pg_launch "$1" "$2" "$3"
 }
 
 replica_clone() {
-    as_pg rm -rf "$PG_REPLICA_DATA"
-    sql "SELECT pg_drop_replication_slot('replica')
-           FROM pg_replication_slots WHERE slot_name = 'replica'" postgres \
+    as_pg rm -rf "$2"
+    sql "SELECT pg_drop_replication_slot('$1')
+           FROM pg_replication_slots WHERE slot_name = '$1'" postgres \
         > /dev/null
     as_pg env PGPASSWORD="$(cat "$KEYS/pg-replica.password")" \
-        "$PG_BIN/pg_basebackup" -D "$PG_REPLICA_DATA" -R -C -S replica \
+        "$PG_BIN/pg_basebackup" -D "$2" -R -C -S "$1" \
         -X stream --checkpoint=fast ${TRAVEL_FSYNC:+--no-sync} \
         -d "host=$PG_SOCKET user=travel_replica" ||
         die "pg_basebackup failed"
@@ -345,7 +355,7 @@ stop() {
     local pid signal=TERM seconds=$STOP_WAIT
     pid=$(pid_of "$1") || return 0
     case $1 in
-    postgres|replica) signal=INT ;;
+    postgres|replica*) signal=INT ;;
     workers)          seconds=$((STOP_WAIT + 30)) ;;    # they drain
     esac
     kill -s "$signal" "$pid"
@@ -354,7 +364,7 @@ stop() {
         kill -s KILL "$pid" 2>/dev/null || true
         wait_gone "$pid" 5 || true
     }
-    case $1 in postgres|replica) ;; *) rm -f "$(pid_file "$1")" ;; esac
+    case $1 in postgres|replica*) ;; *) rm -f "$(pid_file "$1")" ;; esac
 }
 
 kill_part() {
@@ -383,7 +393,10 @@ start|stop|status|kill) ;;
 *) sed -n '2,8s/^# //p' "$0" >&2; exit 2 ;;
 esac
 
-[ "${*:-all}" != all ] || set -- $ALL
+if [ "${*:-all}" = all ]; then
+    set -- $ALL
+    [ "$command" != stop ] || set -- $ALL $EXTRA
+fi
 if [ "$command" = stop ] && [ $# -gt 1 ]; then        # last started first
     reversed=
     for part in "$@"; do reversed="$part $reversed"; done
@@ -392,7 +405,7 @@ fi
 
 rc=0
 for part in "$@"; do
-    case " $ALL " in *" $part "*) ;; *) die "no part named $part" ;; esac
+    case " $ALL $EXTRA " in *" $part "*) ;; *) die "no part named $part" ;; esac
     # Only status may fail and go on; `||` would switch off set -e inside.
     case $command in
     start)  start "$part" ;;

@@ -16,7 +16,8 @@ package Travel::Test;
 # TRAVEL_KEEP=1 the folder stays.
 #
 # start() options:
-#   parts        list, or names in one string; 'all' for everything
+#   parts        list, or names in one string; 'all' for everything but
+#                'replica2', a second replica that is only started by name
 #   conf         nginx.conf template: a path, or text if it has a newline
 #   edit         sub that changes the nginx.conf template in $_
 #   workers      the same for workers.conf: edit_workers => sub { ... }
@@ -290,7 +291,7 @@ sub socket {
     my ($self, $part) = @_;
     my $dir = $self->{dir};
     return readlink("$dir/$part.sock") if $part eq 'queue' || $part eq 'cache';
-    my $pg = readlink($dir . ($part eq 'replica' ? '/pg-replica' : '/pg'));
+    my $pg = readlink($dir . _pg_link($part));
     return "$pg/.s.PGSQL.5432";
 }
 
@@ -386,12 +387,14 @@ sub user_token {
 
 # --- PostgreSQL and Redis ----------------------------------------------------
 
+# Where a part's socket is: 'postgres' (the default), 'replica', 'replica2'.
+sub _pg_link { return $_[0] =~ /\Areplica2?\z/ ? "/pg-$_[0]" : '/pg' }
+
 # Rows as array references of text; one value in scalar context.
 sub sql {
     my ($self, $query, %o) = @_;
     my $role = $o{role} // 'travel_owner';
-    my $dir  = readlink($self->{dir}
-        . (($o{on} // '') eq 'replica' ? '/pg-replica' : '/pg'));
+    my $dir  = readlink($self->{dir} . _pg_link($o{on} // ''));
     my ($rc, $out) = $self->run('/usr/bin/psql', '-XAtq', '-F', "\x1f",
         '-v', 'ON_ERROR_STOP=1', '-d', "host=$dir dbname=travel user=$role",
         '-c', $query);
@@ -436,7 +439,7 @@ sub figures {
             $f{"$part file descriptors"} += @fds;
         }
     }
-    for my $part (grep { /^(?:postgres|replica)$/ } @{ $self->{parts} }) {
+    for my $part (grep { /^(?:postgres|replica2?)$/ } @{ $self->{parts} }) {
         $f{"$part sessions"} = $self->sql(q{SELECT count(*) FROM
             pg_stat_activity WHERE usename LIKE 'travel\_%'
             AND backend_type = 'client backend'},

@@ -10,6 +10,10 @@
  * What is remembered is that a key signed a token; whether that key is still
  * in the set, and whether issuer, audience, type, times and permissions are
  * acceptable here and now, is asked on every request.
+ *
+ * A refusal is to be cheap too: a token that was refused is remembered for
+ * some seconds, and what an address may spend on signature checks is bounded
+ * before anything of the token is read.
  */
 
 #include "ngx_http_travel_bearer.h"
@@ -24,9 +28,25 @@ static ngx_int_t ngx_http_travel_auth_know(ngx_http_request_t *r,
     ngx_http_travel_auth_loc_conf_t *alcf, const ngx_str_t *token,
     ngx_http_travel_jwks_t **ret_jwks, ngx_http_travel_facts_t *ret_facts,
     ngx_http_travel_auth_result_e *ret_result, const char **ret_why);
+static ngx_int_t ngx_http_travel_auth_afford(ngx_http_request_t *r,
+    ngx_http_travel_auth_loc_conf_t *alcf, const ngx_str_t *token,
+    uint64_t digest, ngx_http_travel_jwks_t **ret_jwks,
+    ngx_http_travel_facts_t *ret_facts,
+    ngx_http_travel_auth_result_e *ret_result, const char **ret_why);
+static ngx_int_t ngx_http_travel_auth_learn(ngx_http_request_t *r,
+    ngx_http_travel_auth_loc_conf_t *alcf, const ngx_str_t *token,
+    uint64_t digest, ngx_http_travel_jwks_t **ret_jwks,
+    ngx_http_travel_facts_t *ret_facts,
+    ngx_http_travel_auth_result_e *ret_result, const char **ret_why);
 static ngx_int_t ngx_http_travel_auth_recall(
     ngx_http_travel_auth_main_conf_t *amcf, const ngx_str_t *token,
     uint64_t digest, ngx_http_travel_facts_t *ret_facts,
+    ngx_http_travel_auth_result_e *ret_result, const char **ret_why);
+static ngx_uint_t ngx_http_travel_auth_refused(
+    ngx_http_travel_auth_main_conf_t *amcf, const ngx_str_t *token,
+    uint64_t digest, ngx_http_travel_auth_result_e *ret_result,
+    const char **ret_why);
+static void ngx_http_travel_auth_verdict(ngx_http_travel_token_e verdict,
     ngx_http_travel_auth_result_e *ret_result, const char **ret_why);
 static ngx_http_travel_jwks_t *ngx_http_travel_auth_choose(
     ngx_http_travel_auth_main_conf_t *amcf,
@@ -50,13 +70,27 @@ static ngx_int_t ngx_http_travel_auth_forbid(ngx_http_request_t *r,
 static ngx_int_t ngx_http_travel_auth_refuse(ngx_http_request_t *r,
     ngx_http_travel_auth_result_e result, travel_error_e code,
     const char *why);
+static void ngx_http_travel_auth_note(ngx_http_request_t *r,
+    travel_error_e code, const char *why);
+static ngx_int_t ngx_http_travel_auth_over(ngx_http_request_t *r,
+    ngx_uint_t seconds);
 static ngx_int_t ngx_http_travel_auth_challenge(ngx_http_request_t *r,
     const char *error, const char *name, const ngx_str_t *value);
 static void ngx_http_travel_auth_count(ngx_http_request_t *r,
     ngx_http_travel_auth_result_e result);
 
 
+#define NGX_HTTP_TRAVEL_AUTH_LINES  10   /* of refused tokens a second */
+
 static travel_jwt_parser_t  *ngx_http_travel_auth_parser;
+
+/* Seconds until the address of the token at hand can afford its check. */
+static ngx_uint_t            ngx_http_travel_auth_wait;
+
+/* Refusals logged in this second, and those that were not since the last. */
+static time_t                ngx_http_travel_auth_logged;
+static ngx_uint_t            ngx_http_travel_auth_lines;
+static ngx_uint_t            ngx_http_travel_auth_unlogged;
 
 
 ngx_int_t
@@ -196,6 +230,10 @@ ngx_http_travel_auth_token(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    if (rc != NGX_OK && result == NGX_HTTP_TRAVEL_AUTH_OVER_BUDGET) {
+        return ngx_http_travel_auth_over(r, ngx_http_travel_auth_wait);
+    }
+
     if (rc != NGX_OK) {
         return ngx_http_travel_auth_refuse(r, result, TRAVEL_E_TOKEN_INVALID,
                                            why);
@@ -244,7 +282,6 @@ ngx_http_travel_auth_know(ngx_http_request_t *r,
     uint64_t                           digest;
     ngx_int_t                          rc;
     ngx_http_travel_jwks_t            *jwks;
-    ngx_http_travel_facts_t            other;
     ngx_http_travel_auth_main_conf_t  *amcf;
 
     amcf = ngx_http_get_module_main_conf(r, ngx_http_travel_auth_module);
@@ -275,16 +312,84 @@ ngx_http_travel_auth_know(ngx_http_request_t *r,
             return NGX_OK;
         }
 
+        if (jwks != NULL
+            && ngx_http_travel_auth_refused(amcf, token, jwks->digest,
+                                            ret_result, ret_why))
+        {
+            return NGX_DECLINED;
+        }
+
     } else if (rc == NGX_ABORT) {
         return NGX_DECLINED;
     }
 
+    return ngx_http_travel_auth_afford(r, alcf, token, digest, ret_jwks,
+                                       ret_facts, ret_result, ret_why);
+}
+
+
+/* What is not remembered has to be found out, if its sender can afford it. */
+static ngx_int_t
+ngx_http_travel_auth_afford(ngx_http_request_t *r,
+    ngx_http_travel_auth_loc_conf_t *alcf, const ngx_str_t *token,
+    uint64_t digest, ngx_http_travel_jwks_t **ret_jwks,
+    ngx_http_travel_facts_t *ret_facts,
+    ngx_http_travel_auth_result_e *ret_result, const char **ret_why)
+{
+    ngx_int_t                          rc;
+    struct sockaddr                   *sockaddr;
+    ngx_http_travel_auth_main_conf_t  *amcf;
+
     *ret_result = NGX_HTTP_TRAVEL_AUTH_INVALID;
+
+    if (alcf->budget.interval == 0) {
+        return ngx_http_travel_auth_learn(r, alcf, token, digest, ret_jwks,
+                                          ret_facts, ret_result, ret_why);
+    }
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_travel_auth_module);
+    sockaddr = r->connection->sockaddr;
+
+    ngx_http_travel_auth_wait =
+        ngx_http_travel_budget_take(amcf->budgets, &alcf->budget, sockaddr);
+
+    if (ngx_http_travel_auth_wait != 0) {
+        *ret_result = NGX_HTTP_TRAVEL_AUTH_OVER_BUDGET;
+        *ret_why = "its address sent too many bad tokens";
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_travel_auth_learn(r, alcf, token, digest, ret_jwks,
+                                    ret_facts, ret_result, ret_why);
+
+    if (rc == NGX_OK || *ret_result == NGX_HTTP_TRAVEL_AUTH_KNOWN_BAD) {
+        ngx_http_travel_budget_return(amcf->budgets, &alcf->budget, sockaddr);
+    }
+
+    return rc;
+}
+
+
+/* Reads the token, chooses the set, checks the signature. */
+static ngx_int_t
+ngx_http_travel_auth_learn(ngx_http_request_t *r,
+    ngx_http_travel_auth_loc_conf_t *alcf, const ngx_str_t *token,
+    uint64_t digest, ngx_http_travel_jwks_t **ret_jwks,
+    ngx_http_travel_facts_t *ret_facts,
+    ngx_http_travel_auth_result_e *ret_result, const char **ret_why)
+{
+    ngx_int_t                          rc;
+    ngx_http_travel_jwks_t            *jwks;
+    ngx_http_travel_auth_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_travel_auth_module);
 
     if (travel_jwt_parse(ngx_http_travel_auth_parser,
                          ngx_http_travel_view(token), &ret_facts->jwt, ret_why)
         != TRAVEL_OK)
     {
+        ngx_http_travel_token_keep(amcf->zone, token, digest,
+                                   NGX_HTTP_TRAVEL_TOKEN_MALFORMED, NULL);
         return NGX_DECLINED;
     }
 
@@ -296,9 +401,8 @@ ngx_http_travel_auth_know(ngx_http_request_t *r,
     }
 
     if (digest == 0
-        && ngx_http_travel_auth_recall(amcf, token, jwks->digest, &other,
-                                       ret_result, ret_why)
-           == NGX_ABORT)
+        && ngx_http_travel_auth_refused(amcf, token, jwks->digest, ret_result,
+                                        ret_why))
     {
         return NGX_DECLINED;
     }
@@ -337,12 +441,49 @@ ngx_http_travel_auth_recall(ngx_http_travel_auth_main_conf_t *amcf,
         return NGX_OK;
     }
 
-    *ret_result = NGX_HTTP_TRAVEL_AUTH_KNOWN_BAD;
-    *ret_why = (verdict == NGX_HTTP_TRAVEL_TOKEN_FORGED)
-               ? "the signature is not valid"
-               : "it is signed with a key that is not known here";
+    ngx_http_travel_auth_verdict(verdict, ret_result, ret_why);
 
     return NGX_ABORT;
+}
+
+
+/* Is it known that this set has no key that signed it? */
+static ngx_uint_t
+ngx_http_travel_auth_refused(ngx_http_travel_auth_main_conf_t *amcf,
+    const ngx_str_t *token, uint64_t digest,
+    ngx_http_travel_auth_result_e *ret_result, const char **ret_why)
+{
+    ngx_http_travel_token_e  verdict;
+
+    if (!ngx_http_travel_token_refused(amcf->zone, token, digest, &verdict)) {
+        return 0;
+    }
+
+    ngx_http_travel_auth_verdict(verdict, ret_result, ret_why);
+
+    return 1;
+}
+
+
+static void
+ngx_http_travel_auth_verdict(ngx_http_travel_token_e verdict,
+    ngx_http_travel_auth_result_e *ret_result, const char **ret_why)
+{
+    *ret_result = NGX_HTTP_TRAVEL_AUTH_KNOWN_BAD;
+
+    switch (verdict) {
+
+    case NGX_HTTP_TRAVEL_TOKEN_FORGED:
+        *ret_why = "the signature is not valid";
+        break;
+
+    case NGX_HTTP_TRAVEL_TOKEN_STRANGE:
+        *ret_why = "it is signed with a key that is not known here";
+        break;
+
+    default:
+        *ret_why = "it is not well-formed";
+    }
 }
 
 
@@ -677,9 +818,7 @@ ngx_http_travel_auth_refuse(ngx_http_request_t *r,
 
     ngx_http_travel_auth_count(r, result);
 
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "travel_auth: %s: %s", travel_error_code(code),
-                  why ? why : "no token");
+    ngx_http_travel_auth_note(r, code, why ? why : "no token");
 
     s.data = (u_char *) (why ? why : "");
     s.len = ngx_strlen(s.data);
@@ -711,6 +850,73 @@ ngx_http_travel_auth_refuse(ngx_http_request_t *r,
     }
 
     return ngx_http_travel_refuse(r, rc);
+}
+
+
+/*
+ * A flood of bad tokens must not become a flood of log lines: a few of them a
+ * second, and how many there were besides.
+ */
+static void
+ngx_http_travel_auth_note(ngx_http_request_t *r, travel_error_e code,
+    const char *why)
+{
+    ngx_log_t  *log;
+
+    log = r->connection->log;
+
+    if (log->log_level < NGX_LOG_INFO) {
+        return;
+    }
+
+    if (ngx_http_travel_auth_logged != ngx_time()) {
+        ngx_http_travel_auth_logged = ngx_time();
+        ngx_http_travel_auth_lines = 0;
+
+        if (ngx_http_travel_auth_unlogged != 0) {
+            ngx_log_error(NGX_LOG_INFO, log, 0,
+                          "travel_auth: %ui more tokens were refused",
+                          ngx_http_travel_auth_unlogged);
+            ngx_http_travel_auth_unlogged = 0;
+        }
+    }
+
+    if (++ngx_http_travel_auth_lines > NGX_HTTP_TRAVEL_AUTH_LINES) {
+        ngx_http_travel_auth_unlogged++;
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, log, 0, "travel_auth: %s: %s",
+                  travel_error_code(code), why);
+}
+
+
+/* The address has spent what its bad tokens may cost.  Not a 401: the token
+ * may be good, and a client must not throw it away. */
+static ngx_int_t
+ngx_http_travel_auth_over(ngx_http_request_t *r, ngx_uint_t seconds)
+{
+    ngx_str_t  value;
+
+    ngx_http_travel_auth_count(r, NGX_HTTP_TRAVEL_AUTH_OVER_BUDGET);
+    ngx_http_travel_auth_note(r, TRAVEL_E_RATE_LIMIT_EXCEEDED,
+                              "its address sent too many bad tokens");
+
+    value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (value.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    value.len = ngx_sprintf(value.data, "%ui", seconds) - value.data;
+
+    if (ngx_http_travel_add_header(r, "Retry-After", &value) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_travel_refuse(r,
+               ngx_http_travel_error(r, TRAVEL_E_RATE_LIMIT_EXCEEDED,
+                                     "Too many bad tokens came from this "
+                                     "address: ask again in %ui s.", seconds));
 }
 
 

@@ -32,6 +32,8 @@ static char *ngx_http_travel_auth_parameter(ngx_conf_t *cf,
     ngx_http_travel_auth_loc_conf_t *alcf, ngx_str_t *value);
 static char *ngx_http_travel_auth_require_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static char *ngx_http_travel_auth_budget(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_travel_auth_permission(ngx_conf_t *cf,
     ngx_array_t *permissions, ngx_str_t text);
 
@@ -61,7 +63,8 @@ static const char  *ngx_http_travel_auth_results[] = {
     "travel_auth_total{result=\"expired\"}",
     "travel_auth_total{result=\"invalid\"}",
     "travel_auth_total{result=\"known_bad\"}",
-    "travel_auth_total{result=\"forbidden\"}"
+    "travel_auth_total{result=\"forbidden\"}",
+    "travel_auth_total{result=\"over_budget\"}"
 };
 
 
@@ -84,6 +87,13 @@ static ngx_command_t  ngx_http_travel_auth_commands[] = {
     { ngx_string("travel_require"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_travel_auth_require_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("travel_signature_budget"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_travel_auth_budget,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -199,6 +209,7 @@ ngx_http_travel_auth_create_loc_conf(ngx_conf_t *cf)
      *     alcf->sets = NULL;
      *     alcf->requires = NULL;
      *     alcf->alone = 0;
+     *     alcf->budget = { 0 };
      */
 
     alcf->mode = NGX_CONF_UNSET_UINT;
@@ -239,6 +250,14 @@ ngx_http_travel_auth_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->leeway == NGX_CONF_UNSET) {
         conf->leeway = NGX_HTTP_TRAVEL_AUTH_LEEWAY;
+    }
+
+    if (!conf->budget.set) {
+        conf->budget = prev->budget;
+
+        if (!conf->budget.set) {
+            ngx_http_travel_budget_default(&conf->budget);
+        }
     }
 
     if (conf->mode != NGX_HTTP_TRAVEL_AUTH_OFF && conf->sets == NULL
@@ -426,7 +445,8 @@ ngx_http_travel_auth_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         amcf->used = 1;
 
         amcf->zone = ngx_http_travel_token_zone(cf);
-        if (amcf->zone == NULL) {
+        amcf->budgets = ngx_http_travel_budget_zone(cf);
+        if (amcf->zone == NULL || amcf->budgets == NULL) {
             return NGX_CONF_ERROR;
         }
     }
@@ -574,6 +594,15 @@ ngx_http_travel_auth_require_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_travel_auth_budget(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_travel_auth_loc_conf_t  *alcf = conf;
+
+    return ngx_http_travel_budget_directive(cf, &alcf->budget);
 }
 
 

@@ -68,7 +68,8 @@ typedef struct {
 typedef enum {
     NGX_HTTP_TRAVEL_TOKEN_GOOD,        /* facts are filled */
     NGX_HTTP_TRAVEL_TOKEN_FORGED,      /* the signature is wrong */
-    NGX_HTTP_TRAVEL_TOKEN_STRANGE      /* no such key */
+    NGX_HTTP_TRAVEL_TOKEN_STRANGE,     /* no such key */
+    NGX_HTTP_TRAVEL_TOKEN_MALFORMED    /* it is no token */
 } ngx_http_travel_token_e;
 
 /* The zone "tokens"; NULL after logging. */
@@ -84,11 +85,42 @@ ngx_int_t ngx_http_travel_token_find(ngx_http_travel_zone_t *zone,
     const ngx_str_t *token, uint64_t digest,
     ngx_http_travel_token_e *ret_verdict, ngx_http_travel_facts_t *ret_facts);
 
+/* The same for a bad verdict alone, of a token whose good one does not count
+ * for this set (the key that signed it may have gone). */
+ngx_uint_t ngx_http_travel_token_refused(ngx_http_travel_zone_t *zone,
+    const ngx_str_t *token, uint64_t digest,
+    ngx_http_travel_token_e *ret_verdict);
+
 /* Remembers a verdict; facts may be NULL unless it is GOOD.  What is too large
  * is not remembered. */
 void ngx_http_travel_token_keep(ngx_http_travel_zone_t *zone,
     const ngx_str_t *token, uint64_t digest, ngx_http_travel_token_e verdict,
     const ngx_http_travel_facts_t *facts);
+
+
+/* --- the budget of signature checks (budget) ----------------------------- */
+
+/* One travel_signature_budget line; interval 0: off. */
+typedef struct {
+    int64_t          interval;         /* us between two checks */
+    int64_t          depth;            /* us: the burst */
+    uint32_t         rule;             /* tells it from other lines */
+    unsigned         set:1;
+} ngx_http_travel_budget_t;
+
+/* The zone "signatures"; NULL after logging. */
+ngx_http_travel_zone_t *ngx_http_travel_budget_zone(ngx_conf_t *cf);
+
+/* Pays for one check: 0, or the seconds after which the address can. */
+ngx_uint_t ngx_http_travel_budget_take(ngx_http_travel_zone_t *zone,
+    const ngx_http_travel_budget_t *budget, const struct sockaddr *sockaddr);
+/* What was paid for turned out not to be an attack. */
+void ngx_http_travel_budget_return(ngx_http_travel_zone_t *zone,
+    const ngx_http_travel_budget_t *budget, const struct sockaddr *sockaddr);
+
+void ngx_http_travel_budget_default(ngx_http_travel_budget_t *budget);
+char *ngx_http_travel_budget_directive(ngx_conf_t *cf,
+    ngx_http_travel_budget_t *budget);
 
 
 /* --- who that is (identity) ---------------------------------------------- */
@@ -129,12 +161,14 @@ typedef enum {
     NGX_HTTP_TRAVEL_AUTH_INVALID,
     NGX_HTTP_TRAVEL_AUTH_KNOWN_BAD,
     NGX_HTTP_TRAVEL_AUTH_FORBIDDEN,
+    NGX_HTTP_TRAVEL_AUTH_OVER_BUDGET,
     NGX_HTTP_TRAVEL_AUTH_RESULTS
 } ngx_http_travel_auth_result_e;
 
 typedef struct {
     ngx_array_t              sets;      /* ngx_http_travel_jwks_t * */
     ngx_http_travel_zone_t  *zone;
+    ngx_http_travel_zone_t  *budgets;
     ngx_int_t                counters[NGX_HTTP_TRAVEL_AUTH_RESULTS];
     unsigned                 used:1;    /* some location authenticates */
 } ngx_http_travel_auth_main_conf_t;
@@ -156,6 +190,7 @@ typedef struct {
     ngx_str_t                audience;
     ngx_str_t                typ;
     time_t                   leeway;
+    ngx_http_travel_budget_t budget;
     ngx_array_t             *requires;  /* ngx_http_travel_require_t */
     unsigned                 alone:1;   /* what is required above is not */
 

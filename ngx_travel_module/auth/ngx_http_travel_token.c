@@ -259,6 +259,38 @@ ngx_http_travel_token_find(ngx_http_travel_zone_t *zone,
 }
 
 
+ngx_uint_t
+ngx_http_travel_token_refused(ngx_http_travel_zone_t *zone,
+    const ngx_str_t *token, uint64_t digest,
+    ngx_http_travel_token_e *ret_verdict)
+{
+    uint64_t                        hash;
+    ngx_uint_t                      refused;
+    ngx_http_travel_shard_t        *shard;
+    ngx_http_travel_token_entry_t  *entry;
+    ngx_http_travel_token_shard_t  *sh;
+
+    hash = ngx_http_travel_token_hash(zone, token);
+    shard = ngx_http_travel_shard(zone, hash);
+    refused = 0;
+
+    ngx_http_travel_shard_lock(shard);
+
+    sh = shard->data;
+    entry = ngx_http_travel_token_lookup_locked(&sh->bad, hash, token);
+
+    if (entry != NULL && entry->digest == digest && entry->until > ngx_time())
+    {
+        refused = 1;
+        *ret_verdict = entry->verdict;
+    }
+
+    ngx_http_travel_shard_unlock(shard);
+
+    return refused;
+}
+
+
 void
 ngx_http_travel_token_keep(ngx_http_travel_zone_t *zone,
     const ngx_str_t *token, uint64_t digest, ngx_http_travel_token_e verdict,

@@ -1,7 +1,8 @@
 #!/bin/bash
 # make bench: every figure beside the ceiling of this machine, in run/bench.json.
-#   bench.sh [NAME...]      edge.cached edge.command edge.query worker.noop
+#   bench.sh [NAME...]      all, or those: edge.cached edge.query worker.noop ...
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export TRAVEL_BUILD=${TRAVEL_BUILD:-$PWD/build}
+case " ${*:-vs_} " in *vs_*) scripts/install.sh packages-peers.txt ;; esac
 exec perl -It/lib scripts/bench.pl "$@"

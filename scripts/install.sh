@@ -1,5 +1,6 @@
 #!/bin/bash
 # Install what is missing: Debian packages (packages.txt) and npm parts (node/).
+#   install.sh [LIST...]     further lists of packages, beside packages.txt
 # Only apt needs root; a plain user is asked for sudo, and only then.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -12,7 +13,7 @@ missing=()
 while read -r package command; do
     [ -n "$command" ] && command -v "$command" >/dev/null && continue
     have_package "$package" || missing+=("$package")
-done < <(sed 's/#.*//; /^[[:space:]]*$/d' packages.txt)
+done < <(sed 's/#.*//; /^[[:space:]]*$/d' packages.txt "$@")
 
 # Daemons that arrive by apt must not start by themselves, now or at the next
 # boot: the instances of `make run` are private, and ports 80, 5432, 6379 and

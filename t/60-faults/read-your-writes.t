@@ -6,10 +6,9 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use HTTP::Tiny ();
-use JSON::PP ();
 use Test::More;
 use Time::HiRes qw(sleep time);
+use Travel::Crowd;
 use Travel::Faults;
 use Travel::Test;
 
@@ -24,30 +23,12 @@ my $t = Travel::Test->start(
 wait_for(sub { $t->get('/ready', allow_5xx => 1)->{status} == 200 }, 20,
     'the edge is ready');
 
-my $JSON = JSON::PP->new->utf8->canonical;
 my @token = map { $t->user_token($_) } 0 .. $WRITERS;
+my $crowd = Travel::Crowd->new($t);
 
 sub ask {
-    my ($http, $method, $path, $n, $body, %headers) = @_;
-    my $r = $http->request($method, $t->url . $path, {
-        headers => { authorization => "Bearer $token[$n]", %headers,
-            $body ? ('content-type' => 'application/json') : () },
-        $body ? (content => $JSON->encode($body)) : (),
-    });
-    return ($r, eval { json($r->{content}) } || {});
-}
-
-# One child; what it prints is what went wrong, then "done N".
-sub child {
-    my ($name, $code) = @_;
-    my $pid = fork // die "fork: $!";
-    return $pid if $pid;
-    open my $out, '>', $t->dir . "/$name" or POSIX::_exit(1);
-    $out->autoflush(1);
-    my $http = HTTP::Tiny->new(timeout => 30, keep_alive => 1);
-    eval { $code->($http, $out); 1 } or print $out "died: $@";
-    close $out;
-    POSIX::_exit(0);
+    my ($http, $method, $path, $n, @more) = @_;
+    return $crowd->ask($http, $method, $t->url . $path, $token[$n], @more);
 }
 
 # Odd ones carry the token of the answer, the others rely on the node's memory.
@@ -97,7 +78,7 @@ sub writer {
 sub reader {
     my ($http, $out) = @_;
     my $reads = 0;
-    until (-e $t->dir . '/over') {
+    until ($crowd->over) {
         my $start = time;
         my ($r, $me) = ask($http, 'GET', '/api/v1/me', 0);
         if ($r->{status} != 200) {
@@ -114,7 +95,7 @@ sub changer {
     my ($http, $out) = @_;
     my $q = $t->redis('queue', 'worker');
     my $tl = $t->sql('SELECT timeline FROM travel.heartbeat');
-    for (my $n = 1; !-e $t->dir . '/over'; $n++) {
+    for (my $n = 1; !$crowd->over; $n++) {
         $t->sql("UPDATE travel.users SET name = 'no $n'
             WHERE id = '" . $t->user(0) . "'");
         my $committed = time;
@@ -128,31 +109,28 @@ sub changer {
     }
 }
 
-my @writers = map { my $n = $_;
-    child("writer-$n", sub { writer($n, @_) }) } 1 .. $WRITERS;
-my @others = (child('reader', \&reader), child('changer', \&changer));
+for my $n (1 .. $WRITERS) {
+    $crowd->add("writer-$n", sub { writer($n, @_) });
+}
+$crowd->add('reader', \&reader);
+$crowd->add('changer', \&changer);
 
 # The replica stands still for stretches: short ones that are within max_lag,
 # and long ones that are not.
 my ($stretches, $i) = (0, 0);
-my %gone;
-while (keys %gone < @writers) {
+while ($crowd->running > 2) {
     my $hold = (0.2, 0.7, 1.5, 4)[$i++ % 4];
     $t->sql('SELECT pg_wal_replay_pause()', on => 'replica', role => 'postgres');
     sleep $hold;
     $t->sql('SELECT pg_wal_replay_resume()', on => 'replica', role => 'postgres');
     $stretches++;
     sleep 0.5;
-    for (grep { !$gone{$_} } @writers) {
-        $gone{$_} = 1 if waitpid($_, POSIX::WNOHANG()) == $_;
-    }
 }
-$t->write('over', '');
-waitpid $_, 0 for @others;
+$crowd->end;
 
 my $pairs = 0;
 for my $n (1 .. $WRITERS) {
-    my @said = split /\n/, Travel::Test::slurp($t->dir . "/writer-$n");
+    my @said = $crowd->said("writer-$n");
     my $done = pop @said // '';
     like($done, qr/^done (\d+) pairs/, "writer $n: $done");
     $pairs += $1 if $done =~ /^done (\d+)/;
@@ -166,14 +144,14 @@ cmp_ok($stretches, '>=', 5, "the replica stood still $stretches times");
 
 subtest 'what others read' => sub {
     my (@committed, @announced);
-    for (split /\n/, Travel::Test::slurp($t->dir . '/changer')) {
+    for ($crowd->said('changer')) {
         /^(\d+) (\S+) (\S+)$/ or next;
         ($committed[$1], $announced[$1]) = ($2, $3);
     }
     cmp_ok(scalar @committed, '>=', 20, 'changes');
     my ($last, $reads, @back, @failed) = (0, 0);
     my ($unnamed, $named) = (0, 0);      # for how long was it superseded?
-    for (split /\n/, Travel::Test::slurp($t->dir . '/reader')) {
+    for ($crowd->said('reader')) {
         if (!/^(\d+\.\d+) (\d+)$/) { push @failed, $_; next }
         my ($at, $n) = ($1, $2);
         push @back, "$n after $last" if $n < $last;

@@ -491,6 +491,7 @@ sub finish {
     my ($self) = @_;
     return if $self->{finished}++;
     $self->_check_figures;
+    $_->stop for @{ $self->{nodes} || [] };
     my ($rc, $out) = $self->run("$ROOT/scripts/instance.sh", 'stop', 'all');
     Test::More::is($rc, 0, 'everything stopped') or Test::More::diag($out);
     Test::More::unlike($out, qr/killed/, 'nothing had to be killed');
@@ -511,6 +512,7 @@ sub finish {
 sub _destroy {
     my ($self) = @_;
     return if $self->{pid} != $$ || $self->{destroyed}++;
+    $_->stop for @{ delete $self->{nodes} || [] };
     if ($self->{parts} && !$self->{finished}) {
         $self->unfreeze($_) for @{ $self->{parts} };
         $self->run("$ROOT/scripts/instance.sh", 'stop', 'all');

@@ -15,8 +15,16 @@
  *     -- @tags      user:{viewer} journey:{id}
  *     -- @pending   journey                    see command: not yet there
  *     -- @class     fast | slow                default fast
+ *     -- @route     replica | analytics        default replica
+ *     -- @priority  high | normal | low        default normal: who waits and
+ *                                              who is shed under overload
  *     -- @timeout   2s                         default 2s
+ *     -- @cursor    created_at desc, id desc   a list by pages, see below
  *     SELECT ... :viewer ... :limit ...
+ *
+ * With @cursor the statement yields a row per item, neither ordered nor
+ * limited: the columns named (none null, together unique) and one called
+ * "item"; what the client gets is {items, next_cursor} of 'limit' items.
  *
  * 'one' and 'list' statements yield one text column of JSON, which goes to the
  * client as it is.  A query that does not bind :viewer and has neither @public
@@ -33,6 +41,7 @@
 #include "queues.h"
 
 #define TRAVEL_QUERY_PARAMS_MAX  16
+#define TRAVEL_QUERY_KEYS_MAX    4
 
 typedef enum {
     TRAVEL_PARAM_INT,           /* 32 bits */
@@ -66,10 +75,19 @@ typedef enum {
 } travel_returns_e;
 
 typedef struct {
+    char                *name;           /* a column of the statement */
+    bool                 desc;
+} travel_query_key_t;
+
+typedef struct {
     char                *name;           /* "journeys.list" */
     char                *file;
     char                *sql;            /* rewritten to $1 ... $n with casts */
     size_t               nbinds;         /* n */
+    char                *sql_next;       /* a later page of a @cursor list: the
+                                            keys are $n+1 ...; else NULL */
+    travel_query_key_t   keys[TRAVEL_QUERY_KEYS_MAX];
+    size_t               nkeys;          /* 0: no @cursor */
     int                  viewer;         /* its $n (the last), or 0 */
     travel_param_t       params[TRAVEL_QUERY_PARAMS_MAX];
     size_t               nparams;
@@ -79,6 +97,8 @@ typedef struct {
     char                *tags;           /* template, or NULL */
     char                *pending;        /* aggregate kind, or NULL */
     bool                 slow;
+    bool                 analytics;
+    travel_priority_e    priority;
     long                 timeout_ms;
 } travel_query_t;
 

@@ -39,6 +39,15 @@ void travel_param_fini(travel_param_t *param);
 /* Its type as PostgreSQL spells it. */
 const char *travel_param_sql_type(const travel_param_t *param);
 
+/* "NAME [asc|desc], ..." into query->keys. */
+int travel_cursor_declare(travel_query_t *query, travel_str_t text,
+    const travel_catalog_place_t *place) TRAVEL_MUST_CHECK;
+/* What a list's limit and a @cursor need of the rest of the head. */
+int travel_cursor_check(travel_query_t *query,
+    const travel_catalog_place_t *place) TRAVEL_MUST_CHECK;
+/* Makes pages of query->sql, which is rewritten, when there is a @cursor. */
+int travel_cursor_wrap(travel_query_t *query) TRAVEL_MUST_CHECK;
+
 /* Rewrites a statement that starts at place->line; sets query->sql, nbinds,
  * viewer and the positions. */
 int travel_sql_rewrite(travel_query_t *query, travel_str_t sql,

@@ -18,12 +18,16 @@ typedef enum {
     TRAVEL_HEAD_PENDING,
     TRAVEL_HEAD_CLASS,
     TRAVEL_HEAD_TIMEOUT,
+    TRAVEL_HEAD_ROUTE,
+    TRAVEL_HEAD_PRIORITY,
+    TRAVEL_HEAD_CURSOR,
     TRAVEL_HEAD_MAX
 } travel_head_e;
 
 static const travel_str_t travel_heads[TRAVEL_HEAD_MAX] = {
     { "public", 6 }, { "requires", 8 }, { "param", 5 }, { "returns", 7 },
-    { "tags", 4 }, { "pending", 7 }, { "class", 5 }, { "timeout", 7 }
+    { "tags", 4 }, { "pending", 7 }, { "class", 5 }, { "timeout", 7 },
+    { "route", 5 }, { "priority", 8 }, { "cursor", 6 }
 };
 
 typedef struct {
@@ -47,9 +51,14 @@ travel_query_free(travel_query_t *query)
         travel_param_fini(&query->params[i]);
     }
 
+    for (i = 0; i < query->nkeys; i++) {
+        free(query->keys[i].name);
+    }
+
     free(query->name);
     free(query->file);
     free(query->sql);
+    free(query->sql_next);
     free(query->requires);
     free(query->tags);
     free(query->pending);
@@ -117,6 +126,32 @@ travel_head_class(travel_head_t *h, travel_str_t text)
 
     if (!h->query->slow && !travel_str_eq(text, TRAVEL_STR("fast"))) {
         return travel_catalog_fault(&h->place, "@class must be fast or slow");
+    }
+
+    return TRAVEL_OK;
+}
+
+
+static int
+travel_head_route(travel_head_t *h, travel_str_t text)
+{
+    h->query->analytics = travel_str_eq(text, TRAVEL_STR("analytics"));
+
+    if (!h->query->analytics && !travel_str_eq(text, TRAVEL_STR("replica"))) {
+        return travel_catalog_fault(&h->place, "@route must be replica or "
+                                    "analytics");
+    }
+
+    return TRAVEL_OK;
+}
+
+
+static int
+travel_head_priority(travel_head_t *h, travel_str_t text)
+{
+    if (travel_priority_parse(&h->query->priority, text) != TRAVEL_OK) {
+        return travel_catalog_fault(&h->place, "@priority must be high, normal "
+                                    "or low");
     }
 
     return TRAVEL_OK;
@@ -200,6 +235,15 @@ travel_head_take(travel_head_t *h, travel_head_e head, travel_str_t text)
     case TRAVEL_HEAD_TIMEOUT:
         return travel_head_timeout(h, text);
 
+    case TRAVEL_HEAD_ROUTE:
+        return travel_head_route(h, text);
+
+    case TRAVEL_HEAD_PRIORITY:
+        return travel_head_priority(h, text);
+
+    case TRAVEL_HEAD_CURSOR:
+        return travel_cursor_declare(h->query, text, &h->place);
+
     default:
         return TRAVEL_ERROR;
     }
@@ -231,7 +275,8 @@ travel_head_line(travel_head_t *h, travel_str_t text)
     if (i == TRAVEL_HEAD_MAX) {
         return travel_catalog_fault(&h->place, "\"@%.*s\" is not known; use "
                                     "@public, @requires, @param, @returns, "
-                                    "@tags, @pending, @class or @timeout",
+                                    "@tags, @pending, @class, @timeout, "
+                                    "@route, @priority or @cursor",
                                     (int) word.len, word.data);
     }
 
@@ -379,8 +424,22 @@ travel_head_check_pending(travel_head_t *h)
 static int
 travel_head_check(travel_head_t *h)
 {
+    int              rc;
     size_t           i;
     travel_query_t  *q = h->query;
+
+    h->place.line = h->at[TRAVEL_HEAD_CURSOR];
+
+    for (i = 0; i < q->nparams && h->place.line == 0; i++) {
+        if (strcmp(q->params[i].name, "limit") == 0) {
+            h->place.line = h->param_at[i];
+        }
+    }
+
+    rc = travel_cursor_check(q, &h->place);
+    if (rc != TRAVEL_OK) {
+        return rc;
+    }
 
     for (i = 0; i < q->nparams; i++) {
         if (q->params[i].position == 0) {
@@ -410,7 +469,9 @@ travel_head_check(travel_head_t *h)
         return TRAVEL_INVALID;
     }
 
-    return travel_head_check_access(h);
+    rc = travel_head_check_access(h);
+
+    return rc == TRAVEL_OK ? travel_cursor_wrap(q) : rc;
 }
 
 
@@ -448,6 +509,7 @@ travel_query_fill(travel_head_t *h, const char *name, travel_str_t text)
     travel_query_t  *q = h->query;
 
     q->timeout_ms = TRAVEL_QUERY_TIMEOUT_DEFAULT;
+    q->priority = TRAVEL_PRIORITY_NORMAL;
     q->name = travel_catalog_copy((travel_str_t) { name, strlen(name) });
     q->file = travel_catalog_copy((travel_str_t) { h->place.file,
                                                    strlen(h->place.file) });

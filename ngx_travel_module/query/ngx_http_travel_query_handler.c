@@ -37,7 +37,7 @@ typedef enum {
 typedef struct {
     ngx_http_request_t                *request;
     ngx_http_travel_query_loc_conf_t  *conf;
-    const char                        *values[TRAVEL_QUERY_PARAMS_MAX];
+    const char                        *values[NGX_HTTP_TRAVEL_QUERY_VALUES];
     ngx_str_t                          identity;
     ngx_str_t                          tags;
     travel_consistency_t               need;
@@ -492,6 +492,13 @@ ngx_http_travel_query_step_send(ngx_http_travel_query_t *q)
     q->run.request = q->request;
     q->run.query = q->conf->query;
     q->run.statement = q->conf->statement;
+
+    if (q->conf->next != NULL
+        && q->values[q->conf->query->nparams] != NULL)
+    {
+        q->run.statement = q->conf->next;
+    }
+
     q->run.done = ngx_http_travel_query_done;
     q->run.data = q;
     q->run.avoid = NULL;
@@ -651,6 +658,13 @@ ngx_http_travel_query_rows(ngx_http_travel_query_t *q,
 
     body = ngx_http_travel_pg_value(result, 0, 0);
     ngx_str_null(&etag);
+
+    if (q->conf->next != NULL
+        && ngx_http_travel_cursor_body(q->request, q->conf, result, &body)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     if (q->filling) {
 

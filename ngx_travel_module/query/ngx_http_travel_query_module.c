@@ -17,6 +17,10 @@ static ngx_http_travel_query_entry_t *ngx_http_travel_query_load(
     ngx_conf_t *cf, const ngx_str_t *name);
 static ngx_http_travel_query_entry_t *ngx_http_travel_query_parse_file(
     ngx_conf_t *cf, const ngx_str_t *name, const char *path);
+static ngx_http_travel_query_entry_t *ngx_http_travel_query_entry(
+    ngx_conf_t *cf, const travel_query_t *query);
+static ngx_int_t ngx_http_travel_query_statements(ngx_conf_t *cf,
+    ngx_http_travel_query_entry_t *entry, u_char *name);
 static ngx_uint_t ngx_http_travel_query_sane(const ngx_str_t *name);
 static void ngx_http_travel_query_cleanup(void *data);
 static ngx_int_t ngx_http_travel_query_postconfiguration(ngx_conf_t *cf);
@@ -143,6 +147,8 @@ ngx_http_travel_query_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
     qlcf->statement = ngx_http_travel_query_statement(cf, qlcf->query);
     qlcf->name = qlcf->statement->name;
+    qlcf->next = qlcf->query->nkeys != 0
+                 ? &ngx_http_travel_query_entry(cf, qlcf->query)->next : NULL;
 
     if (travel_sha256(qlcf->digest,
                       ngx_http_travel_view(&qlcf->statement->sql))
@@ -334,8 +340,8 @@ ngx_http_travel_query_find(ngx_conf_t *cf, const ngx_str_t *name)
 }
 
 
-const ngx_http_travel_pg_statement_t *
-ngx_http_travel_query_statement(ngx_conf_t *cf, const travel_query_t *query)
+static ngx_http_travel_query_entry_t *
+ngx_http_travel_query_entry(ngx_conf_t *cf, const travel_query_t *query)
 {
     ngx_uint_t                           i;
     ngx_http_travel_query_entry_t      **entries;
@@ -346,11 +352,22 @@ ngx_http_travel_query_statement(ngx_conf_t *cf, const travel_query_t *query)
 
     for (i = 0; i < qmcf->entries.nelts; i++) {
         if (entries[i]->query == query) {
-            return &entries[i]->statement;
+            return entries[i];
         }
     }
 
     return NULL;
+}
+
+
+const ngx_http_travel_pg_statement_t *
+ngx_http_travel_query_statement(ngx_conf_t *cf, const travel_query_t *query)
+{
+    ngx_http_travel_query_entry_t  *entry;
+
+    entry = ngx_http_travel_query_entry(cf, query);
+
+    return entry != NULL ? &entry->statement : NULL;
 }
 
 
@@ -460,14 +477,9 @@ ngx_http_travel_query_parse_file(ngx_conf_t *cf, const ngx_str_t *name,
     cln->handler = ngx_http_travel_query_cleanup;
     cln->data = entry->query;
 
-    entry->statement.name.data = key;
-    entry->statement.name.len = name->len;
-    entry->statement.sql.data = (u_char *) entry->query->sql;
-    entry->statement.sql.len = ngx_strlen(entry->query->sql);
-    entry->statement.nparams = entry->query->nbinds;
-    entry->statement.class = entry->query->slow ? NGX_HTTP_TRAVEL_PG_SLOW
-                                                : NGX_HTTP_TRAVEL_PG_FAST;
-    entry->statement.timeout = entry->query->timeout_ms;
+    if (ngx_http_travel_query_statements(cf, entry, key) != NGX_OK) {
+        return NULL;
+    }
 
     slot = ngx_array_push(&qmcf->entries);
     if (slot == NULL) {
@@ -477,6 +489,49 @@ ngx_http_travel_query_parse_file(ngx_conf_t *cf, const ngx_str_t *name,
     *slot = entry;
 
     return entry;
+}
+
+
+/* The pages of a list after its first one are a statement of their own. */
+
+static ngx_int_t
+ngx_http_travel_query_statements(ngx_conf_t *cf,
+    ngx_http_travel_query_entry_t *entry, u_char *name)
+{
+    travel_query_t                  *query;
+    ngx_http_travel_pg_statement_t  *st;
+
+    query = entry->query;
+    st = &entry->statement;
+
+    st->name.data = name;
+    st->name.len = ngx_strlen(name);
+    st->sql.data = (u_char *) query->sql;
+    st->sql.len = ngx_strlen(query->sql);
+    st->nparams = query->nbinds;
+    st->class = query->slow ? NGX_HTTP_TRAVEL_PG_SLOW
+                            : NGX_HTTP_TRAVEL_PG_FAST;
+    st->timeout = query->timeout_ms;
+
+    if (query->sql_next == NULL) {
+        return NGX_OK;
+    }
+
+    entry->next = *st;
+    st = &entry->next;
+
+    st->name.data = ngx_pnalloc(cf->pool, entry->statement.name.len + 1);
+    if (st->name.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    st->name.len = ngx_sprintf(st->name.data, "%V+", &entry->statement.name)
+                   - st->name.data;
+    st->sql.data = (u_char *) query->sql_next;
+    st->sql.len = ngx_strlen(query->sql_next);
+    st->nparams = query->nbinds + query->nkeys;
+
+    return NGX_OK;
 }
 
 
@@ -509,6 +564,9 @@ ngx_http_travel_query_postconfiguration(ngx_conf_t *cf)
             "Statements answered, by the kind of server."),
         NGX_HTTP_TRAVEL_QUERY_COUNTER(to_primary,
             "travel_route_total{to=\"primary\"}",
+            "Statements answered, by the kind of server."),
+        NGX_HTTP_TRAVEL_QUERY_COUNTER(to_analytics,
+            "travel_route_total{to=\"analytics\"}",
             "Statements answered, by the kind of server."),
         NGX_HTTP_TRAVEL_QUERY_COUNTER(to_frozen,
             "travel_route_total{to=\"unverified\"}",
@@ -545,7 +603,7 @@ ngx_http_travel_query_postconfiguration(ngx_conf_t *cf)
         *(ngx_uint_t *) ((u_char *) qmcf + counters[i].offset) = n;
     }
 
-    return NGX_OK;
+    return ngx_http_travel_cursor_secret(cf, qmcf);
 }
 
 

@@ -7,7 +7,7 @@
 
 
 typedef struct {
-    ngx_http_travel_detail_t   details[TRAVEL_QUERY_PARAMS_MAX];
+    ngx_http_travel_detail_t   details[TRAVEL_QUERY_PARAMS_MAX + 1];
     ngx_uint_t                 n;
     unsigned                   missing:1;   /* what the path names cannot be */
 } ngx_http_travel_param_faults_t;
@@ -21,8 +21,11 @@ static ngx_int_t ngx_http_travel_param_decode(ngx_http_request_t *r,
 static ngx_int_t ngx_http_travel_param_value(ngx_http_request_t *r,
     ngx_http_travel_query_loc_conf_t *qlcf, ngx_uint_t i,
     ngx_http_travel_param_faults_t *faults, const char **value);
+static ngx_int_t ngx_http_travel_param_cursor(ngx_http_request_t *r,
+    ngx_http_travel_query_loc_conf_t *qlcf,
+    ngx_http_travel_param_faults_t *faults, const char **keys);
 static ngx_int_t ngx_http_travel_param_fault(ngx_http_request_t *r,
-    const travel_param_t *param, const char *code, const char *why,
+    const char *param, const char *code, const char *why,
     ngx_http_travel_param_faults_t *faults);
 static ngx_int_t ngx_http_travel_param_refuse(ngx_http_request_t *r,
     ngx_http_travel_param_faults_t *faults);
@@ -50,11 +53,48 @@ ngx_http_travel_query_params(ngx_http_request_t *r,
         }
     }
 
+    if (qlcf->query->nkeys != 0
+        && ngx_http_travel_param_cursor(r, qlcf, &faults, &values[i])
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     if (faults.missing) {
         return ngx_http_travel_query_refuse(r, TRAVEL_E_RESOURCE_NOT_FOUND);
     }
 
     return faults.n ? ngx_http_travel_param_refuse(r, &faults) : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_travel_param_cursor(ngx_http_request_t *r,
+    ngx_http_travel_query_loc_conf_t *qlcf,
+    ngx_http_travel_param_faults_t *faults, const char **keys)
+{
+    ngx_int_t   rc;
+    ngx_str_t   text;
+    ngx_uint_t  sound;
+
+    static ngx_http_travel_query_source_t  cursor = {
+        NULL, ngx_string("cursor")
+    };
+
+    if (ngx_http_travel_param_fetch(r, &cursor, &text, &sound) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = sound ? ngx_http_travel_cursor_read(r, qlcf, &text, keys)
+               : NGX_DECLINED;
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    return ngx_http_travel_param_fault(r, "cursor", "cursor",
+                                       "is none that a page of this list gave "
+                                       "as its next_cursor", faults);
 }
 
 
@@ -78,7 +118,7 @@ ngx_http_travel_param_value(ngx_http_request_t *r,
     }
 
     if (!sound) {
-        return ngx_http_travel_param_fault(r, param, "format",
+        return ngx_http_travel_param_fault(r, param->name, "format",
                                            "is not well percent-encoded",
                                            faults);
     }
@@ -87,7 +127,7 @@ ngx_http_travel_param_value(ngx_http_request_t *r,
         *value = param->fallback;
 
         if (param->fallback == NULL && !param->optional) {
-            return ngx_http_travel_param_fault(r, param, "required",
+            return ngx_http_travel_param_fault(r, param->name, "required",
                                                "is required", faults);
         }
 
@@ -108,7 +148,7 @@ ngx_http_travel_param_value(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    return ngx_http_travel_param_fault(r, param,
+    return ngx_http_travel_param_fault(r, param->name,
                                        ngx_http_travel_param_code(param, rc),
                                        why, faults);
 }
@@ -245,14 +285,14 @@ ngx_http_travel_param_code(const travel_param_t *param, ngx_int_t rc)
 
 
 static ngx_int_t
-ngx_http_travel_param_fault(ngx_http_request_t *r, const travel_param_t *param,
+ngx_http_travel_param_fault(ngx_http_request_t *r, const char *param,
     const char *code, const char *why, ngx_http_travel_param_faults_t *faults)
 {
     u_char                    *p;
     size_t                     name, len;
     ngx_http_travel_detail_t  *detail;
 
-    name = ngx_strlen(param->name);
+    name = ngx_strlen(param);
     len = ngx_strlen(why);
 
     p = ngx_pnalloc(r->pool, 1 + name + len);
@@ -266,7 +306,7 @@ ngx_http_travel_param_fault(ngx_http_request_t *r, const travel_param_t *param,
     detail->pointer.data = (char *) p;
     detail->pointer.len = 1 + name;
     *p++ = '/';
-    p = ngx_cpymem(p, param->name, name);
+    p = ngx_cpymem(p, param, name);
 
     detail->message.data = (char *) p;
     detail->message.len = len;
@@ -310,8 +350,8 @@ ngx_http_travel_param_refuse(ngx_http_request_t *r,
 
 /* --- identity ------------------------------------------------------------ */
 
-/* "name\0", the statement's digest, then per value a mark, its length and its bytes: what lengths frame
- * cannot be confused by what values hold. */
+/* "name\0", the statement's digest, then per value a mark, its length and its
+ * bytes: what lengths frame cannot be confused by what values hold. */
 
 ngx_int_t
 ngx_http_travel_query_identity(ngx_http_request_t *r,
@@ -321,13 +361,14 @@ ngx_http_travel_query_identity(ngx_http_request_t *r,
     u_char                 *p;
     size_t                  len;
     uint32_t                n;
-    ngx_uint_t              i;
+    ngx_uint_t              i, nvalues;
     ngx_http_travel_ctx_t  *ctx;
 
     ctx = ngx_http_travel_get_ctx(r);
+    nvalues = qlcf->query->nparams + qlcf->query->nkeys;
 
     len = qlcf->name.len + 1 + sizeof(qlcf->digest) + 36;
-    for (i = 0; i < qlcf->query->nparams; i++) {
+    for (i = 0; i < nvalues; i++) {
         len += 5 + (values[i] != NULL ? ngx_strlen(values[i]) : 0);
     }
 
@@ -341,7 +382,7 @@ ngx_http_travel_query_identity(ngx_http_request_t *r,
     *p++ = '\0';
     p = ngx_cpymem(p, qlcf->digest, sizeof(qlcf->digest));
 
-    for (i = 0; i < qlcf->query->nparams; i++) {
+    for (i = 0; i < nvalues; i++) {
         if (values[i] == NULL) {
             *p++ = '-';
             continue;

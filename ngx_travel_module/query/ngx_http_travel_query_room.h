@@ -6,22 +6,26 @@
 #include "ngx_http_travel_query.h"
 #include "../cache/ngx_http_travel_cache.h"
 #include "../../common/hash.h"
+#include "../../common/cursor.h"
 
 /* --- the catalog of a cycle ---------------------------------------------- */
 
 typedef struct {
     travel_query_t                  *query;         /* freed with the cycle */
     ngx_http_travel_pg_statement_t   statement;
+    ngx_http_travel_pg_statement_t   next;          /* later pages */
 } ngx_http_travel_query_entry_t;
 
 typedef struct {
     ngx_array_t    entries;       /* ngx_http_travel_query_entry_t * */
+    ngx_str_t      cursor_secret; /* empty: no list has a cursor */
     ngx_uint_t     rerouted;      /* counters */
     ngx_uint_t     unavailable;
     ngx_uint_t     timed_out;
     ngx_uint_t     failed;
     ngx_uint_t     to_replica;
     ngx_uint_t     to_primary;
+    ngx_uint_t     to_analytics;
     ngx_uint_t     to_frozen;
 } ngx_http_travel_query_main_conf_t;
 
@@ -45,6 +49,7 @@ typedef struct {
 typedef struct {
     const travel_query_t                  *query;
     const ngx_http_travel_pg_statement_t  *statement;
+    const ngx_http_travel_pg_statement_t  *next;     /* @cursor's later pages */
     ngx_str_t                              name;
     uint8_t                                digest[TRAVEL_SHA256_LEN];
     ngx_str_t                              requires;
@@ -74,6 +79,26 @@ ngx_int_t ngx_http_travel_query_tags(ngx_http_request_t *r,
     ngx_str_t *ret_tags);
 ngx_int_t ngx_http_travel_query_template(ngx_conf_t *cf,
     ngx_http_travel_query_loc_conf_t *qlcf);
+
+/* values[], of a query with a cursor, end with the keys of the page before; all
+ * NULL: the first page. */
+#define NGX_HTTP_TRAVEL_QUERY_VALUES                                          \
+    (TRAVEL_QUERY_PARAMS_MAX + TRAVEL_QUERY_KEYS_MAX)
+
+/* --- cursors ------------------------------------------------------------- */
+
+/* Fills keys[] (query->nkeys) from the request's "cursor".  NGX_OK;
+ * NGX_DECLINED: it is none of this list's; NGX_ERROR. */
+ngx_int_t ngx_http_travel_cursor_read(ngx_http_request_t *r,
+    const ngx_http_travel_query_loc_conf_t *qlcf, ngx_str_t *text,
+    const char **keys);
+/* {items, next_cursor} of a page's row. */
+ngx_int_t ngx_http_travel_cursor_body(ngx_http_request_t *r,
+    const ngx_http_travel_query_loc_conf_t *qlcf,
+    ngx_http_travel_pg_result_t *result, ngx_str_t *ret_body);
+/* At the end of the configuration: what cursors are signed with. */
+ngx_int_t ngx_http_travel_cursor_secret(ngx_conf_t *cf,
+    ngx_http_travel_query_main_conf_t *qmcf);
 
 /* --- a run: one statement on one server, or on a second one -------------- */
 

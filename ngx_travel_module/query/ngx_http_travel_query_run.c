@@ -77,8 +77,8 @@ ngx_http_travel_query_start(ngx_http_travel_query_run_t *run,
     ngx_http_travel_ctx_t  *ctx;
 
     ctx = ngx_http_travel_get_ctx(r);
-    run->values = ngx_palloc(r->pool, (run->query->nbinds + 1)
-                                      * sizeof(char *));
+    run->values = ngx_palloc(r->pool, (run->query->nbinds + run->query->nkeys
+                                       + 1) * sizeof(char *));
 
     if (ctx == NULL || run->values == NULL) {
         return NGX_ERROR;
@@ -100,6 +100,12 @@ ngx_http_travel_query_start(ngx_http_travel_query_run_t *run,
         }
 
         run->values[run->query->viewer - 1] = viewer;
+    }
+
+    if (run->statement->nparams > run->query->nbinds) {
+        ngx_memcpy(run->values + run->query->nbinds,
+                   values + run->query->nparams,
+                   run->query->nkeys * sizeof(char *));
     }
 
     return ngx_http_travel_run_send(run);

@@ -518,10 +518,120 @@ test_read(void **state)
 }
 
 
+/* --- pages ---------------------------------------------------------------- */
+
+#define HEAD  "-- @public\n-- @returns list\n-- @param limit int 1..9 = 5\n"
+
+static void
+test_cursor(void **state)
+{
+    travel_query_t  *q;
+
+    (void) state;
+
+    q = parse(HEAD "-- @param t text\n-- @cursor at desc, id desc\n"
+              "SELECT at, id, item FROM x WHERE t = :t AND :viewer IS NULL;");
+
+    assert_int_equal(q->nkeys, 2);
+    assert_string_equal(q->keys[0].name, "at");
+    assert_true(q->keys[0].desc && q->keys[1].desc);
+    assert_int_equal(q->nbinds, 3);
+    assert_int_equal(q->params[0].position, 1);
+    assert_string_equal(q->sql,
+        "WITH travel_page AS (SELECT q.* FROM (\n"
+        "SELECT at, id, item FROM x WHERE t = $2::text AND $3::uuid IS NULL\n"
+        ") AS q ORDER BY q.\"at\" DESC, q.\"id\" DESC LIMIT $1::integer + 1), "
+        "travel_list AS (SELECT p.*, row_number() OVER ( ORDER BY p.\"at\" DESC, "
+        "p.\"id\" DESC) AS travel_n FROM travel_page AS p) SELECT "
+        "coalesce(json_agg(l.item ORDER BY l.travel_n) FILTER (WHERE "
+        "l.travel_n <= $1::integer), '[]')::text, "
+        "CASE WHEN count(*) > $1::integer THEN min(l.\"at\"::text) FILTER "
+        "(WHERE l.travel_n = $1::integer) END, "
+        "CASE WHEN count(*) > $1::integer THEN min(l.\"id\"::text) FILTER "
+        "(WHERE l.travel_n = $1::integer) END FROM travel_list AS l");
+    assert_non_null(strstr(q->sql_next, ") AS q WHERE (q.\"at\", q.\"id\") < "
+                           "($4, $5) ORDER BY q.\"at\" DESC"));
+    travel_query_free(q);
+
+    /* no viewer: the keys come right behind the parameters */
+
+    q = parse(HEAD "-- @cursor id\nSELECT id, item FROM x");
+    assert_non_null(strstr(q->sql_next, "WHERE (q.\"id\") > ($2) ORDER BY "
+                           "q.\"id\" LIMIT"));
+    travel_query_free(q);
+
+    /* two directions */
+
+    q = parse(HEAD "-- @cursor a desc, b asc, c\nSELECT a, b, c, item FROM x");
+    assert_non_null(strstr(q->sql_next, " WHERE q.\"a\" <= $2 AND "
+        "(q.\"a\" < $2 OR (q.\"a\" = $2 AND (q.\"b\" > $3 OR (q.\"b\" = $3 AND "
+        "(q.\"c\" > $4))))) ORDER BY q.\"a\" DESC, q.\"b\", q.\"c\" LIMIT"));
+    travel_query_free(q);
+}
+
+
+static void
+test_cursor_refused(void **state)
+{
+    (void) state;
+
+    refuse(HEAD "-- @cursor\nSELECT 1", 4, "columns of the statement");
+    refuse(HEAD "-- @cursor a,\nSELECT 1", 4, "columns of the statement");
+    refuse(HEAD "-- @cursor a down\nSELECT 1", 4, "asc or desc");
+    refuse(HEAD "-- @cursor a desc b\nSELECT 1", 4, "asc or desc");
+    refuse(HEAD "-- @cursor A\nSELECT 1", 4, "lower case");
+    refuse(HEAD "-- @cursor a\" \nSELECT 1", 4, "lower case");
+    refuse(HEAD "-- @cursor 1a\nSELECT 1", 4, "lower case");
+    refuse(HEAD "-- @cursor a, b, c, d, e\nSELECT 1", 4, "at most 4");
+    refuse("-- @public\n-- @returns one\n-- @cursor a\nSELECT 1", 3,
+           "@cursor is for lists");
+    refuse("-- @public\n-- @returns list\n-- @cursor a\nSELECT 1", 3,
+           "needs a page length");
+    refuse(HEAD "-- @param cursor text\n-- @cursor a\nSELECT :cursor", 5,
+           "take one of them out");
+    refuse("-- @public\n-- @returns list\n-- @param limit int\nSELECT :limit",
+           3, "at most 1000");
+    refuse("-- @public\n-- @returns list\n-- @param limit int 1..1001\n"
+           "SELECT :limit", 3, "at most 1000");
+    refuse("-- @public\n-- @returns list\n-- @param limit int 0..10\n"
+           "SELECT :limit", 3, "with bounds");
+}
+
+
+static void
+test_route_and_priority(void **state)
+{
+    travel_query_t  *q;
+
+    (void) state;
+
+    q = parse("-- @public\n-- @returns one\nSELECT 1");
+    assert_false(q->analytics);
+    assert_int_equal(q->priority, TRAVEL_PRIORITY_NORMAL);
+    assert_int_equal(q->nkeys, 0);
+    assert_null(q->sql_next);
+    travel_query_free(q);
+
+    q = parse("-- @public\n-- @returns one\n-- @route analytics\n"
+              "-- @priority low\nSELECT 1");
+    assert_true(q->analytics);
+    assert_int_equal(q->priority, TRAVEL_PRIORITY_LOW);
+    travel_query_free(q);
+
+    refuse("-- @public\n-- @returns one\n-- @route primary\nSELECT 1", 3,
+           "replica or analytics");
+    refuse("-- @public\n-- @returns one\n-- @priority top\nSELECT 1", 3,
+           "high, normal or low");
+}
+
+
 int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_cursor),
+        cmocka_unit_test(test_cursor_refused),
+        cmocka_unit_test(test_route_and_priority),
         cmocka_unit_test(test_whole_file),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_rewrite),

@@ -35,7 +35,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
 
     if (q->nbinds != q->nparams + (q->viewer != 0)
-        || strlen(q->sql) > 11 * text.len)
+        || (q->nkeys != 0) != (q->sql_next != NULL)
+        || (q->nkeys == 0 && strlen(q->sql) > 11 * text.len))
     {
         abort();
     }

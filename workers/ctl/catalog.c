@@ -32,9 +32,11 @@ catalog_bad(catalog_t *c, const char *file, size_t line, const char *what)
 
 
 /* The line of the file on which the statement's n-th character stands; the
- * rewritten SQL keeps the file's line ends, the comment head is above it. */
+ * rewritten SQL keeps the file's line ends, the comment head is above it, and
+ * a @cursor's pages stand between a line before and a line behind. */
 static size_t
-catalog_line(const char *text, const char *sql, const char *position)
+catalog_line(const char *text, const char *sql, bool wrapped,
+    const char *position)
 {
     long         n;
     size_t       line, head, body;
@@ -62,6 +64,12 @@ catalog_line(const char *text, const char *sql, const char *position)
     head -= *text != '\0' && text[strlen(text) - 1] == '\n';
     body -= *sql != '\0' && sql[strlen(sql) - 1] == '\n';
 
+    if (wrapped) {
+        body -= 2;
+        line -= line > 0;
+        line -= line == body && line > 0;
+    }
+
     return position != NULL && head >= body ? head - body + 1 + line : 0;
 }
 
@@ -70,10 +78,17 @@ static void
 catalog_prepare(catalog_t *c, const char *path, const char *text,
     const travel_query_t *query)
 {
-    char       *message;
-    PGresult   *res;
+    char        *message;
+    PGresult    *res;
+    const char  *sql = query->sql;
 
-    res = PQprepare(c->pg, "", query->sql, 0, NULL);
+    res = PQprepare(c->pg, "", sql, 0, NULL);
+
+    if (PQresultStatus(res) == PGRES_COMMAND_OK && query->sql_next != NULL) {
+        PQclear(res);
+        sql = query->sql_next;
+        res = PQprepare(c->pg, "", sql, 0, NULL);
+    }
 
     if (PQresultStatus(res) == PGRES_COMMAND_OK) {
         c->good++;
@@ -85,8 +100,9 @@ catalog_prepare(catalog_t *c, const char *path, const char *text,
     } else {
         message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
         catalog_bad(c, path,
-                    catalog_line(text, query->sql, PQresultErrorField(res,
-                                             PG_DIAG_STATEMENT_POSITION)),
+                    catalog_line(text, sql, query->nkeys != 0,
+                                 PQresultErrorField(res,
+                                     PG_DIAG_STATEMENT_POSITION)),
                     message != NULL ? message : PQerrorMessage(c->pg));
     }
 

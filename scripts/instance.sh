@@ -336,11 +336,16 @@ start_nginx() {
     LD_PRELOAD=$(preload) setsid nginx -p "$TRAVEL_RUN" \
         -c "$TRAVEL_RUN/nginx.conf" -e "$LOGS/error.log" \
         < /dev/null > "$LOGS/nginx.out" 2>&1 &
-    wait_for 15 up_or_gone $! "$PORT" || true
+    wait_for 15 nginx_up_or_gone $! || true
     pid_of nginx > /dev/null && answers "$PORT" || {
         cat "$LOGS/nginx.out" >&2
         die "nginx did not start on port $PORT, see $LOGS/error.log"
     }
+}
+
+# It listens before it has a pid file and its title.
+nginx_up_or_gone() {
+    ! kill -0 "$1" 2>/dev/null || { pid_of nginx && answers "$PORT"; }
 }
 
 # --- commands ----------------------------------------------------------------

@@ -395,7 +395,8 @@ travel_jwt_claims(travel_jwt_parser_t *parser, travel_jwt_t *jwt)
         { TRAVEL_STR("iss"), &jwt->iss, "iss is not a plain string" },
         { TRAVEL_STR("sub"), &jwt->sub, "sub is not a plain string" },
         { TRAVEL_STR("email"), &jwt->email, "email is not a plain string" },
-        { TRAVEL_STR("jti"), &jwt->jti, "jti is not a plain string" }
+        { TRAVEL_STR("jti"), &jwt->jti, "jti is not a plain string" },
+        { TRAVEL_STR("acr"), &jwt->acr, "acr is not a plain string" }
     };
 
     struct {
@@ -406,7 +407,9 @@ travel_jwt_claims(travel_jwt_parser_t *parser, travel_jwt_t *jwt)
     } times[] = {
         { TRAVEL_STR("exp"), INT64_MAX, &jwt->exp, "exp is not a time" },
         { TRAVEL_STR("nbf"), INT64_MIN, &jwt->nbf, "nbf is not a time" },
-        { TRAVEL_STR("iat"), INT64_MIN, &jwt->iat, "iat is not a time" }
+        { TRAVEL_STR("iat"), INT64_MIN, &jwt->iat, "iat is not a time" },
+        { TRAVEL_STR("auth_time"), INT64_MIN, &jwt->auth_time,
+          "auth_time is not a time" }
     };
 
     why = NULL;
@@ -525,6 +528,7 @@ travel_jws_read(travel_jwt_parser_t *parser, travel_str_t token,
     jwt->exp = INT64_MAX;
     jwt->nbf = INT64_MIN;
     jwt->iat = INT64_MIN;
+    jwt->auth_time = INT64_MIN;
 
     why = travel_jwt_decode(parser, token, jwt, &header);
 

@@ -53,6 +53,7 @@ typedef struct {
     travel_str_t   user_id;         /* string or integer as text */
     travel_str_t   email;
     travel_str_t   jti;
+    travel_str_t   acr;             /* how he was authenticated (OIDC) */
     travel_str_t   permissions;     /* space-separated, from "permissions"
                                        (array) or "scope" (string) */
     const travel_str_t *auds;       /* each audience */
@@ -60,6 +61,7 @@ typedef struct {
     int64_t        exp;             /* seconds; INT64_MAX when absent */
     int64_t        nbf;             /* INT64_MIN when absent */
     int64_t        iat;             /* INT64_MIN when absent */
+    int64_t        auth_time;       /* and when; INT64_MIN when absent */
     travel_str_t   payload;         /* decoded JSON text */
 } travel_jwt_t;
 

@@ -26,7 +26,7 @@
 
 #define NGX_HTTP_TRAVEL_TOKEN_ZONE      (16 * 1024 * 1024)
 #define NGX_HTTP_TRAVEL_TOKEN_SHARDS    8
-#define NGX_HTTP_TRAVEL_TOKEN_LAYOUT    1
+#define NGX_HTTP_TRAVEL_TOKEN_LAYOUT    2
 #define NGX_HTTP_TRAVEL_TOKEN_WAYS      4
 #define NGX_HTTP_TRAVEL_TOKEN_TYPICAL   512       /* bytes per index pair */
 #define NGX_HTTP_TRAVEL_TOKEN_TAIL      64        /* bytes that are hashed */
@@ -65,6 +65,7 @@ typedef struct {
     int64_t           exp;
     int64_t           nbf;
     int64_t           iat;
+    int64_t           auth_time;
     uint64_t          rule;
     uint8_t           thumbprint[TRAVEL_THUMBPRINT_LEN];
     u_char            user[TRAVEL_UUID_TEXT_LEN];
@@ -76,6 +77,7 @@ typedef struct {
     uint16_t          user_id;
     uint16_t          email;
     uint16_t          permissions;
+    uint16_t          acr;
     uint16_t          auds[NGX_HTTP_TRAVEL_AUDS_MAX];
 } ngx_http_travel_token_packed_t;
 
@@ -479,7 +481,8 @@ ngx_http_travel_token_pack(u_char *dst, size_t room,
     jwt = &facts->jwt;
 
     len = sizeof(packed) + jwt->typ.len + jwt->iss.len + jwt->sub.len
-          + jwt->user_id.len + jwt->email.len + jwt->permissions.len;
+          + jwt->user_id.len + jwt->email.len + jwt->permissions.len
+          + jwt->acr.len;
 
     if (jwt->naud > NGX_HTTP_TRAVEL_AUDS_MAX) {
         return 0;
@@ -498,6 +501,7 @@ ngx_http_travel_token_pack(u_char *dst, size_t room,
     packed.exp = jwt->exp;
     packed.nbf = jwt->nbf;
     packed.iat = jwt->iat;
+    packed.auth_time = jwt->auth_time;
     packed.rule = facts->rule;
     packed.alg = (uint16_t) jwt->alg;
     packed.naud = (uint16_t) jwt->naud;
@@ -511,6 +515,7 @@ ngx_http_travel_token_pack(u_char *dst, size_t room,
     p = ngx_http_travel_token_put(p, &jwt->user_id, &packed.user_id);
     p = ngx_http_travel_token_put(p, &jwt->email, &packed.email);
     p = ngx_http_travel_token_put(p, &jwt->permissions, &packed.permissions);
+    p = ngx_http_travel_token_put(p, &jwt->acr, &packed.acr);
 
     for (i = 0; i < jwt->naud; i++) {
         p = ngx_http_travel_token_put(p, &jwt->auds[i], &packed.auds[i]);
@@ -539,6 +544,7 @@ ngx_http_travel_token_unpack(const u_char *src, ngx_http_travel_facts_t *facts)
     jwt->exp = packed->exp;
     jwt->nbf = packed->nbf;
     jwt->iat = packed->iat;
+    jwt->auth_time = packed->auth_time;
     jwt->auds = facts->auds;
     jwt->naud = packed->naud;
     facts->rule = packed->rule;
@@ -552,6 +558,7 @@ ngx_http_travel_token_unpack(const u_char *src, ngx_http_travel_facts_t *facts)
     p = ngx_http_travel_token_take(p, packed->user_id, &jwt->user_id);
     p = ngx_http_travel_token_take(p, packed->email, &jwt->email);
     p = ngx_http_travel_token_take(p, packed->permissions, &jwt->permissions);
+    p = ngx_http_travel_token_take(p, packed->acr, &jwt->acr);
 
     for (i = 0; i < packed->naud; i++) {
         p = ngx_http_travel_token_take(p, packed->auds[i], &facts->auds[i]);

@@ -53,6 +53,7 @@ claims(void **state)
         " \"jku\":\"https://evil/\",\"jwk\":{},\"x5u\":\"x\",\"x5c\":[]}",
         "{\"iss\":\"https://i\",\"sub\":\"\\u00e9\",\"aud\":[\"a\",\"b\"],"
         " \"exp\":1772391600,\"nbf\":1772391500.75,\"iat\":-1.5,"
+        " \"acr\":\"mfa\",\"auth_time\":1772391400,"
         " \"jti\":\"j\",\"email\":\"a@b\",\"user_id\":\"u\","
         " \"permissions\":[\"journeys:read\",\"bookings:write\"],"
         " \"scope\":\"ignored\",\"extra\":{\"deep\":[1,2]}}", &why), TRAVEL_OK);
@@ -72,6 +73,8 @@ claims(void **state)
     assert_true(jwt.exp == 1772391600);
     assert_true(jwt.nbf == 1772391500);
     assert_true(jwt.iat == -2);
+    assert_str(jwt.acr, "mfa");
+    assert_true(jwt.auth_time == 1772391400);
     assert_memory_equal(jwt.payload.data, "{\"iss\"", 6);
     assert_ptr_equal(jwt.signing_input.data, token);
     assert_int_equal(token[jwt.signing_input.len], '.');
@@ -99,6 +102,8 @@ absent_claims(void **state)
     assert_true(jwt.exp == INT64_MAX);
     assert_true(jwt.nbf == INT64_MIN);
     assert_true(jwt.iat == INT64_MIN);
+    assert_int_equal(jwt.acr.len, 0);
+    assert_true(jwt.auth_time == INT64_MIN);
     free(token);
 }
 
@@ -210,6 +215,7 @@ payload_refusals(void **state)
         "{\"user_id\":9223372036854775808}", "{\"user_id\":\"a\\tb\"}",
         "{\"exp\":\"1772391600\"}", "{\"exp\":null}", "{\"exp\":1e400}",
         "{\"exp\":9007199254740993}", "{\"nbf\":-1e300}", "{\"iat\":true}",
+        "{\"acr\":1}", "{\"acr\":[\"mfa\"]}", "{\"auth_time\":\"now\"}",
         "{\"aud\":7}", "{\"aud\":null}", "{\"aud\":[\"a\",7]}",
         "{\"aud\":[[\"a\"]]}", "{\"aud\":{\"a\":1}}",
         "{\"permissions\":\"journeys:read\"}", "{\"permissions\":[7]}",

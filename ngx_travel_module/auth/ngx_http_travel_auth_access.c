@@ -16,7 +16,7 @@
  * before anything of the token is read.
  */
 
-#include "ngx_http_travel_bearer.h"
+#include "ngx_http_travel_risk.h"
 
 
 static ngx_int_t ngx_http_travel_auth_bearer(ngx_http_request_t *r,
@@ -247,6 +247,10 @@ ngx_http_travel_auth_token(ngx_http_request_t *r,
 
     code = travel_jwt_judge(&facts.jwt, &policy, ngx_time(), &why);
 
+    if (code == TRAVEL_E_TOKEN_INVALID && facts.rule == jwks->rule) {
+        ngx_http_travel_risk_suspect(r, facts.user);
+    }
+
     if (code != TRAVEL_E_NONE) {
         return ngx_http_travel_auth_refuse(r,
                    (code == TRAVEL_E_TOKEN_EXPIRED)
@@ -337,7 +341,8 @@ ngx_http_travel_auth_afford(ngx_http_request_t *r,
     ngx_http_travel_auth_result_e *ret_result, const char **ret_why)
 {
     ngx_int_t                          rc;
-    struct sockaddr                   *sockaddr;
+    ngx_sockaddr_t                     room;
+    const struct sockaddr             *sockaddr;
     ngx_http_travel_auth_main_conf_t  *amcf;
 
     *ret_result = NGX_HTTP_TRAVEL_AUTH_INVALID;
@@ -348,7 +353,7 @@ ngx_http_travel_auth_afford(ngx_http_request_t *r,
     }
 
     amcf = ngx_http_get_module_main_conf(r, ngx_http_travel_auth_module);
-    sockaddr = r->connection->sockaddr;
+    sockaddr = ngx_http_travel_client_sockaddr(r, &room);
 
     ngx_http_travel_auth_wait =
         ngx_http_travel_budget_take(amcf->budgets, &alcf->budget, sockaddr);
@@ -596,8 +601,8 @@ ngx_http_travel_auth_admit(ngx_http_request_t *r, ngx_http_travel_ctx_t *ctx,
 {
     size_t               i;
     u_char              *p, user[TRAVEL_UUID_TEXT_LEN];
-    ngx_str_t           *dst[4];
-    travel_str_t         src[4], subject;
+    ngx_str_t           *dst[5];
+    travel_str_t         src[5], subject;
     const travel_jwt_t  *jwt;
 
     jwt = &facts->jwt;
@@ -618,9 +623,10 @@ ngx_http_travel_auth_admit(ngx_http_request_t *r, ngx_http_travel_ctx_t *ctx,
     src[1] = jwt->iss;         dst[1] = &ctx->issuer;
     src[2] = jwt->email;       dst[2] = &ctx->email;
     src[3] = jwt->permissions; dst[3] = &ctx->permissions;
+    src[4] = jwt->acr;         dst[4] = &ctx->acr;
 
     p = ngx_pnalloc(r->pool, TRAVEL_UUID_TEXT_LEN + src[0].len + src[1].len
-                             + src[2].len + src[3].len);
+                             + src[2].len + src[3].len + src[4].len);
     if (p == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -629,7 +635,7 @@ ngx_http_travel_auth_admit(ngx_http_request_t *r, ngx_http_travel_ctx_t *ctx,
     ctx->user.len = TRAVEL_UUID_TEXT_LEN;
     p = ngx_cpymem(p, user, TRAVEL_UUID_TEXT_LEN);
 
-    for (i = 0; i < 4; i++) {
+    for (i = 0; i < 5; i++) {
         dst[i]->data = p;
         dst[i]->len = src[i].len;
 
@@ -638,6 +644,7 @@ ngx_http_travel_auth_admit(ngx_http_request_t *r, ngx_http_travel_ctx_t *ctx,
         }
     }
 
+    ctx->auth_time = jwt->auth_time;
     ctx->authenticated = 1;
 
     return NGX_OK;
@@ -653,6 +660,8 @@ ngx_http_travel_auth_forget(ngx_http_travel_ctx_t *ctx)
     ngx_str_null(&ctx->issuer);
     ngx_str_null(&ctx->email);
     ngx_str_null(&ctx->permissions);
+    ngx_str_null(&ctx->acr);
+    ctx->auth_time = INT64_MIN;
 }
 
 
@@ -925,11 +934,43 @@ static ngx_int_t
 ngx_http_travel_auth_challenge(ngx_http_request_t *r, const char *error,
     const char *name, const ngx_str_t *value)
 {
-    u_char           *p;
-    size_t            len;
-    ngx_table_elt_t  *h;
+    u_char     *p;
+    size_t      len;
+    ngx_str_t   text;
 
-    static const u_char  bare[] = "Bearer realm=\"travel\"";
+    static ngx_str_t  bare = ngx_string("Bearer realm=\"travel\"");
+
+    if (error == NULL) {
+        return ngx_http_travel_challenge(r, &bare);
+    }
+
+    len = bare.len + sizeof(", error=\"\", =\"\"") + ngx_strlen(error)
+          + ngx_strlen(name) + value->len;
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    text.data = p;
+    text.len = ngx_sprintf(p, "%V, error=\"%s\", %s=\"", &bare, error, name)
+               - p;
+
+    /* sentences of ours may quote a claim's name; a quoted-string may not */
+    for (len = 0; len < value->len; len++) {
+        p[text.len++] = (value->data[len] == '"') ? '\'' : value->data[len];
+    }
+
+    p[text.len++] = '"';
+
+    return ngx_http_travel_challenge(r, &text);
+}
+
+
+ngx_int_t
+ngx_http_travel_challenge(ngx_http_request_t *r, const ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
 
     h = r->headers_out.www_authenticate;
 
@@ -945,31 +986,7 @@ ngx_http_travel_auth_challenge(ngx_http_request_t *r, const char *error,
     }
 
     h->hash = 1;
-    h->value.data = (u_char *) bare;
-    h->value.len = sizeof(bare) - 1;
-
-    if (error == NULL) {
-        return NGX_OK;
-    }
-
-    len = sizeof(bare) + sizeof(", error=\"\", =\"\"") + ngx_strlen(error)
-          + ngx_strlen(name) + value->len;
-
-    p = ngx_pnalloc(r->pool, len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    h->value.data = p;
-    h->value.len = ngx_sprintf(p, "%s, error=\"%s\", %s=\"", bare, error, name)
-                   - p;
-
-    /* sentences of ours may quote a claim's name; a quoted-string may not */
-    for (len = 0; len < value->len; len++) {
-        p[h->value.len++] = (value->data[len] == '"') ? '\'' : value->data[len];
-    }
-
-    p[h->value.len++] = '"';
+    h->value = *value;
 
     return NGX_OK;
 }

@@ -208,4 +208,9 @@ void ngx_http_travel_auth_close(void);
 
 ngx_int_t ngx_http_travel_auth_handler(ngx_http_request_t *r);
 
+/* The answer's one WWW-Authenticate header; the value must live as long as the
+ * request. */
+ngx_int_t ngx_http_travel_challenge(ngx_http_request_t *r,
+    const ngx_str_t *value);
+
 #endif

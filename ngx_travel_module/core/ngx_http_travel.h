@@ -6,8 +6,10 @@
  * handler; the order of sections in `config` makes it so):
  *
  *   post-read   observe   starts the span, request id
+ *   preaccess   risk      travel_geo
  *   preaccess   limit     keys that need no identity ($binary_remote_addr ...)
  *   access      auth      who; then travel_require
+ *   access      risk      how well proven, how unlike the user
  *   access      limit     keys that need identity ($travel_user ...)
  *   content     core      dispatches by method to query, command, ...
  *   log         observe   ends the span, counts
@@ -68,6 +70,7 @@ typedef enum {
     NGX_HTTP_TRAVEL_ROOM_QUERY,
     NGX_HTTP_TRAVEL_ROOM_COMMAND,
     NGX_HTTP_TRAVEL_ROOM_OBSERVE,
+    NGX_HTTP_TRAVEL_ROOM_RISK,
     NGX_HTTP_TRAVEL_ROOM_MAX
 } ngx_http_travel_room_e;
 
@@ -93,6 +96,8 @@ typedef struct {
     ngx_str_t              issuer;
     ngx_str_t              email;
     ngx_str_t              permissions;    /* "a:b c:d", noun:verb, lower */
+    ngx_str_t              acr;            /* claims acr and auth_time: how */
+    int64_t                auth_time;      /* and when; INT64_MIN: unsaid */
     unsigned               authenticated:1;
 
     /* core: the last error answered, for logs, metrics and error_page */

@@ -18,6 +18,7 @@ static char *ngx_http_travel_limit_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_travel_limit_key(ngx_conf_t *cf,
     ngx_http_travel_policy_t *policy, ngx_str_t *text);
+static ngx_uint_t ngx_http_travel_limit_identity(const ngx_str_t *text);
 static char *ngx_http_travel_limit_parameter(ngx_conf_t *cf,
     ngx_http_travel_policy_t *policy, ngx_uint_t *dry_run, ngx_str_t *value);
 static ngx_int_t ngx_http_travel_limit_rate(const ngx_str_t *value,
@@ -318,11 +319,56 @@ ngx_http_travel_limit_key(ngx_conf_t *cf, ngx_http_travel_policy_t *policy,
     }
 
     policy->text = *text;
-    policy->identity = ngx_strnstr(text->data, "$travel_", text->len) != NULL
-                       || ngx_strnstr(text->data, "${travel_", text->len)
-                          != NULL;
+    policy->identity = ngx_http_travel_limit_identity(text);
 
     return NGX_CONF_OK;
+}
+
+
+/* Does the key need to know who it is?  Our variables do, but for those that
+ * tell where the request comes from. */
+static ngx_uint_t
+ngx_http_travel_limit_identity(const ngx_str_t *text)
+{
+    size_t       i, skip;
+    u_char      *p, *last;
+
+    static const char  *early[] = {
+        "client_ip", "binary_client_ip", "country", "city", "asn"
+    };
+
+    last = text->data + text->len;
+
+    for (p = text->data; p < last; p++) {
+
+        if (*p != '$') {
+            continue;
+        }
+
+        p += (p + 1 < last && p[1] == '{') ? 2 : 1;
+
+        if (last - p < 7 || ngx_strncmp(p, "travel_", 7) != 0) {
+            continue;
+        }
+
+        for (i = 0; i < sizeof(early) / sizeof(early[0]); i++) {
+            skip = 7 + ngx_strlen(early[i]);
+
+            if ((size_t) (last - p) >= skip
+                && ngx_strncmp(p + 7, early[i], skip - 7) == 0
+                && ((size_t) (last - p) == skip
+                    || (!isalnum(p[skip]) && p[skip] != '_')))
+            {
+                break;
+            }
+        }
+
+        if (i == sizeof(early) / sizeof(early[0])) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -511,7 +557,9 @@ ngx_http_travel_limit_name(ngx_conf_t *cf, ngx_http_travel_policy_t *policy)
     s = policy->text;
 
     if (ngx_strcmp(s.data, "$binary_remote_addr") == 0
-        || ngx_strcmp(s.data, "$remote_addr") == 0)
+        || ngx_strcmp(s.data, "$remote_addr") == 0
+        || ngx_strcmp(s.data, "$travel_binary_client_ip") == 0
+        || ngx_strcmp(s.data, "$travel_client_ip") == 0)
     {
         ngx_str_set(&policy->name, "ip");
         return NGX_OK;

@@ -74,9 +74,13 @@ travel_error_by_status(int status)
     case 406: return TRAVEL_E_NOT_ACCEPTABLE;
     case 408: return TRAVEL_E_REQUEST_TIMEOUT;
     case 409: return TRAVEL_E_CONFLICT;
+    case 411: return TRAVEL_E_LENGTH_REQUIRED;
+    case 412: return TRAVEL_E_PRECONDITION_FAILED;
     case 413: return TRAVEL_E_PAYLOAD_TOO_LARGE;
     case 414: return TRAVEL_E_URI_TOO_LONG;
     case 415: return TRAVEL_E_UNSUPPORTED_MEDIA_TYPE;
+    case 416: return TRAVEL_E_RANGE_NOT_SATISFIABLE;
+    case 421: return TRAVEL_E_MISDIRECTED_REQUEST;
     case 422: return TRAVEL_E_VALIDATION_ERROR;
     case 426: return TRAVEL_E_UPGRADE_REQUIRED;
     case 429: return TRAVEL_E_RATE_LIMIT_EXCEEDED;

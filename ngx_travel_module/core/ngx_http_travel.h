@@ -100,6 +100,9 @@ typedef struct {
     int64_t                auth_time;      /* and when; INT64_MIN: unsaid */
     unsigned               authenticated:1;
 
+    /* core: the headers' configuration of the location first come to */
+    const void            *headers;
+
     /* core: the last error answered, for logs, metrics and error_page */
     travel_error_e         error;
     ngx_str_t              error_message;

@@ -9,6 +9,9 @@
 char *ngx_http_travel_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
+/* module: what a location serves, as Allow says it; NULL: not ours to say */
+const ngx_str_t *ngx_http_travel_allowed(ngx_http_request_t *r);
+
 /* counter */
 ngx_int_t ngx_http_travel_counters_init(ngx_conf_t *cf,
     ngx_http_travel_main_conf_t *tmcf);

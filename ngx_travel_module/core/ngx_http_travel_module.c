@@ -273,6 +273,17 @@ ngx_http_travel_allow(ngx_conf_t *cf, ngx_http_travel_loc_conf_t *tlcf)
 }
 
 
+const ngx_str_t *
+ngx_http_travel_allowed(ngx_http_request_t *r)
+{
+    ngx_http_travel_loc_conf_t  *tlcf;
+
+    tlcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_module);
+
+    return tlcf->allow.len != 0 ? &tlcf->allow : NULL;
+}
+
+
 ngx_uint_t
 ngx_http_travel_method(const ngx_str_t *name)
 {

@@ -35,7 +35,6 @@ typedef struct {
 static ngx_int_t ngx_http_travel_observe_post_read(ngx_http_request_t *r);
 static ngx_int_t ngx_http_travel_observe_rewrite(ngx_http_request_t *r);
 static ngx_int_t ngx_http_travel_observe_log(ngx_http_request_t *r);
-static ngx_int_t ngx_http_travel_observe_header_filter(ngx_http_request_t *r);
 static void ngx_http_travel_observe_context(ngx_http_request_t *r,
     ngx_http_travel_observe_main_conf_t *omcf, ngx_http_travel_ctx_t *ctx);
 static ngx_str_t *ngx_http_travel_observe_traceparent(
@@ -162,9 +161,6 @@ static ngx_http_variable_t  ngx_http_travel_observe_variables[] = {
 
       ngx_http_null_variable
 };
-
-
-static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 
 
 /* --- a request's way ----------------------------------------------------- */
@@ -303,33 +299,6 @@ ngx_http_travel_observe_traceparent(ngx_http_request_t *r)
     }
 
     return found;
-}
-
-
-static ngx_int_t
-ngx_http_travel_observe_header_filter(ngx_http_request_t *r)
-{
-    ngx_http_travel_ctx_t               *ctx;
-    ngx_http_travel_observe_loc_conf_t  *olcf;
-
-    olcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_observe_module);
-
-    if (r == r->main
-        && (olcf->trace
-            || ngx_http_get_module_ctx(r, ngx_http_travel_module) != NULL))
-    {
-        ctx = ngx_http_travel_get_ctx(r);
-
-        if (ctx == NULL
-            || ngx_http_travel_add_header(r, "X-Request-Id",
-                                          &ctx->request_id)
-               != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    return ngx_http_next_header_filter(r);
 }
 
 
@@ -893,9 +862,6 @@ ngx_http_travel_observe_postconfiguration(ngx_conf_t *cf)
     omcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_travel_observe_module);
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    ngx_http_next_header_filter = ngx_http_top_header_filter;
-    ngx_http_top_header_filter = ngx_http_travel_observe_header_filter;
 
     if (!omcf->configured && !omcf->measured) {
         return NGX_OK;

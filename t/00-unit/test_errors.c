@@ -77,6 +77,11 @@ bare_statuses(void **state)
     assert_int_equal(travel_error_by_status(404), TRAVEL_E_RESOURCE_NOT_FOUND);
     assert_int_equal(travel_error_by_status(405), TRAVEL_E_METHOD_NOT_ALLOWED);
     assert_int_equal(travel_error_by_status(408), TRAVEL_E_REQUEST_TIMEOUT);
+    assert_int_equal(travel_error_by_status(411), TRAVEL_E_LENGTH_REQUIRED);
+    assert_int_equal(travel_error_by_status(412), TRAVEL_E_PRECONDITION_FAILED);
+    assert_int_equal(travel_error_by_status(416),
+                     TRAVEL_E_RANGE_NOT_SATISFIABLE);
+    assert_int_equal(travel_error_by_status(421), TRAVEL_E_MISDIRECTED_REQUEST);
     assert_int_equal(travel_error_by_status(413), TRAVEL_E_PAYLOAD_TOO_LARGE);
     assert_int_equal(travel_error_by_status(414), TRAVEL_E_URI_TOO_LONG);
     assert_int_equal(travel_error_by_status(431), TRAVEL_E_HEADERS_TOO_LARGE);

@@ -1,0 +1,263 @@
+/*
+ * The headers that tell a browser what an answer is not: a page to frame, a
+ * script to guess, a place to send referrers to.  One directive, safe for an
+ * interface of JSON; each can be said otherwise.  What an application behind
+ * us says itself stays: it knows its pages.
+ */
+
+#include "ngx_http_travel_headers.h"
+
+
+typedef enum {
+    NGX_HTTP_TRAVEL_SECURITY_CSP,
+    NGX_HTTP_TRAVEL_SECURITY_HSTS,
+    NGX_HTTP_TRAVEL_SECURITY_NOSNIFF,
+    NGX_HTTP_TRAVEL_SECURITY_FRAME,
+    NGX_HTTP_TRAVEL_SECURITY_REFERRER,
+    NGX_HTTP_TRAVEL_SECURITY_PERMISSIONS
+} ngx_http_travel_security_e;
+
+
+static char *ngx_http_travel_security_option(
+    ngx_http_travel_security_t *security, ngx_str_t *arg);
+static char *ngx_http_travel_security_check(ngx_uint_t i,
+    const ngx_str_t *value);
+static ngx_uint_t ngx_http_travel_security_said(ngx_http_request_t *r,
+    const ngx_str_t *name);
+
+
+static const struct {
+    ngx_str_t    option;
+    ngx_str_t    header;
+    ngx_str_t    value;
+} ngx_http_travel_securities[NGX_HTTP_TRAVEL_SECURITY_MAX] = {
+
+    { ngx_string("csp="), ngx_string("Content-Security-Policy"),
+      ngx_string("default-src 'none'; frame-ancestors 'none'") },
+
+    { ngx_string("hsts="), ngx_string("Strict-Transport-Security"),
+      ngx_string("max-age=31536000; includeSubDomains") },
+
+    { ngx_string("nosniff="), ngx_string("X-Content-Type-Options"),
+      ngx_string("nosniff") },
+
+    { ngx_string("frame="), ngx_string("X-Frame-Options"),
+      ngx_string("DENY") },
+
+    { ngx_string("referrer="), ngx_string("Referrer-Policy"),
+      ngx_string("no-referrer") },
+
+    { ngx_string("permissions="), ngx_string("Permissions-Policy"),
+      ngx_string("camera=(), geolocation=(), microphone=(), payment=(), "
+                 "usb=()") }
+};
+
+
+char *
+ngx_http_travel_security_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_travel_headers_loc_conf_t  *hlcf = conf;
+
+    char                        *rv;
+    ngx_str_t                   *value;
+    ngx_uint_t                   i;
+    ngx_http_travel_security_t  *security;
+
+    if (hlcf->security_set) {
+        return "is duplicate";
+    }
+
+    hlcf->security_set = 1;
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0 && cf->args->nelts == 2) {
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(value[1].data, "on") != 0) {
+        return "begins with \"on\", then what is to be different; or is "
+               "\"off\" alone";
+    }
+
+    security = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_security_t));
+    if (security == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 0; i < NGX_HTTP_TRAVEL_SECURITY_MAX; i++) {
+        security->value[i] = ngx_http_travel_securities[i].value;
+    }
+
+    for (i = 2; i < cf->args->nelts; i++) {
+        rv = ngx_http_travel_security_option(security, &value[i]);
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    hlcf->security = security;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_travel_security_option(ngx_http_travel_security_t *security,
+    ngx_str_t *arg)
+{
+    ngx_str_t         value;
+    ngx_uint_t        i;
+    const ngx_str_t  *option;
+
+    for (i = 0; i < NGX_HTTP_TRAVEL_SECURITY_MAX; i++) {
+        option = &ngx_http_travel_securities[i].option;
+
+        if (arg->len <= option->len
+            || ngx_strncmp(arg->data, option->data, option->len) != 0)
+        {
+            continue;
+        }
+
+        value.data = arg->data + option->len;
+        value.len = arg->len - option->len;
+
+        if (value.len == 3 && ngx_strncmp(value.data, "off", 3) == 0) {
+            ngx_str_null(&security->value[i]);
+            return NGX_CONF_OK;
+        }
+
+        if (i == NGX_HTTP_TRAVEL_SECURITY_NOSNIFF) {
+            return value.len == 2 && ngx_strncmp(value.data, "on", 2) == 0
+                   ? NGX_CONF_OK : "has nosniff= that is neither on nor off";
+        }
+
+        security->value[i] = value;
+
+        return ngx_http_travel_security_check(i, &value);
+    }
+
+    return "knows csp=, hsts=, nosniff=, frame=, referrer= and permissions=, "
+           "each with a value or off";
+}
+
+
+static char *
+ngx_http_travel_security_check(ngx_uint_t i, const ngx_str_t *value)
+{
+    size_t      n;
+    ngx_uint_t  k;
+
+    static const ngx_str_t  referrers[] = {
+        ngx_string("no-referrer"), ngx_string("no-referrer-when-downgrade"),
+        ngx_string("origin"), ngx_string("origin-when-cross-origin"),
+        ngx_string("same-origin"), ngx_string("strict-origin"),
+        ngx_string("strict-origin-when-cross-origin"),
+        ngx_string("unsafe-url")
+    };
+
+    for (n = 0; n < value->len; n++) {
+        if (value->data[n] < ' ' || value->data[n] > '~') {
+            return "has a value with a line break or a letter that no header "
+                   "can hold";
+        }
+    }
+
+    switch (i) {
+
+    case NGX_HTTP_TRAVEL_SECURITY_HSTS:
+        return value->len > 8 && ngx_strncmp(value->data, "max-age=", 8) == 0
+               && value->data[8] >= '0' && value->data[8] <= '9'
+               ? NGX_CONF_OK
+               : "has hsts= that does not begin with max-age=SECONDS";
+
+    case NGX_HTTP_TRAVEL_SECURITY_FRAME:
+        return (value->len == 4 && ngx_strncmp(value->data, "DENY", 4) == 0)
+               || (value->len == 10
+                   && ngx_strncmp(value->data, "SAMEORIGIN", 10) == 0)
+               ? NGX_CONF_OK : "has frame= that is neither DENY nor SAMEORIGIN "
+                               "nor off: finer things are csp='s";
+
+    case NGX_HTTP_TRAVEL_SECURITY_REFERRER:
+        for (k = 0; k < sizeof(referrers) / sizeof(referrers[0]); k++) {
+            if (referrers[k].len == value->len
+                && ngx_strncmp(referrers[k].data, value->data, value->len)
+                   == 0)
+            {
+                return NGX_CONF_OK;
+            }
+        }
+
+        return "has referrer= that is no policy: use no-referrer, same-origin, "
+               "strict-origin or another that the standard names";
+
+    default:
+        return NGX_CONF_OK;
+    }
+}
+
+
+/* --- answers ------------------------------------------------------------- */
+
+static ngx_uint_t
+ngx_http_travel_security_said(ngx_http_request_t *r, const ngx_str_t *name)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (h[i].hash != 0 && h[i].key.len == name->len
+                && ngx_strncasecmp(h[i].key.data, name->data, name->len) == 0)
+            {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
+}
+
+
+/* RFC 6797 section 7.2: no Strict-Transport-Security over plain HTTP. */
+
+ngx_int_t
+ngx_http_travel_security_add(ngx_http_request_t *r,
+    const ngx_http_travel_security_t *security)
+{
+    ngx_str_t   value;
+    ngx_uint_t  i, https;
+
+    https = 0;
+
+#if (NGX_HTTP_SSL)
+    https = r->connection->ssl != NULL;
+#endif
+
+    for (i = 0; i < NGX_HTTP_TRAVEL_SECURITY_MAX; i++) {
+
+        if (security->value[i].len == 0
+            || (i == NGX_HTTP_TRAVEL_SECURITY_HSTS && !https)
+            || (r->upstream != NULL
+                && ngx_http_travel_security_said(r,
+                       &ngx_http_travel_securities[i].header)))
+        {
+            continue;
+        }
+
+        value = security->value[i];
+
+        if (ngx_http_travel_add_header(r,
+                (const char *) ngx_http_travel_securities[i].header.data,
+                &value)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}

@@ -25,6 +25,7 @@ typedef struct {
     ngx_int_t     busy;
     ngx_int_t     resent;         /* queries that a neighbour's error undid */
     ngx_int_t     cancels;
+    ngx_int_t     shed;           /* gave their place in line to others */
 } ngx_http_travel_net_counters_t;
 
 

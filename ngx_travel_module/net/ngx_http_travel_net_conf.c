@@ -230,7 +230,8 @@ ngx_http_travel_net_counters(ngx_conf_t *cf, const char *kind,
         { &n->timeouts, "timeouts", "Commands or queries past deadline" },
         { &n->busy,     "busy",     "Commands or queries refused" },
         { &n->resent,   "resent",   "Commands or queries sent again" },
-        { &n->cancels,  "cancels",  "Queries cancelled" }
+        { &n->cancels,  "cancels",  "Queries cancelled" },
+        { &n->shed,     "shed",     "Queries that gave way to urgent ones" }
     };
 
     for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -3,7 +3,7 @@
  * waiting in line, deadlines, cancelling, results.
  *
  * A call (an op and its copy of the values) is ours, never the request's.  It
- * is "waiting" in its server's line of its class, or "sent", when an entry of a
+ * is "waiting" in its server's line of its class and priority, or "sent", when an entry of a
  * session's pipeline refers to it; "timed" in the server's list by deadline as
  * long as its handler may be called; "done" when it may not.  It goes back to
  * the free list when it is neither waiting, sent nor inside its handler.
@@ -11,6 +11,10 @@
  * A room's question never ends anybody else's: what breaks while sending is
  * only noted there, and dropped by the session's flush event.  Handlers are
  * called from events alone.
+ *
+ * Lines are bounded together.  Urgent calls are sent first; when there is no
+ * room, the last of the least urgent that wait is shed for a more urgent one:
+ * it leaves the line at once and is told by the server's "turn" event.
  *
  * Fast calls share the sessions' pipelines, least loaded first.  Slow ones have
  * sessions of their own, connected at first use, one query at a time; so a slow
@@ -49,14 +53,22 @@ static ngx_uint_t ngx_http_travel_pg_hopeless(
     ngx_http_travel_pg_server_t *server, ngx_uint_t slow);
 static void ngx_http_travel_pg_open_slow(ngx_http_travel_pg_server_t *server);
 static void ngx_http_travel_pg_turn(ngx_event_t *ev);
-static void ngx_http_travel_pg_dispatch_line(
-    ngx_http_travel_pg_server_t *server, ngx_queue_t *line, ngx_uint_t slow);
+static void ngx_http_travel_pg_dispatch_lines(
+    ngx_http_travel_pg_server_t *server, ngx_uint_t slow);
+static ngx_http_travel_pg_call_t *ngx_http_travel_pg_first(
+    ngx_queue_t *lines);
+static ngx_uint_t ngx_http_travel_pg_shed_for(
+    ngx_http_travel_pg_server_t *server, travel_priority_e priority);
+static void ngx_http_travel_pg_tell_shed(ngx_http_travel_pg_server_t *server);
 static void ngx_http_travel_pg_cancel(ngx_http_travel_session_t *s);
 static void ngx_http_travel_pg_cancel_next(
     ngx_http_travel_pg_server_t *server);
 static void ngx_http_travel_pg_cancelled(ngx_http_travel_pg_op_t *op,
     ngx_http_travel_pg_result_t *result);
 static void ngx_http_travel_pg_clear(void *data);
+
+
+const char  ngx_http_travel_pg_shed[] = "shed for more urgent ones";
 
 
 static const ngx_http_travel_pg_statement_t  ngx_http_travel_pg_cancel_sql = {
@@ -113,8 +125,12 @@ ngx_http_travel_pg_start(ngx_cycle_t *cycle, ngx_http_travel_net_conf_t *conf)
         server->nfast = pc[i].info.connections;
         server->nslow = pc[i].slow;
 
-        ngx_queue_init(&server->waiting);
-        ngx_queue_init(&server->waiting_slow);
+        for (n = 0; n < TRAVEL_PRIORITY_MAX; n++) {
+            ngx_queue_init(&server->waiting[n]);
+            ngx_queue_init(&server->waiting_slow[n]);
+        }
+
+        ngx_queue_init(&server->shed);
         ngx_queue_init(&server->due);
         ngx_queue_init(&server->cancels);
 
@@ -397,7 +413,8 @@ ngx_http_travel_pg_wait(ngx_http_travel_pg_call_t *call, ngx_uint_t first)
     ngx_http_travel_pg_server_t  *server;
 
     server = call->op.server;
-    line = call->slow ? &server->waiting_slow : &server->waiting;
+    line = call->slow ? &server->waiting_slow[call->priority]
+                      : &server->waiting[call->priority];
 
     if (first) {
         ngx_queue_insert_head(line, &call->place);
@@ -417,7 +434,99 @@ ngx_http_travel_pg_unwait(ngx_http_travel_pg_call_t *call)
     if (call->waiting) {
         ngx_queue_remove(&call->place);
         call->waiting = 0;
-        call->op.server->nwaiting--;
+
+        if (!call->shed) {
+            call->op.server->nwaiting--;
+        }
+
+        call->shed = 0;
+    }
+}
+
+
+ngx_uint_t
+ngx_http_travel_pg_waits(const ngx_queue_t *lines)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
+        if (!ngx_queue_empty(&lines[i])) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_http_travel_pg_call_t *
+ngx_http_travel_pg_first(ngx_queue_t *lines)
+{
+    ngx_uint_t   i;
+    ngx_queue_t  *q;
+
+    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
+        if (!ngx_queue_empty(&lines[i])) {
+            q = ngx_queue_head(&lines[i]);
+            return ngx_queue_data(q, ngx_http_travel_pg_call_t, place);
+        }
+    }
+
+    return NULL;
+}
+
+
+/* Makes room in line for a call of that priority: 0 when all that wait are as
+ * urgent.  Some room is asking, so nobody is told from here. */
+
+static ngx_uint_t
+ngx_http_travel_pg_shed_for(ngx_http_travel_pg_server_t *server,
+    travel_priority_e priority)
+{
+    ngx_uint_t                  i;
+    ngx_queue_t                *line;
+    ngx_http_travel_pg_call_t  *call;
+
+    for (i = TRAVEL_PRIORITY_MAX - 1; i > (ngx_uint_t) priority; i--) {
+
+        line = !ngx_queue_empty(&server->waiting[i])
+               ? &server->waiting[i] : &server->waiting_slow[i];
+
+        if (ngx_queue_empty(line)) {
+            continue;
+        }
+
+        call = ngx_queue_data(ngx_queue_last(line), ngx_http_travel_pg_call_t,
+                              place);
+
+        ngx_queue_remove(&call->place);
+        ngx_queue_insert_tail(&server->shed, &call->place);
+        call->shed = 1;
+        server->nwaiting--;
+
+        ngx_http_travel_count(server->conf->counters.shed, 1);
+        ngx_http_travel_pg_dispatch_soon(server);
+
+        return 1;
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_http_travel_pg_tell_shed(ngx_http_travel_pg_server_t *server)
+{
+    ngx_queue_t                *q;
+    ngx_http_travel_pg_call_t  *call;
+
+    while (!ngx_queue_empty(&server->shed)) {
+        q = ngx_queue_head(&server->shed);
+        call = ngx_queue_data(q, ngx_http_travel_pg_call_t, place);
+
+        ngx_http_travel_pg_unwait(call);
+        ngx_http_travel_pg_lost(call, ngx_http_travel_pg_shed);
+        ngx_http_travel_pg_call_end(call);
     }
 }
 
@@ -427,24 +536,27 @@ ngx_http_travel_pg_unwait(ngx_http_travel_pg_call_t *call)
 ngx_int_t
 ngx_http_travel_pg_query(ngx_http_travel_pg_server_t *server,
     ngx_http_request_t *r, const ngx_http_travel_pg_statement_t *statement,
-    const char *const *values, ngx_http_travel_pg_handler_pt handler,
-    void *data)
+    const char *const *values, travel_priority_e priority,
+    ngx_http_travel_pg_handler_pt handler, void *data)
 {
     ngx_uint_t                  slow;
-    ngx_queue_t                *line;
+    ngx_queue_t                *lines;
     ngx_http_travel_session_t  *s;
     ngx_http_travel_pg_call_t  *call;
 
     slow = (statement->class == NGX_HTTP_TRAVEL_PG_SLOW);
-    line = slow ? &server->waiting_slow : &server->waiting;
+    lines = slow ? server->waiting_slow : server->waiting;
 
     if (ngx_http_travel_pg_hopeless(server, slow)) {
         return NGX_DECLINED;
     }
 
-    s = ngx_queue_empty(line) ? ngx_http_travel_pg_pick(server, slow) : NULL;
+    s = ngx_http_travel_pg_waits(lines)
+        ? NULL : ngx_http_travel_pg_pick(server, slow);
 
-    if (s == NULL && server->nwaiting >= server->conf->queue) {
+    if (s == NULL && server->nwaiting >= server->conf->queue
+        && !ngx_http_travel_pg_shed_for(server, priority))
+    {
         ngx_http_travel_count(server->conf->counters.busy, 1);
         return NGX_BUSY;
     }
@@ -454,6 +566,8 @@ ngx_http_travel_pg_query(ngx_http_travel_pg_server_t *server,
     if (call == NULL) {
         return NGX_ERROR;
     }
+
+    call->priority = priority;
 
     if (s == NULL || ngx_http_travel_session_send(s, call, slow) != NGX_OK) {
         ngx_http_travel_pg_wait(call, 0);
@@ -621,45 +735,52 @@ ngx_http_travel_pg_dispatch(ngx_http_travel_pg_server_t *server)
         return;
     }
 
+    ngx_http_travel_pg_tell_shed(server);
     ngx_http_travel_pg_cancel_next(server);
 
-    if (!ngx_queue_empty(&server->waiting)) {
-        ngx_http_travel_pg_dispatch_line(server, &server->waiting, 0);
+    if (ngx_http_travel_pg_waits(server->waiting)) {
+        ngx_http_travel_pg_dispatch_lines(server, 0);
     }
 
-    if (!ngx_queue_empty(&server->waiting_slow)) {
-        ngx_http_travel_pg_dispatch_line(server, &server->waiting_slow, 1);
+    if (ngx_http_travel_pg_waits(server->waiting_slow)) {
+        ngx_http_travel_pg_dispatch_lines(server, 1);
     }
 }
 
 
 static void
-ngx_http_travel_pg_dispatch_line(ngx_http_travel_pg_server_t *server,
-    ngx_queue_t *line, ngx_uint_t slow)
+ngx_http_travel_pg_dispatch_lines(ngx_http_travel_pg_server_t *server,
+    ngx_uint_t slow)
 {
-    ngx_queue_t                *q;
+    ngx_queue_t                *lines;
     ngx_http_travel_session_t  *s;
     ngx_http_travel_pg_call_t  *call;
 
-    while (!ngx_queue_empty(line)) {
+    lines = slow ? server->waiting_slow : server->waiting;
+
+    for ( ;; ) {
+        call = ngx_http_travel_pg_first(lines);
+        if (call == NULL) {
+            return;
+        }
+
+        /* nobody waits for the answer of what is sent too late */
+
+        if ((ngx_msec_int_t) (call->deadline - ngx_current_msec) <= 0) {
+            ngx_http_travel_pg_overdue(call);
+            continue;
+        }
 
         s = ngx_http_travel_pg_pick(server, slow);
         if (s == NULL) {
             break;
         }
 
-        q = ngx_queue_head(line);
-        call = ngx_queue_data(q, ngx_http_travel_pg_call_t, place);
-
         ngx_http_travel_pg_unwait(call);
 
         if (ngx_http_travel_session_send(s, call, slow) != NGX_OK) {
             ngx_http_travel_pg_wait(call, 1);
         }
-    }
-
-    if (ngx_queue_empty(line)) {
-        return;
     }
 
     if (slow) {
@@ -670,10 +791,7 @@ ngx_http_travel_pg_dispatch_line(ngx_http_travel_pg_server_t *server,
         return;
     }
 
-    while (!ngx_queue_empty(line)) {
-        q = ngx_queue_head(line);
-        call = ngx_queue_data(q, ngx_http_travel_pg_call_t, place);
-
+    while ((call = ngx_http_travel_pg_first(lines)) != NULL) {
         ngx_http_travel_pg_unwait(call);
         ngx_http_travel_pg_lost(call, "the server is down");
         ngx_http_travel_pg_call_end(call);

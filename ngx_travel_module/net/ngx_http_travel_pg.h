@@ -2,7 +2,7 @@
  * PostgreSQL on nginx's event loop.  The only room that includes libpq.
  *
  *     travel_postgres primary|replica|analytics "conninfo" connections=4
- *                     pipeline=16 queue=1024 max_lag=5s;
+ *                     pipeline=16 queue=1024 max_lag=5s slow_start=5s spill=N;
  *
  * Each nginx worker keeps 'connections' sessions per server in pipeline mode.
  * Statements are prepared once per session, by text, at first use.  A session
@@ -15,6 +15,7 @@
 #define NGX_HTTP_TRAVEL_PG_H
 
 #include "../core/ngx_http_travel.h"
+#include "../../common/queues.h"
 
 typedef enum {
     NGX_HTTP_TRAVEL_PG_PRIMARY,
@@ -62,16 +63,20 @@ struct ngx_http_travel_pg_op_s {
     unsigned                              sent:1;
 };
 
+/* What op->lost points at when a more urgent query took its place in line. */
+extern const char  ngx_http_travel_pg_shed[];
+
 /*
  * Sends (or queues, bounded) a statement with text parameters; a NULL value is
  * SQL NULL; values are copied.  NGX_OK: the handler will be called; NGX_BUSY:
- * the server's wait queue is full; NGX_DECLINED: the server is down;
- * NGX_ERROR.
+ * the server's wait queue is full of what is as urgent; NGX_DECLINED: the
+ * server is down; NGX_ERROR.  The more urgent waits in front, and where the
+ * queue is full the last of the least urgent makes room.
  */
 ngx_int_t ngx_http_travel_pg_query(ngx_http_travel_pg_server_t *server,
     ngx_http_request_t *r, const ngx_http_travel_pg_statement_t *statement,
-    const char *const *values, ngx_http_travel_pg_handler_pt handler,
-    void *data);
+    const char *const *values, travel_priority_e priority,
+    ngx_http_travel_pg_handler_pt handler, void *data);
 
 /* A statement on the server's control session (probes), never pipelined with
  * the work; no request.  One at a time per server: NGX_BUSY otherwise. */
@@ -99,8 +104,15 @@ typedef struct {
     ngx_str_t                    name;       /* "primary", "replica-1" ... */
     ngx_http_travel_pg_role_e    role;
     ngx_msec_t                   max_lag;
+    ngx_msec_t                   slow_start; /* share grows over it; 0: at once */
+    ngx_uint_t                   spill;      /* reads at most, as a primary, of
+                                                those that replicas lost */
     ngx_uint_t                   connections;
 } ngx_http_travel_pg_server_info_t;
+
+/* Servers of that role in the configuration being read. */
+ngx_uint_t ngx_http_travel_pg_configured(ngx_conf_t *cf,
+    ngx_http_travel_pg_role_e role);
 
 ngx_uint_t ngx_http_travel_pg_server_count(void);
 ngx_http_travel_pg_server_t *ngx_http_travel_pg_server(ngx_uint_t i);

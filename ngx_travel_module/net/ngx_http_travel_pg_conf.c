@@ -68,7 +68,9 @@ ngx_http_travel_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_memzero(&made, sizeof(ngx_http_travel_pg_conf_t));
     made.info.connections = 4;
-    made.info.max_lag = 5000;
+    made.info.max_lag = NGX_CONF_UNSET_MSEC;
+    made.info.slow_start = 5000;
+    made.info.spill = NGX_CONF_UNSET_UINT;
     made.pipeline = 16;
     made.queue = 1024;
     made.slow = 1;
@@ -87,6 +89,14 @@ ngx_http_travel_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
+    /* reports may be older; what a primary can have under way it may be given */
+
+    ngx_conf_init_msec_value(made.info.max_lag,
+                             made.info.role == NGX_HTTP_TRAVEL_PG_ANALYTICS
+                             ? 600000 : 5000);
+    ngx_conf_init_uint_value(made.info.spill,
+                             made.info.connections * made.pipeline);
+
     if (ngx_http_travel_pg_host(cf, &info) != NGX_OK
         || ngx_http_travel_pg_finish(cf, &made, &info) != NGX_OK
         || ngx_http_travel_net_counters(cf, "postgres", &made.info.name,
@@ -104,6 +114,24 @@ ngx_http_travel_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     *pc = made;
 
     return NGX_CONF_OK;
+}
+
+
+ngx_uint_t
+ngx_http_travel_pg_configured(ngx_conf_t *cf, ngx_http_travel_pg_role_e role)
+{
+    ngx_uint_t                   i, n;
+    ngx_http_travel_pg_conf_t   *pc;
+    ngx_http_travel_net_conf_t  *nmcf;
+
+    nmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_travel_net_module);
+    pc = nmcf->servers.elts;
+
+    for (n = 0, i = 0; i < nmcf->servers.nelts; i++) {
+        n += (pc[i].info.role == role);
+    }
+
+    return n;
 }
 
 
@@ -437,6 +465,16 @@ ngx_http_travel_pg_param(ngx_conf_t *cf, ngx_http_travel_pg_conf_t *pc,
                                         &pc->info.max_lag);
     }
 
+    if (ngx_http_travel_net_param(arg, "slow_start", &value)) {
+        return ngx_http_travel_net_time(cf, "slow_start", &value, 0, 600000,
+                                        &pc->info.slow_start);
+    }
+
+    if (ngx_http_travel_net_param(arg, "spill", &value)) {
+        return ngx_http_travel_net_number(cf, "spill", &value, 0, 1000000,
+                                          &pc->info.spill);
+    }
+
     if (ngx_http_travel_net_param(arg, "timeout", &value)) {
         return ngx_http_travel_net_time(cf, "timeout", &value, 10, 60000,
                                         &pc->timeout);
@@ -462,9 +500,39 @@ ngx_http_travel_pg_param(ngx_conf_t *cf, ngx_http_travel_pg_conf_t *pc,
         return NGX_OK;
     }
 
+    if (ngx_http_travel_net_param(arg, "password_env", &value)) {
+
+        text = ngx_http_travel_net_cstr(cf->pool, &value);
+        if (text == NULL) {
+            return NGX_ERROR;
+        }
+
+        text = getenv(text);
+
+        if (text == NULL || *text == '\0') {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"travel_postgres\" password_env=\"%V\" names "
+                               "a variable that is not in nginx's environment:"
+                               " set it where nginx is started", &value);
+            return NGX_ERROR;
+        }
+
+        secret.data = (u_char *) text;
+        secret.len = ngx_strlen(text);
+
+        text = ngx_http_travel_net_cstr(cf->pool, &secret);
+        if (text == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_http_travel_pg_set(info, "password", text);
+        return NGX_OK;
+    }
+
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "\"travel_postgres\" parameter \"%V\" must be one of "
                        "connections=, pipeline=, queue=, slow=, max_lag=, "
-                       "timeout=, slow_timeout=, password_file=", arg);
+                       "slow_start=, spill=, timeout=, slow_timeout=, "
+                       "password_file=, password_env=", arg);
     return NGX_ERROR;
 }

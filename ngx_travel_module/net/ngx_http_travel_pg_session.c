@@ -386,7 +386,7 @@ ngx_http_travel_session_timer(ngx_event_t *ev)
     }
 
     if (s->kind == NGX_HTTP_TRAVEL_SESSION_SLOW
-        && ngx_queue_empty(&s->server->waiting_slow))
+        && !ngx_http_travel_pg_waits(s->server->waiting_slow))
     {
         /* whoever asks next finds a session that never failed */
 

@@ -50,8 +50,10 @@ struct ngx_http_travel_pg_call_s {
     ngx_msec_t                    deadline;
     const char                  **values;     /* into 'bytes' or 'blob' */
     u_char                       *blob;       /* ngx_alloc(), or NULL */
+    travel_priority_e             priority;
     unsigned                      slow:1;
-    unsigned                      waiting:1;  /* in a wait queue */
+    unsigned                      waiting:1;  /* in a wait queue, or shed */
+    unsigned                      shed:1;     /* in server->shed */
     unsigned                      timed:1;    /* in server->due */
     unsigned                      done:1;     /* no handler call any more */
     unsigned                      resent:1;   /* after a neighbour's error */
@@ -95,9 +97,10 @@ struct ngx_http_travel_pg_server_s {
     ngx_uint_t                     nfast;
     ngx_uint_t                     nslow;
     ngx_http_travel_session_t      control;
-    ngx_queue_t                    waiting;       /* fast calls */
-    ngx_queue_t                    waiting_slow;
-    ngx_uint_t                     nwaiting;      /* of both */
+    ngx_queue_t                    waiting[TRAVEL_PRIORITY_MAX]; /* fast */
+    ngx_queue_t                    waiting_slow[TRAVEL_PRIORITY_MAX];
+    ngx_uint_t                     nwaiting;      /* of all of them */
+    ngx_queue_t                    shed;          /* to be told so, by 'turn' */
     ngx_queue_t                    due;           /* live calls, by deadline */
     ngx_event_t                    deadline;
     ngx_event_t                    turn;          /* posted: dispatch */
@@ -138,6 +141,8 @@ void ngx_http_travel_pg_lost(ngx_http_travel_pg_call_t *call,
     const char *why);
 /* The pipeline has no more to do with it. */
 void ngx_http_travel_pg_unsent(ngx_http_travel_pg_call_t *call);
+/* Is anybody in one of these lines? */
+ngx_uint_t ngx_http_travel_pg_waits(const ngx_queue_t *lines);
 /* Capacity came free, a session came up, or one went: send or give up. */
 void ngx_http_travel_pg_dispatch(ngx_http_travel_pg_server_t *server);
 void ngx_http_travel_pg_dispatch_soon(ngx_http_travel_pg_server_t *server);

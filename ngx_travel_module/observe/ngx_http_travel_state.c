@@ -95,9 +95,11 @@ ngx_http_travel_ready_json(travel_json_writer_t *w)
         travel_json_object(w);
         travel_json_member_string(w, "name", name);
         travel_json_member_cstring(w, "role", states[i].primary ? "primary"
-                                                                : "replica");
+                                        : states[i].analytics ? "analytics"
+                                                              : "replica");
         travel_json_member_cstring(w, "state", !states[i].up ? "down"
-                                        : states[i].fit ? "fit" : "behind");
+                                        : states[i].fit || states[i].analytics
+                                          ? "fit" : "behind");
         travel_json_member_int(w, "lag_ms", states[i].lag);
         travel_json_object_end(w);
     }
@@ -272,7 +274,9 @@ ngx_http_travel_metrics_servers(u_char *p, u_char *last)
         { "travel_postgres_up", "The server answers its probe." },
         { "travel_postgres_fit", "Reads may go to the server." },
         { "travel_postgres_lag_seconds", "How far behind a replica is." },
-        { "travel_postgres_in_flight", "Queries sent or waiting." }
+        { "travel_postgres_in_flight", "Queries sent or waiting." },
+        { "travel_postgres_share", "Of its full share of reads: one that is "
+                                   "just back gets less." }
     };
 
     n = ngx_http_travel_route_states(states, NGX_HTTP_TRAVEL_STATES_MAX);
@@ -302,8 +306,12 @@ ngx_http_travel_metrics_servers(u_char *p, u_char *last)
                 p = ngx_slprintf(p, last, "%M.%03M\n", s->lag / 1000,
                                  s->lag % 1000);
                 break;
-            default:
+            case 3:
                 p = ngx_slprintf(p, last, "%ui\n", s->in_flight);
+                break;
+            default:
+                p = ngx_slprintf(p, last, "%ui.%02ui\n", s->share / 100,
+                                 s->share % 100);
             }
         }
     }

@@ -28,8 +28,10 @@ const ngx_http_travel_pg_statement_t *ngx_http_travel_query_statement(
 /* --- the router ---------------------------------------------------------- */
 
 typedef struct {
-    travel_lsn_t    floor;        /* replayed at least this; {0}: any fit */
-    unsigned        primary:1;    /* only the primary will do */
+    travel_lsn_t       floor;     /* replayed at least this; {0}: any fit */
+    travel_priority_e  priority;  /* the low spill over to the primary less */
+    unsigned           primary:1;    /* only the primary will do */
+    unsigned           analytics:1;  /* only the analytics servers may */
 } ngx_http_travel_route_need_t;
 
 typedef struct {
@@ -39,7 +41,8 @@ typedef struct {
     unsigned                      unverified:1;   /* no primary is known */
 } ngx_http_travel_route_t;
 
-/* Replica first, the primary when none is fit; NGX_OK, NGX_DECLINED none. */
+/* Replica first, the primary when none is fit; NGX_OK, NGX_DECLINED none,
+ * NGX_BUSY: the primary has all that it may be given for lost replicas. */
 ngx_int_t ngx_http_travel_route(const ngx_http_travel_route_need_t *need,
     ngx_http_travel_route_t *ret_route);
 
@@ -49,8 +52,10 @@ typedef struct {
     unsigned        up:1;
     unsigned        fit:1;
     unsigned        primary:1;
+    unsigned        analytics:1;
     travel_lsn_t    replay;
     ngx_msec_t      lag;
+    ngx_uint_t      share;        /* of a fit replica's full share, percent */
     ngx_uint_t      in_flight;
 } ngx_http_travel_route_state_t;
 

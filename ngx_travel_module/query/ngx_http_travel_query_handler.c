@@ -501,6 +501,7 @@ ngx_http_travel_query_step_send(ngx_http_travel_query_t *q)
 
     q->run.done = ngx_http_travel_query_done;
     q->run.data = q;
+    q->run.priority = q->conf->priority;
     q->run.avoid = NULL;
     q->run.rerouted = 0;
     q->run.need.primary = q->primary;

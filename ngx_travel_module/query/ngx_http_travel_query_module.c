@@ -5,6 +5,8 @@
 
 static void *ngx_http_travel_query_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_travel_query_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_travel_query_merge_loc_conf(ngx_conf_t *cf,
+    void *parent, void *child);
 static char *ngx_http_travel_query_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_travel_query_values(ngx_conf_t *cf,
@@ -23,9 +25,19 @@ static ngx_int_t ngx_http_travel_query_statements(ngx_conf_t *cf,
     ngx_http_travel_query_entry_t *entry, u_char *name);
 static ngx_uint_t ngx_http_travel_query_sane(const ngx_str_t *name);
 static void ngx_http_travel_query_cleanup(void *data);
+static ngx_int_t ngx_http_travel_query_check(ngx_conf_t *cf,
+    ngx_http_travel_query_main_conf_t *qmcf);
 static ngx_int_t ngx_http_travel_query_postconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_travel_query_init_process(ngx_cycle_t *cycle);
 static void ngx_http_travel_query_exit_process(ngx_cycle_t *cycle);
+
+
+static ngx_conf_enum_t  ngx_http_travel_query_priorities[] = {
+    { ngx_string("high"),   TRAVEL_PRIORITY_HIGH },
+    { ngx_string("normal"), TRAVEL_PRIORITY_NORMAL },
+    { ngx_string("low"),    TRAVEL_PRIORITY_LOW },
+    { ngx_null_string, 0 }
+};
 
 
 static ngx_command_t  ngx_http_travel_query_commands[] = {
@@ -36,6 +48,13 @@ static ngx_command_t  ngx_http_travel_query_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
+
+    { ngx_string("travel_query_priority"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_travel_query_loc_conf_t, priority),
+      &ngx_http_travel_query_priorities },
 
       ngx_null_command
 };
@@ -52,7 +71,7 @@ static ngx_http_module_t  ngx_http_travel_query_module_ctx = {
     NULL,                                  /* merge server configuration */
 
     ngx_http_travel_query_create_loc_conf, /* create location configuration */
-    NULL                                   /* merge location configuration */
+    ngx_http_travel_query_merge_loc_conf   /* merge location configuration */
 };
 
 
@@ -102,8 +121,36 @@ ngx_http_travel_query_create_main_conf(ngx_conf_t *cf)
 static void *
 ngx_http_travel_query_create_loc_conf(ngx_conf_t *cf)
 {
-    /* a location's query is its own and is not inherited: no merge */
-    return ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_query_loc_conf_t));
+    ngx_http_travel_query_loc_conf_t  *qlcf;
+
+    qlcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_query_loc_conf_t));
+    if (qlcf == NULL) {
+        return NULL;
+    }
+
+    qlcf->priority = NGX_CONF_UNSET_UINT;
+
+    return qlcf;
+}
+
+
+/* A location's query is its own; only the priority comes down to it. */
+
+static char *
+ngx_http_travel_query_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_travel_query_loc_conf_t  *prev = parent;
+    ngx_http_travel_query_loc_conf_t  *conf = child;
+
+    if (conf->priority == NGX_CONF_UNSET_UINT) {
+        conf->priority = prev->priority;
+    }
+
+    if (conf->query != NULL && conf->priority == NGX_CONF_UNSET_UINT) {
+        conf->priority = conf->query->priority;
+    }
+
+    return NGX_CONF_OK;
 }
 
 
@@ -574,6 +621,15 @@ ngx_http_travel_query_postconfiguration(ngx_conf_t *cf)
         NGX_HTTP_TRAVEL_QUERY_COUNTER(rerouted,
             "travel_query_rerouted_total",
             "Statements sent once more to another server."),
+        NGX_HTTP_TRAVEL_QUERY_COUNTER(overloaded[TRAVEL_PRIORITY_HIGH],
+            "travel_query_overloaded_total{priority=\"high\"}",
+            "Reads refused or shed because there was no room."),
+        NGX_HTTP_TRAVEL_QUERY_COUNTER(overloaded[TRAVEL_PRIORITY_NORMAL],
+            "travel_query_overloaded_total{priority=\"normal\"}",
+            "Reads refused or shed because there was no room."),
+        NGX_HTTP_TRAVEL_QUERY_COUNTER(overloaded[TRAVEL_PRIORITY_LOW],
+            "travel_query_overloaded_total{priority=\"low\"}",
+            "Reads refused or shed because there was no room."),
         NGX_HTTP_TRAVEL_QUERY_COUNTER(unavailable,
             "travel_query_failed_total{why=\"unavailable\"}",
             "Statements without an answer."),
@@ -603,7 +659,40 @@ ngx_http_travel_query_postconfiguration(ngx_conf_t *cf)
         *(ngx_uint_t *) ((u_char *) qmcf + counters[i].offset) = n;
     }
 
-    return ngx_http_travel_cursor_secret(cf, qmcf);
+    return ngx_http_travel_query_check(cf, qmcf) == NGX_OK
+           ? ngx_http_travel_cursor_secret(cf, qmcf) : NGX_ERROR;
+}
+
+
+/* A report must have where to go: it may not go to the fast servers. */
+
+static ngx_int_t
+ngx_http_travel_query_check(ngx_conf_t *cf,
+    ngx_http_travel_query_main_conf_t *qmcf)
+{
+    ngx_uint_t                       i;
+    ngx_http_travel_query_entry_t  **entries;
+
+    entries = qmcf->entries.elts;
+
+    for (i = 0; i < qmcf->entries.nelts; i++) {
+
+        if (entries[i]->query->analytics
+            && ngx_http_travel_pg_configured(cf,
+                                             NGX_HTTP_TRAVEL_PG_ANALYTICS)
+               == 0)
+        {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "query \"%V\" says \"@route analytics\", and there "
+                          "is no such server: add \"travel_postgres analytics "
+                          "...;\" or take the line out of %s",
+                          &entries[i]->statement.name,
+                          entries[i]->query->file);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

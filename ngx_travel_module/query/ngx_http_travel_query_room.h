@@ -21,6 +21,7 @@ typedef struct {
     ngx_str_t      cursor_secret; /* empty: no list has a cursor */
     ngx_uint_t     rerouted;      /* counters */
     ngx_uint_t     unavailable;
+    ngx_uint_t     overloaded[TRAVEL_PRIORITY_MAX];
     ngx_uint_t     timed_out;
     ngx_uint_t     failed;
     ngx_uint_t     to_replica;
@@ -55,6 +56,7 @@ typedef struct {
     ngx_str_t                              requires;
     ngx_http_travel_query_source_t         sources[TRAVEL_QUERY_PARAMS_MAX];
     ngx_array_t                            pieces;
+    ngx_uint_t                             priority;       /* unset: the file's */
     ngx_uint_t                             answered;       /* counters */
     ngx_uint_t                             not_found;
 } ngx_http_travel_query_loc_conf_t;
@@ -112,6 +114,7 @@ typedef struct {
     ngx_http_travel_pg_server_t           *avoid;        /* it failed us */
     ngx_http_travel_query_done_pt          done;
     void                                  *data;
+    travel_priority_e                      priority;
     ngx_event_t                            event;        /* retry, or failure */
     ngx_int_t                              rc;
     uint64_t                               sent_us;
@@ -119,13 +122,14 @@ typedef struct {
     unsigned                               cleanup:1;
 } ngx_http_travel_query_run_t;
 
-/* run: zeroed, then request .. need, done and data set. */
+/* run: zeroed, then request .. need, done, data and priority set. */
 ngx_int_t ngx_http_travel_query_start(ngx_http_travel_query_run_t *run,
     const char *const *values);
 
 /* --- the router ---------------------------------------------------------- */
 
-/* NGX_AGAIN: this worker has just been born and the probes are on their way. */
+/* As ngx_http_travel_route(), which see; NGX_AGAIN: this worker has just been
+ * born and the probes are on their way. */
 ngx_int_t ngx_http_travel_router_pick(const ngx_http_travel_route_need_t *need,
     const ngx_http_travel_pg_server_t *avoid,
     ngx_http_travel_route_t *ret_route);

@@ -34,6 +34,7 @@ static travel_error_e ngx_http_travel_run_error(const char *sqlstate);
 static ngx_uint_t ngx_http_travel_run_again(ngx_http_travel_query_run_t *run);
 static void ngx_http_travel_run_fail_later(ngx_http_travel_query_run_t *run,
     travel_error_e error);
+static void ngx_http_travel_run_overloaded(ngx_http_travel_query_run_t *run);
 static void ngx_http_travel_run_event(ngx_event_t *ev);
 static void ngx_http_travel_run_cleanup(void *data);
 static void ngx_http_travel_run_done(ngx_http_travel_query_run_t *run,
@@ -59,6 +60,7 @@ ngx_http_travel_query_run(ngx_http_request_t *r, const travel_query_t *query,
     run->statement = statement;
     run->done = done;
     run->data = data;
+    run->priority = query->priority;
 
     if (need != NULL) {
         run->need = *need;
@@ -135,6 +137,9 @@ ngx_http_travel_run_send(ngx_http_travel_query_run_t *run)
         run->cleanup = 1;
     }
 
+    run->need.priority = run->priority;
+    run->need.analytics = run->query->analytics;
+
     rc = ngx_http_travel_run_try(run, run->avoid);
 
     if (rc == NGX_DECLINED && run->avoid != NULL) {
@@ -152,7 +157,14 @@ ngx_http_travel_run_send(ngx_http_travel_query_run_t *run)
         ngx_add_timer(&run->event, NGX_HTTP_TRAVEL_RUN_BIRTH_STEP);
         return NGX_OK;
 
+    case NGX_BUSY:
+        ngx_http_travel_run_overloaded(run);
+        ngx_http_travel_run_fail_later(run, TRAVEL_E_DEPENDENCY_UNAVAILABLE);
+        return NGX_OK;
+
     default:
+        ngx_http_travel_count(
+            ngx_http_travel_query_main(run->request)->unavailable, 1);
         ngx_http_travel_run_fail_later(run, TRAVEL_E_DEPENDENCY_UNAVAILABLE);
         return NGX_OK;
     }
@@ -179,7 +191,8 @@ ngx_http_travel_run_try(ngx_http_travel_query_run_t *run,
 
         rc = ngx_http_travel_pg_query(run->route.server, run->request,
                                       run->statement, run->values,
-                                      ngx_http_travel_run_answered, run);
+                                      run->priority, ngx_http_travel_run_answered,
+                                      run);
 
         if (rc != NGX_DECLINED) {
             run->sent_us = ngx_http_travel_run_clock();
@@ -229,7 +242,8 @@ ngx_http_travel_run_answered(ngx_http_travel_pg_op_t *op,
         return;
     }
 
-    ngx_http_travel_count(run->route.unverified ? qmcf->to_frozen
+    ngx_http_travel_count(run->need.analytics ? qmcf->to_analytics
+        : run->route.unverified ? qmcf->to_frozen
         : ngx_http_travel_pg_server_info(run->route.server)->role
               == NGX_HTTP_TRAVEL_PG_REPLICA ? qmcf->to_replica
                                             : qmcf->to_primary, 1);
@@ -306,6 +320,14 @@ ngx_http_travel_run_lost(ngx_http_travel_query_run_t *run,
                       &ngx_http_travel_pg_server_info(run->route.server)->name);
         ngx_http_travel_count(qmcf->timed_out, 1);
         ngx_http_travel_run_done(run, TRAVEL_E_GATEWAY_TIMEOUT, NULL);
+        return;
+    }
+
+    /* the others are as full: nothing is asked elsewhere */
+
+    if (op->lost == ngx_http_travel_pg_shed) {
+        ngx_http_travel_run_overloaded(run);
+        ngx_http_travel_run_done(run, TRAVEL_E_DEPENDENCY_UNAVAILABLE, NULL);
         return;
     }
 
@@ -433,6 +455,15 @@ ngx_http_travel_run_again(ngx_http_travel_query_run_t *run)
 }
 
 
+static void
+ngx_http_travel_run_overloaded(ngx_http_travel_query_run_t *run)
+{
+    ngx_http_travel_count(
+        ngx_http_travel_query_main(run->request)->overloaded[run->priority],
+        1);
+}
+
+
 /* --- the run's own event ------------------------------------------------- */
 
 static void
@@ -440,9 +471,6 @@ ngx_http_travel_run_fail_later(ngx_http_travel_query_run_t *run,
     travel_error_e error)
 {
     run->rc = error;
-
-    ngx_http_travel_count(ngx_http_travel_query_main(run->request)->unavailable,
-                          1);
     ngx_post_event(&run->event, &ngx_posted_events);
 }
 

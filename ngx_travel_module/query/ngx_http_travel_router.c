@@ -20,16 +20,27 @@
  *
  * With no primary the last verdict is frozen: nothing can be said to lag, and
  * answers are marked unverified.
+ *
+ * A replica that becomes fit again warms up: its share of the reads grows from
+ * a tenth to all of it over slow_start; the rest goes where it went.  When no
+ * replica can take a read, it spills over to the primary, which takes no more
+ * than its spill= of this nginx worker's work for that, and half of it for
+ * reads of low priority.
+ *
+ * Analytics servers stand apart: reports go to them and to nobody else, other
+ * reads never do, and they are never the primary.
  */
 
 #include "ngx_http_travel_query_room.h"
 
 
 #define NGX_HTTP_TRAVEL_ROUTER_INTERVAL   250
-#define NGX_HTTP_TRAVEL_ROUTER_TIMEOUT    1000
+#define NGX_HTTP_TRAVEL_ROUTER_TIMEOUT    600     /* a dead end is seen within
+                                                     a second */
 #define NGX_HTTP_TRAVEL_ROUTER_SILENCE    1500    /* then it counts as down */
 #define NGX_HTTP_TRAVEL_ROUTER_YOUNG      3000    /* wait for first probes */
 #define NGX_HTTP_TRAVEL_ROUTER_MAX        64
+#define NGX_HTTP_TRAVEL_ROUTER_SHARE      10      /* %, of one just back */
 #define NGX_HTTP_TRAVEL_ROUTER_LAG_NONE   NGX_MAX_INT32_VALUE
 
 
@@ -42,6 +53,9 @@ typedef struct {
     int64_t                                  beat;       /* ms, its clock; 0 */
     travel_lsn_t                             replay;
     ngx_msec_t                               lag;
+    ngx_msec_t                               warm_since; /* warming: since */
+    unsigned                                 warming:1;
+    unsigned                                 lost:1;     /* was fit before */
     unsigned                                 answers:1;
     unsigned                                 recovery:1;
     unsigned                                 fit:1;
@@ -51,6 +65,7 @@ typedef struct {
 typedef struct {
     ngx_http_travel_router_server_t  servers[NGX_HTTP_TRAVEL_ROUTER_MAX];
     ngx_uint_t                       n;
+    ngx_uint_t                       nreplicas;  /* in the configuration */
     ngx_http_travel_router_server_t *primary;    /* NULL: none is known */
     travel_lsn_t                     last;       /* of the last primary */
     ngx_msec_t                       born;
@@ -67,6 +82,10 @@ static void ngx_http_travel_router_complain(
 static void ngx_http_travel_router_judge(void);
 static ngx_http_travel_router_server_t *ngx_http_travel_router_find_primary(
     void);
+static void ngx_http_travel_router_verdict(
+    ngx_http_travel_router_server_t *s, ngx_uint_t fit);
+static ngx_uint_t ngx_http_travel_router_share(
+    ngx_http_travel_router_server_t *s);
 static ngx_msec_t ngx_http_travel_router_lag(
     const ngx_http_travel_router_server_t *s);
 static ngx_uint_t ngx_http_travel_router_up(
@@ -127,6 +146,7 @@ ngx_http_travel_router_init(ngx_cycle_t *cycle)
         s->server = ngx_http_travel_pg_server(i);
         s->info = ngx_http_travel_pg_server_info(s->server);
         s->lag = NGX_HTTP_TRAVEL_ROUTER_LAG_NONE;
+        router->nreplicas += (s->info->role == NGX_HTTP_TRAVEL_PG_REPLICA);
 
         ev = &s->timer;
         ev->data = &dumb;
@@ -312,7 +332,9 @@ ngx_http_travel_router_find_primary(void)
     for (i = 0; i < router->n; i++) {
         s = &router->servers[i];
 
-        if (s->recovery || !ngx_http_travel_router_up(s)) {
+        if (s->recovery || s->info->role == NGX_HTTP_TRAVEL_PG_ANALYTICS
+            || !ngx_http_travel_router_up(s))
+        {
             continue;
         }
 
@@ -374,10 +396,55 @@ ngx_http_travel_router_judge(void)
         }
 
         s->lag = ngx_http_travel_router_lag(s);
-        s->fit = s->lag <= s->info->max_lag
-                 && s->info->role != NGX_HTTP_TRAVEL_PG_ANALYTICS
-                 && s->replay.timeline == primary->replay.timeline;
+        ngx_http_travel_router_verdict(s,
+            s->lag <= s->info->max_lag
+            && s->info->role != NGX_HTTP_TRAVEL_PG_ANALYTICS
+            && s->replay.timeline == primary->replay.timeline);
     }
+}
+
+
+/* One that was lost comes back slowly; at start all begin warm. */
+
+static void
+ngx_http_travel_router_verdict(ngx_http_travel_router_server_t *s,
+    ngx_uint_t fit)
+{
+    if (s->fit && !fit) {
+        s->lost = 1;
+        s->warming = 0;
+    }
+
+    if (fit && s->lost) {
+        s->lost = 0;
+        s->warming = s->info->slow_start != 0;
+        s->warm_since = ngx_current_msec;
+    }
+
+    s->fit = fit;
+}
+
+
+/* Of its full share, in percent. */
+
+static ngx_uint_t
+ngx_http_travel_router_share(ngx_http_travel_router_server_t *s)
+{
+    ngx_msec_t  warm;
+
+    if (!s->warming) {
+        return 100;
+    }
+
+    warm = ngx_current_msec - s->warm_since;
+
+    if (warm >= s->info->slow_start) {
+        s->warming = 0;
+        return 100;
+    }
+
+    return ngx_max((ngx_uint_t) (warm * 100 / s->info->slow_start),
+                   NGX_HTTP_TRAVEL_ROUTER_SHARE);
 }
 
 
@@ -452,25 +519,120 @@ ngx_http_travel_router_of_two(ngx_http_travel_router_server_t **fit,
 }
 
 
+/* Warming ones are left out as often as their share says: '*ret_spare' is one
+ * of those then, for when there is nobody else.  '*ret_behind': some are fit,
+ * and none has replayed enough. */
+
 static ngx_http_travel_router_server_t *
 ngx_http_travel_router_replica(const ngx_http_travel_route_need_t *need,
-    const ngx_http_travel_pg_server_t *avoid)
+    const ngx_http_travel_pg_server_t *avoid,
+    ngx_http_travel_router_server_t **ret_spare, ngx_uint_t *ret_behind)
 {
     ngx_uint_t                        i, n;
     ngx_http_travel_router_t         *router = ngx_http_travel_router;
     ngx_http_travel_router_server_t  *s, *fit[NGX_HTTP_TRAVEL_ROUTER_MAX];
 
+    *ret_spare = NULL;
+    *ret_behind = 0;
+
     for (n = 0, i = 0; i < router->n; i++) {
         s = &router->servers[i];
 
-        if (s->fit && s->server != avoid && ngx_http_travel_router_up(s)
-            && travel_lsn_cmp(s->replay, need->floor) >= 0)
+        if (!s->fit || s->server == avoid || !ngx_http_travel_router_up(s)) {
+            continue;
+        }
+
+        if (travel_lsn_cmp(s->replay, need->floor) < 0) {
+            *ret_behind = 1;
+            continue;
+        }
+
+        if (s->warming && (ngx_uint_t) ngx_random() % 100
+                          >= ngx_http_travel_router_share(s))
+        {
+            *ret_spare = s;
+            continue;
+        }
+
+        fit[n++] = s;
+    }
+
+    return n ? ngx_http_travel_router_of_two(fit, n) : NULL;
+}
+
+
+/* Reads that replicas cannot take must not drown the primary, which has the
+ * writes to do.  One that must not be older than a write has no other place. */
+
+static ngx_uint_t
+ngx_http_travel_router_spills(const ngx_http_travel_route_need_t *need,
+    ngx_uint_t behind)
+{
+    ngx_uint_t                        most;
+    ngx_http_travel_router_t         *router = ngx_http_travel_router;
+    ngx_http_travel_router_server_t  *primary = router->primary;
+
+    if (router->nreplicas == 0 || need->primary || behind) {
+        return 1;
+    }
+
+    most = primary->info->spill;
+
+    if (need->priority == TRAVEL_PRIORITY_LOW) {
+        most = (most + 1) / 2;
+    }
+
+    return ngx_http_travel_pg_server_load(primary->server) < most;
+}
+
+
+/* A server for reports: also a subscriber, which is nobody's standby, so that
+ * only of a standby can be said how far it is behind. */
+
+static ngx_int_t
+ngx_http_travel_router_analytics(const ngx_http_travel_route_need_t *need,
+    const ngx_http_travel_pg_server_t *avoid,
+    ngx_http_travel_route_t *ret_route)
+{
+    ngx_uint_t                        i, n, young;
+    ngx_http_travel_router_t         *router = ngx_http_travel_router;
+    ngx_http_travel_router_server_t  *s, *fit[NGX_HTTP_TRAVEL_ROUTER_MAX];
+
+    young = 0;
+
+    for (n = 0, i = 0; i < router->n; i++) {
+        s = &router->servers[i];
+
+        if (s->info->role != NGX_HTTP_TRAVEL_PG_ANALYTICS
+            || s->server == avoid)
+        {
+            continue;
+        }
+
+        young |= (s->seen == 0);
+
+        if (ngx_http_travel_router_up(s)
+            && (!s->recovery || router->primary == NULL
+                || s->lag <= s->info->max_lag))
         {
             fit[n++] = s;
         }
     }
 
-    return n ? ngx_http_travel_router_of_two(fit, n) : NULL;
+    if (n == 0) {
+        return young && !ngx_exiting
+               && ngx_current_msec - router->born
+                  < NGX_HTTP_TRAVEL_ROUTER_YOUNG
+               ? NGX_AGAIN : NGX_DECLINED;
+    }
+
+    s = ngx_http_travel_router_of_two(fit, n);
+
+    ret_route->server = s->server;
+    ret_route->replay = s->replay;
+    ret_route->unverified = travel_lsn_cmp(s->replay, need->floor) < 0;
+
+    return NGX_OK;
 }
 
 
@@ -532,13 +694,20 @@ ngx_http_travel_router_pick(const ngx_http_travel_route_need_t *need,
     const ngx_http_travel_pg_server_t *avoid,
     ngx_http_travel_route_t *ret_route)
 {
+    ngx_uint_t                        behind;
     ngx_http_travel_router_t         *router = ngx_http_travel_router;
-    ngx_http_travel_router_server_t  *s, *primary;
+    ngx_http_travel_router_server_t  *s, *spare, *primary;
 
     if (router == NULL) {
         return NGX_DECLINED;
     }
 
+    if (need->analytics) {
+        return ngx_http_travel_router_analytics(need, avoid, ret_route);
+    }
+
+    spare = NULL;
+    behind = 0;
     primary = router->primary;
 
     if (primary != NULL && !ngx_http_travel_router_up(primary)) {
@@ -547,7 +716,14 @@ ngx_http_travel_router_pick(const ngx_http_travel_route_need_t *need,
     }
 
     if (primary != NULL && !need->primary) {
-        s = ngx_http_travel_router_replica(need, avoid);
+        s = ngx_http_travel_router_replica(need, avoid, &spare, &behind);
+
+        if (s == NULL && spare != NULL
+            && (primary->server == avoid
+                || !ngx_http_travel_router_spills(need, 0)))
+        {
+            s = spare;
+        }
 
         if (s != NULL) {
             ret_route->server = s->server;
@@ -560,6 +736,10 @@ ngx_http_travel_router_pick(const ngx_http_travel_route_need_t *need,
     if (primary != NULL) {
         if (primary->server == avoid) {
             return NGX_DECLINED;
+        }
+
+        if (!ngx_http_travel_router_spills(need, behind)) {
+            return NGX_BUSY;
         }
 
         ngx_http_travel_router_to_primary(need, ret_route);
@@ -613,7 +793,9 @@ ngx_http_travel_route_states(ngx_http_travel_route_state_t *states,
         states[i].fit = s->fit;
         states[i].primary = (s == router->primary);
         states[i].replay = s->replay;
+        states[i].analytics = s->info->role == NGX_HTTP_TRAVEL_PG_ANALYTICS;
         states[i].lag = s->lag;
+        states[i].share = s->fit ? ngx_http_travel_router_share(s) : 0;
         states[i].in_flight = ngx_http_travel_pg_server_load(s->server);
     }
 

@@ -28,7 +28,7 @@ http {
     travel_postgres primary "host=@PG_SOCKET@ dbname=travel user=travel_edge"
                     password_file=@KEYS@/pg-edge.password connections=2;
     travel_postgres replica "host=@PG_REPLICA_SOCKET@ dbname=travel user=travel_edge"
-                    password_file=@KEYS@/pg-edge.password connections=2 max_lag=1s;
+                    password_file=@KEYS@/pg-edge.password connections=2 max_lag=1s slow_start=0;
     travel_catalog  @RUN@/catalog;
     travel_consistency_key @KEYS@/consistency.key;
 

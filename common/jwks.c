@@ -168,6 +168,13 @@ travel_jwks_thumbprint(const travel_jwks_t *jwks, size_t i)
 }
 
 
+travel_str_t
+travel_jwks_kid(const travel_jwks_t *jwks, size_t i)
+{
+    return jwks->keys[i].kid;
+}
+
+
 /* The signature's bytes: what follows the signing input and its dot. */
 
 static int

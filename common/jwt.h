@@ -99,6 +99,9 @@ size_t travel_jwks_skipped(const travel_jwks_t *jwks);
 /* RFC 7638 thumbprint (SHA-256) of the i-th key. */
 const uint8_t *travel_jwks_thumbprint(const travel_jwks_t *jwks, size_t i);
 
+/* Its "kid" in the set; empty: none. */
+travel_str_t travel_jwks_kid(const travel_jwks_t *jwks, size_t i);
+
 /* Finds the key (by kid, else by alg: at most 4 candidates) and checks the
  * signature over 'token'.  TRAVEL_OK with *ret_key = index of the key;
  * TRAVEL_UNKNOWN no such key; TRAVEL_REFUSED bad signature or alg not that

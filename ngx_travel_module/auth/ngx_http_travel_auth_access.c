@@ -58,7 +58,6 @@ static ngx_int_t ngx_http_travel_auth_verify(
 static ngx_int_t ngx_http_travel_auth_admit(ngx_http_request_t *r,
     ngx_http_travel_ctx_t *ctx, const ngx_http_travel_jwks_t *jwks,
     const ngx_http_travel_facts_t *facts, const char **ret_why);
-static void ngx_http_travel_auth_forget(ngx_http_travel_ctx_t *ctx);
 static ngx_uint_t ngx_http_travel_auth_requires(ngx_http_request_t *r,
     ngx_http_travel_auth_loc_conf_t *alcf);
 static ngx_uint_t ngx_http_travel_auth_concerns(ngx_http_request_t *r,
@@ -67,17 +66,12 @@ static ngx_int_t ngx_http_travel_auth_require(ngx_http_request_t *r,
     ngx_http_travel_auth_loc_conf_t *alcf, ngx_http_travel_ctx_t *ctx);
 static ngx_int_t ngx_http_travel_auth_forbid(ngx_http_request_t *r,
     const ngx_array_t *permissions, const char *some);
-static ngx_int_t ngx_http_travel_auth_refuse(ngx_http_request_t *r,
-    ngx_http_travel_auth_result_e result, travel_error_e code,
-    const char *why);
 static void ngx_http_travel_auth_note(ngx_http_request_t *r,
     travel_error_e code, const char *why);
 static ngx_int_t ngx_http_travel_auth_over(ngx_http_request_t *r,
     ngx_uint_t seconds);
 static ngx_int_t ngx_http_travel_auth_challenge(ngx_http_request_t *r,
     const char *error, const char *name, const ngx_str_t *value);
-static void ngx_http_travel_auth_count(ngx_http_request_t *r,
-    ngx_http_travel_auth_result_e result);
 
 
 #define NGX_HTTP_TRAVEL_AUTH_LINES  10   /* of refused tokens a second */
@@ -263,6 +257,10 @@ ngx_http_travel_auth_token(ngx_http_request_t *r,
     if (rc == NGX_DECLINED) {
         return ngx_http_travel_auth_refuse(r, NGX_HTTP_TRAVEL_AUTH_INVALID,
                                            TRAVEL_E_TOKEN_INVALID, why);
+    }
+
+    if (rc == NGX_OK && alcf->revocation.on) {
+        rc = ngx_http_travel_auth_in_force(r, alcf, ctx, jwks, &facts);
     }
 
     if (rc == NGX_OK) {
@@ -572,6 +570,9 @@ ngx_http_travel_auth_verify(ngx_http_travel_auth_main_conf_t *amcf,
     ngx_memcpy(facts->thumbprint, travel_jwks_thumbprint(jwks->keys, key),
                TRAVEL_THUMBPRINT_LEN);
 
+    /* the key's own name, not what the token calls it */
+    facts->jwt.kid = travel_jwks_kid(jwks->keys, key);
+
     facts->jwt.permissions.len =
         ngx_http_travel_permissions_normal(permissions,
                                            facts->jwt.permissions);
@@ -651,7 +652,7 @@ ngx_http_travel_auth_admit(ngx_http_request_t *r, ngx_http_travel_ctx_t *ctx,
 }
 
 
-static void
+void
 ngx_http_travel_auth_forget(ngx_http_travel_ctx_t *ctx)
 {
     ctx->authenticated = 0;
@@ -818,7 +819,7 @@ ngx_http_travel_auth_forbid(ngx_http_request_t *r,
 
 /* --- refusals ------------------------------------------------------------ */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_travel_auth_refuse(ngx_http_request_t *r,
     ngx_http_travel_auth_result_e result, travel_error_e code, const char *why)
 {
@@ -992,7 +993,7 @@ ngx_http_travel_challenge(ngx_http_request_t *r, const ngx_str_t *value)
 }
 
 
-static void
+void
 ngx_http_travel_auth_count(ngx_http_request_t *r,
     ngx_http_travel_auth_result_e result)
 {

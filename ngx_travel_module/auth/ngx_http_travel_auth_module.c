@@ -34,6 +34,8 @@ static char *ngx_http_travel_auth_require_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_travel_auth_budget(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_travel_auth_revocation(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 static char *ngx_http_travel_auth_permission(ngx_conf_t *cf,
     ngx_array_t *permissions, ngx_str_t text);
 
@@ -64,7 +66,9 @@ static const char  *ngx_http_travel_auth_results[] = {
     "travel_auth_total{result=\"invalid\"}",
     "travel_auth_total{result=\"known_bad\"}",
     "travel_auth_total{result=\"forbidden\"}",
-    "travel_auth_total{result=\"over_budget\"}"
+    "travel_auth_total{result=\"over_budget\"}",
+    "travel_auth_total{result=\"revoked\"}",
+    "travel_auth_total{result=\"blind\"}"
 };
 
 
@@ -87,6 +91,13 @@ static ngx_command_t  ngx_http_travel_auth_commands[] = {
     { ngx_string("travel_require"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_travel_auth_require_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("travel_revocation"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_travel_auth_revocation,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -259,6 +270,8 @@ ngx_http_travel_auth_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
             ngx_http_travel_budget_default(&conf->budget);
         }
     }
+
+    ngx_http_travel_revocation_merge(&conf->revocation, &prev->revocation);
 
     if (conf->mode != NGX_HTTP_TRAVEL_AUTH_OFF && conf->sets == NULL
         && ngx_http_travel_auth_resolve(cf, conf) != NGX_CONF_OK)
@@ -607,6 +620,30 @@ ngx_http_travel_auth_budget(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
+ngx_http_travel_auth_revocation(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_travel_auth_loc_conf_t  *alcf = conf;
+
+    char                              *rv;
+    ngx_http_travel_auth_main_conf_t  *amcf;
+
+    rv = ngx_http_travel_revocation_directive(cf, &alcf->revocation);
+
+    if (rv != NGX_CONF_OK || !alcf->revocation.on) {
+        return rv;
+    }
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_travel_auth_module);
+
+    if (amcf->revocations == NULL) {
+        amcf->revocations = ngx_http_travel_revoked_zone(cf);
+    }
+
+    return amcf->revocations ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
 ngx_http_travel_auth_permission(ngx_conf_t *cf, ngx_array_t *permissions,
     ngx_str_t text)
 {
@@ -660,6 +697,12 @@ ngx_http_travel_auth_init(ngx_conf_t *cf)
         }
     }
 
+    if (amcf->revocations != NULL
+        && ngx_http_travel_revocation_init(cf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
@@ -695,6 +738,12 @@ ngx_http_travel_auth_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    if (amcf->revocations != NULL
+        && ngx_http_travel_revocation_open(cycle, amcf->revocations) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     ngx_http_travel_auth_ident.fd = (ngx_socket_t) -1;
 
     ev = &ngx_http_travel_auth_timer;
@@ -716,6 +765,7 @@ ngx_http_travel_auth_exit_process(ngx_cycle_t *cycle)
         ngx_del_timer(&ngx_http_travel_auth_timer);
     }
 
+    ngx_http_travel_revocation_close();
     ngx_http_travel_auth_close();
 }
 

@@ -4,6 +4,7 @@
 #define NGX_HTTP_TRAVEL_BEARER_H
 
 #include "ngx_http_travel_auth.h"
+#include "ngx_http_travel_revocation.h"
 #include "../../common/jwt.h"
 #include "../../common/hash.h"
 
@@ -54,7 +55,8 @@ ngx_uint_t ngx_http_travel_jwks_holds(const ngx_http_travel_jwks_t *jwks,
 /* --- facts: what a token with a good signature says ---------------------- */
 
 typedef struct {
-    travel_jwt_t      jwt;             /* no kid, signing_input, jti, payload */
+    travel_jwt_t      jwt;             /* no signing_input, payload; kid:
+                                          the key's own */
     travel_str_t      auds[NGX_HTTP_TRAVEL_AUDS_MAX];
     uint64_t          digest;          /* of the key set that verified it */
     uint8_t           thumbprint[TRAVEL_THUMBPRINT_LEN];
@@ -162,6 +164,8 @@ typedef enum {
     NGX_HTTP_TRAVEL_AUTH_KNOWN_BAD,
     NGX_HTTP_TRAVEL_AUTH_FORBIDDEN,
     NGX_HTTP_TRAVEL_AUTH_OVER_BUDGET,
+    NGX_HTTP_TRAVEL_AUTH_REVOKED,
+    NGX_HTTP_TRAVEL_AUTH_BLIND,
     NGX_HTTP_TRAVEL_AUTH_RESULTS
 } ngx_http_travel_auth_result_e;
 
@@ -169,6 +173,7 @@ typedef struct {
     ngx_array_t              sets;      /* ngx_http_travel_jwks_t * */
     ngx_http_travel_zone_t  *zone;
     ngx_http_travel_zone_t  *budgets;
+    ngx_http_travel_zone_t  *revocations;   /* NULL: nobody asks */
     ngx_int_t                counters[NGX_HTTP_TRAVEL_AUTH_RESULTS];
     unsigned                 used:1;    /* some location authenticates */
 } ngx_http_travel_auth_main_conf_t;
@@ -191,6 +196,7 @@ typedef struct {
     ngx_str_t                typ;
     time_t                   leeway;
     ngx_http_travel_budget_t budget;
+    ngx_http_travel_revocation_t revocation;
     ngx_array_t             *requires;  /* ngx_http_travel_require_t */
     unsigned                 alone:1;   /* what is required above is not */
 
@@ -212,5 +218,33 @@ ngx_int_t ngx_http_travel_auth_handler(ngx_http_request_t *r);
  * request. */
 ngx_int_t ngx_http_travel_challenge(ngx_http_request_t *r,
     const ngx_str_t *value);
+
+ngx_int_t ngx_http_travel_auth_refuse(ngx_http_request_t *r,
+    ngx_http_travel_auth_result_e result, travel_error_e code,
+    const char *why);
+void ngx_http_travel_auth_count(ngx_http_request_t *r,
+    ngx_http_travel_auth_result_e result);
+void ngx_http_travel_auth_forget(ngx_http_travel_ctx_t *ctx);
+
+
+/* --- is it still in force? (auth_force) ----------------------------------- */
+
+/* Of the caller in ctx; NGX_OK, or what the handler returns, ctx forgotten. */
+ngx_int_t ngx_http_travel_auth_in_force(ngx_http_request_t *r,
+    ngx_http_travel_auth_loc_conf_t *alcf, ngx_http_travel_ctx_t *ctx,
+    const ngx_http_travel_jwks_t *jwks, const ngx_http_travel_facts_t *facts);
+
+/* What auth keeps of a request that had to wait; NULL: out of memory. */
+typedef struct {
+    ngx_event_t       hold;            /* until revocations are loaded */
+    ngx_msec_t        until;
+} ngx_http_travel_auth_request_t;
+
+ngx_http_travel_auth_request_t *ngx_http_travel_auth_request(
+    ngx_http_request_t *r);
+
+/* The access phase stops here until resume() runs it again from auth on. */
+void ngx_http_travel_auth_suspend(ngx_http_request_t *r);
+void ngx_http_travel_auth_resume(ngx_http_request_t *r);
 
 #endif

@@ -26,7 +26,7 @@
 
 #define NGX_HTTP_TRAVEL_TOKEN_ZONE      (16 * 1024 * 1024)
 #define NGX_HTTP_TRAVEL_TOKEN_SHARDS    8
-#define NGX_HTTP_TRAVEL_TOKEN_LAYOUT    2
+#define NGX_HTTP_TRAVEL_TOKEN_LAYOUT    3
 #define NGX_HTTP_TRAVEL_TOKEN_WAYS      4
 #define NGX_HTTP_TRAVEL_TOKEN_TYPICAL   512       /* bytes per index pair */
 #define NGX_HTTP_TRAVEL_TOKEN_TAIL      64        /* bytes that are hashed */
@@ -78,6 +78,8 @@ typedef struct {
     uint16_t          email;
     uint16_t          permissions;
     uint16_t          acr;
+    uint16_t          jti;
+    uint16_t          kid;
     uint16_t          auds[NGX_HTTP_TRAVEL_AUDS_MAX];
 } ngx_http_travel_token_packed_t;
 
@@ -482,7 +484,8 @@ ngx_http_travel_token_pack(u_char *dst, size_t room,
 
     len = sizeof(packed) + jwt->typ.len + jwt->iss.len + jwt->sub.len
           + jwt->user_id.len + jwt->email.len + jwt->permissions.len
-          + jwt->acr.len;
+          + jwt->acr.len
+          + jwt->jti.len + jwt->kid.len;
 
     if (jwt->naud > NGX_HTTP_TRAVEL_AUDS_MAX) {
         return 0;
@@ -516,6 +519,8 @@ ngx_http_travel_token_pack(u_char *dst, size_t room,
     p = ngx_http_travel_token_put(p, &jwt->email, &packed.email);
     p = ngx_http_travel_token_put(p, &jwt->permissions, &packed.permissions);
     p = ngx_http_travel_token_put(p, &jwt->acr, &packed.acr);
+    p = ngx_http_travel_token_put(p, &jwt->jti, &packed.jti);
+    p = ngx_http_travel_token_put(p, &jwt->kid, &packed.kid);
 
     for (i = 0; i < jwt->naud; i++) {
         p = ngx_http_travel_token_put(p, &jwt->auds[i], &packed.auds[i]);
@@ -559,6 +564,8 @@ ngx_http_travel_token_unpack(const u_char *src, ngx_http_travel_facts_t *facts)
     p = ngx_http_travel_token_take(p, packed->email, &jwt->email);
     p = ngx_http_travel_token_take(p, packed->permissions, &jwt->permissions);
     p = ngx_http_travel_token_take(p, packed->acr, &jwt->acr);
+    p = ngx_http_travel_token_take(p, packed->jti, &jwt->jti);
+    p = ngx_http_travel_token_take(p, packed->kid, &jwt->kid);
 
     for (i = 0; i < packed->naud; i++) {
         p = ngx_http_travel_token_take(p, packed->auds[i], &facts->auds[i]);

@@ -116,8 +116,9 @@ ngx_int_t ngx_http_travel_redis_subscribe(ngx_cycle_t *cycle,
  * not simply go on there: it was "$", entries after it are gone, or ids went
  * back; 'after' is where reading begins instead.  on_entry for each entry,
  * with its id and alternating names and values; on_batch after each answer
- * with entries, 'newest' when the stream held no more than these; on_down when
- * the link is lost.
+ * with entries, 'newest' when the stream held no more than these; on_idle when
+ * there was none in all the time of a read (two seconds); on_down when the link
+ * is lost.
  */
 typedef struct {
     ngx_str_t     stream;
@@ -126,6 +127,7 @@ typedef struct {
     void        (*on_entry)(void *data, ngx_str_t *id,
                             const ngx_http_travel_reply_t *fields);
     void        (*on_batch)(void *data, ngx_uint_t newest);
+    void        (*on_idle)(void *data);
     void        (*on_down)(void *data);
     void         *data;
 } ngx_http_travel_redis_tail_t;

@@ -502,6 +502,10 @@ ngx_http_travel_feed_entries(redisAsyncContext *ac, void *reply, void *data)
     }
 
     if (r->type == REDIS_REPLY_NIL) {
+        if (ft->tail->on_idle) {
+            ft->tail->on_idle(ft->tail->data);
+        }
+
         ngx_http_travel_feed_read(ft);
         return;
     }

@@ -81,6 +81,8 @@ int travelctl_migrate_status(int argc, char **argv);
 int travelctl_token_mint(int argc, char **argv);
 int travelctl_token_jwks(int argc, char **argv);
 int travelctl_token_verify(int argc, char **argv);
+int travelctl_token_revoke(int argc, char **argv);
+int travelctl_token_revocations(int argc, char **argv);
 int travelctl_schema_check(int argc, char **argv);
 int travelctl_jobs_status(int argc, char **argv);
 int travelctl_jobs_run(int argc, char **argv);

@@ -24,6 +24,10 @@ static const ctl_command_t  ctl_commands[] = {
       "print the public JWKS of a signing key" },
     { "token", "verify", travelctl_token_verify,
       "check a token as the edge does" },
+    { "token", "revoke", travelctl_token_revoke,
+      "take tokens back" },
+    { "token", "revocations", travelctl_token_revocations,
+      "list what is revoked" },
     { "schema", "check", travelctl_schema_check,
       "check an instance against a JSON Schema" },
     { "jobs", "status", travelctl_jobs_status,
@@ -59,7 +63,7 @@ ctl_usage(FILE *f, const char *group)
 
     for (c = ctl_commands; c->group != NULL; c++) {
         if (group == NULL || strcmp(group, c->group) == 0) {
-            fprintf(f, "  %-8s %-8s %s\n", c->group, c->verb, c->about);
+            fprintf(f, "  %-8s %-11s %s\n", c->group, c->verb, c->about);
         }
     }
 

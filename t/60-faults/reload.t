@@ -6,11 +6,11 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use IO::Select ();
-use IO::Socket::INET ();
 use JSON::PP ();
 use Test::More;
 use Time::HiRes qw(sleep time);
+use Travel::Client;
+use Travel::Crowd;
 use Travel::Faults;
 use Travel::Test;
 
@@ -28,42 +28,13 @@ my $t = Travel::Test->start(
             travel_query GET me.get;
         }/;
     });
+my $crowd = Travel::Crowd->new($t);
 my $JSON  = JSON::PP->new->utf8->canonical;
 my @token = map { $t->user_token($_) } 0 .. 8;
 wait_for(sub { $t->get('/ready', allow_5xx => 1)->{status} == 200 }, 20,
     'the edge is ready');
 
-# --- a client that knows how its connection ended ----------------------------
-
-sub dial {
-    return IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-        PeerPort => $t->port, Timeout => 10);
-}
-
-# ('ok', status), ('cut', why) before the first byte of an answer, or
-# ('bad', why).
-sub exchange {
-    my ($s, $bytes) = @_;
-    local $SIG{PIPE} = 'IGNORE';
-    my $n = syswrite $s, $bytes;
-    return ('cut', "write: $!") unless defined $n && $n == length $bytes;
-    my ($in, $sel, $end) = ('', IO::Select->new($s), time + 20);
-    while (time < $end) {
-        next unless $sel->can_read(1);
-        my $got = sysread $s, $in, 65536, length $in;
-        if (!$got) {
-            my $why = defined $got ? 'closed' : "$!";
-            return ($in eq '' ? 'cut' : 'bad', $why . ': ' . substr $in, 0, 80);
-        }
-        my ($head) = $in =~ /^(.*?\r\n\r\n)/s or next;
-        my ($want) = $head =~ /^Content-Length: (\d+)/mi;
-        return ('bad', "no length: $head") unless defined $want;
-        next if length($in) < length($head) + $want;
-        my ($status) = $head =~ m{^HTTP/1\.1 (\d+)};
-        return ('ok', $status, $head =~ /^Connection: close/mi ? 1 : 0);
-    }
-    return ('bad', 'no answer in 20 s');
-}
+# --- clients ----------------------------------------------------------------
 
 sub request {
     my ($i, $n, $connection) = @_;
@@ -71,50 +42,29 @@ sub request {
         . "Authorization: Bearer $token[$n]\r\n";
     return "GET /api/v1/journeys?limit=5 HTTP/1.1\r\n$auth\r\n" if $i % 4 == 0;
     return "GET /api/v1/places?q=zur HTTP/1.1\r\n$auth\r\n"     if $i % 4 == 1;
-    return "GET /api/v1/me HTTP/1.1\r\n$auth\r\n"               if $i % 4 == 2;
+    return "GET /api/v1/me HTTP/1.1\r\n$auth\r\n"               if $i % 16 != 3;
     my $body = $JSON->encode({ partner => 'klook', venue_id => "v-$n-$i",
         party_size => 2, booking_date => '2030-03-01T19:00:00Z' });
     return "POST /api/v1/bookings HTTP/1.1\r\n${auth}"
         . "Content-Type: application/json\r\nIdempotency-Key: k-$n-$i\r\n"
-        . 'Prefer: ' . ($i % 8 == 3 ? 'wait=10' : 'respond-async') . "\r\n"
+        . 'Prefer: ' . ($i % 32 == 3 ? 'wait=10' : 'respond-async') . "\r\n"
         . 'Content-Length: ' . length($body) . "\r\n\r\n$body";
 }
 
-# Until there is a file 'over'.  Prints what went wrong, then what it did.
+# Until it is over.  Prints what went wrong, then what it did.
 sub client {
     my ($n, $keep, $out) = @_;
-    my ($s, $fresh, %did);
-    for (my $i = 0; !-e $t->dir . '/over'; $i++) {
-        my $bytes = request($i, $n, $keep ? 'keep-alive' : 'close');
-        for my $try (1 .. 3) {
-            if (!$s) { $s = dial(); $fresh = 1 }
-            if (!$s) { print $out "connect: $!\n"; last }
-            my ($what, $why, $close) = exchange($s, $bytes);
-            if ($what eq 'ok') {
-                $did{$why}++;
-                print $out "request $i: $why\n" if $why !~ /^20[012]$/;
-                undef $s if !$keep || $close;
-                $fresh = 0;
-                last;
-            }
-            undef $s;
-            # A kept connection may be closed while it is idle: once more.
-            if ($what eq 'cut' && $keep && !$fresh) { $did{repeated}++; next }
-            print $out "request $i: $what $why\n";
-            last;
-        }
+    my $c = Travel::Client->new($t, keep => $keep);
+    my %did;
+    for (my $i = 0; !$crowd->over; $i++) {
+        my ($status, $why) = $c->send(request($i, $n,
+            $keep ? 'keep-alive' : 'close'));
+        $did{$status}++ if $status;
+        print $out "request $i: ", $status || $why, "\n"
+            if $status !~ /^20[012]$/;
     }
+    $did{repeated} = $c->repeated if $c->repeated;
     print $out 'did ' . $JSON->encode(\%did) . "\n";
-}
-
-sub start_client {
-    my ($n, $keep) = @_;
-    my $pid = fork // die "fork: $!";
-    return $pid if $pid;
-    open my $out, '>', $t->dir . "/client-$n" or POSIX::_exit(1);
-    client($n, $keep, $out);
-    close $out;
-    POSIX::_exit(0);
 }
 
 # --- what is in the zones ----------------------------------------------------
@@ -169,7 +119,9 @@ sub held {
 
 my $held   = held();
 my @keeps  = (0, 0, 0, 1, 1, 1);
-my @pids   = map { start_client($_ + 1, $keeps[$_]) } 0 .. $#keeps;
+for my $n (1 .. @keeps) {
+    $crowd->add("client-$n", sub { client($n, $keeps[$n - 1], $_[1]) });
+}
 my %before = map { $_ => 1 } $t->children_of('nginx');
 sleep 0.5;
 for my $n (1 .. $RELOADS) {
@@ -181,15 +133,14 @@ for my $n (1 .. $RELOADS) {
     is(strict_left(), $left, 'the limit counts on');
     sleep $PAUSE;
 }
-$t->write('over', '');
-waitpid $_, 0 for @pids;
+$crowd->end;
 
 is(counter($ACCEPTED), $accepted, 'the counters count on');
 is($t->get($entry)->{headers}{'x-cache'}, 'HIT', 'still a hit');
 
 my $all = 0;
 for my $n (1 .. @keeps) {
-    my @said = split /\n/, Travel::Test::slurp($t->dir . "/client-$n");
+    my @said = $crowd->said("client-$n");
     my ($did) = (pop @said // '') =~ /^did (.*)/;
     $did = $did ? json($did) : {};
     my $repeated = delete $did->{repeated} // 0;

@@ -1,0 +1,115 @@
+# A new binary takes over (USR2, then QUIT to the old master) while clients
+# read and write: no request is lost, nothing accepted is forgotten, limits
+# count on in empty zones, and what the old master held is gone.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use JSON::PP ();
+use Test::More;
+use Time::HiRes qw(sleep time);
+use Travel::Client;
+use Travel::Crowd;
+use Travel::Faults;
+use Travel::Test;
+
+my $UPGRADES = 2;
+my $PAUSE    = Travel::Faults->seconds(8) / $UPGRADES;
+
+my $t = Travel::Test->start(
+    env  => { TRAVEL_LIMITS => 'limits-open.conf' },
+    edit => sub {
+        s/(server_name _;)/$1
+        location = \/strict {
+            travel_auth  required jwks=main audience=travel;
+            travel_limit \$travel_user 50r\/h name=strict;
+            travel_query GET me.get;
+        }/;
+        # an upgrade hands down only what it is told to
+        s/^(events \{)/env LD_PRELOAD;\nenv ASAN_OPTIONS;\nenv UBSAN_OPTIONS;\n$1/m;
+    });
+my $JSON  = JSON::PP->new->utf8->canonical;
+my @token = map { $t->user_token($_) } 0 .. 6;
+my $crowd = Travel::Crowd->new($t);
+wait_for(sub { $t->get('/ready', allow_5xx => 1)->{status} == 200 }, 20,
+    'the edge is ready');
+
+sub request {
+    my ($i, $n, $connection) = @_;
+    my $head = "Host: travel\r\nConnection: $connection\r\n"
+        . "Authorization: Bearer $token[$n]\r\n";
+    return "GET /api/v1/bookings?limit=5 HTTP/1.1\r\n$head\r\n" if $i % 10;
+    my $body = $JSON->encode({ partner => 'klook', venue_id => "v-$n-$i",
+        party_size => 2, booking_date => '2030-03-01T19:00:00Z' });
+    return "POST /api/v1/bookings HTTP/1.1\r\n${head}"
+        . "Content-Type: application/json\r\nPrefer: respond-async\r\n"
+        . "Idempotency-Key: k-$n-$i\r\n"
+        . 'Content-Length: ' . length($body) . "\r\n\r\n$body";
+}
+
+sub client {
+    my ($n, $keep, $out) = @_;
+    my $c = Travel::Client->new($t, keep => $keep);
+    my ($done, $accepted) = (0, 0);
+    for (my $i = 0; !$crowd->over; $i++) {
+        my ($status, $why) = $c->send(request($i, $n,
+            $keep ? 'keep-alive' : 'close'));
+        $done++;
+        $accepted++ if $status == 202;
+        print $out "request $i: ", $status || $why, "\n"
+            if $status !~ /^20[02]$/;
+        sleep 0.01;
+    }
+    print $out "did $done $accepted ", $c->repeated, "\n";
+}
+
+# The pid of the master that the pid file names.
+sub master { $t->pid_of('nginx') }
+
+sub alive { return -d "/proc/$_[0]"
+    && slurp("/proc/$_[0]/status") !~ /^State:\s+Z/m }
+
+sub upgrade {
+    my $old = master();
+    my @old = ($old, $t->children_of('nginx'));
+    kill 'USR2', $old;
+    my $new = wait_for(sub { my $p = master(); $p && $p != $old && $p }, 15,
+        'a new master') or return;
+    wait_for(sub { $t->children_of('nginx') }, 15, 'its workers');
+    sleep 0.5;                         # both serve
+    kill 'QUIT', $old;
+    ok(wait_for(sub { !grep { alive($_) } @old }, 20, 'the old ones to end'),
+        "$old gave way to $new");
+}
+
+my $strict = sub { return $t->get('/strict', token => $token[0],
+    headers => { connection => 'close' })->{headers}{ratelimit} // '' };
+like($strict->(), qr/"strict-3600";r=49/, 'a limit');
+
+my @keeps = (0, 0, 0, 1, 1, 1);
+for my $n (1 .. @keeps) {
+    $crowd->add("client-$n", sub { client($n, $keeps[$n - 1], $_[1]) });
+}
+for (1 .. $UPGRADES) {
+    sleep $PAUSE / 2;
+    upgrade();
+    like($strict->(), qr/"strict-3600";r=49/, 'limits count, from zero');
+    sleep $PAUSE / 2;
+}
+$crowd->end;
+
+my $accepted = 0;
+for my $n (1 .. @keeps) {
+    my @said = $crowd->said("client-$n");
+    my ($did, $took, $repeated) = (pop @said // '') =~ /^did (\d+) (\d+) (\d+)/;
+    is_deeply([splice @said, 0, 5], [], "client $n: " . ($did // 0)
+        . ' requests, none lost, ' . ($repeated // 0) . ' repeated');
+    cmp_ok($did // 0, '>=', 50, 'and enough of them');
+    $accepted += $took // 0;
+}
+ok(wait_for(sub { $t->sql("SELECT count(*) FROM travel.bookings
+    WHERE status = 'confirmed'") == $accepted }, 30, 'the bookings'),
+    "$accepted accepted, as many confirmed");
+
+$t->finish;
+done_testing;

@@ -107,17 +107,7 @@ is($t->get($entry)->{content}, $was, 'a cached answer');
 
 # --- the reloads -------------------------------------------------------------
 
-# What nginx holds open; the workers open theirs as their slots are used.
-sub held {
-    my $f = $t->figures;
-    my @edge = grep { /travel-edge|user=edge/ } split /\n/,
-        $t->redis('queue')->call('CLIENT', 'LIST');
-    return { 'file descriptors' => $f->{'nginx file descriptors'},
-        'replica sessions' => $f->{'replica sessions'},
-        'queue clients' => scalar @edge };
-}
-
-my $held   = held();
+my $held   = $t->edge_figures;
 my @keeps  = (0, 0, 0, 1, 1, 1);
 for my $n (1 .. @keeps) {
     $crowd->add("client-$n", sub { client($n, $keeps[$n - 1], $_[1]) });
@@ -161,7 +151,7 @@ ok(wait_for(sub {
 
 my $now;
 ok(wait_for(sub {
-    $now = held();
+    $now = $t->edge_figures;
     !grep { $now->{$_} > $held->{$_} + 2 } keys %$held;
 }, 10, 'what nginx holds'), 'nginx holds what it held')
     or diag(explain([$held, $now]));

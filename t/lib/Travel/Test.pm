@@ -452,6 +452,16 @@ sub figures {
     return \%f;
 }
 
+# What nginx alone holds open: the workers connect slot by slot as jobs come.
+sub edge_figures {
+    my ($self) = @_;
+    my $f = $self->figures;
+    my @edge = grep { / user=edge / }
+        split /\n/, $self->redis('queue')->call('CLIENT', 'LIST');
+    return { 'queue clients' => scalar @edge,
+        map { $_ => $f->{$_} } 'nginx file descriptors', 'replica sessions' };
+}
+
 # Call when the pools are warm; finish() then wants the same figures back.
 sub settle { $_[0]{start_figures} = $_[0]->figures }
 

@@ -238,7 +238,8 @@ travel_risk_judge(travel_risk_verdict_t *ret_verdict,
         rest *= 1 - travel_risk_clamp(rule->weight[i]) * signal[i];
     }
 
-    ret_verdict->score = travel_risk_clamp(1 - rest);
+    /* as it is written: 0.20 is not below a threshold of 0.2 */
+    ret_verdict->score = round(travel_risk_clamp(1 - rest) * 100) / 100;
 }
 
 

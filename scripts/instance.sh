@@ -312,9 +312,10 @@ start_otlp() {
 
 # --- ours --------------------------------------------------------------------
 
-# Stock binaries with a sanitized module need the runtime first of all.
+# Stock binaries with a sanitized module need the runtime first of all; a test
+# may put a clock of its own under a plain one.
 preload() {
-    [ -n "${TRAVEL_SAN:-}" ] || return 0
+    [ -n "${TRAVEL_SAN:-}" ] || { echo "${TRAVEL_PRELOAD:-}"; return 0; }
     gcc -print-file-name=libasan.so
 }
 

@@ -10,6 +10,7 @@
 
 static ngx_int_t ngx_http_travel_headers_rewrite(ngx_http_request_t *r);
 static ngx_int_t ngx_http_travel_headers_filter(ngx_http_request_t *r);
+static void ngx_http_travel_headers_drop_id(ngx_http_request_t *r);
 static ngx_int_t ngx_http_travel_headers_proxy_status(ngx_http_request_t *r);
 static const char *ngx_http_travel_headers_proxy_error(ngx_http_request_t *r,
     const ngx_http_upstream_state_t *state);
@@ -201,6 +202,10 @@ ngx_http_travel_headers_filter(ngx_http_request_t *r)
             hlcf = ctx->headers;
         }
 
+        if (hlcf->request_id && r->upstream != NULL) {
+            ngx_http_travel_headers_drop_id(r);
+        }
+
         if (hlcf->request_id
             && ngx_http_travel_add_header(r, "X-Request-Id", &ctx->request_id)
                != NGX_OK)
@@ -225,6 +230,32 @@ ngx_http_travel_headers_filter(ngx_http_request_t *r)
     }
 
     return ngx_http_travel_headers_next(r);
+}
+
+
+/* An application's own id, perhaps one that was cached with another caller's
+ * answer: the client is told the one that the log has. */
+
+static void
+ngx_http_travel_headers_drop_id(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    static ngx_str_t  name = ngx_string("x-request-id");
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (h[i].key.len == name.len
+                && ngx_strncasecmp(h[i].key.data, name.data, name.len) == 0)
+            {
+                h[i].hash = 0;
+            }
+        }
+    }
 }
 
 

@@ -4,7 +4,7 @@
  * auth that has to ask somebody shares.
  */
 
-#include "ngx_http_travel_bearer.h"
+#include "ngx_http_travel_risk.h"
 #include "../../common/base64url.h"
 
 
@@ -57,6 +57,10 @@ ngx_http_travel_auth_judged(ngx_http_request_t *r,
 
     if (rc == NGX_OK) {
         return NGX_OK;
+    }
+
+    if (rc == NGX_DECLINED && ctx->user.len == TRAVEL_UUID_TEXT_LEN) {
+        ngx_http_travel_risk_suspect(r, ctx->user.data);
     }
 
     ngx_http_travel_auth_forget(ctx);

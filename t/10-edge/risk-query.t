@@ -43,6 +43,8 @@ http {
         location = /health    { travel_auth off; return 200; }
         location = /metrics   { travel_auth off; travel_metrics; }
         location = /report    { travel_query GET me.get; travel_risk mode=report; }
+        location = /revoked   { travel_query GET me.get; travel_risk mode=report;
+                                travel_revocation on; }
         location = /challenge { travel_query GET me.get; travel_cache 30s;
                                 travel_risk mode=challenge acr=mfa; }
         location = /block     { travel_query GET me.get; travel_risk mode=block; }
@@ -117,6 +119,21 @@ subtest 'block' => sub {
     is_answer(ask('/block', $PARIS, token(3)), 200, '', '0.00 ', 'as ever');
     is_answer(ask('/block', $NY, token(3)), 403, 'RISK_TOO_HIGH', '0.91 travel,country', 'blocked');
     is_answer(ask('/block', $PARIS, token(3)), 200, '', '0.00 ', 'but not at home');
+};
+
+subtest 'a revoked token that is used on' => sub {
+    my $gone = token(6, jti => 'gone');
+    is_answer(ask('/revoked', $PARIS, $gone), 200, '', '0.00 ', 'in force');
+    my $entry = "jti\t0\t\tgone";
+    my $r = $t->redis('queue');
+    $r->call('ZADD', 'travel:revoke:set', int(time) + 600, $entry);
+    $r->call('XADD', 'travel:revoke', '*', 'r', $entry, 'exp', int(time) + 600);
+    wait_for(sub { ask('/revoked', $PARIS, $gone)->{status} == 401 }, 10, 'taken back');
+    ask('/revoked', "198.51.100.$_", $gone) for 2 .. 14;
+    my $seen = ask('/revoked', $PARIS, token(6));
+    is($seen->{status}, 200, 'a new one is good');
+    is($seen->{headers}{'x-risk'}, '0.60 failures', 'but its user is watched');
+    is_answer(ask('/revoked', $PARIS, token(7)), 200, '', '0.00 ', 'nobody else is');
 };
 
 subtest 'step-up and countries' => sub {

@@ -2,10 +2,11 @@
  * Who are you?  travel_jwks, travel_auth, travel_require; fills the identity
  * fields of the request context.
  *
- *     travel_jwks    NAME file=PATH [issuer=URL] [algs=...] [allow=hs] [ours]
- *                    [user_id];
+ *     travel_jwks    NAME file=PATH | url=URL [issuer=URL] [algs=...]
+ *                    [allow=hs] [ours] [user_id] [refresh=T] [grace=T] ...;
  *     travel_auth    off | optional | required [jwks=NAME] [audience=A]
  *                    [typ=T] [leeway=30s];
+ *     travel_signature_budget RATE [burst=N] | off;
  *     travel_require [METHOD ...] PERMISSION ... ;     all; any=... for one of
  *
  * Variables: $travel_user $travel_sub $travel_issuer $travel_email
@@ -21,6 +22,10 @@
  * "read:journeys")? */
 ngx_uint_t ngx_http_travel_permitted(ngx_http_request_t *r,
     const ngx_str_t *permission);
+
+/* Gauges of the key sets, as text for /metrics, and the room they take. */
+u_char *ngx_http_travel_auth_metrics(u_char *p, u_char *last);
+size_t ngx_http_travel_auth_metrics_size(void);
 
 extern ngx_module_t  ngx_http_travel_auth_module;
 

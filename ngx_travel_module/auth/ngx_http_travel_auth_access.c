@@ -51,10 +51,12 @@ static void ngx_http_travel_auth_verdict(ngx_http_travel_token_e verdict,
 static ngx_http_travel_jwks_t *ngx_http_travel_auth_choose(
     ngx_http_travel_auth_main_conf_t *amcf,
     ngx_http_travel_auth_loc_conf_t *alcf, const travel_jwt_t *jwt);
-static ngx_int_t ngx_http_travel_auth_verify(
-    ngx_http_travel_auth_main_conf_t *amcf, ngx_http_travel_jwks_t *jwks,
-    const ngx_str_t *token, ngx_http_travel_facts_t *facts,
+static ngx_int_t ngx_http_travel_auth_keys(ngx_http_request_t *r,
+    ngx_http_travel_jwks_t *jwks, ngx_http_travel_auth_result_e *ret_result,
     const char **ret_why);
+static ngx_int_t ngx_http_travel_auth_verify(ngx_http_request_t *r,
+    ngx_http_travel_jwks_t *jwks, const ngx_str_t *token,
+    ngx_http_travel_facts_t *facts, const char **ret_why);
 static ngx_int_t ngx_http_travel_auth_admit(ngx_http_request_t *r,
     ngx_http_travel_ctx_t *ctx, const ngx_http_travel_jwks_t *jwks,
     const ngx_http_travel_facts_t *facts, const char **ret_why);
@@ -70,11 +72,15 @@ static void ngx_http_travel_auth_note(ngx_http_request_t *r,
     travel_error_e code, const char *why);
 static ngx_int_t ngx_http_travel_auth_over(ngx_http_request_t *r,
     ngx_uint_t seconds);
+static ngx_int_t ngx_http_travel_auth_no_keys(ngx_http_request_t *r);
+static ngx_int_t ngx_http_travel_auth_later(ngx_http_request_t *r,
+    ngx_uint_t seconds);
 static ngx_int_t ngx_http_travel_auth_challenge(ngx_http_request_t *r,
     const char *error, const char *name, const ngx_str_t *value);
 
 
 #define NGX_HTTP_TRAVEL_AUTH_LINES  10   /* of refused tokens a second */
+#define NGX_HTTP_TRAVEL_AUTH_LATER  5    /* s, when there are no keys */
 
 static travel_jwt_parser_t  *ngx_http_travel_auth_parser;
 
@@ -224,8 +230,16 @@ ngx_http_travel_auth_token(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    if (rc == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
     if (rc != NGX_OK && result == NGX_HTTP_TRAVEL_AUTH_OVER_BUDGET) {
         return ngx_http_travel_auth_over(r, ngx_http_travel_auth_wait);
+    }
+
+    if (rc != NGX_OK && result == NGX_HTTP_TRAVEL_AUTH_NO_KEYS) {
+        return ngx_http_travel_auth_no_keys(r);
     }
 
     if (rc != NGX_OK) {
@@ -273,7 +287,8 @@ ngx_http_travel_auth_token(ngx_http_request_t *r,
 
 /*
  * Facts of a token that a key of the right set signed, remembered or found out
- * now.  NGX_OK; NGX_DECLINED with *ret_why; NGX_ERROR.  *ret_result says how.
+ * now.  NGX_OK; NGX_DECLINED with *ret_why; NGX_AGAIN: the request is parked
+ * until there are keys; NGX_ERROR.  *ret_result says how.
  */
 static ngx_int_t
 ngx_http_travel_auth_know(ngx_http_request_t *r,
@@ -297,6 +312,11 @@ ngx_http_travel_auth_know(ngx_http_request_t *r,
 
     /* a bad verdict is one set's: of several, the token must name it first */
     jwks = *(ngx_http_travel_jwks_t **) alcf->sets->elts;
+
+    if (ngx_http_travel_jwks_behind(jwks)) {
+        (void) ngx_http_travel_jwks_source_ready(jwks);
+    }
+
     digest = (alcf->sets->nelts == 1) ? jwks->digest : 0;
 
     rc = ngx_http_travel_auth_recall(amcf, token, digest, ret_facts,
@@ -304,6 +324,13 @@ ngx_http_travel_auth_know(ngx_http_request_t *r,
 
     if (rc == NGX_OK) {
         jwks = ngx_http_travel_auth_choose(amcf, alcf, &ret_facts->jwt);
+
+        if (jwks != NULL) {
+            rc = ngx_http_travel_auth_keys(r, jwks, ret_result, ret_why);
+            if (rc != NGX_OK) {
+                return rc;
+            }
+        }
 
         if (jwks != NULL
             && (ret_facts->digest == jwks->digest
@@ -365,7 +392,10 @@ ngx_http_travel_auth_afford(ngx_http_request_t *r,
     rc = ngx_http_travel_auth_learn(r, alcf, token, digest, ret_jwks,
                                     ret_facts, ret_result, ret_why);
 
-    if (rc == NGX_OK || *ret_result == NGX_HTTP_TRAVEL_AUTH_KNOWN_BAD) {
+    if (rc == NGX_OK || rc == NGX_AGAIN
+        || *ret_result == NGX_HTTP_TRAVEL_AUTH_KNOWN_BAD
+        || *ret_result == NGX_HTTP_TRAVEL_AUTH_NO_KEYS)
+    {
         ngx_http_travel_budget_return(amcf->budgets, &alcf->budget, sockaddr);
     }
 
@@ -403,6 +433,11 @@ ngx_http_travel_auth_learn(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
+    rc = ngx_http_travel_auth_keys(r, jwks, ret_result, ret_why);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
     if (digest == 0
         && ngx_http_travel_auth_refused(amcf, token, jwks->digest, ret_result,
                                         ret_why))
@@ -412,7 +447,7 @@ ngx_http_travel_auth_learn(ngx_http_request_t *r,
 
     *ret_result = NGX_HTTP_TRAVEL_AUTH_INVALID;
 
-    rc = ngx_http_travel_auth_verify(amcf, jwks, token, ret_facts, ret_why);
+    rc = ngx_http_travel_auth_verify(r, jwks, token, ret_facts, ret_why);
 
     if (rc == NGX_OK) {
         *ret_result = NGX_HTTP_TRAVEL_AUTH_VERIFIED;
@@ -537,25 +572,56 @@ ngx_http_travel_auth_choose(ngx_http_travel_auth_main_conf_t *amcf,
 }
 
 
-/* Checks the signature and remembers the verdict; the facts' permissions are
- * brought to their normal form before that. */
+/* NGX_OK: the set has keys; NGX_AGAIN: they are on their way, and so the
+ * request waits; NGX_DECLINED: it has none, or none that may still be used. */
 static ngx_int_t
-ngx_http_travel_auth_verify(ngx_http_travel_auth_main_conf_t *amcf,
-    ngx_http_travel_jwks_t *jwks, const ngx_str_t *token,
-    ngx_http_travel_facts_t *facts, const char **ret_why)
+ngx_http_travel_auth_keys(ngx_http_request_t *r, ngx_http_travel_jwks_t *jwks,
+    ngx_http_travel_auth_result_e *ret_result, const char **ret_why)
 {
-    int                      rc;
-    size_t                   key;
-    travel_str_t             subject;
-    ngx_http_travel_token_e  verdict;
+    if (jwks->source == NULL
+        || ngx_http_travel_jwks_source_ready(jwks) == NGX_OK)
+    {
+        return NGX_OK;
+    }
 
-    static u_char            permissions[TRAVEL_JWT_MAX];
+    if (ngx_http_travel_jwks_wait(r, jwks) == NGX_OK) {
+        return NGX_AGAIN;
+    }
+
+    *ret_result = NGX_HTTP_TRAVEL_AUTH_NO_KEYS;
+    *ret_why = "its issuer's keys cannot be had";
+
+    return NGX_DECLINED;
+}
+
+
+/* Checks the signature and remembers the verdict; the facts' permissions are
+ * brought to their normal form before that.  NGX_AGAIN: the key is not there,
+ * and the request waits for it. */
+static ngx_int_t
+ngx_http_travel_auth_verify(ngx_http_request_t *r, ngx_http_travel_jwks_t *jwks,
+    const ngx_str_t *token, ngx_http_travel_facts_t *facts,
+    const char **ret_why)
+{
+    int                                rc;
+    size_t                             key;
+    travel_str_t                       subject;
+    ngx_http_travel_token_e            verdict;
+    ngx_http_travel_auth_main_conf_t  *amcf;
+
+    static u_char                      permissions[TRAVEL_JWT_MAX];
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_travel_auth_module);
 
     rc = travel_jwks_verify(jwks->keys, &facts->jwt,
                             ngx_http_travel_view(token), &key, ret_why);
 
     if (rc == TRAVEL_ERROR) {
         return NGX_ERROR;
+    }
+
+    if (rc == TRAVEL_UNKNOWN && ngx_http_travel_jwks_wait(r, jwks) == NGX_OK) {
+        return NGX_AGAIN;
     }
 
     if (rc != TRAVEL_OK) {
@@ -906,20 +972,11 @@ ngx_http_travel_auth_note(ngx_http_request_t *r, travel_error_e code,
 static ngx_int_t
 ngx_http_travel_auth_over(ngx_http_request_t *r, ngx_uint_t seconds)
 {
-    ngx_str_t  value;
-
     ngx_http_travel_auth_count(r, NGX_HTTP_TRAVEL_AUTH_OVER_BUDGET);
     ngx_http_travel_auth_note(r, TRAVEL_E_RATE_LIMIT_EXCEEDED,
                               "its address sent too many bad tokens");
 
-    value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
-    if (value.data == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    value.len = ngx_sprintf(value.data, "%ui", seconds) - value.data;
-
-    if (ngx_http_travel_add_header(r, "Retry-After", &value) != NGX_OK) {
+    if (ngx_http_travel_auth_later(r, seconds) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -927,6 +984,41 @@ ngx_http_travel_auth_over(ngx_http_request_t *r, ngx_uint_t seconds)
                ngx_http_travel_error(r, TRAVEL_E_RATE_LIMIT_EXCEEDED,
                                      "Too many bad tokens came from this "
                                      "address: ask again in %ui s.", seconds));
+}
+
+
+/* Nobody can tell whether the token is good, so it is our fault. */
+static ngx_int_t
+ngx_http_travel_auth_no_keys(ngx_http_request_t *r)
+{
+    ngx_http_travel_auth_count(r, NGX_HTTP_TRAVEL_AUTH_NO_KEYS);
+    ngx_http_travel_auth_note(r, TRAVEL_E_DEPENDENCY_UNAVAILABLE,
+                              "its issuer's keys cannot be had");
+
+    if (ngx_http_travel_auth_later(r, NGX_HTTP_TRAVEL_AUTH_LATER) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_travel_refuse(r,
+               ngx_http_travel_error(r, TRAVEL_E_DEPENDENCY_UNAVAILABLE,
+                                     "The keys of the token's issuer cannot be "
+                                     "had at the moment."));
+}
+
+
+static ngx_int_t
+ngx_http_travel_auth_later(ngx_http_request_t *r, ngx_uint_t seconds)
+{
+    ngx_str_t  value;
+
+    value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.len = ngx_sprintf(value.data, "%ui", seconds) - value.data;
+
+    return ngx_http_travel_add_header(r, "Retry-After", &value);
 }
 
 

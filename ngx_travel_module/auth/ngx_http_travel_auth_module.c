@@ -68,7 +68,8 @@ static const char  *ngx_http_travel_auth_results[] = {
     "travel_auth_total{result=\"forbidden\"}",
     "travel_auth_total{result=\"over_budget\"}",
     "travel_auth_total{result=\"revoked\"}",
-    "travel_auth_total{result=\"blind\"}"
+    "travel_auth_total{result=\"blind\"}",
+    "travel_auth_total{result=\"no_keys\"}"
 };
 
 
@@ -679,10 +680,20 @@ ngx_http_travel_auth_init(ngx_conf_t *cf)
 {
     ngx_uint_t                         i;
     ngx_http_handler_pt               *h;
+    ngx_http_travel_jwks_t           **set;
     ngx_http_core_main_conf_t         *cmcf;
     ngx_http_travel_auth_main_conf_t  *amcf;
 
     amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_travel_auth_module);
+    set = amcf->sets.elts;
+
+    for (i = 0; i < amcf->sets.nelts; i++) {
+        if (set[i]->source != NULL
+            && ngx_http_travel_jwks_source_init(cf, set[i]) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
 
     if (!amcf->used) {
         return NGX_OK;
@@ -721,7 +732,9 @@ ngx_http_travel_auth_init(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_travel_auth_init_process(ngx_cycle_t *cycle)
 {
+    ngx_uint_t                         i;
     ngx_event_t                       *ev;
+    ngx_http_travel_jwks_t           **set;
     ngx_http_travel_auth_main_conf_t  *amcf;
 
     amcf = ngx_http_cycle_get_module_main_conf(cycle,
@@ -752,7 +765,16 @@ ngx_http_travel_auth_init_process(ngx_cycle_t *cycle)
     ev->log = cycle->log;
     ev->cancelable = 1;
 
-    ngx_add_timer(ev, NGX_HTTP_TRAVEL_AUTH_REFRESH);
+    set = amcf->sets.elts;
+
+    for (i = 0; i < amcf->sets.nelts; i++) {
+        if (set[i]->source != NULL) {
+            ngx_http_travel_jwks_source_start(set[i]);
+        }
+    }
+
+    /* keys from a URL are wanted at once */
+    ngx_add_timer(ev, 1);
 
     return NGX_OK;
 }
@@ -761,6 +783,25 @@ ngx_http_travel_auth_init_process(ngx_cycle_t *cycle)
 static void
 ngx_http_travel_auth_exit_process(ngx_cycle_t *cycle)
 {
+    ngx_uint_t                         i;
+    ngx_http_travel_jwks_t           **set;
+    ngx_http_travel_auth_main_conf_t  *amcf;
+
+    amcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_travel_auth_module);
+
+    if (amcf == NULL || ngx_http_travel_auth_timer.handler == NULL) {
+        return;
+    }
+
+    set = amcf->sets.elts;
+
+    for (i = 0; i < amcf->sets.nelts; i++) {
+        if (set[i]->source != NULL) {
+            ngx_http_travel_jwks_source_stop(set[i]);
+        }
+    }
+
     if (ngx_http_travel_auth_timer.timer_set) {
         ngx_del_timer(&ngx_http_travel_auth_timer);
     }
@@ -786,8 +827,41 @@ ngx_http_travel_auth_refresh(ngx_event_t *ev)
     set = amcf->sets.elts;
 
     for (i = 0; i < amcf->sets.nelts; i++) {
-        ngx_http_travel_jwks_refresh(set[i], ev->log);
+        if (set[i]->source != NULL) {
+            ngx_http_travel_jwks_source_tick(set[i]);
+
+        } else {
+            ngx_http_travel_jwks_refresh(set[i], ev->log);
+        }
     }
 
     ngx_add_timer(ev, NGX_HTTP_TRAVEL_AUTH_REFRESH);
+}
+
+
+u_char *
+ngx_http_travel_auth_metrics(u_char *p, u_char *last)
+{
+    ngx_http_travel_auth_main_conf_t  *amcf;
+
+    amcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_travel_auth_module);
+
+    if (amcf == NULL || !amcf->used) {
+        return p;
+    }
+
+    return ngx_http_travel_jwks_metrics(&amcf->sets, p, last);
+}
+
+
+size_t
+ngx_http_travel_auth_metrics_size(void)
+{
+    ngx_http_travel_auth_main_conf_t  *amcf;
+
+    amcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_travel_auth_module);
+
+    return (amcf == NULL) ? 0 : 1024 + amcf->sets.nelts * 1024;
 }

@@ -5,6 +5,7 @@
 
 #include "ngx_http_travel_auth.h"
 #include "ngx_http_travel_revocation.h"
+#include "../net/ngx_http_travel_http.h"
 #include "../../common/jwt.h"
 #include "../../common/hash.h"
 
@@ -15,14 +16,43 @@
 
 /* --- key sets (jwks) ----------------------------------------------------- */
 
+typedef enum {
+    NGX_HTTP_TRAVEL_JWKS_NEW,          /* other keys than before */
+    NGX_HTTP_TRAVEL_JWKS_SAME,
+    NGX_HTTP_TRAVEL_JWKS_FAILED,
+    NGX_HTTP_TRAVEL_JWKS_OUTCOMES
+} ngx_http_travel_jwks_outcome_e;
+
+/* Where the keys of a travel_jwks with url= come from (jwks_source). */
+typedef struct {
+    ngx_http_travel_http_place_t  place;
+    uint64_t                      id;          /* whose document is meant */
+    ngx_msec_t                    refresh;     /* between two fetches */
+    ngx_msec_t                    grace;       /* beyond that */
+    ngx_msec_t                    cooldown;    /* of unknown keys */
+    ngx_msec_t                    wait;        /* a request, for a fetch */
+    ngx_http_travel_zone_t       *zone;
+    ngx_int_t                     counters[NGX_HTTP_TRAVEL_JWKS_OUTCOMES];
+    unsigned                      tuned:1;     /* something but url= is set */
+
+    /* this process's view of the zone, and its fetch if it has one */
+    ngx_atomic_t                 *generation;  /* shm */
+    ngx_atomic_uint_t             adopted;     /* the generation read last */
+    ngx_msec_t                    until;       /* the keys are good */
+    ngx_msec_t                    due;         /* the next fetch */
+    ngx_http_travel_http_t       *fetch;
+    uint64_t                      lease;
+} ngx_http_travel_jwks_source_t;
+
 /*
  * One travel_jwks line.  Everything but the part marked so is fixed at
  * configuration time; that part belongs to the process, which replaces it
- * when the file changes.
+ * when the file or the document changes.
  */
 typedef struct {
     ngx_str_t         name;
     ngx_str_t         file;            /* absolute, NUL-terminated */
+    ngx_http_travel_jwks_source_t  *source;    /* NULL: a file */
     ngx_str_t         issuer;          /* empty: not pinned */
     uint32_t          algs;            /* TRAVEL_ALG_BIT mask */
     uint64_t          rule;            /* names how it makes a user of a sub */
@@ -30,7 +60,7 @@ typedef struct {
     unsigned          user_id:1;
 
     /* this process's view of the file */
-    travel_jwks_t    *keys;            /* the last good ones */
+    travel_jwks_t    *keys;            /* the last good ones; NULL: none yet */
     uint64_t          digest;          /* of the text they came from */
     uint64_t          seen;            /* of the text last read, good or not */
     time_t            mtime;
@@ -47,9 +77,63 @@ char *ngx_http_travel_jwks_directive(ngx_conf_t *cf, ngx_array_t *sets);
 void ngx_http_travel_jwks_refresh(ngx_http_travel_jwks_t *jwks,
     ngx_log_t *log);
 
+/* Makes keys of a text, and their digest: the same text is another set of keys
+ * where other algorithms are used.  NULL, or what is wrong with it. */
+const char *ngx_http_travel_jwks_load(ngx_http_travel_jwks_t *jwks,
+    travel_str_t text, travel_jwks_t **ret_keys, uint64_t *ret_digest);
+
 /* Is a key with this thumbprint in the set now? */
 ngx_uint_t ngx_http_travel_jwks_holds(const ngx_http_travel_jwks_t *jwks,
     const uint8_t *thumbprint);
+
+
+/* --- key sets from a URL (jwks_source) ----------------------------------- */
+
+/* With its defaults; NULL: no memory. */
+ngx_http_travel_jwks_source_t *ngx_http_travel_jwks_source_create(
+    ngx_conf_t *cf);
+/* One parameter of travel_jwks: NGX_DECLINED when it is none of url=. */
+ngx_int_t ngx_http_travel_jwks_source_parameter(ngx_conf_t *cf,
+    ngx_http_travel_jwks_t *jwks, ngx_str_t *value);
+/* When all parameters are read; then in postconfiguration. */
+char *ngx_http_travel_jwks_source_check(ngx_conf_t *cf,
+    ngx_http_travel_jwks_t *jwks);
+ngx_int_t ngx_http_travel_jwks_source_init(ngx_conf_t *cf,
+    ngx_http_travel_jwks_t *jwks);
+
+/* A worker starts; looks once a second; ends. */
+void ngx_http_travel_jwks_source_start(ngx_http_travel_jwks_t *jwks);
+void ngx_http_travel_jwks_source_tick(ngx_http_travel_jwks_t *jwks);
+void ngx_http_travel_jwks_source_stop(ngx_http_travel_jwks_t *jwks);
+
+/* Has a worker brought other keys than this one has? */
+#define ngx_http_travel_jwks_behind(jwks)                                     \
+    ((jwks)->source != NULL                                                   \
+     && *(jwks)->source->generation != (jwks)->source->adopted)
+
+/* NGX_OK: there are keys and they are not too old, read from the zone if this
+ * process is behind; NGX_DECLINED: there are none. */
+ngx_int_t ngx_http_travel_jwks_source_ready(ngx_http_travel_jwks_t *jwks);
+
+/* A key is missing: NGX_AGAIN, a fetch is under way and *ret_lease names it;
+ * NGX_DECLINED, not so soon after the last time. */
+ngx_int_t ngx_http_travel_jwks_source_ask(ngx_http_travel_jwks_t *jwks,
+    uint64_t *ret_lease);
+/* Is that fetch still under way? */
+ngx_uint_t ngx_http_travel_jwks_source_busy(ngx_http_travel_jwks_t *jwks,
+    uint64_t lease);
+
+u_char *ngx_http_travel_jwks_metrics(const ngx_array_t *sets, u_char *p,
+    u_char *last);
+
+/* Parks r, in the access phase, until a fetch that may bring its key is over
+ * or the time that a request waits: NGX_OK, and the handler returns NGX_AGAIN
+ * to be called again; NGX_DECLINED: it has waited before, nobody fetches, or
+ * too many wait. */
+ngx_int_t ngx_http_travel_jwks_wait(ngx_http_request_t *r,
+    ngx_http_travel_jwks_t *jwks);
+/* A fetch of this process is over. */
+void ngx_http_travel_jwks_wake(void);
 
 
 /* --- facts: what a token with a good signature says ---------------------- */
@@ -166,6 +250,7 @@ typedef enum {
     NGX_HTTP_TRAVEL_AUTH_OVER_BUDGET,
     NGX_HTTP_TRAVEL_AUTH_REVOKED,
     NGX_HTTP_TRAVEL_AUTH_BLIND,
+    NGX_HTTP_TRAVEL_AUTH_NO_KEYS,
     NGX_HTTP_TRAVEL_AUTH_RESULTS
 } ngx_http_travel_auth_result_e;
 

@@ -1,5 +1,5 @@
 /*
- * Key sets from files.
+ * Key sets: the directive, and those from files (from a URL: jwks_source).
  *
  * A set is read at configuration time, where a broken file fails the start.
  * After the fork every worker owns its copy: once a second it looks at the
@@ -28,6 +28,9 @@ static char *ngx_http_travel_jwks_parameter(ngx_conf_t *cf,
 static char *ngx_http_travel_jwks_algs(ngx_conf_t *cf,
     ngx_http_travel_jwks_t *jwks, ngx_str_t *value, ngx_str_t names);
 static ngx_int_t ngx_http_travel_jwks_rule(ngx_http_travel_jwks_t *jwks);
+static ngx_int_t ngx_http_travel_jwks_digest(
+    const ngx_http_travel_jwks_t *jwks, travel_str_t text,
+    uint64_t *ret_digest);
 static const char *ngx_http_travel_jwks_read(ngx_http_travel_jwks_t *jwks,
     ngx_http_travel_jwks_text_t *ret_text);
 static const char *ngx_http_travel_jwks_slurp(ngx_fd_t fd,
@@ -74,6 +77,11 @@ ngx_http_travel_jwks_directive(ngx_conf_t *cf, ngx_array_t *sets)
     *set = jwks;
     jwks->name = value[1];
     jwks->algs = TRAVEL_ALG_PUBLIC_MASK;
+    jwks->source = ngx_http_travel_jwks_source_create(cf);
+    if (jwks->source == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
     cln->handler = ngx_http_travel_jwks_cleanup;
     cln->data = jwks;
 
@@ -84,15 +92,17 @@ ngx_http_travel_jwks_directive(ngx_conf_t *cf, ngx_array_t *sets)
         }
     }
 
-    if (jwks->file.len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_jwks\" \"%V\" must have file=PATH",
-                           &jwks->name);
-        return NGX_CONF_ERROR;
+    rv = ngx_http_travel_jwks_source_check(cf, jwks);
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
 
     if (ngx_http_travel_jwks_rule(jwks) != NGX_OK) {
         return NGX_CONF_ERROR;
+    }
+
+    if (jwks->source != NULL) {
+        return NGX_CONF_OK;
     }
 
     why = ngx_http_travel_jwks_first(jwks);
@@ -150,6 +160,7 @@ static char *
 ngx_http_travel_jwks_parameter(ngx_conf_t *cf, ngx_http_travel_jwks_t *jwks,
     ngx_str_t *value)
 {
+    ngx_int_t  rc;
     ngx_str_t  s;
 
     if (ngx_strcmp(value->data, "ours") == 0) {
@@ -190,10 +201,17 @@ ngx_http_travel_jwks_parameter(ngx_conf_t *cf, ngx_http_travel_jwks_t *jwks,
         return NGX_CONF_OK;
     }
 
+    rc = ngx_http_travel_jwks_source_parameter(cf, jwks, value);
+
+    if (rc != NGX_DECLINED) {
+        return (rc == NGX_OK) ? NGX_CONF_OK : NGX_CONF_ERROR;
+    }
+
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"travel_jwks\" parameter \"%V\" must be file=PATH, "
-                       "issuer=URL, algs=ALG,..., allow=hs, ours or user_id",
-                       value);
+                       "\"travel_jwks\" parameter \"%V\" must be file=PATH or "
+                       "url=URL, issuer=URL, algs=ALG,..., allow=hs, ours or "
+                       "user_id; with url= also refresh=, grace=, cooldown=, "
+                       "timeout=, wait=, max_size= or ca=", value);
 
     return NGX_CONF_ERROR;
 }
@@ -347,6 +365,42 @@ ngx_http_travel_jwks_refresh(ngx_http_travel_jwks_t *jwks, ngx_log_t *log)
 }
 
 
+const char *
+ngx_http_travel_jwks_load(ngx_http_travel_jwks_t *jwks, travel_str_t text,
+    travel_jwks_t **ret_keys, uint64_t *ret_digest)
+{
+    const char  *why;
+
+    if (ngx_http_travel_jwks_digest(jwks, text, ret_digest) != NGX_OK) {
+        return "it could not be hashed";
+    }
+
+    return (travel_jwks_load(ret_keys, text, jwks->algs, &why) == TRAVEL_OK)
+           ? NULL : why;
+}
+
+
+/* The same text is another set of keys where other algorithms are used. */
+static ngx_int_t
+ngx_http_travel_jwks_digest(const ngx_http_travel_jwks_t *jwks,
+    travel_str_t text, uint64_t *ret_digest)
+{
+    uint8_t       md[TRAVEL_SHA256_LEN];
+    travel_str_t  part[2];
+
+    part[0] = text;
+    part[1] = (travel_str_t) { (char *) &jwks->algs, sizeof(jwks->algs) };
+
+    if (travel_sha256_parts(md, part, 2) != TRAVEL_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(ret_digest, md, sizeof(*ret_digest));
+
+    return NGX_OK;
+}
+
+
 ngx_uint_t
 ngx_http_travel_jwks_holds(const ngx_http_travel_jwks_t *jwks,
     const uint8_t *thumbprint)
@@ -372,10 +426,8 @@ static const char *
 ngx_http_travel_jwks_read(ngx_http_travel_jwks_t *jwks,
     ngx_http_travel_jwks_text_t *ret_text)
 {
-    uint8_t                       md[TRAVEL_SHA256_LEN];
     ngx_fd_t                      fd;
     const char                   *why;
-    travel_str_t                  part[2];
     ngx_http_travel_jwks_text_t   text;
 
     fd = ngx_open_file(jwks->file.data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
@@ -394,16 +446,15 @@ ngx_http_travel_jwks_read(ngx_http_travel_jwks_t *jwks,
         return why;
     }
 
-    /* the same text is another set of keys where other algorithms are used */
-    part[0] = (travel_str_t) { (char *) text.text, text.len };
-    part[1] = (travel_str_t) { (char *) &jwks->algs, sizeof(jwks->algs) };
-
-    if (travel_sha256_parts(md, part, 2) != TRAVEL_OK) {
+    if (ngx_http_travel_jwks_digest(jwks, (travel_str_t) {
+                                    (char *) text.text, text.len },
+                                    &text.digest)
+        != NGX_OK)
+    {
         ngx_free(text.text);
         return "it could not be hashed";
     }
 
-    ngx_memcpy(&text.digest, md, sizeof(text.digest));
     *ret_text = text;
 
     return NULL;

@@ -2,6 +2,7 @@
 
 #include "ngx_http_travel_observe_room.h"
 #include "../net/ngx_http_travel_redis.h"
+#include "../auth/ngx_http_travel_auth.h"
 #include "../cache/ngx_http_travel_cache.h"
 #include "../query/ngx_http_travel_query.h"
 #include "../../common/json_writer.h"
@@ -139,6 +140,7 @@ ngx_http_travel_metrics_handler(ngx_http_request_t *r)
     p = ngx_http_travel_metrics_cache(p, last);
     p = ngx_http_travel_metrics_servers(p, last);
     p = ngx_http_travel_metrics_node(p, last);
+    p = ngx_http_travel_auth_metrics(p, last);
 
     if (omcf->durations != NULL) {
         p = ngx_http_travel_durations_render(omcf->durations, p, last);
@@ -157,6 +159,7 @@ ngx_http_travel_metrics_size(ngx_http_travel_observe_main_conf_t *omcf,
     size_t  size;
 
     size = NGX_HTTP_TRAVEL_STATE_ROOM + ngx_http_travel_counters_size()
+           + ngx_http_travel_auth_metrics_size()
            + zones->nelts * 512;
 
     if (omcf->durations != NULL) {

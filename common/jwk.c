@@ -313,6 +313,71 @@ travel_jwk_point_valid(EVP_PKEY *pkey)
 }
 
 
+/*
+ * Points of small order: under such a "key" anybody can sign, as it takes no
+ * part in the equation.  OpenSSL does not look.  y, little-endian, without the
+ * sign of x, of all there are, p and p + 1 standing for 0 and 1 as well.
+ */
+
+static const char  travel_ed25519_small[][65] = {
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"
+};
+
+static const char  travel_ed448_small[][115] = {
+    "00000000000000000000000000000000000000000000000000000000"
+    "0000000000000000000000000000000000000000000000000000000000",
+    "01000000000000000000000000000000000000000000000000000000"
+    "0000000000000000000000000000000000000000000000000000000000",
+    "feffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+    "feffffffffffffffffffffffffffffffffffffffffffffffffffffff00",
+    "ffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+    "feffffffffffffffffffffffffffffffffffffffffffffffffffffff00",
+    "00000000000000000000000000000000000000000000000000000000"
+    "ffffffffffffffffffffffffffffffffffffffffffffffffffffffff00"
+};
+
+
+static bool
+travel_jwk_small_order(const uint8_t *x, size_t n)
+{
+    char     text[2 * 57 + 1];
+    size_t   i;
+    uint8_t  y[57];
+
+    memcpy(y, x, n);
+    y[n - 1] &= 0x7f;
+    travel_hex_encode(text, y, n);
+
+    if (n == 32) {
+        for (i = 0; i < sizeof(travel_ed25519_small)
+                        / sizeof(travel_ed25519_small[0]); i++)
+        {
+            if (memcmp(text, travel_ed25519_small[i], 2 * n) == 0) {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    for (i = 0; i < sizeof(travel_ed448_small)
+                    / sizeof(travel_ed448_small[0]); i++)
+    {
+        if (memcmp(text, travel_ed448_small[i], 2 * n) == 0) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
 /* kty EC and OKP: x, and for EC y, behind the head of their curve. */
 
 static int
@@ -353,6 +418,10 @@ travel_jwk_curve(travel_jwk_t *jwk, const travel_json_t *doc, uint32_t obj,
     if (!travel_jwk_bytes(doc, obj, TRAVEL_STR("x"), p, curve->field, &n, &x)
         || n != curve->field)
     {
+        return TRAVEL_REFUSED;
+    }
+
+    if (!ec && travel_jwk_small_order(p, n)) {
         return TRAVEL_REFUSED;
     }
 

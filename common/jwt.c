@@ -218,6 +218,10 @@ travel_jwt_header(travel_jwt_parser_t *parser, travel_jwt_t *jwt)
         return "the header changes the payload's encoding";
     }
 
+    if (travel_json_member(doc, 0, TRAVEL_STR("zip"))) {
+        return "the payload is compressed";
+    }
+
     alg = travel_json_member(doc, 0, TRAVEL_STR("alg"));
 
     if (alg == NULL || alg->type != TRAVEL_JSON_STRING

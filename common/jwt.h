@@ -73,7 +73,7 @@ void travel_jwt_parser_free(travel_jwt_parser_t *parser);
 
 /* TRAVEL_OK; TRAVEL_INVALID with *ret_why a static sentence: not three parts,
  * base64url not strict, header or payload not a strict JSON object, duplicate
- * members, "crit" present, "b64" present, unknown or "none" alg, a claim of
+ * members, "crit", "b64" or "zip" present, unknown or "none" alg, a claim of
  * the wrong type, too long.  jku, x5u, jwk, x5c are ignored. */
 int travel_jwt_parse(travel_jwt_parser_t *parser, travel_str_t token,
     travel_jwt_t *ret_jwt, const char **ret_why) TRAVEL_MUST_CHECK;

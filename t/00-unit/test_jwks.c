@@ -7,6 +7,8 @@
 #include "unit.h"
 #include "base64url.h"
 #include "jose.h"
+#include "hash.h"
+#include "jwk.h"
 
 
 #define ALL    (TRAVEL_ALG_PUBLIC_MASK | TRAVEL_ALG_HS_MASK)
@@ -70,6 +72,81 @@ static const char  rfc_eddsa_key[] =
 static const char  rfc_eddsa[] =
     "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0Jz"
     "lnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
+
+/* RFC 7520 sections 4.1 to 4.4 */
+
+#define COOK                                                                  \
+    "."                                                                       \
+    "SXTigJlzIGEgZGFuZ2Vyb3VzIGJ1c2luZXNzLCBGcm9kbywgZ29pbmcgb3V0IHlvdXIg"    \
+    "ZG9vci4gWW91IHN0ZXAgb250byB0aGUgcm9hZCwgYW5kIGlmIHlvdSBkb24ndCBrZWVw"    \
+    "IHlvdXIgZmVldCwgdGhlcmXigJlzIG5vIGtub3dpbmcgd2hlcmUgeW91IG1pZ2h0IGJl"    \
+    "IHN3ZXB0IG9mZiB0by4"                                                     \
+    "."
+
+static const char  cook_rs256_key[] =
+    "{\"kty\":\"RSA\",\"kid\":\"bilbo.baggins@hobbiton.example\",\"use\":"
+    "\"sig\",\"alg"
+    "\":\"RS256\",\"n\":\"n4EPtAOCc9AlkeQHPzHStgAbgs7bTZLwUBZdR8_KuKPEHLd4rHVTe"
+    "T-O-XV2jRojdNhxJWTDvNd7nqQ0VEiZQHz_AJmSCpMaJMRBSFKrKb2wqVwGU_NsYOYL-"
+    "QtiWN2lbzcEe6XC0dApr5ydQLrHqkHHig3RBordaZ6Aj-oBHqFEHYpPe7Tpe-OfVfHd1"
+    "E6cS6M1FZcD1NNLYD5lFHpPI9bTwJlsde3uhGqC0ZCuEHg8lhzwOHrtIQbS0FVbb9k3-"
+    "tVTU4fg_3L_vniUFAKwuCLqKnS2BYwdq_mzSnbLY7h_qixoR7jig3__kRhuaxwUkRz5i"
+    "aiQkqgc5gHdrNP5zw\",\"e\":\"AQAB\"}";
+
+static const char  cook_rs256[] =
+    "eyJhbGciOiJSUzI1NiIsImtpZCI6ImJpbGJvLmJhZ2dpbnNAaG9iYml0b24uZXhhbXBs"
+    "ZSJ9" COOK
+    "MRjdkly7_-oTPTS3AXP41iQIGKa80A0ZmTuV5MEaHoxnW2e5CZ5NlKtainoFmKZopdHM"
+    "1O2U4mwzJdQx996ivp83xuglII7PNDi84wnB-BDkoBwA78185hX-Es4JIwmDLJK3lfWR"
+    "a-XtL0RnltuYv746iYTh_qHRD68BNt1uSNCrUCTJDt5aAE6x8wW1Kt9eRo4QPocSadnH"
+    "XFxnt8Is9UzpERV0ePPQdLuW3IS_de3xyIrDaLGdjluPxUAhb6L2aXic1U12podGU0KL"
+    "UQSE_oI-ZnmKJ3F4uOZDnd6QZWJushZ41Axf_fcIe8u9ipH84ogoree7vjbU5y18kDqu"
+    "Dg";
+
+static const char  cook_ps384_key[] =
+    "{\"kty\":\"RSA\",\"kid\":\"bilbo.baggins@hobbiton.example\",\"use\":"
+    "\"sig\",\"alg"
+    "\":\"PS384\",\"n\":\"n4EPtAOCc9AlkeQHPzHStgAbgs7bTZLwUBZdR8_KuKPEHLd4rHVTe"
+    "T-O-XV2jRojdNhxJWTDvNd7nqQ0VEiZQHz_AJmSCpMaJMRBSFKrKb2wqVwGU_NsYOYL-"
+    "QtiWN2lbzcEe6XC0dApr5ydQLrHqkHHig3RBordaZ6Aj-oBHqFEHYpPe7Tpe-OfVfHd1"
+    "E6cS6M1FZcD1NNLYD5lFHpPI9bTwJlsde3uhGqC0ZCuEHg8lhzwOHrtIQbS0FVbb9k3-"
+    "tVTU4fg_3L_vniUFAKwuCLqKnS2BYwdq_mzSnbLY7h_qixoR7jig3__kRhuaxwUkRz5i"
+    "aiQkqgc5gHdrNP5zw\",\"e\":\"AQAB\"}";
+
+static const char  cook_ps384[] =
+    "eyJhbGciOiJQUzM4NCIsImtpZCI6ImJpbGJvLmJhZ2dpbnNAaG9iYml0b24uZXhhbXBs"
+    "ZSJ9" COOK
+    "cu22eBqkYDKgIlTpzDXGvaFfz6WGoz7fUDcfT0kkOy42miAh2qyBzk1xEsnk2IpN6-tP"
+    "id6VrklHkqsGqDqHCdP6O8TTB5dDDItllVo6_1OLPpcbUrhiUSMxbbXUvdvWXzg-UD8b"
+    "iiReQFlfz28zGWVsdiNAUf8ZnyPEgVFn442ZdNqiVJRmBqrYRXe8P_ijQ7p8Vdz0TTrx"
+    "UeT3lm8d9shnr2lfJT8ImUjvAA2Xez2Mlp8cBE5awDzT0qI0n6uiP1aCN_2_jLAeQTlq"
+    "RHtfa64QQSUmFAAjVKPbByi7xho0uTOcbH510a6GYmJUAfmWjwZ6oD4ifKo8DYM-X72E"
+    "aw";
+
+static const char  cook_es512_key[] =
+    "{\"kty\":\"EC\",\"kid\":\"bilbo.baggins@hobbiton.example\",\"use\":\""
+    "sig\",\"crv\""
+    ":\"P-521\",\"x\":\"AHKZLLOsCOzz5cY97ewNUajB957y-C-U88c3v13nmGZx6sYl_oJXu9"
+    "A5RkTKqjqvjyekWF-7ytDyRXYgCF5cj0Kt\",\"y\":\"AdymlHvOiLxXkEhayXQnNCvDX4h"
+    "9htZaCJN34kfmC6pV5OhQHiraVySsUdaQkAgDPrwQrJmbnX9cwlGfP-HqHZR1\"}";
+
+static const char  cook_es512[] =
+    "eyJhbGciOiJFUzUxMiIsImtpZCI6ImJpbGJvLmJhZ2dpbnNAaG9iYml0b24uZXhhbXBs"
+    "ZSJ9" COOK
+    "AE_R_YZCChjn4791jSQCrdPZCNYqHXCTZH0-JZGYNlaAjP2kqaluUIIUnC9qvbu9Plon"
+    "7KRTzoNEuT4Va2cmL1eJAQy3mtPBu_u_sDDyYjnAMDxXPn7XrT0lw-kvAD890jl8e2pu"
+    "Qens_IEKBpHABlsbEPX6sFY8OcGDqoRuBomu9xQ2";
+
+static const char  cook_hs256_key[] =
+    "{\"kty\":\"oct\",\"kid\":\"018c0ae5-4d9b-471b-bfd6-eef314bc7037\",\"u"
+    "se\":\"sig"
+    "\",\"alg\":\"HS256\",\"k\":\"hJtXIZ2uSN5kbQfbtTNWbpdmhkV8FJG-Onbc6mxC"
+    "cYg\"}";
+
+static const char  cook_hs256[] =
+    "eyJhbGciOiJIUzI1NiIsImtpZCI6IjAxOGMwYWU1LTRkOWItNDcxYi1iZmQ2LWVlZjMx"
+    "NGJjNzAzNyJ9" COOK
+    "s0h6KThzkfBBBkLspW1h84VsJZFTsPPqMDA7g1Md7p0";
 
 static travel_jwt_parser_t  *parser;
 
@@ -161,7 +238,9 @@ rfc_vectors(void **state)
     static const struct { const char *key, *token; } rows[] = {
         { rfc_hs256_key, rfc_hs256 }, { rfc_rs256_key, rfc_rs256 },
         { rfc_es256_key, rfc_es256 }, { rfc_es512_key, rfc_es512 },
-        { rfc_eddsa_key, rfc_eddsa }
+        { rfc_eddsa_key, rfc_eddsa }, { cook_rs256_key, cook_rs256 },
+        { cook_ps384_key, cook_ps384 }, { cook_es512_key, cook_es512 },
+        { cook_hs256_key, cook_hs256 }
     };
 
     (void) state;
@@ -187,6 +266,198 @@ rfc_vectors(void **state)
 
         travel_jwks_free(jwks);
     }
+}
+
+
+/* RFC 8032 section 7.4 ("Blank" and "1 octet"): there is no Ed448 among the
+ * JOSE RFCs' tokens, so the check is asked directly. */
+
+static void
+ed448_vectors(void **state)
+{
+    size_t          i;
+    uint8_t         key[57], sig[114];
+    char           *x, text[256];
+    travel_jwk_t    jwk;
+    travel_json_t  *doc;
+    travel_json_error_t  err;
+
+    static const struct { const char *key, *message, *sig; } rows[] = {
+        { "5fd7449b59b461fd2ce787ec616ad46a1da1342485a70e1f8a0ea75d80e96778"
+          "edf124769b46c7061bd6783df1e50f6cd1fa1abeafe8256180", "",
+          "533a37f6bbe457251f023c0d88f976ae2dfb504a843e34d2074fd823d41a591f"
+          "2b233f034f628281f2fd7a22ddd47d7828c59bd0a21bfd3980ff0d2028d4b18a"
+          "9df63e006c5d1c2d345b925d8dc00b4104852db99ac5c7cdda8530a113a0f4db"
+          "b61149f05a7363268c71d95808ff2e652600" },
+        { "43ba28f430cdff456ae531545f7ecd0ac834a55d9358c0372bfa0c6c6798c086"
+          "6aea01eb00742802b8438ea4cb82169c235160627b4c3a9480", "\x03",
+          "26b8f91727bd62897af15e41eb43c377efb9c610d48f2335cb0bd0087810f435"
+          "2541b143c4b981b7e18f62de8ccdf633fc1bf037ab7cd779805e0dbcc0aae1cb"
+          "cee1afb2e027df36bc04dcecbf154336c19f0af7e0a6472905e799f1953d2a0f"
+          "f3348ab21aa4adafd1d234441cf807c03a00" }
+    };
+
+    (void) state;
+
+    for (i = 0; i < N(rows); i++) {
+        assert_int_equal(travel_hex_decode(key, S(rows[i].key)), TRAVEL_OK);
+        assert_int_equal(travel_hex_decode(sig, S(rows[i].sig)), TRAVEL_OK);
+
+        x = jose_b64(key, sizeof(key));
+        snprintf(text, sizeof(text), "{\"kty\":\"OKP\",\"crv\":\"Ed448\","
+                 "\"x\":\"%s\"}", x);
+        free(x);
+
+        doc = travel_json_create(sizeof(text));
+        assert_int_equal(travel_json_parse(doc, S(text), 4, &err), TRAVEL_OK);
+        assert_int_equal(travel_jwk_read(&jwk, doc, 0, ALL), TRAVEL_OK);
+        assert_int_equal(travel_jwk_verify(&jwk, S(rows[i].message),
+            (travel_str_t) { (char *) sig, sizeof(sig) }), TRAVEL_OK);
+        assert_int_equal(travel_jwk_verify(&jwk, S("x"),
+            (travel_str_t) { (char *) sig, sizeof(sig) }), TRAVEL_REFUSED);
+        sig[20] ^= 1;
+        assert_int_equal(travel_jwk_verify(&jwk, S(rows[i].message),
+            (travel_str_t) { (char *) sig, sizeof(sig) }), TRAVEL_REFUSED);
+
+        travel_jwk_close(&jwk);
+        travel_json_free(doc);
+    }
+}
+
+
+/* A token that brings its own key, or says where there is one, is checked with
+ * the key of the set like any other (RFC 8725 section 3.10). */
+
+static void
+keys_in_the_header(void **state)
+{
+    size_t          i;
+    char           *jwk, *token, header[2048];
+    EVP_PKEY       *ours, *theirs;
+    travel_jwks_t  *jwks;
+
+    static const char  *forms[] = {
+        "{\"alg\":\"ES256\",\"jwk\":%s}",
+        "{\"alg\":\"ES256\",\"kid\":\"k\",\"jwk\":%s}",
+        "{\"alg\":\"ES256\",\"jku\":\"https://evil.example/k\",\"a\":%s}",
+        "{\"alg\":\"ES256\",\"x5u\":\"https://evil.example/c\",\"a\":%s}",
+        "{\"alg\":\"ES256\",\"x5c\":[\"MIIB\"],\"a\":%s}"
+    };
+
+    (void) state;
+
+    ours = jose_key(TRAVEL_ALG_ES256, 0);
+    theirs = jose_key(TRAVEL_ALG_ES256, 0);
+    jwk = jose_jwk(ours, ",\"kid\":\"k\"");
+    assert_int_equal(load(&jwks, ALL, jwk), TRAVEL_OK);
+    free(jwk);
+    jwk = jose_jwk(theirs, ",\"kid\":\"k\"");
+
+    for (i = 0; i < N(forms); i++) {
+        snprintf(header, sizeof(header), forms[i], jwk);
+
+        token = jose_token(TRAVEL_ALG_ES256, theirs, header, "{}");
+        assert_int_equal(verify(jwks, token, NULL), TRAVEL_REFUSED);
+        free(token);
+
+        token = jose_token(TRAVEL_ALG_ES256, ours, header, "{}");
+        assert_int_equal(verify(jwks, token, NULL), TRAVEL_OK);
+        free(token);
+    }
+
+    free(jwk);
+    travel_jwks_free(jwks);
+    EVP_PKEY_free(ours);
+    EVP_PKEY_free(theirs);
+}
+
+
+/* A kid is compared with those of the set and used for nothing else. */
+
+static void
+kids_that_are_not_names(void **state)
+{
+    size_t          i;
+    char           *jwk, *token, header[512];
+    EVP_PKEY       *pkey;
+    travel_jwks_t  *jwks;
+
+    static const char  *kids[] = {
+        "../../../../etc/passwd", "/dev/null", "' OR '1'='1", "k'; --",
+        "http://evil.example/k", "K", "k ", "k\\u0020", "", "%00", "$(id)"
+    };
+
+    (void) state;
+
+    pkey = jose_key(TRAVEL_ALG_ES256, 0);
+    jwk = jose_jwk(pkey, ",\"kid\":\"k\"");
+    assert_int_equal(load(&jwks, ALL, jwk), TRAVEL_OK);
+    free(jwk);
+
+    for (i = 0; i < N(kids); i++) {
+        snprintf(header, sizeof(header), "{\"alg\":\"ES256\",\"kid\":\"%s\"}",
+                 kids[i]);
+        token = jose_token(TRAVEL_ALG_ES256, pkey, header, "{}");
+
+        /* an empty one is none */
+        assert_int_equal(verify(jwks, token, NULL),
+                         kids[i][0] ? TRAVEL_UNKNOWN : TRAVEL_OK);
+        free(token);
+    }
+
+    travel_jwks_free(jwks);
+    EVP_PKEY_free(pkey);
+}
+
+
+/* Under a public key of small order everything is signed: an identity as R
+ * and zero as S fit any message. */
+
+static void
+points_of_small_order(void **state)
+{
+    size_t          i, n;
+    char           *x, text[256];
+    uint8_t         key[57];
+    travel_jwks_t  *jwks;
+
+    static const struct { uint8_t first, rest, last; size_t n; } rows[] = {
+        { 0x00, 0x00, 0x00, 32 }, { 0x00, 0x00, 0x80, 32 },
+        { 0x01, 0x00, 0x00, 32 }, { 0x01, 0x00, 0x80, 32 },
+        { 0xec, 0xff, 0x7f, 32 }, { 0xec, 0xff, 0xff, 32 },
+        { 0xed, 0xff, 0x7f, 32 }, { 0xee, 0xff, 0xff, 32 },
+        { 0x00, 0x00, 0x00, 57 }, { 0x01, 0x00, 0x80, 57 },
+        { 0x01, 0x00, 0x00, 57 }, { 0xfe, 0xff, 0x00, 57 },
+        { 0xff, 0xff, 0x80, 57 }
+    };
+
+    (void) state;
+
+    for (i = 0; i < N(rows); i++) {
+        n = rows[i].n;
+        memset(key, rows[i].rest, sizeof(key));
+        key[0] = rows[i].first;
+        key[n - 1] = rows[i].last;
+
+        if (n == 57 && rows[i].rest == 0xff) {
+            key[28] = 0xfe;
+        }
+
+        x = jose_b64(key, n);
+        snprintf(text, sizeof(text), "{\"kty\":\"OKP\",\"crv\":\"%s\","
+                 "\"x\":\"%s\"}", n == 32 ? "Ed25519" : "Ed448", x);
+        free(x);
+        assert_int_equal(load(&jwks, ALL, text), TRAVEL_INVALID);
+    }
+
+    /* the two of order eight */
+
+    assert_int_equal(load(&jwks, ALL, "{\"kty\":\"OKP\",\"crv\":\"Ed25519\","
+        "\"x\":\"JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_AU\"}"),
+        TRAVEL_INVALID);
+    assert_int_equal(load(&jwks, ALL, "{\"kty\":\"OKP\",\"crv\":\"Ed25519\","
+        "\"x\":\"xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA3o\"}"),
+        TRAVEL_INVALID);
 }
 
 
@@ -830,6 +1101,10 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test_teardown(rfc_vectors, errors_cleared),
+        cmocka_unit_test_teardown(ed448_vectors, errors_cleared),
+        cmocka_unit_test_teardown(keys_in_the_header, errors_cleared),
+        cmocka_unit_test_teardown(kids_that_are_not_names, errors_cleared),
+        cmocka_unit_test_teardown(points_of_small_order, errors_cleared),
         cmocka_unit_test_teardown(thumbprints, errors_cleared),
         cmocka_unit_test_teardown(every_algorithm, errors_cleared),
         cmocka_unit_test_teardown(hmac_with_a_public_key, errors_cleared),

@@ -169,6 +169,8 @@ header_refusals(void **state)
         "{\"alg\":\"ES256\",\"crit\":[]}", "{\"alg\":\"ES256\",\"crit\":null}",
         "{\"alg\":\"ES256\",\"b64\":false}",
         "{\"alg\":\"ES256\",\"b64\":true}",
+        "{\"alg\":\"ES256\",\"zip\":\"DEF\"}",
+        "{\"alg\":\"ECDH-ES\",\"enc\":\"A128GCM\"}",
         "{\"alg\":\"ES256\",\"kid\":7}", "{\"alg\":\"ES256\",\"kid\":null}",
         "{\"alg\":\"ES256\",\"kid\":\"a\\nb\"}",
         "{\"alg\":\"ES256\",\"kid\":\"\\u0000\"}",
@@ -207,7 +209,8 @@ payload_refusals(void **state)
     travel_jwt_t   jwt;
 
     static const char  *bad[] = {
-        "", "[]", "null", "Payload", "{\"sub\":\"a\",\"sub\":\"b\"}",
+        "", "[]", "null", "Payload", "eyJhbGciOiJSUzI1NiJ9.e30.c2ln",
+        "{\"sub\":\"a\",\"sub\":\"b\"}",
         "{\"sub\":7}", "{\"sub\":null}", "{\"iss\":[\"x\"]}",
         "{\"email\":false}", "{\"jti\":1}",
         "{\"sub\":\"a\\u0000b\"}", "{\"email\":\"a@b\\r\\nBcc: c@d\"}",
@@ -257,6 +260,7 @@ shape_refusals(void **state)
         "", ".", "..", "...", "a", "a.b", "eyJhbGciOiJSUzI1NiJ9",
         "eyJhbGciOiJSUzI1NiJ9.e30", "eyJhbGciOiJSUzI1NiJ9.e30.",
         "eyJhbGciOiJSUzI1NiJ9.e30.c2ln.c2ln", ".e30.c2ln",
+        "eyJhbGciOiJSUzI1NiJ9.e30.c2ln.c2ln.c2ln",         /* as a JWE */
         "eyJhbGciOiJSUzI1NiJ9..c2ln",
         "eyJhbGciOiJSUzI1NiJ9.e30.c2ln=", "eyJhbGciOiJSUzI1NiJ9=.e30.c2ln",
         "eyJhbGciOiJSUzI1NiJ9.e30=.c2ln", "eyJhbGciOiJSUzI1NiJ9.e3.c2ln",

@@ -162,10 +162,13 @@ sub keys_are { my ($file, @k) = @_; $t->write("$file.new", jwks(@k));
     rename $t->dir . "/$file.new", $t->dir . "/$file"; }
 
 my @main = (jwk('rs'), jwk('es'), jwk('es3'), jwk('es5'), jwk('ed'),
-    jwk('ps', 'PS256'));
+    jwk('ps', 'PS256'),
+    map { { %{ jwk('rs', $_) }, kid => lc $_ } } qw(RS384 RS512 PS384 PS512));
 keys_are('main.json', @main);
 keys_are('other.json', jwk('new'));
-keys_are('hs.json', jwk('hs', 'HS256'), jwk('rs'));
+keys_are('hs.json', jwk('hs', 'HS256'), jwk('rs'), map { {
+    %{ jwk('hs', "HS$_") }, kid => "hs$_",
+    k => encode_base64url($secret x 2) } } 384, 512);
 chmod 0644, glob $t->dir . '/*.json';
 $t->launch;
 
@@ -212,6 +215,12 @@ subtest 'every algorithm, and what it says' => sub {
             is($who->{permissions}, 'journeys:read journeys:write',
                 'permissions in their normal form');
         }
+    }
+    # the same keys where each has another algorithm
+    for my $alg (qw(RS384 RS512 PS384 PS512)) {
+        accepted(token($alg, 'rs', undef, { kid => lc $alg }), '/', $alg);
+        refused(token('RS256', 'rs', undef, { kid => lc $alg }), '/', 401,
+            'TOKEN_INVALID', "RS256 with the key for $alg");
     }
     accepted(token('RS256', 'rs', undef, { kid => undef }), '/',
         'no kid: found by algorithm');
@@ -446,6 +455,12 @@ subtest 'HS only where it is allowed' => sub {
     accepted($hs->(), '/hs', 'allowed');
     refused($hs->(), '/nohs', 401, 'TOKEN_INVALID', 'not allowed');
     accepted($hs->(), '/hs', 'allowed again');
+    for my $bits (384, 512) {
+        accepted(encode_jwt(alg => "HS$bits", key => $secret x 2,
+            extra_headers => { kid => "hs$bits" }, payload => $JS->encode({
+                iss => 'https://hs.example.com', sub => 'x',
+                exp => int(time) + 60 })), '/hs', "HS$bits");
+    }
     refused(encode_jwt(payload => { iss => 'https://hs.example.com', sub => 'x',
         exp => time + 60 }, alg => 'HS256', key => 'x' x 40,
         extra_headers => { kid => 'hs' }), '/hs', 401, 'TOKEN_INVALID',

@@ -19,7 +19,7 @@ my $n = 0;
 sub token {
     my ($name, %o) = @_;
     return encode_jwt(alg => 'ES256', key => $key{$name},
-        extra_headers => { kid => $o{kid} // $name }, payload => $JS->encode({
+        extra_headers => { kid => $o{kid} // $name, %{ $o{header} || {} } }, payload => $JS->encode({
             iss => 'https://id.example.com', sub => 'u' . ++$n,
             exp => int(time) + 600 }));
 }
@@ -253,6 +253,17 @@ subtest 'TLS and names' => sub {
         'and why');
     like($log, qr/travel_jwks "plain": .*it does not agree on TLS/, 'no TLS');
     unlike($log, qr/could not be resolved/, 'names were found when first asked');
+};
+
+subtest 'a token does not say where its keys are' => sub {
+    for my $name (qw(jku x5u)) {
+        my %o = (kid => 'old', header => { $name => "http://127.0.0.1:$at/$name" });
+        is(status('/main', token('new', %o)), 401, "$name, and a stolen kid");
+        is(status('/main', token('old', %o)), 200, "$name, and our key");
+        is(scalar(asked("/$name")), 0, 'nobody looks there');
+    }
+    is(status('/main', token('new', kid => 'old', header => { jwk =>
+        $key{new}->export_key_jwk('public', 1) })), 401, 'nor in the token');
 };
 
 subtest 'refreshed ahead of time, by conditions' => sub {

@@ -34,8 +34,17 @@ typedef struct {
     uint64_t              hash;
     ngx_msec_t            ttl;          /* ms */
     ngx_msec_t            stale;        /* ms after ttl, for errors and TTL */
+    ngx_str_t             named[2];     /* the tags in words: the query's own,
+                                           and those of the directive */
+    travel_stream_id_t    need;         /* on a miss: what a fill by somebody
+                                           else must have begun at */
+    int64_t               filled;       /* unix ms; 0: now, as it is stored */
+    u_char                name[64];     /* in L2: hex; empty: not made */
+    ngx_str_t             lock;         /* in L2: what to release, or empty */
     unsigned              enabled:1;    /* a travel_cache applies here */
     unsigned              fresh:1;      /* the node hears the stream */
+    unsigned              l1:1;         /* kept in shared memory */
+    unsigned              l2:1;         /* kept in Redis */
 } ngx_http_travel_fill_t;
 
 /* A found answer, copied into r->pool. */
@@ -55,8 +64,8 @@ typedef struct {
  * not served.
  *
  * NGX_OK: *ret_hit; NGX_DECLINED: miss, fill it (a *ret_hit with stale set is
- * what may be served should the fill fail); NGX_BUSY: somebody of this
- * nginx worker fills it and has pos >= floor_inval: wait() may join;
+ * what may be served should the fill fail); NGX_BUSY: some nginx worker of
+ * this node fills it and has pos >= floor_inval: wait() may join;
  * NGX_ABORT: no caching here.
  */
 ngx_int_t ngx_http_travel_cache_lookup(ngx_http_request_t *r,
@@ -70,19 +79,31 @@ ngx_int_t ngx_http_travel_cache_wait(ngx_http_request_t *r,
     const ngx_http_travel_fill_t *fill, ngx_msec_t timeout,
     void (*woken)(ngx_http_request_t *r));
 
-/* Marks the fill as running in this nginx worker; ended by store or abandon,
- * and by the request's end. */
+/* Marks the fill as running on this node; ended by store or abandon, and by the
+ * request's end.  NGX_BUSY: another nginx worker has begun it meanwhile, wait()
+ * may join; else, and when NGX_DECLINED, the answer is not kept. */
 ngx_int_t ngx_http_travel_cache_begin(ngx_http_request_t *r,
     const ngx_http_travel_fill_t *fill);
+
+/*
+ * For who has begun a fill: is the answer in L2, or does another node fill it?
+ * 'fill' must live as long as r.  NGX_DECLINED: no, fill it.  NGX_AGAIN:
+ * done(r, rc) will be called, unless r ends before, with NGX_OK (*ret_hit is
+ * filled, L1 has it, the fill has ended) or NGX_DECLINED.  Bounded in time.
+ */
+ngx_int_t ngx_http_travel_cache_fetch(ngx_http_request_t *r,
+    ngx_http_travel_fill_t *fill, travel_stream_id_t floor_inval,
+    ngx_http_travel_hit_t *ret_hit,
+    void (*done)(ngx_http_request_t *r, ngx_int_t rc));
 
 /* Stores what a server with replay position 'replay' answered; kept only if
  * replay >= the LSN of every tag, checked again now, and the node heard the
  * stream all along. */
 void ngx_http_travel_cache_store(ngx_http_request_t *r,
-    const ngx_http_travel_fill_t *fill, const ngx_str_t *body,
+    ngx_http_travel_fill_t *fill, const ngx_str_t *body,
     travel_lsn_t replay, ngx_str_t *ret_etag);
 void ngx_http_travel_cache_abandon(ngx_http_request_t *r,
-    const ngx_http_travel_fill_t *fill);
+    ngx_http_travel_fill_t *fill);
 
 /* Strong validator of a body: quoted hex, from r->pool. */
 ngx_int_t ngx_http_travel_cache_etag(ngx_http_request_t *r,

@@ -14,6 +14,8 @@ typedef struct {
     ngx_msec_t                  ttl;         /* 0: off */
     ngx_msec_t                  stale;
     ngx_http_complex_value_t   *tags;
+    ngx_uint_t                  no_l1;
+    ngx_uint_t                  l2;
 } ngx_http_travel_cache_loc_conf_t;
 
 
@@ -22,6 +24,8 @@ static ngx_int_t ngx_http_travel_cache_tags(ngx_http_travel_fill_t *fill,
 static uint64_t ngx_http_travel_cache_hash(const ngx_http_travel_fill_t *fill);
 static ngx_uint_t ngx_http_travel_cache_knows(
     ngx_http_travel_cache_main_conf_t *cmcf, ngx_http_travel_fill_t *fill);
+static void ngx_http_travel_cache_need(ngx_http_travel_fill_t *fill,
+    travel_stream_id_t floor);
 static ngx_uint_t ngx_http_travel_cache_keepable(
     const ngx_http_travel_fill_t *fill, travel_lsn_t replay);
 static ngx_uint_t ngx_http_travel_cache_plain(void);
@@ -34,12 +38,14 @@ static ngx_int_t ngx_http_travel_cache_postconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_travel_cache_init_process(ngx_cycle_t *cycle);
 static char *ngx_http_travel_cache(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ngx_int_t ngx_http_travel_cache_tier(ngx_str_t *arg,
+    ngx_http_travel_cache_loc_conf_t *clcf);
 
 
 static ngx_command_t  ngx_http_travel_cache_commands[] = {
 
     { ngx_string("travel_cache"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_travel_cache,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -119,23 +125,31 @@ ngx_http_travel_cache_lookup(ngx_http_request_t *r, const ngx_str_t *identity,
     }
 
     ret_fill->enabled = 1;
+    ret_fill->l1 = !clcf->no_l1;
+    ret_fill->l2 = clcf->l2;
+    ret_fill->named[0] = *tags;
+    ret_fill->named[1] = more;
     ret_fill->key = *identity;
     ret_fill->ttl = clcf->ttl;
     ret_fill->stale = clcf->stale;
     ret_fill->hash = ngx_http_travel_cache_hash(ret_fill);
     ret_fill->fresh = ngx_http_travel_cache_knows(cmcf, ret_fill);
 
-    found = ngx_http_travel_l1_find(r, cmcf->cache, ret_fill, floor_inval,
-                                    ret_hit);
+    found = ret_fill->l1 ? ngx_http_travel_l1_find(r, cmcf->cache, ret_fill,
+                                                   floor_inval, ret_hit)
+                         : NGX_HTTP_TRAVEL_L1_ABSENT;
+
+    if (found == NGX_HTTP_TRAVEL_L1_FRESH) {
+        ngx_http_travel_count(cmcf->hit, 1);
+        return NGX_OK;
+    }
+
+    ngx_http_travel_cache_need(ret_fill, floor_inval);
 
     switch (found) {
 
-    case NGX_HTTP_TRAVEL_L1_FRESH:
-        ngx_http_travel_count(cmcf->hit, 1);
-        return NGX_OK;
-
     case NGX_HTTP_TRAVEL_L1_EXPIRED:
-        if (ngx_http_travel_fills_running(ret_fill, floor_inval)) {
+        if (ngx_http_travel_fills_running(ret_fill)) {
             ngx_http_travel_count(cmcf->stale, 1);
             return NGX_OK;           /* somebody is at it: old is good enough */
         }
@@ -155,13 +169,34 @@ ngx_http_travel_cache_lookup(ngx_http_request_t *r, const ngx_str_t *identity,
         ngx_http_travel_count(cmcf->miss, 1);
     }
 
-    if (ret_fill->fresh && ngx_http_travel_fills_running(ret_fill, floor_inval))
-    {
+    if (ret_fill->fresh && ngx_http_travel_fills_running(ret_fill)) {
         ngx_http_travel_count(cmcf->collapsed, 1);
         return NGX_BUSY;
     }
 
     return NGX_DECLINED;
+}
+
+
+/* From where on somebody else's fill would do: not older than the caller's own
+ * write, nor than what has overwritten the answer since. */
+static void
+ngx_http_travel_cache_need(ngx_http_travel_fill_t *fill,
+    travel_stream_id_t floor)
+{
+    ngx_uint_t          k;
+    travel_lsn_t        lsn;
+    travel_stream_id_t  last;
+
+    fill->need = floor;
+
+    for (k = 0; k < fill->ntags && fill->generation != 0; k++) {
+        ngx_http_travel_tag_last(fill->tags[k], &last, &lsn);
+
+        if (travel_stream_id_cmp(last, fill->need) > 0) {
+            fill->need = last;
+        }
+    }
 }
 
 
@@ -267,37 +302,70 @@ ngx_http_travel_cache_plain(void)
 
 void
 ngx_http_travel_cache_store(ngx_http_request_t *r,
-    const ngx_http_travel_fill_t *fill, const ngx_str_t *body,
+    ngx_http_travel_fill_t *fill, const ngx_str_t *body,
     travel_lsn_t replay, ngx_str_t *ret_etag)
+{
+    if (ngx_http_travel_cache_etag(r, body, ret_etag) != NGX_OK) {
+        ngx_str_null(ret_etag);
+        ngx_http_travel_cache_abandon(r, fill);
+        return;
+    }
+
+    if (ngx_http_travel_cache_keepable(fill, replay)) {
+        (void) ngx_http_travel_cache_keep(r, fill, body, ret_etag);
+        ngx_http_travel_l2_store(r, fill, body, ret_etag);
+
+    } else {
+        ngx_http_travel_count(((ngx_http_travel_cache_main_conf_t *)
+                               ngx_http_get_module_main_conf(r,
+                                          ngx_http_travel_cache_module))
+                              ->refused, 1);
+    }
+
+    /* after the insert: whoever waited finds it */
+    ngx_http_travel_cache_abandon(r, fill);
+}
+
+
+ngx_int_t
+ngx_http_travel_cache_keep(ngx_http_request_t *r,
+    const ngx_http_travel_fill_t *fill, const ngx_str_t *body,
+    const ngx_str_t *etag)
 {
     ngx_uint_t                          evicted;
     ngx_http_travel_cache_main_conf_t  *cmcf;
 
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_cache_module);
 
-    if (ngx_http_travel_cache_etag(r, body, ret_etag) != NGX_OK) {
-        ngx_str_null(ret_etag);
-        ngx_http_travel_fills_end(r, fill);
-        return;
+    if (!fill->l1) {
+        return NGX_DECLINED;
     }
 
-    if (ngx_http_travel_cache_keepable(fill, replay)
-        && ngx_http_travel_l1_insert(cmcf->cache, fill, body, ret_etag,
-                                     &evicted)
-           == NGX_OK)
+    if (ngx_http_travel_l1_insert(cmcf->cache, fill, body, etag, &evicted)
+        != NGX_OK)
     {
-        ngx_http_travel_count(cmcf->stored, 1);
-
-        if (evicted) {
-            ngx_http_travel_count(cmcf->evicted, evicted);
-        }
-
-    } else {
         ngx_http_travel_count(cmcf->refused, 1);
+        return NGX_DECLINED;
     }
 
-    /* after the insert: whoever waited finds it */
-    ngx_http_travel_fills_end(r, fill);
+    ngx_http_travel_count(cmcf->stored, 1);
+
+    if (evicted) {
+        ngx_http_travel_count(cmcf->evicted, evicted);
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_travel_cache_count(ngx_http_request_t *r, ngx_http_travel_l2_e what)
+{
+    ngx_http_travel_cache_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_cache_module);
+
+    ngx_http_travel_count(cmcf->l2[what], 1);
 }
 
 
@@ -345,9 +413,13 @@ ngx_http_travel_cache_keepable(const ngx_http_travel_fill_t *fill,
 
 void
 ngx_http_travel_cache_abandon(ngx_http_request_t *r,
-    const ngx_http_travel_fill_t *fill)
+    ngx_http_travel_fill_t *fill)
 {
     ngx_http_travel_fills_end(r, fill);
+
+    if (fill->lock.len != 0) {
+        ngx_http_travel_l2_unlock(fill);     /* behind what was stored */
+    }
 }
 
 
@@ -472,11 +544,21 @@ ngx_http_travel_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
+        if (ngx_http_travel_cache_tier(&value[i], clcf) == NGX_OK) {
+            continue;
+        }
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"travel_cache\" parameter \"%V\" must be "
-                           "stale=TIME (up to 30d) or \"tags=TAG TAG\"",
+                           "stale=TIME (up to 30d), \"tags=TAG TAG\", "
+                           "l1=on|off or l2=on|off",
                            &value[i]);
         return NGX_CONF_ERROR;
+    }
+
+    if (clcf->no_l1 && !clcf->l2) {
+        return "keeps nothing with l1=off: add l2=on, or say "
+               "\"travel_cache off\"";
     }
 
     cmcf = ngx_http_conf_get_module_main_conf(cf,
@@ -484,6 +566,40 @@ ngx_http_travel_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     cmcf->used = 1;
 
     return NGX_CONF_OK;
+}
+
+
+/* l1=on|off, l2=on|off; NGX_DECLINED: something else. */
+static ngx_int_t
+ngx_http_travel_cache_tier(ngx_str_t *arg,
+    ngx_http_travel_cache_loc_conf_t *clcf)
+{
+    ngx_uint_t  on;
+
+    if (arg->len < 5 || ngx_strncmp(arg->data, "l", 1) != 0
+        || (arg->data[1] != '1' && arg->data[1] != '2') || arg->data[2] != '=')
+    {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_strcmp(arg->data + 3, "on") == 0) {
+        on = 1;
+
+    } else if (ngx_strcmp(arg->data + 3, "off") == 0) {
+        on = 0;
+
+    } else {
+        return NGX_DECLINED;
+    }
+
+    if (arg->data[1] == '1') {
+        clcf->no_l1 = !on;
+
+    } else {
+        clcf->l2 = on;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -560,6 +676,23 @@ ngx_http_travel_cache_postconfiguration(ngx_conf_t *cf)
           offsetof(ngx_http_travel_cache_main_conf_t, refused) },
         { "travel_cache_evicted_total", "Entries that made room.",
           offsetof(ngx_http_travel_cache_main_conf_t, evicted) },
+
+#define counter(label, index)                                                 \
+        { "travel_cache_l2_total{result=\"" label "\"}",                      \
+          "Look-ups and writes in Redis by result.",                          \
+          offsetof(ngx_http_travel_cache_main_conf_t, l2)                     \
+          + sizeof(ngx_uint_t) * (index) }
+
+        counter("hit", NGX_HTTP_TRAVEL_L2_HIT),
+        counter("miss", NGX_HTTP_TRAVEL_L2_MISS),
+        counter("refused", NGX_HTTP_TRAVEL_L2_REFUSED),
+        counter("lost", NGX_HTTP_TRAVEL_L2_LOST),
+        counter("stored", NGX_HTTP_TRAVEL_L2_STORED),
+        counter("waited", NGX_HTTP_TRAVEL_L2_WAITED),
+        counter("gave_up", NGX_HTTP_TRAVEL_L2_GAVE_UP),
+
+#undef counter
+
         { "travel_invalidation_gaps_total",
           "Times the invalidation stream could not be followed.",
           offsetof(ngx_http_travel_cache_main_conf_t, gaps) }
@@ -580,12 +713,14 @@ ngx_http_travel_cache_postconfiguration(ngx_conf_t *cf)
     if (cmcf->used) {
         cmcf->cache = ngx_http_travel_zone(cf, "cache", 64 * 1024 * 1024, 8, 2,
                                            ngx_http_travel_l1_init);
-        if (cmcf->cache == NULL) {
+        cmcf->fills = ngx_http_travel_zone(cf, "fills", 512 * 1024, 4, 1,
+                                           ngx_http_travel_lease_init);
+        if (cmcf->cache == NULL || cmcf->fills == NULL) {
             return NGX_ERROR;
         }
     }
 
-    cmcf->tags = ngx_http_travel_zone(cf, "tags", 8 * 1024 * 1024, 1, 3,
+    cmcf->tags = ngx_http_travel_zone(cf, "tags", 8 * 1024 * 1024, 1, 4,
                                       ngx_http_travel_tags_init);
     cmcf->writers = ngx_http_travel_zone(cf, "writers", 8 * 1024 * 1024, 8, 3,
                                          ngx_http_travel_writers_init);
@@ -628,6 +763,10 @@ ngx_http_travel_cache_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_travel_writers_use(cmcf->writers);
+
+    if (cmcf->fills != NULL) {
+        ngx_http_travel_lease_use(cmcf->fills);
+    }
 
     return ngx_http_travel_node_start(cycle, cmcf);
 }

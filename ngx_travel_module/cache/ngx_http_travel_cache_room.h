@@ -7,8 +7,22 @@
 #include "../../common/hash.h"
 
 
+/* Counters of L2 and of the nodes' lock, in this order. */
+typedef enum {
+    NGX_HTTP_TRAVEL_L2_HIT,
+    NGX_HTTP_TRAVEL_L2_MISS,
+    NGX_HTTP_TRAVEL_L2_REFUSED,       /* not whole, or not to be judged */
+    NGX_HTTP_TRAVEL_L2_LOST,          /* no reply in time */
+    NGX_HTTP_TRAVEL_L2_STORED,
+    NGX_HTTP_TRAVEL_L2_WAITED,        /* for another node's fill */
+    NGX_HTTP_TRAVEL_L2_GAVE_UP,
+    NGX_HTTP_TRAVEL_L2_COUNTERS
+} ngx_http_travel_l2_e;
+
+
 typedef struct {
     ngx_http_travel_zone_t     *cache;
+    ngx_http_travel_zone_t     *fills;
     ngx_http_travel_zone_t     *tags;
     ngx_http_travel_zone_t     *writers;
 
@@ -22,6 +36,7 @@ typedef struct {
     ngx_uint_t                  refused;      /* fills not kept */
     ngx_uint_t                  evicted;
     ngx_uint_t                  gaps;
+    ngx_uint_t                  l2[NGX_HTTP_TRAVEL_L2_COUNTERS];
     ngx_uint_t                  used;         /* some location caches */
     ngx_uint_t                  tails;        /* there is a stream to follow */
 } ngx_http_travel_cache_main_conf_t;
@@ -37,6 +52,8 @@ typedef struct {
     travel_lsn_t          commit;
     travel_lsn_t          floor;        /* fills must have replayed this */
     ngx_msec_t            heard;        /* ngx_current_msec */
+    travel_stream_id_t    since;        /* all after this was followed; {0}:
+                                           not known yet */
     ngx_uint_t            settled;      /* floor is known since a break */
 } ngx_http_travel_knowledge_t;
 
@@ -92,6 +109,41 @@ void ngx_http_travel_l1_usage(ngx_http_travel_zone_t *zone, size_t *ret_used,
     size_t *ret_size, ngx_uint_t *ret_entries);
 
 
+/* --- the entrance, for the room's own (cache_module.c) ------------------- */
+
+void ngx_http_travel_cache_count(ngx_http_request_t *r,
+    ngx_http_travel_l2_e what);
+
+/* Into L1 where the location has one, and counted. */
+ngx_int_t ngx_http_travel_cache_keep(ngx_http_request_t *r,
+    const ngx_http_travel_fill_t *fill, const ngx_str_t *body,
+    const ngx_str_t *etag);
+
+
+/* --- L2 (l2.c) ----------------------------------------------------------- */
+
+/* Into the background pipeline; what cannot be written now never is. */
+void ngx_http_travel_l2_store(ngx_http_request_t *r,
+    const ngx_http_travel_fill_t *fill, const ngx_str_t *body,
+    const ngx_str_t *etag);
+void ngx_http_travel_l2_unlock(ngx_http_travel_fill_t *fill);
+
+
+/* --- the node's leases on fills (lease.c) -------------------------------- */
+
+ngx_int_t ngx_http_travel_lease_init(ngx_http_travel_shard_t *shard);
+void ngx_http_travel_lease_use(ngx_http_travel_zone_t *zone);
+
+/* NGX_OK, with a serial to give back (0: no room, nothing to give back);
+ * NGX_BUSY: another worker fills from a position >= fill->need. */
+ngx_int_t ngx_http_travel_lease_take(const ngx_http_travel_fill_t *fill,
+    uint32_t *ret_serial);
+void ngx_http_travel_lease_drop(uint64_t hash, uint32_t serial);
+/* Does another worker, alive, fill from a position >= fill->need? */
+ngx_uint_t ngx_http_travel_lease_held(const ngx_http_travel_fill_t *fill,
+    travel_stream_id_t *ret_pos);
+
+
 /* --- writers (writers.c) ------------------------------------------------- */
 
 ngx_int_t ngx_http_travel_writers_init(ngx_http_travel_shard_t *shard);
@@ -102,10 +154,8 @@ void ngx_http_travel_writers_missed(const travel_consistency_t *missed);
 
 /* --- running fills (fills.c) --------------------------------------------- */
 
-/* Is the key being filled in this nginx worker, from a position that a caller
- * with this floor may join? */
-ngx_uint_t ngx_http_travel_fills_running(const ngx_http_travel_fill_t *fill,
-    travel_stream_id_t floor);
+/* Is the key being filled on this node, from a position >= fill->need? */
+ngx_uint_t ngx_http_travel_fills_running(const ngx_http_travel_fill_t *fill);
 /* Ends the fill of the key, if 'r' is the one that runs it. */
 void ngx_http_travel_fills_end(ngx_http_request_t *r,
     const ngx_http_travel_fill_t *fill);

@@ -1,10 +1,14 @@
 /*
- * Fills that are running in this nginx worker, and who waits for them.
+ * Fills that are running, and who of this nginx worker waits for them.
  *
  * Process memory, one thread.  A running fill belongs to the request that
  * began it and lives in its pool; a waiter belongs to its own.  Whichever
  * request ends first takes itself out through its pool's cleanup: a fill whose
  * request died wakes its waiters, and the first of them begins anew.
+ *
+ * A fill of another nginx worker is known by its lease (lease.c).  Who waits
+ * for it joins a record that has no request, on the heap: its timer looks at
+ * the lease again and again, and ends the record when that is gone.
  */
 
 #include "ngx_http_travel_cache_room.h"
@@ -12,19 +16,30 @@
 
 #define NGX_HTTP_TRAVEL_FILL_BUCKETS   256
 #define NGX_HTTP_TRAVEL_FILL_WAITERS   1000     /* per nginx worker */
+#define NGX_HTTP_TRAVEL_FILL_LOOK      2        /* ms, first, then doubled */
+#define NGX_HTTP_TRAVEL_FILL_LOOK_MAX  16
 
 
 typedef struct {
     ngx_queue_t             queue;       /* next NULL: ended */
     ngx_queue_t             waiters;
-    ngx_http_request_t     *request;     /* which runs it */
+    ngx_http_request_t     *request;     /* which runs it; NULL: elsewhere */
     uint64_t                hash;
     ngx_str_t               key;
     uint64_t                tags[NGX_HTTP_TRAVEL_TAGS_MAX];
     ngx_uint_t              ntags;
     travel_stream_id_t      pos;
     uint64_t                generation;
+    uint32_t                lease;       /* its serial */
 } ngx_http_travel_running_t;
+
+typedef struct {
+    ngx_http_travel_running_t  run;      /* first */
+    ngx_event_t                event;
+    ngx_connection_t           dummy;    /* nginx wants an fd in event.data */
+    ngx_http_travel_fill_t     fill;     /* what its lease is judged by */
+    ngx_msec_t                 step;
+} ngx_http_travel_elsewhere_t;
 
 typedef struct {
     ngx_queue_t             queue;       /* next NULL: left */
@@ -36,6 +51,9 @@ typedef struct {
 
 static ngx_http_travel_running_t *ngx_http_travel_fills_find(
     const ngx_http_travel_fill_t *fill);
+static ngx_http_travel_running_t *ngx_http_travel_elsewhere(
+    const ngx_http_travel_fill_t *fill);
+static void ngx_http_travel_elsewhere_look(ngx_event_t *ev);
 static void ngx_http_travel_running_end(void *data);
 static void ngx_http_travel_joined_woken(ngx_event_t *ev);
 static void ngx_http_travel_joined_leave(void *data);
@@ -89,33 +107,20 @@ ngx_http_travel_fills_find(const ngx_http_travel_fill_t *fill)
 
 
 ngx_uint_t
-ngx_http_travel_fills_running(const ngx_http_travel_fill_t *fill,
-    travel_stream_id_t floor)
+ngx_http_travel_fills_running(const ngx_http_travel_fill_t *fill)
 {
-    ngx_uint_t                  k;
-    travel_lsn_t                lsn;
-    travel_stream_id_t          last;
+    travel_stream_id_t          pos;
     ngx_http_travel_running_t  *run;
 
     run = ngx_http_travel_fills_find(fill);
 
-    if (run == NULL || run->generation != fill->generation
-        || travel_stream_id_cmp(run->pos, floor) < 0)
+    if (run != NULL && run->generation == fill->generation
+        && travel_stream_id_cmp(run->pos, fill->need) >= 0)
     {
-        return 0;
+        return 1;
     }
 
-    /* what it brings is already overwritten: nothing to wait for */
-
-    for (k = 0; k < fill->ntags && fill->generation != 0; k++) {
-        ngx_http_travel_tag_last(fill->tags[k], &last, &lsn);
-
-        if (travel_stream_id_cmp(last, run->pos) > 0) {
-            return 0;
-        }
-    }
-
-    return 1;
+    return ngx_http_travel_lease_held(fill, &pos);
 }
 
 
@@ -123,11 +128,16 @@ ngx_int_t
 ngx_http_travel_cache_begin(ngx_http_request_t *r,
     const ngx_http_travel_fill_t *fill)
 {
+    uint32_t                    lease;
     ngx_pool_cleanup_t         *cln;
     ngx_http_travel_running_t  *run;
 
     if (!fill->enabled || !fill->fresh) {
         return NGX_DECLINED;
+    }
+
+    if (ngx_http_travel_lease_take(fill, &lease) != NGX_OK) {
+        return NGX_BUSY;
     }
 
     /* an overtaken fill goes on alone; its key is ours now */
@@ -140,11 +150,13 @@ ngx_http_travel_cache_begin(ngx_http_request_t *r,
 
     cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_travel_running_t));
     if (cln == NULL) {
+        ngx_http_travel_lease_drop(fill->hash, lease);
         return NGX_ERROR;
     }
 
     run = cln->data;
     run->request = r;
+    run->lease = lease;
     run->hash = fill->hash;
     run->key = fill->key;
     run->ntags = fill->ntags;
@@ -180,8 +192,9 @@ ngx_http_travel_running_end(void *data)
 {
     ngx_http_travel_running_t  *run = data;
 
-    ngx_queue_t               *q;
-    ngx_http_travel_joined_t  *joined;
+    ngx_queue_t                  *q;
+    ngx_http_travel_joined_t     *joined;
+    ngx_http_travel_elsewhere_t  *elsewhere;
 
     if (run->queue.next == NULL) {
         return;
@@ -189,6 +202,8 @@ ngx_http_travel_running_end(void *data)
 
     ngx_queue_remove(&run->queue);
     run->queue.next = NULL;
+
+    ngx_http_travel_lease_drop(run->hash, run->lease);
 
     while (!ngx_queue_empty(&run->waiters)) {
         q = ngx_queue_head(&run->waiters);
@@ -199,6 +214,83 @@ ngx_http_travel_running_end(void *data)
 
         ngx_post_event(&joined->event, &ngx_posted_events);
     }
+
+    if (run->request == NULL) {
+        elsewhere = (ngx_http_travel_elsewhere_t *) run;
+
+        if (elsewhere->event.timer_set) {
+            ngx_del_timer(&elsewhere->event);
+        }
+
+        ngx_free(elsewhere);
+    }
+}
+
+
+/* --- fills of other nginx workers ---------------------------------------- */
+
+static ngx_http_travel_running_t *
+ngx_http_travel_elsewhere(const ngx_http_travel_fill_t *fill)
+{
+    travel_stream_id_t            pos;
+    ngx_http_travel_elsewhere_t  *e;
+
+    if (!ngx_http_travel_lease_held(fill, &pos)) {
+        return NULL;
+    }
+
+    e = ngx_calloc(sizeof(ngx_http_travel_elsewhere_t) + fill->key.len,
+                   ngx_cycle->log);
+    if (e == NULL) {
+        return NULL;
+    }
+
+    e->fill = *fill;
+    e->fill.key.data = (u_char *) (e + 1);
+    ngx_memcpy(e->fill.key.data, fill->key.data, fill->key.len);
+
+    e->run.hash = fill->hash;
+    e->run.key = e->fill.key;
+    e->run.ntags = fill->ntags;
+    ngx_memcpy(e->run.tags, fill->tags, fill->ntags * sizeof(uint64_t));
+    e->run.pos = pos;
+    e->run.generation = fill->generation;
+    ngx_queue_init(&e->run.waiters);
+
+    ngx_queue_insert_tail(ngx_http_travel_fills_bucket(fill->hash),
+                          &e->run.queue);
+
+    e->step = NGX_HTTP_TRAVEL_FILL_LOOK;
+    e->dummy.fd = (ngx_socket_t) -1;
+    e->event.data = &e->dummy;
+    e->event.handler = ngx_http_travel_elsewhere_look;
+    e->event.log = ngx_cycle->log;
+    e->event.cancelable = 1;             /* who waits has timers of their own */
+
+    ngx_add_timer(&e->event, e->step);
+
+    return &e->run;
+}
+
+
+static void
+ngx_http_travel_elsewhere_look(ngx_event_t *ev)
+{
+    travel_stream_id_t            pos;
+    ngx_http_travel_elsewhere_t  *e;
+
+    e = (ngx_http_travel_elsewhere_t *)
+            ((u_char *) ev - offsetof(ngx_http_travel_elsewhere_t, event));
+
+    if (ngx_queue_empty(&e->run.waiters)
+        || !ngx_http_travel_lease_held(&e->fill, &pos))
+    {
+        ngx_http_travel_running_end(&e->run);
+        return;
+    }
+
+    e->step = ngx_min(e->step * 2, NGX_HTTP_TRAVEL_FILL_LOOK_MAX);
+    ngx_add_timer(&e->event, e->step);
 }
 
 
@@ -211,11 +303,23 @@ ngx_http_travel_cache_wait(ngx_http_request_t *r,
     ngx_http_travel_joined_t   *joined;
     ngx_http_travel_running_t  *run;
 
+    if (ngx_http_travel_fills_waiting == NGX_HTTP_TRAVEL_FILL_WAITERS) {
+        return NGX_ERROR;
+    }
+
     run = ngx_http_travel_fills_find(fill);
 
-    if (run == NULL
-        || ngx_http_travel_fills_waiting == NGX_HTTP_TRAVEL_FILL_WAITERS)
+    if (run == NULL || run->generation != fill->generation
+        || travel_stream_id_cmp(run->pos, fill->need) < 0)
     {
+        if (run != NULL && run->request == NULL) {
+            ngx_http_travel_running_end(run);
+        }
+
+        run = ngx_http_travel_elsewhere(fill);
+    }
+
+    if (run == NULL) {
         return NGX_ERROR;
     }
 

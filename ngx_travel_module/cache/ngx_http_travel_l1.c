@@ -462,8 +462,8 @@ ngx_http_travel_l1_insert(ngx_http_travel_zone_t *zone,
     e->key_len = fill->key.len;
     e->body_len = body->len;
     e->visited = 0;
-    e->filled = now;
-    e->expires = now + fill->ttl;
+    e->filled = (fill->filled != 0) ? fill->filled : now;
+    e->expires = e->filled + fill->ttl;
     e->stale_until = e->expires + fill->stale;
     e->etag_len = etag->len;
     ngx_memcpy(e->etag, etag->data, etag->len);

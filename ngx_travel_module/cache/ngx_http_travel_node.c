@@ -29,6 +29,9 @@
  * floor that every fill must have replayed; after a gap it is every caller's as
  * well, since their last writes may be among what was skipped.
  *
+ * 'since' is where an unbroken stretch was settled: what another node says of a
+ * position from there on, this one can judge.
+ *
  * A batch counts as news of now only when it was asked for within the last
  * second: a worker that was stopped finds old answers in its socket.
  */
@@ -403,6 +406,7 @@ ngx_http_travel_node_on_start(void *data, ngx_str_t *after)
 
         t->know.generation = ngx_http_travel_node_stamp();
         t->know.pos = id;
+        t->know.since.ms = 0;
         t->missed = 1;
         ngx_http_travel_node_break_locked(t, id);
 
@@ -540,6 +544,10 @@ ngx_http_travel_node_settle_locked(ngx_http_travel_tags_t *t)
     }
 
     missed = t->missed;
+
+    if (missed || t->know.since.ms == 0) {
+        t->know.since = t->know.pos;
+    }
 
     t->know.floor = t->know.commit;
     t->know.settled = 1;

@@ -10,6 +10,7 @@
  *   WAIT     until this node has processed that invalidation, at most 250 ms
  *   WAITED   it has, or the cache is left aside
  *   LOOKUP   the cache: hit, join somebody's fill, or fill it ourselves
+ *   FETCH    a fill of ours: does L2 have it, or another node soon?
  *   SEND     a server that has replayed enough; then ..._done()
  *
  * The body goes out as the bytes PostgreSQL sent: the result is kept until the
@@ -21,7 +22,7 @@
 
 
 #define NGX_HTTP_TRAVEL_QUERY_WAIT        250     /* ms for a position */
-#define NGX_HTTP_TRAVEL_QUERY_JOINS       2
+#define NGX_HTTP_TRAVEL_QUERY_JOINS       4
 #define NGX_HTTP_TRAVEL_QUERY_UNVERIFIED  5000    /* ms such a fill is kept */
 
 
@@ -30,6 +31,7 @@ typedef enum {
     NGX_HTTP_TRAVEL_QUERY_WAIT_NODE,
     NGX_HTTP_TRAVEL_QUERY_WAITED,
     NGX_HTTP_TRAVEL_QUERY_LOOKUP,
+    NGX_HTTP_TRAVEL_QUERY_FETCH,
     NGX_HTTP_TRAVEL_QUERY_SEND
 } ngx_http_travel_query_step_e;
 
@@ -43,6 +45,7 @@ typedef struct {
     travel_consistency_t               need;
     ngx_http_travel_fill_t             fill;
     ngx_http_travel_hit_t              hit;
+    ngx_http_travel_hit_t              found;     /* in L2 */
     ngx_http_travel_query_run_t        run;
     ngx_http_travel_query_step_e       step;
     ngx_int_t                          rc;        /* for finalize */
@@ -74,6 +77,9 @@ static void ngx_http_travel_query_raise(ngx_http_travel_query_t *q,
 static ngx_int_t ngx_http_travel_query_step_wait(ngx_http_travel_query_t *q);
 static ngx_int_t ngx_http_travel_query_step_waited(ngx_http_travel_query_t *q);
 static ngx_int_t ngx_http_travel_query_step_lookup(ngx_http_travel_query_t *q);
+static ngx_int_t ngx_http_travel_query_step_fetch(ngx_http_travel_query_t *q);
+static void ngx_http_travel_query_fetched(ngx_http_request_t *r,
+    ngx_int_t rc);
 static ngx_int_t ngx_http_travel_query_step_send(ngx_http_travel_query_t *q);
 
 static void ngx_http_travel_query_done(ngx_http_request_t *r, void *data,
@@ -262,6 +268,10 @@ ngx_http_travel_query_walk(ngx_http_travel_query_t *q)
 
         case NGX_HTTP_TRAVEL_QUERY_LOOKUP:
             rc = ngx_http_travel_query_step_lookup(q);
+            break;
+
+        case NGX_HTTP_TRAVEL_QUERY_FETCH:
+            rc = ngx_http_travel_query_step_fetch(q);
             break;
 
         case NGX_HTTP_TRAVEL_QUERY_SEND:
@@ -461,8 +471,18 @@ ngx_http_travel_query_step_lookup(ngx_http_travel_query_t *q)
 
     case NGX_DECLINED:
         ctx->cache_status = "MISS";
-        q->filling = ngx_http_travel_cache_begin(r, &q->fill) == NGX_OK;
-        return NGX_OK;
+        rc = ngx_http_travel_cache_begin(r, &q->fill);
+
+        if (rc == NGX_OK) {
+            q->filling = 1;
+            q->step = NGX_HTTP_TRAVEL_QUERY_FETCH;
+        }
+
+        if (rc != NGX_BUSY) {
+            return NGX_OK;
+        }
+
+        /* fall through */
 
     case NGX_BUSY:
         ctx->cache_status = "MISS";
@@ -483,6 +503,39 @@ ngx_http_travel_query_step_lookup(ngx_http_travel_query_t *q)
     default:
         return NGX_OK;
     }
+}
+
+
+static ngx_int_t
+ngx_http_travel_query_step_fetch(ngx_http_travel_query_t *q)
+{
+    q->step = NGX_HTTP_TRAVEL_QUERY_SEND;
+
+    return ngx_http_travel_cache_fetch(q->request, &q->fill, q->need.inval,
+                                       &q->found, ngx_http_travel_query_fetched)
+           == NGX_AGAIN ? NGX_AGAIN : NGX_OK;
+}
+
+
+static void
+ngx_http_travel_query_fetched(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_http_travel_ctx_t    *ctx;
+    ngx_http_travel_query_t  *q;
+
+    ctx = ngx_http_travel_get_ctx(r);
+    q = ctx->room[NGX_HTTP_TRAVEL_ROOM_QUERY];
+
+    if (rc != NGX_OK) {
+        ngx_http_travel_query_resume(r);
+        return;
+    }
+
+    q->filling = 0;
+    q->hit = q->found;
+    ctx->cache_status = "HIT";
+
+    ngx_http_travel_finish(r, ngx_http_travel_query_cached(q));
 }
 
 

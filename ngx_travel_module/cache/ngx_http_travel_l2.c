@@ -1,0 +1,705 @@
+/*
+ * L2: answers in Redis (role "cache"), shared by all nodes.
+ *
+ * The request that fills a key of this node first asks here.  An entry is
+ * believed when it is whole and signed (common/cache_record.h), when its key
+ * and tags are these, byte by byte, and when this node can judge it: the node
+ * hears the invalidation stream, has followed it without a gap since before
+ * the entry's position, and no tag was invalidated after that.  Else it is as
+ * if it were not there.
+ *
+ * With no entry the nodes agree on who fills: SET NX PX of a lock that holds
+ * the filler's position.  Who loses looks for the entry a few more times and
+ * then fills as well; so does whoever must not read from that position.  The
+ * lock is released by value, and runs out by itself.
+ *
+ * All of it is best effort and bounded in time: a reply that does not come is
+ * a miss.  The state lives in r->pool and ends with the request; writes and
+ * releases go into the background pipeline of the link and nobody waits.
+ */
+
+#include "ngx_http_travel_cache_room.h"
+#include "../net/ngx_http_travel_redis.h"
+#include "../../common/cache_record.h"
+
+
+#define NGX_HTTP_TRAVEL_L2_TIMEOUT   50         /* ms for a reply */
+#define NGX_HTTP_TRAVEL_L2_LOCK      2000       /* ms it lives at most */
+#define NGX_HTTP_TRAVEL_L2_WAIT      1000       /* ms a loser waits at most */
+#define NGX_HTTP_TRAVEL_L2_STEP      3          /* ms, first, then doubled */
+#define NGX_HTTP_TRAVEL_L2_STEP_MAX  24
+#define NGX_HTTP_TRAVEL_L2_WAITERS   256        /* losers per nginx worker */
+#define NGX_HTTP_TRAVEL_L2_WRITES    256        /* unanswered, per worker */
+#define NGX_HTTP_TRAVEL_L2_BODY_MAX  (128 * 1024)
+#define NGX_HTTP_TRAVEL_L2_SKEW      2000       /* ms between nodes' clocks */
+
+#define NGX_HTTP_TRAVEL_L2_KEY       "travel:l2:"
+#define NGX_HTTP_TRAVEL_L2_LOCK_KEY  "travel:l2lock:"
+#define NGX_HTTP_TRAVEL_L2_KEY_LEN   96
+#define NGX_HTTP_TRAVEL_L2_VALUE     96
+
+
+typedef struct {
+    ngx_event_t                event;          /* first: data has an fd */
+    ngx_http_request_t        *request;
+    ngx_http_travel_fill_t    *fill;
+    ngx_http_travel_hit_t     *hit;
+    travel_stream_id_t         floor;
+    ngx_msec_t                 until;
+    ngx_msec_t                 step;
+    void                     (*done)(ngx_http_request_t *r, ngx_int_t rc);
+    unsigned                   waiting:1;      /* counted among the losers */
+    unsigned                   locked:1;
+    unsigned                   over:1;         /* done was called */
+    u_char                     lock[NGX_HTTP_TRAVEL_L2_VALUE];
+    size_t                     lock_len;
+    u_char                     key[NGX_HTTP_TRAVEL_L2_KEY_LEN];
+    size_t                     key_len;
+    u_char                     lock_key[NGX_HTTP_TRAVEL_L2_KEY_LEN];
+    size_t                     lock_key_len;
+} ngx_http_travel_l2_fetch_t;
+
+
+static ngx_int_t ngx_http_travel_l2_name(ngx_http_travel_fill_t *fill);
+static ngx_int_t ngx_http_travel_l2_get(ngx_http_travel_l2_fetch_t *f);
+static void ngx_http_travel_l2_got(ngx_http_travel_redis_op_t *op,
+    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
+static ngx_int_t ngx_http_travel_l2_believe(ngx_http_travel_l2_fetch_t *f,
+    travel_str_t bytes);
+static ngx_uint_t ngx_http_travel_l2_judge(ngx_http_travel_l2_fetch_t *f,
+    const travel_cache_record_t *record);
+static ngx_uint_t ngx_http_travel_l2_followed(
+    const ngx_http_travel_fill_t *fill, const travel_cache_record_t *record);
+static ngx_int_t ngx_http_travel_l2_take(ngx_http_travel_l2_fetch_t *f,
+    const travel_cache_record_t *record);
+static ngx_int_t ngx_http_travel_l2_lock(ngx_http_travel_l2_fetch_t *f);
+static void ngx_http_travel_l2_locked(ngx_http_travel_redis_op_t *op,
+    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
+static ngx_uint_t ngx_http_travel_l2_worth(ngx_http_travel_l2_fetch_t *f,
+    ngx_str_t holder);
+static ngx_int_t ngx_http_travel_l2_wait(ngx_http_travel_l2_fetch_t *f);
+static void ngx_http_travel_l2_again(ngx_event_t *ev);
+static void ngx_http_travel_l2_end(ngx_http_travel_l2_fetch_t *f,
+    ngx_int_t rc);
+static void ngx_http_travel_l2_gone(void *data);
+static void ngx_http_travel_l2_write(ngx_http_request_t *r,
+    const ngx_http_travel_fill_t *fill, const char *bytes, size_t len);
+static void ngx_http_travel_l2_written(ngx_http_travel_redis_op_t *op,
+    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
+static travel_str_t ngx_http_travel_l2_secret(void);
+
+
+/* Removes a lock that is still ours. */
+static const char  ngx_http_travel_l2_release[] =
+    "if redis.call('get', KEYS[1]) == ARGV[1] then "
+    "return redis.call('del', KEYS[1]) end return 0";
+
+
+static ngx_uint_t  ngx_http_travel_l2_waiting;
+static ngx_uint_t  ngx_http_travel_l2_writing;
+static uint64_t    ngx_http_travel_l2_serial;
+
+
+/* --- asking -------------------------------------------------------------- */
+
+ngx_int_t
+ngx_http_travel_cache_fetch(ngx_http_request_t *r,
+    ngx_http_travel_fill_t *fill, travel_stream_id_t floor,
+    ngx_http_travel_hit_t *ret_hit,
+    void (*done)(ngx_http_request_t *r, ngx_int_t rc))
+{
+    ngx_pool_cleanup_t          *cln;
+    ngx_http_travel_l2_fetch_t  *f;
+
+    if (!fill->l2 || !fill->fresh
+        || !ngx_http_travel_redis_configured(NGX_HTTP_TRAVEL_REDIS_CACHE)
+        || !ngx_http_travel_redis_up(NGX_HTTP_TRAVEL_REDIS_CACHE)
+        || ngx_http_travel_l2_name(fill) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_travel_l2_fetch_t));
+    if (cln == NULL) {
+        return NGX_DECLINED;
+    }
+
+    f = cln->data;
+    ngx_memzero(f, sizeof(ngx_http_travel_l2_fetch_t));
+    cln->handler = ngx_http_travel_l2_gone;
+
+    f->request = r;
+    f->fill = fill;
+    f->hit = ret_hit;
+    f->floor = floor;
+    f->done = done;
+    f->step = NGX_HTTP_TRAVEL_L2_STEP;
+    f->until = ngx_current_msec + NGX_HTTP_TRAVEL_L2_WAIT;
+    f->event.data = r->connection;
+    f->event.handler = ngx_http_travel_l2_again;
+    f->event.log = r->connection->log;
+
+    f->key_len = ngx_sprintf(f->key, NGX_HTTP_TRAVEL_L2_KEY "%*s",
+                             sizeof(fill->name), fill->name) - f->key;
+    f->lock_key_len = ngx_sprintf(f->lock_key,
+                                  NGX_HTTP_TRAVEL_L2_LOCK_KEY "%*s",
+                                  sizeof(fill->name), fill->name)
+                      - f->lock_key;
+    f->lock_len = ngx_sprintf(f->lock, "%uL-%uL %P %uL %uxL", fill->pos.ms,
+                              fill->pos.seq, ngx_pid,
+                              ++ngx_http_travel_l2_serial,
+                              (uint64_t) ngx_random() << 31 | ngx_random())
+                  - f->lock;
+
+    return ngx_http_travel_l2_get(f);
+}
+
+
+/* The key's name in Redis: a digest of all that tells answers apart, in words,
+ * since hashes under a node's own key mean nothing to others. */
+static ngx_int_t
+ngx_http_travel_l2_name(ngx_http_travel_fill_t *fill)
+{
+    uint8_t       md[TRAVEL_SHA256_LEN];
+    travel_str_t  parts[3];
+
+    parts[0] = ngx_http_travel_view(&fill->key);
+    parts[1] = ngx_http_travel_view(&fill->named[0]);
+    parts[2] = ngx_http_travel_view(&fill->named[1]);
+
+    if (travel_sha256_parts(md, parts, 3) != TRAVEL_OK) {
+        return NGX_ERROR;
+    }
+
+    travel_hex_encode((char *) fill->name, md, sizeof(fill->name) / 2);
+
+    return NGX_OK;
+}
+
+
+/* NGX_AGAIN, or NGX_DECLINED when nothing can be asked. */
+static ngx_int_t
+ngx_http_travel_l2_get(ngx_http_travel_l2_fetch_t *f)
+{
+    size_t                       argvlen[2];
+    const char                  *argv[2];
+    ngx_http_travel_redis_op_t  *op;
+
+    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_CACHE, f->request,
+                                  NGX_HTTP_TRAVEL_L2_TIMEOUT,
+                                  ngx_http_travel_l2_got, f);
+    if (op == NULL) {
+        return NGX_DECLINED;
+    }
+
+    argv[0] = "GET";
+    argvlen[0] = 3;
+    argv[1] = (char *) f->key;
+    argvlen[1] = f->key_len;
+
+    return ngx_http_travel_redis_command(op, 2, argv, argvlen) == NGX_OK
+           ? NGX_AGAIN : NGX_DECLINED;
+}
+
+
+static void
+ngx_http_travel_l2_got(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
+    const ngx_http_travel_reply_t *reply)
+{
+    ngx_str_t                    bytes;
+    ngx_http_travel_l2_fetch_t  *f = op->data;
+
+    if (reply == NULL) {
+        ngx_http_travel_cache_count(f->request, NGX_HTTP_TRAVEL_L2_LOST);
+        ngx_http_travel_l2_end(f, NGX_DECLINED);
+        return;
+    }
+
+    if (ngx_http_travel_reply_type(reply) == NGX_HTTP_TRAVEL_REPLY_STRING) {
+        bytes = ngx_http_travel_reply_str(reply);
+
+        if (ngx_http_travel_l2_believe(f, ngx_http_travel_view(&bytes))
+            == NGX_OK)
+        {
+            ngx_http_travel_cache_count(f->request, NGX_HTTP_TRAVEL_L2_HIT);
+            ngx_http_travel_l2_end(f, NGX_OK);
+            return;
+        }
+
+        if (!f->waiting) {
+            ngx_http_travel_cache_count(f->request,
+                                        NGX_HTTP_TRAVEL_L2_REFUSED);
+        }
+
+    } else if (!f->waiting) {
+        ngx_http_travel_cache_count(f->request, NGX_HTTP_TRAVEL_L2_MISS);
+    }
+
+    if (ngx_http_travel_l2_lock(f) != NGX_AGAIN) {
+        ngx_http_travel_l2_end(f, NGX_DECLINED);
+    }
+}
+
+
+/* --- judging ------------------------------------------------------------- */
+
+static ngx_int_t
+ngx_http_travel_l2_believe(ngx_http_travel_l2_fetch_t *f, travel_str_t bytes)
+{
+    travel_cache_record_t  record;
+
+    if (travel_cache_record_decode(&record, bytes, ngx_http_travel_l2_secret())
+            != TRAVEL_OK
+        || !ngx_http_travel_l2_judge(f, &record))
+    {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_travel_l2_take(f, &record);
+}
+
+
+static ngx_uint_t
+ngx_http_travel_l2_judge(ngx_http_travel_l2_fetch_t *f,
+    const travel_cache_record_t *record)
+{
+    uint64_t                       now, ttl;
+    ngx_time_t                    *tp;
+    const ngx_http_travel_fill_t  *fill = f->fill;
+
+    if (record->key.len != fill->key.len
+        || ngx_memcmp(record->key.data, fill->key.data, fill->key.len) != 0
+        || record->tags.len != fill->named[0].len + 1 + fill->named[1].len
+        || ngx_memcmp(record->tags.data, fill->named[0].data,
+                      fill->named[0].len) != 0
+        || record->tags.data[fill->named[0].len] != ' '
+        || ngx_memcmp(record->tags.data + fill->named[0].len + 1,
+                      fill->named[1].data, fill->named[1].len) != 0
+        || record->body.len > NGX_HTTP_TRAVEL_L2_BODY_MAX
+        || record->etag.len > 64)
+    {
+        return 0;
+    }
+
+    tp = ngx_timeofday();
+    now = (uint64_t) tp->sec * 1000 + tp->msec;
+    ttl = ngx_min(record->ttl, (uint64_t) fill->ttl);
+
+    if (now >= record->filled + ttl
+        || record->filled > now + NGX_HTTP_TRAVEL_L2_SKEW
+        || travel_stream_id_cmp(f->floor, record->pos) > 0)
+    {
+        return 0;
+    }
+
+    return fill->generation == 0
+           || ngx_http_travel_l2_followed(fill, record);
+}
+
+
+/*
+ * Can this node say that nothing of the entry was overwritten since?  Only of
+ * positions that it has itself passed without a gap, in the run of ids and on
+ * the timeline that it is in.  A run of ids has no name that nodes share; an
+ * entry of another is told by its being older than this one's beginning.
+ */
+static ngx_uint_t
+ngx_http_travel_l2_followed(const ngx_http_travel_fill_t *fill,
+    const travel_cache_record_t *record)
+{
+    ngx_uint_t                    k;
+    travel_lsn_t                  lsn;
+    travel_stream_id_t            last;
+    ngx_http_travel_knowledge_t   look;
+
+    ngx_http_travel_node_look(&look);
+
+    if (look.generation != fill->generation
+        || !ngx_http_travel_node_hearing(&look)
+        || record->timeline != look.commit.timeline
+        || look.since.ms == 0
+        || travel_stream_id_cmp(record->pos, look.since) < 0
+        || travel_stream_id_cmp(record->pos, look.pos) > 0
+        || record->filled < (look.era >> 8) / 1000 + NGX_HTTP_TRAVEL_L2_SKEW)
+    {
+        return 0;
+    }
+
+    for (k = 0; k < fill->ntags; k++) {
+        ngx_http_travel_tag_last(fill->tags[k], &last, &lsn);
+
+        if (travel_stream_id_cmp(last, record->pos) > 0) {
+            return 0;
+        }
+    }
+
+    return ngx_http_travel_node_generation() == fill->generation;
+}
+
+
+/* Into L1, with the position and the age that it has, and to the caller. */
+static ngx_int_t
+ngx_http_travel_l2_take(ngx_http_travel_l2_fetch_t *f,
+    const travel_cache_record_t *record)
+{
+    u_char                  *p;
+    uint64_t                 now;
+    ngx_time_t              *tp;
+    ngx_http_travel_fill_t   taken;
+
+    p = ngx_pnalloc(f->request->pool, record->body.len + record->etag.len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, record->body.data, record->body.len);
+    ngx_memcpy(p + record->body.len, record->etag.data, record->etag.len);
+
+    tp = ngx_timeofday();
+    now = (uint64_t) tp->sec * 1000 + tp->msec;
+
+    f->hit->body.data = p;
+    f->hit->body.len = record->body.len;
+    f->hit->etag.data = p + record->body.len;
+    f->hit->etag.len = record->etag.len;
+    f->hit->age = (now > record->filled) ? (now - record->filled) / 1000 : 0;
+    f->hit->stale = 0;
+
+    taken = *f->fill;
+    taken.pos = record->pos;
+    taken.filled = record->filled;
+    taken.ttl = record->ttl;
+    taken.stale = record->stale;
+
+    ngx_http_travel_cache_keep(f->request, &taken, &f->hit->body,
+                               &f->hit->etag);
+    ngx_http_travel_fills_end(f->request, f->fill);
+
+    return NGX_OK;
+}
+
+
+/* --- the nodes' lock ----------------------------------------------------- */
+
+static ngx_int_t
+ngx_http_travel_l2_lock(ngx_http_travel_l2_fetch_t *f)
+{
+    u_char                       px[NGX_INT_T_LEN];
+    size_t                       argvlen[7];
+    const char                  *argv[7];
+    ngx_http_travel_redis_op_t  *op;
+
+    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_CACHE, f->request,
+                                  NGX_HTTP_TRAVEL_L2_TIMEOUT,
+                                  ngx_http_travel_l2_locked, f);
+    if (op == NULL) {
+        return NGX_DECLINED;
+    }
+
+    argv[0] = "SET";
+    argvlen[0] = 3;
+    argv[1] = (char *) f->lock_key;
+    argvlen[1] = f->lock_key_len;
+    argv[2] = (char *) f->lock;
+    argvlen[2] = f->lock_len;
+    argv[3] = "NX";
+    argvlen[3] = 2;
+    argv[4] = "GET";
+    argvlen[4] = 3;
+    argv[5] = "PX";
+    argvlen[5] = 2;
+    argv[6] = (char *) px;
+    argvlen[6] = ngx_sprintf(px, "%d", NGX_HTTP_TRAVEL_L2_LOCK) - px;
+
+    return ngx_http_travel_redis_command(op, 7, argv, argvlen) == NGX_OK
+           ? NGX_AGAIN : NGX_DECLINED;
+}
+
+
+static void
+ngx_http_travel_l2_locked(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
+    const ngx_http_travel_reply_t *reply)
+{
+    ngx_http_travel_l2_fetch_t  *f = op->data;
+
+    if (reply != NULL
+        && ngx_http_travel_reply_type(reply) == NGX_HTTP_TRAVEL_REPLY_NIL)
+    {
+        f->locked = 1;
+
+    } else if (reply != NULL
+               && ngx_http_travel_reply_type(reply)
+                  == NGX_HTTP_TRAVEL_REPLY_STRING
+               && ngx_http_travel_l2_worth(f, ngx_http_travel_reply_str(reply))
+               && ngx_http_travel_l2_wait(f) == NGX_AGAIN)
+    {
+        return;
+    }
+
+    ngx_http_travel_l2_end(f, NGX_DECLINED);
+}
+
+
+/* Will the holder's answer do for us?  "POS PID SERIAL RANDOM". */
+static ngx_uint_t
+ngx_http_travel_l2_worth(ngx_http_travel_l2_fetch_t *f, ngx_str_t holder)
+{
+    u_char              *space;
+    travel_str_t         text;
+    travel_stream_id_t   pos;
+
+    space = ngx_strlchr(holder.data, holder.data + holder.len, ' ');
+    if (space == NULL) {
+        return 0;
+    }
+
+    text.data = (char *) holder.data;
+    text.len = space - holder.data;
+
+    return travel_stream_id_parse(&pos, text) == TRAVEL_OK
+           && travel_stream_id_cmp(pos, f->fill->need) >= 0;
+}
+
+
+static ngx_int_t
+ngx_http_travel_l2_wait(ngx_http_travel_l2_fetch_t *f)
+{
+    if ((ngx_msec_int_t) (f->until - ngx_current_msec) <= 0) {
+        ngx_http_travel_cache_count(f->request, NGX_HTTP_TRAVEL_L2_GAVE_UP);
+        return NGX_DECLINED;
+    }
+
+    if (!f->waiting) {
+        if (ngx_http_travel_l2_waiting >= NGX_HTTP_TRAVEL_L2_WAITERS) {
+            ngx_http_travel_cache_count(f->request,
+                                        NGX_HTTP_TRAVEL_L2_GAVE_UP);
+            return NGX_DECLINED;
+        }
+
+        f->waiting = 1;
+        ngx_http_travel_l2_waiting++;
+        ngx_http_travel_cache_count(f->request, NGX_HTTP_TRAVEL_L2_WAITED);
+    }
+
+    ngx_add_timer(&f->event, f->step);
+    f->step = ngx_min(f->step * 2, NGX_HTTP_TRAVEL_L2_STEP_MAX);
+
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_http_travel_l2_again(ngx_event_t *ev)
+{
+    ngx_http_travel_l2_fetch_t  *f;
+
+    f = (ngx_http_travel_l2_fetch_t *)
+            ((u_char *) ev - offsetof(ngx_http_travel_l2_fetch_t, event));
+
+    if (ngx_http_travel_l2_get(f) != NGX_AGAIN) {
+        ngx_http_travel_l2_end(f, NGX_DECLINED);
+    }
+}
+
+
+static void
+ngx_http_travel_l2_end(ngx_http_travel_l2_fetch_t *f, ngx_int_t rc)
+{
+    if (f->waiting) {
+        f->waiting = 0;
+        ngx_http_travel_l2_waiting--;
+    }
+
+    if (!f->over) {
+        f->over = 1;
+
+        if (f->locked) {
+            f->fill->lock.data = f->lock;
+            f->fill->lock.len = f->lock_len;
+        }
+
+        ngx_http_set_log_request(f->request->connection->log, f->request);
+        f->done(f->request, rc);
+    }
+}
+
+
+/* The request has ended, with or without its fill. */
+static void
+ngx_http_travel_l2_gone(void *data)
+{
+    ngx_http_travel_l2_fetch_t  *f = data;
+
+    if (f->event.timer_set) {
+        ngx_del_timer(&f->event);
+    }
+
+    if (f->waiting) {
+        f->waiting = 0;
+        ngx_http_travel_l2_waiting--;
+    }
+
+    /* the pool that holds *f->fill is still there: cleanups run before it goes */
+
+    if (f->fill->lock.len != 0) {
+        ngx_http_travel_l2_unlock(f->fill);
+    }
+}
+
+
+/* --- writing ------------------------------------------------------------- */
+
+void
+ngx_http_travel_l2_store(ngx_http_request_t *r,
+    const ngx_http_travel_fill_t *fill, const ngx_str_t *body,
+    const ngx_str_t *etag)
+{
+    size_t                  len;
+    u_char                 *p, *tags;
+    ngx_time_t             *tp;
+    travel_cache_record_t   record;
+    ngx_http_travel_node_t  node;
+
+    if (!fill->l2 || body->len > NGX_HTTP_TRAVEL_L2_BODY_MAX
+        || fill->name[0] == '\0'
+        || ngx_http_travel_l2_writing >= NGX_HTTP_TRAVEL_L2_WRITES
+        || !ngx_http_travel_redis_up(NGX_HTTP_TRAVEL_REDIS_CACHE))
+    {
+        return;
+    }
+
+    ngx_memzero(&record, sizeof(travel_cache_record_t));
+    ngx_memzero(&node, sizeof(ngx_http_travel_node_t));
+
+    if (fill->generation != 0) {
+        ngx_http_travel_node(&node);
+    }
+
+    tp = ngx_timeofday();
+
+    record.pos = fill->pos;
+    record.timeline = node.commit.timeline;
+    record.filled = (uint64_t) tp->sec * 1000 + tp->msec;
+    record.ttl = fill->ttl;
+    record.stale = fill->stale;
+    record.key = ngx_http_travel_view(&fill->key);
+    record.etag = ngx_http_travel_view(etag);
+    record.body = ngx_http_travel_view(body);
+    record.tags.len = fill->named[0].len + 1 + fill->named[1].len;
+
+    tags = ngx_pnalloc(r->pool, record.tags.len);
+    if (tags == NULL) {
+        return;
+    }
+
+    record.tags.data = (char *) tags;
+    p = ngx_cpymem(tags, fill->named[0].data, fill->named[0].len);
+    *p++ = ' ';
+    ngx_memcpy(p, fill->named[1].data, fill->named[1].len);
+
+    len = travel_cache_record_size(&record);
+    p = (len != 0) ? ngx_pnalloc(r->pool, len) : NULL;
+
+    if (p != NULL
+        && travel_cache_record_encode((char *) p, &record,
+                                      ngx_http_travel_l2_secret())
+           == TRAVEL_OK)
+    {
+        ngx_http_travel_l2_write(r, fill, (char *) p, len);
+    }
+}
+
+
+static void
+ngx_http_travel_l2_write(ngx_http_request_t *r,
+    const ngx_http_travel_fill_t *fill, const char *bytes, size_t len)
+{
+    u_char                       px[NGX_INT64_LEN];
+    u_char                       key[NGX_HTTP_TRAVEL_L2_KEY_LEN];
+    size_t                       argvlen[5];
+    const char                  *argv[5];
+    ngx_http_travel_redis_op_t  *op;
+
+    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_CACHE, NULL, 0,
+                                  ngx_http_travel_l2_written, NULL);
+    if (op == NULL) {
+        return;
+    }
+
+    argv[0] = "SET";
+    argvlen[0] = 3;
+    argv[1] = (char *) key;
+    argvlen[1] = ngx_sprintf(key, NGX_HTTP_TRAVEL_L2_KEY "%*s",
+                             sizeof(fill->name), fill->name) - key;
+    argv[2] = bytes;
+    argvlen[2] = len;
+    argv[3] = "PX";
+    argvlen[3] = 2;
+    argv[4] = (char *) px;
+    argvlen[4] = ngx_sprintf(px, "%M", fill->ttl) - px;
+
+    if (ngx_http_travel_redis_command(op, 5, argv, argvlen) == NGX_OK) {
+        ngx_http_travel_l2_writing++;
+        ngx_http_travel_cache_count(r, NGX_HTTP_TRAVEL_L2_STORED);
+    }
+}
+
+
+/* Whatever came of it: nobody has waited. */
+static void
+ngx_http_travel_l2_written(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
+    const ngx_http_travel_reply_t *reply)
+{
+    ngx_http_travel_l2_writing--;
+}
+
+
+static void
+ngx_http_travel_l2_released(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
+    const ngx_http_travel_reply_t *reply)
+{
+    /* not released, or run out before: time has done it */
+}
+
+
+void
+ngx_http_travel_l2_unlock(ngx_http_travel_fill_t *fill)
+{
+    u_char                       key[NGX_HTTP_TRAVEL_L2_KEY_LEN];
+    size_t                       argvlen[2];
+    const char                  *argv[2];
+    ngx_http_travel_redis_op_t  *op;
+
+    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_CACHE, NULL, 0,
+                                  ngx_http_travel_l2_released, NULL);
+    if (op == NULL) {
+        return;
+    }
+
+    argv[0] = (char *) key;
+    argvlen[0] = ngx_sprintf(key, NGX_HTTP_TRAVEL_L2_LOCK_KEY "%*s",
+                             sizeof(fill->name), fill->name) - key;
+    argv[1] = (char *) fill->lock.data;
+    argvlen[1] = fill->lock.len;
+
+    (void) ngx_http_travel_redis_script(op, ngx_http_travel_l2_release, 1, 2,
+                                        argv, argvlen);
+    ngx_str_null(&fill->lock);
+}
+
+
+/* What signs the nodes' tokens signs their records; with no such key only
+ * accidents are caught. */
+static travel_str_t
+ngx_http_travel_l2_secret(void)
+{
+    ngx_http_travel_main_conf_t  *mcf;
+
+    mcf = ngx_http_travel_cycle_conf((ngx_cycle_t *) ngx_cycle);
+
+    if (mcf == NULL || mcf->consistency_secret.len == 0) {
+        return TRAVEL_STR("travel");
+    }
+
+    return ngx_http_travel_view(&mcf->consistency_secret);
+}

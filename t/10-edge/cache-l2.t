@@ -1,0 +1,381 @@
+# Answers that two nodes share: L2 in Redis, one fill at a time on a node and
+# across nodes, and nothing of it believed blindly.  The test plays the worker:
+# it commits, then tells the invalidation stream, whose heartbeat it keeps up.
+use strict;
+use warnings;
+use Test::More;
+use Time::HiRes qw(sleep time);
+use Travel::Node;
+use Travel::Test;
+
+my $CONF = <<'END';
+load_module @BUILD@/ngx_http_travel_module.so;
+@USER@
+worker_processes 2;
+error_log @LOGS@/error.log info;
+pid       @PIDS@/nginx.pid;
+daemon    off;
+events { worker_connections 512; }
+http {
+    access_log off;
+    client_body_temp_path @RUN@/tmp/body;
+    proxy_temp_path       @RUN@/tmp/proxy;
+    fastcgi_temp_path     @RUN@/tmp/fastcgi;
+    uwsgi_temp_path       @RUN@/tmp/uwsgi;
+    scgi_temp_path        @RUN@/tmp/scgi;
+
+    travel_redis    queue unix:@QUEUE_SOCKET@ user=edge password_file=@KEYS@/redis-edge.password;
+    travel_redis    cache unix:@CACHE_SOCKET@ user=edge password_file=@KEYS@/redis-edge.password;
+    travel_postgres primary "host=@PG_SOCKET@ dbname=travel user=travel_edge"
+                    password_file=@KEYS@/pg-edge.password connections=4;
+    travel_catalog  @RUN@/catalog;
+    travel_zone     cache 4m shards=2;
+    travel_jwks     main file=@RUN@/jwks.json issuer=https://travel.local ours;
+    travel_consistency_key @KEYS@/consistency.key;
+
+    server {
+        listen 127.0.0.1:@PORT@;
+        travel_auth optional jwks=main audience=travel;
+        add_header X-Cache  $travel_cache_status always;
+        add_header X-Server $travel_server always;
+        location = /health { return 200; }
+        location = /metrics { travel_metrics; }
+        location = /value { travel_query GET t.value; travel_cache 60s l2=on; }
+        location = /tagged {
+            travel_query GET t.value; travel_cache 60s l2=on "tags=more:$arg_id";
+        }
+        location = /mine { travel_query GET t.mine; travel_cache 60s l2=on; }
+        location = /far { travel_query GET t.value; travel_cache 60s l1=off l2=on; }
+        location = /brief { travel_query GET t.value; travel_cache 1s l2=on; }
+    }
+}
+END
+
+# A clock in the answer tells one run from another.
+my %QUERY = (
+    value => "-- \@public\n-- \@returns one\n-- \@timeout 10s\n"
+        . "-- \@param id int = 0\n-- \@param s number = 0\n"
+        . "-- \@tags value:{id}\n"
+        . "SELECT json_build_object('v', v, 'id', :id, 's', pg_sleep(:s)::text,"
+        . " 'run', clock_timestamp())::text"
+        . " FROM travel.cache_test WHERE id = :id",
+    mine => "-- \@returns one\n-- \@timeout 10s\n-- \@param s number = 0\n"
+        . "-- \@tags user:{viewer}\n"
+        . "SELECT json_build_object('me', :viewer, 's', pg_sleep(:s)::text)::text",
+);
+
+my $t = Travel::Test->new(parts => 'postgres queue cache nginx',
+    conf => $CONF, allow_log => qr/exited on signal 9/);
+mkdir $t->dir . "/$_" for 'catalog', 'catalog/queries';
+$t->write("catalog/queries/t.$_.sql", $QUERY{$_}) for keys %QUERY;
+$t->launch;
+$t->sql('CREATE TABLE travel.cache_test (id int PRIMARY KEY, v int);'
+    . 'INSERT INTO travel.cache_test SELECT n, 0 FROM generate_series(0, 9999) n;'
+    . 'GRANT SELECT ON travel.cache_test TO travel_edge');
+# So many statements of the edge PostgreSQL has seen: it logs them.
+$t->sql("ALTER ROLE travel_edge SET log_statement = 'all'", role => 'postgres');
+$t->restart_part('nginx');
+my $u = Travel::Node->start($t);
+
+# --- the worker's part -------------------------------------------------------
+
+my $w = $t->redis('queue', 'worker');
+my $redis = $t->redis('cache');
+sub lsn { scalar $t->sql('SELECT pg_current_wal_flush_lsn()', role => 'postgres') }
+sub runs {
+    my ($log) = glob($t->dir . '/logs/postgres.log ' . $t->dir . '/logs/primary.log');
+    return scalar(() = slurp($log) =~ /LOG:  execute .*cache_test/g);
+}
+
+my $lsn  = lsn();
+my $beat = fork // die;
+if (!$beat) {
+    my $r;
+    while (getppid() != 1) {
+        eval {
+            $r //= $t->redis('queue', 'worker');
+            $r->call('XADD', 'travel:inval', '*', 'hb', 1, 'timeline', 1,
+                'lsn', $lsn);
+            1;
+        } or undef $r;
+        sleep 0.2;
+    }
+    POSIX::_exit(0);
+}
+
+# Commits, and tells the stream of it.
+sub set {
+    my ($id, $v) = @_;
+    $t->sql("WITH u AS (UPDATE travel.cache_test SET v = $v WHERE id = $id)"
+        . ' SELECT 1');
+    $w->call('XADD', 'travel:inval', '*', 'tags', "value:$id", 'timeline', 1,
+        'lsn', lsn());
+}
+
+# --- the clients' ------------------------------------------------------------
+
+sub get {
+    my ($node, $path, $n) = @_;
+    my $r = HTTP::Tiny->new(timeout => 20)->get($node->url . $path, { headers => {
+        defined $n ? (authorization => 'Bearer ' . $t->user_token($n)) : () } });
+    $r->{json}  = eval { json($r->{content}) } // {};
+    $r->{cache} = $r->{headers}{'x-cache'} // '';
+    return $r;
+}
+
+# In a child, so that others can ask meanwhile; returns a sub that waits.
+sub later {
+    my ($node, $path, $n) = @_;
+    pipe my $in, my $out or die;
+    my $pid = fork // die;
+    if (!$pid) {
+        my $r = get($node, $path, $n);
+        syswrite $out, "$r->{status} $r->{cache} $r->{content}";
+        POSIX::_exit(0);
+    }
+    close $out;
+    return sub { my $s = do { local $/; <$in> }; waitpid $pid, 0; $s };
+}
+
+sub metric {
+    my ($node, $name) = @_;
+    my ($n) = get($node, '/metrics')->{content} =~ /^\Q$name\E (\S+)$/m;
+    return $n // die "no metric $name\n";
+}
+sub l2 { metric($_[0], qq(travel_cache_l2_total{result="$_[1]"})) }
+sub hearing {
+    my ($node) = @_;
+    wait_for(sub { metric($node, 'travel_invalidation_hearing') == 1 }, 10,
+        'the stream to be heard');
+}
+hearing($_) for $t, $u;
+
+# A node takes no answer from before it knew the stream, by both clocks.
+my $probe = 900;
+sub shared {
+    wait_for(sub {
+        $probe++;
+        return get($t, "/value?id=$probe")->{status} == 200
+            && get($u, "/value?id=$probe")->{cache} eq 'HIT';
+    }, 15, 'the nodes to share');
+}
+shared() or die("nothing is shared\n");
+runs() or die("statements are not logged\n");
+
+subtest 'the second node has it from Redis' => sub {
+    my $was = runs();
+    my $hit = l2($u, 'hit');
+    my $a = get($t, '/value?id=1');
+    is($a->{cache}, 'MISS', 'filled by one');
+    my $b = get($u, '/value?id=1');
+    is($b->{cache}, 'HIT', 'a hit for the other');
+    is($b->{content}, $a->{content}, 'the same bytes');
+    is($b->{headers}{etag}, $a->{headers}{etag}, 'the same validator');
+    like($b->{headers}{age}, qr/^\d+$/, 'with its age');
+    is(l2($u, 'hit'), $hit + 1, 'counted');
+    is(get($u, '/value?id=1')->{cache}, 'HIT', 'and from its own memory then');
+    is(l2($u, 'hit'), $hit + 1, 'without asking again');
+    is(runs(), $was + 1, 'PostgreSQL was asked once');
+    is(get($u, '/tagged?id=1')->{cache}, 'MISS',
+        'other tags make another answer');
+};
+
+subtest 'a commit is seen by both, and what it overwrote is not' => sub {
+    my $old = 0;
+    for my $round (1 .. 15) {
+        get($_, '/value?id=3') for $t, $u;
+        set(3, $round);
+        my $until = time + 5;
+        for my $node ($t, $u) {
+            sleep 0.01 while get($node, '/value?id=3')->{json}{v} != $round
+                && time < $until;
+            $old += grep { get($_, '/value?id=3')->{json}{v} != $round } $node;
+        }
+        $old++ if time > $until;
+    }
+    is($old, 0, 'never again, on no node');
+};
+
+# An acknowledged invalidation: the token of the write rules, whatever L2 holds.
+subtest 'who waits for the position reads no older' => sub {
+    my $bad = 0;
+    for my $round (1 .. 15) {
+        get($_, '/far?id=4') for $t, $u;
+        my $id = set(4, $round);
+        for my $node ($u, $t) {
+            wait_for(sub { metric($node, 'travel_invalidation_hearing') == 1
+                && get($node, '/far?id=4')->{json}{v} == $round }, 5, 'it');
+            $bad++ if get($node, '/far?id=4')->{json}{v} != $round;
+        }
+    }
+    is($bad, 0, 'with L2 alone, too');
+    is(get($u, '/far?id=4')->{cache}, 'HIT', 'which serves');
+};
+
+subtest 'one fill at a time' => sub {
+    my $was = runs();
+    my @r = map { later($t, '/value?id=20&s=0.7') } 1 .. 12;
+    my %seen;
+    for (@r) { my ($s, $c, $b) = split ' ', $_->(), 3; $seen{"$s $b"}++ }
+    is(runs(), $was + 1, 'on a node, of two nginx workers');
+    is(scalar keys %seen, 1, 'all got its answer') or diag(explain(\%seen));
+
+    $was = runs();
+    @r = map { later($_ % 2 ? $t : $u, '/value?id=21&s=0.7') } 1 .. 12;
+    %seen = ();
+    for (@r) { my ($s, $c, $b) = split ' ', $_->(), 3; $seen{"$s $b"}++ }
+    is(runs(), $was + 1, 'across nodes');
+    is(scalar keys %seen, 1, 'all got its answer') or diag(explain(\%seen));
+    cmp_ok(l2($t, 'waited') + l2($u, 'waited'), '>=', 1, 'somebody waited');
+
+    # a fill that takes longer than others wait is nobody's but its own
+    $was = runs();
+    @r = map { later($_ % 2 ? $t : $u, '/value?id=22&s=2.2') } 1 .. 6;
+    is(scalar(grep { $_->() =~ /^200 / } @r), 6, 'a slow one: all answered');
+    is(runs(), $was + 2, 'by one statement of each node');
+    cmp_ok(l2($t, 'gave_up') + l2($u, 'gave_up'), '>=', 1, 'counted');
+    is(scalar $redis->call('KEYS', 'travel:l2lock:*')->@*, 0,
+        'the locks are gone');
+};
+
+subtest 'a fill that was overtaken is not joined' => sub {
+    my $slow = later($t, '/value?id=30&s=0.8');
+    sleep 0.3;
+    set(30, 5);
+    my ($a, $b) = (undef, undef);
+    wait_for(sub { $a = get($u, '/value?id=30&s=0.8'); $a->{json}{v} == 5 }, 5,
+        'the new value') or return;
+    $slow->();
+    is(get($_, '/value?id=30&s=0.8')->{json}{v}, 5, 'nor kept') for $t, $u;
+};
+
+subtest 'the worker that fills is killed' => sub {
+    my @r = map { later($t, '/value?id=40&s=1') } 1 .. 8;
+    sleep 0.4;
+    my ($victim) = $t->children_of('nginx');
+    kill 'KILL', $victim;
+    my @said = map { $_->() } @r;
+    my @ok = grep { /^200 / } @said;
+    my @cut = grep { /^599 / } @said;
+    is(@ok + @cut, 8, 'who was not cut off is answered') or diag("@said");
+    wait_for(sub { my @c = $t->children_of('nginx'); @c >= 2 }, 5, 'a new one');
+    hearing($t);
+    my $start = time;
+    is(get($t, '/value?id=40&s=1')->{status}, 200, 'and so is the next');
+    cmp_ok(time - $start, '<', 5, 'without waiting for the dead');
+};
+
+subtest 'callers do not share' => sub {
+    my $bad = 0;
+    for my $round (1 .. 3) {
+        my @r;
+        for my $n (1 .. 8) {
+            push @r, [$n, later($_, '/mine?s=0.2', $n)] for $t, $u;
+        }
+        for (@r) {
+            my ($n, $r) = @$_;
+            my ($s, $c, $b) = split ' ', $r->(), 3;
+            $bad++ unless $s == 200 && json($b)->{me} eq $t->user($n);
+        }
+    }
+    is($bad, 0, 'collapsed, from L1 and from L2: each his own');
+    is(get($_, '/mine?s=0.2')->{status}, 401, 'nobody: none') for $t, $u;
+};
+
+# --- what is in Redis is not believed blindly --------------------------------
+
+sub entries { grep { /^travel:l2:/ } $redis->call('KEYS', 'travel:l2:*')->@* }
+
+subtest 'bytes that are not ours' => sub {
+    $redis->call('DEL', $_) for entries();
+    get($t, '/value?id=50');
+    my ($key) = entries();
+    ok($key, 'an entry') or return;
+    my $good = $redis->call('GET', $key);
+    (my $forged = $good) =~ s/"v" : 0/"v" : 7/;
+    isnt($forged, $good, 'with a body that can be changed');
+    my $bad = 0;
+    my $refused = l2($u, 'refused');
+    my @try = ($forged, '', 'x', substr($good, 0, 100), $good . 'x',
+        ('TRC2' . substr $good, 4), "\0" x length $good);
+    for my $bytes (@try) {
+        $redis->call('SET', $key, $bytes);
+        my $r = get($u, '/far?id=50');
+        $bad++ if $r->{status} != 200 || $r->{json}{v} != 0
+            || $r->{cache} ne 'MISS';
+    }
+    is($bad, 0, 'are as if they were not there');
+    is(l2($u, 'refused'), $refused + @try, 'and counted');
+    # another key's answer, whole and signed, under this key
+    get($t, '/value?id=51');
+    $redis->call('DEL', $key);
+    my ($other) = grep { $_ ne $key } entries();
+    $redis->call('SET', $key, $redis->call('GET', $other));
+    is(get($u, '/far?id=50')->{json}{id}, 50, 'nor is another key\'s answer');
+    $redis->call('SET', $key, $good);
+    is(get($u, '/far?id=50')->{cache}, 'HIT', 'the entry itself is');
+};
+
+subtest 'an entry this node cannot judge' => sub {
+    my ($key) = do {
+        $redis->call('DEL', $_) for entries();
+        get($t, '/far?id=60');
+        entries();
+    };
+    is(get($u, '/far?id=60')->{cache}, 'HIT', 'an entry');
+    # a node that starts now has not followed the stream since
+    $u->stop;
+    $u->start_again;
+    hearing($u);
+    is(get($u, '/far?id=60')->{cache}, 'MISS', 'from before it began');
+    shared();
+};
+
+subtest 'time' => sub {
+    get($t, '/brief?id=70');
+    is(get($u, '/brief?id=70')->{cache}, 'HIT', 'within it');
+    sleep 1.1;
+    is(get($u, '/brief?id=70')->{cache}, 'MISS', 'over, by the fill\'s clock');
+};
+
+subtest 'without Redis there is no L2, and nothing else is missing' => sub {
+    get($_, '/value?id=80') for $t, $u;
+    $t->freeze('cache');
+    my $start = time;
+    is(get($t, '/value?id=81')->{status}, 200, 'frozen: answered');
+    cmp_ok(time - $start, '<', 2, 'soon');
+    is(get($u, '/value?id=80')->{cache}, 'HIT', 'L1 serves');
+    $t->unfreeze('cache');
+    $t->kill_part('cache');
+    is(get($t, '/value?id=' . (82 + $_))->{status}, 200, 'gone: answered')
+        for 1 .. 3;
+    $t->start_part('cache');
+    shared();
+};
+
+subtest 'nginx -t' => sub {
+    my $conf = slurp($t->dir . '/nginx.conf');
+    my @env = $ENV{TRAVEL_SAN} ? ('/usr/bin/env', 'ASAN_OPTIONS=detect_leaks=0',
+        'LD_PRELOAD=' . `gcc -print-file-name=libasan.so` =~ s/\s+\z//r) : ();
+    my $try = sub {
+        (my $c = $conf) =~ s{travel_cache 60s l1=off l2=on;}{$_[0]};
+        $t->write('try.conf', $c);
+        return $t->run(@env, '/usr/sbin/nginx', '-t', '-e', 'stderr',
+            '-p', $t->dir, '-c', $t->dir . '/try.conf');
+    };
+    for (['travel_cache 60s l1=off;', qr/keeps nothing with l1=off/],
+        ['travel_cache 60s l2=maybe;', qr/l2=on\|off/],
+        ['travel_cache 60s l3=on;', qr/l2=on\|off/])
+    {
+        my ($rc, $out) = $try->($_->[0]);
+        isnt($rc, 0, "refused: $_->[0]");
+        like($out, $_->[1], '  with a reason');
+    }
+    my ($rc, $out) = $try->('travel_cache 60s l1=on l2=off stale=1s;');
+    is($rc, 0, 'both said') or diag($out);
+};
+
+kill 'TERM', $beat;
+waitpid $beat, 0;
+$t->finish;
+done_testing();

@@ -36,8 +36,8 @@ typedef struct {
     ngx_msec_t            stale;        /* ms after ttl, for errors and TTL */
     ngx_str_t             named[2];     /* the tags in words: the query's own,
                                            and those of the directive */
-    travel_stream_id_t    need;         /* on a miss: what a fill by somebody
-                                           else must have begun at */
+    travel_stream_id_t    need;         /* the caller's own last write: a fill
+                                           that began before is not joined */
     int64_t               filled;       /* unix ms; 0: now, as it is stored */
     u_char                name[64];     /* in L2: hex; empty: not made */
     ngx_str_t             lock;         /* in L2: what to release, or empty */

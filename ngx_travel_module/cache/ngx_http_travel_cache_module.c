@@ -24,8 +24,6 @@ static ngx_int_t ngx_http_travel_cache_tags(ngx_http_travel_fill_t *fill,
 static uint64_t ngx_http_travel_cache_hash(const ngx_http_travel_fill_t *fill);
 static ngx_uint_t ngx_http_travel_cache_knows(
     ngx_http_travel_cache_main_conf_t *cmcf, ngx_http_travel_fill_t *fill);
-static void ngx_http_travel_cache_need(ngx_http_travel_fill_t *fill,
-    travel_stream_id_t floor);
 static ngx_uint_t ngx_http_travel_cache_keepable(
     const ngx_http_travel_fill_t *fill, travel_lsn_t replay);
 static ngx_uint_t ngx_http_travel_cache_plain(void);
@@ -127,6 +125,7 @@ ngx_http_travel_cache_lookup(ngx_http_request_t *r, const ngx_str_t *identity,
     ret_fill->enabled = 1;
     ret_fill->l1 = !clcf->no_l1;
     ret_fill->l2 = clcf->l2;
+    ret_fill->need = floor_inval;
     ret_fill->named[0] = *tags;
     ret_fill->named[1] = more;
     ret_fill->key = *identity;
@@ -144,12 +143,10 @@ ngx_http_travel_cache_lookup(ngx_http_request_t *r, const ngx_str_t *identity,
         return NGX_OK;
     }
 
-    ngx_http_travel_cache_need(ret_fill, floor_inval);
-
     switch (found) {
 
     case NGX_HTTP_TRAVEL_L1_EXPIRED:
-        if (ngx_http_travel_fills_running(ret_fill)) {
+        if (ngx_http_travel_fills_running(ret_fill, floor_inval)) {
             ngx_http_travel_count(cmcf->stale, 1);
             return NGX_OK;           /* somebody is at it: old is good enough */
         }
@@ -169,34 +166,13 @@ ngx_http_travel_cache_lookup(ngx_http_request_t *r, const ngx_str_t *identity,
         ngx_http_travel_count(cmcf->miss, 1);
     }
 
-    if (ret_fill->fresh && ngx_http_travel_fills_running(ret_fill)) {
+    if (ret_fill->fresh && ngx_http_travel_fills_running(ret_fill, floor_inval))
+    {
         ngx_http_travel_count(cmcf->collapsed, 1);
         return NGX_BUSY;
     }
 
     return NGX_DECLINED;
-}
-
-
-/* From where on somebody else's fill would do: not older than the caller's own
- * write, nor than what has overwritten the answer since. */
-static void
-ngx_http_travel_cache_need(ngx_http_travel_fill_t *fill,
-    travel_stream_id_t floor)
-{
-    ngx_uint_t          k;
-    travel_lsn_t        lsn;
-    travel_stream_id_t  last;
-
-    fill->need = floor;
-
-    for (k = 0; k < fill->ntags && fill->generation != 0; k++) {
-        ngx_http_travel_tag_last(fill->tags[k], &last, &lsn);
-
-        if (travel_stream_id_cmp(last, fill->need) > 0) {
-            fill->need = last;
-        }
-    }
 }
 
 

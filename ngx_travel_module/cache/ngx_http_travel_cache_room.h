@@ -135,13 +135,13 @@ ngx_int_t ngx_http_travel_lease_init(ngx_http_travel_shard_t *shard);
 void ngx_http_travel_lease_use(ngx_http_travel_zone_t *zone);
 
 /* NGX_OK, with a serial to give back (0: no room, nothing to give back);
- * NGX_BUSY: another worker fills from a position >= fill->need. */
+ * NGX_BUSY: another worker fills from a position >= need. */
 ngx_int_t ngx_http_travel_lease_take(const ngx_http_travel_fill_t *fill,
-    uint32_t *ret_serial);
+    travel_stream_id_t need, uint32_t *ret_serial);
 void ngx_http_travel_lease_drop(uint64_t hash, uint32_t serial);
-/* Does another worker, alive, fill from a position >= fill->need? */
+/* Does another worker, alive, fill from a position >= need? */
 ngx_uint_t ngx_http_travel_lease_held(const ngx_http_travel_fill_t *fill,
-    travel_stream_id_t *ret_pos);
+    travel_stream_id_t need, travel_stream_id_t *ret_pos);
 
 
 /* --- writers (writers.c) ------------------------------------------------- */
@@ -154,8 +154,14 @@ void ngx_http_travel_writers_missed(const travel_consistency_t *missed);
 
 /* --- running fills (fills.c) --------------------------------------------- */
 
-/* Is the key being filled on this node, from a position >= fill->need? */
-ngx_uint_t ngx_http_travel_fills_running(const ngx_http_travel_fill_t *fill);
+/* Is the key being filled on this node, from a position that a caller with this
+ * floor may join? */
+ngx_uint_t ngx_http_travel_fills_running(const ngx_http_travel_fill_t *fill,
+    travel_stream_id_t floor);
+/* Where such a fill must have begun: not before the floor, nor before what has
+ * overwritten the answer since. */
+travel_stream_id_t ngx_http_travel_fills_need(
+    const ngx_http_travel_fill_t *fill, travel_stream_id_t floor);
 /* Ends the fill of the key, if 'r' is the one that runs it. */
 void ngx_http_travel_fills_end(ngx_http_request_t *r,
     const ngx_http_travel_fill_t *fill);

@@ -38,6 +38,7 @@ typedef struct {
     ngx_event_t                event;
     ngx_connection_t           dummy;    /* nginx wants an fd in event.data */
     ngx_http_travel_fill_t     fill;     /* what its lease is judged by */
+    travel_stream_id_t         need;
     ngx_msec_t                 step;
 } ngx_http_travel_elsewhere_t;
 
@@ -52,7 +53,7 @@ typedef struct {
 static ngx_http_travel_running_t *ngx_http_travel_fills_find(
     const ngx_http_travel_fill_t *fill);
 static ngx_http_travel_running_t *ngx_http_travel_elsewhere(
-    const ngx_http_travel_fill_t *fill);
+    const ngx_http_travel_fill_t *fill, travel_stream_id_t need);
 static void ngx_http_travel_elsewhere_look(ngx_event_t *ev);
 static void ngx_http_travel_running_end(void *data);
 static void ngx_http_travel_joined_woken(ngx_event_t *ev);
@@ -106,21 +107,43 @@ ngx_http_travel_fills_find(const ngx_http_travel_fill_t *fill)
 }
 
 
-ngx_uint_t
-ngx_http_travel_fills_running(const ngx_http_travel_fill_t *fill)
+travel_stream_id_t
+ngx_http_travel_fills_need(const ngx_http_travel_fill_t *fill,
+    travel_stream_id_t floor)
 {
-    travel_stream_id_t          pos;
+    ngx_uint_t          k;
+    travel_lsn_t        lsn;
+    travel_stream_id_t  last;
+
+    for (k = 0; k < fill->ntags && fill->generation != 0; k++) {
+        ngx_http_travel_tag_last(fill->tags[k], &last, &lsn);
+
+        if (travel_stream_id_cmp(last, floor) > 0) {
+            floor = last;
+        }
+    }
+
+    return floor;
+}
+
+
+ngx_uint_t
+ngx_http_travel_fills_running(const ngx_http_travel_fill_t *fill,
+    travel_stream_id_t floor)
+{
+    travel_stream_id_t          need, pos;
     ngx_http_travel_running_t  *run;
 
+    need = ngx_http_travel_fills_need(fill, floor);
     run = ngx_http_travel_fills_find(fill);
 
     if (run != NULL && run->generation == fill->generation
-        && travel_stream_id_cmp(run->pos, fill->need) >= 0)
+        && travel_stream_id_cmp(run->pos, need) >= 0)
     {
         return 1;
     }
 
-    return ngx_http_travel_lease_held(fill, &pos);
+    return ngx_http_travel_lease_held(fill, need, &pos);
 }
 
 
@@ -136,7 +159,11 @@ ngx_http_travel_cache_begin(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_travel_lease_take(fill, &lease) != NGX_OK) {
+    if (ngx_http_travel_lease_take(fill,
+                                   ngx_http_travel_fills_need(fill, fill->need),
+                                   &lease)
+        != NGX_OK)
+    {
         return NGX_BUSY;
     }
 
@@ -230,12 +257,13 @@ ngx_http_travel_running_end(void *data)
 /* --- fills of other nginx workers ---------------------------------------- */
 
 static ngx_http_travel_running_t *
-ngx_http_travel_elsewhere(const ngx_http_travel_fill_t *fill)
+ngx_http_travel_elsewhere(const ngx_http_travel_fill_t *fill,
+    travel_stream_id_t need)
 {
     travel_stream_id_t            pos;
     ngx_http_travel_elsewhere_t  *e;
 
-    if (!ngx_http_travel_lease_held(fill, &pos)) {
+    if (!ngx_http_travel_lease_held(fill, need, &pos)) {
         return NULL;
     }
 
@@ -246,6 +274,7 @@ ngx_http_travel_elsewhere(const ngx_http_travel_fill_t *fill)
     }
 
     e->fill = *fill;
+    e->need = need;
     e->fill.key.data = (u_char *) (e + 1);
     ngx_memcpy(e->fill.key.data, fill->key.data, fill->key.len);
 
@@ -283,7 +312,7 @@ ngx_http_travel_elsewhere_look(ngx_event_t *ev)
             ((u_char *) ev - offsetof(ngx_http_travel_elsewhere_t, event));
 
     if (ngx_queue_empty(&e->run.waiters)
-        || !ngx_http_travel_lease_held(&e->fill, &pos))
+        || !ngx_http_travel_lease_held(&e->fill, e->need, &pos))
     {
         ngx_http_travel_running_end(&e->run);
         return;
@@ -300,6 +329,7 @@ ngx_http_travel_cache_wait(ngx_http_request_t *r,
     void (*woken)(ngx_http_request_t *r))
 {
     ngx_pool_cleanup_t         *cln;
+    travel_stream_id_t          need;
     ngx_http_travel_joined_t   *joined;
     ngx_http_travel_running_t  *run;
 
@@ -307,16 +337,17 @@ ngx_http_travel_cache_wait(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
+    need = ngx_http_travel_fills_need(fill, fill->need);
     run = ngx_http_travel_fills_find(fill);
 
     if (run == NULL || run->generation != fill->generation
-        || travel_stream_id_cmp(run->pos, fill->need) < 0)
+        || travel_stream_id_cmp(run->pos, need) < 0)
     {
         if (run != NULL && run->request == NULL) {
             ngx_http_travel_running_end(run);
         }
 
-        run = ngx_http_travel_elsewhere(fill);
+        run = ngx_http_travel_elsewhere(fill, need);
     }
 
     if (run == NULL) {

@@ -457,7 +457,9 @@ ngx_http_travel_l2_worth(ngx_http_travel_l2_fetch_t *f, ngx_str_t holder)
     text.len = space - holder.data;
 
     return travel_stream_id_parse(&pos, text) == TRAVEL_OK
-           && travel_stream_id_cmp(pos, f->fill->need) >= 0;
+           && travel_stream_id_cmp(pos, ngx_http_travel_fills_need(f->fill,
+                                                                   f->floor))
+              >= 0;
 }
 
 
@@ -539,7 +541,7 @@ ngx_http_travel_l2_gone(void *data)
         ngx_http_travel_l2_waiting--;
     }
 
-    /* the pool that holds *f->fill is still there: cleanups run before it goes */
+    /* the pool of *f->fill is still there: cleanups run before it goes */
 
     if (f->fill->lock.len != 0) {
         ngx_http_travel_l2_unlock(f->fill);

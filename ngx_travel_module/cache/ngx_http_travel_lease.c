@@ -38,7 +38,8 @@ static ngx_http_travel_lease_t *ngx_http_travel_lease_slot_locked(
 static ngx_uint_t ngx_http_travel_lease_runs(
     const ngx_http_travel_lease_t *lease);
 static ngx_uint_t ngx_http_travel_lease_joinable(
-    const ngx_http_travel_lease_t *lease, const ngx_http_travel_fill_t *fill);
+    const ngx_http_travel_lease_t *lease, const ngx_http_travel_fill_t *fill,
+    travel_stream_id_t need);
 static void ngx_http_travel_lease_end(uint64_t hash, ngx_pid_t pid,
     uint32_t serial);
 
@@ -113,17 +114,17 @@ ngx_http_travel_lease_runs(const ngx_http_travel_lease_t *lease)
 /* Somebody else's fill, whose answer would do for this caller. */
 static ngx_uint_t
 ngx_http_travel_lease_joinable(const ngx_http_travel_lease_t *lease,
-    const ngx_http_travel_fill_t *fill)
+    const ngx_http_travel_fill_t *fill, travel_stream_id_t need)
 {
     return ngx_http_travel_lease_runs(lease) && lease->hash == fill->hash
            && lease->pid != ngx_pid && lease->generation == fill->generation
-           && travel_stream_id_cmp(lease->pos, fill->need) >= 0;
+           && travel_stream_id_cmp(lease->pos, need) >= 0;
 }
 
 
 ngx_int_t
 ngx_http_travel_lease_take(const ngx_http_travel_fill_t *fill,
-    uint32_t *ret_serial)
+    travel_stream_id_t need, uint32_t *ret_serial)
 {
     ngx_int_t                  rc;
     ngx_http_travel_shard_t   *shard;
@@ -132,13 +133,17 @@ ngx_http_travel_lease_take(const ngx_http_travel_fill_t *fill,
     *ret_serial = 0;
     rc = NGX_OK;
 
+    if (ngx_http_travel_lease_zone == NULL) {
+        return NGX_OK;
+    }
+
     shard = ngx_http_travel_shard(ngx_http_travel_lease_zone, fill->hash);
 
     ngx_http_travel_shard_lock(shard);
 
     lease = ngx_http_travel_lease_slot_locked(shard->data, fill->hash);
 
-    if (lease != NULL && ngx_http_travel_lease_joinable(lease, fill)) {
+    if (lease != NULL && ngx_http_travel_lease_joinable(lease, fill, need)) {
         rc = NGX_BUSY;
 
     } else if (lease != NULL) {
@@ -196,11 +201,15 @@ ngx_http_travel_lease_end(uint64_t hash, ngx_pid_t pid, uint32_t serial)
 
 ngx_uint_t
 ngx_http_travel_lease_held(const ngx_http_travel_fill_t *fill,
-    travel_stream_id_t *ret_pos)
+    travel_stream_id_t need, travel_stream_id_t *ret_pos)
 {
     ngx_http_travel_lease_t    copy;
     ngx_http_travel_shard_t   *shard;
     ngx_http_travel_lease_t   *lease;
+
+    if (ngx_http_travel_lease_zone == NULL) {
+        return 0;
+    }
 
     ngx_memzero(&copy, sizeof(ngx_http_travel_lease_t));
 
@@ -216,7 +225,7 @@ ngx_http_travel_lease_held(const ngx_http_travel_fill_t *fill,
 
     ngx_http_travel_shard_unlock(shard);
 
-    if (!ngx_http_travel_lease_joinable(&copy, fill)) {
+    if (!ngx_http_travel_lease_joinable(&copy, fill, need)) {
         return 0;
     }
 

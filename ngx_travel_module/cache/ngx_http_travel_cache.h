@@ -38,6 +38,8 @@ typedef struct {
                                            and those of the directive */
     travel_stream_id_t    need;         /* the caller's own last write: a fill
                                            that began before is not joined */
+    travel_stream_id_t    purge;        /* the node's place among the purges, as
+                                           the fill began */
     int64_t               filled;       /* unix ms; 0: now, as it is stored */
     u_char                name[64];     /* in L2: hex; empty: not made */
     ngx_str_t             lock;         /* in L2: what to release, or empty */

@@ -16,6 +16,7 @@ typedef struct {
     ngx_http_complex_value_t   *tags;
     ngx_uint_t                  no_l1;
     ngx_uint_t                  l2;
+    ngx_str_t                   permission;  /* of travel_purge */
 } ngx_http_travel_cache_loc_conf_t;
 
 
@@ -47,6 +48,13 @@ static ngx_command_t  ngx_http_travel_cache_commands[] = {
       ngx_http_travel_cache,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("travel_purge"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_travel_purge_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_travel_cache_loc_conf_t, permission),
       NULL },
 
       ngx_null_command
@@ -142,6 +150,8 @@ ngx_http_travel_cache_lookup(ngx_http_request_t *r, const ngx_str_t *identity,
         ngx_http_travel_count(cmcf->hit, 1);
         return NGX_OK;
     }
+
+    ngx_http_travel_purge_place(&ret_fill->purge);
 
     switch (found) {
 
@@ -324,6 +334,12 @@ ngx_http_travel_cache_keep(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
+    /* a purge that came in between may have gone by already */
+
+    if (ngx_http_travel_purge_since(fill, fill->purge, 0)) {
+        ngx_http_travel_l1_drop(cmcf->cache, fill);
+    }
+
     ngx_http_travel_count(cmcf->stored, 1);
 
     if (evicted) {
@@ -354,7 +370,9 @@ ngx_http_travel_cache_keepable(const ngx_http_travel_fill_t *fill,
     travel_stream_id_t            last;
     ngx_http_travel_knowledge_t   look;
 
-    if (!fill->enabled || !fill->fresh) {
+    if (!fill->enabled || !fill->fresh
+        || ngx_http_travel_purge_since(fill, fill->purge, 0))
+    {
         return 0;
     }
 
@@ -545,6 +563,17 @@ ngx_http_travel_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+ngx_str_t *
+ngx_http_travel_purge_permission(ngx_http_request_t *r)
+{
+    ngx_http_travel_cache_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_cache_module);
+
+    return &clcf->permission;
+}
+
+
 /* l1=on|off, l2=on|off; NGX_DECLINED: something else. */
 static ngx_int_t
 ngx_http_travel_cache_tier(ngx_str_t *arg,
@@ -609,8 +638,12 @@ ngx_http_travel_cache_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_http_travel_cache_loc_conf_t  *prev = parent;
     ngx_http_travel_cache_loc_conf_t  *conf = child;
 
+    ngx_str_t  permission;
+
     if (conf->ttl == NGX_CONF_UNSET_MSEC) {
+        permission = conf->permission;       /* a location's own */
         *conf = *prev;
+        conf->permission = permission;
         ngx_conf_merge_msec_value(conf->ttl, prev->ttl, 0);
     }
 
@@ -669,6 +702,11 @@ ngx_http_travel_cache_postconfiguration(ngx_conf_t *cf)
 
 #undef counter
 
+        { "travel_cache_purges_total", "Purges this node has read.",
+          offsetof(ngx_http_travel_cache_main_conf_t, purged) },
+        { "travel_cache_purged_entries_total",
+          "Entries of this node's memory that purges took.",
+          offsetof(ngx_http_travel_cache_main_conf_t, dropped) },
         { "travel_invalidation_gaps_total",
           "Times the invalidation stream could not be followed.",
           offsetof(ngx_http_travel_cache_main_conf_t, gaps) }
@@ -691,7 +729,12 @@ ngx_http_travel_cache_postconfiguration(ngx_conf_t *cf)
                                            ngx_http_travel_l1_init);
         cmcf->fills = ngx_http_travel_zone(cf, "fills", 512 * 1024, 4, 1,
                                            ngx_http_travel_lease_init);
-        if (cmcf->cache == NULL || cmcf->fills == NULL) {
+        cmcf->purges = ngx_http_travel_zone(cf, "purges", 256 * 1024, 1, 1,
+                                            ngx_http_travel_purge_init);
+
+        if (cmcf->cache == NULL || cmcf->fills == NULL
+            || cmcf->purges == NULL)
+        {
             return NGX_ERROR;
         }
     }
@@ -742,6 +785,10 @@ ngx_http_travel_cache_init_process(ngx_cycle_t *cycle)
 
     if (cmcf->fills != NULL) {
         ngx_http_travel_lease_use(cmcf->fills);
+
+        if (ngx_http_travel_purge_start(cycle, cmcf) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
     return ngx_http_travel_node_start(cycle, cmcf);

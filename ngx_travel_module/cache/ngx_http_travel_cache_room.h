@@ -23,6 +23,7 @@ typedef enum {
 typedef struct {
     ngx_http_travel_zone_t     *cache;
     ngx_http_travel_zone_t     *fills;
+    ngx_http_travel_zone_t     *purges;
     ngx_http_travel_zone_t     *tags;
     ngx_http_travel_zone_t     *writers;
 
@@ -36,6 +37,8 @@ typedef struct {
     ngx_uint_t                  refused;      /* fills not kept */
     ngx_uint_t                  evicted;
     ngx_uint_t                  gaps;
+    ngx_uint_t                  purged;       /* purges */
+    ngx_uint_t                  dropped;      /* entries that they took */
     ngx_uint_t                  l2[NGX_HTTP_TRAVEL_L2_COUNTERS];
     ngx_uint_t                  used;         /* some location caches */
     ngx_uint_t                  tails;        /* there is a stream to follow */
@@ -104,6 +107,39 @@ ngx_int_t ngx_http_travel_l1_insert(ngx_http_travel_zone_t *zone,
     const ngx_http_travel_fill_t *fill, const ngx_str_t *body,
     const ngx_str_t *etag, ngx_uint_t *ret_evicted);
 
+/* A purge: what it means, and whether it only ends an entry's time (so that it
+ * may stand in until it is renewed) or takes it out. */
+#define NGX_HTTP_TRAVEL_PURGE_WHAT    1024
+
+typedef enum {
+    NGX_HTTP_TRAVEL_PURGE_NONE,
+    NGX_HTTP_TRAVEL_PURGE_TAG,
+    NGX_HTTP_TRAVEL_PURGE_ROUTE,      /* NAME NUL, values as keys have them */
+    NGX_HTTP_TRAVEL_PURGE_PREFIX,     /* of the key */
+    NGX_HTTP_TRAVEL_PURGE_ALL
+} ngx_http_travel_purge_e;
+
+typedef struct {
+    ngx_uint_t            kind;         /* ngx_http_travel_purge_e */
+    ngx_uint_t            soft;
+    uint64_t              tag;          /* hashed */
+    size_t                len;
+    u_char                what[NGX_HTTP_TRAVEL_PURGE_WHAT];
+} ngx_http_travel_purge_t;
+
+typedef ngx_uint_t (*ngx_http_travel_purge_means_pt)(
+    const ngx_http_travel_purge_t *purge, const u_char *key, size_t len,
+    const uint64_t *tags, ngx_uint_t ntags);
+
+/* Goes through at most 'buckets' buckets from *where on, which is 0 again at
+ * the end.  Returns how many entries it took, or ended the time of. */
+ngx_uint_t ngx_http_travel_l1_purge(ngx_http_travel_zone_t *zone,
+    const ngx_http_travel_purge_t *purge, ngx_http_travel_purge_means_pt means,
+    ngx_uint_t *where, ngx_uint_t buckets);
+/* Takes the fill's entry out. */
+void ngx_http_travel_l1_drop(ngx_http_travel_zone_t *zone,
+    const ngx_http_travel_fill_t *fill);
+
 /* A look without a lock, for metrics. */
 void ngx_http_travel_l1_usage(ngx_http_travel_zone_t *zone, size_t *ret_used,
     size_t *ret_size, ngx_uint_t *ret_entries);
@@ -127,6 +163,30 @@ void ngx_http_travel_l2_store(ngx_http_request_t *r,
     const ngx_http_travel_fill_t *fill, const ngx_str_t *body,
     const ngx_str_t *etag);
 void ngx_http_travel_l2_unlock(ngx_http_travel_fill_t *fill);
+
+
+/* --- purges (purge.c, and their location in purge_api.c) ----------------- */
+
+ngx_int_t ngx_http_travel_purge_init(ngx_http_travel_shard_t *shard);
+ngx_int_t ngx_http_travel_purge_start(ngx_cycle_t *cycle,
+    ngx_http_travel_cache_main_conf_t *cmcf);
+
+/* Where the node stands in the stream of purges; {0} when it does not know. */
+void ngx_http_travel_purge_place(travel_stream_id_t *ret_pos);
+/* Did a purge after 'pos' mean this answer, or may it have?  'elsewhere': the
+ * place is another node's, and not knowing is yes. */
+ngx_uint_t ngx_http_travel_purge_since(const ngx_http_travel_fill_t *fill,
+    travel_stream_id_t pos, ngx_uint_t elsewhere);
+/* NGX_OK: this node has carried it out; NGX_AGAIN: not yet. */
+ngx_int_t ngx_http_travel_purge_outcome(travel_stream_id_t id,
+    ngx_uint_t *ret_dropped);
+
+/* travel_purge [permission=NAME] */
+char *ngx_http_travel_purge_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_travel_purge_handler(ngx_http_request_t *r);
+/* The permission that this location asks for. */
+ngx_str_t *ngx_http_travel_purge_permission(ngx_http_request_t *r);
 
 
 /* --- the node's leases on fills (lease.c) -------------------------------- */

@@ -27,6 +27,7 @@
 #define NGX_HTTP_TRAVEL_L1_EVICTIONS  160      /* per insert */
 #define NGX_HTTP_TRAVEL_L1_CHAIN      64       /* entries looked at per find */
 #define NGX_HTTP_TRAVEL_L1_ETAG       40
+#define NGX_HTTP_TRAVEL_L1_PURGE      64       /* buckets per lock */
 #define NGX_HTTP_TRAVEL_L1_NONE       0xffffffff
 
 #define NGX_HTTP_TRAVEL_L1_DATA                                               \
@@ -98,6 +99,9 @@ static ngx_uint_t ngx_http_travel_l1_room_locked(ngx_http_travel_l1_t *l1,
     uint32_t need);
 static uint32_t ngx_http_travel_l1_victim_locked(ngx_http_travel_l1_t *l1,
     ngx_uint_t *steps);
+static ngx_uint_t ngx_http_travel_l1_purge_locked(ngx_http_travel_l1_t *l1,
+    ngx_uint_t bucket, const ngx_http_travel_purge_t *purge,
+    ngx_http_travel_purge_means_pt means);
 static uint32_t ngx_http_travel_l1_alloc_locked(ngx_http_travel_l1_t *l1,
     uint32_t n);
 static void ngx_http_travel_l1_link_locked(ngx_http_travel_l1_t *l1,
@@ -642,6 +646,127 @@ ngx_http_travel_l1_remove_locked(ngx_http_travel_l1_t *l1, uint32_t i)
         l1->free = n;
         l1->nfree++;
     }
+}
+
+
+/* --- purges -------------------------------------------------------------- */
+
+void
+ngx_http_travel_l1_drop(ngx_http_travel_zone_t *zone,
+    const ngx_http_travel_fill_t *fill)
+{
+    uint32_t                  i;
+    ngx_http_travel_shard_t  *shard;
+
+    shard = ngx_http_travel_shard(zone, fill->hash);
+
+    ngx_http_travel_shard_lock(shard);
+
+    i = ngx_http_travel_l1_lookup_locked(shard->data, fill);
+
+    if (i != NGX_HTTP_TRAVEL_L1_NONE) {
+        ngx_http_travel_l1_remove_locked(shard->data, i);
+    }
+
+    ngx_http_travel_shard_unlock(shard);
+}
+
+
+ngx_uint_t
+ngx_http_travel_l1_purge(ngx_http_travel_zone_t *zone,
+    const ngx_http_travel_purge_t *purge, ngx_http_travel_purge_means_pt means,
+    ngx_uint_t *where, ngx_uint_t buckets)
+{
+    ngx_uint_t                dropped, number, first, n;
+    ngx_http_travel_l1_t     *l1;
+    ngx_http_travel_shard_t  *shard;
+
+    dropped = 0;
+
+    /* shards have their buckets one behind the other in this count */
+
+    while (buckets) {
+        first = *where;
+
+        for (number = 0; number < zone->nshards; number++) {
+            l1 = zone->shards[number].data;
+
+            if (first < l1->nbuckets) {
+                break;
+            }
+
+            first -= l1->nbuckets;
+        }
+
+        if (number == zone->nshards) {
+            *where = 0;
+            return dropped;
+        }
+
+        shard = &zone->shards[number];
+
+        ngx_http_travel_shard_lock(shard);
+
+        l1 = shard->data;
+
+        for (n = 0; n < NGX_HTTP_TRAVEL_L1_PURGE && n < buckets
+                    && first + n < l1->nbuckets; n++)
+        {
+            dropped += ngx_http_travel_l1_purge_locked(l1, first + n, purge,
+                                                       means);
+        }
+
+        ngx_http_travel_shard_unlock(shard);
+
+        *where += n;
+        buckets -= n;
+    }
+
+    return dropped;
+}
+
+
+static ngx_uint_t
+ngx_http_travel_l1_purge_locked(ngx_http_travel_l1_t *l1, ngx_uint_t bucket,
+    const ngx_http_travel_purge_t *purge, ngx_http_travel_purge_means_pt means)
+{
+    u_char                        key[NGX_HTTP_TRAVEL_L1_KEY_MAX];
+    int64_t                       now;
+    uint32_t                      i, next;
+    ngx_uint_t                    n, dropped;
+    ngx_time_t                   *tp;
+    ngx_http_travel_l1_entry_t   *e;
+    ngx_http_travel_l1_cursor_t   cursor;
+
+    tp = ngx_timeofday();
+    now = (int64_t) tp->sec * 1000 + tp->msec;
+    dropped = 0;
+
+    for (i = l1->buckets[bucket], n = 0;
+         i != NGX_HTTP_TRAVEL_L1_NONE && n < NGX_HTTP_TRAVEL_L1_CHAIN;
+         i = next, n++)
+    {
+        e = ngx_http_travel_l1_entry(l1, i);
+        next = e->bucket;
+
+        ngx_http_travel_l1_cursor(&cursor, l1, i);
+        ngx_http_travel_l1_read(&cursor, key, e->key_len);
+
+        if (!means(purge, key, e->key_len, e->tags, e->ntags)) {
+            continue;
+        }
+
+        dropped++;
+
+        if (purge->soft && e->stale_until > now) {
+            e->expires = ngx_min(e->expires, now - 1);
+
+        } else {
+            ngx_http_travel_l1_remove_locked(l1, i);
+        }
+    }
+
+    return dropped;
 }
 
 

@@ -292,6 +292,10 @@ ngx_http_travel_l2_judge(ngx_http_travel_l2_fetch_t *f,
         return 0;
     }
 
+    if (ngx_http_travel_purge_since(fill, record->purge, 1)) {
+        return 0;
+    }
+
     return fill->generation == 0
            || ngx_http_travel_l2_followed(fill, record);
 }
@@ -367,6 +371,7 @@ ngx_http_travel_l2_take(ngx_http_travel_l2_fetch_t *f,
 
     taken = *f->fill;
     taken.pos = record->pos;
+    taken.purge = record->purge;
     taken.filled = record->filled;
     taken.ttl = record->ttl;
     taken.stale = record->stale;
@@ -580,6 +585,7 @@ ngx_http_travel_l2_store(ngx_http_request_t *r,
     tp = ngx_timeofday();
 
     record.pos = fill->pos;
+    record.purge = fill->purge;
     record.timeline = node.commit.timeline;
     record.filled = (uint64_t) tp->sec * 1000 + tp->msec;
     record.ttl = fill->ttl;

@@ -46,6 +46,9 @@ http {
         }
         location = /mine { travel_query GET t.mine; travel_cache 60s l2=on; }
         location = /far { travel_query GET t.value; travel_cache 60s l1=off l2=on; }
+        location = /old { travel_query GET t.value; travel_cache 60s stale=60s; }
+        location = /purge { travel_purge; }
+        location = /sweep { travel_purge permission=cache:sweep; }
         location = /brief { travel_query GET t.value; travel_cache 1s l2=on; }
     }
 }
@@ -308,7 +311,7 @@ subtest 'bytes that are not ours' => sub {
             $redis->call('SET', $key, $bytes);
             my $r = get($u, '/far?id=50');
             $bad++ if $r->{status} != 200 || $r->{json}{v} != 0
-                || $r->{cache} ne 'MISS';
+                || $r->{json}{id} != 50;
             return l2($u, 'refused') > $refused;
         }, 5, 'a refusal');
     }
@@ -340,6 +343,123 @@ subtest 'an entry this node cannot judge' => sub {
     shared();
 };
 
+# --- purges ------------------------------------------------------------------
+
+my $admin = $t->token(sub => $t->user(1), permissions => 'cache:purge');
+sub purge {
+    my ($node, $args, %o) = @_;
+    my $r = HTTP::Tiny->new(timeout => 20)->post($node->url
+        . ($o{path} // '/purge') . "?$args", { headers => { $o{none} ? ()
+        : (authorization => 'Bearer ' . ($o{token} // $admin)) } });
+    $r->{json} = eval { json($r->{content}) } // {};
+    return $r;
+}
+# In L1 of both nodes.
+sub warm {
+    for my $path (@_) {
+        for my $node ($t, $u) {
+            wait_for(sub { get($node, $path)->{cache} eq 'HIT' }, 10,
+                "$path: a hit");
+        }
+    }
+}
+# On every node, soon: what was asked for is filled anew.
+sub gone {
+    my ($path, $what, $run) = @_;
+    for my $node ($t, $u) {
+        ok(wait_for(sub { get($node, $path)->{json}{run} ne $run }, 5, $path),
+            "$what: node " . ($node == $t ? 1 : 2));
+    }
+}
+sub run_of { get($t, $_[0])->{json}{run} }
+
+subtest 'a purge reaches L1 and L2 of every node' => sub {
+    for (['tag=value:100', '/value?id=100', 'by tag'],
+        ['route=t.value&value=100', '/value?id=100', 'by route and values'],
+        ['route=t.value', '/value?id=100', 'by route'],
+        ['prefix=t.val', '/value?id=100', 'by prefix'],
+        ['all=1', '/value?id=100', 'all'])
+    {
+        my ($args, $path, $what) = @$_;
+        warm($path, '/value?id=101');
+        my ($run, $other) = map { run_of($_) } $path, '/value?id=101';
+        my $was = metric($t, 'travel_cache_purged_entries_total');
+        my $r = purge($t, $args);
+        is($r->{status}, 200, "$what: done") or diag($r->{content});
+        cmp_ok($r->{json}{dropped}, '>=', 1, 'with what it took');
+        is(metric($t, 'travel_cache_purged_entries_total'),
+            $was + $r->{json}{dropped}, 'counted');
+        isnt(run_of($path), $run, 'at once where it was asked');
+        gone($path, $what, $run);
+        is(run_of('/value?id=101'), $other, 'and nothing else')
+            if $args =~ /100/;
+    }
+    is(purge($t, 'tag=no:such')->{json}{dropped}, 0, 'nothing: none');
+};
+
+subtest 'within 100 ms' => sub {
+    my @took;
+    for my $n (1 .. 10) {
+        warm("/value?id=110");
+        my $run = run_of('/value?id=110');
+        purge($t, 'tag=value:110');
+        my $start = time;
+        sleep 0.002 while get($u, '/value?id=110')->{json}{run} eq $run
+            && time < $start + 5;
+        push @took, time - $start;
+    }
+    my $median = (sort { $a <=> $b } @took)[5];
+    cmp_ok($median, '<', 0.1, "the other node, median ($median)");
+};
+
+subtest 'a fill under way is not kept' => sub {
+    my $slow = later($t, '/value?id=120&s=0.8');
+    sleep 0.3;
+    purge($u, 'tag=value:120');
+    my ($run) = $slow->() =~ /"run" : "([^"]+)"/;
+    ok($run, 'it is answered');
+    isnt(get($_, '/value?id=120&s=0.8')->{json}{run}, $run, 'and forgotten')
+        for $t, $u;
+};
+
+subtest 'soft: old answers stand in until they are renewed' => sub {
+    warm('/old?id=130&s=0.5');
+    my $run = run_of('/old?id=130&s=0.5');
+    is(purge($u, 'tag=value:130&soft=1')->{json}{dropped}, 1, 'one entry');
+    ok(wait_for(sub { get($u, '/old?id=130&s=0.5')->{json}{run} ne $run }, 5,
+        'the new one'), 'renewed');
+};
+
+subtest 'who may purge' => sub {
+    is(purge($t, 'all=1', none => 1)->{status}, 401, 'nobody may');
+    my $r = purge($t, 'all=1', token => $t->user_token(1));
+    is($r->{status}, 403, 'nor may a caller without the permission');
+    is(purge($t, 'all=1', path => '/sweep')->{status}, 403, 'or with another');
+    is(purge($t, 'all=1', path => '/sweep', token => $t->token(
+        sub => $t->user(1), permissions => 'cache:sweep'))->{status}, 200,
+        'the location says which');
+    is(get($t, '/purge?all=1')->{status}, 405, 'nor by GET');
+    for my $bad ('', 'all=2', 'tag=', 'tag=a&prefix=b', 'value=1', 'x=1', 'tag',
+        'all=1&soft=2', 'tag=' . 'x' x 2000)
+    {
+        is(purge($t, $bad)->{status}, 400, substr "bad: $bad", 0, 30);
+    }
+};
+
+subtest 'the worker that carries it out is killed' => sub {
+    for my $n (1 .. 4) {
+        warm('/value?id=140');
+        my $run = run_of('/value?id=140');
+        my $r = purge($t, 'tag=value:140');
+        kill 'KILL', $t->children_of('nginx');
+        wait_for(sub { get($t, '/health')->{status} == 200 }, 5, 'new workers');
+        isnt(run_of('/value?id=140'), $run, 'and done all the same')
+            if $r->{status} == 200;
+        hearing($t);
+    }
+    shared();
+};
+
 subtest 'time' => sub {
     wait_for(sub { get($t, '/brief?id=70'); get($u, '/brief?id=70')->{cache} eq
         'HIT' }, 5, 'a hit');
@@ -354,6 +474,7 @@ subtest 'without Redis there is no L2, and nothing else is missing' => sub {
     is(get($t, '/value?id=81')->{status}, 200, 'frozen: answered');
     cmp_ok(time - $start, '<', 2, 'soon');
     is(get($u, '/value?id=80')->{cache}, 'HIT', 'L1 serves');
+    is(purge($t, 'all=1')->{status}, 503, 'a purge is not promised');
     $t->unfreeze('cache');
     $t->kill_part('cache');
     is(get($t, '/value?id=' . (82 + $_))->{status}, 200, 'gone: answered')
@@ -377,6 +498,16 @@ subtest 'nginx -t' => sub {
         ['travel_cache 60s l3=on;', qr/l2=on\|off/])
     {
         my ($rc, $out) = $try->($_->[0]);
+        isnt($rc, 0, "refused: $_->[0]");
+        like($out, $_->[1], '  with a reason');
+    }
+    for (['travel_purge now;', qr/permission=NAME/],
+        ['travel_purge permission=;', qr/permission=NAME/])
+    {
+        (my $c = $conf) =~ s/travel_purge permission=cache:sweep;/$_->[0]/;
+        $t->write('try.conf', $c);
+        my ($rc, $out) = $t->run(@env, '/usr/sbin/nginx', '-t', '-e', 'stderr',
+            '-p', $t->dir, '-c', $t->dir . '/try.conf');
         isnt($rc, 0, "refused: $_->[0]");
         like($out, $_->[1], '  with a reason');
     }

@@ -55,6 +55,8 @@ typedef struct {
     ngx_str_t             etag;         /* quoted */
     time_t                age;          /* seconds since the fill */
     unsigned              stale:1;
+    unsigned              renew:1;      /* only its time is over: it may be
+                                           served while r renews it */
 } ngx_http_travel_hit_t;
 
 /*
@@ -66,7 +68,7 @@ typedef struct {
  * not served.
  *
  * NGX_OK: *ret_hit; NGX_DECLINED: miss, fill it (a *ret_hit with stale set is
- * what may be served should the fill fail); NGX_BUSY: some nginx worker of
+ * what may be served should the fill fail, with 'renew' before it); NGX_BUSY: some nginx worker of
  * this node fills it and has pos >= floor_inval: wait() may join;
  * NGX_ABORT: no caching here.
  */

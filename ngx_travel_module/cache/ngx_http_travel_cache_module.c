@@ -162,6 +162,7 @@ ngx_http_travel_cache_lookup(ngx_http_request_t *r, const ngx_str_t *identity,
         }
 
         ngx_http_travel_count(cmcf->expired, 1);
+        ret_hit->renew = 1;
         return NGX_DECLINED;
 
     case NGX_HTTP_TRAVEL_L1_OVER:

@@ -11,6 +11,8 @@
  *   WAITED   it has, or the cache is left aside
  *   LOOKUP   the cache: hit, join somebody's fill, or fill it ourselves
  *   FETCH    a fill of ours: does L2 have it, or another node soon?
+ *            (what is stale by its time alone is answered first, and the fill
+ *            goes on behind the client's back)
  *   SEND     a server that has replayed enough; then ..._done()
  *
  * The body goes out as the bytes PostgreSQL sent: the result is kept until the
@@ -48,11 +50,13 @@ typedef struct {
     ngx_http_travel_hit_t              found;     /* in L2 */
     ngx_http_travel_query_run_t        run;
     ngx_http_travel_query_step_e       step;
+    ngx_event_t                        renewal;
     ngx_int_t                          rc;        /* for finalize */
     ngx_uint_t                         joins;
     unsigned                           bypass:1;  /* leave the cache aside */
     unsigned                           primary:1;
     unsigned                           filling:1;
+    unsigned                           renewing:1; /* answered already */
     unsigned                           again:1;   /* the pending hook's turn
                                                      was had */
 } ngx_http_travel_query_t;
@@ -77,6 +81,11 @@ static void ngx_http_travel_query_raise(ngx_http_travel_query_t *q,
 static ngx_int_t ngx_http_travel_query_step_wait(ngx_http_travel_query_t *q);
 static ngx_int_t ngx_http_travel_query_step_waited(ngx_http_travel_query_t *q);
 static ngx_int_t ngx_http_travel_query_step_lookup(ngx_http_travel_query_t *q);
+static ngx_int_t ngx_http_travel_query_renew(ngx_http_travel_query_t *q);
+static void ngx_http_travel_query_renewal(ngx_event_t *ev);
+static void ngx_http_travel_query_renewal_gone(void *data);
+static void ngx_http_travel_query_renewed(ngx_http_travel_query_t *q,
+    ngx_http_travel_pg_result_t *result);
 static ngx_int_t ngx_http_travel_query_step_fetch(ngx_http_travel_query_t *q);
 static void ngx_http_travel_query_fetched(ngx_http_request_t *r,
     ngx_int_t rc);
@@ -92,6 +101,7 @@ static ngx_int_t ngx_http_travel_query_rows(ngx_http_travel_query_t *q,
 static ngx_int_t ngx_http_travel_query_cached(ngx_http_travel_query_t *q);
 static ngx_int_t ngx_http_travel_query_answer(ngx_http_travel_query_t *q,
     ngx_str_t *body, ngx_str_t *etag);
+static void ngx_http_travel_query_counted(ngx_http_travel_query_t *q);
 static ngx_int_t ngx_http_travel_query_etag(ngx_http_request_t *r,
     ngx_str_t *etag);
 
@@ -299,6 +309,12 @@ ngx_http_travel_query_resume(ngx_http_request_t *r)
     q = ctx->room[NGX_HTTP_TRAVEL_ROOM_QUERY];
 
     if (ngx_http_travel_query_walk(q) == NGX_DONE) {
+
+        if (q->renewing && q->step == NGX_HTTP_TRAVEL_QUERY_SEND) {
+            ngx_http_travel_query_renewed(q, NULL);
+            return;
+        }
+
         ngx_http_travel_finish(r, q->rc);
     }
 }
@@ -476,6 +492,10 @@ ngx_http_travel_query_step_lookup(ngx_http_travel_query_t *q)
         if (rc == NGX_OK) {
             q->filling = 1;
             q->step = NGX_HTTP_TRAVEL_QUERY_FETCH;
+
+            if (q->hit.renew) {
+                return ngx_http_travel_query_renew(q);
+            }
         }
 
         if (rc != NGX_BUSY) {
@@ -506,6 +526,93 @@ ngx_http_travel_query_step_lookup(ngx_http_travel_query_t *q)
 }
 
 
+/*
+ * Stale-while-revalidate: the old answer goes out now, the fill goes on with
+ * the request, which one more count keeps.  (As with proxy_cache's background
+ * update, the next request of an HTTP/1 connection waits for the end of it.)
+ */
+
+static ngx_int_t
+ngx_http_travel_query_renew(ngx_http_travel_query_t *q)
+{
+    ngx_pool_cleanup_t     *cln;
+    ngx_http_request_t     *r = q->request;
+    ngx_http_travel_ctx_t  *ctx;
+
+    if (r != r->main) {
+        return NGX_OK;
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NGX_OK;
+    }
+
+    cln->handler = ngx_http_travel_query_renewal_gone;
+    cln->data = q;
+
+    q->renewal.data = r->connection;
+    q->renewal.handler = ngx_http_travel_query_renewal;
+    q->renewal.log = r->connection->log;
+
+    q->renewing = 1;
+    r->main->count++;
+
+    ngx_post_event(&q->renewal, &ngx_posted_events);
+
+    ctx = ngx_http_travel_get_ctx(r);
+    ctx->cache_status = "STALE";
+
+    return ngx_http_travel_query_end(q, ngx_http_travel_query_cached(q));
+}
+
+
+static void
+ngx_http_travel_query_renewal(ngx_event_t *ev)
+{
+    ngx_http_travel_query_t  *q;
+
+    q = (ngx_http_travel_query_t *)
+            ((u_char *) ev - offsetof(ngx_http_travel_query_t, renewal));
+
+    ngx_http_set_log_request(q->request->connection->log, q->request);
+
+    ngx_http_travel_query_resume(q->request);
+}
+
+
+static void
+ngx_http_travel_query_renewal_gone(void *data)
+{
+    ngx_http_travel_query_t  *q = data;
+
+    if (q->renewal.posted) {
+        ngx_delete_posted_event(&q->renewal);
+    }
+}
+
+
+/* A result of NULL: there is none, and the old answer serves on. */
+
+static void
+ngx_http_travel_query_renewed(ngx_http_travel_query_t *q,
+    ngx_http_travel_pg_result_t *result)
+{
+    if (result != NULL && ngx_http_travel_pg_rows(result) != 0
+        && ngx_http_travel_pg_value(result, 0, 0).data != NULL)
+    {
+        (void) ngx_http_travel_query_rows(q, result);
+    }
+
+    if (q->filling) {
+        ngx_http_travel_cache_abandon(q->request, &q->fill);
+        q->filling = 0;
+    }
+
+    ngx_http_travel_finish(q->request, NGX_DONE);
+}
+
+
 static ngx_int_t
 ngx_http_travel_query_step_fetch(ngx_http_travel_query_t *q)
 {
@@ -532,6 +639,12 @@ ngx_http_travel_query_fetched(ngx_http_request_t *r, ngx_int_t rc)
     }
 
     q->filling = 0;
+
+    if (q->renewing) {
+        ngx_http_travel_query_renewed(q, NULL);
+        return;
+    }
+
     q->hit = q->found;
     ctx->cache_status = "HIT";
 
@@ -581,6 +694,11 @@ ngx_http_travel_query_done(ngx_http_request_t *r, void *data, ngx_int_t rc,
     ngx_http_travel_pg_result_t *result)
 {
     ngx_http_travel_query_t  *q = data;
+
+    if (q->renewing) {
+        ngx_http_travel_query_renewed(q, result);
+        return;
+    }
 
     if (result == NULL) {
         rc = ngx_http_travel_query_failed(q, rc);
@@ -733,6 +851,10 @@ ngx_http_travel_query_rows(ngx_http_travel_query_t *q,
         q->filling = 0;
     }
 
+    if (q->renewing) {
+        return NGX_OK;
+    }
+
     return ngx_http_travel_query_answer(q, &body, &etag);
 }
 
@@ -788,8 +910,45 @@ ngx_http_travel_query_answer(ngx_http_travel_query_t *q, ngx_str_t *body,
     }
 
     ngx_http_travel_count(q->conf->answered, 1);
+    ngx_http_travel_query_counted(q);
 
     return ngx_http_travel_send(r, NGX_HTTP_OK, NULL, body);
+}
+
+
+/* By what the cache knew: the first letter tells. */
+
+static void
+ngx_http_travel_query_counted(ngx_http_travel_query_t *q)
+{
+    ngx_uint_t              which;
+    ngx_http_travel_ctx_t  *ctx;
+
+    ctx = ngx_http_travel_get_ctx(q->request);
+
+    if (ctx->cache_status == NULL) {
+        return;                          /* no travel_cache here */
+    }
+
+    switch (ctx->cache_status[0]) {
+
+    case 'H':
+        which = 0;
+        break;
+
+    case 'S':
+        which = 1;
+        break;
+
+    case 'M':
+        which = 2;
+        break;
+
+    default:
+        which = 3;
+    }
+
+    ngx_http_travel_count(q->conf->cached[which], 1);
 }
 
 

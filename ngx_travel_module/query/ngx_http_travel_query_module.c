@@ -334,6 +334,7 @@ ngx_http_travel_query_route_counters(ngx_conf_t *cf,
     ngx_uint_t   i;
 
     static const char *const  results[] = { "ok", "not_found" };
+    static const char *const  cached[] = { "hit", "stale", "miss", "bypass" };
 
     for (i = 0; i < 2; i++) {
         p = ngx_pnalloc(cf->pool, 64 + qlcf->name.len);
@@ -352,6 +353,26 @@ ngx_http_travel_query_route_counters(ngx_conf_t *cf,
         }
 
         *(i == 0 ? &qlcf->answered : &qlcf->not_found) = n;
+    }
+
+    for (i = 0; i < 4; i++) {
+        p = ngx_pnalloc(cf->pool, 72 + qlcf->name.len);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        (void) ngx_sprintf(p, "travel_cache_requests_total"
+                              "{route=\"%V\",result=\"%s\"}%Z",
+                           &qlcf->name, cached[i]);
+
+        n = ngx_http_travel_counter_add(cf, (char *) p,
+                                        "Answers by query and by what the "
+                                        "cache knew: hit ratios.");
+        if (n == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        qlcf->cached[i] = n;
     }
 
     return NGX_OK;

@@ -57,7 +57,9 @@ typedef struct {
     ngx_http_travel_query_source_t         sources[TRAVEL_QUERY_PARAMS_MAX];
     ngx_array_t                            pieces;
     ngx_uint_t                             priority;       /* unset: the file's */
-    ngx_uint_t                             answered;       /* counters */
+    ngx_uint_t                             cached[4];      /* counters: hit,
+                                                      stale, miss, bypass */
+    ngx_uint_t                             answered;
     ngx_uint_t                             not_found;
 } ngx_http_travel_query_loc_conf_t;
 

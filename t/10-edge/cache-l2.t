@@ -153,6 +153,8 @@ sub hearing {
 }
 hearing($_) for $t, $u;
 
+my $admin = $t->token(sub => $t->user(1), permissions => 'cache:purge');
+
 # A node takes no answer from before it knew the stream, by both clocks.
 my $probe = 900;
 sub shared {
@@ -288,6 +290,39 @@ subtest 'callers do not share' => sub {
         }
     }
     is($bad, 0, 'collapsed, from L1 and from L2: each his own');
+
+    # the same while everything happens that can happen to a cache
+    my $over = time + 6;
+    my @load;
+    for my $n (1 .. 8) {
+        my $pid = fork // die;
+        if (!$pid) {
+            my ($wrong, $i) = (0, 0);
+            while (time < $over) {
+                my $m = $i++ % 2 ? $n : $n % 4 + 1;      # shared with others
+                my $r = eval { get($i % 3 ? $t : $u, '/mine', $m) } or next;
+                $wrong++ if $r->{status} == 200
+                    && ($r->{json}{me} // '') ne $t->user($m);
+                $wrong++ if $r->{status} != 200 && $r->{status} != 599
+                    && $r->{status} != 503;
+            }
+            POSIX::_exit($wrong > 250 ? 250 : $wrong);
+        }
+        push @load, $pid;
+    }
+    for my $round (1 .. 12) {
+        purge($u, 'all=1') if $round % 2;
+        $w->call('XADD', 'travel:inval', '*', 'tags', 'user:' . $t->user($round
+            % 8 + 1), 'timeline', 1, 'lsn', lsn());
+        kill 'KILL', ($t->children_of('nginx'))[0] if $round % 4 == 2;
+        $t->reload if $round % 4 == 0;
+        sleep 0.3;
+    }
+    my $wrong = 0;
+    for (@load) { waitpid $_, 0; $wrong += $? >> 8 }
+    is($wrong, 0, 'through purges, invalidations, reloads and kills');
+    hearing($_) for $t, $u;
+    shared();
     is(get($_, '/mine?s=0.2')->{status}, 401, 'nobody: none') for $t, $u;
 };
 
@@ -345,7 +380,6 @@ subtest 'an entry this node cannot judge' => sub {
 
 # --- purges ------------------------------------------------------------------
 
-my $admin = $t->token(sub => $t->user(1), permissions => 'cache:purge');
 sub purge {
     my ($node, $args, %o) = @_;
     my $r = HTTP::Tiny->new(timeout => 20)->post($node->url

@@ -98,6 +98,23 @@ travel_problem_type(travel_json_writer_t *w, const char *code)
 
 
 static void
+travel_problem_violated(travel_json_writer_t *w,
+    const travel_problem_t *problem)
+{
+    size_t  i;
+
+    travel_json_key(w, TRAVEL_STR("violated-policies"));
+    travel_json_array(w);
+
+    for (i = 0; i < problem->nviolated; i++) {
+        travel_json_string(w, problem->violated[i]);
+    }
+
+    travel_json_array_end(w);
+}
+
+
+static void
 travel_problem_rfc9457(travel_json_writer_t *w,
     const travel_problem_t *problem, travel_str_t timestamp)
 {
@@ -107,13 +124,23 @@ travel_problem_rfc9457(travel_json_writer_t *w,
 
     travel_json_object(w);
 
-    travel_problem_type(w, code);
+    if (problem->nviolated) {
+        travel_json_member_cstring(w, "type", TRAVEL_PROBLEM_QUOTA);
+
+    } else {
+        travel_problem_type(w, code);
+    }
+
     travel_json_member_cstring(w, "title", travel_error_title(problem->error));
     travel_json_member_int(w, "status", travel_error_status(problem->error));
     travel_problem_message(w, "detail", problem);
 
     if (problem->instance.len) {
         travel_json_member_string(w, "instance", problem->instance);
+    }
+
+    if (problem->nviolated) {
+        travel_problem_violated(w, problem);
     }
 
     travel_json_member_cstring(w, "code", code);

@@ -9,6 +9,10 @@
  *     {"type","title","status","detail","instance"?,"code","errors":[...],
  *      "request_id","timestamp"}
  *
+ * A refusal by limits names them (draft-ietf-httpapi-ratelimit-headers): the
+ * problem has the registered type quota-exceeded then, and the member
+ * "violated-policies".
+ *
  * A detail about malformed JSON also has "offset", the byte in the body.
  */
 
@@ -18,6 +22,8 @@
 #include "errors.h"
 
 #define TRAVEL_PROBLEM_TYPE   "https://travel.local/problems/"
+#define TRAVEL_PROBLEM_QUOTA                                                  \
+    "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
 typedef enum {
     TRAVEL_PROBLEM_ENVELOPE,
@@ -40,6 +46,8 @@ typedef struct {
     travel_str_t                    instance;    /* URI path; empty: left out */
     travel_str_t                    request_id;
     uint64_t                        unix_ms;
+    const travel_str_t             *violated;    /* names of limits */
+    size_t                          nviolated;
 } travel_problem_t;
 
 /* "application/json" or "application/problem+json". */

@@ -63,17 +63,21 @@ travel_window_room(const travel_window_t *w, const travel_window_rule_t *rule)
 
 uint32_t
 travel_window_wait(const travel_window_t *w, const travel_window_rule_t *rule,
-    uint32_t now)
+    uint32_t n, uint32_t now)
 {
-    uint32_t                     freed, need;
+    uint64_t                     freed, need;
     unsigned                     i;
     const travel_window_mark_t  *mark;
 
-    if (w->sum < rule->quota) {
+    if (n > rule->quota) {
+        return TRAVEL_WINDOW_NEVER;
+    }
+
+    if (w->sum + (uint64_t) n <= rule->quota) {
         return 0;
     }
 
-    need = w->sum - rule->quota + 1;
+    need = w->sum + (uint64_t) n - rule->quota;
     freed = 0;
 
     for (i = 0; i < w->live; i++) {
@@ -108,9 +112,21 @@ travel_window_more(const travel_window_t *w, const travel_window_rule_t *rule,
 }
 
 
+/* What a sum still holds, so that no debt, however large, wraps it. */
+static uint32_t
+travel_window_fits(const travel_window_t *w, uint32_t n)
+{
+    uint32_t  rest;
+
+    rest = w->sum < TRAVEL_WINDOW_SUM_MAX ? TRAVEL_WINDOW_SUM_MAX - w->sum : 0;
+
+    return n < rest ? n : rest;
+}
+
+
 unsigned
 travel_window_take(travel_window_t *w, const travel_window_rule_t *rule,
-    uint32_t now)
+    uint32_t n, uint32_t now)
 {
     bool                   join;
     unsigned               newest;
@@ -135,10 +151,12 @@ travel_window_take(travel_window_t *w, const travel_window_rule_t *rule,
         w->live++;
     }
 
+    n = travel_window_fits(w, n);
+
     mark = &w->marks[newest];
     mark->at = now;
-    mark->n++;
-    w->sum++;
+    mark->n += n;
+    w->sum += n;
 
     return newest;
 }
@@ -152,21 +170,74 @@ travel_window_take(travel_window_t *w, const travel_window_rule_t *rule,
 
 void
 travel_window_undo(travel_window_t *w, const travel_window_rule_t *rule,
-    unsigned mark, uint32_t taken, uint32_t now)
+    uint32_t n, unsigned mark, uint32_t taken, uint32_t now)
 {
     if (now - taken >= rule->span || mark >= TRAVEL_WINDOW_MARKS
-        || w->live == 0 || w->marks[mark].n == 0 || w->sum == 0)
+        || w->live == 0)
     {
         return;
     }
 
-    w->marks[mark].n--;
-    w->sum--;
+    if (n > w->marks[mark].n) {
+        n = w->marks[mark].n;
+    }
+
+    if (n > w->sum) {
+        n = w->sum;
+    }
+
+    w->marks[mark].n -= n;
+    w->sum -= n;
 
     if (w->marks[mark].n == 0
         && mark == travel_window_index(w, w->live - 1u))
     {
         w->live--;
         w->opened = now - rule->grain;
+    }
+}
+
+
+/* --- days ------------------------------------------------------------------ */
+
+void
+travel_window_turn(travel_window_t *w, uint32_t day)
+{
+    if (day > w->opened) {
+        w->opened = day;
+        w->sum = 0;
+    }
+}
+
+
+uint32_t
+travel_window_day_wait(const travel_window_t *w,
+    const travel_window_rule_t *rule, uint32_t n, uint32_t day, uint32_t left)
+{
+    if (n > rule->quota) {
+        return TRAVEL_WINDOW_NEVER;
+    }
+
+    if (w->sum + (uint64_t) n <= rule->quota) {
+        return 0;
+    }
+
+    /* at most one day more: the earth has no zones further apart */
+    return left + (w->opened > day ? TRAVEL_WINDOW_SPAN_MAX : 0);
+}
+
+
+void
+travel_window_day_take(travel_window_t *w, uint32_t n)
+{
+    w->sum += travel_window_fits(w, n);
+}
+
+
+void
+travel_window_day_undo(travel_window_t *w, uint32_t n, uint32_t day)
+{
+    if (w->opened == day) {
+        w->sum -= n < w->sum ? n : w->sum;
     }
 }

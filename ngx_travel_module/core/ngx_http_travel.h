@@ -108,6 +108,8 @@ typedef struct {
     ngx_str_t              error_message;
     ngx_http_travel_detail_t  *details;
     ngx_uint_t             ndetails;
+    travel_str_t          *violated;       /* limits: names, for the problem */
+    ngx_uint_t             nviolated;
 
     /* what the rooms report of themselves: variables, log, metrics */
     ngx_str_t              route;          /* "journeys.list", "booking.create" */

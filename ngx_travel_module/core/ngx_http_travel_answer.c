@@ -107,6 +107,8 @@ ngx_http_travel_error_send(ngx_http_request_t *r, ngx_http_travel_ctx_t *ctx)
     problem.message = ngx_http_travel_view(&ctx->error_message);
     problem.details = ctx->details;
     problem.ndetails = ctx->ndetails;
+    problem.violated = ctx->violated;
+    problem.nviolated = ctx->nviolated;
     problem.request_id = ngx_http_travel_view(&ctx->request_id);
     problem.unix_ms = (uint64_t) tp->sec * 1000 + tp->msec;
 

@@ -13,13 +13,6 @@
 #include "../../common/digits.h"
 
 
-typedef struct {
-    ngx_array_t                 verdicts;  /* ngx_http_travel_verdict_t */
-    unsigned                    refused:1;
-    unsigned                    written:1; /* the headers are */
-} ngx_http_travel_limit_record_t;
-
-
 static ngx_int_t ngx_http_travel_limit_phase(ngx_http_request_t *r,
     ngx_uint_t identity);
 static ngx_http_travel_limit_record_t *ngx_http_travel_limit_record(
@@ -30,19 +23,21 @@ static ngx_uint_t ngx_http_travel_limit_asked(
 static ngx_int_t ngx_http_travel_limit_ask(ngx_http_request_t *r,
     ngx_http_travel_limit_main_conf_t *lmcf,
     ngx_http_travel_limit_record_t *record,
-    const ngx_http_travel_limit_t *limit);
+    ngx_http_travel_limit_t *limit);
 static void ngx_http_travel_limit_dry(ngx_http_request_t *r,
     const ngx_http_travel_verdict_t *v);
 static ngx_int_t ngx_http_travel_limit_refuse(ngx_http_request_t *r,
     ngx_http_travel_ctx_t *ctx, ngx_http_travel_limit_record_t *record);
-static const ngx_http_travel_verdict_t *ngx_http_travel_limit_tightest(
-    const ngx_http_travel_limit_record_t *record);
-static ngx_int_t ngx_http_travel_limit_policy_headers(ngx_http_request_t *r,
-    const ngx_http_travel_limit_record_t *record);
-static ngx_int_t ngx_http_travel_limit_x_headers(ngx_http_request_t *r,
-    const ngx_http_travel_verdict_t *v);
-static u_char *ngx_http_travel_limit_number(u_char *p, uint32_t n);
-static uint32_t ngx_http_travel_limit_seconds(uint32_t ms);
+static ngx_int_t ngx_http_travel_limit_violated(ngx_http_request_t *r,
+    ngx_http_travel_ctx_t *ctx, ngx_http_travel_limit_record_t *record);
+static ngx_int_t ngx_http_travel_limit_retry_after(ngx_http_request_t *r,
+    uint32_t seconds);
+static ngx_int_t ngx_http_travel_limit_answer(ngx_http_request_t *r,
+    const ngx_http_travel_verdict_t *v, uint32_t seconds);
+static ngx_int_t ngx_http_travel_limit_price(ngx_http_request_t *r,
+    ngx_http_travel_limit_main_conf_t *lmcf, ngx_http_travel_verdict_t *v);
+static ngx_int_t ngx_http_travel_limit_day(ngx_http_request_t *r,
+    ngx_http_travel_limit_main_conf_t *lmcf, ngx_http_travel_verdict_t *v);
 
 
 ngx_int_t
@@ -167,7 +162,7 @@ static ngx_int_t
 ngx_http_travel_limit_ask(ngx_http_request_t *r,
     ngx_http_travel_limit_main_conf_t *lmcf,
     ngx_http_travel_limit_record_t *record,
-    const ngx_http_travel_limit_t *limit)
+    ngx_http_travel_limit_t *limit)
 {
     ngx_str_t                   key;
     ngx_http_travel_verdict_t  *v;
@@ -186,9 +181,12 @@ ngx_http_travel_limit_ask(ngx_http_request_t *r,
     }
 
     v->policy = limit->policy;
+    v->limit = limit;
     v->dry_run = limit->dry_run;
+    v->asked = 0;
 
-    if (ngx_http_travel_slots_ask(lmcf->zone, &key, !record->refused, v)
+    if (ngx_http_travel_limit_price(r, lmcf, v) != NGX_OK
+        || ngx_http_travel_slots_ask(lmcf->zone, &key, !record->refused, v)
         != NGX_OK)
     {
         record->verdicts.nelts--;
@@ -226,13 +224,86 @@ ngx_http_travel_limit_dry(ngx_http_request_t *r,
 }
 
 
+/* What it costs, as far as that is known now; a measure reserves. */
+static ngx_int_t
+ngx_http_travel_limit_price(ngx_http_request_t *r,
+    ngx_http_travel_limit_main_conf_t *lmcf, ngx_http_travel_verdict_t *v)
+{
+    off_t      length;
+    uint64_t   n;
+    ngx_str_t  value;
+
+    v->cost = v->limit->cost_fixed;
+
+    if (v->limit->cost == NGX_HTTP_TRAVEL_COST_VALUE) {
+
+        if (ngx_http_complex_value(r, &v->limit->cost_value, &value)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (value.len != 0
+            && travel_digits_parse(&n, ngx_http_travel_view(&value))
+               == TRAVEL_OK)
+        {
+            v->cost = (uint32_t) ngx_min(n, TRAVEL_WINDOW_QUOTA_MAX);
+        }
+
+    } else if (v->limit->cost == NGX_HTTP_TRAVEL_COST_REQUEST
+               || v->limit->cost == NGX_HTTP_TRAVEL_COST_BYTES)
+    {
+        length = r->headers_in.content_length_n;
+
+        if (length > (off_t) v->cost) {
+            v->cost = (uint32_t) ngx_min(length, TRAVEL_WINDOW_QUOTA_MAX);
+        }
+    }
+
+    if (v->policy->calendar) {
+        return ngx_http_travel_limit_day(r, lmcf, v);
+    }
+
+    return NGX_OK;
+}
+
+
+/* Nobody's zone, or one that is none, is UTC. */
+static ngx_int_t
+ngx_http_travel_limit_day(ngx_http_request_t *r,
+    ngx_http_travel_limit_main_conf_t *lmcf, ngx_http_travel_verdict_t *v)
+{
+    ngx_str_t             name;
+    struct timeval        tv;
+    const travel_zone_t  *zone;
+
+    zone = &v->policy->zone;
+
+    if (v->policy->tz_value.lengths != NULL) {
+
+        if (ngx_http_complex_value(r, &v->policy->tz_value, &name) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        zone = ngx_http_travel_tz_find(&lmcf->zones, &name);
+        zone = zone ? zone : &v->policy->zone;
+    }
+
+    ngx_gettimeofday(&tv);
+
+    travel_calendar_day(&v->day, zone, (uint64_t) tv.tv_sec * 1000
+                                       + tv.tv_usec / 1000);
+
+    return NGX_OK;
+}
+
+
 /* Nothing counts, and the time to wait is the longest that anyone asks. */
 static ngx_int_t
 ngx_http_travel_limit_refuse(ngx_http_request_t *r,
     ngx_http_travel_ctx_t *ctx, ngx_http_travel_limit_record_t *record)
 {
     uint32_t                          seconds;
-    ngx_str_t                         value;
     ngx_uint_t                        i;
     ngx_http_travel_window_t         *window;
     ngx_http_travel_verdict_t        *v;
@@ -246,7 +317,7 @@ ngx_http_travel_limit_refuse(ngx_http_request_t *r,
 
     tightest = ngx_http_travel_limit_tightest(record);
     window = &tightest->policy->windows[tightest->worst];
-    seconds = ngx_http_travel_limit_seconds(tightest->wait[tightest->worst]);
+    seconds = ngx_http_travel_limit_seconds(tightest->retry);
 
     ngx_http_travel_count(window->refused, 1);
     ctx->limited = (const char *) window->name.data;
@@ -255,161 +326,37 @@ ngx_http_travel_limit_refuse(ngx_http_request_t *r,
                   "travel_limit: refused by \"%V\" for %uD s", &window->name,
                   seconds);
 
-    value.data = ngx_pnalloc(r->pool, NGX_INT32_LEN);
-    if (value.data == NULL) {
+    if (ngx_http_travel_limit_violated(r, ctx, record) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    value.len = ngx_http_travel_limit_number(value.data, seconds) - value.data;
-
-    if (ngx_http_travel_add_header(r, "Retry-After", &value) != NGX_OK) {
+    /* where no time helps none is named */
+    if (tightest->retry != TRAVEL_WINDOW_NEVER
+        && ngx_http_travel_limit_retry_after(r, seconds) != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_travel_refuse(r,
-               ngx_http_travel_error(r, TRAVEL_E_RATE_LIMIT_EXCEEDED,
-                                     "The limit \"%V\" is %uD requests in %uD "
-                                     "s: ask again in %uD s.", &window->name,
-                                     window->rule.quota,
-                                     window->rule.span / 1000, seconds));
+    return ngx_http_travel_refuse(r, ngx_http_travel_limit_answer(r, tightest,
+                                                                  seconds));
 }
 
 
-/* A window that would refuse, the longest; else the one with least room. */
-static const ngx_http_travel_verdict_t *
-ngx_http_travel_limit_tightest(const ngx_http_travel_limit_record_t *record)
-{
-    uint32_t                          room, wait;
-    ngx_uint_t                        i;
-    const ngx_http_travel_verdict_t  *v, *best;
-
-    v = record->verdicts.elts;
-    best = NULL;
-    room = 0;
-    wait = 0;
-
-    for (i = 0; i < record->verdicts.nelts; i++) {
-
-        if (v[i].dry_run) {
-            continue;
-        }
-
-        if (best == NULL
-            || v[i].room[v[i].worst] < room
-            || (v[i].room[v[i].worst] == room && v[i].wait[v[i].worst] > wait))
-        {
-            best = &v[i];
-            room = best->room[best->worst];
-            wait = best->wait[best->worst];
-        }
-    }
-
-    return best;
-}
-
-
-/* --- headers ------------------------------------------------------------- */
-
-ngx_int_t
-ngx_http_travel_limit_headers(ngx_http_request_t *r)
-{
-    ngx_http_travel_ctx_t              *ctx;
-    const ngx_http_travel_verdict_t    *tightest;
-    ngx_http_travel_limit_record_t     *record;
-    ngx_http_travel_limit_loc_conf_t   *llcf;
-    ngx_http_travel_limit_main_conf_t  *lmcf;
-
-    llcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_limit_module);
-
-    /* an error page answers for the location that the request was asked in */
-    if (llcf->limits == NULL && !r->internal && !r->error_page) {
-        return NGX_OK;
-    }
-
-    ctx = ngx_http_travel_get_ctx(r);
-    if (ctx == NULL) {
-        return NGX_ERROR;
-    }
-
-    record = ctx->room[NGX_HTTP_TRAVEL_ROOM_LIMIT];
-
-    if (record == NULL || record->written) {
-        return NGX_OK;
-    }
-
-    record->written = 1;
-
-    if (!record->refused) {
-        lmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_limit_module);
-        ngx_http_travel_count(lmcf->admitted, 1);
-    }
-
-    tightest = ngx_http_travel_limit_tightest(record);
-    if (tightest == NULL) {
-        return NGX_OK;
-    }
-
-    if (ngx_http_travel_limit_policy_headers(r, record) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_travel_limit_x_headers(r, tightest);
-}
-
-
-/*
- * RateLimit-Policy and RateLimit, draft-ietf-httpapi-ratelimit-headers-10:
- * every window of every policy that was asked, r = room, t = seconds until
- * there is more of it.
- */
+/* All windows that refuse, for the problem's violated-policies. */
 static ngx_int_t
-ngx_http_travel_limit_policy_headers(ngx_http_request_t *r,
-    const ngx_http_travel_limit_record_t *record)
+ngx_http_travel_limit_violated(ngx_http_request_t *r,
+    ngx_http_travel_ctx_t *ctx, ngx_http_travel_limit_record_t *record)
 {
-    u_char                           *p, *q;
-    size_t                            size, policies;
-    ngx_str_t                         value;
-    ngx_uint_t                        i, n;
-    const ngx_http_travel_window_t   *window;
-    const ngx_http_travel_verdict_t  *v;
+    ngx_uint_t                  i, n, total;
+    ngx_http_travel_verdict_t  *v;
 
     v = record->verdicts.elts;
-    policies = 0;
-    size = 0;
+    total = record->verdicts.nelts * NGX_HTTP_TRAVEL_LIMIT_WINDOWS;
 
-    for (i = 0; i < record->verdicts.nelts; i++) {
-        policies += v[i].policy->header.len + 2;
-
-        for (n = 0; n < v[i].policy->nwindows; n++) {
-            size += v[i].policy->windows[n].item.len
-                    + 2 * NGX_INT32_LEN + sizeof(";t=, ") - 1;
-        }
-    }
-
-    p = ngx_pnalloc(r->pool, policies + size);
-    if (p == NULL) {
+    ctx->violated = ngx_palloc(r->pool, total * sizeof(travel_str_t));
+    if (ctx->violated == NULL) {
         return NGX_ERROR;
     }
-
-    q = p + policies;
-    value.data = p;
-
-    for (i = 0; i < record->verdicts.nelts; i++) {
-        if (!v[i].dry_run) {
-            p = ngx_cpymem(p, v[i].policy->header.data,
-                           v[i].policy->header.len);
-            *p++ = ',';
-            *p++ = ' ';
-        }
-    }
-
-    value.len = p - value.data - 2;
-
-    if (ngx_http_travel_add_header(r, "RateLimit-Policy", &value) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    value.data = q;
 
     for (i = 0; i < record->verdicts.nelts; i++) {
 
@@ -418,56 +365,10 @@ ngx_http_travel_limit_policy_headers(ngx_http_request_t *r,
         }
 
         for (n = 0; n < v[i].policy->nwindows; n++) {
-            window = &v[i].policy->windows[n];
-
-            q = ngx_cpymem(q, window->item.data, window->item.len);
-            q = ngx_http_travel_limit_number(q, v[i].room[n]);
-            *q++ = ';';
-            *q++ = 't';
-            *q++ = '=';
-            q = ngx_http_travel_limit_number(q,
-                            ngx_http_travel_limit_seconds(v[i].wait[n]));
-            *q++ = ',';
-            *q++ = ' ';
-        }
-    }
-
-    value.len = q - value.data - 2;
-
-    return ngx_http_travel_add_header(r, "RateLimit", &value);
-}
-
-
-/* The three older ones speak of the tightest window; Reset is in seconds. */
-static ngx_int_t
-ngx_http_travel_limit_x_headers(ngx_http_request_t *r,
-    const ngx_http_travel_verdict_t *v)
-{
-    u_char             *p;
-    uint32_t            figure[3];
-    ngx_str_t           value;
-    ngx_uint_t          i;
-
-    static const char  *names[] = {
-        "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"
-    };
-
-    figure[0] = v->policy->windows[v->worst].rule.quota;
-    figure[1] = v->room[v->worst];
-    figure[2] = ngx_http_travel_limit_seconds(v->wait[v->worst]);
-
-    p = ngx_pnalloc(r->pool, 3 * NGX_INT32_LEN);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < 3; i++) {
-        value.data = p;
-        p = ngx_http_travel_limit_number(p, figure[i]);
-        value.len = p - value.data;
-
-        if (ngx_http_travel_add_header(r, names[i], &value) != NGX_OK) {
-            return NGX_ERROR;
+            if (v[i].blocks & (1u << n)) {
+                ctx->violated[ctx->nviolated++] = ngx_http_travel_view(
+                                               &v[i].policy->windows[n].name);
+            }
         }
     }
 
@@ -475,16 +376,103 @@ ngx_http_travel_limit_x_headers(ngx_http_request_t *r,
 }
 
 
-/* At most NGX_INT32_LEN bytes; ngx_sprintf costs more than all the rest. */
-static u_char *
-ngx_http_travel_limit_number(u_char *p, uint32_t n)
+static ngx_int_t
+ngx_http_travel_limit_retry_after(ngx_http_request_t *r, uint32_t seconds)
 {
-    return p + travel_digits_format((char *) p, n);
+    ngx_str_t  value;
+
+    value.data = ngx_pnalloc(r->pool, NGX_INT32_LEN);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.len = ngx_http_travel_limit_number(value.data, seconds) - value.data;
+
+    return ngx_http_travel_add_header(r, "Retry-After", &value);
 }
 
 
-static uint32_t
-ngx_http_travel_limit_seconds(uint32_t ms)
+static ngx_int_t
+ngx_http_travel_limit_answer(ngx_http_request_t *r,
+    const ngx_http_travel_verdict_t *v, uint32_t seconds)
 {
-    return (ms + 999) / 1000;
+    const char                *unit;
+    ngx_http_travel_window_t  *window;
+
+    window = &v->policy->windows[v->worst];
+
+    unit = v->policy->bytes ? "bytes"
+           : v->limit->cost == NGX_HTTP_TRAVEL_COST_FIXED
+             && v->limit->cost_fixed == 1 ? "requests" : "units";
+
+    if (v->retry == TRAVEL_WINDOW_NEVER) {
+        return ngx_http_travel_error(r, TRAVEL_E_RATE_LIMIT_EXCEEDED,
+                                     "The limit \"%V\" is %uD %s in %uD s, "
+                                     "this asks for %uD at once: it is never "
+                                     "admitted.", &window->name,
+                                     window->rule.quota, unit,
+                                     window->rule.span / 1000, v->cost);
+    }
+
+    if (window->calendar) {
+        return ngx_http_travel_error(r, TRAVEL_E_RATE_LIMIT_EXCEEDED,
+                                     "The limit \"%V\" is %uD %s a day: ask "
+                                     "again in %uD s.", &window->name,
+                                     window->rule.quota, unit, seconds);
+    }
+
+    return ngx_http_travel_error(r, TRAVEL_E_RATE_LIMIT_EXCEEDED,
+                                 "The limit \"%V\" is %uD %s in %uD s: ask "
+                                 "again in %uD s.", &window->name,
+                                 window->rule.quota, unit,
+                                 window->rule.span / 1000, seconds);
+}
+
+
+/* --- the end: what was measured ------------------------------------------ */
+
+ngx_int_t
+ngx_http_travel_limit_log(ngx_http_request_t *r)
+{
+    off_t                            bytes;
+    ngx_uint_t                       i;
+    ngx_http_travel_ctx_t           *ctx;
+    ngx_http_travel_cost_e           cost;
+    ngx_http_travel_verdict_t       *v;
+    ngx_http_travel_limit_record_t  *record;
+
+    ctx = ngx_http_travel_get_ctx(r);
+    record = ctx ? ctx->room[NGX_HTTP_TRAVEL_ROOM_LIMIT] : NULL;
+
+    if (record == NULL || record->refused) {
+        return NGX_OK;
+    }
+
+    v = record->verdicts.elts;
+
+    for (i = 0; i < record->verdicts.nelts; i++) {
+        cost = v[i].limit->cost;
+
+        if (cost < NGX_HTTP_TRAVEL_COST_REQUEST || v[i].full) {
+            continue;
+        }
+
+        bytes = 0;
+
+        /* nginx knows the length of a chunked body once it has read it */
+        if (cost != NGX_HTTP_TRAVEL_COST_RESPONSE
+            && r->headers_in.content_length_n > 0)
+        {
+            bytes += r->headers_in.content_length_n;
+        }
+
+        if (cost != NGX_HTTP_TRAVEL_COST_REQUEST) {
+            bytes += ngx_max(r->connection->sent - (off_t) r->header_size, 0);
+        }
+
+        ngx_http_travel_slots_charge(&v[i], (uint32_t)
+                                  ngx_min(bytes, TRAVEL_WINDOW_QUOTA_MAX));
+    }
+
+    return NGX_OK;
 }

@@ -5,6 +5,7 @@
 
 #include "ngx_http_travel_limit.h"
 #include "../../common/window.h"
+#include "../../common/calendar.h"
 
 #define NGX_HTTP_TRAVEL_LIMIT_WINDOWS  4         /* of one policy */
 #define NGX_HTTP_TRAVEL_LIMIT_KEY      64        /* bytes kept as they are */
@@ -18,11 +19,23 @@ typedef struct {
     ngx_str_t                 item;        /* "\"user-60\";r=" */
     ngx_int_t                 refused;     /* counters */
     ngx_int_t                 dry;
+    unsigned                  bytes:1;     /* the rate was in bytes */
+    unsigned                  calendar:1;  /* a day that ends at midnight */
 } ngx_http_travel_window_t;
+
+/* What a request costs, and when that is known. */
+typedef enum {
+    NGX_HTTP_TRAVEL_COST_FIXED,            /* cost_fixed */
+    NGX_HTTP_TRAVEL_COST_VALUE,            /* cost_value, at once */
+    NGX_HTTP_TRAVEL_COST_REQUEST,          /* bytes of the body sent to us */
+    NGX_HTTP_TRAVEL_COST_RESPONSE,         /* of ours, at the end */
+    NGX_HTTP_TRAVEL_COST_BYTES             /* of both, at the end */
+} ngx_http_travel_cost_e;
 
 /*
  * The same line in several places is one policy, counted in one place: it is
- * known by its name, the text of its key and its windows.
+ * known by its name, the text of its key and its windows.  What a request
+ * costs may differ from place to place.
  */
 typedef struct {
     uint64_t                  id;
@@ -32,22 +45,39 @@ typedef struct {
     ngx_http_travel_window_t  windows[NGX_HTTP_TRAVEL_LIMIT_WINDOWS];
     ngx_uint_t                nwindows;    /* by rising span */
     ngx_str_t                 header;      /* its part of RateLimit-Policy */
+    ngx_str_t                 tz;          /* as written; empty: UTC */
+    ngx_http_complex_value_t  tz_value;
+    travel_zone_t             zone;        /* when tz has no variable */
     unsigned                  identity:1;  /* needs to know who it is */
+    unsigned                  calendar:1;  /* some window is */
+    unsigned                  costs:1;     /* the unit is not requests */
+    unsigned                  bytes:1;     /* it is bytes */
+    unsigned                  partition:1; /* the answer names the key's hash */
 } ngx_http_travel_policy_t;
 
 typedef struct {
-    ngx_http_travel_policy_t  *policy;
-    ngx_uint_t                 methods;    /* NGX_HTTP_GET ...; 0: all */
-    ngx_uint_t                 dry_run;
+    ngx_http_travel_policy_t *policy;
+    ngx_uint_t                methods;     /* NGX_HTTP_GET ...; 0: all */
+    ngx_http_travel_cost_e    cost;
+    uint32_t                  cost_fixed;  /* or the reserve */
+    ngx_http_complex_value_t  cost_value;
+    unsigned                  dry_run:1;
 } ngx_http_travel_limit_t;
+
+typedef struct {
+    ngx_str_t                 name;        /* "Europe/Berlin", NUL-term. */
+    travel_zone_t             zone;
+} ngx_http_travel_tz_t;
 
 typedef struct {
     ngx_array_t               policies;    /* ngx_http_travel_policy_t * */
     ngx_http_travel_zone_t   *zone;
-    ngx_int_t                 admitted;    /* counters */
-    ngx_int_t                 evicted;
+    ngx_array_t               zones;       /* ngx_http_travel_tz_t, by name */
+    ngx_int_t                 evicted;     /* counter */
+    ngx_int_t                 admitted;    /* counter */
     unsigned                  early:1;     /* some policy needs no identity */
     unsigned                  late:1;      /* some does */
+    unsigned                  measured:1;  /* some cost is known at the end */
 } ngx_http_travel_limit_main_conf_t;
 
 typedef struct {
@@ -56,24 +86,52 @@ typedef struct {
 } ngx_http_travel_limit_loc_conf_t;
 
 
+/* travel_limit: an error text, NGX_CONF_OK or NGX_CONF_ERROR after logging. */
+char *ngx_http_travel_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* Adds the line to the list unless it is there. */
+ngx_int_t ngx_http_travel_limit_add(ngx_conf_t *cf, ngx_array_t **limits,
+    const ngx_http_travel_limit_t *limit);
+
+
+/* --- time zones (tz) ------------------------------------------------------ */
+
+/* All zones of the machine's tz database into 'zones', once; sorted. */
+ngx_int_t ngx_http_travel_tz_load(ngx_conf_t *cf, ngx_array_t *zones);
+
+/* The zone of that name, or NULL. */
+const travel_zone_t *ngx_http_travel_tz_find(const ngx_array_t *zones,
+    const ngx_str_t *name);
+
+
 /* --- the zone (slots) ---------------------------------------------------- */
 
 /* What a policy said of one request. */
 typedef struct {
     ngx_http_travel_policy_t *policy;
+    ngx_http_travel_limit_t  *limit;
     ngx_http_travel_shard_t  *shard;
     void                     *slot;        /* shm, valid while 'born' fits */
     uint64_t                  hash;
     uint64_t                  at;          /* ms, when it was counted */
     uint32_t                  born;
+    uint32_t                  cost;        /* in: 0 only asks for room */
+    travel_day_t              day;         /* in: of the caller's zone */
     uint8_t                   marks[NGX_HTTP_TRAVEL_LIMIT_WINDOWS];
     uint32_t                  room[NGX_HTTP_TRAVEL_LIMIT_WINDOWS];
     uint32_t                  wait[NGX_HTTP_TRAVEL_LIMIT_WINDOWS];   /* ms */
+    uint32_t                  retry;       /* ms until it would be admitted, or
+                                              TRAVEL_WINDOW_NEVER */
+    u_char                    pk[12];      /* base64, with partition */
     ngx_uint_t                worst;       /* the window to wait longest for */
     unsigned                  counted:1;
     unsigned                  full:1;      /* it would not be admitted */
     unsigned                  evicted:1;   /* a live slot had to go */
     unsigned                  dry_run:1;
+    unsigned                  asked:1;     /* slot and born are valid */
+    unsigned                  blocks:NGX_HTTP_TRAVEL_LIMIT_WINDOWS;
+                                           /* windows that refuse it, by bit */
 } ngx_http_travel_verdict_t;
 
 /* The zone "limits"; NULL after logging. */
@@ -84,9 +142,9 @@ ngx_http_travel_zone_t *ngx_http_travel_slots_zone(ngx_conf_t *cf);
 uint64_t ngx_http_travel_slots_now(void);
 
 /*
- * Asks all windows of v->policy about 'key'; if all have room and 'count' is
- * set, counts in all.  Fills the rest of v: room and wait as they are after
- * that.  NGX_OK, or NGX_ERROR: the key could not be hashed.
+ * Asks all windows of v->policy about 'key' and v->cost; if all have room and
+ * 'count' is set, counts in all.  Fills the rest of v: room and wait as they
+ * are after that.  NGX_OK, or NGX_ERROR: the key could not be hashed.
  */
 ngx_int_t ngx_http_travel_slots_ask(ngx_http_travel_zone_t *zone,
     const ngx_str_t *key, ngx_uint_t count, ngx_http_travel_verdict_t *v);
@@ -94,11 +152,33 @@ ngx_int_t ngx_http_travel_slots_ask(ngx_http_travel_zone_t *zone,
 /* Takes back what was counted. */
 void ngx_http_travel_slots_undo(ngx_http_travel_verdict_t *v);
 
+/* In place of what was counted 'cost' counts, however much room there is. */
+void ngx_http_travel_slots_charge(ngx_http_travel_verdict_t *v, uint32_t cost);
+
 
 /* --- the request (limit_access) ------------------------------------------ */
 
+typedef struct {
+    ngx_array_t                 verdicts;  /* ngx_http_travel_verdict_t */
+    unsigned                    refused:1;
+    unsigned                    written:1; /* the headers are */
+} ngx_http_travel_limit_record_t;
+
 ngx_int_t ngx_http_travel_limit_early(ngx_http_request_t *r);
 ngx_int_t ngx_http_travel_limit_late(ngx_http_request_t *r);
+ngx_int_t ngx_http_travel_limit_log(ngx_http_request_t *r);
+
+
+/* --- what the client is told (limit_headers) ------------------------------ */
+
 ngx_int_t ngx_http_travel_limit_headers(ngx_http_request_t *r);
+
+/* A window that would refuse, the longest; else the one with least room. */
+const ngx_http_travel_verdict_t *ngx_http_travel_limit_tightest(
+    const ngx_http_travel_limit_record_t *record);
+
+/* At most NGX_INT32_LEN bytes; ngx_sprintf costs more than all the rest. */
+u_char *ngx_http_travel_limit_number(u_char *p, uint32_t n);
+uint32_t ngx_http_travel_limit_seconds(uint32_t ms);
 
 #endif

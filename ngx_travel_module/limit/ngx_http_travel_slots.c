@@ -27,7 +27,7 @@
 
 #define NGX_HTTP_TRAVEL_SLOTS_ZONE    (32 * 1024 * 1024)
 #define NGX_HTTP_TRAVEL_SLOTS_SHARDS  16
-#define NGX_HTTP_TRAVEL_SLOTS_LAYOUT  1
+#define NGX_HTTP_TRAVEL_SLOTS_LAYOUT  2
 #define NGX_HTTP_TRAVEL_SLOTS_WAYS    8
 #define NGX_HTTP_TRAVEL_SLOTS_HASHED  255       /* key_len of a hashed key */
 
@@ -69,6 +69,16 @@ static ngx_int_t ngx_http_travel_slots_key(ngx_http_travel_slots_key_t *dst,
 static ngx_http_travel_slot_t *ngx_http_travel_slots_find_locked(
     ngx_http_travel_slots_t *sh, uint64_t hash,
     const ngx_http_travel_slots_key_t *key, ngx_http_travel_verdict_t *v);
+static ngx_int_t ngx_http_travel_slots_pk(ngx_http_travel_verdict_t *v,
+    const ngx_str_t *key);
+static ngx_uint_t ngx_http_travel_slots_mine_locked(
+    const ngx_http_travel_verdict_t *v, uint64_t *now);
+static void ngx_http_travel_slots_advance_locked(ngx_http_travel_slot_t *slot,
+    const ngx_http_travel_verdict_t *v);
+static void ngx_http_travel_slots_take_locked(ngx_http_travel_slot_t *slot,
+    ngx_http_travel_verdict_t *v);
+static void ngx_http_travel_slots_undo_locked(ngx_http_travel_slot_t *slot,
+    ngx_http_travel_verdict_t *v, uint64_t now);
 static void ngx_http_travel_slots_ask_locked(ngx_http_travel_slot_t *slot,
     ngx_uint_t count, ngx_http_travel_verdict_t *v);
 static void ngx_http_travel_slots_report_locked(ngx_http_travel_slot_t *slot,
@@ -178,6 +188,11 @@ ngx_http_travel_slots_ask(ngx_http_travel_zone_t *zone, const ngx_str_t *key,
     v->counted = 0;
     v->full = 0;
     v->evicted = 0;
+    v->blocks = 0;
+
+    if (v->policy->partition && ngx_http_travel_slots_pk(v, key) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     ngx_http_travel_shard_lock(v->shard);
 
@@ -193,38 +208,128 @@ ngx_http_travel_slots_ask(ngx_http_travel_zone_t *zone, const ngx_str_t *key,
 void
 ngx_http_travel_slots_undo(ngx_http_travel_verdict_t *v)
 {
-    uint64_t                 now;
-    ngx_uint_t               i;
-    ngx_http_travel_slot_t  *slot;
+    uint64_t  now;
 
     if (!v->counted) {
         return;
     }
 
-    v->counted = 0;
-    slot = v->slot;
     now = ngx_http_travel_slots_now();
 
     ngx_http_travel_shard_lock(v->shard);
 
-    /* an evicted slot was born again, an emptied one not at all */
-    if (slot->born == v->born && slot->policy == v->policy->id) {
-
-        now = ngx_max(now, slot->seen);
-
-        for (i = 0; i < v->policy->nwindows; i++) {
-            travel_window_undo(&slot->windows[i], &v->policy->windows[i].rule,
-                               v->marks[i], (uint32_t) v->at, (uint32_t) now);
-            travel_window_advance(&slot->windows[i],
-                                  &v->policy->windows[i].rule, (uint32_t) now);
-        }
-
-        slot->seen = now;
-        v->at = now;
-        ngx_http_travel_slots_report_locked(slot, v);
+    if (ngx_http_travel_slots_mine_locked(v, &now)) {
+        ngx_http_travel_slots_undo_locked(v->slot, v, now);
+        ngx_http_travel_slots_report_locked(v->slot, v);
     }
 
     ngx_http_travel_shard_unlock(v->shard);
+
+    v->counted = 0;
+}
+
+
+void
+ngx_http_travel_slots_charge(ngx_http_travel_verdict_t *v, uint32_t cost)
+{
+    uint64_t  now;
+
+    if (!v->asked) {
+        return;
+    }
+
+    now = ngx_http_travel_slots_now();
+
+    ngx_http_travel_shard_lock(v->shard);
+
+    if (ngx_http_travel_slots_mine_locked(v, &now)) {
+
+        if (v->counted) {
+            ngx_http_travel_slots_undo_locked(v->slot, v, now);
+        }
+
+        v->cost = cost;
+        v->at = now;
+
+        ngx_http_travel_slots_take_locked(v->slot, v);
+    }
+
+    ngx_http_travel_shard_unlock(v->shard);
+}
+
+
+/* An evicted slot was born again, an emptied one not at all. */
+static ngx_uint_t
+ngx_http_travel_slots_mine_locked(const ngx_http_travel_verdict_t *v,
+    uint64_t *now)
+{
+    ngx_http_travel_slot_t  *slot;
+
+    slot = v->slot;
+
+    if (slot->born != v->born || slot->policy != v->policy->id) {
+        return 0;
+    }
+
+    /* another process may have read the clock earlier and come later */
+    slot->seen = ngx_max(slot->seen, *now);
+    *now = slot->seen;
+
+    return 1;
+}
+
+
+static void
+ngx_http_travel_slots_undo_locked(ngx_http_travel_slot_t *slot,
+    ngx_http_travel_verdict_t *v, uint64_t now)
+{
+    ngx_uint_t                 i;
+    ngx_http_travel_window_t  *window;
+
+    window = v->policy->windows;
+
+    for (i = 0; i < v->policy->nwindows; i++) {
+
+        if (window[i].calendar) {
+            travel_window_day_undo(&slot->windows[i], v->cost, v->day.day);
+            continue;
+        }
+
+        travel_window_undo(&slot->windows[i], &window[i].rule, v->cost,
+                           v->marks[i], (uint32_t) v->at, (uint32_t) now);
+    }
+
+    v->at = now;
+    v->counted = 0;
+
+    ngx_http_travel_slots_advance_locked(slot, v);
+}
+
+
+/* What the client may know of the key: the same on every node, and nothing
+ * that leads back to it if it cannot be guessed. */
+static ngx_int_t
+ngx_http_travel_slots_pk(ngx_http_travel_verdict_t *v, const ngx_str_t *key)
+{
+    uint8_t       md[TRAVEL_SHA256_LEN];
+    ngx_str_t     dst, src;
+    travel_str_t  part[2];
+
+    part[0].data = (char *) &v->policy->id;
+    part[0].len = sizeof(v->policy->id);
+    part[1] = ngx_http_travel_view(key);
+
+    if (travel_sha256_parts(md, part, 2) != TRAVEL_OK) {
+        return NGX_ERROR;
+    }
+
+    src.data = md;
+    src.len = sizeof(v->pk) / 4 * 3;
+    dst.data = v->pk;
+
+    ngx_encode_base64(&dst, &src);
+
+    return NGX_OK;
 }
 
 
@@ -307,9 +412,8 @@ static void
 ngx_http_travel_slots_ask_locked(ngx_http_travel_slot_t *slot,
     ngx_uint_t count, ngx_http_travel_verdict_t *v)
 {
-    uint32_t                         now;
+    uint32_t                         need;
     ngx_uint_t                       i;
-    travel_window_t                 *w;
     const ngx_http_travel_window_t  *window;
 
     /* after two days nothing counts any more, and 32 bits are soon too few */
@@ -320,31 +424,79 @@ ngx_http_travel_slots_ask_locked(ngx_http_travel_slot_t *slot,
     /* another process may have read the clock earlier and come later */
     slot->seen = ngx_max(slot->seen, v->at);
     v->at = slot->seen;
-    now = (uint32_t) v->at;
+
+    ngx_http_travel_slots_advance_locked(slot, v);
+
+    window = v->policy->windows;
+    need = v->cost ? v->cost : 1;
+
+    for (i = 0; i < v->policy->nwindows; i++) {
+        if (travel_window_room(&slot->windows[i], &window[i].rule) < need) {
+            v->full = 1;
+            v->blocks |= 1u << i;
+        }
+    }
+
+    v->asked = 1;
+    v->slot = slot;
+    v->born = slot->born;
+
+    if (!v->full && count) {
+        ngx_http_travel_slots_take_locked(slot, v);
+    }
+
+    ngx_http_travel_slots_report_locked(slot, v);
+}
+
+
+static void
+ngx_http_travel_slots_advance_locked(ngx_http_travel_slot_t *slot,
+    const ngx_http_travel_verdict_t *v)
+{
+    ngx_uint_t                       i;
+    const ngx_http_travel_window_t  *window;
 
     window = v->policy->windows;
 
     for (i = 0; i < v->policy->nwindows; i++) {
-        w = &slot->windows[i];
-        travel_window_advance(w, &window[i].rule, now);
 
-        if (travel_window_room(w, &window[i].rule) == 0) {
-            v->full = 1;
-        }
-    }
-
-    if (!v->full && count) {
-        for (i = 0; i < v->policy->nwindows; i++) {
-            v->marks[i] = (uint8_t) travel_window_take(&slot->windows[i],
-                                                       &window[i].rule, now);
+        if (window[i].calendar) {
+            travel_window_turn(&slot->windows[i], v->day.day);
+            continue;
         }
 
-        v->counted = 1;
-        v->slot = slot;
-        v->born = slot->born;
+        travel_window_advance(&slot->windows[i], &window[i].rule,
+                              (uint32_t) v->at);
+    }
+}
+
+
+static void
+ngx_http_travel_slots_take_locked(ngx_http_travel_slot_t *slot,
+    ngx_http_travel_verdict_t *v)
+{
+    ngx_uint_t                       i;
+    const ngx_http_travel_window_t  *window;
+
+    if (v->cost == 0) {
+        return;
     }
 
-    ngx_http_travel_slots_report_locked(slot, v);
+    window = v->policy->windows;
+
+    for (i = 0; i < v->policy->nwindows; i++) {
+
+        if (window[i].calendar) {
+            travel_window_day_take(&slot->windows[i], v->cost);
+            continue;
+        }
+
+        v->marks[i] = (uint8_t) travel_window_take(&slot->windows[i],
+                                                   &window[i].rule, v->cost,
+                                                   (uint32_t) v->at);
+    }
+
+    v->counted = 1;
 }
 
 
@@ -353,28 +505,47 @@ static void
 ngx_http_travel_slots_report_locked(ngx_http_travel_slot_t *slot,
     ngx_http_travel_verdict_t *v)
 {
-    uint32_t                     now;
-    ngx_uint_t                   i;
-    const travel_window_t       *w;
-    const travel_window_rule_t  *rule;
+    uint32_t                         now, need, wait;
+    ngx_uint_t                       i;
+    const travel_window_t           *w;
+    const ngx_http_travel_window_t  *window;
 
     now = (uint32_t) v->at;
+    need = v->cost ? v->cost : 1;
     v->worst = 0;
+    v->retry = 0;
 
     for (i = 0; i < v->policy->nwindows; i++) {
         w = &slot->windows[i];
-        rule = &v->policy->windows[i].rule;
+        window = &v->policy->windows[i];
 
-        v->room[i] = travel_window_room(w, rule);
-        v->wait[i] = v->room[i] ? travel_window_more(w, rule, now)
-                                : travel_window_wait(w, rule, now);
+        v->room[i] = travel_window_room(w, &window->rule);
 
-        if (v->room[i] == 0
-            && (v->room[v->worst] != 0 || v->wait[i] > v->wait[v->worst]))
+        if (window->calendar) {
+            wait = travel_window_day_wait(w, &window->rule, need, v->day.day,
+                                          v->day.left);
+            v->wait[i] = w->sum ? v->day.left : 0;
+
+        } else {
+            wait = travel_window_wait(w, &window->rule, need, now);
+            v->wait[i] = v->room[i]
+                         ? travel_window_more(w, &window->rule, now)
+                         : travel_window_wait(w, &window->rule, 1, now);
+        }
+
+        if (v->blocks & (1u << i)) {
+
+            /* who refuses goes first, and of them who does for longest */
+            if (wait >= v->retry) {
+                v->retry = wait;
+                v->worst = i;
+            }
+
+        } else if (v->blocks == 0
+                   && (v->room[i] < v->room[v->worst]
+                       || (v->room[i] == 0
+                           && v->wait[i] > v->wait[v->worst])))
         {
-            v->worst = i;
-
-        } else if (v->room[i] < v->room[v->worst]) {
             v->worst = i;
         }
     }

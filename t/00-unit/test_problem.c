@@ -13,7 +13,8 @@ static const travel_problem_detail_t  details[] = {
 
 static const travel_problem_t  problem = {
     TRAVEL_E_VALIDATION_ERROR, L("Two things are wrong"), details, 2,
-    L("/api/v1/bookings"), L("req-1"), 1772391600123
+    L("/api/v1/bookings"), L("req-1"), 1772391600123,
+    NULL, 0
 };
 
 
@@ -154,13 +155,37 @@ every_code_with_nothing_else(void **state)
 }
 
 
+static void
+test_violated(void **state)
+{
+    json_t            *root, *list;
+    travel_problem_t   p = problem;
+    travel_str_t       names[2] = { L("user-60"), L("ip-10") };
+
+    (void) state;
+    p.error = TRAVEL_E_RATE_LIMIT_EXCEEDED;
+    p.violated = names;
+    p.nviolated = 2;
+
+    root = render(&p, TRAVEL_PROBLEM_RFC9457);
+    assert_string_equal(text(root, "type"), TRAVEL_PROBLEM_QUOTA);
+    assert_string_equal(text(root, "title"), "Too many requests");
+    list = json_object_get(root, "violated-policies");
+    assert_int_equal(json_array_size(list), 2);
+    assert_string_equal(json_string_value(json_array_get(list, 0)), "user-60");
+    assert_string_equal(json_string_value(json_array_get(list, 1)), "ip-10");
+    json_decref(root);
+}
+
+
 int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(envelope),
         cmocka_unit_test(rfc9457),
-        cmocka_unit_test(every_code_with_nothing_else)
+        cmocka_unit_test(every_code_with_nothing_else),
+        cmocka_unit_test(test_violated)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

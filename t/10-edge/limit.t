@@ -108,7 +108,7 @@ sub limits {
     my ($r) = @_;
     my %h;
     for (split /,\s*/, $r->{headers}{ratelimit} // '') {
-        /^"([^"]+)";r=(\d+);t=(\d+)$/ or return { bad => $_ };
+        /^"([^"]+)";r=(\d+)(?:;t=(\d+))?$/ or return { bad => $_ };
         $h{$1} = [$2, $3];
     }
     return \%h;

@@ -198,7 +198,7 @@ travel_window_undo(travel_window_t *w, const travel_window_rule_t *rule,
 }
 
 
-/* --- days ------------------------------------------------------------------ */
+/* --- days ---------------------------------------------------------------- */
 
 void
 travel_window_turn(travel_window_t *w, uint32_t day)

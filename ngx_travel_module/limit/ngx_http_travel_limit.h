@@ -1,8 +1,12 @@
 /*
- * How often?  Sliding windows in shared memory.
+ * How often?  Sliding windows in shared memory, and days of the calendar; of
+ * this node alone, or of all nodes through Redis.
  *
  *     travel_limit [METHOD ...] KEY RATE ... [burst=N/T] [name=POLICY]
- *                  [dry_run];
+ *                  [cost=C] [reserve=N] [window=day] [tz=ZONE]
+ *                  [mode=local|global|strict] [slice=N|N%] [timeout=T]
+ *                  [fail=local|open|closed] [delay=T] [hold=N]
+ *                  [partition] [dry_run];
  *     travel_limit off;
  *     travel_limit $travel_user        60r/m 1000r/h burst=10/10s name=user;
  *     travel_limit $binary_remote_addr 100r/m 2000r/h burst=20/10s name=ip;

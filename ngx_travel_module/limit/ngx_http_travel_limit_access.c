@@ -9,7 +9,7 @@
  * limiter itself went by.
  */
 
-#include "ngx_http_travel_policy.h"
+#include "ngx_http_travel_shared.h"
 #include "../../common/digits.h"
 
 
@@ -24,6 +24,20 @@ static ngx_int_t ngx_http_travel_limit_ask(ngx_http_request_t *r,
     ngx_http_travel_limit_main_conf_t *lmcf,
     ngx_http_travel_limit_record_t *record,
     ngx_http_travel_limit_t *limit);
+static void ngx_http_travel_limit_said(ngx_http_request_t *r,
+    ngx_http_travel_limit_record_t *record, ngx_http_travel_verdict_t *v);
+static ngx_int_t ngx_http_travel_limit_ask_shared(ngx_http_request_t *r,
+    ngx_http_travel_limit_main_conf_t *lmcf,
+    ngx_http_travel_limit_record_t *record, ngx_http_travel_verdict_t *v,
+    ngx_str_t *key);
+static ngx_int_t ngx_http_travel_limit_alone(ngx_http_request_t *r,
+    ngx_http_travel_limit_record_t *record, ngx_http_travel_verdict_t *v);
+static void ngx_http_travel_limit_drop(
+    ngx_http_travel_limit_record_t *record, ngx_uint_t identity);
+static void ngx_http_travel_limit_answered(ngx_http_travel_redis_op_t *op,
+    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
+static void ngx_http_travel_limit_undo(ngx_http_travel_verdict_t *v);
+static ngx_int_t ngx_http_travel_limit_closed(ngx_http_request_t *r);
 static void ngx_http_travel_limit_dry(ngx_http_request_t *r,
     const ngx_http_travel_verdict_t *v);
 static ngx_int_t ngx_http_travel_limit_refuse(ngx_http_request_t *r,
@@ -57,6 +71,7 @@ ngx_http_travel_limit_late(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_travel_limit_phase(ngx_http_request_t *r, ngx_uint_t identity)
 {
+    ngx_int_t                           rc;
     ngx_uint_t                          i, method;
     ngx_http_travel_ctx_t              *ctx;
     ngx_http_travel_limit_t            *limit;
@@ -80,8 +95,16 @@ ngx_http_travel_limit_phase(ngx_http_request_t *r, ngx_uint_t identity)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (record->refused) {
+    if (record->refused && !record->waiting) {
         return NGX_DECLINED;
+    }
+
+    if (record->waiting) {
+        record->waiting = 0;
+
+        if (record->refused || record->closed) {
+            goto refused;
+        }
     }
 
     lmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_limit_module);
@@ -97,16 +120,32 @@ ngx_http_travel_limit_phase(ngx_http_request_t *r, ngx_uint_t identity)
             continue;
         }
 
-        if (ngx_http_travel_limit_ask(r, lmcf, record, &limit[i]) != NGX_OK) {
+        rc = ngx_http_travel_limit_ask(r, lmcf, record, &limit[i]);
+
+        if (rc == NGX_AGAIN) {
+            record->waiting = 1;
+            return ngx_http_travel_limit_suspend(r);
+        }
+
+        if (rc != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }
 
-    if (record->refused) {
-        return ngx_http_travel_limit_refuse(r, ctx, record);
+    if (!record->refused && !record->closed) {
+
+        if (record->hold == 0) {
+            return NGX_DECLINED;
+        }
+
+        ngx_http_travel_limit_drop(record, identity);
+
+        return ngx_http_travel_limit_hold(r, record);
     }
 
-    return NGX_DECLINED;
+refused:
+
+    return ngx_http_travel_limit_refuse(r, ctx, record);
 }
 
 
@@ -184,6 +223,14 @@ ngx_http_travel_limit_ask(ngx_http_request_t *r,
     v->limit = limit;
     v->dry_run = limit->dry_run;
     v->asked = 0;
+    v->shared = 0;
+    v->shared_counted = 0;
+
+    if (limit->policy->mode != NGX_HTTP_TRAVEL_MODE_LOCAL
+        && !record->refused)
+    {
+        return ngx_http_travel_limit_ask_shared(r, lmcf, record, v, &key);
+    }
 
     if (ngx_http_travel_limit_price(r, lmcf, v) != NGX_OK
         || ngx_http_travel_slots_ask(lmcf->zone, &key, !record->refused, v)
@@ -193,18 +240,166 @@ ngx_http_travel_limit_ask(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
+    ngx_http_travel_limit_said(r, record, v);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_travel_limit_said(ngx_http_request_t *r,
+    ngx_http_travel_limit_record_t *record, ngx_http_travel_verdict_t *v)
+{
+    ngx_http_travel_limit_main_conf_t  *lmcf;
+
     if (v->evicted) {
+        lmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_limit_module);
         ngx_http_travel_count(lmcf->evicted, 1);
     }
 
     if (v->full && v->dry_run) {
         ngx_http_travel_limit_dry(r, v);
 
+    } else if (v->full && ngx_http_travel_limit_may_hold(record, v)) {
+        record->hold = ngx_max(record->hold, v->retry);
+        ngx_http_travel_count(v->policy->windows[v->worst].delayed, 1);
+
     } else if (v->full) {
         record->refused = 1;
     }
+}
+
+
+/* Who is held asks anew: what this phase counted is taken back. */
+static void
+ngx_http_travel_limit_drop(ngx_http_travel_limit_record_t *record,
+    ngx_uint_t identity)
+{
+    ngx_http_travel_verdict_t  *v;
+
+    v = record->verdicts.elts;
+
+    while (record->verdicts.nelts != 0
+           && v[record->verdicts.nelts - 1].policy->identity == identity)
+    {
+        ngx_http_travel_limit_undo(&v[--record->verdicts.nelts]);
+    }
+}
+
+
+/* --- limits that nodes share ---------------------------------------------- */
+
+/* NGX_AGAIN: Redis was asked. */
+static ngx_int_t
+ngx_http_travel_limit_ask_shared(ngx_http_request_t *r,
+    ngx_http_travel_limit_main_conf_t *lmcf,
+    ngx_http_travel_limit_record_t *record, ngx_http_travel_verdict_t *v,
+    ngx_str_t *key)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  strict;
+
+    record->key = *key;
+    strict = (v->policy->mode == NGX_HTTP_TRAVEL_MODE_STRICT);
+
+    if (ngx_http_travel_limit_price(r, lmcf, v) != NGX_OK
+        || ngx_http_travel_shared_key(v, key) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (!ngx_http_travel_shared_up()) {
+        return ngx_http_travel_limit_alone(r, record, v);
+    }
+
+    /* strict: the slot is found now, and counts what Redis admits */
+    v->shared = !strict;
+
+    if (ngx_http_travel_slots_ask(lmcf->zone, key, !strict, v) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (v->asks) {
+        ngx_http_travel_shared_lease(v);
+    }
+
+    if (!strict && !v->waits) {
+        ngx_http_travel_limit_said(r, record, v);
+        return NGX_OK;
+    }
+
+    rc = ngx_http_travel_shared_ask(r, v, ngx_http_travel_limit_answered);
+
+    return (rc == NGX_DECLINED) ? ngx_http_travel_limit_alone(r, record, v)
+                                : rc;
+}
+
+
+/* Without Redis, as fail= says; v is the last verdict of the record. */
+static ngx_int_t
+ngx_http_travel_limit_alone(ngx_http_request_t *r,
+    ngx_http_travel_limit_record_t *record, ngx_http_travel_verdict_t *v)
+{
+    ngx_http_travel_limit_main_conf_t  *lmcf;
+
+    switch (v->policy->fail) {
+
+    case NGX_HTTP_TRAVEL_FAIL_CLOSED:
+        record->closed = !v->dry_run;
+        /* fall through */
+
+    case NGX_HTTP_TRAVEL_FAIL_OPEN:
+        record->verdicts.nelts--;
+        return NGX_OK;
+
+    default:
+        break;
+    }
+
+    lmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_limit_module);
+    v->shared = 0;
+
+    if (ngx_http_travel_slots_ask(lmcf->zone, &record->key, 1, v) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_travel_limit_said(r, record, v);
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_travel_limit_answered(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
+    const ngx_http_travel_reply_t *reply)
+{
+    ngx_http_request_t              *r = op->data;
+    ngx_http_travel_ctx_t           *ctx;
+    ngx_http_travel_verdict_t       *v;
+    ngx_http_travel_limit_record_t  *record;
+
+    ngx_http_set_log_request(r->connection->log, r);
+
+    ctx = ngx_http_travel_get_ctx(r);
+    record = ctx->room[NGX_HTTP_TRAVEL_ROOM_LIMIT];
+
+    v = record->verdicts.elts;
+    v += record->verdicts.nelts - 1;
+
+    if (ngx_http_travel_shared_answer(v, reply) == NGX_OK) {
+
+        if (!v->full) {
+            ngx_http_travel_slots_charge(v, v->cost);
+        }
+
+        ngx_http_travel_limit_said(r, record, v);
+
+    } else if (ngx_http_travel_limit_alone(r, record, v) != NGX_OK) {
+        ngx_http_travel_finish(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    ngx_http_travel_limit_resume(r);
 }
 
 
@@ -312,7 +507,12 @@ ngx_http_travel_limit_refuse(ngx_http_request_t *r,
     v = record->verdicts.elts;
 
     for (i = 0; i < record->verdicts.nelts; i++) {
-        ngx_http_travel_slots_undo(&v[i]);
+        ngx_http_travel_limit_undo(&v[i]);
+    }
+
+    if (record->closed) {
+        record->refused = 1;
+        return ngx_http_travel_limit_closed(r);
     }
 
     tightest = ngx_http_travel_limit_tightest(record);
@@ -339,6 +539,46 @@ ngx_http_travel_limit_refuse(ngx_http_request_t *r,
 
     return ngx_http_travel_refuse(r, ngx_http_travel_limit_answer(r, tightest,
                                                                   seconds));
+}
+
+
+static void
+ngx_http_travel_limit_undo(ngx_http_travel_verdict_t *v)
+{
+    uint32_t    room[NGX_HTTP_TRAVEL_LIMIT_WINDOWS];
+    uint32_t    wait[NGX_HTTP_TRAVEL_LIMIT_WINDOWS];
+    ngx_uint_t  i;
+
+    if (!v->shared_counted) {
+        ngx_http_travel_slots_undo(v);
+        return;
+    }
+
+    /* what this node counted alone is no answer */
+    ngx_memcpy(room, v->room, sizeof(room));
+    ngx_memcpy(wait, v->wait, sizeof(wait));
+
+    ngx_http_travel_slots_undo(v);
+    ngx_http_travel_shared_charge(v, 0);
+
+    for (i = 0; i < v->policy->nwindows; i++) {
+        v->room[i] = room[i] + v->cost;
+        v->wait[i] = wait[i];
+    }
+}
+
+
+static ngx_int_t
+ngx_http_travel_limit_closed(ngx_http_request_t *r)
+{
+    if (ngx_http_travel_limit_retry_after(r, 1) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_travel_refuse(r,
+               ngx_http_travel_error(r, TRAVEL_E_DEPENDENCY_UNAVAILABLE,
+                                     "Nobody can tell at present how often "
+                                     "this was asked for."));
 }
 
 
@@ -470,8 +710,10 @@ ngx_http_travel_limit_log(ngx_http_request_t *r)
             bytes += ngx_max(r->connection->sent - (off_t) r->header_size, 0);
         }
 
-        ngx_http_travel_slots_charge(&v[i], (uint32_t)
-                                  ngx_min(bytes, TRAVEL_WINDOW_QUOTA_MAX));
+        bytes = ngx_min(bytes, TRAVEL_WINDOW_QUOTA_MAX);
+
+        ngx_http_travel_shared_charge(&v[i], (uint32_t) bytes);
+        ngx_http_travel_slots_charge(&v[i], (uint32_t) bytes);
     }
 
     return NGX_OK;

@@ -6,6 +6,7 @@
  */
 
 #include "ngx_http_travel_policy.h"
+#include "../net/ngx_http_travel_redis.h"
 #include "../../common/hash.h"
 
 
@@ -19,8 +20,14 @@ static char *ngx_http_travel_limit_named(ngx_conf_t *cf,
     ngx_http_travel_policy_t *policy, ngx_str_t *value);
 static char *ngx_http_travel_limit_cost(ngx_conf_t *cf,
     ngx_http_travel_limit_t *limit, ngx_str_t *value);
+static char *ngx_http_travel_limit_delay(ngx_conf_t *cf,
+    ngx_http_travel_limit_t *limit, ngx_str_t *value);
 static char *ngx_http_travel_limit_tz(ngx_conf_t *cf,
     ngx_http_travel_policy_t *policy, ngx_str_t *value);
+static char *ngx_http_travel_limit_sharing(ngx_conf_t *cf,
+    ngx_http_travel_policy_t *policy, ngx_str_t *value);
+static char *ngx_http_travel_limit_shared(ngx_conf_t *cf,
+    ngx_http_travel_policy_t *policy);
 static char *ngx_http_travel_limit_whole(ngx_conf_t *cf,
     ngx_http_travel_policy_t *policy, ngx_http_travel_limit_t *limit);
 static ngx_int_t ngx_http_travel_limit_rate(const ngx_str_t *value,
@@ -43,6 +50,11 @@ static ngx_int_t ngx_http_travel_limit_texts(ngx_conf_t *cf,
     ngx_http_travel_policy_t *policy);
 static ngx_int_t ngx_http_travel_limit_window_texts(ngx_conf_t *cf,
     ngx_http_travel_policy_t *policy, ngx_http_travel_window_t *w);
+static ngx_int_t ngx_http_travel_limit_shared_counters(ngx_conf_t *cf,
+    ngx_http_travel_policy_t *policy);
+static ngx_int_t ngx_http_travel_limit_counter(ngx_conf_t *cf,
+    ngx_int_t *counter, const char *name, ngx_str_t *policy,
+    const char *help);
 static ngx_int_t ngx_http_travel_limit_counters(ngx_conf_t *cf,
     ngx_http_travel_window_t *window);
 
@@ -107,6 +119,7 @@ ngx_http_travel_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_memzero(&policy, sizeof(policy));
 
     limit.cost_fixed = 1;
+    limit.hold = 100;
 
     for (i = 1; i < cf->args->nelts; i++) {
 
@@ -278,6 +291,20 @@ ngx_http_travel_limit_parameter(ngx_conf_t *cf,
         return ngx_http_travel_limit_cost(cf, limit, value);
     }
 
+    if (ngx_strncmp(value->data, "mode=", 5) == 0
+        || ngx_strncmp(value->data, "fail=", 5) == 0
+        || ngx_strncmp(value->data, "slice=", 6) == 0
+        || ngx_strncmp(value->data, "timeout=", 8) == 0)
+    {
+        return ngx_http_travel_limit_sharing(cf, policy, value);
+    }
+
+    if (ngx_strncmp(value->data, "delay=", 6) == 0
+        || ngx_strncmp(value->data, "hold=", 5) == 0)
+    {
+        return ngx_http_travel_limit_delay(cf, limit, value);
+    }
+
     if (ngx_strncmp(value->data, "tz=", 3) == 0) {
         return ngx_http_travel_limit_tz(cf, policy, value);
     }
@@ -299,6 +326,7 @@ ngx_http_travel_limit_parameter(ngx_conf_t *cf,
                            "r/h or r/d with N of 1 to %d, or bytes as in "
                            "10mb/h; other parameters are burst=N/T, "
                            "name=NAME, cost=, reserve=, window=day, tz=, "
+                           "mode=, slice=, fail=, timeout=, delay=, hold=, "
                            "partition and dry_run", value,
                            TRAVEL_WINDOW_QUOTA_MAX);
         return NGX_CONF_ERROR;
@@ -392,6 +420,41 @@ ngx_http_travel_limit_cost(ngx_conf_t *cf, ngx_http_travel_limit_t *limit,
 }
 
 
+/* delay=T hold=N */
+static char *
+ngx_http_travel_limit_delay(ngx_conf_t *cf, ngx_http_travel_limit_t *limit,
+    ngx_str_t *value)
+{
+    ngx_int_t  n;
+    ngx_str_t  text;
+
+    text.data = (u_char *) ngx_strchr(value->data, '=') + 1;
+    text.len = value->data + value->len - text.data;
+
+    if (*value->data == 'd') {
+        n = ngx_parse_time(&text, 0);
+
+        if (n >= 1 && n <= 60000) {
+            limit->delay = (uint32_t) n;
+            return NGX_CONF_OK;
+        }
+
+    } else {
+        n = ngx_atoi(text.data, text.len);
+
+        if (n >= 1 && n <= 100000) {
+            limit->hold = (uint32_t) n;
+            return NGX_CONF_OK;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"travel_limit\" \"%V\" must be delay=1ms to 60s, "
+                       "hold=1 to 100000", value);
+    return NGX_CONF_ERROR;
+}
+
+
 static char *
 ngx_http_travel_limit_tz(ngx_conf_t *cf, ngx_http_travel_policy_t *policy,
     ngx_str_t *value)
@@ -434,6 +497,131 @@ ngx_http_travel_limit_tz(ngx_conf_t *cf, ngx_http_travel_policy_t *policy,
     }
 
     policy->zone = *zone;
+
+    return NGX_CONF_OK;
+}
+
+
+/* mode=, fail=, slice=N|N%, timeout=T */
+static char *
+ngx_http_travel_limit_sharing(ngx_conf_t *cf, ngx_http_travel_policy_t *policy,
+    ngx_str_t *value)
+{
+    size_t      len;
+    u_char     *p;
+    ngx_int_t   n;
+    ngx_str_t   text;
+    ngx_uint_t  i;
+
+    static const struct {
+        const char  *text;
+        ngx_uint_t   fail;
+        ngx_uint_t   n;
+    } words[] = {
+        { "mode=local", 0, NGX_HTTP_TRAVEL_MODE_LOCAL },
+        { "mode=global", 0, NGX_HTTP_TRAVEL_MODE_GLOBAL },
+        { "mode=strict", 0, NGX_HTTP_TRAVEL_MODE_STRICT },
+        { "fail=local", 1, NGX_HTTP_TRAVEL_FAIL_LOCAL },
+        { "fail=open", 1, NGX_HTTP_TRAVEL_FAIL_OPEN },
+        { "fail=closed", 1, NGX_HTTP_TRAVEL_FAIL_CLOSED }
+    };
+
+    for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+
+        if (ngx_strcmp(value->data, words[i].text) != 0) {
+            continue;
+        }
+
+        if (words[i].fail) {
+            policy->fail = words[i].n;
+
+        } else {
+            policy->mode = words[i].n;
+        }
+
+        return NGX_CONF_OK;
+    }
+
+    p = (u_char *) ngx_strchr(value->data, '=') + 1;
+    len = value->data + value->len - p;
+
+    if (*value->data == 's') {
+        policy->percent = (len > 1 && p[len - 1] == '%');
+        n = ngx_http_travel_limit_quota(p, len - policy->percent, 1);
+
+        if (n >= 1 && (!policy->percent || n <= 100)) {
+            policy->slice = (uint32_t) n;
+            return NGX_CONF_OK;
+        }
+
+    } else if (*value->data == 't') {
+        text.data = p;
+        text.len = len;
+        n = ngx_parse_time(&text, 0);
+
+        if (n >= 5 && n <= 10000) {
+            policy->timeout = n;
+            return NGX_CONF_OK;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"travel_limit\" \"%V\" must be mode=local, global or "
+                       "strict, fail=local, open or closed, slice=N or "
+                       "slice=1% to 100%, timeout=5ms to 10s", value);
+    return NGX_CONF_ERROR;
+}
+
+
+/* Defaults of a shared limit: a tenth of its smallest quota, leased for a
+ * sixteenth of its shortest window. */
+static char *
+ngx_http_travel_limit_shared(ngx_conf_t *cf, ngx_http_travel_policy_t *policy)
+{
+    uint32_t    least;
+    ngx_uint_t  i;
+
+    if (policy->mode == NGX_HTTP_TRAVEL_MODE_LOCAL) {
+
+        if (policy->slice || policy->timeout || policy->fail) {
+            return "has slice=, fail= or timeout= and needs mode=global or "
+                   "mode=strict";
+        }
+
+        return NGX_CONF_OK;
+    }
+
+    if (!ngx_http_travel_redis_declared(cf, NGX_HTTP_TRAVEL_REDIS_CACHE)) {
+        return "has mode=global or mode=strict and needs a \"travel_redis "
+               "cache\" line before it";
+    }
+
+    least = policy->windows[0].rule.quota;
+
+    for (i = 1; i < policy->nwindows; i++) {
+        least = ngx_min(least, policy->windows[i].rule.quota);
+    }
+
+    if (policy->slice == 0) {
+        policy->slice = 10;
+        policy->percent = 1;
+    }
+
+    if (policy->percent) {
+        policy->slice = (uint32_t) ((uint64_t) least * policy->slice / 100);
+        policy->slice = ngx_max(policy->slice, 1);
+        policy->percent = 0;
+    }
+
+    if (policy->slice > least) {
+        return "has a slice= larger than its smallest quota";
+    }
+
+    if (policy->timeout == 0) {
+        policy->timeout = 100;
+    }
+
+    policy->life = ngx_min(policy->windows[0].rule.span / 16, 5000);
 
     return NGX_CONF_OK;
 }
@@ -488,7 +676,7 @@ ngx_http_travel_limit_whole(ngx_conf_t *cf, ngx_http_travel_policy_t *policy,
                "be admitted";
     }
 
-    return NGX_CONF_OK;
+    return ngx_http_travel_limit_shared(cf, policy);
 }
 
 
@@ -766,8 +954,11 @@ ngx_http_travel_limit_same(const ngx_http_travel_policy_t *a,
     if (a->nwindows != b->nwindows || a->text.len != b->text.len
         || ngx_strncmp(a->text.data, b->text.data, a->text.len) != 0
         || a->tz.len != b->tz.len
-        || ngx_strncmp(a->tz.data, b->tz.data, a->tz.len) != 0
-        || a->bytes != b->bytes || a->partition != b->partition)
+        || (a->tz.len != 0
+            && ngx_strncmp(a->tz.data, b->tz.data, a->tz.len) != 0)
+        || a->bytes != b->bytes || a->partition != b->partition
+        || a->mode != b->mode || a->fail != b->fail || a->slice != b->slice
+        || a->timeout != b->timeout)
     {
         return 0;
     }
@@ -832,7 +1023,11 @@ ngx_http_travel_limit_texts(ngx_conf_t *cf, ngx_http_travel_policy_t *policy)
 
     ngx_memcpy(&policy->id, md, sizeof(policy->id));
 
-    return NGX_OK;
+    if (policy->mode == NGX_HTTP_TRAVEL_MODE_LOCAL) {
+        return NGX_OK;
+    }
+
+    return ngx_http_travel_limit_shared_counters(cf, policy);
 }
 
 
@@ -868,31 +1063,82 @@ ngx_http_travel_limit_window_texts(ngx_conf_t *cf,
 static ngx_int_t
 ngx_http_travel_limit_counters(ngx_conf_t *cf, ngx_http_travel_window_t *window)
 {
-    u_char  *refused, *dry;
-
-    static const char  refused_name[] = "travel_limit_refused_total";
-    static const char  dry_name[] = "travel_limit_dry_run_total";
-
-    refused = ngx_pnalloc(cf->pool, sizeof(refused_name) + window->name.len
-                                    + sizeof("{policy=\"\"}"));
-    dry = ngx_pnalloc(cf->pool, sizeof(dry_name) + window->name.len
-                                + sizeof("{policy=\"\"}"));
-
-    if (refused == NULL || dry == NULL) {
+    if (ngx_http_travel_limit_counter(cf, &window->refused,
+                              "travel_limit_refused_total", &window->name,
+                              "Requests refused, by the window that refused.")
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    (void) ngx_sprintf(refused, "%s{policy=\"%V\"}%Z", refused_name,
-                       &window->name);
-    (void) ngx_sprintf(dry, "%s{policy=\"%V\"}%Z", dry_name, &window->name);
+    if (ngx_http_travel_limit_counter(cf, &window->delayed,
+                              "travel_limit_delayed_total", &window->name,
+                              "Times a request was held, by the window that "
+                              "was full.")
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
-    window->refused = ngx_http_travel_counter_add(cf, (char *) refused,
-                          "Requests refused, by the window that refused.");
-    window->dry = ngx_http_travel_counter_add(cf, (char *) dry,
-                          "Requests a dry run would have refused.");
-
-    return (window->refused == NGX_ERROR || window->dry == NGX_ERROR)
-           ? NGX_ERROR : NGX_OK;
+    return ngx_http_travel_limit_counter(cf, &window->dry,
+                              "travel_limit_dry_run_total", &window->name,
+                              "Requests a dry run would have refused.");
 }
 
 
+/* The bound of what all nodes admit too much is nodes times slice: the name
+ * that the lease calls are counted under says it. */
+static ngx_int_t
+ngx_http_travel_limit_shared_counters(ngx_conf_t *cf,
+    ngx_http_travel_policy_t *policy)
+{
+    u_char     *p;
+    ngx_str_t   name;
+
+    p = ngx_pnalloc(cf->pool, policy->name.len + NGX_INT32_LEN
+                              + sizeof("\",slice=\""));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    name.data = p;
+    name.len = ngx_sprintf(p, "%V\",slice=\"%uD", &policy->name, policy->slice)
+               - p;
+
+    if (ngx_http_travel_limit_counter(cf, &policy->leases,
+                              "travel_limit_leases_total", &name,
+                              "Leases asked for; nodes * slice is the bound of "
+                              "what is admitted above the quota.") != NGX_OK
+        || ngx_http_travel_limit_counter(cf, &policy->waited,
+                              "travel_limit_waited_total", &policy->name,
+                              "Requests that waited for Redis to count them.")
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_travel_limit_counter(cf, &policy->failures,
+                              "travel_limit_redis_failures_total",
+                              &policy->name,
+                              "Calls that Redis did not answer.");
+}
+
+
+static ngx_int_t
+ngx_http_travel_limit_counter(ngx_conf_t *cf, ngx_int_t *counter,
+    const char *name, ngx_str_t *policy, const char *help)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(cf->pool, ngx_strlen(name) + policy->len
+                              + sizeof("{policy=\"\"}"));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_sprintf(p, "%s{policy=\"%V\"}%Z", name, policy);
+
+    *counter = ngx_http_travel_counter_add(cf, (char *) p, help);
+
+    return *counter == NGX_ERROR ? NGX_ERROR : NGX_OK;
+}

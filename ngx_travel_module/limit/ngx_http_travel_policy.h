@@ -19,6 +19,7 @@ typedef struct {
     ngx_str_t                 item;        /* "\"user-60\";r=" */
     ngx_int_t                 refused;     /* counters */
     ngx_int_t                 dry;
+    ngx_int_t                 delayed;
     unsigned                  bytes:1;     /* the rate was in bytes */
     unsigned                  calendar:1;  /* a day that ends at midnight */
 } ngx_http_travel_window_t;
@@ -31,6 +32,20 @@ typedef enum {
     NGX_HTTP_TRAVEL_COST_RESPONSE,         /* of ours, at the end */
     NGX_HTTP_TRAVEL_COST_BYTES             /* of both, at the end */
 } ngx_http_travel_cost_e;
+
+/* Who counts: this node alone, all nodes by leases, all nodes by each call. */
+typedef enum {
+    NGX_HTTP_TRAVEL_MODE_LOCAL,
+    NGX_HTTP_TRAVEL_MODE_GLOBAL,
+    NGX_HTTP_TRAVEL_MODE_STRICT
+} ngx_http_travel_mode_e;
+
+/* Without Redis: each node counts alone, nobody is refused, everybody is. */
+typedef enum {
+    NGX_HTTP_TRAVEL_FAIL_LOCAL,
+    NGX_HTTP_TRAVEL_FAIL_OPEN,
+    NGX_HTTP_TRAVEL_FAIL_CLOSED
+} ngx_http_travel_fail_e;
 
 /*
  * The same line in several places is one policy, counted in one place: it is
@@ -48,6 +63,15 @@ typedef struct {
     ngx_str_t                 tz;          /* as written; empty: UTC */
     ngx_http_complex_value_t  tz_value;
     travel_zone_t             zone;        /* when tz has no variable */
+    ngx_http_travel_mode_e    mode;
+    ngx_http_travel_fail_e    fail;
+    uint32_t                  slice;       /* as written: N, or percent */
+    uint32_t                  life;        /* ms of a lease */
+    ngx_msec_t                timeout;     /* of a call */
+    ngx_int_t                 leases;      /* counters */
+    ngx_int_t                 waited;
+    ngx_int_t                 failures;
+    unsigned                  percent:1;   /* slice is, until it is resolved */
     unsigned                  identity:1;  /* needs to know who it is */
     unsigned                  calendar:1;  /* some window is */
     unsigned                  costs:1;     /* the unit is not requests */
@@ -61,6 +85,8 @@ typedef struct {
     ngx_http_travel_cost_e    cost;
     uint32_t                  cost_fixed;  /* or the reserve */
     ngx_http_complex_value_t  cost_value;
+    uint32_t                  delay;       /* ms; 0: refuse at once */
+    uint32_t                  hold;        /* held at most, per worker */
     unsigned                  dry_run:1;
 } ngx_http_travel_limit_t;
 
@@ -107,6 +133,22 @@ const travel_zone_t *ngx_http_travel_tz_find(const ngx_array_t *zones,
 
 /* --- the zone (slots) ---------------------------------------------------- */
 
+/* What this node holds of a shared limit; in the slot, under its lock. */
+typedef struct {
+    uint64_t                  until;       /* ms, the lease's end */
+    uint64_t                  closed;      /* ms, nobody before that */
+    uint64_t                  asking;      /* ms, somebody asks until then */
+    uint64_t                  told;        /* ms, when it was heard; 0: never */
+    uint64_t                  at;          /* Redis' name for the lease */
+    uint32_t                  left;        /* of the lease */
+    uint32_t                  credit;      /* admitted without, not reported */
+    uint32_t                  used;        /* since the last call */
+    uint32_t                  back;        /* of ended leases, to give back */
+    uint32_t                  rooms[NGX_HTTP_TRAVEL_LIMIT_WINDOWS];
+    uint32_t                  waits[NGX_HTTP_TRAVEL_LIMIT_WINDOWS];
+    uint8_t                   blocks;      /* windows that closed it, by bit */
+} ngx_http_travel_lease_t;
+
 /* What a policy said of one request. */
 typedef struct {
     ngx_http_travel_policy_t *policy;
@@ -123,12 +165,20 @@ typedef struct {
     uint32_t                  wait[NGX_HTTP_TRAVEL_LIMIT_WINDOWS];   /* ms */
     uint32_t                  retry;       /* ms until it would be admitted, or
                                               TRAVEL_WINDOW_NEVER */
+    uint64_t                  shared_at;   /* Redis' name for the time */
     u_char                    pk[12];      /* base64, with partition */
+    u_char                    key[65];     /* in Redis; only if it is shared */
+    u_char                    key_len;
     ngx_uint_t                worst;       /* the window to wait longest for */
     unsigned                  counted:1;
     unsigned                  full:1;      /* it would not be admitted */
     unsigned                  evicted:1;   /* a live slot had to go */
     unsigned                  dry_run:1;
+    unsigned                  shared:1;    /* in: count with the other nodes */
+    unsigned                  shared_counted:1;   /* in Redis, at shared_at */
+    unsigned                  on_credit:1;
+    unsigned                  waits:1;     /* only Redis can tell */
+    unsigned                  asks:1;      /* a lease is to be asked for */
     unsigned                  asked:1;     /* slot and born are valid */
     unsigned                  blocks:NGX_HTTP_TRAVEL_LIMIT_WINDOWS;
                                            /* windows that refuse it, by bit */
@@ -152,6 +202,10 @@ ngx_int_t ngx_http_travel_slots_ask(ngx_http_travel_zone_t *zone,
 /* Takes back what was counted. */
 void ngx_http_travel_slots_undo(ngx_http_travel_verdict_t *v);
 
+/* What the node holds for v's key, NULL if it was evicted; under the lock. */
+ngx_http_travel_lease_t *ngx_http_travel_slots_lease_locked(
+    const ngx_http_travel_verdict_t *v);
+
 /* In place of what was counted 'cost' counts, however much room there is. */
 void ngx_http_travel_slots_charge(ngx_http_travel_verdict_t *v, uint32_t cost);
 
@@ -160,6 +214,12 @@ void ngx_http_travel_slots_charge(ngx_http_travel_verdict_t *v, uint32_t cost);
 
 typedef struct {
     ngx_array_t                 verdicts;  /* ngx_http_travel_verdict_t */
+    ngx_event_t                 timer;     /* set while it is held */
+    ngx_msec_t                  hold_until;
+    uint32_t                    hold;      /* ms from now; 0: is not to be */
+    ngx_str_t                   key;       /* of the last, while it waits */
+    unsigned                    waiting:1; /* for Redis */
+    unsigned                    closed:1;  /* Redis is gone, fail=closed */
     unsigned                    refused:1;
     unsigned                    written:1; /* the headers are */
 } ngx_http_travel_limit_record_t;
@@ -167,6 +227,23 @@ typedef struct {
 ngx_int_t ngx_http_travel_limit_early(ngx_http_request_t *r);
 ngx_int_t ngx_http_travel_limit_late(ngx_http_request_t *r);
 ngx_int_t ngx_http_travel_limit_log(ngx_http_request_t *r);
+
+
+/* --- requests that stand still (limit_hold) ------------------------------- */
+
+/* NGX_AGAIN, or an error for the phase to return. */
+ngx_int_t ngx_http_travel_limit_suspend(ngx_http_request_t *r);
+
+/* Runs the phases on; r must not be touched after it. */
+void ngx_http_travel_limit_resume(ngx_http_request_t *r);
+
+ngx_uint_t ngx_http_travel_limit_may_hold(
+    ngx_http_travel_limit_record_t *record,
+    const ngx_http_travel_verdict_t *v);
+
+/* For record->hold; returns as suspend. */
+ngx_int_t ngx_http_travel_limit_hold(ngx_http_request_t *r,
+    ngx_http_travel_limit_record_t *record);
 
 
 /* --- what the client is told (limit_headers) ------------------------------ */

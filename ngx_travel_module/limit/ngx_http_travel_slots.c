@@ -21,13 +21,13 @@
  * it is no system call.
  */
 
-#include "ngx_http_travel_policy.h"
+#include "ngx_http_travel_shared.h"
 #include "../../common/hash.h"
 
 
 #define NGX_HTTP_TRAVEL_SLOTS_ZONE    (32 * 1024 * 1024)
 #define NGX_HTTP_TRAVEL_SLOTS_SHARDS  16
-#define NGX_HTTP_TRAVEL_SLOTS_LAYOUT  2
+#define NGX_HTTP_TRAVEL_SLOTS_LAYOUT  3
 #define NGX_HTTP_TRAVEL_SLOTS_WAYS    8
 #define NGX_HTTP_TRAVEL_SLOTS_HASHED  255       /* key_len of a hashed key */
 
@@ -38,6 +38,7 @@ typedef struct {
     uint32_t              longest;     /* ms, span of its last window */
     u_char                key_len;
     u_char                key[NGX_HTTP_TRAVEL_LIMIT_KEY];
+    ngx_http_travel_lease_t  lease;
     travel_window_t       windows[NGX_HTTP_TRAVEL_LIMIT_WINDOWS];
 } ngx_http_travel_slot_t;
 
@@ -189,6 +190,9 @@ ngx_http_travel_slots_ask(ngx_http_travel_zone_t *zone, const ngx_str_t *key,
     v->full = 0;
     v->evicted = 0;
     v->blocks = 0;
+    v->on_credit = 0;
+    v->waits = 0;
+    v->asks = 0;
 
     if (v->policy->partition && ngx_http_travel_slots_pk(v, key) != NGX_OK) {
         return NGX_ERROR;
@@ -221,6 +225,13 @@ ngx_http_travel_slots_undo(ngx_http_travel_verdict_t *v)
     if (ngx_http_travel_slots_mine_locked(v, &now)) {
         ngx_http_travel_slots_undo_locked(v->slot, v, now);
         ngx_http_travel_slots_report_locked(v->slot, v);
+
+        if (v->policy->mode == NGX_HTTP_TRAVEL_MODE_GLOBAL
+            && (v->shared || v->on_credit) && !v->shared_counted)
+        {
+            ngx_http_travel_shared_undo_locked(
+                               &((ngx_http_travel_slot_t *) v->slot)->lease, v);
+        }
     }
 
     ngx_http_travel_shard_unlock(v->shard);
@@ -229,15 +240,29 @@ ngx_http_travel_slots_undo(ngx_http_travel_verdict_t *v)
 }
 
 
+ngx_http_travel_lease_t *
+ngx_http_travel_slots_lease_locked(const ngx_http_travel_verdict_t *v)
+{
+    uint64_t  now;
+
+    now = 0;
+
+    return ngx_http_travel_slots_mine_locked(v, &now)
+           ? &((ngx_http_travel_slot_t *) v->slot)->lease : NULL;
+}
+
+
 void
 ngx_http_travel_slots_charge(ngx_http_travel_verdict_t *v, uint32_t cost)
 {
-    uint64_t  now;
+    uint64_t                 now;
+    ngx_http_travel_slot_t  *slot;
 
     if (!v->asked) {
         return;
     }
 
+    slot = v->slot;
     now = ngx_http_travel_slots_now();
 
     ngx_http_travel_shard_lock(v->shard);
@@ -246,6 +271,13 @@ ngx_http_travel_slots_charge(ngx_http_travel_verdict_t *v, uint32_t cost)
 
         if (v->counted) {
             ngx_http_travel_slots_undo_locked(v->slot, v, now);
+        }
+
+        /* on all nodes: what was not reserved is reported with a lease */
+        if (v->policy->mode == NGX_HTTP_TRAVEL_MODE_GLOBAL
+            && !v->shared_counted && cost > v->cost)
+        {
+            slot->lease.credit += cost - v->cost;
         }
 
         v->cost = cost;
@@ -419,6 +451,7 @@ ngx_http_travel_slots_ask_locked(ngx_http_travel_slot_t *slot,
     /* after two days nothing counts any more, and 32 bits are soon too few */
     if (v->at > slot->seen + 2 * (uint64_t) TRAVEL_WINDOW_SPAN_MAX) {
         ngx_memzero(slot->windows, sizeof(slot->windows));
+        ngx_memzero(&slot->lease, sizeof(slot->lease));
     }
 
     /* another process may have read the clock earlier and come later */
@@ -441,11 +474,25 @@ ngx_http_travel_slots_ask_locked(ngx_http_travel_slot_t *slot,
     v->slot = slot;
     v->born = slot->born;
 
-    if (!v->full && count) {
+    if (v->shared && !v->full && count && v->cost != 0) {
+        ngx_http_travel_shared_take_locked(&slot->lease, v);
+    }
+
+    if (!v->full && count && !v->waits) {
         ngx_http_travel_slots_take_locked(slot, v);
     }
 
     ngx_http_travel_slots_report_locked(slot, v);
+
+    if (v->shared) {
+        ngx_http_travel_shared_report_locked(&slot->lease, v);
+
+    } else if (v->counted && v->policy->mode == NGX_HTTP_TRAVEL_MODE_GLOBAL) {
+
+        /* without Redis; the others hear of it when it is back */
+        slot->lease.credit += v->cost;
+        v->on_credit = 1;
+    }
 }
 
 

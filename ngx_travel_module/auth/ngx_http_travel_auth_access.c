@@ -19,8 +19,6 @@
 #include "ngx_http_travel_risk.h"
 
 
-static ngx_int_t ngx_http_travel_auth_bearer(ngx_http_request_t *r,
-    ngx_str_t *ret_token);
 static ngx_int_t ngx_http_travel_auth_token(ngx_http_request_t *r,
     ngx_http_travel_auth_loc_conf_t *alcf, ngx_http_travel_ctx_t *ctx,
     ngx_str_t *token);
@@ -66,6 +64,8 @@ static ngx_uint_t ngx_http_travel_auth_concerns(ngx_http_request_t *r,
     const ngx_http_travel_require_t *require);
 static ngx_int_t ngx_http_travel_auth_require(ngx_http_request_t *r,
     ngx_http_travel_auth_loc_conf_t *alcf, ngx_http_travel_ctx_t *ctx);
+static ngx_int_t ngx_http_travel_auth_forbid_claim(ngx_http_request_t *r,
+    const ngx_http_travel_claim_t *claim);
 static ngx_int_t ngx_http_travel_auth_forbid(ngx_http_request_t *r,
     const ngx_array_t *permissions, const char *some);
 static void ngx_http_travel_auth_note(ngx_http_request_t *r,
@@ -166,11 +166,7 @@ ngx_http_travel_auth_handler(ngx_http_request_t *r)
 }
 
 
-/*
- * NGX_OK: a token; NGX_DECLINED: no header; NGX_BUSY: another scheme, which is
- * never taken for an anonymous caller; NGX_ABORT: more than one header.
- */
-static ngx_int_t
+ngx_int_t
 ngx_http_travel_auth_bearer(ngx_http_request_t *r, ngx_str_t *ret_token)
 {
     u_char           *p, *last;
@@ -790,6 +786,7 @@ ngx_http_travel_auth_require(ngx_http_request_t *r,
     ngx_str_t                  *permission;
     ngx_uint_t                  i, n;
     ngx_array_t                 missing;
+    ngx_http_travel_claim_t    *claim;
     ngx_http_travel_require_t  *require;
 
     if (alcf->requires == NULL) {
@@ -831,9 +828,41 @@ ngx_http_travel_auth_require(ngx_http_request_t *r,
             return ngx_http_travel_auth_forbid(r, &require[n].any,
                                                "one permission of");
         }
+
+        claim = require[n].claims.elts;
+
+        for (i = 0; i < require[n].claims.nelts; i++) {
+            if (!ngx_http_travel_claim_holds(r, &claim[i])) {
+                return ngx_http_travel_auth_forbid_claim(r, &claim[i]);
+            }
+        }
     }
 
     return NGX_OK;
+}
+
+
+/* What the claim must be is ours to know. */
+static ngx_int_t
+ngx_http_travel_auth_forbid_claim(ngx_http_request_t *r,
+    const ngx_http_travel_claim_t *claim)
+{
+    static ngx_str_t  why =
+        ngx_string("a claim of the token is not what this needs");
+
+    ngx_http_travel_auth_count(r, NGX_HTTP_TRAVEL_AUTH_FORBIDDEN);
+
+    if (ngx_http_travel_auth_challenge(r, "insufficient_scope",
+                                       "error_description", &why)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_travel_refuse(r,
+               ngx_http_travel_error(r, TRAVEL_E_AUTHORIZATION_ERROR,
+                                     "The token's claim \"%V\" is not what "
+                                     "this needs.", &claim->path));
 }
 
 

@@ -34,6 +34,9 @@ static char *ngx_http_travel_auth_require_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_travel_auth_budget(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_travel_auth_claim_header(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static ngx_int_t ngx_http_travel_auth_precontent(ngx_http_request_t *r);
 static char *ngx_http_travel_auth_revocation(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_travel_auth_permission(ngx_conf_t *cf,
@@ -92,6 +95,13 @@ static ngx_command_t  ngx_http_travel_auth_commands[] = {
     { ngx_string("travel_require"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_travel_auth_require_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("travel_claim_header"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_travel_auth_claim_header,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -162,6 +172,9 @@ static ngx_http_variable_t  ngx_http_travel_auth_variables[] = {
     { ngx_string("travel_permissions"), NULL, ngx_http_travel_ctx_variable,
       offsetof(ngx_http_travel_ctx_t, permissions), NGX_HTTP_VAR_NOCACHEABLE,
       0 },
+
+    { ngx_string("travel_claim_"), NULL, ngx_http_travel_claim_variable,
+      0, NGX_HTTP_VAR_NOCACHEABLE|NGX_HTTP_VAR_PREFIX, 0 },
 
       ngx_http_null_variable
 };
@@ -273,6 +286,14 @@ ngx_http_travel_auth_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     ngx_http_travel_revocation_merge(&conf->revocation, &prev->revocation);
+
+    if (ngx_http_travel_claim_header_merge(cf, &conf->claim_headers,
+                                           prev->claim_headers,
+                                           conf->claim_headers_alone)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
 
     if (conf->mode != NGX_HTTP_TRAVEL_AUTH_OFF && conf->sets == NULL
         && ngx_http_travel_auth_resolve(cf, conf) != NGX_CONF_OK)
@@ -548,7 +569,9 @@ ngx_http_travel_auth_require_directive(ngx_conf_t *cf, ngx_command_t *cmd,
         || ngx_array_init(&require->all, cf->pool, 2, sizeof(ngx_str_t))
            != NGX_OK
         || ngx_array_init(&require->any, cf->pool, 2, sizeof(ngx_str_t))
-           != NGX_OK)
+           != NGX_OK
+        || ngx_array_init(&require->claims, cf->pool, 1,
+                          sizeof(ngx_http_travel_claim_t)) != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
@@ -574,6 +597,15 @@ ngx_http_travel_auth_require_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     for ( /* void */ ; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "claim:", 6) == 0) {
+            rv = ngx_http_travel_claim_parse(cf, &require->claims, &value[i]);
+            if (rv != NGX_CONF_OK) {
+                return rv;
+            }
+
+            continue;
+        }
 
         if (ngx_strncmp(value[i].data, "any=", 4) != 0) {
             rv = ngx_http_travel_auth_permission(cf, &require->all, value[i]);
@@ -617,6 +649,39 @@ ngx_http_travel_auth_budget(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_travel_auth_loc_conf_t  *alcf = conf;
 
     return ngx_http_travel_budget_directive(cf, &alcf->budget);
+}
+
+
+static char *
+ngx_http_travel_auth_claim_header(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_travel_auth_loc_conf_t  *alcf = conf;
+
+    ngx_http_travel_auth_main_conf_t  *amcf;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_travel_auth_module);
+    amcf->claim_headers = 1;
+
+    return ngx_http_travel_claim_header_directive(cf, &alcf->claim_headers,
+                                                  &alcf->claim_headers_alone);
+}
+
+
+/* After access, whatever "satisfy" says; before what hands headers on. */
+static ngx_int_t
+ngx_http_travel_auth_precontent(ngx_http_request_t *r)
+{
+    ngx_http_travel_auth_loc_conf_t  *alcf;
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_auth_module);
+
+    if (alcf->claim_headers == NULL) {
+        return NGX_DECLINED;
+    }
+
+    return (ngx_http_travel_claim_header_apply(r, alcf->claim_headers)
+            == NGX_OK) ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 
@@ -695,6 +760,17 @@ ngx_http_travel_auth_init(ngx_conf_t *cf)
         }
     }
 
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    if (amcf->claim_headers) {
+        h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+
+        *h = ngx_http_travel_auth_precontent;
+    }
+
     if (!amcf->used) {
         return NGX_OK;
     }
@@ -713,8 +789,6 @@ ngx_http_travel_auth_init(ngx_conf_t *cf)
     {
         return NGX_ERROR;
     }
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
     if (h == NULL) {
@@ -806,6 +880,7 @@ ngx_http_travel_auth_exit_process(ngx_cycle_t *cycle)
         ngx_del_timer(&ngx_http_travel_auth_timer);
     }
 
+    ngx_http_travel_claims_close();
     ngx_http_travel_revocation_close();
     ngx_http_travel_auth_close();
 }

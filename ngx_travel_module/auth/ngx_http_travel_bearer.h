@@ -6,6 +6,7 @@
 #include "ngx_http_travel_auth.h"
 #include "ngx_http_travel_revocation.h"
 #include "../net/ngx_http_travel_http.h"
+#include "ngx_http_travel_claims.h"
 #include "../../common/jwt.h"
 #include "../../common/hash.h"
 
@@ -259,16 +260,19 @@ typedef struct {
     ngx_http_travel_zone_t  *zone;
     ngx_http_travel_zone_t  *budgets;
     ngx_http_travel_zone_t  *revocations;   /* NULL: nobody asks */
+    unsigned                 claim_headers:1;   /* some location has them */
     ngx_int_t                counters[NGX_HTTP_TRAVEL_AUTH_RESULTS];
     unsigned                 used:1;    /* some location authenticates */
 } ngx_http_travel_auth_main_conf_t;
 
-/* One travel_require line: all of 'all', and one of 'any' if there are some,
+/* One travel_require line: all of 'all' and of 'claims', and one of 'any' if
+ * there are some,
  * of requests with these methods. */
 typedef struct {
     ngx_uint_t               methods;   /* NGX_HTTP_GET ...; 0: all */
     ngx_array_t              all;       /* ngx_str_t */
     ngx_array_t              any;       /* ngx_str_t */
+    ngx_array_t              claims;    /* ngx_http_travel_claim_t: all */
     ngx_str_t                file;      /* where it stood */
     ngx_uint_t               line;
 } ngx_http_travel_require_t;
@@ -284,6 +288,8 @@ typedef struct {
     ngx_http_travel_revocation_t revocation;
     ngx_array_t             *requires;  /* ngx_http_travel_require_t */
     unsigned                 alone:1;   /* what is required above is not */
+    ngx_array_t             *claim_headers;
+    ngx_uint_t               claim_headers_alone;
 
     /* where travel_auth stood, for what is only found wrong when merging */
     ngx_str_t                file;
@@ -298,6 +304,13 @@ ngx_int_t ngx_http_travel_auth_open(void);
 void ngx_http_travel_auth_close(void);
 
 ngx_int_t ngx_http_travel_auth_handler(ngx_http_request_t *r);
+
+/*
+ * NGX_OK: a token; NGX_DECLINED: no header; NGX_BUSY: another scheme, which is
+ * never taken for an anonymous caller; NGX_ABORT: more than one header.
+ */
+ngx_int_t ngx_http_travel_auth_bearer(ngx_http_request_t *r,
+    ngx_str_t *ret_token);
 
 /* The answer's one WWW-Authenticate header; the value must live as long as the
  * request. */

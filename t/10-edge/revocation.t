@@ -285,8 +285,8 @@ subtest 'silence' => sub {
     my $start = time;
     ok(wait_for(sub { status($t, '/deny', $good) == 503 }, 12),
         'deny: nobody who authenticates is answered');
-    # heard is at most a read (two seconds) older than the freeze
-    cmp_ok(time - $start, '>', 2.5, 'not before its time');
+    # what was heard is a read (two seconds and more) older than the freeze
+    cmp_ok(time - $start, '>', 1.5, 'not before its time');
     is(status($t, '/', $good), 200, 'allow: goes on');
     is(status($t, '/', $bad), 401, 'with what it knows');
     is(status($t, '/deny', $bad), 401, 'which deny knows as well');

@@ -70,8 +70,6 @@ static ngx_int_t ngx_http_travel_auth_forbid(ngx_http_request_t *r,
     const ngx_array_t *permissions, const char *some);
 static void ngx_http_travel_auth_note(ngx_http_request_t *r,
     travel_error_e code, const char *why);
-static ngx_int_t ngx_http_travel_auth_over(ngx_http_request_t *r,
-    ngx_uint_t seconds);
 static ngx_int_t ngx_http_travel_auth_no_keys(ngx_http_request_t *r);
 static ngx_int_t ngx_http_travel_auth_later(ngx_http_request_t *r,
     ngx_uint_t seconds);
@@ -132,7 +130,23 @@ ngx_http_travel_auth_handler(ngx_http_request_t *r)
     /* a redirect may have led here from a location with other rules */
     ngx_http_travel_auth_forget(ctx);
 
+    if (alcf->api_key.on && alcf->mode != NGX_HTTP_TRAVEL_AUTH_OFF) {
+        rc = ngx_http_travel_api_key(r, alcf, ctx);
+
+        if (rc == NGX_OK) {
+            return ngx_http_travel_auth_require(r, alcf, ctx);
+        }
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
+
     rc = ngx_http_travel_auth_bearer(r, &token);
+
+    if (rc == NGX_OK && alcf->sets == NULL) {
+        rc = NGX_BUSY;
+    }
 
     if (rc == NGX_OK && alcf->mode != NGX_HTTP_TRAVEL_AUTH_OFF) {
         rc = ngx_http_travel_auth_token(r, alcf, ctx, &token);
@@ -162,7 +176,8 @@ ngx_http_travel_auth_handler(ngx_http_request_t *r)
     return ngx_http_travel_auth_refuse(r, NGX_HTTP_TRAVEL_AUTH_ABSENT,
                                        TRAVEL_E_AUTHENTICATION_ERROR,
                                        rc == NGX_BUSY
-                                       ? "the scheme is not Bearer" : NULL);
+                                       ? "the scheme is not one that is "
+                                         "accepted here" : NULL);
 }
 
 
@@ -723,6 +738,7 @@ ngx_http_travel_auth_forget(ngx_http_travel_ctx_t *ctx)
     ngx_str_null(&ctx->issuer);
     ngx_str_null(&ctx->email);
     ngx_str_null(&ctx->permissions);
+    ngx_str_null(&ctx->api_key);
     ngx_str_null(&ctx->acr);
     ctx->auth_time = INT64_MIN;
 }
@@ -998,7 +1014,7 @@ ngx_http_travel_auth_note(ngx_http_request_t *r, travel_error_e code,
 
 /* The address has spent what its bad tokens may cost.  Not a 401: the token
  * may be good, and a client must not throw it away. */
-static ngx_int_t
+ngx_int_t
 ngx_http_travel_auth_over(ngx_http_request_t *r, ngx_uint_t seconds)
 {
     ngx_http_travel_auth_count(r, NGX_HTTP_TRAVEL_AUTH_OVER_BUDGET);

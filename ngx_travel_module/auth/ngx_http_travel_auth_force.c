@@ -40,6 +40,20 @@ ngx_http_travel_auth_in_force(ngx_http_request_t *r,
 }
 
 
+/* A user's revocation is about tokens: their keys are taken back by name. */
+ngx_int_t
+ngx_http_travel_auth_key_in_force(ngx_http_request_t *r,
+    ngx_http_travel_auth_loc_conf_t *alcf, ngx_http_travel_ctx_t *ctx)
+{
+    ngx_http_travel_credential_t  credential;
+
+    ngx_memzero(&credential, sizeof(credential));
+    credential.key = ngx_http_travel_view(&ctx->api_key);
+
+    return ngx_http_travel_auth_judged(r, alcf, ctx, &credential);
+}
+
+
 static ngx_int_t
 ngx_http_travel_auth_judged(ngx_http_request_t *r,
     ngx_http_travel_auth_loc_conf_t *alcf, ngx_http_travel_ctx_t *ctx,

@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_travel_bearer.h"
+#include "../net/ngx_http_travel_pg.h"
 
 
 #define NGX_HTTP_TRAVEL_AUTH_LEEWAY     30        /* seconds */
@@ -34,6 +35,8 @@ static char *ngx_http_travel_auth_require_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_travel_auth_budget(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_travel_auth_api_key(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 static char *ngx_http_travel_auth_claim_header(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static ngx_int_t ngx_http_travel_auth_precontent(ngx_http_request_t *r);
@@ -72,7 +75,8 @@ static const char  *ngx_http_travel_auth_results[] = {
     "travel_auth_total{result=\"over_budget\"}",
     "travel_auth_total{result=\"revoked\"}",
     "travel_auth_total{result=\"blind\"}",
-    "travel_auth_total{result=\"no_keys\"}"
+    "travel_auth_total{result=\"no_keys\"}",
+    "travel_auth_total{result=\"api_key\"}"
 };
 
 
@@ -95,6 +99,13 @@ static ngx_command_t  ngx_http_travel_auth_commands[] = {
     { ngx_string("travel_require"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_travel_auth_require_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("travel_api_key"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_travel_auth_api_key,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -172,6 +183,9 @@ static ngx_http_variable_t  ngx_http_travel_auth_variables[] = {
     { ngx_string("travel_permissions"), NULL, ngx_http_travel_ctx_variable,
       offsetof(ngx_http_travel_ctx_t, permissions), NGX_HTTP_VAR_NOCACHEABLE,
       0 },
+
+    { ngx_string("travel_api_key"), NULL, ngx_http_travel_ctx_variable,
+      offsetof(ngx_http_travel_ctx_t, api_key), NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("travel_claim_"), NULL, ngx_http_travel_claim_variable,
       0, NGX_HTTP_VAR_NOCACHEABLE|NGX_HTTP_VAR_PREFIX, 0 },
@@ -287,6 +301,10 @@ ngx_http_travel_auth_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_http_travel_revocation_merge(&conf->revocation, &prev->revocation);
 
+    if (!conf->api_key.set) {
+        conf->api_key = prev->api_key;
+    }
+
     if (ngx_http_travel_claim_header_merge(cf, &conf->claim_headers,
                                            prev->claim_headers,
                                            conf->claim_headers_alone)
@@ -361,6 +379,10 @@ ngx_http_travel_auth_resolve(ngx_conf_t *cf,
     set = amcf->sets.elts;
 
     if (conf->names.len == 0) {
+
+        if (amcf->sets.nelts == 0 && conf->api_key.on) {
+            return NGX_CONF_OK;          /* API keys alone */
+        }
 
         if (amcf->sets.nelts == 1) {
             conf->sets = &amcf->sets;
@@ -653,6 +675,30 @@ ngx_http_travel_auth_budget(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
+ngx_http_travel_auth_api_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_travel_auth_loc_conf_t  *alcf = conf;
+
+    char                              *rv;
+    ngx_http_travel_auth_main_conf_t  *amcf;
+
+    rv = ngx_http_travel_api_key_directive(cf, &alcf->api_key);
+
+    if (rv != NGX_CONF_OK || !alcf->api_key.on) {
+        return rv;
+    }
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_travel_auth_module);
+
+    if (amcf->keys == NULL) {
+        amcf->keys = ngx_http_travel_known_keys_zone(cf);
+    }
+
+    return amcf->keys ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
 ngx_http_travel_auth_claim_header(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
@@ -782,6 +828,13 @@ ngx_http_travel_auth_init(ngx_conf_t *cf)
         if (amcf->counters[i] == NGX_ERROR) {
             return NGX_ERROR;
         }
+    }
+
+    if (amcf->keys != NULL && !ngx_http_travel_pg_declared(cf)) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"travel_api_key on\" needs to know where the keys "
+                      "are: add \"travel_postgres primary CONNINFO\"");
+        return NGX_ERROR;
     }
 
     if (amcf->revocations != NULL

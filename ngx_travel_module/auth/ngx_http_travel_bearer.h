@@ -7,6 +7,7 @@
 #include "ngx_http_travel_revocation.h"
 #include "../net/ngx_http_travel_http.h"
 #include "ngx_http_travel_claims.h"
+#include "ngx_http_travel_api_key.h"
 #include "../../common/jwt.h"
 #include "../../common/hash.h"
 
@@ -252,6 +253,7 @@ typedef enum {
     NGX_HTTP_TRAVEL_AUTH_REVOKED,
     NGX_HTTP_TRAVEL_AUTH_BLIND,
     NGX_HTTP_TRAVEL_AUTH_NO_KEYS,
+    NGX_HTTP_TRAVEL_AUTH_API_KEY,
     NGX_HTTP_TRAVEL_AUTH_RESULTS
 } ngx_http_travel_auth_result_e;
 
@@ -260,6 +262,7 @@ typedef struct {
     ngx_http_travel_zone_t  *zone;
     ngx_http_travel_zone_t  *budgets;
     ngx_http_travel_zone_t  *revocations;   /* NULL: nobody asks */
+    ngx_http_travel_zone_t  *keys;          /* NULL: no API keys */
     unsigned                 claim_headers:1;   /* some location has them */
     ngx_int_t                counters[NGX_HTTP_TRAVEL_AUTH_RESULTS];
     unsigned                 used:1;    /* some location authenticates */
@@ -286,6 +289,7 @@ typedef struct {
     time_t                   leeway;
     ngx_http_travel_budget_t budget;
     ngx_http_travel_revocation_t revocation;
+    ngx_http_travel_api_key_conf_t api_key;
     ngx_array_t             *requires;  /* ngx_http_travel_require_t */
     unsigned                 alone:1;   /* what is required above is not */
     ngx_array_t             *claim_headers;
@@ -323,6 +327,8 @@ ngx_int_t ngx_http_travel_auth_refuse(ngx_http_request_t *r,
 void ngx_http_travel_auth_count(ngx_http_request_t *r,
     ngx_http_travel_auth_result_e result);
 void ngx_http_travel_auth_forget(ngx_http_travel_ctx_t *ctx);
+ngx_int_t ngx_http_travel_auth_over(ngx_http_request_t *r,
+    ngx_uint_t seconds);
 
 
 /* --- is it still in force? (auth_force) ----------------------------------- */
@@ -332,10 +338,23 @@ ngx_int_t ngx_http_travel_auth_in_force(ngx_http_request_t *r,
     ngx_http_travel_auth_loc_conf_t *alcf, ngx_http_travel_ctx_t *ctx,
     const ngx_http_travel_jwks_t *jwks, const ngx_http_travel_facts_t *facts);
 
+/* The same of a caller with an API key. */
+ngx_int_t ngx_http_travel_auth_key_in_force(ngx_http_request_t *r,
+    ngx_http_travel_auth_loc_conf_t *alcf, ngx_http_travel_ctx_t *ctx);
+
 /* What auth keeps of a request that had to wait; NULL: out of memory. */
 typedef struct {
     ngx_event_t       hold;            /* until revocations are loaded */
     ngx_msec_t        until;
+
+    enum {
+        NGX_HTTP_TRAVEL_KEY_UNASKED,
+        NGX_HTTP_TRAVEL_KEY_TOLD,      /* 'key' says what */
+        NGX_HTTP_TRAVEL_KEY_FAILED
+    } key_state;
+
+    uint8_t                       key_digest[TRAVEL_SHA256_LEN];
+    ngx_http_travel_key_facts_t  *key;
 } ngx_http_travel_auth_request_t;
 
 ngx_http_travel_auth_request_t *ngx_http_travel_auth_request(
@@ -344,5 +363,16 @@ ngx_http_travel_auth_request_t *ngx_http_travel_auth_request(
 /* The access phase stops here until resume() runs it again from auth on. */
 void ngx_http_travel_auth_suspend(ngx_http_request_t *r);
 void ngx_http_travel_auth_resume(ngx_http_request_t *r);
+
+
+/* --- API keys (api_key) --------------------------------------------------- */
+
+char *ngx_http_travel_api_key_directive(ngx_conf_t *cf,
+    ngx_http_travel_api_key_conf_t *conf);
+
+/* NGX_OK: the caller in ctx; NGX_DECLINED: no key was shown; else what the
+ * handler returns. */
+ngx_int_t ngx_http_travel_api_key(ngx_http_request_t *r,
+    ngx_http_travel_auth_loc_conf_t *alcf, ngx_http_travel_ctx_t *ctx);
 
 #endif

@@ -96,6 +96,8 @@ typedef struct {
     ngx_str_t              issuer;
     ngx_str_t              email;
     ngx_str_t              permissions;    /* "a:b c:d", noun:verb, lower */
+    ngx_str_t              api_key;        /* its id, when that is what let
+                                              the caller in */
     ngx_str_t              acr;            /* claims acr and auth_time: how */
     int64_t                auth_time;      /* and when; INT64_MIN: unsaid */
     unsigned               authenticated:1;

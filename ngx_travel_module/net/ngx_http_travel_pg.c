@@ -1173,6 +1173,17 @@ ngx_http_travel_pg_server_count(void)
 }
 
 
+ngx_uint_t
+ngx_http_travel_pg_declared(ngx_conf_t *cf)
+{
+    ngx_http_travel_net_conf_t  *conf;
+
+    conf = ngx_http_conf_get_module_main_conf(cf, ngx_http_travel_net_module);
+
+    return conf->servers.nelts != 0;
+}
+
+
 ngx_http_travel_pg_server_t *
 ngx_http_travel_pg_server(ngx_uint_t i)
 {

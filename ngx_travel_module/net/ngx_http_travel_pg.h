@@ -115,6 +115,9 @@ ngx_uint_t ngx_http_travel_pg_configured(ngx_conf_t *cf,
     ngx_http_travel_pg_role_e role);
 
 ngx_uint_t ngx_http_travel_pg_server_count(void);
+/* Will there be any?  While the configuration is made, from postconfiguration
+ * on. */
+ngx_uint_t ngx_http_travel_pg_declared(ngx_conf_t *cf);
 ngx_http_travel_pg_server_t *ngx_http_travel_pg_server(ngx_uint_t i);
 const ngx_http_travel_pg_server_info_t *ngx_http_travel_pg_server_info(
     const ngx_http_travel_pg_server_t *server);

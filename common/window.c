@@ -113,14 +113,11 @@ travel_window_more(const travel_window_t *w, const travel_window_rule_t *rule,
 
 
 /* What a sum still holds, so that no debt, however large, wraps it. */
-static uint32_t
+static inline uint32_t
 travel_window_fits(const travel_window_t *w, uint32_t n)
 {
-    uint32_t  rest;
-
-    rest = w->sum < TRAVEL_WINDOW_SUM_MAX ? TRAVEL_WINDOW_SUM_MAX - w->sum : 0;
-
-    return n < rest ? n : rest;
+    return n <= TRAVEL_WINDOW_SUM_MAX - w->sum ? n
+                                               : TRAVEL_WINDOW_SUM_MAX - w->sum;
 }
 
 

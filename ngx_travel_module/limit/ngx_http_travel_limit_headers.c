@@ -4,7 +4,6 @@
  */
 
 #include "ngx_http_travel_policy.h"
-#include "../../common/digits.h"
 
 
 static ngx_int_t ngx_http_travel_limit_policy_headers(ngx_http_request_t *r,
@@ -252,18 +251,4 @@ ngx_http_travel_limit_x_headers(ngx_http_request_t *r,
     }
 
     return NGX_OK;
-}
-
-
-u_char *
-ngx_http_travel_limit_number(u_char *p, uint32_t n)
-{
-    return p + travel_digits_format((char *) p, n);
-}
-
-
-uint32_t
-ngx_http_travel_limit_seconds(uint32_t ms)
-{
-    return (ms + 999) / 1000;
 }

@@ -6,6 +6,7 @@
 #include "ngx_http_travel_limit.h"
 #include "../../common/window.h"
 #include "../../common/calendar.h"
+#include "../../common/digits.h"
 
 #define NGX_HTTP_TRAVEL_LIMIT_WINDOWS  4         /* of one policy */
 #define NGX_HTTP_TRAVEL_LIMIT_KEY      64        /* bytes kept as they are */
@@ -255,7 +256,17 @@ const ngx_http_travel_verdict_t *ngx_http_travel_limit_tightest(
     const ngx_http_travel_limit_record_t *record);
 
 /* At most NGX_INT32_LEN bytes; ngx_sprintf costs more than all the rest. */
-u_char *ngx_http_travel_limit_number(u_char *p, uint32_t n);
-uint32_t ngx_http_travel_limit_seconds(uint32_t ms);
+static ngx_inline u_char *
+ngx_http_travel_limit_number(u_char *p, uint32_t n)
+{
+    return p + travel_digits_format((char *) p, n);
+}
+
+
+static ngx_inline uint32_t
+ngx_http_travel_limit_seconds(uint32_t ms)
+{
+    return (ms + 999) / 1000;
+}
 
 #endif

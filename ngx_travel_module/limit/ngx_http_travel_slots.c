@@ -446,6 +446,7 @@ ngx_http_travel_slots_ask_locked(ngx_http_travel_slot_t *slot,
 {
     uint32_t                         need;
     ngx_uint_t                       i;
+    travel_window_t                 *w;
     const ngx_http_travel_window_t  *window;
 
     /* after two days nothing counts any more, and 32 bits are soon too few */
@@ -458,13 +459,20 @@ ngx_http_travel_slots_ask_locked(ngx_http_travel_slot_t *slot,
     slot->seen = ngx_max(slot->seen, v->at);
     v->at = slot->seen;
 
-    ngx_http_travel_slots_advance_locked(slot, v);
-
     window = v->policy->windows;
     need = v->cost ? v->cost : 1;
 
     for (i = 0; i < v->policy->nwindows; i++) {
-        if (travel_window_room(&slot->windows[i], &window[i].rule) < need) {
+        w = &slot->windows[i];
+
+        if (window[i].calendar) {
+            travel_window_turn(w, v->day.day);
+
+        } else {
+            travel_window_advance(w, &window[i].rule, (uint32_t) v->at);
+        }
+
+        if (travel_window_room(w, &window[i].rule) < need) {
             v->full = 1;
             v->blocks |= 1u << i;
         }
@@ -569,18 +577,19 @@ ngx_http_travel_slots_report_locked(ngx_http_travel_slot_t *slot,
         v->room[i] = travel_window_room(w, &window->rule);
 
         if (window->calendar) {
-            wait = travel_window_day_wait(w, &window->rule, need, v->day.day,
-                                          v->day.left);
             v->wait[i] = w->sum ? v->day.left : 0;
 
         } else {
-            wait = travel_window_wait(w, &window->rule, need, now);
             v->wait[i] = v->room[i]
                          ? travel_window_more(w, &window->rule, now)
                          : travel_window_wait(w, &window->rule, 1, now);
         }
 
         if (v->blocks & (1u << i)) {
+            wait = window->calendar
+                   ? travel_window_day_wait(w, &window->rule, need,
+                                            v->day.day, v->day.left)
+                   : travel_window_wait(w, &window->rule, need, now);
 
             /* who refuses goes first, and of them who does for longest */
             if (wait >= v->retry) {

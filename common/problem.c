@@ -29,6 +29,10 @@ travel_problem_details(travel_json_writer_t *w, const travel_problem_t *problem)
         travel_json_member_string(w, "code", d->code);
         travel_json_member_string(w, "message", d->message);
 
+        if (d->schema.len) {
+            travel_json_member_string(w, "schema", d->schema);
+        }
+
         if (d->has_offset) {
             travel_json_key(w, TRAVEL_STR("offset"));
             travel_json_uint(w, d->offset);

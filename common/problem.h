@@ -13,7 +13,8 @@
  * problem has the registered type quota-exceeded then, and the member
  * "violated-policies".
  *
- * A detail about malformed JSON also has "offset", the byte in the body.
+ * A detail about malformed JSON also has "offset", the byte in the body; one
+ * that a JSON Schema found also has "schema", where in the schema.
  */
 
 #ifndef TRAVEL_PROBLEM_H
@@ -36,6 +37,7 @@ typedef struct {
     travel_str_t  message;
     uint64_t      offset;        /* valid when has_offset */
     bool          has_offset;
+    travel_str_t  schema;        /* RFC 6901, the keyword; empty: left out */
 } travel_problem_detail_t;
 
 typedef struct {

@@ -3,7 +3,8 @@
  *
  * Local references only ($ref, $anchor, $dynamicRef within the document); a
  * reference that leaves it, or an unknown "$schema", cannot be judged and
- * fails at compile.  "format" asserts for the formats of schema_format.c.
+ * fails at compile.  "format" asserts for the formats of schema_format.c, unless
+ * the run says otherwise.
  * A pattern is ECMA-262-like through PCRE-free code of our own choosing and
  * must run in time linear in the input.
  *
@@ -40,6 +41,8 @@ void travel_schema_free(travel_schema_t *schema);
 
 travel_schema_run_t *travel_schema_run_create(void);
 void travel_schema_run_free(travel_schema_run_t *run);
+/* Does "format" assert in the checks to come (the default), or annotate? */
+void travel_schema_run_formats(travel_schema_run_t *run, bool assert);
 
 /* TRAVEL_OK valid; TRAVEL_REFUSED with up to 'max' errors in errs and their
  * number in *ret_n; TRAVEL_ERROR out of memory or the work bound was hit. */

@@ -15,6 +15,7 @@ struct travel_schema_run_s {
     size_t                     hashes_cap;
     travel_pattern_scratch_t   scratch;
     travel_siphash_key_t       seed;
+    bool                       annotate;   /* "format" does not assert */
 };
 
 /* The resources entered so far, for $dynamicRef. */

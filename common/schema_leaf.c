@@ -215,7 +215,7 @@ schema_eval_string(schema_check_t *ck, uint32_t at,
         }
     }
 
-    if (string->format && (ok || !schema_enough(ck))
+    if (string->format && !ck->run->annotate && (ok || !schema_enough(ck))
         && !string->format(text))
     {
         ok = schema_refuse(ck, at, "format", i, NULL,

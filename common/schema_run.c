@@ -85,6 +85,13 @@ travel_schema_run_free(travel_schema_run_t *run)
 }
 
 
+void
+travel_schema_run_formats(travel_schema_run_t *run, bool assert)
+{
+    run->annotate = !assert;
+}
+
+
 static uint64_t
 schema_budget(const travel_json_t *doc)
 {

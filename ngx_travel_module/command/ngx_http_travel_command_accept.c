@@ -385,7 +385,8 @@ ngx_http_travel_accept_hash(ngx_http_request_t *r,
         { "created_at", { m->now, m->now_len } },
         { "updated_at", { m->now, m->now_len } },
         { "attempts",   TRAVEL_STR("0") },
-        { "echo",       ngx_http_travel_view(&cmd->echo) }
+        { "echo",       ngx_http_travel_view(&cmd->echo) },
+        { "promised",   { "1", cmd->idem.len && cmd->waiter == NULL } }
     };
 
     for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
@@ -456,8 +457,8 @@ ngx_http_travel_accept_script(ngx_http_request_t *r,
     ngx_http_travel_accept_arg(&a, m->job, m->job_len);
     ngx_http_travel_accept_arg(&a, m->stream, m->stream_len);
     ngx_http_travel_accept_arg(&a, (char *) cmd->print, sizeof(cmd->print));
-    ngx_http_travel_accept_arg(&a, NGX_HTTP_TRAVEL_IDEM_TTL,
-                               sizeof(NGX_HTTP_TRAVEL_IDEM_TTL) - 1);
+    ngx_http_travel_accept_arg(&a, (char *) cmd->use->idem_ttl.data,
+                               cmd->use->idem_ttl.len);
     ngx_http_travel_accept_arg(&a, cmd->use->final ? "1" : "0", 1);
     ngx_http_travel_accept_arg(&a, cmd->name.text + cmd->name.len
                                - TRAVEL_UUID_TEXT_LEN, TRAVEL_UUID_TEXT_LEN);
@@ -650,7 +651,7 @@ ngx_http_travel_accept_forgotten(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
 }
 
 
-/* The first request's ids and, as far as it got, its answer. */
+/* The first request's ids and its answer. */
 static void
 ngx_http_travel_accept_replay(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply)
@@ -715,11 +716,22 @@ ngx_http_travel_accept_rename(ngx_http_request_t *r,
 }
 
 
+/*
+ * A repeat hears what the first was told, whatever became of the job since: its
+ * promise when that is what it got; else its outcome.  Where the first is still
+ * waiting, or its client left before it was told anything, the repeat waits as
+ * it asks to.
+ */
 static void
 ngx_http_travel_accept_replayed(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_http_travel_job_t *job)
 {
     ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_REPLAYED);
+
+    if (job && job->field[NGX_HTTP_TRAVEL_JOB_PROMISED].len) {
+        ngx_http_travel_command_end(r, ngx_http_travel_command_again(r, cmd));
+        return;
+    }
 
     if (job == NULL || job->final || cmd->wait == 0 || !job->found) {
         ngx_http_travel_command_end(r,

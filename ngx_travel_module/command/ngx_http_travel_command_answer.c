@@ -10,6 +10,9 @@ static ngx_int_t ngx_http_travel_command_headers(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
 static ngx_int_t ngx_http_travel_command_applied(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
+static void ngx_http_travel_command_note(ngx_http_travel_command_t *cmd);
+static void ngx_http_travel_command_noted(ngx_http_travel_redis_op_t *op,
+    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
 static ngx_int_t ngx_http_travel_command_token(ngx_http_request_t *r,
     const ngx_http_travel_job_t *job);
 static ngx_int_t ngx_http_travel_command_failed(ngx_http_request_t *r,
@@ -81,6 +84,13 @@ ngx_http_travel_command_applied(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd)
 {
     static ngx_str_t  yes = ngx_string("true");
+    static ngx_str_t  prefer = ngx_string("Prefer");
+
+    if (cmd->use->wait
+        && ngx_http_travel_add_header(r, "Vary", &prefer) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     if (cmd->applied.len
         && ngx_http_travel_add_header(r, "Preference-Applied", &cmd->applied)
@@ -174,6 +184,64 @@ ngx_http_travel_command_promise(ngx_http_request_t *r,
 }
 
 
+ngx_int_t
+ngx_http_travel_command_again(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd)
+{
+    static ngx_str_t  async = ngx_string("respond-async");
+
+    if (cmd->applied.len < async.len
+        || ngx_memcmp(cmd->applied.data, async.data, async.len) != 0)
+    {
+        ngx_str_null(&cmd->applied);
+
+    } else {
+        cmd->applied = async;
+    }
+
+    return ngx_http_travel_command_promise(r, cmd);
+}
+
+
+/* The wait is over and the promise is what the client gets: so be it for
+ * repeats.  Should this be lost, a repeat is told the outcome instead. */
+static void
+ngx_http_travel_command_note(ngx_http_travel_command_t *cmd)
+{
+    char                         key[TRAVEL_KEY_MAX];
+    size_t                       len[4];
+    const char                  *argv[4];
+    ngx_http_travel_redis_op_t  *op;
+
+    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_QUEUE, NULL, 0,
+                                  ngx_http_travel_command_noted, NULL);
+    if (op == NULL) {
+        return;
+    }
+
+    argv[0] = "HSET";
+    len[0] = 4;
+    argv[1] = key;
+    len[1] = travel_key_job(key, &cmd->name.id);
+    argv[2] = "promised";
+    len[2] = 8;
+    argv[3] = "1";
+    len[3] = 1;
+
+    (void) ngx_http_travel_redis_command(op, 4, argv, len);
+}
+
+
+static void
+ngx_http_travel_command_noted(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
+    const ngx_http_travel_reply_t *reply)
+{
+    (void) op;
+    (void) i;
+    (void) reply;
+}
+
+
 /* The job as it is now; one that has not ended, or cannot be looked at, is
  * still a promise. */
 ngx_int_t
@@ -193,6 +261,10 @@ ngx_http_travel_command_outcome(ngx_http_request_t *r,
     }
 
     if (job == NULL || !job->found || !job->final) {
+        if (cmd->idem.len && job && job->found) {
+            ngx_http_travel_command_note(cmd);
+        }
+
         return ngx_http_travel_command_promise(r, cmd);
     }
 

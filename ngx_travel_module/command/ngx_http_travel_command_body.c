@@ -417,10 +417,12 @@ ngx_http_travel_body_schema(ngx_http_request_t *r,
     errors = found;
     n = 0;
 
+    travel_schema_run_formats(ngx_http_travel_body_run, !cmd->use->annotate);
+
     rc = travel_schema_check(cmd->use->entry->command->schema,
                              ngx_http_travel_body_doc,
                              ngx_http_travel_body_run, errors,
-                             NGX_HTTP_TRAVEL_COMMAND_ERRORS, &n);
+                             cmd->use->max_errors, &n);
     if (rc == TRAVEL_OK) {
         return NGX_OK;
     }
@@ -438,6 +440,7 @@ ngx_http_travel_body_schema(ngx_http_request_t *r,
         details[i].pointer = ngx_http_travel_body_copy(r, errors[i].pointer);
         details[i].code = ngx_http_travel_body_copy(r, errors[i].code);
         details[i].message = ngx_http_travel_body_copy(r, errors[i].message);
+        details[i].schema = ngx_http_travel_body_copy(r, errors[i].schema);
     }
 
     return ngx_http_travel_command_told(r,

@@ -265,7 +265,7 @@ ngx_http_travel_command_rows(ngx_http_request_t *r,
     travel_str_t  *fields[3];
 
     n = ngx_http_travel_pg_rows(result);
-    n = ngx_min(n, NGX_HTTP_TRAVEL_COMMAND_ERRORS);
+    n = ngx_min(n, cmd->use->max_errors);
 
     cmd->nrows = 0;
     cmd->looked = 0;

@@ -16,6 +16,8 @@ static char *ngx_http_travel_command_compile(ngx_conf_t *cf, ngx_str_t *text,
     ngx_http_complex_value_t *ret_value);
 static char *ngx_http_travel_command_time(ngx_conf_t *cf, const char *name,
     ngx_str_t *value, ngx_msec_t *ret_ms);
+static char *ngx_http_travel_command_ttl(ngx_conf_t *cf,
+    ngx_http_travel_command_use_t *use, ngx_str_t *value);
 static char *ngx_http_travel_command_check(ngx_conf_t *cf,
     ngx_http_travel_command_use_t *use, ngx_str_t *name);
 static char *ngx_http_travel_command_whole(ngx_conf_t *cf,
@@ -165,6 +167,8 @@ ngx_http_travel_command_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     cmcf->used = 1;
 
     use->max_body = 65536;
+    use->max_errors = 20;
+    ngx_str_set(&use->idem_ttl, "86400000");
     use->method = ngx_http_travel_method(&value[1]);
 
     if (!(use->method & (NGX_HTTP_POST|NGX_HTTP_PUT|NGX_HTTP_PATCH
@@ -223,6 +227,7 @@ ngx_http_travel_command_param(ngx_conf_t *cf,
     ngx_http_travel_command_use_t *use, ngx_str_t *arg)
 {
     ssize_t    size;
+    ngx_int_t  n;
     ngx_str_t  v;
 
     if (ngx_http_travel_command_is(arg, "check=", &v)) {
@@ -267,6 +272,34 @@ ngx_http_travel_command_param(ngx_conf_t *cf,
         return NGX_CONF_OK;
     }
 
+    if (ngx_http_travel_command_is(arg, "max_errors=", &v)) {
+        n = ngx_atoi(v.data, v.len);
+
+        if (n < 1 || n > NGX_HTTP_TRAVEL_COMMAND_ERRORS) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"max_errors=%V\" must be from 1 to %d", &v,
+                               NGX_HTTP_TRAVEL_COMMAND_ERRORS);
+            return NGX_CONF_ERROR;
+        }
+
+        use->max_errors = (ngx_uint_t) n;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_http_travel_command_is(arg, "idempotency_ttl=", &v)) {
+        return ngx_http_travel_command_ttl(cf, use, &v);
+    }
+
+    if (ngx_strcmp(arg->data, "formats=assert") == 0) {
+        use->annotate = 0;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(arg->data, "formats=annotate") == 0) {
+        use->annotate = 1;
+        return NGX_CONF_OK;
+    }
+
     if (ngx_strcmp(arg->data, "idempotency=optional") == 0) {
         use->idempotency = 0;
         return NGX_CONF_OK;
@@ -284,11 +317,41 @@ ngx_http_travel_command_param(ngx_conf_t *cf,
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "\"travel_command\" parameter \"%V\" must be one of "
-                       "check=, wait=, wait_default=, max_body=, id=, set=, "
+                       "check=, wait=, wait_default=, max_body=, "
+                       "max_errors=, formats=assert|annotate, id=, set=, "
                        "resource=, idempotency=optional|required, "
-                       "require=final", arg);
+                       "idempotency_ttl=, require=final", arg);
 
     return NGX_CONF_ERROR;
+}
+
+
+/* Shorter than what jobs are remembered for: a repeat must find its first. */
+static char *
+ngx_http_travel_command_ttl(ngx_conf_t *cf, ngx_http_travel_command_use_t *use,
+    ngx_str_t *value)
+{
+    u_char     *p;
+    ngx_int_t   ms;
+
+    ms = ngx_parse_time(value, 0);
+
+    if (ms == NGX_ERROR || ms < 1000 || ms > NGX_HTTP_TRAVEL_IDEM_TTL_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"idempotency_ttl=%V\" must be a time from 1s to "
+                           "3d, such as \"24h\"", value);
+        return NGX_CONF_ERROR;
+    }
+
+    p = ngx_pnalloc(cf->pool, NGX_INT_T_LEN);
+    if (p == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    use->idem_ttl.data = p;
+    use->idem_ttl.len = ngx_sprintf(p, "%i", ms) - p;
+
+    return NGX_CONF_OK;
 }
 
 

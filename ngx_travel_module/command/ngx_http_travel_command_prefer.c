@@ -3,10 +3,48 @@
 #include "ngx_http_travel_command_room.h"
 
 
+static u_char *ngx_http_travel_prefer_word(u_char *p, u_char *last);
+static u_char *ngx_http_travel_prefer_space(u_char *p, u_char *last);
 static ngx_uint_t ngx_http_travel_prefer_next(ngx_str_t *rest,
     ngx_str_t *ret_name, ngx_str_t *ret_value);
-static ngx_int_t ngx_http_travel_idempotency_key(ngx_str_t *header,
-    ngx_str_t *ret_key);
+static ngx_int_t ngx_http_travel_idempotency_key(ngx_http_request_t *r,
+    ngx_str_t *header, ngx_str_t *ret_key);
+static ngx_uint_t ngx_http_travel_idempotency_twice(ngx_http_request_t *r);
+
+
+/* Past a token, or past a quoted string with what is escaped in it. */
+static u_char *
+ngx_http_travel_prefer_word(u_char *p, u_char *last)
+{
+    if (p < last && *p == '"') {
+        for (p++; p < last && *p != '"'; p++) {
+            if (*p == '\\' && p + 1 < last) {
+                p++;
+            }
+        }
+
+        return p < last ? p + 1 : last;
+    }
+
+    while (p < last && *p != ',' && *p != ';' && *p != '=' && *p != '"'
+           && *p != ' ' && *p != '\t')
+    {
+        p++;
+    }
+
+    return p;
+}
+
+
+static u_char *
+ngx_http_travel_prefer_space(u_char *p, u_char *last)
+{
+    while (p < last && (*p == ' ' || *p == '\t')) {
+        p++;
+    }
+
+    return p;
+}
 
 
 /* The next "name[=value]" of a list; parameters after ';' are skipped. */
@@ -14,8 +52,7 @@ static ngx_uint_t
 ngx_http_travel_prefer_next(ngx_str_t *rest, ngx_str_t *ret_name,
     ngx_str_t *ret_value)
 {
-    u_char     *p, *last, *end, *eq;
-    ngx_str_t   item;
+    u_char  *p, *last, *end;
 
     p = rest->data;
     last = rest->data + rest->len;
@@ -28,39 +65,37 @@ ngx_http_travel_prefer_next(ngx_str_t *rest, ngx_str_t *ret_name,
         return 0;
     }
 
-    end = ngx_strlchr(p, last, ',');
-    end = end ? end : last;
-
-    rest->data = end;
-    rest->len = last - end;
-
-    item.data = p;
-    eq = ngx_strlchr(p, end, ';');
-    item.len = (eq ? eq : end) - p;
-
-    while (item.len && (item.data[item.len - 1] == ' '
-                        || item.data[item.len - 1] == '\t'))
-    {
-        item.len--;
-    }
-
-    eq = ngx_strlchr(item.data, item.data + item.len, '=');
-
-    *ret_name = item;
     ngx_str_null(ret_value);
 
-    if (eq) {
-        ret_name->len = eq - item.data;
-        ret_value->data = eq + 1;
-        ret_value->len = item.data + item.len - eq - 1;
+    end = ngx_http_travel_prefer_word(p, last);
+    ret_name->data = p;
+    ret_name->len = end - p;
 
-        if (ret_value->len >= 2 && ret_value->data[0] == '"'
-            && ret_value->data[ret_value->len - 1] == '"')
-        {
-            ret_value->data++;
-            ret_value->len -= 2;
+    p = ngx_http_travel_prefer_space(end, last);
+
+    if (p < last && *p == '=') {
+        p = ngx_http_travel_prefer_space(p + 1, last);
+        end = ngx_http_travel_prefer_word(p, last);
+
+        if (end - p >= 2 && *p == '"') {
+            ret_value->data = p + 1;
+            ret_value->len = end - p - 2;
+
+        } else {
+            ret_value->data = p;
+            ret_value->len = end - p;
         }
+
+        p = end;
     }
+
+    while (p < last && *p != ',') {
+        end = ngx_http_travel_prefer_word(p, last);
+        p = (end > p) ? end : p + 1;
+    }
+
+    rest->data = p;
+    rest->len = last - p;
 
     return 1;
 }
@@ -68,7 +103,8 @@ ngx_http_travel_prefer_next(ngx_str_t *rest, ngx_str_t *ret_name,
 
 /*
  * How long to wait: "wait=N" up to the cap; "respond-async" alone not at all;
- * else what the location says.  What was honoured is told back.
+ * else what the location says.  What was honoured is told back.  Of a
+ * preference that comes twice only the first counts (RFC 7240 section 2).
  */
 ngx_int_t
 ngx_http_travel_command_prefer(ngx_http_request_t *r, ngx_msec_t cap,
@@ -76,12 +112,13 @@ ngx_http_travel_command_prefer(ngx_http_request_t *r, ngx_msec_t cap,
 {
     ngx_int_t         n, asked;
     ngx_str_t         rest, name, value;
-    ngx_uint_t        i, async;
+    ngx_uint_t        i, async, waits;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
     asked = NGX_ERROR;
     async = 0;
+    waits = 0;
 
     part = &r->headers_in.headers.part;
     h = part->elts;
@@ -114,9 +151,10 @@ ngx_http_travel_command_prefer(ngx_http_request_t *r, ngx_msec_t cap,
             {
                 async = 1;
 
-            } else if (name.len == 4 && asked == NGX_ERROR
+            } else if (name.len == 4
                        && ngx_strncasecmp(name.data, (u_char *) "wait", 4)
-                          == 0)
+                          == 0
+                       && waits++ == 0)
             {
                 n = ngx_atoi(value.data, value.len);
                 asked = (n > 86400) ? 86400 : n;
@@ -153,35 +191,88 @@ ngx_http_travel_command_prefer(ngx_http_request_t *r, ngx_msec_t cap,
 }
 
 
-/* A structured-field string in quotes, or a bare token; visible ASCII. */
+/* A string of RFC 8941 (in quotes, '"' and '\' escaped), or a bare word of
+ * visible ASCII.  Both forms of one key are one key. */
 static ngx_int_t
-ngx_http_travel_idempotency_key(ngx_str_t *header, ngx_str_t *ret_key)
+ngx_http_travel_idempotency_key(ngx_http_request_t *r, ngx_str_t *header,
+    ngx_str_t *ret_key)
 {
-    size_t     i;
-    ngx_str_t  key;
+    u_char     *p, *q, *last, *key;
+    ngx_uint_t  quoted, escaped;
 
-    key = *header;
+    p = header->data;
+    last = p + header->len;
+    quoted = (header->len >= 2 && *p == '"' && last[-1] == '"');
+    escaped = 0;
 
-    if (key.len >= 2 && key.data[0] == '"' && key.data[key.len - 1] == '"') {
-        key.data++;
-        key.len -= 2;
+    if (quoted) {
+        p++;
+        last--;
     }
 
-    if (key.len == 0 || key.len > NGX_HTTP_TRAVEL_IDEM_KEY_MAX) {
-        return NGX_ERROR;
-    }
+    key = p;
 
-    for (i = 0; i < key.len; i++) {
-        if (key.data[i] <= 0x20 || key.data[i] >= 0x7f || key.data[i] == '"'
-            || key.data[i] == '\\')
-        {
+    for (q = p; q < last; q++) {
+
+        if (*q < 0x20 || *q >= 0x7f || *q == '"' || (*q == ' ' && !quoted)) {
             return NGX_ERROR;
+        }
+
+        if (*q == '\\') {
+            if (!quoted || ++q == last || (*q != '"' && *q != '\\')) {
+                return NGX_ERROR;
+            }
+
+            escaped++;
         }
     }
 
-    *ret_key = key;
+    ret_key->data = key;
+    ret_key->len = last - p - escaped;
+
+    if (ret_key->len == 0 || ret_key->len > NGX_HTTP_TRAVEL_IDEM_KEY_MAX) {
+        return NGX_ERROR;
+    }
+
+    if (escaped == 0) {
+        return NGX_OK;
+    }
+
+    ret_key->data = q = ngx_pnalloc(r->pool, ret_key->len);
+    if (q == NULL) {
+        return NGX_ERROR;
+    }
+
+    while (p < last) {
+        p += (*p == '\\');
+        *q++ = *p++;
+    }
 
     return NGX_OK;
+}
+
+
+/* Which of two would it be? */
+static ngx_uint_t
+ngx_http_travel_idempotency_twice(ngx_http_request_t *r)
+{
+    ngx_uint_t        i, n;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    n = 0;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            n += (h[i].key.len == 15
+                  && ngx_strncasecmp(h[i].key.data,
+                                     (u_char *) "idempotency-key", 15) == 0);
+        }
+    }
+
+    return n > 1;
 }
 
 
@@ -210,11 +301,14 @@ ngx_http_travel_command_idempotency(ngx_http_request_t *r,
                                          "safely."));
     }
 
-    if (ngx_http_travel_idempotency_key(header, &cmd->idem) != NGX_OK) {
+    if (ngx_http_travel_idempotency_twice(r)
+        || ngx_http_travel_idempotency_key(r, header, &cmd->idem) != NGX_OK)
+    {
         return ngx_http_travel_command_told(r,
                ngx_http_travel_error(r, TRAVEL_E_MALFORMED_REQUEST,
-                                     "An Idempotency-Key has 1 to 255 visible "
-                                     "characters, quoted or not."));
+                                     "An Idempotency-Key comes once and has 1 "
+                                     "to 255 visible characters, quoted or "
+                                     "not."));
     }
 
     ctx = ngx_http_travel_get_ctx(r);

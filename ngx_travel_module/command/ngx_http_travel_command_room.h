@@ -18,10 +18,10 @@
 #include "../../common/queue_scripts.h"
 
 #define NGX_HTTP_TRAVEL_JOBS_URL       "/api/v1/jobs/"
-#define NGX_HTTP_TRAVEL_COMMAND_ERRORS 20      /* of a body, at most */
+#define NGX_HTTP_TRAVEL_COMMAND_ERRORS 100     /* of a body, at most */
 #define NGX_HTTP_TRAVEL_COMMAND_SETS   4       /* members from the path */
-#define NGX_HTTP_TRAVEL_IDEM_TTL       "86400000"              /* 24 h, ms */
 #define NGX_HTTP_TRAVEL_IDEM_KEY_MAX   255
+#define NGX_HTTP_TRAVEL_IDEM_TTL_MAX   259200000       /* 3 d, ms */
 
 
 /* --- configuration -------------------------------------------------------- */
@@ -71,6 +71,9 @@ typedef struct {
     ngx_http_travel_command_set_t          sets[NGX_HTTP_TRAVEL_COMMAND_SETS];
     ngx_uint_t                             nsets;
     ngx_str_t                              resource;
+    ngx_str_t                              idem_ttl;     /* ms, as text */
+    ngx_uint_t                             max_errors;
+    unsigned                               annotate:1;   /* formats= */
     unsigned                               idempotency:1;   /* required */
     unsigned                               final:1;         /* require=final */
 } ngx_http_travel_command_use_t;
@@ -112,6 +115,7 @@ typedef enum {
     NGX_HTTP_TRAVEL_JOB_LSN,
     NGX_HTTP_TRAVEL_JOB_INVAL,
     NGX_HTTP_TRAVEL_JOB_ECHO,
+    NGX_HTTP_TRAVEL_JOB_PROMISED,     /* the first answer was the 202 */
     NGX_HTTP_TRAVEL_JOB_FIELDS
 } ngx_http_travel_job_field_e;
 
@@ -233,7 +237,7 @@ ngx_int_t ngx_http_travel_command_media(ngx_http_request_t *r,
 ngx_int_t ngx_http_travel_command_body(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
 
-/* prefer.c */
+/* prefer.c: *ret_applied is what Preference-Applied says, empty for nothing. */
 ngx_int_t ngx_http_travel_command_prefer(ngx_http_request_t *r,
     ngx_msec_t cap, ngx_msec_t unasked, ngx_msec_t *ret_wait,
     ngx_str_t *ret_applied);
@@ -257,6 +261,9 @@ ngx_int_t ngx_http_travel_command_recall(ngx_http_request_t *r,
 
 /* answer.c: what finalize wants. */
 ngx_int_t ngx_http_travel_command_promise(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
+/* The same to a repeat, which does not wait and so honours no wait=. */
+ngx_int_t ngx_http_travel_command_again(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
 ngx_int_t ngx_http_travel_command_outcome(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_http_travel_job_t *job);

@@ -64,7 +64,8 @@ static const travel_str_t  ngx_http_travel_job_fields[] = {
     { "status", 6 }, { "sub", 3 }, { "type", 4 }, { "key", 3 },
     { "resource", 8 }, { "created_at", 10 }, { "updated_at", 10 },
     { "attempts", 8 }, { "progress", 8 }, { "result", 6 }, { "error", 5 },
-    { "timeline", 8 }, { "lsn", 3 }, { "inval", 5 }, { "echo", 4 }
+    { "timeline", 8 }, { "lsn", 3 }, { "inval", 5 }, { "echo", 4 },
+    { "promised", 8 }
 };
 
 

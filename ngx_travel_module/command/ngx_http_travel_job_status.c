@@ -191,6 +191,7 @@ ngx_http_travel_look_answer(ngx_http_request_t *r,
     travel_json_writer_t   w;
 
     static ngx_str_t  fresh = ngx_string("private, no-cache");
+    static ngx_str_t  vary = ngx_string("Prefer");
 
     f = job->field;
 
@@ -202,6 +203,7 @@ ngx_http_travel_look_answer(ngx_http_request_t *r,
                               + f[NGX_HTTP_TRAVEL_JOB_ATTEMPTS].len)
         != NGX_OK
         || ngx_http_travel_add_header(r, "Cache-Control", &fresh) != NGX_OK
+        || ngx_http_travel_add_header(r, "Vary", &vary) != NGX_OK
         || (look->applied.len
             && ngx_http_travel_add_header(r, "Preference-Applied",
                                           &look->applied) != NGX_OK))

@@ -7,8 +7,10 @@
 
 
 static const travel_problem_detail_t  details[] = {
-    { L("/party_size"), L("maximum"), L("must be at most 20"), 0, false },
-    { L(""), L("MALFORMED_JSON"), L("a \"quoted\" thing"), 17, true }
+    { L("/party_size"), L("maximum"), L("must be at most 20"), 0, false,
+      L("/properties/party_size/maximum") },
+    { L(""), L("MALFORMED_JSON"), L("a \"quoted\" thing"), 17, true,
+      { NULL, 0 } }
 };
 
 static const travel_problem_t  problem = {
@@ -61,7 +63,8 @@ check_details(json_t *list)
     assert_int_equal(json_array_size(list), 2);
 
     d = json_array_get(list, 0);
-    assert_int_equal(json_object_size(d), 3);
+    assert_int_equal(json_object_size(d), 4);
+    assert_string_equal(text(d, "schema"), "/properties/party_size/maximum");
     assert_string_equal(text(d, "pointer"), "/party_size");
     assert_string_equal(text(d, "code"), "maximum");
     assert_string_equal(text(d, "message"), "must be at most 20");

@@ -87,6 +87,9 @@ wait_for(sub { $t->get('/ready')->{status} == 200 }, 10, 'ready');
 
 my ($booking, $job);
 
+my $GOOD = '{"partner":"opentable","venue_id":"v","party_size":4,'
+    . '"booking_date":"2030-03-01T19:00:00Z"}';
+
 subtest 'a promise' => sub {
     my $r = book();
     is($r->{status}, 202, 'accepted') or diag($r->{content});
@@ -234,6 +237,9 @@ subtest 'bad input leaves nothing' => sub {
         my ($d) = grep { $_->{pointer} eq $pointer } @{ $r->{json}{error}{details} };
         ok($d, "... points at '$pointer'") or diag($r->{content});
         is($d->{offset}, $offset, '... and the byte') if defined $offset;
+        my $at = { '/party_size' => qr{^/properties/party_size/\w+$},
+            '/x' => qr{/additionalProperties} }->{$pointer};
+        like($d->{schema}, $at, '... and the place in the schema') if $at;
     }
     my $r = $t->request('POST', '/api/v1/bookings', body => $json,
         headers => { 'content-type' => 'text/plain' }, token => $alice);
@@ -316,16 +322,23 @@ subtest 'Idempotency-Key' => sub {
     is($r->{status}, 202, 'another caller');
     isnt($r->{json}{id}, $one->{json}{id}, 'has keys of their own');
     is(scalar(() = entries()), $before + 2, 'two entries in all');
-    for my $bad ('""', 'a b', 'x' x 256, "\"a\"b\"") {
+    $r = book({}, headers => { 'idempotency-key' => '"on\\"ce \\\\"' });
+    is($r->{status}, 202, 'a string of RFC 8941');
+    $r = book({}, headers => { 'idempotency-key' => ['a', 'b'] });
+    is($r->{status}, 400, 'two keys are none');
+    for my $bad ('""', 'a b', 'x' x 256, "\"a\"b\"", '"a\\b"', '"a\\"') {
         is(book({}, headers => { 'idempotency-key' => $bad })->{status}, 400,
             'bad key ' . substr $bad, 0, 10);
     }
     settle($q, $one->{json}{job}{id}, '', status => 'succeeded',
         result => '{"id":"x"}', timeline => 1, lsn => '0/10', inval => '5-0');
     $r = book({}, %k);
-    is($r->{status}, 201, 'after it is done');
-    is($r->{content}, '{"id":"x"}', 'the result');
+    is($r->{status}, 202, 'after it is done: what the first was told');
+    is($r->{content}, $one->{content}, 'to the byte');
     is($r->{headers}{'idempotent-replayed'}, 'true', 'replayed');
+    $r = book({}, headers => { %{ $k{headers} }, prefer => 'wait=5' });
+    is($r->{content}, $one->{content}, 'whatever the repeat prefers');
+    is($r->{headers}{'preference-applied'}, undef, 'which is not applied');
     $q->call('DEL', grep { /:job:\Q$one->{json}{id}\E/ }
         @{ $q->call('KEYS', 'travel:{*}:job:*') });
     $r = book({}, %k);
@@ -356,8 +369,8 @@ subtest 'a repeat that the check would refuse' => sub {
     is($two->{headers}{'idempotent-replayed'}, 'true', 'as a replay');
     settle($q, $job, '', status => 'succeeded', result => '{"done":1}');
     $two = $t->delete("/api/v1/bookings/$id", %k);
-    is($two->{status}, 200, 'and the outcome');
-    is($two->{content}, '{"done":1}', 'of the first');
+    is($two->{status}, 202, 'also when it has ended');
+    is($two->{content}, $one->{content}, 'to the byte');
     is($t->delete("/api/v1/bookings/$id", token => $alice)->{json}{error}{code},
         'BOOKING_NOT_CANCELLABLE', 'without the key it is refused');
     is($t->delete("/api/v1/bookings/$id", token => $alice,
@@ -416,8 +429,51 @@ subtest 'waiting' => sub {
     my %k = (headers => { prefer => 'wait=5', 'idempotency-key' => 'w' });
     $r = book({}, headers => { 'idempotency-key' => 'w' });
     $s = book({}, %k);
-    is($s->{status}, 201, 'a replay waits too');
-    is($s->{json}{id}, $r->{json}{id}, 'for the first one');
+    is($s->{status}, 202, 'a repeat of a promise is that promise');
+    is($s->{content}, $r->{content}, 'to the byte');
+    $k{headers}{'idempotency-key'} = 'w2';
+    $r = book({}, %k);
+    is($r->{status}, 201, 'a first that waited');
+    $s = book({}, headers => { 'idempotency-key' => 'w2' });
+    is($s->{status}, 201, 'is repeated with its outcome');
+    is($s->{content}, $r->{content}, 'to the byte');
+    is($s->{headers}{'idempotent-replayed'}, 'true', 'as a replay');
+    $k{headers}{'idempotency-key'} = 'w3';
+    $r = book({ venue_id => 'taken' }, %k);
+    $s = book({ venue_id => 'taken' }, %k);
+    is($r->{status}, 409, 'so is a refusal');
+    is($s->{status}, 409, 'by the job');
+    $k{headers}{'idempotency-key'} = 'w4';
+    $k{headers}{prefer} = 'wait=1';
+    $r = book({ venue_id => 'never' }, %k);
+    is($r->{status}, 202, 'one that waited in vain');
+    settle($q, $r->{json}{job}{id}, '', status => 'succeeded', result => '1');
+    $s = book({ venue_id => 'never' }, %k);
+    is($s->{content}, $r->{content}, 'is a promise from then on');
+    $k{headers}{'idempotency-key'} = 'w5';
+    $k{headers}{prefer} = 'wait=5';
+    my $gone = $t->raw("POST /api/v1/bookings HTTP/1.1\r\nHost: x\r\n"
+        . "Authorization: Bearer $alice\r\nContent-Type: application/json\r\n"
+        . "Prefer: wait=5\r\nIdempotency-Key: w5\r\nContent-Length: "
+        . length($GOOD) . "\r\n\r\n$GOOD", timeout => 0.1);
+    $s = $t->request('POST', '/api/v1/bookings', body => $GOOD,
+        token => $alice, headers => { %{ $k{headers} },
+            'content-type' => 'application/json' });
+    is($s->{status}, 201, 'and one whose client left before its answer');
+    is($s->{headers}{'idempotent-replayed'}, 'true', 'is told the outcome');
+
+    # preferences
+    for (['respond-async, wait=1', 'respond-async, wait=1'],
+        ['foo="a, respond-async;b", WAIT = "1" ; x=y', 'wait=1'],
+        ['wait=1, wait=9', 'wait=1'], [['wait=1', 'wait=9'], 'wait=1'],
+        [['unknown', 'respond-async'], 'respond-async'], ['wait=x, wait=1', undef],
+        ['wait=-1', undef], ['handling=lenient', undef])
+    {
+        $r = book({ venue_id => 'never' }, headers => { prefer => $_->[0] });
+        is($r->{headers}{'preference-applied'}, $_->[1],
+            'Prefer: ' . join ' | ', ref $_->[0] ? @{ $_->[0] } : $_->[0]);
+        is($r->{headers}{vary}, 'Prefer', 'Vary');
+    }
 
     # journeys wait two seconds unasked
     $r = $t->post('/api/v1/journeys', { origin => 'Boston, US',
@@ -559,6 +615,9 @@ subtest 'nginx -t' => sub {
         ['travel_command POST booking.create check=no.check', qr/no\.check/],
         ['travel_command POST booking.create check=bookings.list', qr/\@returns rows/],
         ['travel_command POST booking.create max_body=2g', qr/max_body/],
+        ['travel_command POST booking.create max_errors=101', qr/from 1 to 100/],
+        ['travel_command POST booking.create formats=maybe', qr/formats=assert\|annotate/],
+        ['travel_command POST booking.create idempotency_ttl=4d', qr/from 1s to 3d/],
         ['travel_job_status wait=1s', qr/needs id=/],
     );
     my $conf = slurp($t->dir . '/nginx.conf');

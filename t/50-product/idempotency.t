@@ -1,6 +1,6 @@
 # The same Idempotency-Key: the first answer again, whatever is asked, how
-# often, how fast, and whether or not the first has ended by then: 202 with its
-# ids while it is under way, its outcome when there is one.
+# often, how fast, and whether or not the first has ended by then: its 202 for
+# who was promised, its outcome for who waited for it.
 use strict;
 use warnings;
 use FindBin;
@@ -57,10 +57,14 @@ subtest 'a repeat' => sub {
     wait_for(sub { $t->get($first->{headers}{location}, token => $token)
         ->{json}{status} eq 'confirmed' }, 20, 'the booking');
     my $late = book('k-1', prefer => 'wait=5');
-    is($late->{status}, 201, 'when it has ended: the outcome');
+    is($late->{status}, 202, 'when it has ended: the same promise');
     is(replayed($late), 'true', 'still a replay');
-    is($late->{json}{status}, 'confirmed', 'the booking itself');
-    is($late->{json}{id}, $first->{json}{id}, 'the same');
+    is($late->{content}, $first->{content}, 'to the byte');
+    my $waited = book('k-1w', prefer => 'wait=10');
+    is($waited->{status}, 201, 'a first that waits');
+    $late = book('k-1w');
+    is($late->{status}, 201, 'is repeated with its outcome');
+    is($late->{content}, $waited->{content}, 'the booking itself');
     is(made($first->{json}{id}), $ONCE, 'made once');
 };
 

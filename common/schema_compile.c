@@ -939,6 +939,7 @@ static const schema_keyword_t  schema_keywords[] = {
     { "$ref", schema_on_ref },
     { "$dynamicRef", schema_on_dynamic_ref },
     { "$defs", schema_on_defs },
+    { "definitions", schema_on_defs },
     { "$comment", schema_on_string_note },
     { "$vocabulary", schema_on_object_note },
 

@@ -107,13 +107,17 @@ int
 travelctl_schema_check(int argc, char **argv)
 {
     int                   rc;
-    const char           *args[CTL_ARGS_MAX + 1];
+    const char           *args[CTL_ARGS_MAX + 1], *formats = "assert";
     travel_json_t        *doc;
     travel_schema_t      *schema;
     travel_schema_run_t  *run;
 
-    static const ctl_option_t  options[] = { { .name = NULL } };
-    static const ctl_spec_t    spec = { "schema check SCHEMA INSTANCE",
+    const ctl_option_t  options[] = {
+        { "formats", CTL_STRING, &formats, "assert|annotate",
+          "whether \"format\" refuses (assert)" },
+        { .name = NULL }
+    };
+    const ctl_spec_t    spec = { "schema check SCHEMA INSTANCE",
         "Judges INSTANCE by a JSON Schema (draft 2020-12) as the edge does.\n"
         "One of the two may be \"-\" for standard input.  The reason of a "
         "refusal is one\nline on stderr: CODE pointer message; a byte offset "
@@ -128,6 +132,10 @@ travelctl_schema_check(int argc, char **argv)
         return ctl_broken("only one of SCHEMA and INSTANCE can be \"-\"");
     }
 
+    if (strcmp(formats, "assert") != 0 && strcmp(formats, "annotate") != 0) {
+        return ctl_broken("--formats is \"assert\" or \"annotate\"");
+    }
+
     schema = schema_of(args[0]);
 
     if (schema == NULL) {
@@ -136,6 +144,10 @@ travelctl_schema_check(int argc, char **argv)
 
     doc = travel_json_create(0);
     run = travel_schema_run_create();
+
+    if (run != NULL) {
+        travel_schema_run_formats(run, strcmp(formats, "assert") == 0);
+    }
 
     rc = doc != NULL && run != NULL
          ? schema_read_and_judge(schema, args[1], doc, run)

@@ -6,7 +6,8 @@
  *                    [max_body=64k] [id=$var] [set=member:$var ...]
  *                    [resource=/api/v1/bookings/]
  *                    [idempotency=optional|required] [require=final];
- *     travel_job_status id=$var [wait=30s];      GET, DELETE /api/v1/jobs/{id}
+ *     travel_job_status id=$var [wait=30s] [events=5m] [streams=1000];
+ *                                             GET, DELETE /api/v1/jobs/{id}
  *     travel_backlog N;                          messages per partition
  *
  * The catalog's commands (conf/travel/commands/TYPE.json) are parsed by

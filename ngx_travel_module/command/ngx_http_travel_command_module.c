@@ -490,7 +490,7 @@ ngx_http_travel_command_whole(ngx_conf_t *cf,
 }
 
 
-/* --- travel_job_status [id=$job_id] [wait=30s] ---------------------------- */
+/* --- travel_job_status id=$job_id [wait=30s] [events=5m] [streams=1000] --- */
 
 static char *
 ngx_http_travel_job_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -498,6 +498,7 @@ ngx_http_travel_job_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_travel_command_loc_conf_t  *clcf = conf;
 
     char                                 *rv;
+    ngx_int_t                             n;
     ngx_str_t                            *value, v;
     ngx_uint_t                            i;
     ngx_http_travel_command_main_conf_t  *cmcf;
@@ -510,6 +511,8 @@ ngx_http_travel_job_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
     clcf->job = 1;
+    clcf->job_events = 300000;
+    clcf->job_streams = 1000;
 
     cmcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_travel_command_module);
@@ -529,10 +532,27 @@ ngx_http_travel_job_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         } else if (ngx_http_travel_command_is(&value[i], "wait=", &v)) {
             rv = ngx_http_travel_command_time(cf, "wait", &v, &clcf->job_wait);
 
+        } else if (ngx_http_travel_command_is(&value[i], "events=", &v)) {
+            rv = ngx_http_travel_command_time(cf, "events", &v,
+                                              &clcf->job_events);
+
+        } else if (ngx_http_travel_command_is(&value[i], "streams=", &v)) {
+            n = ngx_atoi(v.data, v.len);
+            clcf->job_streams = (ngx_uint_t) n;
+            rv = NGX_CONF_OK;
+
+            if (n < 1 || n > 100000) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "\"streams=%V\" must be a number of open "
+                                   "streams from 1 to 100000", &v);
+                rv = NGX_CONF_ERROR;
+            }
+
         } else {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"travel_job_status\" parameter \"%V\" must "
-                               "be id= or wait=", &value[i]);
+                               "be id=, wait=, events= or streams=",
+                               &value[i]);
             rv = NGX_CONF_ERROR;
         }
 
@@ -782,7 +802,7 @@ ngx_http_travel_command_creator(ngx_http_request_t *r, travel_str_t aggregate)
 static ngx_int_t
 ngx_http_travel_command_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_int_t                             waited, late;
+    ngx_int_t                             waited, late, streams, full;
     ngx_http_travel_command_main_conf_t  *cmcf;
 
     cmcf = ngx_http_conf_get_module_main_conf(cf,
@@ -799,12 +819,23 @@ ngx_http_travel_command_postconfiguration(ngx_conf_t *cf)
                        "travel_job_waits_total{result=\"late\"}",
                        "Requests that waited for a job");
 
-    if (waited == NGX_ERROR || late == NGX_ERROR) {
+    streams = ngx_http_travel_counter_add(cf,
+                       "travel_job_streams_total{result=\"opened\"}",
+                       "Event streams of jobs that clients asked for");
+    full = ngx_http_travel_counter_add(cf,
+                       "travel_job_streams_total{result=\"full\"}",
+                       "Event streams of jobs that clients asked for");
+
+    if (waited == NGX_ERROR || late == NGX_ERROR || streams == NGX_ERROR
+        || full == NGX_ERROR)
+    {
         return NGX_ERROR;
     }
 
     cmcf->waited = (ngx_uint_t) waited;
     cmcf->late = (ngx_uint_t) late;
+    cmcf->streams = (ngx_uint_t) streams;
+    cmcf->streams_full = (ngx_uint_t) full;
 
     ngx_http_travel_pending_hooks();
 

@@ -51,6 +51,8 @@ typedef struct {
     ngx_uint_t                 used;       /* any directive of the room */
     ngx_uint_t                 waited;     /* counters */
     ngx_uint_t                 late;
+    ngx_uint_t                 streams;
+    ngx_uint_t                 streams_full;
 } ngx_http_travel_command_main_conf_t;
 
 typedef struct {
@@ -82,6 +84,8 @@ typedef struct {
     ngx_array_t                uses;       /* ..._command_use_t * */
     ngx_http_complex_value_t  *job_id;     /* travel_job_status */
     ngx_msec_t                 job_wait;
+    ngx_msec_t                 job_events; /* longest event stream, 0: none */
+    ngx_uint_t                 job_streams;    /* of an nginx worker */
     unsigned                   job:1;
 } ngx_http_travel_command_loc_conf_t;
 
@@ -173,6 +177,18 @@ travel_str_t ngx_http_travel_job_channel(void);
 
 /* travel_job_status */
 ngx_int_t ngx_http_travel_job_handler(ngx_http_request_t *r);
+/* The job as its status_url tells it. */
+ngx_int_t ngx_http_travel_job_body(ngx_http_request_t *r,
+    const ngx_http_travel_job_name_t *name, ngx_http_travel_job_t *job,
+    travel_json_writer_t *w);
+
+/* job_events.c: does the client ask for a stream?  Starts one with what the
+ * job, which is the caller's, is now: NGX_DONE, it goes on by itself; else what
+ * finalize wants. */
+ngx_uint_t ngx_http_travel_stream_wanted(ngx_http_request_t *r);
+ngx_int_t ngx_http_travel_stream_start(ngx_http_request_t *r,
+    const ngx_http_travel_job_name_t *name, ngx_http_travel_job_t *job);
+
 /* For query: GET of what is not there yet, and tokens that are job ids. */
 void ngx_http_travel_pending_hooks(void);
 

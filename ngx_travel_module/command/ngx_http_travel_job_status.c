@@ -1,6 +1,6 @@
 /*
  * travel_job_status: what became of a command (GET, with Prefer: wait as a long
- * poll), and calling it off while it is queued (DELETE).
+ * poll; as a stream in job_events.c), and calling it off while it is queued (DELETE).
  */
 
 #include "ngx_http_travel_command_room.h"
@@ -14,6 +14,7 @@ typedef struct {
     ngx_http_travel_waiter_t    *waiter;
     ngx_msec_t                   wait;
     ngx_str_t                    applied;
+    unsigned                     stream:1;
 } ngx_http_travel_look_t;
 
 
@@ -127,7 +128,9 @@ ngx_http_travel_look_start(ngx_http_request_t *r)
         return ngx_http_travel_look_cancel(r, look);
     }
 
-    if (look->wait) {
+    look->stream = (clcf->job_events && ngx_http_travel_stream_wanted(r));
+
+    if (look->wait && !look->stream) {
         look->waiter = ngx_http_travel_job_expect(r, &look->name,
                                                   ngx_http_travel_look_waited,
                                                   look);
@@ -164,7 +167,8 @@ static void
 ngx_http_travel_look_waited(ngx_http_request_t *r, void *data,
     ngx_http_travel_job_t *job)
 {
-    ngx_int_t  rc;
+    ngx_int_t                rc;
+    ngx_http_travel_look_t  *look = data;
 
     ngx_http_set_log_request(r->connection->log, r);
 
@@ -174,8 +178,15 @@ ngx_http_travel_look_waited(ngx_http_request_t *r, void *data,
     } else if (!ngx_http_travel_job_mine(r, job)) {
         rc = ngx_http_travel_query_refuse(r, TRAVEL_E_RESOURCE_NOT_FOUND);
 
+    } else if (look->stream) {
+        rc = ngx_http_travel_stream_start(r, &look->name, job);
+
+        if (rc == NGX_DONE) {
+            return;
+        }
+
     } else {
-        rc = ngx_http_travel_look_answer(r, data, job);
+        rc = ngx_http_travel_look_answer(r, look, job);
     }
 
     ngx_http_travel_finish(r, rc);
@@ -186,22 +197,12 @@ static ngx_int_t
 ngx_http_travel_look_answer(ngx_http_request_t *r,
     ngx_http_travel_look_t *look, ngx_http_travel_job_t *job)
 {
-    ngx_str_t             *f;
-    travel_str_t           id;
-    travel_json_writer_t   w;
+    travel_json_writer_t  w;
 
     static ngx_str_t  fresh = ngx_string("private, no-cache");
-    static ngx_str_t  vary = ngx_string("Prefer");
+    static ngx_str_t  vary = ngx_string("Accept, Prefer");
 
-    f = job->field;
-
-    if (ngx_http_travel_command_writer(r, &w, 512 + TRAVEL_JOB_ID_MAX
-                              + 6 * f[NGX_HTTP_TRAVEL_JOB_TYPE].len
-                              + f[NGX_HTTP_TRAVEL_JOB_RESULT].len
-                              + f[NGX_HTTP_TRAVEL_JOB_ERROR].len
-                              + f[NGX_HTTP_TRAVEL_JOB_PROGRESS].len
-                              + f[NGX_HTTP_TRAVEL_JOB_ATTEMPTS].len)
-        != NGX_OK
+    if (ngx_http_travel_job_body(r, &look->name, job, &w) != NGX_OK
         || ngx_http_travel_add_header(r, "Cache-Control", &fresh) != NGX_OK
         || ngx_http_travel_add_header(r, "Vary", &vary) != NGX_OK
         || (look->applied.len
@@ -211,28 +212,53 @@ ngx_http_travel_look_answer(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    id.data = look->name.text;
-    id.len = look->name.len;
-
-    travel_json_object(&w);
-    travel_json_member_string(&w, "id", id);
-    travel_json_member_string(&w, "type",
-                          ngx_http_travel_view(&f[NGX_HTTP_TRAVEL_JOB_TYPE]));
-    travel_json_member_cstring(&w, "status",
-                               travel_job_status_name(job->status));
-    ngx_http_travel_look_member(&w, "progress",
-                                &f[NGX_HTTP_TRAVEL_JOB_PROGRESS]);
-    ngx_http_travel_look_member(&w, "attempts",
-                                &f[NGX_HTTP_TRAVEL_JOB_ATTEMPTS]);
-    ngx_http_travel_look_member(&w, "result", &f[NGX_HTTP_TRAVEL_JOB_RESULT]);
-    ngx_http_travel_look_member(&w, "error", &f[NGX_HTTP_TRAVEL_JOB_ERROR]);
-    ngx_http_travel_look_instant(&w, "created_at",
-                                 &f[NGX_HTTP_TRAVEL_JOB_CREATED_AT]);
-    ngx_http_travel_look_instant(&w, "updated_at",
-                                 &f[NGX_HTTP_TRAVEL_JOB_UPDATED_AT]);
-    travel_json_object_end(&w);
-
     return ngx_http_travel_command_send(r, NGX_HTTP_OK, &w);
+}
+
+
+ngx_int_t
+ngx_http_travel_job_body(ngx_http_request_t *r,
+    const ngx_http_travel_job_name_t *name, ngx_http_travel_job_t *job,
+    travel_json_writer_t *w)
+{
+    ngx_str_t     *f;
+    travel_str_t   id;
+
+    f = job->field;
+
+    if (ngx_http_travel_command_writer(r, w, 512 + TRAVEL_JOB_ID_MAX
+                              + 6 * f[NGX_HTTP_TRAVEL_JOB_TYPE].len
+                              + f[NGX_HTTP_TRAVEL_JOB_RESULT].len
+                              + f[NGX_HTTP_TRAVEL_JOB_ERROR].len
+                              + f[NGX_HTTP_TRAVEL_JOB_PROGRESS].len
+                              + f[NGX_HTTP_TRAVEL_JOB_ATTEMPTS].len)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    id.data = name->text;
+    id.len = name->len;
+
+    travel_json_object(w);
+    travel_json_member_string(w, "id", id);
+    travel_json_member_string(w, "type",
+                          ngx_http_travel_view(&f[NGX_HTTP_TRAVEL_JOB_TYPE]));
+    travel_json_member_cstring(w, "status",
+                               travel_job_status_name(job->status));
+    ngx_http_travel_look_member(w, "progress",
+                                &f[NGX_HTTP_TRAVEL_JOB_PROGRESS]);
+    ngx_http_travel_look_member(w, "attempts",
+                                &f[NGX_HTTP_TRAVEL_JOB_ATTEMPTS]);
+    ngx_http_travel_look_member(w, "result", &f[NGX_HTTP_TRAVEL_JOB_RESULT]);
+    ngx_http_travel_look_member(w, "error", &f[NGX_HTTP_TRAVEL_JOB_ERROR]);
+    ngx_http_travel_look_instant(w, "created_at",
+                                 &f[NGX_HTTP_TRAVEL_JOB_CREATED_AT]);
+    ngx_http_travel_look_instant(w, "updated_at",
+                                 &f[NGX_HTTP_TRAVEL_JOB_UPDATED_AT]);
+    travel_json_object_end(w);
+
+    return NGX_OK;
 }
 
 

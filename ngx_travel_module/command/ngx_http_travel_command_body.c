@@ -49,6 +49,7 @@ ngx_http_travel_command_media(ngx_http_request_t *r,
     size_t      len;
     u_char     *p;
     ngx_str_t   type;
+    ngx_uint_t  gzip;
 
     if (r->headers_in.content_length_n > (off_t) use->max_body) {
         return ngx_http_travel_command_told(r,
@@ -84,7 +85,7 @@ ngx_http_travel_command_media(ngx_http_request_t *r,
                                      "The body must be application/json."));
     }
 
-    return NGX_OK;
+    return ngx_http_travel_command_coding(r, &gzip);
 }
 
 
@@ -92,9 +93,19 @@ ngx_int_t
 ngx_http_travel_command_body(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd)
 {
-    ngx_int_t  rc;
+    ngx_int_t   rc;
+    ngx_uint_t  gzip;
 
     rc = ngx_http_travel_body_bytes(r, cmd->use, &cmd->body);
+
+    if (rc == NGX_OK && r->request_body->bufs) {
+        rc = ngx_http_travel_command_coding(r, &gzip);
+
+        if (rc == NGX_OK && gzip) {
+            rc = ngx_http_travel_command_inflate(r, cmd->use->max_body,
+                                                 &cmd->body);
+        }
+    }
 
     if (rc == NGX_OK) {
         rc = ngx_http_travel_body_parse(r, ngx_http_travel_view(&cmd->body));

@@ -253,6 +253,12 @@ ngx_int_t ngx_http_travel_command_media(ngx_http_request_t *r,
 ngx_int_t ngx_http_travel_command_body(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
 
+/* coding.c: gzip or not; refuses what is neither */
+ngx_int_t ngx_http_travel_command_coding(ngx_http_request_t *r,
+    ngx_uint_t *ret_gzip);
+ngx_int_t ngx_http_travel_command_inflate(ngx_http_request_t *r, size_t max,
+    ngx_str_t *body);
+
 /* prefer.c: *ret_applied is what Preference-Applied says, empty for nothing. */
 ngx_int_t ngx_http_travel_command_prefer(ngx_http_request_t *r,
     ngx_msec_t cap, ngx_msec_t unasked, ngx_msec_t *ret_wait,

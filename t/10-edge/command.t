@@ -3,6 +3,7 @@
 # or full.  PostgreSQL and Redis are real; the worker is this test.
 use strict;
 use warnings;
+use IO::Compress::Gzip ();
 use Test::More;
 use Time::HiRes qw(sleep time);
 use Travel::Test;
@@ -301,6 +302,77 @@ subtest 'a client that goes away' => sub {
         . "\r\n\r\n" . join('', map { sprintf "%x\r\n%s\r\n", length, $_ }
         $body =~ /(.{1,20})/g) . "0\r\n\r\n");
     like($r, qr{^HTTP/1.1 202 }, 'a chunked body is a body');
+};
+
+subtest 'a body in any wrapping' => sub {
+    my $before = () = entries();
+    my $send = sub {
+        my ($body, %h) = @_;
+        return $t->request('POST', '/api/v1/bookings', body => $body,
+            token => $alice, headers => { 'content-type' => 'application/json',
+            %h });
+    };
+    my %gzip = ('content-encoding' => 'gzip');
+    my $zip = sub { my ($in) = @_;
+        IO::Compress::Gzip::gzip(\$in, \my $out) or die; $out };
+    my $r = $send->($zip->($GOOD), %gzip);
+    is($r->{status}, 202, 'gzip') or diag($r->{content});
+    is((entries())[-1][2]{body}, $GOOD, 'is enqueued as what is in it');
+    is($send->($zip->(substr $GOOD, 0, 9) . $zip->(substr $GOOD, 9),
+        'content-encoding' => 'X-GZIP')->{status}, 202, 'in two members');
+    my $key = 'gzip-' . $$;
+    my %k = ('idempotency-key' => $key);
+    my $one = $send->($GOOD, %k);
+    $r = $send->($zip->($GOOD), %gzip, %k);
+    is($r->{headers}{'idempotent-replayed'}, 'true', 'the same request, zipped');
+    is($r->{content}, $one->{content}, 'is the same');
+    is($send->($GOOD, 'content-encoding' => 'identity')->{status}, 202, 'identity');
+
+    # $before + 4 from here on
+    my $bomb = $zip->('{"x":"' . 'a' x 20_000_000 . '"}');
+    cmp_ok(length $bomb, '<', 65536, 'a bomb');
+    $r = $send->($bomb, %gzip);
+    is($r->{status}, 413, 'is too large');
+    is($r->{json}{error}{code}, 'PAYLOAD_TOO_LARGE', 'and is told so');
+    is($send->($zip->('"' . 'a' x 65534 . '"'), %gzip)->{status}, 422,
+        'as large as may be');
+    is($send->($zip->('"' . 'a' x 65535 . '"'), %gzip)->{status}, 413,
+        'and a byte more');
+    for (['cut off', substr $zip->($GOOD), 0, -5], ['no gzip', $GOOD],
+        ['more than gzip', $zip->($GOOD) . 'x'], ['a bit turned',
+        $zip->($GOOD) ^ ("\0" x 30 . "\1")])
+    {
+        $r = $send->($_->[1], %gzip);
+        is($r->{status}, 400, $_->[0]);
+        is($r->{json}{error}{code}, 'MALFORMED_REQUEST', '... its code');
+    }
+    $r = $send->($GOOD, 'content-encoding' => 'br');
+    is($r->{status}, 415, 'another coding');
+    is($r->{headers}{'accept-encoding'}, 'gzip, identity', 'which would do');
+    is($send->($zip->($zip->($GOOD)), 'content-encoding' => 'gzip, gzip')
+        ->{status}, 415, 'two of them');
+    is(scalar(() = entries()), $before + 4, 'nothing of these went in');
+
+    # larger than nginx's buffer: in a file, and in chunks of all sizes
+    my $large = $GOOD =~ s/^\{/'{' . ' ' x 60_000/er;
+    is($send->($large)->{status}, 202, 'a body in a temp file');
+    is((entries())[-1][2]{body}, $large, 'whole');
+    my $head = "POST /api/v1/bookings HTTP/1.1\r\nHost: x\r\n"
+        . "Authorization: Bearer $alice\r\nContent-Type: application/json\r\n"
+        . "Connection: close\r\n";
+    for my $size (7, 4096, 40_000) {
+        my $raw = $t->raw($head . "Transfer-Encoding: chunked\r\n\r\n"
+            . join('', map { sprintf "%x\r\n%s\r\n", length, $_ }
+            unpack "(a$size)*", $large) . "0\r\n\r\n", timeout => 5);
+        like($raw, qr{^HTTP/1\.1 202 }, "in chunks of $size");
+        is((entries())[-1][2]{body}, $large, 'whole');
+    }
+    my $z = $zip->($large);
+    like($t->raw($head . "Content-Encoding: gzip\r\nTransfer-Encoding: chunked"
+        . "\r\n\r\n" . join('', map { sprintf "%x\r\n%s\r\n", length, $_ }
+        unpack '(a50)*', $z) . "0\r\n\r\n"), qr{^HTTP/1\.1 202 },
+        'zipped, and in chunks');
+    is((entries())[-1][2]{body}, $large, 'whole');
 };
 
 subtest 'Idempotency-Key' => sub {

@@ -8,7 +8,7 @@
  *                    [idempotency=optional|required] [require=final];
  *     travel_job_status id=$var [wait=30s] [events=5m] [streams=1000];
  *                                             GET, DELETE /api/v1/jobs/{id}
- *     travel_backlog N;                          messages per partition
+ *     travel_backlog N [bytes=256m] [normal=95%] [low=80%];   per partition
  *
  * The catalog's commands (conf/travel/commands/TYPE.json) are parsed by
  * common/catalog.h at configuration time.  Nothing here is called by others

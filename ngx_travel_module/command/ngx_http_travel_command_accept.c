@@ -142,6 +142,7 @@ ngx_http_travel_accept_now(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, unsigned partitions)
 {
     ngx_int_t                             rc;
+    ngx_uint_t                            later;
     ngx_http_travel_message_t             m;
     ngx_http_travel_command_main_conf_t  *cmcf;
 
@@ -162,12 +163,13 @@ ngx_http_travel_accept_now(ngx_http_request_t *r,
     }
 
     if (ngx_http_travel_backlog(cmd->name.id.queue, cmd->name.id.partition,
-                                cmcf->backlog)
+                                cmd->use->entry->command->priority,
+                                cmd->body.len, &cmcf->backlog, &later)
         != NGX_OK)
     {
         ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_FULL);
-        ngx_http_travel_command_end(r, ngx_http_travel_command_unavailable(r,
-                   TRAVEL_E_QUEUE_FULL,
+        ngx_http_travel_command_end(r, ngx_http_travel_command_later(r,
+                   TRAVEL_E_QUEUE_FULL, later,
                    "Too much is waiting to be done. Please try again."));
         return;
     }

@@ -403,9 +403,24 @@ ngx_int_t
 ngx_http_travel_command_unavailable(ngx_http_request_t *r,
     travel_error_e code, const char *text)
 {
-    static ngx_str_t  soon = ngx_string("1");
+    return ngx_http_travel_command_later(r, code, 1, text);
+}
 
-    if (ngx_http_travel_add_header(r, "Retry-After", &soon) != NGX_OK) {
+
+ngx_int_t
+ngx_http_travel_command_later(ngx_http_request_t *r, travel_error_e code,
+    ngx_uint_t later, const char *text)
+{
+    ngx_str_t  seconds;
+
+    seconds.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (seconds.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    seconds.len = ngx_sprintf(seconds.data, "%ui", later) - seconds.data;
+
+    if (ngx_http_travel_add_header(r, "Retry-After", &seconds) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -54,7 +54,7 @@ static ngx_command_t  ngx_http_travel_command_commands[] = {
       NULL },
 
     { ngx_string("travel_backlog"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
       ngx_http_travel_backlog_directive,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
@@ -107,7 +107,11 @@ ngx_http_travel_command_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    cmcf->backlog = 100000;
+    cmcf->backlog.messages = 100000;
+    cmcf->backlog.bytes = 256 * 1024 * 1024;
+    cmcf->backlog.share[TRAVEL_PRIORITY_HIGH] = 100;
+    cmcf->backlog.share[TRAVEL_PRIORITY_NORMAL] = 95;
+    cmcf->backlog.share[TRAVEL_PRIORITY_LOW] = 80;
 
     if (ngx_array_init(&cmcf->entries, cf->pool, 8,
                        sizeof(ngx_http_travel_command_entry_t *))
@@ -576,8 +580,10 @@ ngx_http_travel_backlog_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_travel_command_main_conf_t  *cmcf = conf;
 
+    off_t       size;
     ngx_int_t   n;
-    ngx_str_t  *value;
+    ngx_str_t  *value, v;
+    ngx_uint_t  i, *share;
 
     (void) cmd;
 
@@ -592,7 +598,51 @@ ngx_http_travel_backlog_directive(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    cmcf->backlog = (ngx_uint_t) n;
+    cmcf->backlog.messages = (uint64_t) n;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_http_travel_command_is(&value[i], "bytes=", &v)) {
+            size = ngx_parse_offset(&v);
+
+            if (size < 1024 * 1024 || size > (off_t) 1 << 40) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "\"bytes=%V\" must be a size from 1m to "
+                                   "1024g, such as \"256m\"", &v);
+                return NGX_CONF_ERROR;
+            }
+
+            cmcf->backlog.bytes = (uint64_t) size;
+            continue;
+        }
+
+        share = cmcf->backlog.share;
+
+        if (ngx_http_travel_command_is(&value[i], "normal=", &v)) {
+            share += TRAVEL_PRIORITY_NORMAL;
+
+        } else if (ngx_http_travel_command_is(&value[i], "low=", &v)) {
+            share += TRAVEL_PRIORITY_LOW;
+
+        } else {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"travel_backlog\" parameter \"%V\" must be "
+                               "bytes=, normal= or low=", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        n = (v.data[v.len - 1] == '%') ? ngx_atoi(v.data, v.len - 1)
+                                       : NGX_ERROR;
+
+        if (n < 1 || n > 100) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" must be a share of the bound, from 1%% "
+                               "to 100%%", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        *share = (ngx_uint_t) n;
+    }
 
     return NGX_CONF_OK;
 }

@@ -45,9 +45,17 @@ typedef struct {
     ngx_uint_t                 counters[NGX_HTTP_TRAVEL_COMMAND_OUTCOMES];
 } ngx_http_travel_command_entry_t;
 
+/* travel_backlog: what a partition may hold, and how much of that in per cent
+ * commands of each priority may fill. */
+typedef struct {
+    uint64_t                   messages;
+    uint64_t                   bytes;
+    ngx_uint_t                 share[TRAVEL_PRIORITY_MAX];
+} ngx_http_travel_backlog_t;
+
 typedef struct {
     ngx_array_t                entries;    /* ..._command_entry_t * */
-    ngx_uint_t                 backlog;    /* per partition */
+    ngx_http_travel_backlog_t  backlog;
     ngx_uint_t                 used;       /* any directive of the room */
     ngx_uint_t                 waited;     /* counters */
     ngx_uint_t                 late;
@@ -201,9 +209,11 @@ ngx_int_t ngx_http_travel_layout(ngx_http_request_t *r, travel_str_t queue,
     unsigned *ret_n, void (*ready)(ngx_http_request_t *r, ngx_int_t rc));
 /* What is known now; the default when nothing is. */
 unsigned ngx_http_travel_layout_now(travel_str_t queue);
-/* NGX_OK, or NGX_BUSY: the partition has 'limit' messages.  Counts one. */
+/* NGX_OK, or NGX_BUSY: no room for a body of 'size' bytes at this priority,
+ * *ret_later seconds until there may be.  Counts one. */
 ngx_int_t ngx_http_travel_backlog(travel_str_t queue, unsigned partition,
-    ngx_uint_t limit);
+    travel_priority_e priority, size_t size,
+    const ngx_http_travel_backlog_t *bound, ngx_uint_t *ret_later);
 
 
 /* --- a command on its way ------------------------------------------------- */
@@ -289,8 +299,11 @@ ngx_int_t ngx_http_travel_command_again(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
 ngx_int_t ngx_http_travel_command_outcome(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_http_travel_job_t *job);
+/* 503 with Retry-After, in a second or 'later'. */
 ngx_int_t ngx_http_travel_command_unavailable(ngx_http_request_t *r,
     travel_error_e code, const char *text);
+ngx_int_t ngx_http_travel_command_later(ngx_http_request_t *r,
+    travel_error_e code, ngx_uint_t later, const char *text);
 /* "job":{id,status,status_url}, for a body that is being written. */
 void ngx_http_travel_command_job_member(travel_json_writer_t *w,
     const ngx_http_travel_job_name_t *name, const char *status);

@@ -5,8 +5,10 @@
  * Both are read beside the requests, never in their way, but for the very first
  * one, which waits until the layout is known.  A backlog is what was counted
  * last, at most 50 ms ago while the partition is used, plus what went in from
- * here since.  A partition that is full is counted on, used or not, until there
- * is room: the first who comes then is not refused for what was.
+ * here since; bytes are asked for every fourth time.  Commands of low priority
+ * may fill only a part of the bound, so they are refused first.  A partition
+ * that has refused is counted on, used or not, until there is room: the first
+ * who comes then is not refused for what was.
  */
 
 #include "ngx_http_travel_command_room.h"
@@ -15,16 +17,28 @@
 #define NGX_HTTP_TRAVEL_LAYOUT_AGE     3000      /* ms until it is read again */
 #define NGX_HTTP_TRAVEL_BACKLOG_AGE    50
 #define NGX_HTTP_TRAVEL_BACKLOG_WATCH  100
+#define NGX_HTTP_TRAVEL_BACKLOG_BYTES  4         /* every so many counts */
+#define NGX_HTTP_TRAVEL_BACKLOG_ENTRY  400       /* bytes beside the body */
+#define NGX_HTTP_TRAVEL_BACKLOG_LATER  30        /* Retry-After at most, s */
 
 
 typedef struct {
     ngx_msec_t    at;              /* of the last count, or of asking */
-    ngx_uint_t    depth;           /* as counted */
-    ngx_uint_t    added;           /* from here, not in that count */
-    ngx_uint_t    asked_at;        /* 'added' when the next was asked for */
-    ngx_uint_t    sum;             /* of the count that is coming in */
+    uint64_t      depth;           /* as counted */
+    uint64_t      added;           /* from here, not in that count */
+    uint64_t      asked_at;        /* 'added' when the next was asked for */
+    uint64_t      sum;             /* of the count that is coming in */
+    uint64_t      size;            /* the same five of bytes */
+    uint64_t      size_added;
+    uint64_t      size_asked_at;
+    uint64_t      size_sum;
+    uint64_t      rate;            /* messages a second that left, smoothed */
+    ngx_msec_t    counted;         /* when 'depth' was */
+    ngx_uint_t    turn;
     unsigned      asked:1;
     unsigned      known:1;
+    unsigned      refused:1;       /* somebody, since there was room for all */
+    unsigned      bytes:1;         /* are in what was asked for */
 } ngx_http_travel_partition_t;
 
 
@@ -39,7 +53,13 @@ static ngx_int_t ngx_http_travel_layout_ask(ngx_http_request_t *r, void *data);
 static void ngx_http_travel_layout_reply(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
 static void ngx_http_travel_layout_take(const ngx_http_travel_reply_t *reply);
-static void ngx_http_travel_backlog_watch(ngx_uint_t limit);
+static ngx_uint_t ngx_http_travel_backlog_over(
+    const ngx_http_travel_partition_t *part,
+    const ngx_http_travel_backlog_t *bound, ngx_uint_t share, size_t size);
+static ngx_uint_t ngx_http_travel_backlog_later(
+    const ngx_http_travel_partition_t *part,
+    const ngx_http_travel_backlog_t *bound, ngx_uint_t share);
+static void ngx_http_travel_backlog_watch(void);
 static void ngx_http_travel_backlog_recount(ngx_event_t *ev);
 static void ngx_http_travel_backlog_ask(travel_str_t queue, unsigned partition,
     ngx_http_travel_partition_t *part);
@@ -56,7 +76,7 @@ static ngx_uint_t  ngx_http_travel_layout_known;
 static ngx_uint_t  ngx_http_travel_layout_asked;
 static ngx_event_t  ngx_http_travel_backlog_timer;
 static ngx_connection_t  ngx_http_travel_backlog_ident;
-static ngx_uint_t  ngx_http_travel_backlog_limit;
+static const ngx_http_travel_backlog_t  *ngx_http_travel_backlog_bound;
 
 
 static ngx_http_travel_lane_t *
@@ -213,8 +233,10 @@ ngx_http_travel_layout_take(const ngx_http_travel_reply_t *reply)
 
 ngx_int_t
 ngx_http_travel_backlog(travel_str_t queue, unsigned partition,
-    ngx_uint_t limit)
+    travel_priority_e priority, size_t size,
+    const ngx_http_travel_backlog_t *bound, ngx_uint_t *ret_later)
 {
+    ngx_uint_t                    share;
     ngx_http_travel_lane_t       *lane;
     ngx_http_travel_partition_t  *part;
 
@@ -233,6 +255,8 @@ ngx_http_travel_backlog(travel_str_t queue, unsigned partition,
     }
 
     part = &lane->parts[partition];
+    share = bound->share[priority];
+    size += NGX_HTTP_TRAVEL_BACKLOG_ENTRY;
 
     if (!part->asked
         && (!part->known || ngx_current_msec - part->at
@@ -241,24 +265,60 @@ ngx_http_travel_backlog(travel_str_t queue, unsigned partition,
         ngx_http_travel_backlog_ask(queue, partition, part);
     }
 
-    if (part->depth + part->added >= limit) {
-        ngx_http_travel_backlog_watch(limit);
+    if (ngx_http_travel_backlog_over(part, bound, share, size)) {
+        part->refused = 1;
+        ngx_http_travel_backlog_bound = bound;
+        ngx_http_travel_backlog_watch();
+
+        *ret_later = ngx_http_travel_backlog_later(part, bound, share);
+
         return NGX_BUSY;
     }
 
     part->added++;
+    part->size_added += size;
 
     return NGX_OK;
 }
 
 
+static ngx_uint_t
+ngx_http_travel_backlog_over(const ngx_http_travel_partition_t *part,
+    const ngx_http_travel_backlog_t *bound, ngx_uint_t share, size_t size)
+{
+    return part->depth + part->added >= bound->messages * share / 100
+           || (part->size + part->size_added
+               && part->size + part->size_added + size
+                  > bound->bytes * share / 100);
+}
+
+
+/* Seconds until a tenth of the share is free again, as fast as it went. */
+static ngx_uint_t
+ngx_http_travel_backlog_later(const ngx_http_travel_partition_t *part,
+    const ngx_http_travel_backlog_t *bound, ngx_uint_t share)
+{
+    uint64_t  goal, over;
+
+    goal = bound->messages * share / 100 * 9 / 10;
+    over = part->depth + part->added;
+    over = (over > goal) ? over - goal : 1;
+
+    if (part->rate == 0 || over / part->rate >= NGX_HTTP_TRAVEL_BACKLOG_LATER)
+    {
+        return NGX_HTTP_TRAVEL_BACKLOG_LATER;
+    }
+
+    return (ngx_uint_t) (over / part->rate) + 1;
+}
+
+
 static void
-ngx_http_travel_backlog_watch(ngx_uint_t limit)
+ngx_http_travel_backlog_watch(void)
 {
     ngx_event_t  *ev;
 
     ev = &ngx_http_travel_backlog_timer;
-    ngx_http_travel_backlog_limit = limit;
 
     if (ev->timer_set || ngx_exiting) {
         return;
@@ -280,13 +340,18 @@ ngx_http_travel_backlog_recount(ngx_event_t *ev)
 {
     size_t                        i;
     unsigned                      n;
-    ngx_uint_t                    full;
+    ngx_uint_t                    full, share;
     travel_str_t                  name;
     ngx_http_travel_partition_t  *part;
+
+    const ngx_http_travel_backlog_t  *bound;
 
     (void) ev;
 
     full = 0;
+    bound = ngx_http_travel_backlog_bound;
+    share = ngx_min(bound->share[TRAVEL_PRIORITY_LOW],
+                    bound->share[TRAVEL_PRIORITY_NORMAL]);
 
     for (i = 0; i < NGX_HTTP_TRAVEL_QUEUES_MAX; i++) {
         name.data = travel_queue_name(i);
@@ -300,7 +365,12 @@ ngx_http_travel_backlog_recount(ngx_event_t *ev)
 
         for (n = 0; part && n < TRAVEL_PARTITIONS_MAX; n++, part++) {
 
-            if (part->depth + part->added < ngx_http_travel_backlog_limit) {
+            if (!part->refused) {
+                continue;
+            }
+
+            if (!ngx_http_travel_backlog_over(part, bound, share, 0)) {
+                part->refused = 0;
                 continue;
             }
 
@@ -313,20 +383,23 @@ ngx_http_travel_backlog_recount(ngx_event_t *ev)
     }
 
     if (full) {
-        ngx_http_travel_backlog_watch(ngx_http_travel_backlog_limit);
+        ngx_http_travel_backlog_watch();
     }
 }
 
 
+/* XLEN of the three streams, ZCARD of what is delayed; and now and then the
+ * bytes of the streams.  The role may be cut off in between: then the link says
+ * so to the handler, or this is asked again. */
 static void
 ngx_http_travel_backlog_ask(travel_str_t queue, unsigned partition,
     ngx_http_travel_partition_t *part)
 {
     char                         key[TRAVEL_KEY_MAX];
-    size_t                       len[2];
+    size_t                       len[3];
     ngx_int_t                    rc;
-    ngx_uint_t                   i;
-    const char                  *argv[2];
+    ngx_uint_t                   i, n;
+    const char                  *argv[3];
     ngx_http_travel_redis_op_t  *op;
 
     op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_QUEUE, NULL, 0,
@@ -336,23 +409,39 @@ ngx_http_travel_backlog_ask(travel_str_t queue, unsigned partition,
     }
 
     part->sum = 0;
+    part->size_sum = 0;
+    part->bytes = (part->turn++ % NGX_HTTP_TRAVEL_BACKLOG_BYTES == 0);
 
-    for (i = 0; i <= TRAVEL_PRIORITY_MAX; i++) {
+    n = TRAVEL_PRIORITY_MAX + 1 + (part->bytes ? TRAVEL_PRIORITY_MAX : 0);
+
+    for (i = 0; i < n; i++) {
 
         if (i < TRAVEL_PRIORITY_MAX) {
             argv[0] = "XLEN";
             len[0] = 4;
             len[1] = travel_key_stream(key, queue, partition,
                                        (travel_priority_e) i);
-        } else {
+            argv[1] = key;
+            rc = ngx_http_travel_redis_command(op, 2, argv, len);
+
+        } else if (i == TRAVEL_PRIORITY_MAX) {
             argv[0] = "ZCARD";
             len[0] = 5;
             len[1] = travel_key_named(key, queue, partition, "delayed");
+            argv[1] = key;
+            rc = ngx_http_travel_redis_command(op, 2, argv, len);
+
+        } else {
+            argv[0] = "MEMORY";
+            len[0] = 6;
+            argv[1] = "USAGE";
+            len[1] = 5;
+            len[2] = travel_key_stream(key, queue, partition,
+                         (travel_priority_e) (i - TRAVEL_PRIORITY_MAX - 1));
+            argv[2] = key;
+            rc = ngx_http_travel_redis_command(op, 3, argv, len);
         }
 
-        argv[1] = key;
-
-        rc = ngx_http_travel_redis_command(op, 2, argv, len);
         if (rc != NGX_OK) {
             return;
         }
@@ -361,6 +450,7 @@ ngx_http_travel_backlog_ask(travel_str_t queue, unsigned partition,
 
         part->asked = 1;
         part->asked_at = part->added;
+        part->size_asked_at = part->size_added;
         part->at = ngx_current_msec;
     }
 }
@@ -370,6 +460,8 @@ static void
 ngx_http_travel_backlog_reply(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
     const ngx_http_travel_reply_t *reply)
 {
+    uint64_t                      n, left;
+    ngx_msec_t                    passed;
     ngx_http_travel_partition_t  *part;
 
     part = op->data;
@@ -379,12 +471,40 @@ ngx_http_travel_backlog_reply(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
         return;
     }
 
-    part->sum += (ngx_uint_t) ngx_http_travel_reply_int(reply);
+    n = (uint64_t) ngx_http_travel_reply_int(reply);
 
-    if (i == TRAVEL_PRIORITY_MAX) {
-        part->depth = part->sum;
-        part->added -= part->asked_at;
+    if (i > TRAVEL_PRIORITY_MAX) {
+        part->size_sum += n;
+
+        if (i == 2 * TRAVEL_PRIORITY_MAX) {
+            part->size = part->size_sum;
+            part->size_added -= part->size_asked_at;
+            part->asked = 0;
+        }
+
+        return;
+    }
+
+    part->sum += n;
+
+    if (i < TRAVEL_PRIORITY_MAX) {
+        return;
+    }
+
+    passed = ngx_current_msec - part->counted;
+
+    if (part->known && passed) {
+        left = part->depth + part->asked_at;
+        left = (left > part->sum) ? left - part->sum : 0;
+        part->rate = (3 * part->rate + left * 1000 / passed) / 4;
+    }
+
+    part->counted = ngx_current_msec;
+    part->depth = part->sum;
+    part->added -= part->asked_at;
+    part->known = 1;
+
+    if (!part->bytes) {
         part->asked = 0;
-        part->known = 1;
     }
 }

@@ -4,7 +4,9 @@
  *
  *     travel_command METHOD TYPE [check=QUERY] [wait=10s] [wait_default=0]
  *                    [max_body=64k] [id=$var] [set=member:$var ...]
- *                    [resource=/api/v1/bookings/]
+ *                    [resource=/api/v1/bookings/] [batch=N]
+ *                    [max_errors=20] [formats=assert|annotate]
+ *                    [idempotency_ttl=24h]
  *                    [idempotency=optional|required] [require=final];
  *     travel_job_status id=$var [wait=30s] [events=5m] [streams=1000];
  *                                             GET, DELETE /api/v1/jobs/{id}

@@ -42,8 +42,6 @@ typedef struct {
 static void ngx_http_travel_accept_ready(ngx_http_request_t *r, ngx_int_t rc);
 static void ngx_http_travel_accept_now(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, unsigned partitions);
-static ngx_int_t ngx_http_travel_accept_ids(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, unsigned partitions);
 static ngx_int_t ngx_http_travel_accept_random(uint8_t rnd[8]);
 static void ngx_http_travel_accept_message(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_http_travel_message_t *m);
@@ -53,9 +51,11 @@ static void ngx_http_travel_accept_hash(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_http_travel_message_t *m,
     ngx_http_travel_args_t *a);
 static ngx_int_t ngx_http_travel_accept_plain(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, ngx_http_travel_message_t *m);
+    ngx_http_travel_command_t *cmd, ngx_http_travel_message_t *m,
+    ngx_http_travel_redis_handler_pt handler);
 static ngx_int_t ngx_http_travel_accept_script(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, ngx_http_travel_message_t *m);
+    ngx_http_travel_command_t *cmd, ngx_http_travel_message_t *m,
+    ngx_http_travel_redis_handler_pt handler);
 static void ngx_http_travel_accept_plain_reply(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
 static void ngx_http_travel_accept_script_reply(
@@ -65,13 +65,10 @@ static void ngx_http_travel_accept_lost(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_http_travel_redis_op_t *op);
 static void ngx_http_travel_accept_refused(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply);
-static void ngx_http_travel_accept_forget(ngx_http_travel_command_t *cmd);
 static void ngx_http_travel_accept_forgotten(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
 static void ngx_http_travel_accept_replay(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply);
-static ngx_int_t ngx_http_travel_accept_rename(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, const ngx_str_t *uuid);
 static void ngx_http_travel_accept_replayed(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_http_travel_job_t *job);
 static void ngx_http_travel_recall_reply(ngx_http_travel_redis_op_t *op,
@@ -84,8 +81,6 @@ static void ngx_http_travel_accept_done(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_msec_t poll);
 static void ngx_http_travel_accept_ended(ngx_http_request_t *r, void *data,
     ngx_http_travel_job_t *job);
-static void ngx_http_travel_accept_span(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, ngx_uint_t error);
 
 
 void
@@ -143,7 +138,6 @@ ngx_http_travel_accept_now(ngx_http_request_t *r,
 {
     ngx_int_t                             rc;
     ngx_uint_t                            later;
-    ngx_http_travel_message_t             m;
     ngx_http_travel_command_main_conf_t  *cmcf;
 
     if (r->connection->error || r->connection->read->pending_eof) {
@@ -155,9 +149,14 @@ ngx_http_travel_accept_now(ngx_http_request_t *r,
         return;
     }
 
+    if (cmd->batch) {
+        ngx_http_travel_batch_put(r, cmd, partitions);
+        return;
+    }
+
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_command_module);
 
-    if (ngx_http_travel_accept_ids(r, cmd, partitions) != NGX_OK) {
+    if (ngx_http_travel_command_ids(r, cmd, partitions) != NGX_OK) {
         ngx_http_travel_command_end(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
@@ -180,10 +179,9 @@ ngx_http_travel_accept_now(ngx_http_request_t *r,
                                                  cmd);
     }
 
-    ngx_http_travel_accept_message(r, cmd, &m);
-
-    rc = cmd->idem.len ? ngx_http_travel_accept_script(r, cmd, &m)
-                       : ngx_http_travel_accept_plain(r, cmd, &m);
+    rc = ngx_http_travel_command_put(r, cmd, cmd->idem.len
+                                     ? ngx_http_travel_accept_script_reply
+                                     : ngx_http_travel_accept_plain_reply);
 
     if (rc != NGX_OK) {
         ngx_http_travel_accept_ready(r, rc);
@@ -191,6 +189,20 @@ ngx_http_travel_accept_now(ngx_http_request_t *r,
     }
 
     ngx_http_travel_command_suspend(r);
+}
+
+
+ngx_int_t
+ngx_http_travel_command_put(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, ngx_http_travel_redis_handler_pt handler)
+{
+    ngx_http_travel_message_t  m;
+
+    ngx_http_travel_accept_message(r, cmd, &m);
+
+    return cmd->idem.len
+           ? ngx_http_travel_accept_script(r, cmd, &m, handler)
+           : ngx_http_travel_accept_plain(r, cmd, &m, handler);
 }
 
 
@@ -226,8 +238,8 @@ ngx_http_travel_accept_random(uint8_t rnd[8])
  * else, without a caller, of the Idempotency-Key, so that a repeat meets its
  * first; else any.
  */
-static ngx_int_t
-ngx_http_travel_accept_ids(ngx_http_request_t *r,
+ngx_int_t
+ngx_http_travel_command_ids(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, unsigned partitions)
 {
     uint8_t                 rnd[8];
@@ -269,8 +281,10 @@ ngx_http_travel_accept_ids(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ctx->job.data = (u_char *) cmd->name.text;
-    ctx->job.len = cmd->name.len;
+    if (!cmd->item) {
+        ctx->job.data = (u_char *) cmd->name.text;
+        ctx->job.len = cmd->name.len;
+    }
 
     cmd->id = cmd->key;
 
@@ -404,14 +418,15 @@ ngx_http_travel_accept_hash(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_travel_accept_plain(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, ngx_http_travel_message_t *m)
+    ngx_http_travel_command_t *cmd, ngx_http_travel_message_t *m,
+    ngx_http_travel_redis_handler_pt handler)
 {
     ngx_int_t                    rc;
     ngx_http_travel_args_t       a;
     ngx_http_travel_redis_op_t  *op;
 
-    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_QUEUE, r, 0,
-                                  ngx_http_travel_accept_plain_reply, cmd);
+    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_QUEUE, r, 0, handler,
+                                  cmd);
     if (op == NULL) {
         return NGX_ERROR;
     }
@@ -438,15 +453,16 @@ ngx_http_travel_accept_plain(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_travel_accept_script(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, ngx_http_travel_message_t *m)
+    ngx_http_travel_command_t *cmd, ngx_http_travel_message_t *m,
+    ngx_http_travel_redis_handler_pt handler)
 {
     char                         count[8];
     ngx_uint_t                   at;
     ngx_http_travel_args_t       a;
     ngx_http_travel_redis_op_t  *op;
 
-    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_QUEUE, r, 0,
-                                  ngx_http_travel_accept_script_reply, cmd);
+    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_QUEUE, r, 0, handler,
+                                  cmd);
     if (op == NULL) {
         return NGX_ERROR;
     }
@@ -579,7 +595,7 @@ static void
 ngx_http_travel_accept_lost(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_http_travel_redis_op_t *op)
 {
-    ngx_http_travel_accept_span(r, cmd, 1);
+    ngx_http_travel_command_span(r, cmd, 1);
 
     if (!op->sent) {
         ngx_http_travel_accept_ready(r, NGX_DECLINED);
@@ -602,27 +618,27 @@ static void
 ngx_http_travel_accept_refused(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply)
 {
-    ngx_str_t  text;
-
-    text = ngx_http_travel_reply_str(reply);
-
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "job %s: refused by the queue: %V", cmd->name.text, &text);
-
-    ngx_http_travel_accept_span(r, cmd, 1);
-    ngx_http_travel_accept_forget(cmd);
+    ngx_http_travel_command_span(r, cmd, 1);
+    ngx_http_travel_command_forget(r, cmd, reply);
     ngx_http_travel_accept_ready(r, NGX_DECLINED);
 }
 
 
 /* A job hash whose message was refused names a job that never will be. */
-static void
-ngx_http_travel_accept_forget(ngx_http_travel_command_t *cmd)
+void
+ngx_http_travel_command_forget(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply)
 {
     char                         key[TRAVEL_KEY_MAX];
     size_t                       len[3];
+    ngx_str_t                    text;
     const char                  *argv[3];
     ngx_http_travel_redis_op_t  *op;
+
+    text = ngx_http_travel_reply_str(reply);
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "job %s: refused by the queue: %V", cmd->name.text, &text);
 
     op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_QUEUE, NULL, 0,
                                   ngx_http_travel_accept_forgotten, NULL);
@@ -670,7 +686,7 @@ ngx_http_travel_accept_replay(ngx_http_request_t *r,
     }
 
     if (job == NULL || ngx_http_travel_reply_count(reply) != 3
-        || ngx_http_travel_accept_rename(r, cmd, &uuid) != NGX_OK)
+        || ngx_http_travel_command_rename(r, cmd, &uuid) != NGX_OK)
     {
         ngx_http_travel_command_end(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
@@ -678,7 +694,7 @@ ngx_http_travel_accept_replay(ngx_http_request_t *r,
 
     job->name = &cmd->name;
 
-    ngx_http_travel_accept_span(r, cmd, 0);
+    ngx_http_travel_command_span(r, cmd, 0);
 
     if (ngx_http_travel_job_pairs(r, ngx_http_travel_reply_elt(reply, 2), job)
         != NGX_OK)
@@ -693,8 +709,8 @@ ngx_http_travel_accept_replay(ngx_http_request_t *r,
 
 /* The command takes the first one's id.  cmd->id and ctx->job are views of the
  * name, whose text is now that of the first; only the length is to be set. */
-static ngx_int_t
-ngx_http_travel_accept_rename(ngx_http_request_t *r,
+ngx_int_t
+ngx_http_travel_command_rename(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, const ngx_str_t *uuid)
 {
     travel_job_id_t         id;
@@ -711,7 +727,10 @@ ngx_http_travel_accept_rename(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ctx->job.len = cmd->name.len;
+    if (!cmd->item) {
+        ctx->job.len = cmd->name.len;
+    }
+
     cmd->replayed = 1;
 
     return NGX_OK;
@@ -769,7 +788,7 @@ ngx_http_travel_command_recall(ngx_http_request_t *r,
 
     queue = ngx_http_travel_view(&cmd->use->entry->queue);
 
-    if (ngx_http_travel_accept_ids(r, cmd, ngx_http_travel_layout_now(queue))
+    if (ngx_http_travel_command_ids(r, cmd, ngx_http_travel_layout_now(queue))
         != NGX_OK)
     {
         return NGX_DECLINED;
@@ -830,7 +849,7 @@ ngx_http_travel_recall_reply(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
     uuid.data = seen.data + sizeof(cmd->print) + 1;
     uuid.len = TRAVEL_UUID_TEXT_LEN;
 
-    if (ngx_http_travel_accept_rename(r, cmd, &uuid) != NGX_OK
+    if (ngx_http_travel_command_rename(r, cmd, &uuid) != NGX_OK
         || ngx_http_travel_job_read(r, &cmd->name,
                                     ngx_http_travel_recall_job, cmd)
            != NGX_OK)
@@ -867,7 +886,7 @@ ngx_http_travel_accept_done(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_msec_t poll)
 {
     if (!cmd->replayed) {
-        ngx_http_travel_accept_span(r, cmd, 0);
+        ngx_http_travel_command_span(r, cmd, 0);
         ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_ACCEPTED);
     }
 
@@ -894,8 +913,8 @@ ngx_http_travel_accept_ended(ngx_http_request_t *r, void *data,
 
 
 /* "enqueue booking.create": the time Redis took, and the parent of the job. */
-static void
-ngx_http_travel_accept_span(ngx_http_request_t *r,
+void
+ngx_http_travel_command_span(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_uint_t error)
 {
     u_char                  name[96];

@@ -8,8 +8,6 @@
 
 static ngx_int_t ngx_http_travel_command_headers(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
-static ngx_int_t ngx_http_travel_command_applied(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd);
 static void ngx_http_travel_command_note(ngx_http_travel_command_t *cmd);
 static void ngx_http_travel_command_noted(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
@@ -79,7 +77,7 @@ ngx_http_travel_command_job_member(travel_json_writer_t *w,
 
 
 /* What every answer to an accepted command says in its headers, errors too. */
-static ngx_int_t
+ngx_int_t
 ngx_http_travel_command_applied(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd)
 {

@@ -33,12 +33,27 @@ static ngx_int_t ngx_http_travel_body_refuse(ngx_http_request_t *r,
     const char *message, const char *sentence);
 static travel_str_t ngx_http_travel_body_copy(ngx_http_request_t *r,
     const char *s);
+static ngx_int_t ngx_http_travel_body_batch(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
+static ngx_int_t ngx_http_travel_body_elements(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
+static ngx_int_t ngx_http_travel_body_item(ngx_http_request_t *r,
+    ngx_http_travel_command_t *item);
+static ngx_int_t ngx_http_travel_body_say(ngx_http_request_t *r,
+    travel_error_e error, ngx_http_travel_detail_t *details, ngx_uint_t n,
+    const char *fmt, ...);
+static ngx_int_t ngx_http_travel_body_large(ngx_http_request_t *r,
+    size_t max);
 
 
 /* of this nginx worker */
 
 static travel_json_t        *ngx_http_travel_body_doc;
 static travel_schema_run_t  *ngx_http_travel_body_run;
+
+/* where a refusal goes while an item of a batch is judged; else NULL */
+
+static ngx_http_travel_fault_t  *ngx_http_travel_body_sink;
 
 
 /* Before the body is read: can it be one? */
@@ -51,11 +66,11 @@ ngx_http_travel_command_media(ngx_http_request_t *r,
     ngx_str_t   type;
     ngx_uint_t  gzip;
 
-    if (r->headers_in.content_length_n > (off_t) use->max_body) {
-        return ngx_http_travel_command_told(r,
-               ngx_http_travel_error(r, TRAVEL_E_PAYLOAD_TOO_LARGE,
-                                     "A body of this command may have %uz "
-                                     "bytes.", use->max_body));
+    if (r->headers_in.content_length_n
+        > (off_t) ngx_http_travel_command_max_body(use))
+    {
+        return ngx_http_travel_body_large(r,
+                                     ngx_http_travel_command_max_body(use));
     }
 
     if (r->headers_in.content_length_n <= 0 && !r->headers_in.chunked) {
@@ -76,13 +91,23 @@ ngx_http_travel_command_media(ngx_http_request_t *r,
         type.len = len;
     }
 
-    if (type.len != sizeof("application/json") - 1
+    if (use->batch && type.len == sizeof("application/x-ndjson") - 1
+        && ngx_strncasecmp(type.data, (u_char *) "application/x-ndjson",
+                           type.len)
+           == 0)
+    {
+        ngx_http_travel_command_of(r)->ndjson = 1;
+
+    } else if (type.len != sizeof("application/json") - 1
         || ngx_strncasecmp(type.data, (u_char *) "application/json", type.len)
            != 0)
     {
         return ngx_http_travel_command_told(r,
                ngx_http_travel_error(r, TRAVEL_E_UNSUPPORTED_MEDIA_TYPE,
-                                     "The body must be application/json."));
+                                     use->batch
+                                     ? "The body must be application/json or "
+                                       "application/x-ndjson."
+                                     : "The body must be application/json."));
     }
 
     return ngx_http_travel_command_coding(r, &gzip);
@@ -102,13 +127,27 @@ ngx_http_travel_command_body(ngx_http_request_t *r,
         rc = ngx_http_travel_command_coding(r, &gzip);
 
         if (rc == NGX_OK && gzip) {
-            rc = ngx_http_travel_command_inflate(r, cmd->use->max_body,
-                                                 &cmd->body);
+            rc = ngx_http_travel_command_inflate(r,
+                         ngx_http_travel_command_max_body(cmd->use),
+                         &cmd->body);
         }
     }
 
-    if (rc == NGX_OK) {
+    if (rc == NGX_OK && !cmd->ndjson) {
         rc = ngx_http_travel_body_parse(r, ngx_http_travel_view(&cmd->body));
+    }
+
+    if (rc == NGX_OK && cmd->use->batch) {
+
+        if (cmd->ndjson || travel_json_nodes(ngx_http_travel_body_doc)[0].type
+                           == TRAVEL_JSON_ARRAY)
+        {
+            return ngx_http_travel_body_batch(r, cmd);
+        }
+
+        if (cmd->body.len > cmd->use->max_body) {
+            rc = ngx_http_travel_body_large(r, cmd->use->max_body);
+        }
     }
 
     if (rc == NGX_OK) { rc = ngx_http_travel_body_path(r, cmd); }
@@ -119,6 +158,169 @@ ngx_http_travel_command_body(ngx_http_request_t *r,
     if (rc == NGX_OK) { rc = ngx_http_travel_body_key(r, cmd); }
 
     return rc;
+}
+
+
+/* --- a batch -------------------------------------------------------------- */
+
+size_t
+ngx_http_travel_command_max_body(const ngx_http_travel_command_use_t *use)
+{
+    size_t  all;
+
+    all = use->max_body * (use->batch ? use->batch : 1);
+
+    return (use->batch && all > NGX_HTTP_TRAVEL_BATCH_BODY)
+           ? ngx_max(use->max_body, NGX_HTTP_TRAVEL_BATCH_BODY) : all;
+}
+
+
+static ngx_int_t
+ngx_http_travel_body_batch(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd)
+{
+    ngx_int_t                   rc;
+    ngx_uint_t                  i;
+    ngx_http_travel_command_t **items;
+
+    rc = cmd->ndjson ? ngx_http_travel_batch_lines(r, cmd)
+                     : ngx_http_travel_body_elements(r, cmd);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_travel_body_say(r, TRAVEL_E_PAYLOAD_TOO_LARGE, NULL, 0,
+                                        "A batch may have %ui commands.",
+                                        cmd->use->batch);
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (cmd->batch->items.nelts == 0) {
+        return ngx_http_travel_body_refuse(r, TRAVEL_E_VALIDATION_ERROR, "",
+                   "minItems", "There is no command in this.",
+                   "The batch is empty.");
+    }
+
+    items = cmd->batch->items.elts;
+
+    for (i = 0; i < cmd->batch->items.nelts; i++) {
+        ngx_http_travel_body_sink = &items[i]->fault;
+        rc = ngx_http_travel_body_item(r, items[i]);
+        ngx_http_travel_body_sink = NULL;
+
+        if (rc != NGX_OK && rc != NGX_DONE) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* The texts of the array's elements, without what is between them. */
+static ngx_int_t
+ngx_http_travel_body_elements(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd)
+{
+    u_char                    *start, *end, *last;
+    uint32_t                   at, next;
+    ngx_int_t                  rc;
+    const travel_json_node_t  *nodes;
+
+    nodes = travel_json_nodes(ngx_http_travel_body_doc);
+    last = cmd->body.data + cmd->body.len;
+
+    while (last[-1] != ']') {
+        last--;
+    }
+
+    last--;
+
+    rc = ngx_http_travel_batch_push(r, cmd, NULL, NULL);
+
+    for (at = 1; at < nodes[0].next && rc == NGX_OK; at = next) {
+        next = nodes[at].next;
+        start = cmd->body.data + nodes[at].offset;
+        end = (next < nodes[0].next) ? cmd->body.data + nodes[next].offset
+                                     : last;
+
+        while (end > start && (end[-1] <= ' ' || end[-1] == ',')) {
+            end--;
+        }
+
+        rc = ngx_http_travel_batch_push(r, cmd, start, end);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_travel_body_item(ngx_http_request_t *r,
+    ngx_http_travel_command_t *item)
+{
+    ngx_int_t  rc;
+
+    if (item->body.len > item->use->max_body) {
+        return ngx_http_travel_body_large(r, item->use->max_body);
+    }
+
+    rc = ngx_http_travel_body_parse(r, ngx_http_travel_view(&item->body));
+
+    if (rc == NGX_OK) { rc = ngx_http_travel_body_schema(r, item); }
+    if (rc == NGX_OK) { rc = ngx_http_travel_body_nuls(r); }
+    if (rc == NGX_OK) { rc = ngx_http_travel_body_echo(r, item); }
+    if (rc == NGX_OK) { rc = ngx_http_travel_body_key(r, item); }
+
+    return rc;
+}
+
+
+/* Tells the client; or, of an item, whoever tells the client in the end. */
+static ngx_int_t
+ngx_http_travel_body_say(ngx_http_request_t *r, travel_error_e error,
+    ngx_http_travel_detail_t *details, ngx_uint_t n, const char *fmt, ...)
+{
+    u_char                    buf[256];
+    va_list                   args;
+    ngx_str_t                 text;
+    ngx_http_travel_fault_t  *fault;
+
+    va_start(args, fmt);
+    text.len = ngx_vslprintf(buf, buf + sizeof(buf), fmt, args) - buf;
+    va_end(args);
+
+    text.data = ngx_pnalloc(r->pool, text.len + 1);
+    if (text.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_memcpy(text.data, buf, text.len);
+
+    fault = ngx_http_travel_body_sink;
+
+    if (fault == NULL) {
+        return ngx_http_travel_command_told(r,
+                   ngx_http_travel_error_details(r, error, details, n, "%V",
+                                                 &text));
+    }
+
+    fault->error = error;
+    fault->text = text;
+    fault->details = details;
+    fault->ndetails = n;
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_travel_body_large(ngx_http_request_t *r, size_t max)
+{
+    return ngx_http_travel_body_say(r, TRAVEL_E_PAYLOAD_TOO_LARGE, NULL, 0,
+                                    "A body of this command may have %uz "
+                                    "bytes.", max);
 }
 
 
@@ -143,11 +345,9 @@ ngx_http_travel_body_bytes(ngx_http_request_t *r,
         size += ngx_buf_size(cl->buf);
     }
 
-    if (size > (off_t) use->max_body) {
-        return ngx_http_travel_command_told(r,
-               ngx_http_travel_error(r, TRAVEL_E_PAYLOAD_TOO_LARGE,
-                                     "A body of this command may have %uz "
-                                     "bytes.", use->max_body));
+    if (size > (off_t) ngx_http_travel_command_max_body(use)) {
+        return ngx_http_travel_body_large(r,
+                                     ngx_http_travel_command_max_body(use));
     }
 
     if (size == 0) {
@@ -239,18 +439,16 @@ ngx_http_travel_body_parse(ngx_http_request_t *r, travel_str_t text)
         detail->pointer = ngx_http_travel_body_copy(r, err.pointer);
         detail->code = TRAVEL_STR("duplicate");
 
-        return ngx_http_travel_command_told(r,
-               ngx_http_travel_error_details(r, TRAVEL_E_DUPLICATE_KEY, detail,
-                                             1, "An object of the body has a "
-                                             "member twice."));
+        return ngx_http_travel_body_say(r, TRAVEL_E_DUPLICATE_KEY, detail, 1,
+                                        "An object of the body has a member "
+                                        "twice.");
     }
 
     detail->code = TRAVEL_STR("syntax");
 
-    return ngx_http_travel_command_told(r,
-               ngx_http_travel_error_details(r, TRAVEL_E_MALFORMED_JSON,
-                                             detail, 1, "The body stops being "
-                                             "JSON at byte %uz.", err.offset));
+    return ngx_http_travel_body_say(r, TRAVEL_E_MALFORMED_JSON, detail, 1,
+                                    "The body stops being JSON at byte %uz.",
+                                    err.offset);
 }
 
 
@@ -290,9 +488,7 @@ ngx_http_travel_body_refuse(ngx_http_request_t *r, travel_error_e error,
     detail->code = ngx_http_travel_body_copy(r, code);
     detail->message = ngx_http_travel_body_copy(r, message);
 
-    return ngx_http_travel_command_told(r,
-               ngx_http_travel_error_details(r, error, detail, 1, "%s",
-                                             sentence));
+    return ngx_http_travel_body_say(r, error, detail, 1, "%s", sentence);
 }
 
 
@@ -454,10 +650,8 @@ ngx_http_travel_body_schema(ngx_http_request_t *r,
         details[i].schema = ngx_http_travel_body_copy(r, errors[i].schema);
     }
 
-    return ngx_http_travel_command_told(r,
-               ngx_http_travel_error_details(r, TRAVEL_E_VALIDATION_ERROR,
-                                             details, n, "The body does not "
-                                             "satisfy the schema."));
+    return ngx_http_travel_body_say(r, TRAVEL_E_VALIDATION_ERROR, details, n,
+                                    "The body does not satisfy the schema.");
 }
 
 

@@ -103,7 +103,7 @@ ngx_http_travel_command_read(ngx_http_request_t *r)
         return;
     }
 
-    if (cmd->use->check == NULL) {
+    if (cmd->use->check == NULL || cmd->batch) {
         ngx_http_travel_command_accept(r, cmd);
         return;
     }
@@ -134,10 +134,21 @@ ngx_http_travel_command_prepare(ngx_http_request_t *r,
         return rc;
     }
 
-    return ngx_http_travel_command_prefer(r, cmd->use->wait,
-                                          cmd->use->wait_default, &cmd->wait,
-                                          &cmd->applied)
-           == NGX_OK ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    /* nobody waits for a batch */
+
+    if (ngx_http_travel_command_prefer(r, cmd->batch ? 0 : cmd->use->wait,
+                                       cmd->use->wait_default, &cmd->wait,
+                                       &cmd->applied)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (cmd->batch && cmd->wait == 0 && cmd->applied.len > 13) {
+        ngx_str_null(&cmd->applied);
+    }
+
+    return NGX_OK;
 }
 
 

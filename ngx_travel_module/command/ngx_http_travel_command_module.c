@@ -290,6 +290,20 @@ ngx_http_travel_command_param(ngx_conf_t *cf,
         return NGX_CONF_OK;
     }
 
+    if (ngx_http_travel_command_is(arg, "batch=", &v)) {
+        n = ngx_atoi(v.data, v.len);
+
+        if (n < 1 || n > 1000) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"batch=%V\" must be a number of commands from "
+                               "1 to 1000", &v);
+            return NGX_CONF_ERROR;
+        }
+
+        use->batch = (ngx_uint_t) n;
+        return NGX_CONF_OK;
+    }
+
     if (ngx_http_travel_command_is(arg, "idempotency_ttl=", &v)) {
         return ngx_http_travel_command_ttl(cf, use, &v);
     }
@@ -322,7 +336,8 @@ ngx_http_travel_command_param(ngx_conf_t *cf,
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "\"travel_command\" parameter \"%V\" must be one of "
                        "check=, wait=, wait_default=, max_body=, "
-                       "max_errors=, formats=assert|annotate, id=, set=, "
+                       "max_errors=, formats=assert|annotate, batch=, "
+                       "id=, set=, "
                        "resource=, idempotency=optional|required, "
                        "idempotency_ttl=, require=final", arg);
 
@@ -483,6 +498,14 @@ ngx_http_travel_command_whole(ngx_conf_t *cf,
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"travel_command\" %V creates, so the id is made "
                            "here: remove id=", &use->entry->type);
+        return NGX_CONF_ERROR;
+    }
+
+    if (use->batch && (use->id || use->nsets)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"batch=\" is for commands that are all in the "
+                           "body: remove id= and set= of %V",
+                           &use->entry->type);
         return NGX_CONF_ERROR;
     }
 

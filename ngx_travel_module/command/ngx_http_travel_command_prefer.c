@@ -10,6 +10,8 @@ static ngx_uint_t ngx_http_travel_prefer_next(ngx_str_t *rest,
 static ngx_int_t ngx_http_travel_idempotency_key(ngx_http_request_t *r,
     ngx_str_t *header, ngx_str_t *ret_key);
 static ngx_uint_t ngx_http_travel_idempotency_twice(ngx_http_request_t *r);
+static ngx_int_t ngx_http_travel_idempotency_marks(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
 
 
 /* Past a token, or past a quoted string with what is escaped in it. */
@@ -281,10 +283,10 @@ ngx_int_t
 ngx_http_travel_command_idempotency(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd)
 {
-    uint8_t                 md[TRAVEL_SHA256_LEN];
-    ngx_str_t              *header;
-    travel_str_t            parts[5];
-    ngx_http_travel_ctx_t  *ctx;
+    ngx_int_t                    rc;
+    ngx_str_t                   *header;
+    ngx_uint_t                   i;
+    ngx_http_travel_command_t  **items;
 
     header = ngx_http_travel_header_in(r, "idempotency-key",
                                        sizeof("idempotency-key") - 1);
@@ -311,6 +313,40 @@ ngx_http_travel_command_idempotency(ngx_http_request_t *r,
                                      "not."));
     }
 
+    if (cmd->batch == NULL) {
+        return ngx_http_travel_idempotency_marks(r, cmd);
+    }
+
+    items = cmd->batch->items.elts;
+
+    for (i = 0; i < cmd->batch->items.nelts; i++) {
+
+        if (items[i]->fault.error != TRAVEL_E_NONE) {
+            continue;
+        }
+
+        items[i]->idem = cmd->idem;
+
+        rc = ngx_http_travel_idempotency_marks(r, items[i]);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* An item of a batch has its place as a part of its key. */
+static ngx_int_t
+ngx_http_travel_idempotency_marks(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd)
+{
+    char                    place[TRAVEL_DIGITS_MAX];
+    uint8_t                 md[TRAVEL_SHA256_LEN];
+    travel_str_t            parts[6];
+    ngx_http_travel_ctx_t  *ctx;
+
     ctx = ngx_http_travel_get_ctx(r);
 
     parts[0] = ngx_http_travel_view(&ctx->user);
@@ -318,8 +354,12 @@ ngx_http_travel_command_idempotency(ngx_http_request_t *r,
     parts[2] = ngx_http_travel_view(&cmd->use->entry->type);
     parts[3] = ngx_http_travel_view(&cmd->key);
     parts[4] = ngx_http_travel_view(&cmd->idem);
+    parts[5].data = place;
+    parts[5].len = travel_digits_format(place, cmd->index);
 
-    if (travel_sha256_parts(cmd->scope, parts, 5) != TRAVEL_OK) {
+    if (travel_sha256_parts(cmd->scope, parts, cmd->item ? 6 : 5)
+        != TRAVEL_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

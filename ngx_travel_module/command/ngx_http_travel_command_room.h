@@ -20,6 +20,7 @@
 #define NGX_HTTP_TRAVEL_JOBS_URL       "/api/v1/jobs/"
 #define NGX_HTTP_TRAVEL_COMMAND_ERRORS 100     /* of a body, at most */
 #define NGX_HTTP_TRAVEL_COMMAND_SETS   4       /* members from the path */
+#define NGX_HTTP_TRAVEL_BATCH_BODY     8388608         /* bytes, at most */
 #define NGX_HTTP_TRAVEL_IDEM_KEY_MAX   255
 #define NGX_HTTP_TRAVEL_IDEM_TTL_MAX   259200000       /* 3 d, ms */
 
@@ -83,6 +84,7 @@ typedef struct {
     ngx_str_t                              resource;
     ngx_str_t                              idem_ttl;     /* ms, as text */
     ngx_uint_t                             max_errors;
+    ngx_uint_t                             batch;        /* items, 0: none */
     unsigned                               annotate:1;   /* formats= */
     unsigned                               idempotency:1;   /* required */
     unsigned                               final:1;         /* require=final */
@@ -218,6 +220,21 @@ ngx_int_t ngx_http_travel_backlog(travel_str_t queue, unsigned partition,
 
 /* --- a command on its way ------------------------------------------------- */
 
+/* Why an item of a batch is refused; error TRAVEL_E_NONE: it is not. */
+typedef struct {
+    travel_error_e                   error;
+    ngx_str_t                        text;
+    ngx_http_travel_detail_t        *details;
+    ngx_uint_t                       ndetails;
+} ngx_http_travel_fault_t;
+
+typedef struct {
+    ngx_array_t                      items;      /* ..._command_t * */
+    ngx_uint_t                       left;       /* without an answer */
+    ngx_uint_t                       later;      /* Retry-After, or 0 */
+    unsigned                         sending:1;
+} ngx_http_travel_batch_t;
+
 typedef struct {
     ngx_http_travel_command_use_t   *use;
     ngx_str_t                        body;       /* as it will be enqueued */
@@ -241,6 +258,12 @@ typedef struct {
     ngx_uint_t                       looked;     /* rows judged so far */
     ngx_int_t                        told;       /* what finalize wants after a
                                                     refusal */
+    ngx_http_travel_batch_t         *batch;      /* of the request, or NULL */
+    ngx_uint_t                       index;      /* of an item */
+    ngx_http_travel_fault_t          fault;
+    unsigned                         item:1;
+    unsigned                         answered:1;
+    unsigned                         ndjson:1;
     unsigned                         primary:1;  /* the check ran there */
     unsigned                         replayed:1;
     unsigned                         async:1;    /* suspended */
@@ -262,6 +285,18 @@ ngx_int_t ngx_http_travel_command_media(ngx_http_request_t *r,
     ngx_http_travel_command_use_t *use);
 ngx_int_t ngx_http_travel_command_body(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
+/* The most that a body may have; that of a batch holds many. */
+size_t ngx_http_travel_command_max_body(
+    const ngx_http_travel_command_use_t *use);
+
+/* batch.c: push and lines fill cmd->batch, NGX_DECLINED: too many; put is
+ * accept for a batch, and always finishes r. */
+ngx_int_t ngx_http_travel_batch_push(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, u_char *start, u_char *end);
+ngx_int_t ngx_http_travel_batch_lines(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
+void ngx_http_travel_batch_put(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, unsigned partitions);
 
 /* coding.c: gzip or not; refuses what is neither */
 ngx_int_t ngx_http_travel_command_coding(ngx_http_request_t *r,
@@ -287,6 +322,19 @@ ngx_int_t ngx_http_travel_command_refuse(ngx_http_request_t *r,
 /* accept.c: always finishes r, now or later. */
 void ngx_http_travel_command_accept(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
+/* Its steps, for a batch: ids; the message, sent, with a handler for its
+ * replies; the first one's id instead; the enqueue's span; a job hash whose
+ * message was refused. */
+ngx_int_t ngx_http_travel_command_ids(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, unsigned partitions);
+ngx_int_t ngx_http_travel_command_put(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, ngx_http_travel_redis_handler_pt handler);
+ngx_int_t ngx_http_travel_command_rename(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, const ngx_str_t *uuid);
+void ngx_http_travel_command_span(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, ngx_uint_t error);
+void ngx_http_travel_command_forget(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply);
 /* For a repeat that the check refuses: NGX_OK, it finishes r. */
 ngx_int_t ngx_http_travel_command_recall(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
@@ -307,6 +355,9 @@ ngx_int_t ngx_http_travel_command_later(ngx_http_request_t *r,
 /* "job":{id,status,status_url}, for a body that is being written. */
 void ngx_http_travel_command_job_member(travel_json_writer_t *w,
     const ngx_http_travel_job_name_t *name, const char *status);
+/* Headers that every answer to an accepted command has. */
+ngx_int_t ngx_http_travel_command_applied(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
 ngx_int_t ngx_http_travel_command_send(ngx_http_request_t *r,
     ngx_uint_t status, travel_json_writer_t *w);
 /* A writer over 'size' bytes of r->pool. */

@@ -1,0 +1,283 @@
+# Many commands in one request, as a JSON array and as NDJSON: what goes in and
+# in which order, what is told of each, keys, bounds, and a queue that fails.
+use strict;
+use warnings;
+use IO::Compress::Gzip ();
+use Test::More;
+use Time::HiRes qw(sleep time);
+use Travel::Test;
+
+my $t = Travel::Test->start(
+    parts       => 'postgres queue cache nginx',
+    ngx_workers => 1,
+    allow_5xx   => 1,
+    env         => { TRAVEL_LIMITS => 'limits-open.conf' },
+    edit        => sub {
+        my $auth = 'travel_auth required jwks=main audience=travel;';
+        s{(location = /health )}{location = /many { $auth
+            travel_command POST booking.create check=bookings.precheck wait=10s
+                           batch=20 max_body=2k; }
+        location = /final { $auth
+            travel_command POST booking.create batch=20 require=final
+                           idempotency=required; }
+        location = /wide { $auth
+            travel_command POST booking.create batch=1000; }
+        $1};
+        s/(travel_catalog)/travel_backlog 300 normal=100%;\n    $1/;
+    },
+);
+my $q = $t->redis('queue');
+my ($alice, $bob) = map { $t->user_token($_) } 1, 2;
+
+wait_for(sub { $t->get('/ready')->{status} == 200 }, 10, 'ready');
+
+sub item {
+    my ($venue, $more) = @_;
+    return qq({"partner":"opentable","venue_id":"$venue","party_size":4,)
+        . qq("booking_date":"2030-03-01T19:00:00Z"@{[$more // '']}});
+}
+
+sub entries {
+    my @all;
+    for my $key (sort @{ $q->call('KEYS', 'travel:{*}:normal') }) {
+        push @all, map { [$key, $_->[0], { @{ $_->[1] } }] }
+            @{ $q->call('XRANGE', $key, '-', '+') };
+    }
+    return @all;
+}
+
+sub venues { return map { json($_->[2]{body})->{venue_id} } entries() }
+
+sub clean {
+    my @keys = @{ $q->call('KEYS', 'travel:{booking.*}:*') };
+    $q->call('DEL', @keys) if @keys;
+}
+
+sub send_all {
+    my ($body, %o) = @_;
+    return $t->request('POST', $o{to} // '/many', body => $body,
+        token => $o{token} // $alice,
+        headers => { 'content-type' => $o{type} // 'application/json',
+            %{ $o{headers} || {} } });
+}
+
+sub statuses { return [map { $_->{status} } @{ $_[0]{json}{items} }] }
+
+subtest 'an array' => sub {
+    my $r = send_all('[ ' . join(" ,\n ", map { item("v$_") } 1 .. 5) . "\n]\n");
+    is($r->{status}, 202, 'all of them') or diag($r->{content});
+    is_deeply(statuses($r), [(202) x 5], 'each');
+    my @items = @{ $r->{json}{items} };
+    is_deeply([map { $_->{index} } @items], [0 .. 4], 'in its place');
+    my @e = entries();
+    is_deeply([venues()], [map { "v$_" } 1 .. 5], 'in order');
+    is_deeply([map { $_->[2]{id} } @e], [map { $_->{job}{id} } @items],
+        'each under its own id');
+    is($e[1][2]{body}, item('v2'), 'the very bytes, nothing from between');
+    is($e[4][2]{body}, item('v5'), 'nor from behind');
+    is($t->get($items[2]{job}{status_url}, token => $alice)->{json}{status},
+        'queued', 'the job is there');
+    is($t->get("/api/v1/bookings/$items[2]{id}", token => $alice)
+        ->{json}{venue_id}, 'v3', 'and what it will make');
+    is($r->{headers}{'idempotent-replayed'}, undef, 'no replay');
+    clean();
+
+    my $one = send_all(item('alone'));
+    is($one->{status}, 202, 'an object is one command');
+    is($one->{json}{status}, 'pending', 'answered as such');
+    $one = send_all(item('none') =~ s/opentable/nobody/r);
+    is($one->{status}, 422, 'and checked as such');
+    $r = send_all('[' . item('one') . ']',
+        headers => { prefer => 'respond-async, wait=5' });
+    is($r->{status}, 202, 'an array of one is a batch');
+    is(scalar @{ $r->{json}{items} }, 1, 'answered as such');
+    clean();
+};
+
+subtest 'NDJSON' => sub {
+    my %n = (type => 'application/x-ndjson');
+    my $text = join "\r\n", item('a'), '', '  ', item('b'), '{"partner":',
+        item('c') . "\n" . item('d');
+    my $r = send_all($text, %n);
+    is($r->{status}, 207, 'not all of them') or diag($r->{content});
+    is_deeply(statuses($r), [202, 202, 400, 202, 202], 'each');
+    is($r->{json}{items}[2]{error}{code}, 'MALFORMED_JSON', 'a bad line');
+    is($r->{json}{items}[2]{error}{details}[0]{offset}, 12, 'where');
+    is_deeply([venues()], [qw(a b c d)], 'the others go in');
+    is($r->{json}{items}[2]{id}, undef, 'what is refused has no id');
+    clean();
+    IO::Compress::Gzip::gzip(\$text, \my $zip) or die;
+    is(send_all($zip, %n, headers => { 'content-encoding' => 'gzip' })
+        ->{status}, 207, 'zipped');
+    is_deeply([venues()], [qw(a b c d)], 'the same');
+    is(send_all($text, to => '/api/v1/bookings', %n)->{status}, 415,
+        'not where there is no batch=');
+    is(send_all('[' . item('x') . ']', to => '/api/v1/bookings')->{status},
+        422, 'nor an array');
+    is(send_all($text, type => 'text/csv')->{status}, 415, 'another type');
+    clean();
+};
+
+subtest 'what is wrong with one' => sub {
+    my $r = send_all('[' . join(',', item('a'), item('b') =~ s/4/99/r, '7',
+        item('c', ',"x":1'), item("n\\u0000"), item('y' x 2500),
+        item('z', ',"pad":"' . 'p' x 2000 . '"'), item('d')) . ']');
+    is($r->{status}, 207, 'not all');
+    is_deeply(statuses($r), [202, 422, 422, 422, 422, 413, 413, 202], 'each');
+    my @items = @{ $r->{json}{items} };
+    my $d = $items[1]{error}{details}[0];
+    is($d->{pointer}, '/party_size', 'where in the item');
+    is($d->{code}, 'maximum', 'why');
+    is($d->{schema}, '/properties/party_size/maximum', 'where in the schema');
+    is($items[5]{error}{code}, 'PAYLOAD_TOO_LARGE', 'max_body is of an item');
+    is_deeply([venues()], [qw(a d)], 'the good go in');
+    like($t->get('/metrics')->{content}, qr/^travel_commands_total\{type=
+        "booking\.create",outcome="refused"\}\ [1-9]/mx, 'counted');
+    clean();
+    $r = send_all('[1,2]');
+    is($r->{status}, 207, 'none of them');
+    is_deeply(statuses($r), [422, 422], 'each for itself');
+};
+
+subtest 'what is wrong with all' => sub {
+    my @cases = (
+        ['[' . item('a') . ',', 400, 'MALFORMED_JSON'],
+        ['[' . item('a') . ',' . item('b', ',"venue_id":"c"') . ']', 400,
+            'DUPLICATE_KEY'],
+        ['[]', 422, 'VALIDATION_ERROR'],
+        ['[' . join(',', map { item("v$_") } 1 .. 21) . ']', 413,
+            'PAYLOAD_TOO_LARGE'],
+        [' ' x 41_000, 413, 'PAYLOAD_TOO_LARGE'],
+    );
+    for (@cases) {
+        my $r = send_all($_->[0]);
+        is($r->{status}, $_->[1], $_->[2]);
+        is($r->{json}{error}{code}, $_->[2], 'its code');
+    }
+    my $r = send_all("\n\n", type => 'application/x-ndjson');
+    is($r->{status}, 422, 'no line');
+    $r = send_all('[' . item('a') . ']', to => '/final');
+    is($r->{json}{error}{code}, 'IDEMPOTENCY_KEY_REQUIRED', 'no key');
+    $r = $t->request('POST', '/many', body => '[' . item('a') . ']');
+    is($r->{status}, 401, 'nobody');
+    is(scalar(() = entries()), 0, 'nothing went in');
+};
+
+subtest 'Idempotency-Key' => sub {
+    my %k = (headers => { 'idempotency-key' => 'batch-1' });
+    my $body = '[' . join(',', map { item("v$_") } 1 .. 3) . ']';
+    my $one = send_all($body, %k);
+    is_deeply(statuses($one), [(202) x 3], 'first');
+    my $two = send_all($body, %k);
+    is($two->{status}, 202, 'again');
+    is($two->{headers}{'idempotent-replayed'}, 'true', 'a replay');
+    is_deeply([map { $_->{job}{id} } @{ $two->{json}{items} }],
+        [map { $_->{job}{id} } @{ $one->{json}{items} }], 'of the same jobs');
+    is(scalar(grep { $_->{replayed} } @{ $two->{json}{items} }), 3, 'each');
+    is(scalar(() = entries()), 3, 'three entries in all');
+
+    # a part failed, or was changed, or is new
+    $two = send_all('[' . join(',', item('v1'), item('other'), item('v3'),
+        item('v4')) . ']', %k);
+    is($two->{status}, 207, 'changed');
+    is_deeply(statuses($two), [202, 422, 202, 202], 'each for itself');
+    is($two->{json}{items}[1]{error}{code}, 'IDEMPOTENCY_MISMATCH', 'changed');
+    is($two->{json}{items}[3]{replayed}, undef, 'new');
+    is($two->{headers}{'idempotent-replayed'}, undef, 'not all is a replay');
+    is_deeply([venues()], [qw(v1 v2 v3 v4)], 'one more');
+
+    my $r = send_all($body, %k, token => $bob);
+    is_deeply(statuses($r), [(202) x 3], 'keys of another caller');
+    isnt($r->{json}{items}[0]{id}, $one->{json}{items}[0]{id}, 'are others');
+    $r = send_all(item('v1'), %k);
+    is($r->{status}, 202, 'the key of the batch is not that of a command');
+    is($r->{headers}{'idempotent-replayed'}, undef, 'nor of an item');
+
+    my %f = (to => '/final', headers => { 'idempotency-key' => 'batch-2' });
+    $one = send_all($body, %f);
+    is_deeply(statuses($one), [(202) x 3], 'with require=final');
+    my ($queue, $n, $uuid) = split /\./, $one->{json}{items}[1]{job}{id};
+    $q->call('HSET', "travel:{$queue.$n}:job:$uuid", 'status', 'succeeded');
+    is_deeply(statuses(send_all($body, %f)), [409, 202, 409],
+        'what is under way is 409');
+    clean();
+};
+
+subtest 'a thousand' => sub {
+    my $send = sub { send_all('[' . join(',', map { item("v$_") } 1 .. $_[0])
+        . ']', to => '/wide', token => $t->user_token($_[1])) };
+    my $r = $send->(250, 3);
+    is($r->{status}, 202, 'two hundred and fifty') or diag(substr $r->{content}, 0, 300);
+    is_deeply([venues()], [map { "v$_" } 1 .. 250], 'all, in order');
+    $r = $send->(1000, 3);
+    is($r->{status}, 207, 'more than the queue may have');
+    my @in = grep { $_->{status} == 202 } @{ $r->{json}{items} };
+    my @full = grep { $_->{status} == 503 } @{ $r->{json}{items} };
+    cmp_ok(scalar @in, '<=', 50, 'what fits');
+    is(@in + @full, 1000, 'the rest is 503');
+    is($full[0]{error}{code}, 'QUEUE_FULL', 'its code');
+    cmp_ok($r->{headers}{'retry-after'}, '>=', 1, 'Retry-After');
+    is_deeply([map { $_->{index} } @in], [0 .. $#in], 'the first ones are in');
+    clean();
+    wait_for(sub { send_all(item('x'), to => '/wide')->{status} == 202 }, 5,
+        'room');
+    clean();
+};
+
+subtest 'a queue that hangs, is full, is gone' => sub {
+    my $body = '[' . join(',', map { item("v$_") } 1 .. 3) . ']';
+    my %k = (headers => { 'idempotency-key' => 'lost' });
+    $t->freeze('queue');
+    my $r = send_all($body, %k);
+    $t->unfreeze('queue');
+    is($r->{status}, 207, 'no answer');
+    is_deeply([map { $_->{error}{code} } @{ $r->{json}{items} }],
+        [('OUTCOME_UNKNOWN') x 3], 'unknown');
+    $r = wait_for(sub { my $a = send_all($body, %k);
+        $a->{status} == 202 && $a }, 10, 'again') or return;
+    is(scalar(() = entries()), 3, 'one entry each, whatever became of the first');
+    clean();
+
+    my ($old) = $q->call('CONFIG', 'GET', 'maxmemory')->[1];
+    $q->call('CONFIG', 'SET', 'maxmemory', '1');
+    for my $h ({}, { 'idempotency-key' => 'oom' }) {
+        $r = send_all($body, headers => $h);
+        is_deeply(statuses($r), [503, 503, 503], 'out of memory');
+    }
+    $q->call('CONFIG', 'SET', 'maxmemory', $old);
+    is(scalar(() = entries()), 0, 'nothing went in');
+
+    $t->cut('queue', sessions => 1);
+    sleep 0.3;
+    $r = send_all($body);
+    is($r->{status}, 207, 'gone');
+    is_deeply([map { $_->{error}{code} } @{ $r->{json}{items} }],
+        [('DEPENDENCY_UNAVAILABLE') x 3], 'and known so');
+    $t->mend('queue');
+    ok(wait_for(sub { send_all($body)->{status} == 202 }, 10, 'back'), 'back');
+};
+
+# nginx -t, with the sanitizer's runtime first where the module needs it.
+sub nginx_t {
+    my ($conf) = @_;
+    my @env = !$ENV{TRAVEL_SAN} ? () : ('env', 'ASAN_OPTIONS=detect_leaks=0',
+        'LD_PRELOAD=' . `gcc -print-file-name=libasan.so` =~ s/\s+\z//r);
+    return $t->run(@env, '/usr/sbin/nginx', '-t', '-c', $t->dir . "/$conf");
+}
+
+subtest 'nginx -t' => sub {
+    my $conf = slurp($t->dir . '/nginx.conf');
+    for (['POST booking.create batch=0', qr/from 1 to 1000/],
+        ['POST booking.create batch=1001', qr/from 1 to 1000/],
+        ['DELETE booking.cancel id=$x batch=5', qr/remove id= and set=/])
+    {
+        (my $text = $conf) =~ s/(location = \/health )/location = \/t { set \$x 1; travel_command $_->[0]; }\n$1/;
+        $t->write('bad.conf', $text);
+        my ($rc, $out) = nginx_t('bad.conf');
+        isnt($rc, 0, $_->[0]);
+        like($out, $_->[1], '... says why');
+    }
+};
+
+$t->finish;
+done_testing;

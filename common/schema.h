@@ -3,10 +3,9 @@
  *
  * Local references only ($ref, $anchor, $dynamicRef within the document); a
  * reference that leaves it, or an unknown "$schema", cannot be judged and
- * fails at compile.  "format" asserts for the formats of schema_format.c, unless
- * the run says otherwise.
- * A pattern is ECMA-262-like through PCRE-free code of our own choosing and
- * must run in time linear in the input.
+ * fails at compile.  "format" asserts for the formats of schema_format.c,
+ * unless the run says otherwise.  A pattern is ECMA-262-like through PCRE-free
+ * code of our own choosing and must run in time linear in the input.
  *
  * A compiled schema is immutable and may be shared by threads; a run keeps its
  * state on the caller's 'run' object, which is used again.

@@ -6,7 +6,7 @@
  *                    [max_body=64k] [id=$var] [set=member:$var ...]
  *                    [resource=/api/v1/bookings/] [batch=N]
  *                    [max_errors=20] [formats=assert|annotate]
- *                    [idempotency_ttl=24h]
+ *                    [idempotency_ttl=24h] [deadline=T]
  *                    [idempotency=optional|required] [require=final];
  *     travel_job_status id=$var [wait=30s] [events=5m] [streams=1000];
  *                                             GET, DELETE /api/v1/jobs/{id}

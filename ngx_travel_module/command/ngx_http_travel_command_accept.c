@@ -331,7 +331,8 @@ ngx_http_travel_accept_message(ngx_http_request_t *r,
     m->env.key = ngx_http_travel_view(&cmd->key);
     m->env.body = ngx_http_travel_view(&cmd->body);
     m->env.ts = ms;
-    m->env.deadline = command->deadline_ms
+    m->env.deadline = cmd->use->deadline ? ms + cmd->use->deadline
+                      : command->deadline_ms
                       ? ms + (uint64_t) command->deadline_ms : 0;
 
     if (cmd->waiter) {

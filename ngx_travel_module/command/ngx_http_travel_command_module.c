@@ -16,6 +16,10 @@ static char *ngx_http_travel_command_compile(ngx_conf_t *cf, ngx_str_t *text,
     ngx_http_complex_value_t *ret_value);
 static char *ngx_http_travel_command_time(ngx_conf_t *cf, const char *name,
     ngx_str_t *value, ngx_msec_t *ret_ms);
+static char *ngx_http_travel_command_bound(ngx_conf_t *cf,
+    ngx_http_travel_command_use_t *use, ngx_str_t *arg);
+static char *ngx_http_travel_command_bad(ngx_conf_t *cf, ngx_str_t *arg,
+    const char *bounds);
 static char *ngx_http_travel_command_ttl(ngx_conf_t *cf,
     ngx_http_travel_command_use_t *use, ngx_str_t *value);
 static char *ngx_http_travel_command_check(ngx_conf_t *cf,
@@ -230,9 +234,8 @@ static char *
 ngx_http_travel_command_param(ngx_conf_t *cf,
     ngx_http_travel_command_use_t *use, ngx_str_t *arg)
 {
-    ssize_t    size;
-    ngx_int_t  n;
-    ngx_str_t  v;
+    char       *rv;
+    ngx_str_t   v;
 
     if (ngx_http_travel_command_is(arg, "check=", &v)) {
         return ngx_http_travel_command_check(cf, use, &v);
@@ -262,46 +265,9 @@ ngx_http_travel_command_param(ngx_conf_t *cf,
                        : NGX_CONF_ERROR;
     }
 
-    if (ngx_http_travel_command_is(arg, "max_body=", &v)) {
-        size = ngx_parse_size(&v);
-
-        if (size < 1 || size > 1024 * 1024) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"max_body=%V\" must be a size from 1 to 1m",
-                               &v);
-            return NGX_CONF_ERROR;
-        }
-
-        use->max_body = (size_t) size;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_http_travel_command_is(arg, "max_errors=", &v)) {
-        n = ngx_atoi(v.data, v.len);
-
-        if (n < 1 || n > NGX_HTTP_TRAVEL_COMMAND_ERRORS) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"max_errors=%V\" must be from 1 to %d", &v,
-                               NGX_HTTP_TRAVEL_COMMAND_ERRORS);
-            return NGX_CONF_ERROR;
-        }
-
-        use->max_errors = (ngx_uint_t) n;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_http_travel_command_is(arg, "batch=", &v)) {
-        n = ngx_atoi(v.data, v.len);
-
-        if (n < 1 || n > 1000) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"batch=%V\" must be a number of commands from "
-                               "1 to 1000", &v);
-            return NGX_CONF_ERROR;
-        }
-
-        use->batch = (ngx_uint_t) n;
-        return NGX_CONF_OK;
+    rv = ngx_http_travel_command_bound(cf, use, arg);
+    if (rv != NGX_CONF_UNSET_PTR) {
+        return rv;
     }
 
     if (ngx_http_travel_command_is(arg, "idempotency_ttl=", &v)) {
@@ -337,9 +303,63 @@ ngx_http_travel_command_param(ngx_conf_t *cf,
                        "\"travel_command\" parameter \"%V\" must be one of "
                        "check=, wait=, wait_default=, max_body=, "
                        "max_errors=, formats=assert|annotate, batch=, "
+                       "deadline=, "
                        "id=, set=, "
                        "resource=, idempotency=optional|required, "
                        "idempotency_ttl=, require=final", arg);
+
+    return NGX_CONF_ERROR;
+}
+
+
+/* Parameters that are one bounded number; NGX_CONF_UNSET_PTR: it is none. */
+static char *
+ngx_http_travel_command_bound(ngx_conf_t *cf,
+    ngx_http_travel_command_use_t *use, ngx_str_t *arg)
+{
+    ngx_int_t   n;
+    ngx_str_t   v;
+
+    if (ngx_http_travel_command_is(arg, "max_body=", &v)) {
+        n = (ngx_int_t) ngx_parse_size(&v);
+        use->max_body = (size_t) n;
+
+        return (n >= 1 && n <= 1024 * 1024) ? NGX_CONF_OK
+               : ngx_http_travel_command_bad(cf, arg, "a size from 1 to 1m");
+    }
+
+    if (ngx_http_travel_command_is(arg, "max_errors=", &v)) {
+        n = ngx_atoi(v.data, v.len);
+        use->max_errors = (ngx_uint_t) n;
+
+        return (n >= 1 && n <= NGX_HTTP_TRAVEL_COMMAND_ERRORS) ? NGX_CONF_OK
+               : ngx_http_travel_command_bad(cf, arg, "from 1 to 100");
+    }
+
+    if (ngx_http_travel_command_is(arg, "batch=", &v)) {
+        n = ngx_atoi(v.data, v.len);
+        use->batch = (ngx_uint_t) n;
+
+        return (n >= 1 && n <= 1000) ? NGX_CONF_OK
+               : ngx_http_travel_command_bad(cf, arg, "from 1 to 1000");
+    }
+
+    if (ngx_http_travel_command_is(arg, "deadline=", &v)) {
+        n = ngx_parse_time(&v, 0);
+        use->deadline = (ngx_msec_t) n;
+
+        return (n >= 1000 && n <= 86400000) ? NGX_CONF_OK
+               : ngx_http_travel_command_bad(cf, arg, "a time from 1s to 1d");
+    }
+
+    return NGX_CONF_UNSET_PTR;
+}
+
+
+static char *
+ngx_http_travel_command_bad(ngx_conf_t *cf, ngx_str_t *arg, const char *bounds)
+{
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" must be %s", arg, bounds);
 
     return NGX_CONF_ERROR;
 }

@@ -85,6 +85,7 @@ typedef struct {
     ngx_str_t                              idem_ttl;     /* ms, as text */
     ngx_uint_t                             max_errors;
     ngx_uint_t                             batch;        /* items, 0: none */
+    ngx_msec_t                             deadline;     /* to be begun, or 0 */
     unsigned                               annotate:1;   /* formats= */
     unsigned                               idempotency:1;   /* required */
     unsigned                               final:1;         /* require=final */

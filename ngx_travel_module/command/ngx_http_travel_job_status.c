@@ -1,6 +1,7 @@
 /*
  * travel_job_status: what became of a command (GET, with Prefer: wait as a long
- * poll; as a stream in job_events.c), and calling it off while it is queued (DELETE).
+ * poll; as a stream in job_events.c), and calling it off while it is queued
+ * (DELETE).
  */
 
 #include "ngx_http_travel_command_room.h"

@@ -21,7 +21,7 @@ my $t = Travel::Test->start(
             travel_command POST booking.create batch=20 require=final
                            idempotency=required; }
         location = /wide { $auth
-            travel_command POST booking.create batch=1000; }
+            travel_command POST booking.create batch=1000 deadline=90s; }
         $1};
         s/(travel_catalog)/travel_backlog 300 normal=100%;\n    $1/;
     },
@@ -209,6 +209,8 @@ subtest 'a thousand' => sub {
     my $r = $send->(250, 3);
     is($r->{status}, 202, 'two hundred and fifty') or diag(substr $r->{content}, 0, 300);
     is_deeply([venues()], [map { "v$_" } 1 .. 250], 'all, in order');
+    my ($e) = entries();
+    is($e->[2]{deadline} - $e->[2]{ts}, 90_000, 'with the deadline of deadline=');
     $r = $send->(1000, 3);
     is($r->{status}, 207, 'more than the queue may have');
     my @in = grep { $_->{status} == 202 } @{ $r->{json}{items} };
@@ -269,6 +271,7 @@ subtest 'nginx -t' => sub {
     my $conf = slurp($t->dir . '/nginx.conf');
     for (['POST booking.create batch=0', qr/from 1 to 1000/],
         ['POST booking.create batch=1001', qr/from 1 to 1000/],
+        ['POST booking.create deadline=2d', qr/from 1s to 1d/],
         ['DELETE booking.cancel id=$x batch=5', qr/remove id= and set=/])
     {
         (my $text = $conf) =~ s/(location = \/health )/location = \/t { set \$x 1; travel_command $_->[0]; }\n$1/;

@@ -17,6 +17,7 @@ typedef struct {
     ngx_uint_t                  no_l1;
     ngx_uint_t                  l2;
     ngx_str_t                   permission;  /* of travel_purge */
+    ngx_http_travel_kept_conf_t  *http;      /* of an upstream's answers */
 } ngx_http_travel_cache_loc_conf_t;
 
 
@@ -491,12 +492,18 @@ ngx_http_travel_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
+    if (ngx_strcmp(value[1].data, "http") == 0) {
+        clcf->ttl = 0;
+        return ngx_http_travel_kept_directive(cf, &clcf->http);
+    }
+
     ms = ngx_parse_time(&value[1], 0);
 
     if (ms < 1 || ms > NGX_HTTP_TRAVEL_CACHE_TTL_MAX) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_cache\" time \"%V\" must be \"off\" or "
-                           "from 1ms to 30d, as in \"travel_cache 30s\"",
+                           "\"travel_cache\" time \"%V\" must be \"off\", "
+                           "\"http\" or from 1ms to 30d, as in "
+                           "\"travel_cache 30s\"",
                            &value[1]);
         return NGX_CONF_ERROR;
     }
@@ -561,6 +568,17 @@ ngx_http_travel_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     cmcf->used = 1;
 
     return NGX_CONF_OK;
+}
+
+
+ngx_http_travel_kept_conf_t *
+ngx_http_travel_kept_conf(ngx_http_request_t *r)
+{
+    ngx_http_travel_cache_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_cache_module);
+
+    return clcf->http;
 }
 
 
@@ -759,7 +777,7 @@ ngx_http_travel_cache_postconfiguration(ngx_conf_t *cf)
         *(ngx_uint_t *) ((u_char *) cmcf + counters[i].offset) = index;
     }
 
-    return NGX_OK;
+    return ngx_http_travel_kept_init(cf, cmcf);
 }
 
 
@@ -777,6 +795,8 @@ ngx_http_travel_cache_init_process(ngx_cycle_t *cycle)
 
     cmcf = ngx_http_cycle_get_module_main_conf(cycle,
                                                ngx_http_travel_cache_module);
+
+    ngx_http_travel_kept_use(cmcf);
 
     if (!cmcf->tails) {
         return NGX_OK;

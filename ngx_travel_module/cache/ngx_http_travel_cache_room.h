@@ -19,8 +19,13 @@ typedef enum {
     NGX_HTTP_TRAVEL_L2_COUNTERS
 } ngx_http_travel_l2_e;
 
+/* Of answers kept by the rules of HTTP: ngx_http_travel_kept.h */
+typedef struct ngx_http_travel_kept_conf_s  ngx_http_travel_kept_conf_t;
+typedef struct ngx_http_travel_kept_main_s  ngx_http_travel_kept_main_t;
 
 typedef struct {
+    ngx_http_travel_kept_main_t  *http;       /* NULL: no travel_cache http */
+
     ngx_http_travel_zone_t     *cache;
     ngx_http_travel_zone_t     *fills;
     ngx_http_travel_zone_t     *purges;
@@ -225,5 +230,20 @@ travel_stream_id_t ngx_http_travel_fills_need(
 /* Ends the fill of the key, if 'r' is the one that runs it. */
 void ngx_http_travel_fills_end(ngx_http_request_t *r,
     const ngx_http_travel_fill_t *fill);
+
+
+/* --- answers of upstreams (kept_conf.c) ---------------------------------- */
+
+/* travel_cache http ...: makes *ret_conf. */
+char *ngx_http_travel_kept_directive(ngx_conf_t *cf,
+    ngx_http_travel_kept_conf_t **ret_conf);
+/* After the zone of answers is there. */
+ngx_int_t ngx_http_travel_kept_init(ngx_conf_t *cf,
+    ngx_http_travel_cache_main_conf_t *cmcf);
+void ngx_http_travel_kept_use(ngx_http_travel_cache_main_conf_t *cmcf);
+/* A purge by tag ends them, too: L1 does not know their tags. */
+void ngx_http_travel_kept_purged(const ngx_http_travel_purge_t *purge);
+/* NULL: not in this location. */
+ngx_http_travel_kept_conf_t *ngx_http_travel_kept_conf(ngx_http_request_t *r);
 
 #endif

@@ -264,6 +264,7 @@ ngx_http_travel_purge_on_entry(void *data, ngx_str_t *id,
 
     if (ours) {
         ngx_http_travel_count(ngx_http_travel_purge_conf->purged, 1);
+        ngx_http_travel_kept_purged(&purge);
         ngx_post_event(&ngx_http_travel_purge_event, &ngx_posted_events);
     }
 }

@@ -189,6 +189,8 @@ ngx_str_t *ngx_http_travel_header_in(ngx_http_request_t *r, const char *lower,
  */
 char *ngx_http_travel_claim(ngx_conf_t *cf, ngx_uint_t methods,
     ngx_http_handler_pt handler);
+/* Is the content of r's location a room's?  (Else it is proxy_pass and such.) */
+ngx_uint_t ngx_http_travel_claimed(ngx_http_request_t *r);
 
 /* "GET", "POST", ... as NGX_HTTP_GET ...; 0 when it is none we route. */
 ngx_uint_t ngx_http_travel_method(const ngx_str_t *name);

@@ -234,6 +234,17 @@ ngx_http_travel_claim(ngx_conf_t *cf, ngx_uint_t methods,
 }
 
 
+ngx_uint_t
+ngx_http_travel_claimed(ngx_http_request_t *r)
+{
+    ngx_http_travel_loc_conf_t  *tlcf;
+
+    tlcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_module);
+
+    return tlcf->claims != NULL;
+}
+
+
 static ngx_int_t
 ngx_http_travel_allow(ngx_conf_t *cf, ngx_http_travel_loc_conf_t *tlcf)
 {

@@ -16,12 +16,17 @@
  * taken off before each step and put on what the step left.  Nothing here
  * waits: connecting is polled, results are taken only while libpq is not busy.
  *
+ * Under TLS a record is read from the socket whole, and libpq may take a part of
+ * it: the rest is in the TLS library, where the event loop does not see it.  So
+ * input is taken until there is none.
+ *
  * A handler that is called for a result may drop this very session (a send
  * fails): 'generation' tells, and the loop over results leaves.
  */
 
 #include "ngx_http_travel_pg_session.h"
 
+#include <openssl/ssl.h>
 #include <stdio.h>
 
 
@@ -57,6 +62,8 @@ static void ngx_http_travel_session_flush(ngx_event_t *ev);
 static ngx_int_t ngx_http_travel_session_write(ngx_http_travel_session_t *s);
 static void ngx_http_travel_session_read_event(ngx_event_t *ev);
 static void ngx_http_travel_session_write_event(ngx_event_t *ev);
+static ngx_uint_t ngx_http_travel_session_hidden(
+    ngx_http_travel_session_t *s);
 static void ngx_http_travel_session_drain(ngx_http_travel_session_t *s);
 static void ngx_http_travel_session_result(ngx_http_travel_session_t *s,
     ngx_http_travel_entry_t *entry, PGresult *res);
@@ -737,23 +744,26 @@ ngx_http_travel_session_read_event(ngx_event_t *ev)
     s->heard = ngx_current_msec;
     generation = s->generation;
 
-    if (PQconsumeInput(s->pg) != 1) {
-        /* what came before the end may still be whole answers */
+    do {
+        if (PQconsumeInput(s->pg) != 1) {
+            /* what came before the end may still be whole answers */
+
+            ngx_http_travel_session_drain(s);
+
+            if (s->generation == generation) {
+                ngx_http_travel_session_drop(s, "connection lost");
+            }
+
+            return;
+        }
 
         ngx_http_travel_session_drain(s);
 
-        if (s->generation == generation) {
-            ngx_http_travel_session_drop(s, "connection lost");
+        if (s->generation != generation) {
+            return;
         }
 
-        return;
-    }
-
-    ngx_http_travel_session_drain(s);
-
-    if (s->generation != generation) {
-        return;
-    }
+    } while (ngx_http_travel_session_hidden(s));
 
     if (PQstatus(s->pg) == CONNECTION_BAD) {
         ngx_http_travel_session_drop(s, "connection lost");
@@ -767,6 +777,17 @@ ngx_http_travel_session_read_event(ngx_event_t *ev)
     }
 
     ngx_http_travel_pg_dispatch(s->server);
+}
+
+
+static ngx_uint_t
+ngx_http_travel_session_hidden(ngx_http_travel_session_t *s)
+{
+    SSL  *ssl;
+
+    ssl = PQsslInUse(s->pg) ? PQsslStruct(s->pg, "OpenSSL") : NULL;
+
+    return ssl != NULL && SSL_pending(ssl) > 0;
 }
 
 

@@ -76,7 +76,8 @@ http {
         listen 127.0.0.1:@PORT_SANDBOX@;
         travel_security_headers off;
         travel_request_id off;
-        location = /502 { return 502 "the application's own"; }
+        location = /502 { add_header Proxy-Status "inner; error=dns_error" always;
+                          return 502 "the application's own"; }
         location = /app {
             add_header Access-Control-Allow-Origin "*";
             add_header Access-Control-Allow-Credentials "true";
@@ -232,7 +233,8 @@ subtest 'Proxy-Status' => sub {
     my $r = ask('GET', '/api/own5');
     is($r->{status}, 502, 'an error that the application made');
     is($r->{content}, "the application's own", 'is passed on');
-    is($r->{headers}{'proxy-status'}, undef, 'and not claimed');
+    is($r->{headers}{'proxy-status'}, 'inner; error=dns_error',
+        'with what another proxy said of it, and nothing claimed');
     is($of->('/api/read'), undef, 'where we are the origin we say nothing');
     is($of->('/api/app'), undef, 'nor of what went well');
 };

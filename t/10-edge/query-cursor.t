@@ -40,6 +40,7 @@ http {
         location = /up     { travel_query GET t.up; }
         location = /mine   { travel_query GET t.mine; }
         location = /kept   { travel_query GET t.rows; travel_cache 60s; }
+        location = /recent { travel_query GET trips.recent; }
         location = /null   { travel_query GET t.null; }
     }
 }
@@ -67,6 +68,10 @@ $t->write('catalog/queries/t.mine.sql', "$HEAD-- \@cursor id\n"
     . "SELECT id, $ITEM FROM $ROWS WHERE :viewer IS NOT NULL");
 $t->write('catalog/queries/t.null.sql', "-- \@public\n$HEAD"
     . "-- \@cursor id\nSELECT id, $ITEM FROM $ROWS WHERE false");
+# README's own example of a read
+my ($recent) = slurp($t->root . '/README.md')
+    =~ /^`conf\/travel\/queries\/trips\.recent\.sql`:\n\n((?: {4}.*\n)+)/m or die;
+$t->write('catalog/queries/trips.recent.sql', $recent =~ s/^ {4}//mgr);
 $t->launch;
 
 my @rows = map { { id => $_, day => $_ % 6, name => $_ % 5 } } 1 .. 57;
@@ -175,6 +180,12 @@ subtest 'from the cache' => sub {
     isnt($next->{content}, $first->{content}, 'another page is another answer');
     is_deeply($next->{json}, $t->get('/rows?cursor='
         . $first->{json}{next_cursor})->{json}, 'the right one');
+};
+
+subtest "README's example" => sub {
+    my $r = $t->get('/recent?limit=1', token => $t->user_token(1));
+    is_deeply($r->{json}, { items => [], next_cursor => undef }, 'works')
+        or diag $r->{content};
 };
 
 subtest 'after a reload' => sub {

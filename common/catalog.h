@@ -24,7 +24,8 @@
  *
  * With @cursor the statement yields a row per item, neither ordered nor
  * limited: the columns named (none null, together unique) and one called
- * "item"; what the client gets is {items, next_cursor} of 'limit' items.
+ * "item"; what the client gets is {items, next_cursor} of 'limit' items.  With
+ * "@returns one" no row is a 404; one whose item is null stands for none.
  *
  * 'one' and 'list' statements yield one text column of JSON, which goes to the
  * client as it is.  A query that does not bind :viewer and has neither @public

@@ -6,7 +6,9 @@
  * first page, 'sql_next' for what comes after the keys of the last row seen,
  * bound behind all other parameters.  Both yield one row: the items as one JSON
  * array, and the keys of the page's last item as texts, null when it is the
- * last page.  Two statements, because one with "or the key is null" could not
+ * last page.  A list of something that may not exist ("@returns one") has a row
+ * without an item where it does and is empty; no row at all is a 404, which the
+ * first page alone can tell.  Two statements, because one with "or the key is null" could not
  * start in the middle of an index.
  */
 
@@ -23,6 +25,10 @@ typedef struct {
     size_t   len;
     size_t   size;
 } travel_cursor_text_t;
+
+#define TRAVEL_CURSOR_ITEMS                                                   \
+    "coalesce(json_agg(l.item ORDER BY l.travel_n) FILTER "                  \
+    "(WHERE l.travel_n <= $%d::integer%s), '[]')::text"
 
 
 /* --- the head ------------------------------------------------------------- */
@@ -113,7 +119,8 @@ travel_cursor_check(travel_query_t *query, const travel_catalog_place_t *place)
 
     limit = (travel_param_t *) travel_query_param(query, TRAVEL_STR("limit"));
 
-    if (limit != NULL && query->returns == TRAVEL_RETURNS_LIST
+    if (limit != NULL
+        && (query->returns == TRAVEL_RETURNS_LIST || query->nkeys != 0)
         && !(limit->type == TRAVEL_PARAM_INT && limit->bounded
              && limit->min >= 1 && limit->max <= TRAVEL_LIST_LIMIT_MAX))
     {
@@ -127,9 +134,10 @@ travel_cursor_check(travel_query_t *query, const travel_catalog_place_t *place)
         return TRAVEL_OK;
     }
 
-    if (query->returns != TRAVEL_RETURNS_LIST) {
+    if (query->returns == TRAVEL_RETURNS_ROWS) {
         return travel_catalog_fault(place, "@cursor is for lists: say "
-                                    "\"-- @returns list\"");
+                                    "\"-- @returns list\", or \"one\" where no "
+                                    "row is to be a 404");
     }
 
     if (limit == NULL || limit->optional) {
@@ -233,6 +241,7 @@ travel_cursor_after(travel_cursor_text_t *t, const travel_query_t *q,
 static char *
 travel_cursor_page(const travel_query_t *q, int limit, bool next)
 {
+    bool                  one = q->returns == TRAVEL_RETURNS_ONE;
     size_t                i;
     travel_cursor_text_t  t;
 
@@ -257,9 +266,8 @@ travel_cursor_page(const travel_query_t *q, int limit, bool next)
                       "p.*, row_number() OVER (", limit);
     travel_cursor_order(&t, q, 'p');
     travel_cursor_add(&t, ") AS travel_n FROM travel_page AS p) SELECT "
-                      "coalesce(json_agg(l.item ORDER BY l.travel_n) FILTER "
-                      "(WHERE l.travel_n <= $%d::integer), '[]')::text",
-                      limit);
+                      TRAVEL_CURSOR_ITEMS, limit,
+                      one ? " AND l.item IS NOT NULL" : "");
 
     for (i = 0; i < q->nkeys; i++) {
         travel_cursor_add(&t, ", CASE WHEN count(*) > $%d::integer THEN "
@@ -267,7 +275,8 @@ travel_cursor_page(const travel_query_t *q, int limit, bool next)
                           "$%d::integer) END", limit, q->keys[i].name, limit);
     }
 
-    travel_cursor_add(&t, " FROM travel_list AS l");
+    travel_cursor_add(&t, " FROM travel_list AS l%s",
+                      one && !next ? " HAVING count(*) > 0" : "");
 
     return t.text;
 }

@@ -560,6 +560,16 @@ test_cursor(void **state)
                            "q.\"id\" LIMIT"));
     travel_query_free(q);
 
+    /* of something that may not be there */
+
+    q = parse("-- @public\n-- @returns one\n-- @param limit int 1..9 = 5\n"
+              "-- @cursor id\nSELECT id, item FROM x");
+    assert_non_null(strstr(q->sql, "(WHERE l.travel_n <= $1::integer AND "
+                           "l.item IS NOT NULL)"));
+    assert_non_null(strstr(q->sql, " FROM travel_list AS l HAVING count(*) > 0"));
+    assert_null(strstr(q->sql_next, "HAVING"));
+    travel_query_free(q);
+
     /* two directions */
 
     q = parse(HEAD "-- @cursor a desc, b asc, c\nSELECT a, b, c, item FROM x");
@@ -583,8 +593,10 @@ test_cursor_refused(void **state)
     refuse(HEAD "-- @cursor a\" \nSELECT 1", 4, "lower case");
     refuse(HEAD "-- @cursor 1a\nSELECT 1", 4, "lower case");
     refuse(HEAD "-- @cursor a, b, c, d, e\nSELECT 1", 4, "at most 4");
-    refuse("-- @public\n-- @returns one\n-- @cursor a\nSELECT 1", 3,
+    refuse("-- @public\n-- @returns rows\n-- @cursor a\nSELECT 1", 3,
            "@cursor is for lists");
+    refuse("-- @public\n-- @returns one\n-- @cursor a\nSELECT 1", 3,
+           "needs a page length");
     refuse("-- @public\n-- @returns list\n-- @cursor a\nSELECT 1", 3,
            "needs a page length");
     refuse(HEAD "-- @param cursor text\n-- @cursor a\nSELECT :cursor", 5,

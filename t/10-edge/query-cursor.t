@@ -41,6 +41,7 @@ http {
         location = /mine   { travel_query GET t.mine; }
         location = /kept   { travel_query GET t.rows; travel_cache 60s; }
         location = /recent { travel_query GET trips.recent; }
+        location = /of     { travel_query GET t.of; }
         location = /null   { travel_query GET t.null; }
     }
 }
@@ -68,6 +69,13 @@ $t->write('catalog/queries/t.mine.sql', "$HEAD-- \@cursor id\n"
     . "SELECT id, $ITEM FROM $ROWS WHERE :viewer IS NOT NULL");
 $t->write('catalog/queries/t.null.sql', "-- \@public\n$HEAD"
     . "-- \@cursor id\nSELECT id, $ITEM FROM $ROWS WHERE false");
+# the list of something that may not be there: thing 1 has rows, 2 has none
+$t->write('catalog/queries/t.of.sql', "-- \@public\n-- \@returns one\n"
+    . "-- \@param limit int 1..20 = 10\n-- \@param thing int\n-- \@cursor id\n"
+    . "SELECT r.id, CASE WHEN r.id IS NOT NULL THEN $ITEM END AS item "
+    =~ s/ AS item (END)/ $1/r
+    . "FROM (VALUES (1), (2)) AS t (thing) LEFT JOIN $ROWS ON t.thing = 1 "
+    . "WHERE t.thing = :thing");
 # README's own example of a read
 my ($recent) = slurp($t->root . '/README.md')
     =~ /^`conf\/travel\/queries\/trips\.recent\.sql`:\n\n((?: {4}.*\n)+)/m or die;
@@ -180,6 +188,15 @@ subtest 'from the cache' => sub {
     isnt($next->{content}, $first->{content}, 'another page is another answer');
     is_deeply($next->{json}, $t->get('/rows?cursor='
         . $first->{json}{next_cursor})->{json}, 'the right one');
+};
+
+subtest 'of something that may not be there' => sub {
+    is_deeply(pages('/of', 20, args => '&thing=1'), [1 .. 57, 3000], 'it has some');
+    is($t->get('/of?thing=2')->{content}, '{"items":[],"next_cursor":null}',
+        'it has none');
+    my $r = $t->get('/of?thing=3');
+    is($r->{status}, 404, 'it is not there');
+    is($r->{json}{error}{code}, 'RESOURCE_NOT_FOUND', 'the code');
 };
 
 subtest "README's example" => sub {

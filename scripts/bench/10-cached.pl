@@ -28,7 +28,9 @@ sub ceiling_location {
     }
     die "a dollar in the answer\n" if "$headers$r->{content}" =~ /\$/;
     return "location = /bench/ceiling {\n    travel_trace off;\n"
-        . "    travel_limit off;\n    default_type application/json;\n$headers"
+        . "    travel_limit off;\n    travel_cors off;\n"
+        . "    travel_security_headers off;\n    travel_request_id off;\n"
+        . "    default_type application/json;\n$headers"
         . '    return 200 ' . $quote->($r->{content}) . ";\n}\n";
 }
 

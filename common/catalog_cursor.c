@@ -8,8 +8,8 @@
  * array, and the keys of the page's last item as texts, null when it is the
  * last page.  A list of something that may not exist ("@returns one") has a row
  * without an item where it does and is empty; no row at all is a 404, which the
- * first page alone can tell.  Two statements, because one with "or the key is null" could not
- * start in the middle of an index.
+ * first page alone can tell.  Two statements, because one with "or the key is
+ * null" could not start in the middle of an index.
  */
 
 #include <stdarg.h>
@@ -46,7 +46,8 @@ travel_cursor_key(travel_query_t *q, travel_str_t text,
     way = travel_catalog_word(&text);
 
     for (i = 0; i < name.len; i++) {
-        if (!(name.data[i] == '_' || (name.data[i] >= 'a' && name.data[i] <= 'z')
+        if (!(name.data[i] == '_'
+              || (name.data[i] >= 'a' && name.data[i] <= 'z')
               || (i != 0 && name.data[i] >= '0' && name.data[i] <= '9')))
         {
             break;
@@ -113,11 +114,12 @@ travel_cursor_declare(travel_query_t *query, travel_str_t text,
 /* A list says how long a page may be at most. */
 
 int
-travel_cursor_check(travel_query_t *query, const travel_catalog_place_t *place)
+travel_cursor_check_limit(const travel_query_t *query,
+    const travel_catalog_place_t *place)
 {
-    travel_param_t  *limit;
+    const travel_param_t  *limit;
 
-    limit = (travel_param_t *) travel_query_param(query, TRAVEL_STR("limit"));
+    limit = travel_query_param(query, TRAVEL_STR("limit"));
 
     if (limit != NULL
         && (query->returns == TRAVEL_RETURNS_LIST || query->nkeys != 0)
@@ -130,9 +132,20 @@ travel_cursor_check(travel_query_t *query, const travel_catalog_place_t *place)
                                     TRAVEL_LIST_LIMIT_MAX);
     }
 
+    return TRAVEL_OK;
+}
+
+
+int
+travel_cursor_check(travel_query_t *query, const travel_catalog_place_t *place)
+{
+    travel_param_t  *limit;
+
     if (query->nkeys == 0) {
         return TRAVEL_OK;
     }
+
+    limit = (travel_param_t *) travel_query_param(query, TRAVEL_STR("limit"));
 
     if (query->returns == TRAVEL_RETURNS_ROWS) {
         return travel_catalog_fault(place, "@cursor is for lists: say "

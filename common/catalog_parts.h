@@ -42,7 +42,9 @@ const char *travel_param_sql_type(const travel_param_t *param);
 /* "NAME [asc|desc], ..." into query->keys. */
 int travel_cursor_declare(travel_query_t *query, travel_str_t text,
     const travel_catalog_place_t *place) TRAVEL_MUST_CHECK;
-/* What a list's limit and a @cursor need of the rest of the head. */
+/* A list's limit has a bound; what a @cursor needs of the rest of the head. */
+int travel_cursor_check_limit(const travel_query_t *query,
+    const travel_catalog_place_t *place) TRAVEL_MUST_CHECK;
 int travel_cursor_check(travel_query_t *query,
     const travel_catalog_place_t *place) TRAVEL_MUST_CHECK;
 /* Makes pages of query->sql, which is rewritten, when there is a @cursor. */

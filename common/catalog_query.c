@@ -428,15 +428,19 @@ travel_head_check(travel_head_t *h)
     size_t           i;
     travel_query_t  *q = h->query;
 
-    h->place.line = h->at[TRAVEL_HEAD_CURSOR];
-
-    for (i = 0; i < q->nparams && h->place.line == 0; i++) {
+    for (i = 0; i < q->nparams; i++) {
         if (strcmp(q->params[i].name, "limit") == 0) {
             h->place.line = h->param_at[i];
         }
     }
 
-    rc = travel_cursor_check(q, &h->place);
+    rc = travel_cursor_check_limit(q, &h->place);
+
+    if (rc == TRAVEL_OK) {
+        h->place.line = h->at[TRAVEL_HEAD_CURSOR];
+        rc = travel_cursor_check(q, &h->place);
+    }
+
     if (rc != TRAVEL_OK) {
         return rc;
     }

@@ -3,18 +3,15 @@
  * waiting in line, deadlines, cancelling, results.
  *
  * A call (an op and its copy of the values) is ours, never the request's.  It
- * is "waiting" in its server's line of its class and priority, or "sent", when an entry of a
- * session's pipeline refers to it; "timed" in the server's list by deadline as
- * long as its handler may be called; "done" when it may not.  It goes back to
- * the free list when it is neither waiting, sent nor inside its handler.
+ * is "waiting" in a line of its server (ngx_http_travel_pg_line.c), or "sent",
+ * when an entry of a session's pipeline refers to it; "timed" in the server's
+ * list by deadline as long as its handler may be called; "done" when it may not.
+ * It goes back to the free list when it is neither waiting, sent nor inside its
+ * handler.
  *
  * A room's question never ends anybody else's: what breaks while sending is
  * only noted there, and dropped by the session's flush event.  Handlers are
  * called from events alone.
- *
- * Lines are bounded together.  Urgent calls are sent first; when there is no
- * room, the last of the least urgent that wait is shed for a more urgent one:
- * it leaves the line at once and is told by the server's "turn" event.
  *
  * Fast calls share the sessions' pipelines, least loaded first.  Slow ones have
  * sessions of their own, connected at first use, one query at a time; so a slow
@@ -36,13 +33,9 @@ static ngx_http_travel_pg_call_t *ngx_http_travel_pg_call_new(
     void *data);
 static ngx_int_t ngx_http_travel_pg_copy(ngx_http_travel_pg_call_t *call,
     const char *const *values, ngx_uint_t n);
-static void ngx_http_travel_pg_call_end(ngx_http_travel_pg_call_t *call);
 static void ngx_http_travel_pg_time(ngx_http_travel_pg_call_t *call,
     ngx_msec_t timeout);
 static void ngx_http_travel_pg_untime(ngx_http_travel_pg_call_t *call);
-static void ngx_http_travel_pg_wait(ngx_http_travel_pg_call_t *call,
-    ngx_uint_t first);
-static void ngx_http_travel_pg_unwait(ngx_http_travel_pg_call_t *call);
 static void ngx_http_travel_pg_released(void *data);
 static void ngx_http_travel_pg_deadline(ngx_event_t *ev);
 static void ngx_http_travel_pg_silent(ngx_http_travel_pg_server_t *server);
@@ -55,20 +48,12 @@ static void ngx_http_travel_pg_open_slow(ngx_http_travel_pg_server_t *server);
 static void ngx_http_travel_pg_turn(ngx_event_t *ev);
 static void ngx_http_travel_pg_dispatch_lines(
     ngx_http_travel_pg_server_t *server, ngx_uint_t slow);
-static ngx_http_travel_pg_call_t *ngx_http_travel_pg_first(
-    ngx_queue_t *lines);
-static ngx_uint_t ngx_http_travel_pg_shed_for(
-    ngx_http_travel_pg_server_t *server, travel_priority_e priority);
-static void ngx_http_travel_pg_tell_shed(ngx_http_travel_pg_server_t *server);
 static void ngx_http_travel_pg_cancel(ngx_http_travel_session_t *s);
 static void ngx_http_travel_pg_cancel_next(
     ngx_http_travel_pg_server_t *server);
 static void ngx_http_travel_pg_cancelled(ngx_http_travel_pg_op_t *op,
     ngx_http_travel_pg_result_t *result);
 static void ngx_http_travel_pg_clear(void *data);
-
-
-const char  ngx_http_travel_pg_shed[] = "shed for more urgent ones";
 
 
 static const ngx_http_travel_pg_statement_t  ngx_http_travel_pg_cancel_sql = {
@@ -324,7 +309,7 @@ ngx_http_travel_pg_copy(ngx_http_travel_pg_call_t *call,
 }
 
 
-static void
+void
 ngx_http_travel_pg_call_end(ngx_http_travel_pg_call_t *call)
 {
     if (call->waiting || call->sent || call->busy) {
@@ -402,131 +387,6 @@ ngx_http_travel_pg_untime(ngx_http_travel_pg_call_t *call)
 
     if (ngx_queue_empty(&call->op.server->due)) {
         call->op.server->deadline.cancelable = 1;
-    }
-}
-
-
-static void
-ngx_http_travel_pg_wait(ngx_http_travel_pg_call_t *call, ngx_uint_t first)
-{
-    ngx_queue_t                  *line;
-    ngx_http_travel_pg_server_t  *server;
-
-    server = call->op.server;
-    line = call->slow ? &server->waiting_slow[call->priority]
-                      : &server->waiting[call->priority];
-
-    if (first) {
-        ngx_queue_insert_head(line, &call->place);
-
-    } else {
-        ngx_queue_insert_tail(line, &call->place);
-    }
-
-    call->waiting = 1;
-    server->nwaiting++;
-}
-
-
-static void
-ngx_http_travel_pg_unwait(ngx_http_travel_pg_call_t *call)
-{
-    if (call->waiting) {
-        ngx_queue_remove(&call->place);
-        call->waiting = 0;
-
-        if (!call->shed) {
-            call->op.server->nwaiting--;
-        }
-
-        call->shed = 0;
-    }
-}
-
-
-ngx_uint_t
-ngx_http_travel_pg_waits(const ngx_queue_t *lines)
-{
-    ngx_uint_t  i;
-
-    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
-        if (!ngx_queue_empty(&lines[i])) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-static ngx_http_travel_pg_call_t *
-ngx_http_travel_pg_first(ngx_queue_t *lines)
-{
-    ngx_uint_t   i;
-    ngx_queue_t  *q;
-
-    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
-        if (!ngx_queue_empty(&lines[i])) {
-            q = ngx_queue_head(&lines[i]);
-            return ngx_queue_data(q, ngx_http_travel_pg_call_t, place);
-        }
-    }
-
-    return NULL;
-}
-
-
-/* Makes room in line for a call of that priority: 0 when all that wait are as
- * urgent.  Some room is asking, so nobody is told from here. */
-
-static ngx_uint_t
-ngx_http_travel_pg_shed_for(ngx_http_travel_pg_server_t *server,
-    travel_priority_e priority)
-{
-    ngx_uint_t                  i;
-    ngx_queue_t                *line;
-    ngx_http_travel_pg_call_t  *call;
-
-    for (i = TRAVEL_PRIORITY_MAX - 1; i > (ngx_uint_t) priority; i--) {
-
-        line = !ngx_queue_empty(&server->waiting[i])
-               ? &server->waiting[i] : &server->waiting_slow[i];
-
-        if (ngx_queue_empty(line)) {
-            continue;
-        }
-
-        call = ngx_queue_data(ngx_queue_last(line), ngx_http_travel_pg_call_t,
-                              place);
-
-        ngx_queue_remove(&call->place);
-        ngx_queue_insert_tail(&server->shed, &call->place);
-        call->shed = 1;
-        server->nwaiting--;
-
-        ngx_http_travel_count(server->conf->counters.shed, 1);
-        ngx_http_travel_pg_dispatch_soon(server);
-
-        return 1;
-    }
-
-    return 0;
-}
-
-
-static void
-ngx_http_travel_pg_tell_shed(ngx_http_travel_pg_server_t *server)
-{
-    ngx_queue_t                *q;
-    ngx_http_travel_pg_call_t  *call;
-
-    while (!ngx_queue_empty(&server->shed)) {
-        q = ngx_queue_head(&server->shed);
-        call = ngx_queue_data(q, ngx_http_travel_pg_call_t, place);
-
-        ngx_http_travel_pg_unwait(call);
-        ngx_http_travel_pg_lost(call, ngx_http_travel_pg_shed);
-        ngx_http_travel_pg_call_end(call);
     }
 }
 

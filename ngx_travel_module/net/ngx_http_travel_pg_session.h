@@ -141,10 +141,27 @@ void ngx_http_travel_pg_lost(ngx_http_travel_pg_call_t *call,
     const char *why);
 /* The pipeline has no more to do with it. */
 void ngx_http_travel_pg_unsent(ngx_http_travel_pg_call_t *call);
-/* Is anybody in one of these lines? */
-ngx_uint_t ngx_http_travel_pg_waits(const ngx_queue_t *lines);
 /* Capacity came free, a session came up, or one went: send or give up. */
 void ngx_http_travel_pg_dispatch(ngx_http_travel_pg_server_t *server);
 void ngx_http_travel_pg_dispatch_soon(ngx_http_travel_pg_server_t *server);
+
+/* Back to the free list, unless something still refers to it. */
+void ngx_http_travel_pg_call_end(ngx_http_travel_pg_call_t *call);
+
+
+/* --- ngx_http_travel_pg_line.c -------------------------------------------- */
+
+void ngx_http_travel_pg_wait(ngx_http_travel_pg_call_t *call,
+    ngx_uint_t first);
+void ngx_http_travel_pg_unwait(ngx_http_travel_pg_call_t *call);
+/* Of the lines of a class: is anybody there; who is next, or NULL. */
+ngx_uint_t ngx_http_travel_pg_waits(const ngx_queue_t *lines);
+ngx_http_travel_pg_call_t *ngx_http_travel_pg_first(ngx_queue_t *lines);
+/* Makes room in line for a call of that priority: 0 when all that wait are as
+ * urgent. */
+ngx_uint_t ngx_http_travel_pg_shed_for(ngx_http_travel_pg_server_t *server,
+    travel_priority_e priority);
+/* From an event only. */
+void ngx_http_travel_pg_tell_shed(ngx_http_travel_pg_server_t *server);
 
 #endif /* NGX_HTTP_TRAVEL_PG_SESSION_H */

@@ -89,19 +89,25 @@ wrong('bounds the wrong way round', $list, [ qr/1\.\.100/ => '100..1' ],
     qr/100\.\.1/, qr/"100\.\.1" must be bounds like 1\.\.100, the smaller/);
 wrong('a default out of its bounds', $list, [ qr/= 20/ => '= 200' ],
     qr/= 200/, qr/the default of parameter "limit".*100/);
-wrong('optional, and with a default', $list,
-    [ qr/cursor  uuid\?/ =>
-      'cursor  uuid? = 00000000-0000-7000-8000-000000000000' ],
+wrong('a page without an end', $list, [ qr/1\.\.100/ => '1..5000' ],
+    qr/1\.\.5000/, qr/a number with bounds, at most 1000/);
+wrong('a cursor by no column', $list, [ qr/id desc/ => 'id down' ],
+    qr/id down/, qr/\@cursor must be columns .* "created_at desc, id desc"/);
+my $filtered = 'queries/bookings.list.sql';
+wrong('optional, and with a default', $filtered,
+    [ qr/journey_id  uuid\?/ =>
+      'journey_id  uuid? = 00000000-0000-7000-8000-000000000000' ],
     qr/uuid\? =/, qr/'\?' and a default; keep one/);
-wrong('a parameter that is not declared', $list,
-    [ qr/LIMIT :limit \+ 1/ => 'LIMIT :limmit + 1' ], qr/:limmit/,
-    qr/":limmit" is not declared; add "-- \@param limmit TYPE"/);
-wrong('a parameter that is not used', $list,
-    [ qr/-- \@param    cursor/ =>
-      "-- \@param    theme   text?\n-- \@param    cursor" ],
+wrong('a parameter that is not declared', $filtered,
+    [ qr/:status IS NULL/ => ':statuss IS NULL' ], qr/:statuss/,
+    qr/":statuss" is not declared; add "-- \@param statuss TYPE"/);
+wrong('a parameter that is not used', $filtered,
+    [ qr/-- \@param    status/ =>
+      "-- \@param    theme   text?\n-- \@param    status" ],
     qr/theme   text/, qr/"theme" is not used; use :theme .* or take the line/);
-wrong('declared twice', $list, [ qr/cursor  uuid\?/ =>
-    "cursor  uuid?\n-- \@param    cursor  uuid?" ], 4, qr/twice; keep one/);
+wrong('declared twice', $filtered, [ qr/journey_id  uuid\?/ =>
+    "journey_id  uuid?\n-- \@param    journey_id  uuid?" ], 5,
+    qr/twice; keep one/);
 wrong('a word that nobody knows', $list,
     [ qr/\@returns  list/ => '@return   list' ], qr/\@return   /,
     qr/"\@return" is not known; use \@public, \@requires, \@param/);

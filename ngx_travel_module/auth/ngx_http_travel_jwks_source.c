@@ -93,9 +93,13 @@ static void ngx_http_travel_source_failed(ngx_http_travel_jwks_t *jwks,
     const char *why);
 
 
-/* Room for both conditions of a request. */
+#define NGX_HTTP_TRAVEL_SOURCE_ACCEPT                                         \
+    "Accept: application/jwk-set+json, application/json" CRLF
+
+/* Room for that and both conditions of a request. */
 #define NGX_HTTP_TRAVEL_SOURCE_HEADERS                                        \
-    (sizeof("If-None-Match: " CRLF "If-Modified-Since: " CRLF)                \
+    (sizeof(NGX_HTTP_TRAVEL_SOURCE_ACCEPT                                     \
+            "If-None-Match: " CRLF "If-Modified-Since: " CRLF)                \
      + NGX_HTTP_TRAVEL_SOURCE_ETAG + NGX_HTTP_TRAVEL_SOURCE_MODIFIED)
 
 
@@ -443,7 +447,7 @@ ngx_http_travel_slot_unlock(ngx_http_travel_jwks_source_t *source)
 }
 
 
-/* Takes the lease and writes the conditions of the request; 0: another has
+/* Takes the lease and writes the headers of the request; 0: another has
  * it, or this process is to go. */
 static ngx_uint_t
 ngx_http_travel_slot_lease_locked(ngx_http_travel_jwks_source_t *source,
@@ -463,7 +467,8 @@ ngx_http_travel_slot_lease_locked(ngx_http_travel_jwks_source_t *source,
                         + NGX_HTTP_TRAVEL_SOURCE_LEASE;
     source->lease = slot->lease;
 
-    p = headers;
+    p = ngx_cpymem(headers, NGX_HTTP_TRAVEL_SOURCE_ACCEPT,
+                   sizeof(NGX_HTTP_TRAVEL_SOURCE_ACCEPT) - 1);
 
     if (slot->len != 0 && slot->etag_len != 0) {
         s.data = slot->etag;

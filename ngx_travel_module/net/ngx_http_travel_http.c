@@ -769,7 +769,6 @@ ngx_http_travel_http_request(ngx_http_travel_http_t *http)
 
     static const char  rest[] =
         "User-Agent: ngx_travel" CRLF
-        "Accept: application/jwk-set+json, application/json" CRLF
         "Accept-Encoding: identity" CRLF
         "Connection: close" CRLF;
 

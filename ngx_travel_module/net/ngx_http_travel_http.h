@@ -57,8 +57,8 @@ char *ngx_http_travel_http_url(ngx_conf_t *cf,
 ngx_int_t ngx_http_travel_http_init(ngx_conf_t *cf,
     ngx_http_travel_http_place_t *place, const char *what);
 
-/* Asks.  'headers' are complete lines, to be sent besides; NULL when there is
- * no memory. */
+/* Asks.  'headers' are complete lines, to be sent besides (Accept, conditions);
+ * NULL when there is no memory. */
 ngx_http_travel_http_t *ngx_http_travel_http_get(
     const ngx_http_travel_http_place_t *place, const ngx_str_t *headers,
     ngx_http_travel_http_pt handler, void *data, ngx_log_t *log);

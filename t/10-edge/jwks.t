@@ -174,6 +174,7 @@ subtest 'one fetch for all workers' => sub {
     is($q->{method}, 'GET', 'it asks');
     is($q->{headers}{host}, "127.0.0.1:$at", 'the host');
     is($q->{headers}{connection}, 'close', 'for one answer');
+    like($q->{headers}{accept}, qr{application/jwk-set\+json}, 'which is keys');
     is(metric('travel_jwks_fetches_total{set="main",result="new"}'), 1,
         'counted');
     is(metric('travel_jwks_keys{set="main"}'), 1, 'one key');

@@ -1,6 +1,7 @@
 # A new binary takes over (USR2, then QUIT to the old master) while clients
 # read and write: no request is lost, nothing accepted is forgotten, limits
-# count on in empty zones, and what the old master held is gone.
+# count in zones that start empty, a token that was taken back is never good
+# again, and what the old master held is gone.
 use strict;
 use warnings;
 use FindBin;
@@ -30,6 +31,7 @@ my $t = Travel::Test->start(
     });
 my $JSON  = JSON::PP->new->utf8->canonical;
 my @token = map { $t->user_token($_) } 0 .. 6;
+my $revoked = $t->user_token(9);
 my $crowd = Travel::Crowd->new($t);
 wait_for(sub { $t->get('/ready', allow_5xx => 1)->{status} == 200 }, 20,
     'the edge is ready');
@@ -63,6 +65,20 @@ sub client {
     print $out "did $done $accepted ", $c->repeated, "\n";
 }
 
+# With a token that was taken back: never anything but 401.
+sub outcast {
+    my (undef, $out) = @_;
+    my $c = Travel::Client->new($t);
+    my $asked = 0;
+    for (; !$crowd->over; $asked++) {
+        my ($status, $why) = $c->send("GET /api/v1/me HTTP/1.1\r\nHost: travel"
+            . "\r\nConnection: close\r\nAuthorization: Bearer $revoked\r\n\r\n");
+        print $out 'answered ', $status || $why, "\n" if $status ne '401';
+        sleep 0.005;
+    }
+    print $out "did $asked\n";
+}
+
 # The pid of the master that the pid file names.
 sub master { $t->pid_of('nginx') }
 
@@ -86,10 +102,18 @@ my $strict = sub { return $t->get('/strict', token => $token[0],
     headers => { connection => 'close' })->{headers}{ratelimit} // '' };
 like($strict->(), qr/"strict-3600";r=49/, 'a limit');
 
+is($t->get('/api/v1/me', token => $revoked)->{status}, 200, 'a token is good');
+my ($rc, $out) = $t->run(Travel::Test::build() . '/travelctl', qw(token revoke),
+    '--user', $t->user(9), '--config', $t->dir . '/workers.conf');
+is($rc, 0, 'and is taken back') or diag($out);
+wait_for(sub { $t->get('/api/v1/me', token => $revoked)->{status} == 401 }, 5,
+    'it to be refused');
+
 my @keeps = (0, 0, 0, 1, 1, 1);
 for my $n (1 .. @keeps) {
     $crowd->add("client-$n", sub { client($n, $keeps[$n - 1], $_[1]) });
 }
+$crowd->add('outcast', \&outcast);
 for (1 .. $UPGRADES) {
     sleep $PAUSE / 2;
     upgrade();
@@ -97,6 +121,10 @@ for (1 .. $UPGRADES) {
     sleep $PAUSE / 2;
 }
 $crowd->end;
+
+my @outcast = $crowd->said('outcast');
+like(pop @outcast // '', qr/^did \d{2,}$/, 'the outcast went on asking');
+is_deeply([splice @outcast, 0, 5], [], 'and was refused each time');
 
 my $accepted = 0;
 for my $n (1 .. @keeps) {

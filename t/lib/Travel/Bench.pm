@@ -24,7 +24,7 @@ use Time::HiRes qw(time sleep);
 use Travel::Test;
 
 our @EXPORT = qw($t $token bench add_conf pin warm wrk pairs
-    latency report median quantile spread wipe SECONDS WARM LIMIT CONNS ROOT);
+    latency same_answer report median quantile spread wipe SECONDS WARM LIMIT CONNS ROOT);
 
 use constant {
     SECONDS => $ENV{BENCH_SECONDS} || 5,
@@ -209,6 +209,29 @@ sub write_json {
         [map { $old{$_} } sort keys %old]);
     close $f or die "$OUT: $!";
     print "written to run/bench.json\n";
+}
+
+# A location that answers as our answer was, the same bytes under the same
+# headers, and does nothing else.  nginx's configuration takes no word over 4096
+# bytes, so the answer must be small.
+sub same_answer {
+    my ($path, $r) = @_;
+    my $quote = sub { my $s = shift; $s =~ s/([\\'])/\\$1/g; "'$s'" };
+    my $headers = '';
+    for my $name (sort keys %{ $r->{headers} }) {
+        next if $name =~
+            /^(?:server|date|content-type|content-length|connection)$/;
+        my $v = $r->{headers}{$name};
+        $headers .= "    add_header $name " . $quote->($_) . " always;\n"
+            for ref $v ? @$v : $v;
+    }
+    die "a dollar in the answer\n" if "$headers$r->{content}" =~ /\$/;
+    my $type = $r->{headers}{'content-type'} || 'application/json';
+    return "location = $path {\n    travel_trace off;\n"
+        . "    travel_limit off;\n    travel_cors off;\n"
+        . "    travel_security_headers off;\n    travel_request_id off;\n"
+        . "    default_type $type;\n$headers"
+        . "    return $r->{status} " . $quote->($r->{content}) . ";\n}\n";
 }
 
 # --- latency at a constant rate ----------------------------------------------

@@ -1,0 +1,112 @@
+# Bad tokens: how cheap it is to refuse them, against `return 401` of the same
+# bytes and headers, and what good callers feel of a flood.
+package Travel::Bench::Refused;
+
+use strict;
+use warnings;
+use POSIX ();
+use Time::HiRes qw(time sleep);
+use Travel::Bench;
+use Travel::Test;
+
+my $LOCATIONS = <<'CONF';
+location = /bench/me {
+    travel_auth  required jwks=main audience=travel;
+    travel_query GET me.get;
+    travel_cache 1h;
+}
+location = /bench/unbudgeted {
+    travel_auth  required jwks=main audience=travel;
+    travel_signature_budget off;
+    travel_query GET me.get;
+}
+CONF
+
+# A token whose signature is not ours: its last characters are others.
+sub bad_token {
+    return substr($token, 0, -8) . sprintf '%08x', int rand 2**32;
+}
+
+# Every request with another signature.
+sub distinct_script {
+    my $head = substr $token, 0, -12;
+    $t->write('distinct.lua', <<"LUA");
+local n = math.random(1000000)
+request = function()
+    n = n + 1
+    return wrk.format("GET", nil, { ["Authorization"] =
+        "Bearer $head" .. string.format("%012x", n) })
+end
+LUA
+    return ('-s', $t->dir . '/distinct.lua');
+}
+
+sub start_refusing {
+    add_conf($LOCATIONS);
+    my $bad = bad_token();
+    my $r = $t->get('/bench/me', token => $bad);
+    die "not refused: $r->{status}\n" if $r->{status} != 401;
+    add_conf($LOCATIONS . same_answer('/bench/ceiling', $r));
+    return $bad;
+}
+
+sub refused {
+    my ($path, @more) = @_;
+    return sub { warm(sub { wrk($path, $_[0], { status => 401 }, @more) }) };
+}
+
+sub edge_refused_repeated {
+    my $bad = start_refusing();
+    my @same = ('/bench/ceiling', '/bench/me');
+    pairs('edge.refused.repeated', 'requests/s', map {
+        my $path = $_;
+        sub { warm(sub { wrk($path, $_[0], { status => 401, token => $bad }) }) };
+    } @same);
+}
+
+sub edge_refused_distinct {
+    start_refusing();
+    my @distinct = distinct_script();
+    my $figures = pairs('edge.refused.distinct', 'requests/s',
+        refused('/bench/ceiling', @distinct), refused('/bench/me', @distinct));
+    my $off = warm(sub {
+        wrk('/bench/unbudgeted', $_[0], { status => 401 }, @distinct) });
+    report('edge.refused.unbudgeted', 'requests/s', value => $off->{rate},
+        pairs => 1, spread => sprintf 'budget off, %.2f of a core', $off->{cpu});
+    good_callers($figures->{value} / 2, @distinct);
+}
+
+# Good callers at a quiet rate, alone and while bad tokens come at half of what
+# the edge can refuse.
+sub good_callers {
+    my ($rate, @distinct) = @_;
+    my $quiet = sub { quantile(0.99, latency('/bench/me', 1000)) };
+    my @idle = map { $quiet->() } 1 .. 3;
+    my @flooded = map { flooded($rate, $quiet, @distinct) } 1 .. 3;
+    report('edge.refused.good_p99', 'ms', value => median(@flooded) / 1000,
+        ceiling => median(@idle) / 1000,
+        ratio => median(@flooded) / median(@idle), pairs => 3,
+        spread => sprintf 'idle %s, flooded %s us', join('/', @idle),
+            join('/', @flooded));
+}
+
+# wrk knows no rate: as many connections as give about the half are let loose,
+# beside the good callers, on the generator's core.
+sub flooded {
+    my ($rate, $quiet, @distinct) = @_;
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        $t->run('/usr/bin/taskset', '-c', '1', 'wrk', '-t1', '-c2',
+            '-d' . (SECONDS + 2 * WARM) . 's', @distinct, $t->url . '/bench/me');
+        POSIX::_exit(0);
+    }
+    sleep 0.5;
+    my $p99 = $quiet->();
+    waitpid $pid, 0;
+    return $p99;
+}
+
+bench('edge.refused.repeated', \&edge_refused_repeated);
+bench('edge.refused.distinct', \&edge_refused_distinct);
+
+1;

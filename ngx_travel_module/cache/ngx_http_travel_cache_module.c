@@ -114,7 +114,7 @@ ngx_http_travel_cache_lookup(ngx_http_request_t *r, const ngx_str_t *identity,
         return NGX_ABORT;
     }
 
-    ngx_str_null(&more);
+    ngx_str_set(&more, "");              /* bytes, even if there are none */
 
     if (clcf->tags != NULL
         && ngx_http_complex_value(r, clcf->tags, &more) != NGX_OK)
@@ -137,6 +137,11 @@ ngx_http_travel_cache_lookup(ngx_http_request_t *r, const ngx_str_t *identity,
     ret_fill->need = floor_inval;
     ret_fill->named[0] = *tags;
     ret_fill->named[1] = more;
+
+    if (tags->data == NULL) {
+        ngx_str_set(&ret_fill->named[0], "");
+    }
+
     ret_fill->key = *identity;
     ret_fill->ttl = clcf->ttl;
     ret_fill->stale = clcf->stale;

@@ -109,8 +109,18 @@ sub asked {
         role => 'postgres') + 0;
 }
 
-wait_for(sub { ask($_, '/', 'trv_' . '0' x 16 . '_' . 'A' x 43)->{status} == 401 }, 10,
-    'PostgreSQL can be asked') for @node;
+# Every worker of a node has found PostgreSQL: another unknown key each time.
+my $unknown = 0;
+sub ready {
+    my ($node) = @_;
+    my $run = 0;
+    return wait_for(sub {
+        $run = status($node, '/', sprintf 'trv_%016x_%s', ++$unknown, 'A' x 43)
+            == 401 ? $run + 1 : 0;
+        return $run >= 12;
+    }, 15, 'PostgreSQL can be asked');
+}
+ready($_) for @node;
 
 my $user = $t->user(5);
 my $key  = key('--owner', uc $user, '--permissions', 'Jobs:Read write:stories',
@@ -193,7 +203,7 @@ subtest 'taken back' => sub {
     # forgotten by the feed, remembered by the database
     $t->redis('queue')->call('FLUSHALL');
     $b->kill; unlink "$dir/echo2.sock"; $b->start_again;
-    wait_for(sub { status($b, '/', $key) != 503 }, 10);   # it finds PostgreSQL
+    ready($b);
     is(status($b, '/', $key), 401, 'and never good again');
 
     my @mine = map { key('--owner', $t->user(6)) } 1, 2;

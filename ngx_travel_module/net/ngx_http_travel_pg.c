@@ -798,7 +798,7 @@ ngx_http_travel_pg_overdue(ngx_http_travel_pg_call_t *call)
 
     /* the server should have ended it by its own statement_timeout */
 
-    quiet = ngx_current_msec - s->heard;
+    quiet = ngx_min(ngx_current_msec - s->heard, ngx_current_msec - s->asked);
 
     if (s->kind == NGX_HTTP_TRAVEL_SESSION_FAST
         && quiet > server->conf->timeout + 1000)

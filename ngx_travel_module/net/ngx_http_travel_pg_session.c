@@ -625,7 +625,7 @@ ngx_http_travel_session_send(ngx_http_travel_session_t *s,
     call->op.sent = 1;
 
     if (s->in_flight == 0) {
-        s->heard = ngx_current_msec;
+        s->asked = ngx_current_msec;
     }
 
     s->in_flight++;

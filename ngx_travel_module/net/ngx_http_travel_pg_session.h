@@ -81,6 +81,7 @@ struct ngx_http_travel_session_s {
     ngx_event_t                       flush;      /* posted, once per turn */
     ngx_event_t                       timer;      /* see states; cancelable */
     ngx_msec_t                        heard;      /* when bytes last came */
+    ngx_msec_t                        asked;      /* since when one waits */
     u_char                           *prepared;   /* by statement: 0 not yet,
                                                      else its generation */
     ngx_http_travel_cancel_e          cancel;     /* slow only */

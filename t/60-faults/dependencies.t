@@ -250,6 +250,19 @@ subtest 'the replica, silent: slower at most' => sub {
     serves('replica', 'it serves again');
 };
 
+# A session that was asked only now has heard nothing all the same.
+subtest 'the replica, asked in the middle of its silence' => sub {
+    for my $after (0.1, 0.3, 0.45) {
+        serves('replica', 'it serves');
+        $t->freeze('replica');
+        sleep $after;
+        my @reads = map { $t->get('/api/v1/places?q=' . join('', map {
+            ('a' .. 'z')[rand 26] } 1 .. 5), @auth)->{status} } 1 .. 20;
+        $t->unfreeze('replica');
+        is_deeply([grep { $_ != 200 } @reads], [], "after $after s: answered");
+    }
+};
+
 subtest 'the primary: reads go on, writes are accepted' => sub {
     my (@w, $wait);
     my @reads = while_reading(sub {

@@ -1,0 +1,45 @@
+# t/CONFORMANCE.md names tests that are there: every file, and in it every
+# test's name, or its parts: names are put together ("not stored: " and a case).
+use strict;
+use warnings;
+use Test::More;
+
+open my $f, '<', 't/CONFORMANCE.md' or die "t/CONFORMANCE.md: $!";
+my (%text, @missing);
+my ($line, $rows, $names) = (0, 0, 0);
+while (my $row = <$f>) {
+    $line++;
+    my ($tests) = $row =~ /^\| .* \| (.*) \|\s*$/ or next;
+    next if $tests =~ /^-+$|^test/;
+    $rows++;
+    my @parts = split /`([^`]+)`/, $tests;
+    shift @parts;
+    push @missing, "line $line: no test" unless @parts;
+    while (my ($path, $said) = splice @parts, 0, 2) {
+        next unless $path =~ m{^t/};
+        if (!exists $text{$path}) {
+            open my $t, '<', $path or $text{$path} = undef;
+            $text{$path} = do { local $/; <$t> } =~ s/\\//gr if $t;
+        }
+        if (!defined $text{$path}) { push @missing, "line $line: $path"; next }
+        for my $name (($said // '') =~ /"([^"]+)"/g) {
+            $names++;
+            for my $part (grep { length > 2 } 
+                split /\s*\.\.\.\s*|:\s+|\$\w+/, $name)
+            {
+                push @missing, "line $line: $path has no \"$part\""
+                    if index($text{$path}, $part) < 0;
+            }
+        }
+        for my $function (($said // '') =~ /\b(test_\w+)/g) {
+            $names++;
+            push @missing, "line $line: $path has no $function"
+                if index($text{$path}, $function) < 0;
+        }
+    }
+}
+cmp_ok($rows, '>', 100, "$rows lines of standards");
+cmp_ok($names, '>', 100, "$names tests are named");
+is(join("\n", @missing), "", "and all of them are there");
+
+done_testing;

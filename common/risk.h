@@ -11,8 +11,9 @@
  *   hours     less than a twentieth of his active hours lie around this one
  *
  * They add up as independent reasons do: score = 1 - product(1 - weight *
- * signal), in hundredths.  What is not known raises no suspicion: a first sighting, a request
- * without a place, an hour before there are twenty active ones to compare.
+ * signal), in hundredths.  What is not known raises no suspicion: a first
+ * sighting, a request without a place, an hour before there are twenty active
+ * ones to compare.
  *
  * A profile is plain data without pointers and starts as zeroes; who keeps it
  * locks it.

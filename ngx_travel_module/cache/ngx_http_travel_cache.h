@@ -68,8 +68,9 @@ typedef struct {
  * not served.
  *
  * NGX_OK: *ret_hit; NGX_DECLINED: miss, fill it (a *ret_hit with stale set is
- * what may be served should the fill fail, with 'renew' before it); NGX_BUSY: some nginx worker of
- * this node fills it and has pos >= floor_inval: wait() may join;
+ * what may be served should the fill fail, with 'renew' before it); NGX_BUSY:
+ * some nginx worker of this node fills it and has pos >= floor_inval: wait()
+ * may join;
  * NGX_ABORT: no caching here.
  */
 ngx_int_t ngx_http_travel_cache_lookup(ngx_http_request_t *r,

@@ -36,7 +36,7 @@ typedef struct {
 } ngx_http_travel_purged_t;
 
 typedef struct {
-    ngx_uint_t                 known;        /* 'from' and 'pos' say something */
+    ngx_uint_t                 known;        /* 'from' and 'pos' do say it */
     ngx_uint_t                 space;        /* counts beginnings: ids of
                                                 another cannot be compared */
     travel_stream_id_t         from;         /* the ring holds all after this */

@@ -104,7 +104,7 @@ typedef struct {
     ngx_str_t                    name;       /* "primary", "replica-1" ... */
     ngx_http_travel_pg_role_e    role;
     ngx_msec_t                   max_lag;
-    ngx_msec_t                   slow_start; /* share grows over it; 0: at once */
+    ngx_msec_t                   slow_start; /* the share grows; 0: at once */
     ngx_uint_t                   spill;      /* reads at most, as a primary, of
                                                 those that replicas lost */
     ngx_uint_t                   connections;

@@ -89,7 +89,7 @@ ngx_http_travel_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    /* reports may be older; what a primary can have under way it may be given */
+    /* reports may be older; a primary may be given all it can take */
 
     ngx_conf_init_msec_value(made.info.max_lag,
                              made.info.role == NGX_HTTP_TRAVEL_PG_ANALYTICS

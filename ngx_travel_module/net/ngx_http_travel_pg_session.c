@@ -16,8 +16,8 @@
  * taken off before each step and put on what the step left.  Nothing here
  * waits: connecting is polled, results are taken only while libpq is not busy.
  *
- * Under TLS a record is read from the socket whole, and libpq may take a part of
- * it: the rest is in the TLS library, where the event loop does not see it.  So
+ * Under TLS a record is read from the socket whole, and libpq may take a part
+ * of it: the rest is in the TLS library, where the event loop does not see it.  So
  * input is taken until there is none.
  *
  * A handler that is called for a result may drop this very session (a send

@@ -56,7 +56,7 @@ typedef struct {
     ngx_str_t                              requires;
     ngx_http_travel_query_source_t         sources[TRAVEL_QUERY_PARAMS_MAX];
     ngx_array_t                            pieces;
-    ngx_uint_t                             priority;       /* unset: the file's */
+    ngx_uint_t                             priority;   /* unset: the file's */
     ngx_uint_t                             cached[4];      /* counters: hit,
                                                       stale, miss, bypass */
     ngx_uint_t                             answered;

@@ -191,8 +191,8 @@ ngx_http_travel_run_try(ngx_http_travel_query_run_t *run,
 
         rc = ngx_http_travel_pg_query(run->route.server, run->request,
                                       run->statement, run->values,
-                                      run->priority, ngx_http_travel_run_answered,
-                                      run);
+                                      run->priority,
+                                      ngx_http_travel_run_answered, run);
 
         if (rc != NGX_DECLINED) {
             run->sent_us = ngx_http_travel_run_clock();

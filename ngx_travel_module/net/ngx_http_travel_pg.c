@@ -6,8 +6,8 @@
  * is "waiting" in a line of its server (ngx_http_travel_pg_line.c), or "sent",
  * when an entry of a session's pipeline refers to it; "timed" in the server's
  * list by deadline as long as its handler may be called; "done" when it may
- * not.  It goes back to the free list when it is neither waiting, sent nor inside its
- * handler.
+ * not.  It goes back to the free list when it is neither waiting, sent nor
+ * inside its handler.
  *
  * A room's question never ends anybody else's: what breaks while sending is
  * only noted there, and dropped by the session's flush event.  Handlers are

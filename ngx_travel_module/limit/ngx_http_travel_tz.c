@@ -13,7 +13,9 @@
 #define NGX_HTTP_TRAVEL_TZ_NAMES   "/usr/share/zoneinfo/tzdata.zi"
 #define NGX_HTTP_TRAVEL_TZ_BEFORE  (7 * 86400)
 #define NGX_HTTP_TRAVEL_TZ_AHEAD   (12 * 366 * 86400LL)
-#define NGX_HTTP_TRAVEL_TZ_STEP    (7 * 86400)   /* none changes twice in it */
+/* None changes twice in it: the shortest season, Morocco's Ramadan, takes four
+ * weeks. */
+#define NGX_HTTP_TRAVEL_TZ_STEP    (21 * 86400)
 #define NGX_HTTP_TRAVEL_TZ_SIZE    (1024 * 1024)
 
 

@@ -52,8 +52,6 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_travel_budget_init(ngx_http_travel_shard_t *shard);
-static ngx_int_t ngx_http_travel_budget_secret(ngx_http_travel_shard_t *shard,
-    travel_siphash_key_t *secret);
 static void ngx_http_travel_budget_key(ngx_http_travel_budget_key_t *key,
     const ngx_http_travel_budget_t *budget, const struct sockaddr *sockaddr);
 static ngx_http_travel_budget_entry_t *ngx_http_travel_budget_entry_locked(
@@ -101,7 +99,9 @@ ngx_http_travel_budget_init(ngx_http_travel_shard_t *shard)
                                      * sizeof(ngx_http_travel_budget_entry_t));
 
     if (sh->entries == NULL
-        || ngx_http_travel_budget_secret(shard, &sh->secret) != NGX_OK)
+        || ngx_http_travel_shard_key(shard, &sh->secret,
+                            offsetof(ngx_http_travel_budget_shard_t, secret))
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -109,31 +109,6 @@ ngx_http_travel_budget_init(ngx_http_travel_shard_t *shard)
     shard->data = sh;
 
     return NGX_OK;
-}
-
-
-/* One key for all shards: the first makes it up. */
-static ngx_int_t
-ngx_http_travel_budget_secret(ngx_http_travel_shard_t *shard,
-    travel_siphash_key_t *secret)
-{
-    ngx_uint_t                       i;
-    ngx_http_travel_zone_t          *zone;
-    ngx_http_travel_budget_shard_t  *other;
-
-    zone = shard->zone;
-
-    for (i = 0; i < zone->nshards; i++) {
-        other = zone->shards[i].data;
-
-        if (i != shard->number && other != NULL) {
-            *secret = other->secret;
-            return NGX_OK;
-        }
-    }
-
-    return (travel_random(secret, sizeof(travel_siphash_key_t)) == TRAVEL_OK)
-           ? NGX_OK : NGX_ERROR;
 }
 
 

@@ -40,8 +40,6 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_travel_keys_init(ngx_http_travel_shard_t *shard);
-static ngx_int_t ngx_http_travel_keys_secret(ngx_http_travel_shard_t *shard,
-    travel_siphash_key_t *secret);
 static ngx_int_t ngx_http_travel_keys_table(ngx_http_travel_shard_t *shard,
     ngx_http_travel_keys_table_t *table, size_t room);
 static ngx_http_travel_keys_entry_t *ngx_http_travel_keys_set(
@@ -77,7 +75,9 @@ ngx_http_travel_keys_init(ngx_http_travel_shard_t *shard)
 
     room = (shard->pool->pfree - 3) * ngx_pagesize;
 
-    if (ngx_http_travel_keys_secret(shard, &sh->secret) != NGX_OK
+    if (ngx_http_travel_shard_key(shard, &sh->secret,
+                              offsetof(ngx_http_travel_keys_shard_t, secret))
+        != NGX_OK
         || ngx_http_travel_keys_table(shard, &sh->good, room / 8 * 7) != NGX_OK
         || ngx_http_travel_keys_table(shard, &sh->bad, room / 8) != NGX_OK)
     {
@@ -87,31 +87,6 @@ ngx_http_travel_keys_init(ngx_http_travel_shard_t *shard)
     shard->data = sh;
 
     return NGX_OK;
-}
-
-
-/* One key for all shards: the first makes it up. */
-static ngx_int_t
-ngx_http_travel_keys_secret(ngx_http_travel_shard_t *shard,
-    travel_siphash_key_t *secret)
-{
-    ngx_uint_t                     i;
-    ngx_http_travel_zone_t        *zone;
-    ngx_http_travel_keys_shard_t  *other;
-
-    zone = shard->zone;
-
-    for (i = 0; i < zone->nshards; i++) {
-        other = zone->shards[i].data;
-
-        if (i != shard->number && other != NULL) {
-            *secret = other->secret;
-            return NGX_OK;
-        }
-    }
-
-    return (travel_random(secret, sizeof(travel_siphash_key_t)) == TRAVEL_OK)
-           ? NGX_OK : NGX_ERROR;
 }
 
 

@@ -88,8 +88,6 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_travel_token_init(ngx_http_travel_shard_t *shard);
-static ngx_int_t ngx_http_travel_token_key(ngx_http_travel_shard_t *shard,
-    travel_siphash_key_t *key);
 static ngx_int_t ngx_http_travel_token_ring(ngx_http_travel_shard_t *shard,
     ngx_http_travel_token_ring_t *ring, size_t room);
 static ngx_http_travel_token_entry_t *ngx_http_travel_token_lookup_locked(
@@ -139,7 +137,10 @@ ngx_http_travel_token_init(ngx_http_travel_shard_t *shard)
         return NGX_ERROR;
     }
 
-    if (ngx_http_travel_token_key(shard, &sh->key) != NGX_OK) {
+    if (ngx_http_travel_shard_key(shard, &sh->key,
+                                  offsetof(ngx_http_travel_token_shard_t, key))
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -155,29 +156,6 @@ ngx_http_travel_token_init(ngx_http_travel_shard_t *shard)
     shard->data = sh;
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_travel_token_key(ngx_http_travel_shard_t *shard,
-    travel_siphash_key_t *key)
-{
-    ngx_uint_t                      i;
-    ngx_http_travel_shard_t        *other;
-    ngx_http_travel_token_shard_t  *sh;
-
-    for (i = 0; i < shard->zone->nshards; i++) {
-        other = &shard->zone->shards[i];
-
-        if (other != shard && other->data != NULL) {
-            sh = other->data;
-            *key = sh->key;
-            return NGX_OK;
-        }
-    }
-
-    return (travel_random(key, sizeof(*key)) == TRAVEL_OK) ? NGX_OK
-                                                           : NGX_ERROR;
 }
 
 

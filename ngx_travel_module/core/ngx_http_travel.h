@@ -26,6 +26,7 @@
 #include "../../common/errors.h"
 #include "../../common/problem.h"
 #include "../../common/ids.h"
+#include "../../common/hash.h"
 #include "../../common/traceparent.h"
 #include "../../common/consistency.h"
 
@@ -276,6 +277,14 @@ ngx_http_travel_zone_t *ngx_http_travel_zone(ngx_conf_t *cf, const char *name,
 /* Which shard a hash belongs to (its high bits decide). */
 ngx_http_travel_shard_t *ngx_http_travel_shard(ngx_http_travel_zone_t *zone,
     uint64_t hash);
+
+/*
+ * The key of a zone's hash, for an init: one for all shards, so that the hash
+ * can choose the shard.  Drawn by the first, taken from a neighbour by the
+ * others and after a crash.  'offset' is where rooms' roots have theirs.
+ */
+ngx_int_t ngx_http_travel_shard_key(ngx_http_travel_shard_t *shard,
+    travel_siphash_key_t *ret_key, size_t offset);
 
 /* Between the two: bounded, memory-only work; no I/O, no log, no r->pool
  * growth beyond a bounded copy. */

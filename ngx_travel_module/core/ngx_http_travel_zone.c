@@ -376,6 +376,28 @@ ngx_http_travel_shard(ngx_http_travel_zone_t *zone, uint64_t hash)
 }
 
 
+ngx_int_t
+ngx_http_travel_shard_key(ngx_http_travel_shard_t *shard,
+    travel_siphash_key_t *ret_key, size_t offset)
+{
+    ngx_uint_t                i;
+    ngx_http_travel_shard_t  *other;
+
+    for (i = 0; i < shard->zone->nshards; i++) {
+        other = &shard->zone->shards[i];
+
+        if (other != shard && other->data != NULL) {
+            ngx_memcpy(ret_key, (u_char *) other->data + offset,
+                       sizeof(travel_siphash_key_t));
+            return NGX_OK;
+        }
+    }
+
+    return (travel_random(ret_key, sizeof(travel_siphash_key_t)) == TRAVEL_OK)
+           ? NGX_OK : NGX_ERROR;
+}
+
+
 void
 ngx_http_travel_shard_lock(ngx_http_travel_shard_t *shard)
 {

@@ -63,8 +63,6 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_travel_slots_init(ngx_http_travel_shard_t *shard);
-static ngx_int_t ngx_http_travel_slots_secret(ngx_http_travel_shard_t *shard,
-    travel_siphash_key_t *key);
 static ngx_int_t ngx_http_travel_slots_key(ngx_http_travel_slots_key_t *dst,
     uint64_t policy, const ngx_str_t *key);
 static ngx_http_travel_slot_t *ngx_http_travel_slots_find_locked(
@@ -107,7 +105,10 @@ ngx_http_travel_slots_init(ngx_http_travel_shard_t *shard)
         return NGX_ERROR;
     }
 
-    if (ngx_http_travel_slots_secret(shard, &sh->key) != NGX_OK) {
+    if (ngx_http_travel_shard_key(shard, &sh->key,
+                                  offsetof(ngx_http_travel_slots_t, key))
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -123,31 +124,6 @@ ngx_http_travel_slots_init(ngx_http_travel_shard_t *shard)
     shard->data = sh;
 
     return NGX_OK;
-}
-
-
-/* One secret for the zone, so that the hash can choose the shard: drawn by the
- * first, and taken from a neighbour by the others and after a crash. */
-static ngx_int_t
-ngx_http_travel_slots_secret(ngx_http_travel_shard_t *shard,
-    travel_siphash_key_t *key)
-{
-    ngx_uint_t                i;
-    ngx_http_travel_shard_t  *other;
-    ngx_http_travel_slots_t  *sh;
-
-    for (i = 0; i < shard->zone->nshards; i++) {
-        other = &shard->zone->shards[i];
-
-        if (other != shard && other->data != NULL) {
-            sh = other->data;
-            *key = sh->key;
-            return NGX_OK;
-        }
-    }
-
-    return (travel_random(key, sizeof(*key)) == TRAVEL_OK) ? NGX_OK
-                                                           : NGX_ERROR;
 }
 
 

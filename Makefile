@@ -47,7 +47,7 @@ WERROR     := $(if $(SAN),-Wno-error,-Werror)
 ALL_CFLAGS  = $(CPPFLAGS) -std=c11 -fPIC -pthread -Wall -Wextra $(WERROR) \
               $(SANFLAGS) $(CFLAGS)
 LIBS     := -Wl,--as-needed $(shell pkg-config --libs $(PKGS) 2>/dev/null) \
-            -lm -pthread
+            -lz -lm -pthread
 
 LIB_SRC    := $(wildcard common/*.c common/*/*.c)
 WORKERS    := $(wildcard workers/*/*.c)

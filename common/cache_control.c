@@ -26,6 +26,7 @@ static const cc_directive_t  directives[] = {
     { "public",                 TRAVEL_CC_PUBLIC,           -1 },
     { "must-revalidate",        TRAVEL_CC_MUST_REVALIDATE,  -1 },
     { "proxy-revalidate",       TRAVEL_CC_PROXY_REVALIDATE, -1 },
+    { "no-transform",           TRAVEL_CC_NO_TRANSFORM,     -1 },
     { "must-understand",        TRAVEL_CC_MUST_UNDERSTAND,  -1 },
     { "only-if-cached",         TRAVEL_CC_ONLY_IF_CACHED,   -1 },
 };

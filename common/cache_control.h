@@ -27,6 +27,7 @@
 #define TRAVEL_CC_MUST_UNDERSTAND    0x1000
 #define TRAVEL_CC_ONLY_IF_CACHED     0x2000
 #define TRAVEL_CC_ANY                0x4000     /* a field was there */
+#define TRAVEL_CC_NO_TRANSFORM       0x8000
 
 #define TRAVEL_DELTA_SECONDS_MAX     0x80000000u
 

@@ -47,13 +47,15 @@ typedef struct {
     unsigned              fresh:1;      /* the node hears the stream */
     unsigned              l1:1;         /* kept in shared memory */
     unsigned              l2:1;         /* kept in Redis */
+    unsigned              packed:1;     /* the caller takes gzip */
 } ngx_http_travel_fill_t;
 
 /* A found answer, copied into r->pool. */
 typedef struct {
     ngx_str_t             body;
-    ngx_str_t             etag;         /* quoted */
+    ngx_str_t             etag;         /* quoted, of the plain body */
     time_t                age;          /* seconds since the fill */
+    unsigned              packed:1;     /* the body is in gzip */
     unsigned              stale:1;
     unsigned              renew:1;      /* only its time is over: it may be
                                            served while r renews it */
@@ -103,16 +105,21 @@ ngx_int_t ngx_http_travel_cache_fetch(ngx_http_request_t *r,
 
 /* Stores what a server with replay position 'replay' answered; kept only if
  * replay >= the LSN of every tag, checked again now, and the node heard the
- * stream all along. */
+ * stream all along.  '*ret_hit' is what the caller gets of it. */
 void ngx_http_travel_cache_store(ngx_http_request_t *r,
     ngx_http_travel_fill_t *fill, const ngx_str_t *body,
-    travel_lsn_t replay, ngx_str_t *ret_etag);
+    travel_lsn_t replay, ngx_http_travel_hit_t *ret_hit);
 void ngx_http_travel_cache_abandon(ngx_http_request_t *r,
     ngx_http_travel_fill_t *fill);
 
 /* Strong validator of a body: quoted hex, from r->pool. */
 ngx_int_t ngx_http_travel_cache_etag(ngx_http_request_t *r,
     const ngx_str_t *body, ngx_str_t *ret_etag);
+
+/* What is to be said of a kept answer's coding: Vary, and of a packed one
+ * Content-Encoding and that its ETag, set before, is weak. */
+ngx_int_t ngx_http_travel_cache_coding(ngx_http_request_t *r,
+    const ngx_http_travel_hit_t *hit);
 
 /* What the entries take, of what there is: bytes, and how many they are. */
 void ngx_http_travel_cache_usage(size_t *ret_used, size_t *ret_size,

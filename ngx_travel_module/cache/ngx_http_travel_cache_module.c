@@ -18,6 +18,7 @@ typedef struct {
     ngx_uint_t                  l2;
     ngx_str_t                   permission;  /* of travel_purge */
     ngx_http_travel_kept_conf_t  *http;      /* of an upstream's answers */
+    ngx_http_travel_packed_conf_t  packed;
 } ngx_http_travel_cache_loc_conf_t;
 
 
@@ -57,6 +58,20 @@ static ngx_command_t  ngx_http_travel_cache_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_travel_cache_loc_conf_t, permission),
       NULL },
+
+    { ngx_string("travel_cache_gzip"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
+      ngx_http_travel_packed_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_travel_cache_loc_conf_t, packed),
+      NULL },
+
+    { ngx_string("travel_cache_gzip_types"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_types_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_travel_cache_loc_conf_t, packed.type_keys),
+      &ngx_http_travel_packed_types[0] },
 
       ngx_null_command
 };
@@ -134,6 +149,7 @@ ngx_http_travel_cache_lookup(ngx_http_request_t *r, const ngx_str_t *identity,
     ret_fill->enabled = 1;
     ret_fill->l1 = !clcf->no_l1;
     ret_fill->l2 = clcf->l2;
+    ret_fill->packed = ngx_http_travel_packed_wanted(r, &clcf->packed);
     ret_fill->need = floor_inval;
     ret_fill->named[0] = *tags;
     ret_fill->named[1] = more;
@@ -296,17 +312,26 @@ ngx_http_travel_cache_plain(void)
 void
 ngx_http_travel_cache_store(ngx_http_request_t *r,
     ngx_http_travel_fill_t *fill, const ngx_str_t *body,
-    travel_lsn_t replay, ngx_str_t *ret_etag)
+    travel_lsn_t replay, ngx_http_travel_hit_t *ret_hit)
 {
-    if (ngx_http_travel_cache_etag(r, body, ret_etag) != NGX_OK) {
-        ngx_str_null(ret_etag);
+    ngx_str_t                   etag;
+    ngx_http_travel_content_t   content;
+
+    ngx_memzero(&content, sizeof(ngx_http_travel_content_t));
+    content.body = *body;
+
+    if (ngx_http_travel_cache_etag(r, body, &etag) != NGX_OK) {
+        ngx_str_null(&etag);
+        ngx_http_travel_cache_give(fill, &content, &etag, ret_hit);
         ngx_http_travel_cache_abandon(r, fill);
         return;
     }
 
     if (ngx_http_travel_cache_keepable(fill, replay)) {
-        (void) ngx_http_travel_cache_keep(r, fill, body, ret_etag);
-        ngx_http_travel_l2_store(r, fill, body, ret_etag);
+        ngx_http_travel_packed_make(r, ngx_http_travel_packed_conf(r),
+                                    &content);
+        (void) ngx_http_travel_cache_keep(r, fill, &content, &etag);
+        ngx_http_travel_l2_store(r, fill, &content, &etag);
 
     } else {
         ngx_http_travel_count(((ngx_http_travel_cache_main_conf_t *)
@@ -315,15 +340,46 @@ ngx_http_travel_cache_store(ngx_http_request_t *r,
                               ->refused, 1);
     }
 
+    ngx_http_travel_cache_give(fill, &content, &etag, ret_hit);
+
     /* after the insert: whoever waited finds it */
     ngx_http_travel_cache_abandon(r, fill);
 }
 
 
+void
+ngx_http_travel_cache_give(const ngx_http_travel_fill_t *fill,
+    const ngx_http_travel_content_t *content, const ngx_str_t *etag,
+    ngx_http_travel_hit_t *ret_hit)
+{
+    ngx_memzero(ret_hit, sizeof(ngx_http_travel_hit_t));
+
+    ret_hit->packed = (fill->packed && content->packed.len != 0);
+    ret_hit->body = ret_hit->packed ? content->packed : content->body;
+    ret_hit->etag = *etag;
+}
+
+
+ngx_int_t
+ngx_http_travel_cache_coding(ngx_http_request_t *r,
+    const ngx_http_travel_hit_t *hit)
+{
+    if (ngx_http_travel_packed_conf(r)->level == 0) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_travel_packed_vary(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return hit->packed ? ngx_http_travel_packed_said(r) : NGX_OK;
+}
+
+
 ngx_int_t
 ngx_http_travel_cache_keep(ngx_http_request_t *r,
-    const ngx_http_travel_fill_t *fill, const ngx_str_t *body,
-    const ngx_str_t *etag)
+    const ngx_http_travel_fill_t *fill,
+    const ngx_http_travel_content_t *content, const ngx_str_t *etag)
 {
     ngx_uint_t                          evicted;
     ngx_http_travel_cache_main_conf_t  *cmcf;
@@ -334,7 +390,7 @@ ngx_http_travel_cache_keep(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_travel_l1_insert(cmcf->cache, fill, body, etag, &evicted)
+    if (ngx_http_travel_l1_insert(cmcf->cache, fill, content, etag, &evicted)
         != NGX_OK)
     {
         ngx_http_travel_count(cmcf->refused, 1);
@@ -587,6 +643,17 @@ ngx_http_travel_kept_conf(ngx_http_request_t *r)
 }
 
 
+ngx_http_travel_packed_conf_t *
+ngx_http_travel_packed_conf(ngx_http_request_t *r)
+{
+    ngx_http_travel_cache_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_cache_module);
+
+    return &clcf->packed;
+}
+
+
 ngx_str_t *
 ngx_http_travel_purge_permission(ngx_http_request_t *r)
 {
@@ -650,6 +717,7 @@ ngx_http_travel_cache_create_loc_conf(ngx_conf_t *cf)
     }
 
     clcf->ttl = NGX_CONF_UNSET_MSEC;
+    ngx_http_travel_packed_init(&clcf->packed);
 
     return clcf;
 }
@@ -662,16 +730,19 @@ ngx_http_travel_cache_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_http_travel_cache_loc_conf_t  *prev = parent;
     ngx_http_travel_cache_loc_conf_t  *conf = child;
 
-    ngx_str_t  permission;
+    /* one line says all of these */
 
     if (conf->ttl == NGX_CONF_UNSET_MSEC) {
-        permission = conf->permission;       /* a location's own */
-        *conf = *prev;
-        conf->permission = permission;
+        conf->ttl = prev->ttl;
+        conf->stale = prev->stale;
+        conf->tags = prev->tags;
+        conf->no_l1 = prev->no_l1;
+        conf->l2 = prev->l2;
+        conf->http = prev->http;
         ngx_conf_merge_msec_value(conf->ttl, prev->ttl, 0);
     }
 
-    return NGX_CONF_OK;
+    return ngx_http_travel_packed_merge(cf, &prev->packed, &conf->packed);
 }
 
 

@@ -50,6 +50,49 @@ typedef struct {
 } ngx_http_travel_cache_main_conf_t;
 
 
+/* --- the gzip coding of answers (packed.c) ------------------------------- */
+
+typedef struct {
+    ngx_int_t                   level;        /* 0: off */
+    size_t                      min;          /* bytes */
+    ngx_hash_t                  types;        /* of upstreams' answers */
+    ngx_array_t                *type_keys;
+} ngx_http_travel_packed_conf_t;
+
+/* What is kept of an answer: its bytes, of which the first 'head' (a record's)
+ * belong to either coding, and the others once more in gzip, or nothing. */
+typedef struct {
+    ngx_str_t                   body;
+    size_t                      head;
+    ngx_str_t                   packed;
+} ngx_http_travel_content_t;
+
+/* This location's. */
+ngx_http_travel_packed_conf_t *ngx_http_travel_packed_conf(
+    ngx_http_request_t *r);
+ngx_uint_t ngx_http_travel_packed_wanted(ngx_http_request_t *r,
+    const ngx_http_travel_packed_conf_t *conf);
+/* Fills content->packed, from r->pool, unless it is there, or not worth it. */
+void ngx_http_travel_packed_make(ngx_http_request_t *r,
+    const ngx_http_travel_packed_conf_t *conf,
+    ngx_http_travel_content_t *content);
+
+/* Of an answer that is in the other coding for other clients: Vary; of a coded
+ * one Content-Encoding, and its ETag, if it has one, becomes weak. */
+ngx_int_t ngx_http_travel_packed_vary(ngx_http_request_t *r);
+ngx_int_t ngx_http_travel_packed_said(ngx_http_request_t *r);
+ngx_int_t ngx_http_travel_packed_weaken(ngx_http_request_t *r);
+
+/* travel_cache_gzip */
+char *ngx_http_travel_packed_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+void ngx_http_travel_packed_init(ngx_http_travel_packed_conf_t *conf);
+char *ngx_http_travel_packed_merge(ngx_conf_t *cf,
+    ngx_http_travel_packed_conf_t *prev, ngx_http_travel_packed_conf_t *conf);
+
+extern ngx_str_t  ngx_http_travel_packed_types[];
+
+
 /* --- the node's knowledge: tags, position, generation (node.c) ----------- */
 
 /* A look without a lock, consistent in itself. */
@@ -109,8 +152,9 @@ ngx_http_travel_l1_e ngx_http_travel_l1_find(ngx_http_request_t *r,
 /* NGX_OK; NGX_DECLINED: no room that bounded eviction could make, or what is
  * there is newer.  '*ret_evicted' counts entries that had to go. */
 ngx_int_t ngx_http_travel_l1_insert(ngx_http_travel_zone_t *zone,
-    const ngx_http_travel_fill_t *fill, const ngx_str_t *body,
-    const ngx_str_t *etag, ngx_uint_t *ret_evicted);
+    const ngx_http_travel_fill_t *fill,
+    const ngx_http_travel_content_t *content, const ngx_str_t *etag,
+    ngx_uint_t *ret_evicted);
 
 /* A purge: what it means, and whether it only ends an entry's time (so that it
  * may stand in until it is renewed) or takes it out. */
@@ -157,16 +201,21 @@ void ngx_http_travel_cache_count(ngx_http_request_t *r,
 
 /* Into L1 where the location has one, and counted. */
 ngx_int_t ngx_http_travel_cache_keep(ngx_http_request_t *r,
-    const ngx_http_travel_fill_t *fill, const ngx_str_t *body,
-    const ngx_str_t *etag);
+    const ngx_http_travel_fill_t *fill,
+    const ngx_http_travel_content_t *content, const ngx_str_t *etag);
+
+/* What the fill's caller gets of it; both from r->pool or longer-lived. */
+void ngx_http_travel_cache_give(const ngx_http_travel_fill_t *fill,
+    const ngx_http_travel_content_t *content, const ngx_str_t *etag,
+    ngx_http_travel_hit_t *ret_hit);
 
 
 /* --- L2 (l2.c) ----------------------------------------------------------- */
 
 /* Into the background pipeline; what cannot be written now never is. */
 void ngx_http_travel_l2_store(ngx_http_request_t *r,
-    const ngx_http_travel_fill_t *fill, const ngx_str_t *body,
-    const ngx_str_t *etag);
+    const ngx_http_travel_fill_t *fill,
+    const ngx_http_travel_content_t *content, const ngx_str_t *etag);
 void ngx_http_travel_l2_unlock(ngx_http_travel_fill_t *fill);
 
 

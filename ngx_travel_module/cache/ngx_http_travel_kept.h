@@ -11,6 +11,7 @@
  *   kept_ask.c      if not: a wait, or what the upstream is asked
  *   kept_answer.c   filters: what the upstream said, kept or replaced
  *   kept_fields.c   what of it is stored, and what it means
+ *   kept_store.c    into the store
  *   kept_record.c   an answer as bytes, and back into a response
  *   kept_marks.c    what an unsafe request has made invalid
  *
@@ -111,6 +112,7 @@ typedef struct {
     ngx_http_travel_record_head_t  head;
     ngx_array_t                    fields;     /* ngx_http_travel_field_t */
     ngx_str_t                      body;       /* VARIANTS: names, spaced */
+    unsigned                       packed:1;   /* the body is in gzip */
 } ngx_http_travel_record_t;
 
 /* Bytes that the record takes, without its body, and writing them. */
@@ -128,6 +130,14 @@ ngx_http_travel_field_t *ngx_http_travel_record_field(
 /* Puts the record's status and fields in the place of what is in
  * r->headers_out; 304 where the client's conditions say so. */
 ngx_int_t ngx_http_travel_record_respond(ngx_http_request_t *r,
+    const ngx_http_travel_record_t *rec);
+
+/* May the answer be given in gzip, too?  Not one that is coded already, whose
+ * bytes are vouched for, or that must stay as it is. */
+ngx_uint_t ngx_http_travel_record_packable(ngx_http_request_t *r,
+    const ngx_http_travel_record_t *rec);
+/* After _respond(): what is to be said of its coding. */
+ngx_int_t ngx_http_travel_record_coding(ngx_http_request_t *r,
     const ngx_http_travel_record_t *rec);
 
 /* As if no answer had been begun. */
@@ -275,6 +285,19 @@ void ngx_http_travel_kept_refresh(ngx_http_travel_kept_t *h,
     ngx_http_travel_record_t *rec);
 ngx_int_t ngx_http_travel_kept_conditions(ngx_http_travel_kept_t *h);
 void ngx_http_travel_kept_end_fill(ngx_http_travel_kept_t *h);
+
+
+/* --- into the store (kept_store.c) --------------------------------------- */
+
+/* What was captured, whole; ends the fill. */
+void ngx_http_travel_kept_keep(ngx_http_travel_kept_t *h);
+/* May it be kept, by all that this node knows now? */
+ngx_uint_t ngx_http_travel_kept_keepable(ngx_http_travel_kept_t *h,
+    const ngx_http_travel_record_t *rec);
+/* A record without an answer, under 'at'. */
+void ngx_http_travel_kept_note(ngx_http_travel_kept_t *h,
+    const ngx_http_travel_fill_t *at, ngx_uint_t kind, const ngx_str_t *text,
+    ngx_msec_t ttl);
 
 
 /* --- filters (kept_answer.c) ---------------------------------- */

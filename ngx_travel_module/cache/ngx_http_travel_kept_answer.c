@@ -53,13 +53,6 @@ static ngx_int_t ngx_http_travel_kept_room(ngx_http_travel_kept_t *h,
 static void ngx_http_travel_kept_consume(ngx_chain_t *in);
 static ngx_int_t ngx_http_travel_kept_flush(ngx_http_request_t *r);
 
-static void ngx_http_travel_kept_keep(ngx_http_travel_kept_t *h);
-static ngx_uint_t ngx_http_travel_kept_keepable(ngx_http_travel_kept_t *h,
-    const ngx_http_travel_record_t *rec);
-static void ngx_http_travel_kept_note(ngx_http_travel_kept_t *h,
-    const ngx_http_travel_fill_t *at, ngx_uint_t kind, const ngx_str_t *text,
-    ngx_msec_t ttl);
-
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
@@ -340,6 +333,10 @@ ngx_http_travel_kept_received(ngx_http_travel_kept_t *h)
         h->captured = ngx_http_travel_record_write(h->capture, rec)
                       - h->capture;
         h->state = NGX_HTTP_TRAVEL_KEPT_CAPTURE;
+
+        if (ngx_http_travel_record_coding(r, rec) != NGX_OK) {
+            return NGX_ERROR;
+        }
 
         rc = ngx_http_travel_kept_status(r, "fwd=%s; fwd-status=%ui; stored; "
                                          "ttl=%L", h->fwd, status,
@@ -747,9 +744,8 @@ ngx_http_travel_kept_replace(ngx_http_travel_kept_t *h,
     ctx = ngx_http_travel_get_ctx(r);
     ctx->cache_status = detail ? "STALE" : "REVALIDATED";
 
-    rc = ngx_http_travel_record_respond(r, rec);
-
-    if (rc != NGX_OK
+    if (ngx_http_travel_record_respond(r, rec) != NGX_OK
+        || ngx_http_travel_record_coding(r, rec) != NGX_OK
         || ngx_http_travel_kept_age(r,
                                     travel_http_age(&rec->head.fresh,
                                                   ngx_http_travel_kept_now()))
@@ -935,126 +931,4 @@ ngx_http_travel_kept_flush(ngx_http_request_t *r)
     }
 
     return ngx_http_next_body_filter(r, NULL);
-}
-
-
-/* --- into the store ------------------------------------------------------ */
-
-static void
-ngx_http_travel_kept_keep(ngx_http_travel_kept_t *h)
-{
-    ngx_str_t                  bytes, etag;
-    ngx_uint_t                 evicted;
-    ngx_http_travel_record_t   rec;
-
-    bytes.data = h->capture;
-    bytes.len = h->captured;
-    ngx_str_set(&etag, "");
-    ngx_memzero(&rec, sizeof(rec));
-
-    if ((h->expected < 0
-         || (off_t) (h->captured - h->head) == h->expected)
-        && ngx_http_travel_record_read(h->request, &bytes, &rec) == NGX_OK
-        && ngx_http_travel_kept_keepable(h, &rec)
-        && !ngx_http_travel_purge_since(&h->store, h->purge, 0)
-        && ngx_http_travel_l1_insert(ngx_http_travel_kept.cache, &h->store,
-                                     &bytes, &etag, &evicted)
-           == NGX_OK)
-    {
-        ngx_http_travel_count(ngx_http_travel_kept.stored, 1);
-
-        /* a purge that came in between may have gone by already */
-
-        if (ngx_http_travel_purge_since(&h->store, h->purge, 0)) {
-            ngx_http_travel_l1_drop(ngx_http_travel_kept.cache, &h->store);
-        }
-
-    } else {
-        ngx_http_travel_count(ngx_http_travel_kept.refused, 1);
-    }
-
-    /* after the insert: whoever waited finds it */
-    ngx_http_travel_kept_end_fill(h);
-}
-
-
-/* Nothing that it depends on was overwritten while it came, and the node would
- * have heard of it. */
-static ngx_uint_t
-ngx_http_travel_kept_keepable(ngx_http_travel_kept_t *h,
-    const ngx_http_travel_record_t *rec)
-{
-    ngx_uint_t                    i;
-    travel_lsn_t                  lsn;
-    travel_stream_id_t            last;
-    ngx_http_travel_knowledge_t   look;
-
-    if (ngx_http_travel_kept_marked(rec)) {
-        return 0;
-    }
-
-    if (rec->head.ntags == 0
-        || !ngx_http_travel_redis_configured(NGX_HTTP_TRAVEL_REDIS_QUEUE))
-    {
-        return 1;
-    }
-
-    ngx_http_travel_node_look(&look);
-
-    if (look.generation != rec->head.generation
-        || !ngx_http_travel_node_hearing(&h->look)
-        || !ngx_http_travel_node_hearing(&look))
-    {
-        return 0;
-    }
-
-    for (i = 0; i < rec->head.ntags; i++) {
-        ngx_http_travel_tag_last(rec->head.tags[i], &last, &lsn);
-
-        if (travel_stream_id_cmp(last, rec->head.pos) > 0) {
-            return 0;
-        }
-    }
-
-    return ngx_http_travel_node_generation() == rec->head.generation;
-}
-
-
-/* A record without an answer. */
-static void
-ngx_http_travel_kept_note(ngx_http_travel_kept_t *h,
-    const ngx_http_travel_fill_t *at, ngx_uint_t kind, const ngx_str_t *text,
-    ngx_msec_t ttl)
-{
-    u_char                   *p;
-    size_t                    len;
-    ngx_str_t                 bytes, etag;
-    ngx_uint_t                evicted;
-    ngx_http_travel_fill_t    fill;
-    ngx_http_travel_record_t  rec;
-
-    ngx_memzero(&rec, sizeof(rec));
-    rec.head.kind = kind;
-    rec.head.seq = h->seq;
-
-    fill = *at;
-    fill.ttl = ngx_min(fill.ttl, ttl);
-    ngx_str_set(&etag, "");
-
-    len = ngx_http_travel_record_size(&rec);
-
-    bytes.len = len + (text ? text->len : 0);
-    bytes.data = ngx_pnalloc(h->request->pool, bytes.len);
-    if (bytes.data == NULL) {
-        return;
-    }
-
-    p = ngx_http_travel_record_write(bytes.data, &rec);
-
-    if (text != NULL) {
-        ngx_memcpy(p, text->data, text->len);
-    }
-
-    (void) ngx_http_travel_l1_insert(ngx_http_travel_kept.cache, &fill,
-                                     &bytes, &etag, &evicted);
 }

@@ -397,6 +397,10 @@ ngx_http_travel_kept_key(ngx_http_travel_kept_t *h, const ngx_str_t *user,
     ret_fill->ttl = NGX_HTTP_TRAVEL_KEPT_KEPT;
     ret_fill->enabled = 1;
     ret_fill->fresh = 1;
+    ret_fill->packed
+        = ngx_http_travel_packed_wanted(h->request,
+                                        ngx_http_travel_packed_conf(
+                                                                h->request));
 
     return NGX_OK;
 }
@@ -497,6 +501,14 @@ ngx_http_travel_kept_walk(ngx_http_travel_kept_t *h)
     h->fwd = "uri-miss";
 
     rc = ngx_http_travel_kept_choose(h, rec, &verdict);
+
+    if (rc == NGX_OK && rec->packed && verdict != TRAVEL_HTTP_SERVE
+        && verdict != TRAVEL_HTTP_SERVE_STALE)
+    {
+        /* what the upstream confirms is kept anew, in both codings */
+        h->fill.packed = 0;
+        rc = ngx_http_travel_kept_get(h, &h->fill, rec);
+    }
 
     if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -685,6 +697,7 @@ ngx_http_travel_kept_get(ngx_http_travel_kept_t *h,
     }
 
     rc = ngx_http_travel_record_read(h->request, &hit.body, ret_rec);
+    ret_rec->packed = hit.packed;
 
     if (rc == NGX_OK && !ngx_http_travel_kept_valid(h, ret_rec)) {
         rc = NGX_DECLINED;
@@ -829,6 +842,7 @@ ngx_http_travel_kept_serve(ngx_http_travel_kept_t *h,
     ttl = (int64_t) rec->head.fresh.lifetime - age;
 
     if (ngx_http_travel_record_respond(r, rec) != NGX_OK
+        || ngx_http_travel_record_coding(r, rec) != NGX_OK
         || ngx_http_travel_kept_age(r, age) != NGX_OK
         || ngx_http_travel_kept_status(r, "%s; ttl=%L",
                                        h->joins ? "fwd=uri-miss; collapsed"

@@ -11,6 +11,7 @@
 
 
 #define NGX_HTTP_TRAVEL_RECORD_VERSION  1
+#define NGX_HTTP_TRAVEL_RECORD_TYPE     128       /* bytes of a media type */
 
 /* A field's lengths, before its name and value. */
 typedef struct {
@@ -26,6 +27,8 @@ static ngx_int_t ngx_http_travel_record_fields(ngx_http_request_t *r,
     const ngx_http_travel_record_t *rec);
 static ngx_int_t ngx_http_travel_record_date(ngx_http_request_t *r,
     const ngx_http_travel_record_t *rec);
+static ngx_uint_t ngx_http_travel_record_type_in(
+    const ngx_http_travel_record_t *rec, ngx_hash_t *types);
 static ngx_uint_t ngx_http_travel_record_etag_in(const ngx_str_t *list,
     const ngx_str_t *etag);
 
@@ -241,6 +244,104 @@ ngx_http_travel_record_respond(ngx_http_request_t *r,
     }
 
     return NGX_OK;
+}
+
+
+/* --- its coding ---------------------------------------------------------- */
+
+ngx_uint_t
+ngx_http_travel_record_packable(ngx_http_request_t *r,
+    const ngx_http_travel_record_t *rec)
+{
+    ngx_str_t               value;
+    travel_cache_control_t  cc;
+
+    if (rec->head.status != NGX_HTTP_OK
+        || ngx_http_travel_record_field(rec, "content-encoding") != NULL
+        || ngx_http_travel_record_field(rec, "content-digest") != NULL
+        || ngx_http_travel_record_field(rec, "content-md5") != NULL
+        || !ngx_http_travel_record_type_in(
+               rec, &ngx_http_travel_packed_conf(r)->types)
+        || ngx_http_travel_fields_join(r, &rec->fields, "cache-control",
+                                       &value)
+           != NGX_OK)
+    {
+        return 0;
+    }
+
+    ngx_memzero(&cc, sizeof(cc));
+    travel_cache_control_parse(&cc, ngx_http_travel_view(&value));
+
+    return !(cc.set & TRAVEL_CC_NO_TRANSFORM);
+}
+
+
+static ngx_uint_t
+ngx_http_travel_record_type_in(const ngx_http_travel_record_t *rec,
+    ngx_hash_t *types)
+{
+    size_t                    len;
+    u_char                    type[NGX_HTTP_TRAVEL_RECORD_TYPE];
+    ngx_uint_t                hash;
+    ngx_http_travel_field_t  *field;
+
+    field = ngx_http_travel_record_field(rec, "content-type");
+
+    if (field == NULL) {
+        return 0;
+    }
+
+    if (types->size == 0) {
+        return 1;                        /* "*" */
+    }
+
+    len = ngx_min(rec->head.type_len, field->value.len);
+
+    if (len > sizeof(type)) {
+        return 0;
+    }
+
+    hash = ngx_hash_strlow(type, field->value.data, len);
+
+    return ngx_hash_find(types, hash, type, len) != NULL;
+}
+
+
+ngx_int_t
+ngx_http_travel_record_coding(ngx_http_request_t *r,
+    const ngx_http_travel_record_t *rec)
+{
+    ngx_str_t  value;
+
+    if (ngx_http_travel_packed_conf(r)->level == 0
+        || !ngx_http_travel_record_packable(r, rec))
+    {
+        return NGX_OK;
+    }
+
+    if (ngx_http_travel_fields_join(r, &rec->fields, "vary", &value)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if ((value.len == 0
+         || ngx_strlcasestrn(value.data, value.data + value.len,
+                             (u_char *) "accept-encoding",
+                             sizeof("accept-encoding") - 2)
+            == NULL)
+        && ngx_http_travel_packed_vary(r) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (!rec->packed) {
+        return NGX_OK;
+    }
+
+    return (r->headers_out.status == NGX_HTTP_NOT_MODIFIED)
+           ? ngx_http_travel_packed_weaken(r)
+           : ngx_http_travel_packed_said(r);
 }
 
 

@@ -2,8 +2,8 @@
  * L1: answers in shared memory.
  *
  * A shard is one block of equal chunks, linked by index, and a table of bucket
- * heads.  An entry is a chain of chunks: its header, key and body follow one
- * another through them.  Since every chunk fits every entry, memory cannot
+ * heads.  An entry is a chain of chunks: its header, key, body and the
+ * body's gzip coding, if there is one, follow one another through them.  Since every chunk fits every entry, memory cannot
  * fragment: what an eviction frees, any answer can use.
  *
  * Eviction is SIEVE's: entries stand in the order of their arrival, a hit only
@@ -50,7 +50,9 @@ typedef struct {
     uint32_t              newer;
     uint32_t              older;
     uint32_t              key_len;
+    uint32_t              head_len;     /* of the body: in either coding */
     uint32_t              body_len;
+    uint32_t              packed_len;   /* 0: there is only the plain one */
     uint32_t              visited;
     uint32_t              etag_len;
     int64_t               filled;       /* unix ms */
@@ -90,6 +92,8 @@ static uint32_t ngx_http_travel_l1_lookup_locked(ngx_http_travel_l1_t *l1,
 static ngx_http_travel_l1_e ngx_http_travel_l1_judge(
     const ngx_http_travel_l1_entry_t *e, const ngx_http_travel_fill_t *fill,
     travel_stream_id_t floor, int64_t now);
+static void ngx_http_travel_l1_copy_locked(ngx_http_travel_l1_t *l1,
+    uint32_t i, ngx_uint_t packed, u_char *p);
 static u_char *ngx_http_travel_l1_place(ngx_http_request_t *r, size_t len);
 static ngx_uint_t ngx_http_travel_l1_newer_locked(ngx_http_travel_l1_t *l1,
     uint32_t i, const ngx_http_travel_fill_t *fill, int64_t now);
@@ -196,7 +200,6 @@ ngx_http_travel_l1_find(ngx_http_request_t *r, ngx_http_travel_zone_t *zone,
     ngx_http_travel_l1_e          verdict;
     ngx_http_travel_shard_t      *shard;
     ngx_http_travel_l1_entry_t   *e;
-    ngx_http_travel_l1_cursor_t   cursor;
 
     tp = ngx_timeofday();
     now = (int64_t) tp->sec * 1000 + tp->msec;
@@ -234,7 +237,9 @@ ngx_http_travel_l1_find(ngx_http_request_t *r, ngx_http_travel_zone_t *zone,
         e->visited = 1;             /* all that a hit writes, and only once */
     }
 
-    ret_hit->body.len = e->body_len;
+    ret_hit->packed = (fill->packed && e->packed_len != 0);
+    ret_hit->body.len = ret_hit->packed ? e->head_len + e->packed_len
+                                        : e->body_len;
     ret_hit->etag.len = e->etag_len;
     ngx_memcpy(etag, e->etag, e->etag_len);
     filled = e->filled;
@@ -242,9 +247,7 @@ ngx_http_travel_l1_find(ngx_http_request_t *r, ngx_http_travel_zone_t *zone,
     p = ngx_http_travel_l1_place(r, ret_hit->body.len + ret_hit->etag.len);
     copy = p ? p : ngx_http_travel_l1_body;
 
-    ngx_http_travel_l1_cursor(&cursor, l1, i);
-    cursor.offset += e->key_len;
-    ngx_http_travel_l1_read(&cursor, copy, ret_hit->body.len);
+    ngx_http_travel_l1_copy_locked(l1, i, ret_hit->packed, copy);
 
     ngx_http_travel_shard_unlock(shard);
 
@@ -265,6 +268,30 @@ ngx_http_travel_l1_find(ngx_http_request_t *r, ngx_http_travel_zone_t *zone,
     ret_hit->stale = (verdict != NGX_HTTP_TRAVEL_L1_FRESH);
 
     return verdict;
+}
+
+
+/* The body in one coding or the other. */
+static void
+ngx_http_travel_l1_copy_locked(ngx_http_travel_l1_t *l1, uint32_t i,
+    ngx_uint_t packed, u_char *p)
+{
+    ngx_http_travel_l1_entry_t   *e;
+    ngx_http_travel_l1_cursor_t   cursor;
+
+    e = ngx_http_travel_l1_entry(l1, i);
+
+    ngx_http_travel_l1_cursor(&cursor, l1, i);
+    cursor.offset += e->key_len;
+
+    if (!packed) {
+        ngx_http_travel_l1_read(&cursor, p, e->body_len);
+        return;
+    }
+
+    ngx_http_travel_l1_read(&cursor, p, e->head_len);
+    cursor.offset += e->body_len - e->head_len;
+    ngx_http_travel_l1_read(&cursor, p + e->head_len, e->packed_len);
 }
 
 
@@ -393,8 +420,9 @@ ngx_http_travel_l1_judge(const ngx_http_travel_l1_entry_t *e,
 
 ngx_int_t
 ngx_http_travel_l1_insert(ngx_http_travel_zone_t *zone,
-    const ngx_http_travel_fill_t *fill, const ngx_str_t *body,
-    const ngx_str_t *etag, ngx_uint_t *ret_evicted)
+    const ngx_http_travel_fill_t *fill,
+    const ngx_http_travel_content_t *content, const ngx_str_t *etag,
+    ngx_uint_t *ret_evicted)
 {
     size_t                        size;
     int64_t                       now;
@@ -408,7 +436,7 @@ ngx_http_travel_l1_insert(ngx_http_travel_zone_t *zone,
 
     *ret_evicted = 0;
 
-    if (body->len > NGX_HTTP_TRAVEL_L1_BODY_MAX
+    if (content->body.len > NGX_HTTP_TRAVEL_L1_BODY_MAX
         || fill->key.len > NGX_HTTP_TRAVEL_L1_KEY_MAX
         || etag->len > NGX_HTTP_TRAVEL_L1_ETAG)
     {
@@ -420,7 +448,7 @@ ngx_http_travel_l1_insert(ngx_http_travel_zone_t *zone,
 
     /* at most one pointer's width goes to the header's alignment */
     size = sizeof(uint64_t) + sizeof(ngx_http_travel_l1_entry_t)
-           + fill->key.len + body->len;
+           + fill->key.len + content->body.len + content->packed.len;
     need = (size + NGX_HTTP_TRAVEL_L1_DATA - 1) / NGX_HTTP_TRAVEL_L1_DATA;
 
     shard = ngx_http_travel_shard(zone, fill->hash);
@@ -464,7 +492,9 @@ ngx_http_travel_l1_insert(ngx_http_travel_zone_t *zone,
     }
 
     e->key_len = fill->key.len;
-    e->body_len = body->len;
+    e->head_len = content->head;
+    e->body_len = content->body.len;
+    e->packed_len = content->packed.len;
     e->visited = 0;
     e->filled = (fill->filled != 0) ? fill->filled : now;
     e->expires = e->filled + fill->ttl;
@@ -474,7 +504,9 @@ ngx_http_travel_l1_insert(ngx_http_travel_zone_t *zone,
 
     ngx_http_travel_l1_cursor(&cursor, l1, i);
     ngx_http_travel_l1_write(&cursor, fill->key.data, fill->key.len);
-    ngx_http_travel_l1_write(&cursor, body->data, body->len);
+    ngx_http_travel_l1_write(&cursor, content->body.data, content->body.len);
+    ngx_http_travel_l1_write(&cursor, content->packed.data,
+                             content->packed.len);
 
     ngx_http_travel_l1_link_locked(l1, i);
 

@@ -276,6 +276,7 @@ ngx_http_travel_l2_judge(ngx_http_travel_l2_fetch_t *f,
         || ngx_memcmp(record->tags.data + fill->named[0].len + 1,
                       fill->named[1].data, fill->named[1].len) != 0
         || record->body.len > NGX_HTTP_TRAVEL_L2_BODY_MAX
+        || record->packed.len > NGX_HTTP_TRAVEL_L2_BODY_MAX
         || record->etag.len > 64)
     {
         return 0;
@@ -341,31 +342,64 @@ ngx_http_travel_l2_followed(const ngx_http_travel_fill_t *fill,
 }
 
 
+/* The reply that the record's strings lie in goes with its callback. */
+static ngx_int_t
+ngx_http_travel_l2_copy(ngx_http_request_t *r,
+    const travel_cache_record_t *record, ngx_http_travel_content_t *ret_content,
+    ngx_str_t *ret_etag)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(r->pool, record->body.len + record->packed.len
+                             + record->etag.len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ret_content->head = 0;
+    ret_content->body.data = p;
+    ret_content->body.len = record->body.len;
+    p = ngx_cpymem(p, record->body.data, record->body.len);
+
+    ret_content->packed.data = p;
+    ret_content->packed.len = record->packed.len;
+    p = ngx_cpymem(p, record->packed.data, record->packed.len);
+
+    ret_etag->data = p;
+    ret_etag->len = record->etag.len;
+    ngx_memcpy(p, record->etag.data, record->etag.len);
+
+    return NGX_OK;
+}
+
+
 /* Into L1, with the position and the age that it has, and to the caller. */
 static ngx_int_t
 ngx_http_travel_l2_take(ngx_http_travel_l2_fetch_t *f,
     const travel_cache_record_t *record)
 {
-    u_char                  *p;
-    uint64_t                 now;
-    ngx_time_t              *tp;
-    ngx_http_travel_fill_t   taken;
+    ngx_str_t                   etag;
+    uint64_t                    now;
+    ngx_time_t                 *tp;
+    ngx_http_travel_fill_t      taken;
+    ngx_http_travel_content_t   content;
 
-    p = ngx_pnalloc(f->request->pool, record->body.len + record->etag.len + 1);
-    if (p == NULL) {
+    if (ngx_http_travel_l2_copy(f->request, record, &content, &etag)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(p, record->body.data, record->body.len);
-    ngx_memcpy(p + record->body.len, record->etag.data, record->etag.len);
+    /* where nodes differ in their settings, one may have to make it still */
+
+    ngx_http_travel_packed_make(f->request,
+                                ngx_http_travel_packed_conf(f->request),
+                                &content);
 
     tp = ngx_timeofday();
     now = (uint64_t) tp->sec * 1000 + tp->msec;
 
-    f->hit->body.data = p;
-    f->hit->body.len = record->body.len;
-    f->hit->etag.data = p + record->body.len;
-    f->hit->etag.len = record->etag.len;
+    ngx_http_travel_cache_give(f->fill, &content, &etag, f->hit);
     f->hit->age = (now > record->filled) ? (now - record->filled) / 1000 : 0;
     f->hit->stale = 0;
 
@@ -376,8 +410,7 @@ ngx_http_travel_l2_take(ngx_http_travel_l2_fetch_t *f,
     taken.ttl = record->ttl;
     taken.stale = record->stale;
 
-    ngx_http_travel_cache_keep(f->request, &taken, &f->hit->body,
-                               &f->hit->etag);
+    ngx_http_travel_cache_keep(f->request, &taken, &content, &etag);
     ngx_http_travel_fills_end(f->request, f->fill);
 
     return NGX_OK;
@@ -558,8 +591,8 @@ ngx_http_travel_l2_gone(void *data)
 
 void
 ngx_http_travel_l2_store(ngx_http_request_t *r,
-    const ngx_http_travel_fill_t *fill, const ngx_str_t *body,
-    const ngx_str_t *etag)
+    const ngx_http_travel_fill_t *fill,
+    const ngx_http_travel_content_t *content, const ngx_str_t *etag)
 {
     size_t                  len;
     u_char                 *p, *tags;
@@ -567,7 +600,7 @@ ngx_http_travel_l2_store(ngx_http_request_t *r,
     travel_cache_record_t   record;
     ngx_http_travel_node_t  node;
 
-    if (!fill->l2 || body->len > NGX_HTTP_TRAVEL_L2_BODY_MAX
+    if (!fill->l2 || content->body.len > NGX_HTTP_TRAVEL_L2_BODY_MAX
         || fill->name[0] == '\0'
         || ngx_http_travel_l2_writing >= NGX_HTTP_TRAVEL_L2_WRITES
         || !ngx_http_travel_redis_up(NGX_HTTP_TRAVEL_REDIS_CACHE))
@@ -592,7 +625,8 @@ ngx_http_travel_l2_store(ngx_http_request_t *r,
     record.stale = fill->stale;
     record.key = ngx_http_travel_view(&fill->key);
     record.etag = ngx_http_travel_view(etag);
-    record.body = ngx_http_travel_view(body);
+    record.body = ngx_http_travel_view(&content->body);
+    record.packed = ngx_http_travel_view(&content->packed);
     record.tags.len = fill->named[0].len + 1 + fill->named[1].len;
 
     tags = ngx_pnalloc(r->pool, record.tags.len);

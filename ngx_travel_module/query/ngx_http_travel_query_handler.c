@@ -100,7 +100,7 @@ static ngx_int_t ngx_http_travel_query_rows(ngx_http_travel_query_t *q,
     ngx_http_travel_pg_result_t *result);
 static ngx_int_t ngx_http_travel_query_cached(ngx_http_travel_query_t *q);
 static ngx_int_t ngx_http_travel_query_answer(ngx_http_travel_query_t *q,
-    ngx_str_t *body, ngx_str_t *etag);
+    ngx_http_travel_hit_t *hit);
 static void ngx_http_travel_query_counted(ngx_http_travel_query_t *q);
 static ngx_int_t ngx_http_travel_query_etag(ngx_http_request_t *r,
     ngx_str_t *etag);
@@ -822,14 +822,14 @@ static ngx_int_t
 ngx_http_travel_query_rows(ngx_http_travel_query_t *q,
     ngx_http_travel_pg_result_t *result)
 {
-    ngx_str_t  body, etag;
+    ngx_str_t              body;
+    ngx_http_travel_hit_t  hit;
 
     if (ngx_http_travel_pg_result_keep(result, q->request) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     body = ngx_http_travel_pg_value(result, 0, 0);
-    ngx_str_null(&etag);
 
     if (q->conf->next != NULL
         && ngx_http_travel_cursor_body(q->request, q->conf, result, &body)
@@ -837,6 +837,9 @@ ngx_http_travel_query_rows(ngx_http_travel_query_t *q,
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    ngx_memzero(&hit, sizeof(ngx_http_travel_hit_t));
+    hit.body = body;
 
     if (q->filling) {
 
@@ -847,7 +850,7 @@ ngx_http_travel_query_rows(ngx_http_travel_query_t *q,
         }
 
         ngx_http_travel_cache_store(q->request, &q->fill, &body,
-                                    q->run.route.replay, &etag);
+                                    q->run.route.replay, &hit);
         q->filling = 0;
     }
 
@@ -855,7 +858,7 @@ ngx_http_travel_query_rows(ngx_http_travel_query_t *q,
         return NGX_OK;
     }
 
-    return ngx_http_travel_query_answer(q, &body, &etag);
+    return ngx_http_travel_query_answer(q, &hit);
 }
 
 
@@ -877,13 +880,13 @@ ngx_http_travel_query_cached(ngx_http_travel_query_t *q)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_travel_query_answer(q, &q->hit.body, &q->hit.etag);
+    return ngx_http_travel_query_answer(q, &q->hit);
 }
 
 
 static ngx_int_t
-ngx_http_travel_query_answer(ngx_http_travel_query_t *q, ngx_str_t *body,
-    ngx_str_t *etag)
+ngx_http_travel_query_answer(ngx_http_travel_query_t *q,
+    ngx_http_travel_hit_t *hit)
 {
     ngx_http_request_t  *r = q->request;
 
@@ -905,14 +908,17 @@ ngx_http_travel_query_answer(ngx_http_travel_query_t *q, ngx_str_t *body,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (etag->len != 0 && ngx_http_travel_query_etag(r, etag) != NGX_OK) {
+    if (hit->etag.len != 0
+        && (ngx_http_travel_query_etag(r, &hit->etag) != NGX_OK
+            || ngx_http_travel_cache_coding(r, hit) != NGX_OK))
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ngx_http_travel_count(q->conf->answered, 1);
     ngx_http_travel_query_counted(q);
 
-    return ngx_http_travel_send(r, NGX_HTTP_OK, NULL, body);
+    return ngx_http_travel_send(r, NGX_HTTP_OK, NULL, &hit->body);
 }
 
 

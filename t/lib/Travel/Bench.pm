@@ -3,11 +3,12 @@ package Travel::Bench;
 # Measures a thing against a ceiling taken in the same run (scripts/bench/).
 #
 # A figure is the median ratio of alternating pairs (ceiling, ours), each
-# after a warm-up.  nginx has one core and the load generator the other.  Where
-# nginx is what is measured, a pair in which it did not fill its core, because
-# the generator was too slow or somebody else took the core, says nothing about
-# nginx: it is void, and is repeated while time lasts.  A benchmark without one
-# valid pair has failed, and so has the run.
+# after a warm-up.  nginx has one core; the load generator and the collector of
+# traces, which are the outside, have the other.  Where nginx is what is
+# measured, a pair in which it did not fill its core, because the generator was
+# too slow or somebody else took the core, says nothing about nginx: it is
+# void, and is repeated while time lasts.  A benchmark without one valid pair
+# has failed, and so has the run.
 #
 # BENCH_PAIRS (5) and BENCH_SECONDS (5) shorten a trial run, BENCH_LIMIT (80)
 # is how many seconds of pairs a benchmark may take.  BENCH_SHARED=1 is for a
@@ -91,6 +92,7 @@ sub start {
             . 'bookings:write stories:read stories:write');
     wait_for(sub { $t->get('/ready')->{status} == 200 }, 20, 'ready')
         or die "the instance is not ready\n";
+    pin(1, $t->pid_of('otlp'));
 }
 
 sub add_conf {
@@ -124,17 +126,18 @@ sub warm {
     return $measure->(SECONDS);
 }
 
-# wrk from core 1 for $seconds: {rate, cpu}, the latter nginx's share of a core.
+# wrk for $seconds: {rate, cpu}, the latter nginx's share of a core.
 # A hash first in @extra: status => 401 when that is what all answers are to
-# be, token => another caller's, url => another server's, pid => its process.
+# be, token => another caller's, url => another server's, pid => its process,
+# core => another one than 1.
 sub wrk {
     my ($path, $seconds, @extra) = @_;
     my %o = @extra && ref $extra[0] ? %{ shift @extra } : ();
     my $worker = sub { $o{pid} || ($t->children_of('nginx'))[0] };
     my $pid = $worker->();
     my ($cpu, $began) = (cpu_of($pid), time);
-    my ($rc, $out) = $t->run('/usr/bin/taskset', '-c', '1', 'wrk', '-t1',
-        '-c' . CONNS, "-d${seconds}s", '-H',
+    my ($rc, $out) = $t->run('/usr/bin/taskset', '-c', $o{core} // 1,
+        'wrk', '-t1', '-c' . CONNS, "-d${seconds}s", '-H',
         'Authorization: Bearer ' . ($o{token} || $token),
         @extra, ($o{url} || $t->url) . $path);
     my $share = (cpu_of($pid) - $cpu) / (time - $began);

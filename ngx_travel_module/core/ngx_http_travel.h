@@ -127,8 +127,21 @@ typedef struct {
 } ngx_http_travel_ctx_t;
 
 
-/* The context of r->main, made when absent; NULL only when out of memory. */
-ngx_http_travel_ctx_t *ngx_http_travel_get_ctx(ngx_http_request_t *r);
+extern ngx_module_t  ngx_http_travel_module;
+
+ngx_http_travel_ctx_t *ngx_http_travel_make_ctx(ngx_http_request_t *r);
+
+/* The context of r->main, made when absent; NULL only when out of memory.  A
+ * request asks for it some thirty times. */
+static ngx_inline ngx_http_travel_ctx_t *
+ngx_http_travel_get_ctx(ngx_http_request_t *r)
+{
+    ngx_http_travel_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_travel_module);
+
+    return (ctx != NULL) ? ctx : ngx_http_travel_make_ctx(r);
+}
 
 
 /* --- variables ------------------------------------------------------------- */
@@ -312,8 +325,5 @@ void ngx_http_travel_count(ngx_uint_t index, ngx_int_t n);
 /* Renders all of them; for observe. */
 size_t ngx_http_travel_counters_size(void);
 u_char *ngx_http_travel_counters_render(u_char *p, u_char *last);
-
-
-extern ngx_module_t  ngx_http_travel_module;
 
 #endif /* NGX_HTTP_TRAVEL_H */

@@ -14,18 +14,14 @@ static ngx_uint_t ngx_http_travel_request_id_sane(const ngx_str_t *id);
 static void ngx_http_travel_ctx_cleanup(void *data);
 
 
+/* Found again after a redirect, or new. */
 ngx_http_travel_ctx_t *
-ngx_http_travel_get_ctx(ngx_http_request_t *r)
+ngx_http_travel_make_ctx(ngx_http_request_t *r)
 {
     ngx_pool_cleanup_t     *cln;
     ngx_http_travel_ctx_t  *ctx;
 
     r = r->main;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_travel_module);
-    if (ctx != NULL) {
-        return ctx;
-    }
 
     ctx = ngx_http_travel_find_ctx(r);
     if (ctx != NULL) {

@@ -113,49 +113,49 @@ travel_uuid_format(char dst[TRAVEL_UUID_TEXT_LEN], const travel_uuid_t *id)
 }
 
 
-static inline int
-travel_uuid_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-
-    c |= 0x20;
-
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
+/* Every request parses its caller's id: all digits first, one question at the
+ * end.  A digit has its bit 4 set, what is none is zero. */
 
 int
 travel_uuid_parse(travel_uuid_t *ret_id, travel_str_t text)
 {
-    int            hi, lo;
-    size_t         i, n;
-    travel_uuid_t  id;
+    size_t          i;
+    uint8_t         hi, lo, valid;
+    const uint8_t  *p;
+    travel_uuid_t   id;
+
+    static const uint8_t  offset[TRAVEL_UUID_LEN] = {
+        0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34
+    };
+
+    static const uint8_t  digit[256] = {
+        ['0'] = 0x10, ['1'] = 0x11, ['2'] = 0x12, ['3'] = 0x13,
+        ['4'] = 0x14, ['5'] = 0x15, ['6'] = 0x16, ['7'] = 0x17,
+        ['8'] = 0x18, ['9'] = 0x19,
+        ['a'] = 0x1a, ['b'] = 0x1b, ['c'] = 0x1c, ['d'] = 0x1d,
+        ['e'] = 0x1e, ['f'] = 0x1f,
+        ['A'] = 0x1a, ['B'] = 0x1b, ['C'] = 0x1c, ['D'] = 0x1d,
+        ['E'] = 0x1e, ['F'] = 0x1f
+    };
 
     if (text.len != TRAVEL_UUID_TEXT_LEN) {
         return TRAVEL_INVALID;
     }
 
-    for (i = 0, n = 0; n < TRAVEL_UUID_LEN; n++) {
+    p = (const uint8_t *) text.data;
+    valid = 0x10;
 
-        if (i == 8 || i == 13 || i == 18 || i == 23) {
-            if (text.data[i++] != '-') {
-                return TRAVEL_INVALID;
-            }
-        }
+    for (i = 0; i < TRAVEL_UUID_LEN; i++) {
+        hi = digit[p[offset[i]]];
+        lo = digit[p[offset[i] + 1]];
 
-        hi = travel_uuid_digit(text.data[i++]);
-        lo = travel_uuid_digit(text.data[i++]);
-
-        if (hi < 0 || lo < 0) {
-            return TRAVEL_INVALID;
-        }
-
-        id.b[n] = (uint8_t) (hi << 4 | lo);
+        valid &= hi & lo;
+        id.b[i] = (uint8_t) (hi << 4 | (lo & 0x0f));
     }
 
-    if ((id.b[8] & 0xc0) != 0x80) {
+    if (!valid || p[8] != '-' || p[13] != '-' || p[18] != '-' || p[23] != '-'
+        || (id.b[8] & 0xc0) != 0x80)
+    {
         return TRAVEL_INVALID;
     }
 

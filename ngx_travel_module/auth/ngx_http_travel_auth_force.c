@@ -5,7 +5,6 @@
  */
 
 #include "ngx_http_travel_risk.h"
-#include "../../common/base64url.h"
 
 
 static ngx_int_t ngx_http_travel_auth_judged(ngx_http_request_t *r,
@@ -20,8 +19,6 @@ ngx_http_travel_auth_in_force(ngx_http_request_t *r,
     ngx_http_travel_auth_loc_conf_t *alcf, ngx_http_travel_ctx_t *ctx,
     const ngx_http_travel_jwks_t *jwks, const ngx_http_travel_facts_t *facts)
 {
-    char                          thumbprint[
-                                  TRAVEL_BASE64URL_LEN(TRAVEL_THUMBPRINT_LEN)];
     ngx_http_travel_credential_t  credential;
 
     ngx_memzero(&credential, sizeof(credential));
@@ -32,9 +29,7 @@ ngx_http_travel_auth_in_force(ngx_http_request_t *r,
     credential.kid = facts->jwt.kid;
     credential.user = ngx_http_travel_view(&ctx->user);
     credential.iat = facts->jwt.iat;
-    credential.thumbprint.data = thumbprint;
-    credential.thumbprint.len = travel_base64url_encode(thumbprint,
-                                     facts->thumbprint, TRAVEL_THUMBPRINT_LEN);
+    credential.thumbprint = facts->thumbprint;
 
     return ngx_http_travel_auth_judged(r, alcf, ctx, &credential);
 }

@@ -25,7 +25,7 @@ typedef struct {
     travel_str_t      key_issuer;      /* who the signing key belongs to */
     travel_str_t      jti;             /* empty: none */
     travel_str_t      kid;             /* the key's own name; empty: none */
-    travel_str_t      thumbprint;      /* the key's, base64url; empty: none */
+    const uint8_t    *thumbprint;      /* the key's; NULL: none */
     travel_str_t      user;            /* empty: not asked */
     travel_str_t      key;             /* an API key's id; empty: none */
     int64_t           iat;             /* INT64_MIN: not told */

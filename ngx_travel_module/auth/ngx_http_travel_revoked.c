@@ -20,7 +20,9 @@
  */
 
 #include "ngx_http_travel_revocation.h"
+#include "../../common/base64url.h"
 #include "../../common/hash.h"
+#include "../../common/jwt.h"
 
 
 #define NGX_HTTP_TRAVEL_REVOKED_ZONE    (4 * 1024 * 1024)
@@ -56,6 +58,9 @@ typedef struct {
 static ngx_int_t ngx_http_travel_revoked_layout(
     ngx_http_travel_shard_t *shard);
 static ngx_uint_t ngx_http_travel_revoked_look(
+    const ngx_http_travel_revoked_table_t *t,
+    const ngx_http_travel_credential_t *credential);
+static ngx_uint_t ngx_http_travel_revoked_thumbprint(
     const ngx_http_travel_revoked_table_t *t,
     const ngx_http_travel_credential_t *credential);
 static ngx_uint_t ngx_http_travel_revoked_is(
@@ -199,8 +204,7 @@ ngx_http_travel_revoked_look(const ngx_http_travel_revoked_table_t *t,
     if (t->kinds[TRAVEL_REVOKE_KID]
         && (ngx_http_travel_revoked_is(t, TRAVEL_REVOKE_KID, any, c->kid,
                                        c->iat)
-            || ngx_http_travel_revoked_is(t, TRAVEL_REVOKE_KID, any,
-                                          c->thumbprint, c->iat)
+            || ngx_http_travel_revoked_thumbprint(t, c)
             || (c->key_issuer.len != 0
                 && ngx_http_travel_revoked_is(t, TRAVEL_REVOKE_KID,
                                               c->key_issuer, c->kid,
@@ -219,6 +223,29 @@ ngx_http_travel_revoked_look(const ngx_http_travel_revoked_table_t *t,
     return t->kinds[TRAVEL_REVOKE_KEY]
            && ngx_http_travel_revoked_is(t, TRAVEL_REVOKE_KEY, any, c->key,
                                          c->iat);
+}
+
+
+/* A key may be called by its thumbprint, as RFC 7638 writes it. */
+static ngx_uint_t
+ngx_http_travel_revoked_thumbprint(const ngx_http_travel_revoked_table_t *t,
+    const ngx_http_travel_credential_t *c)
+{
+    char          text[TRAVEL_BASE64URL_LEN(TRAVEL_THUMBPRINT_LEN)];
+    travel_str_t  any, id;
+
+    if (c->thumbprint == NULL) {
+        return 0;
+    }
+
+    any.data = NULL;
+    any.len = 0;
+
+    id.data = text;
+    id.len = travel_base64url_encode(text, c->thumbprint,
+                                     TRAVEL_THUMBPRINT_LEN);
+
+    return ngx_http_travel_revoked_is(t, TRAVEL_REVOKE_KID, any, id, c->iat);
 }
 
 

@@ -20,6 +20,8 @@ static ngx_http_travel_limit_record_t *ngx_http_travel_limit_record(
 static ngx_uint_t ngx_http_travel_limit_asked(
     ngx_http_travel_limit_record_t *record,
     const ngx_http_travel_policy_t *policy);
+static ngx_int_t ngx_http_travel_limit_key_value(ngx_http_request_t *r,
+    ngx_http_travel_policy_t *policy, ngx_str_t *ret_key);
 static ngx_int_t ngx_http_travel_limit_ask(ngx_http_request_t *r,
     ngx_http_travel_limit_main_conf_t *lmcf,
     ngx_http_travel_limit_record_t *record,
@@ -196,6 +198,28 @@ ngx_http_travel_limit_asked(ngx_http_travel_limit_record_t *record,
 }
 
 
+static ngx_int_t
+ngx_http_travel_limit_key_value(ngx_http_request_t *r,
+    ngx_http_travel_policy_t *policy, ngx_str_t *ret_key)
+{
+    ngx_http_variable_value_t  *v;
+
+    if (policy->variable == NGX_ERROR) {
+        return ngx_http_complex_value(r, &policy->key, ret_key);
+    }
+
+    v = ngx_http_get_flushed_variable(r, policy->variable);
+    if (v == NULL) {
+        return NGX_ERROR;
+    }
+
+    ret_key->data = v->data;
+    ret_key->len = v->not_found ? 0 : v->len;
+
+    return NGX_OK;
+}
+
+
 /* Once one has refused, the others only say how long to wait for them. */
 static ngx_int_t
 ngx_http_travel_limit_ask(ngx_http_request_t *r,
@@ -206,7 +230,7 @@ ngx_http_travel_limit_ask(ngx_http_request_t *r,
     ngx_str_t                   key;
     ngx_http_travel_verdict_t  *v;
 
-    if (ngx_http_complex_value(r, &limit->policy->key, &key) != NGX_OK) {
+    if (ngx_http_travel_limit_key_value(r, limit->policy, &key) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -12,6 +12,8 @@
 
 static char *ngx_http_travel_limit_key(ngx_conf_t *cf,
     ngx_http_travel_policy_t *policy, ngx_str_t *text);
+static ngx_uint_t ngx_http_travel_limit_lone(const ngx_str_t *text,
+    ngx_str_t *ret_name);
 static ngx_uint_t ngx_http_travel_limit_identity(const ngx_str_t *text);
 static char *ngx_http_travel_limit_parameter(ngx_conf_t *cf,
     ngx_http_travel_policy_t *policy, ngx_http_travel_limit_t *limit,
@@ -184,6 +186,7 @@ static char *
 ngx_http_travel_limit_key(ngx_conf_t *cf, ngx_http_travel_policy_t *policy,
     ngx_str_t *text)
 {
+    ngx_str_t                         name;
     ngx_http_compile_complex_value_t  ccv;
 
     ngx_memzero(&ccv, sizeof(ccv));
@@ -205,8 +208,45 @@ ngx_http_travel_limit_key(ngx_conf_t *cf, ngx_http_travel_policy_t *policy,
 
     policy->text = *text;
     policy->identity = ngx_http_travel_limit_identity(text);
+    policy->variable = NGX_ERROR;
+
+    if (ngx_http_travel_limit_lone(text, &name)) {
+        policy->variable = ngx_http_get_variable_index(cf, &name);
+
+        if (policy->variable == NGX_ERROR) {
+            return NGX_CONF_ERROR;
+        }
+    }
 
     return NGX_CONF_OK;
+}
+
+
+/* Is it "$name" and nothing more?  Then its value needs no copy. */
+static ngx_uint_t
+ngx_http_travel_limit_lone(const ngx_str_t *text, ngx_str_t *ret_name)
+{
+    size_t  i;
+
+    if (text->len < 2 || text->data[0] != '$') {
+        return 0;
+    }
+
+    for (i = 1; i < text->len; i++) {
+        if (!isalnum(text->data[i]) && text->data[i] != '_') {
+            return 0;
+        }
+    }
+
+    /* a digit is a regex capture */
+    if (isdigit(text->data[1])) {
+        return 0;
+    }
+
+    ret_name->data = text->data + 1;
+    ret_name->len = text->len - 1;
+
+    return 1;
 }
 
 

@@ -57,7 +57,8 @@ typedef struct {
     uint64_t                  id;
     ngx_str_t                 name;        /* "user" */
     ngx_str_t                 text;        /* of the key, as written */
-    ngx_http_complex_value_t  key;
+    ngx_int_t                 variable;    /* the key is this one alone ... */
+    ngx_http_complex_value_t  key;         /* ... or, if NGX_ERROR, a text */
     ngx_http_travel_window_t  windows[NGX_HTTP_TRAVEL_LIMIT_WINDOWS];
     ngx_uint_t                nwindows;    /* by rising span */
     ngx_str_t                 header;      /* its part of RateLimit-Policy */

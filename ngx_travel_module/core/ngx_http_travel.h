@@ -186,8 +186,21 @@ ngx_int_t ngx_http_travel_send(ngx_http_request_t *r, ngx_uint_t status,
     const ngx_str_t *type, ngx_str_t *body);
 
 /* Adds a response header; key and value must live as long as the request. */
-ngx_int_t ngx_http_travel_add_header(ngx_http_request_t *r, const char *key,
-    ngx_str_t *value);
+ngx_int_t ngx_http_travel_add_field(ngx_http_request_t *r,
+    const ngx_str_t *key, const ngx_str_t *value);
+
+/* The same; the length of a literal is known when this is compiled. */
+static ngx_inline ngx_int_t
+ngx_http_travel_add_header(ngx_http_request_t *r, const char *key,
+    const ngx_str_t *value)
+{
+    ngx_str_t  name;
+
+    name.data = (u_char *) key;
+    name.len = ngx_strlen(key);
+
+    return ngx_http_travel_add_field(r, &name, value);
+}
 
 /* The first request header of that name (lower case), or NULL. */
 ngx_str_t *ngx_http_travel_header_in(ngx_http_request_t *r, const char *lower,

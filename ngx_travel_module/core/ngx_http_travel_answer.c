@@ -272,8 +272,8 @@ ngx_http_travel_send(ngx_http_request_t *r, ngx_uint_t status,
 
 
 ngx_int_t
-ngx_http_travel_add_header(ngx_http_request_t *r, const char *key,
-    ngx_str_t *value)
+ngx_http_travel_add_field(ngx_http_request_t *r, const ngx_str_t *key,
+    const ngx_str_t *value)
 {
     ngx_table_elt_t  *h;
 
@@ -284,8 +284,7 @@ ngx_http_travel_add_header(ngx_http_request_t *r, const char *key,
 
     ngx_memzero(h, sizeof(ngx_table_elt_t));
     h->hash = 1;
-    h->key.data = (u_char *) key;
-    h->key.len = ngx_strlen(key);
+    h->key = *key;
     h->value = *value;
 
     return NGX_OK;

@@ -228,7 +228,6 @@ ngx_int_t
 ngx_http_travel_security_add(ngx_http_request_t *r,
     const ngx_http_travel_security_t *security)
 {
-    ngx_str_t   value;
     ngx_uint_t  i, https;
 
     https = 0;
@@ -248,11 +247,8 @@ ngx_http_travel_security_add(ngx_http_request_t *r,
             continue;
         }
 
-        value = security->value[i];
-
-        if (ngx_http_travel_add_header(r,
-                (const char *) ngx_http_travel_securities[i].header.data,
-                &value)
+        if (ngx_http_travel_add_field(r, &ngx_http_travel_securities[i].header,
+                                      &security->value[i])
             != NGX_OK)
         {
             return NGX_ERROR;

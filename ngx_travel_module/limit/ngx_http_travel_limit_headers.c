@@ -222,13 +222,14 @@ static ngx_int_t
 ngx_http_travel_limit_x_headers(ngx_http_request_t *r,
     const ngx_http_travel_verdict_t *v)
 {
-    u_char             *p;
-    uint32_t            figure[3];
-    ngx_str_t           value;
-    ngx_uint_t          i;
+    u_char                  *p;
+    uint32_t                 figure[3];
+    ngx_str_t                value;
+    ngx_uint_t               i;
 
-    static const char  *names[] = {
-        "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"
+    static const ngx_str_t  names[] = {
+        ngx_string("X-RateLimit-Limit"), ngx_string("X-RateLimit-Remaining"),
+        ngx_string("X-RateLimit-Reset")
     };
 
     figure[0] = v->policy->windows[v->worst].rule.quota;
@@ -245,7 +246,7 @@ ngx_http_travel_limit_x_headers(ngx_http_request_t *r,
         p = ngx_http_travel_limit_number(p, figure[i]);
         value.len = p - value.data;
 
-        if (ngx_http_travel_add_header(r, names[i], &value) != NGX_OK) {
+        if (ngx_http_travel_add_field(r, &names[i], &value) != NGX_OK) {
             return NGX_ERROR;
         }
     }

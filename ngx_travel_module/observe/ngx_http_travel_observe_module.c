@@ -10,6 +10,7 @@
  */
 
 #include "ngx_http_travel_observe_room.h"
+#include "../../common/digits.h"
 #include "../../common/hash.h"
 
 
@@ -989,6 +990,7 @@ ngx_http_travel_observe_duration_variable(ngx_http_request_t *r,
 {
     u_char                 *p;
     uint64_t                us, now, start;
+    ngx_uint_t              rest;
     ngx_http_travel_ctx_t  *ctx;
 
     ctx = ngx_http_travel_get_ctx(r);
@@ -1011,8 +1013,17 @@ ngx_http_travel_observe_duration_variable(ngx_http_request_t *r,
     now = ngx_http_travel_observe_now();
     us = (now > start) ? (now - start) / 1000 : 0;
 
+    rest = us % 1000;
+
     v->data = p;
-    v->len = ngx_sprintf(p, "%uL.%03uL", us / 1000, us % 1000) - p;
+
+    p += travel_digits_format((char *) p, us / 1000);
+    *p++ = '.';
+    *p++ = (u_char) ('0' + rest / 100);
+    *p++ = (u_char) ('0' + rest / 10 % 10);
+    *p++ = (u_char) ('0' + rest % 10);
+
+    v->len = p - v->data;
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;

@@ -21,6 +21,7 @@
 
 #include "ngx_http_travel_query_room.h"
 #include "../auth/ngx_http_travel_auth.h"
+#include "../../common/digits.h"
 
 
 #define NGX_HTTP_TRAVEL_QUERY_WAIT        250     /* ms for a position */
@@ -874,7 +875,7 @@ ngx_http_travel_query_cached(ngx_http_travel_query_t *q)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    age.len = ngx_sprintf(age.data, "%T", q->hit.age) - age.data;
+    age.len = travel_digits_format((char *) age.data, q->hit.age);
 
     if (ngx_http_travel_add_header(q->request, "Age", &age) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

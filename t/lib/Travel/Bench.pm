@@ -3,12 +3,14 @@ package Travel::Bench;
 # Measures a thing against a ceiling taken in the same run (scripts/bench/).
 #
 # A figure is the median ratio of alternating pairs (ceiling, ours), each
-# after a warm-up.  nginx has one core; the load generator and the collector of
-# traces, which are the outside, have the other.  Where nginx is what is
-# measured, a pair in which it did not fill its core, because the generator was
-# too slow or somebody else took the core, says nothing about nginx: it is
-# void, and is repeated while time lasts.  A benchmark without one valid pair
-# has failed, and so has the run.
+# after a warm-up.  nginx has one core and the load generator the other.  Where
+# nginx is what is measured, a pair in which it did not fill its core, because
+# the generator was too slow or somebody else took the core, says nothing about
+# nginx: it is void, and is repeated while time lasts.  A benchmark without one
+# valid pair has failed, and so has the run.
+#
+# Traces go to a collector that says yes and keeps nothing: what a real one
+# does with them is done on another machine.
 #
 # BENCH_PAIRS (5) and BENCH_SECONDS (5) shorten a trial run, BENCH_LIMIT (80)
 # is how many seconds of pairs a benchmark may take.  BENCH_SHARED=1 is for a
@@ -19,6 +21,8 @@ package Travel::Bench;
 use strict;
 use warnings;
 use Exporter 'import';
+use IO::Select ();
+use IO::Socket::INET ();
 use JSON::PP ();
 use POSIX ();
 use Time::HiRes qw(time sleep);
@@ -42,6 +46,7 @@ my $TICKS   = POSIX::sysconf(POSIX::_SC_CLK_TCK());
 my $OUT     = ROOT . '/run/bench.json';
 
 our ($t, $token);           # the instance that is measured, and a caller's
+my $collector;              # its pid
 my (%bench, @order, @results, @failed);
 
 # bench(name => code, start options): a benchmark, in the order of the run.
@@ -68,6 +73,8 @@ sub run {
             push @failed, $name;
         }
         $t->_destroy;
+        kill 'TERM', $collector;
+        waitpid $collector, 0;
     }
     write_json() unless $SHARED;
     return !@failed;
@@ -77,7 +84,9 @@ sub run {
 # that no run reaches, and room for what a benchmark adds to nginx.conf.
 sub start {
     my (%o) = @_;
+    my $traces = collect();
     $t = Travel::Test->start(
+        parts => 'postgres replica queue cache sandbox smtp workers nginx',
         ngx_workers => 1,
         env  => { TRAVEL_LIMITS => 'limits-open.conf', TRAVEL_PROCESSES => 1 },
         %o,
@@ -86,13 +95,39 @@ sub start {
             s{(include\s+\@ROOT\@/conf/travel/routes/\*\.conf;)}
              {$1\n        include \@RUN\@/bench-*.conf;};
             s{(travel_catalog )}{travel_backlog 100000000;\n    $1};
+            s{\@PORT_OTLP\@}{$traces};
         });
     $token = $t->user_token(0, ttl => '12h',
         permissions => 'journeys:read journeys:write bookings:read '
             . 'bookings:write stories:read stories:write');
     wait_for(sub { $t->get('/ready')->{status} == 200 }, 20, 'ready')
         or die "the instance is not ready\n";
-    pin(1, $t->pid_of('otlp'));
+}
+
+# The collector, on core 1; its port.
+sub collect {
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 8)
+        or die "collector: $!";
+    $collector = fork // die "fork: $!";
+    return $listen->sockport if $collector;
+    $SIG{TERM} = 'DEFAULT';
+    my ($all, %in) = IO::Select->new($listen);
+    while (1) {
+        for my $s ($all->can_read) {
+            if ($s == $listen) {
+                $all->add(scalar $listen->accept);
+            } elsif (!sysread $s, $in{$s}, 1 << 18, length($in{$s} //= '')) {
+                delete $in{$s};
+                $all->remove($s);
+                close $s;
+            } elsif ($in{$s} =~ /^content-length: (\d+).*?\r\n\r\n/ims
+                && length($in{$s}) - $+[0] >= $1)
+            {
+                $in{$s} = '';
+                syswrite $s, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+            }
+        }
+    }
 }
 
 sub add_conf {
@@ -102,6 +137,7 @@ sub add_conf {
     sleep 1;                     # the old worker is gone, the links are up
     my ($worker) = $t->children_of('nginx');
     pin(0, $worker);
+    pin(1, $collector);
 }
 
 # All threads of a process onto one core.

@@ -480,6 +480,31 @@ subtest 'who may purge' => sub {
     }
 };
 
+subtest 'by travelctl' => sub {
+    my $ctl = sub { $t->run(Travel::Test::build() . '/travelctl', 'cache',
+        'purge', '--url', $t->url . '/purge', @_) };
+    for (['--tag', 'value:100'], ['--route', 't.value', 100],
+        ['--prefix', 't.value'], ['--all'])
+    {
+        warm('/value?id=100');
+        my $run = run_of('/value?id=100');
+        my ($rc, $out) = $ctl->(@$_);
+        is($rc, 0, "@$_") or diag $out;
+        like($out, qr/^\d+-\d+ dropped [1-9]\d* on the node asked$/, 'and what it took');
+        gone('/value?id=100', "@$_", $run);
+    }
+    my ($rc, $out) = $ctl->('--tag', 'no such&all=1');
+    like($out, qr/ dropped 0 /, 'a value is no parameter of its own');
+    ($rc, $out) = $ctl->('--all', '--url', $t->url . '/sweep');
+    is($rc, 1, 'refused: exit 1');
+    like($out, qr/answers 403: The permission "cache:sweep" is missing/, 'and why');
+    is(($ctl->('--all', '--url', $t->url . '/sweep', '--permission',
+        'cache:sweep'))[0], 0, 'unless that permission is given');
+    is(($ctl->('--all', '--url', 'http://127.0.0.1:1/'))[0], 2, 'nobody there: exit 2');
+    is(($ctl->(@$_))[0], 2, "travelctl cache purge @$_: exit 2")
+        for [], ['--tag', 'a', '--all'], ['--tag', 'a', 'b'];
+};
+
 subtest 'the worker that carries it out is killed' => sub {
     for my $n (1 .. 4) {
         warm('/value?id=140');

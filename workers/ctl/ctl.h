@@ -13,6 +13,7 @@
 
 #include "../pool/conf.h"
 #include "../../common/errors.h"
+#include "../../common/jwt.h"
 
 #define CTL_GOOD     0
 #define CTL_REFUSED  1
@@ -63,6 +64,10 @@ int ctl_refused(travel_error_e code, const char *pointer, const char *fmt, ...)
  * last four. */
 const char *ctl_run_path(const char *name);
 
+/* A token of ours with these permissions, good for a minute.  CTL_GOOD, or
+ * CTL_BROKEN with a complaint. */
+int ctl_token(const char *permissions, char ret_token[TRAVEL_JWT_MAX + 1]);
+
 /* workers.conf by --config, else from the run directory.  NULL with a
  * complaint. */
 worker_conf_t *ctl_conf(const char *config);
@@ -96,6 +101,7 @@ int travelctl_queue_stat(int argc, char **argv);
 int travelctl_queue_preload(int argc, char **argv);
 int travelctl_trace_show(int argc, char **argv);
 int travelctl_catalog_check(int argc, char **argv);
+int travelctl_cache_purge(int argc, char **argv);
 int travelctl_schema_check(int argc, char **argv);
 
 #endif

@@ -56,6 +56,8 @@ static const ctl_command_t  ctl_commands[] = {
       "prepare every query against a database" },
     { "schema", "check", travelctl_schema_check,
       "check a document by a JSON Schema" },
+    { "cache", "purge", travelctl_cache_purge,
+      "drop answers from the caches of all nodes" },
     { NULL, NULL, NULL, NULL }
 };
 

@@ -16,6 +16,7 @@
 #define TOKEN_AUDIENCE  "travel"
 #define TOKEN_DEMO      "01890000-0000-7000-8000-000000000000"
 #define TOKEN_DEMO_MAIL "demo@travel.local"
+#define TOKEN_BRIEF     60      /* s: for a request of our own */
 #define TOKEN_RIGHTS    "journeys:read journeys:write stories:read "          \
                         "stories:write bookings:read bookings:write jobs:read"
 
@@ -121,9 +122,10 @@ token_kid_is(travel_str_t pem, const char *kid)
 
 
 static int
-token_sign(const token_mint_t *t, travel_str_t pem)
+token_sign(const token_mint_t *t, travel_str_t pem,
+    char token[TRAVEL_JWT_MAX + 1])
 {
-    char         token[TRAVEL_JWT_MAX + 1], *claims;
+    char        *claims;
     const char  *why = "out of memory";
 
     if (t->kid != NULL && !token_kid_is(pem, t->kid)) {
@@ -133,7 +135,7 @@ token_sign(const token_mint_t *t, travel_str_t pem)
     claims = token_claims(t);
 
     if (claims == NULL
-        || travel_jwt_sign(token, sizeof(token), pem,
+        || travel_jwt_sign(token, TRAVEL_JWT_MAX + 1, pem,
                            (travel_str_t) { claims, strlen(claims) }, &why)
            != TRAVEL_OK)
     {
@@ -142,8 +144,49 @@ token_sign(const token_mint_t *t, travel_str_t pem)
     }
 
     free(claims);
-    puts(token);
     return CTL_GOOD;
+}
+
+
+static int
+token_mint(token_mint_t *t, char token[TRAVEL_JWT_MAX + 1])
+{
+    int      rc;
+    char    *pem;
+    size_t   len;
+
+    if (t->sub == NULL) {
+        t->sub = TOKEN_DEMO;
+
+        if (t->email == NULL) {
+            t->email = TOKEN_DEMO_MAIL;
+        }
+    }
+
+    if (t->key == NULL) {
+        t->key = ctl_run_path("keys/signing.pem");
+    }
+
+    pem = ctl_read(t->key, &len);
+
+    if (pem == NULL) {
+        return CTL_BROKEN;
+    }
+
+    rc = token_sign(t, (travel_str_t) { pem, len }, token);
+    free(pem);
+
+    return rc;
+}
+
+
+int
+ctl_token(const char *permissions, char ret_token[TRAVEL_JWT_MAX + 1])
+{
+    token_mint_t  t = { .permissions = permissions, .issuer = TOKEN_ISSUER,
+                        .audience = TOKEN_AUDIENCE, .ttl = TOKEN_BRIEF };
+
+    return token_mint(&t, ret_token);
 }
 
 
@@ -151,8 +194,7 @@ int
 travelctl_token_mint(int argc, char **argv)
 {
     int            rc;
-    char          *pem;
-    size_t         len;
+    char           token[TRAVEL_JWT_MAX + 1];
     const char    *args[CTL_ARGS_MAX + 1];
     token_mint_t   t = { .permissions = TOKEN_RIGHTS, .issuer = TOKEN_ISSUER,
                          .audience = TOKEN_AUDIENCE, .ttl = 12 * 3600 };
@@ -179,26 +221,11 @@ travelctl_token_mint(int argc, char **argv)
         return rc;
     }
 
-    if (t.sub == NULL) {
-        t.sub = TOKEN_DEMO;
+    rc = token_mint(&t, token);
 
-        if (t.email == NULL) {
-            t.email = TOKEN_DEMO_MAIL;
-        }
+    if (rc == CTL_GOOD) {
+        puts(token);
     }
-
-    if (t.key == NULL) {
-        t.key = ctl_run_path("keys/signing.pem");
-    }
-
-    pem = ctl_read(t.key, &len);
-
-    if (pem == NULL) {
-        return CTL_BROKEN;
-    }
-
-    rc = token_sign(&t, (travel_str_t) { pem, len });
-    free(pem);
 
     return rc;
 }

@@ -102,7 +102,8 @@ subtest 'story.generate' => sub {
     my @paragraphs = split /\n\n/, $s->{content};
     is(scalar @paragraphs, @p + 3, 'a paragraph each, and opening, close, note');
     unlike($s->{content}, qr/\{\{/, 'no gap left open');
-    is_deeply([$j->events($s->{id})], ['story.generated'], 'story.generated');
+    is_deeply([$j->events($s->{id})], ['story.requested', 'story.generated'],
+        'story.requested, story.generated');
 
     is_deeply(story($y->{id}, opts => { id => $id })->{result}, $s,
         'again: the same');
@@ -151,7 +152,8 @@ subtest 'stories that cannot be' => sub {
     story($mine, opts => { id => $id, giveup => 'yes' });
     is(scalar($t->sql("SELECT status FROM travel.stories WHERE id = '"
         . $j->uuid_of($id) . "'")), 'failed', 'then failed');
-    is_deeply([$j->events($j->uuid_of($id))], ['story.failed'], 'story.failed');
+    is_deeply([$j->events($j->uuid_of($id))], 
+        [qw(story.requested story.failed)], 'story.failed');
     rename $t->dir . '/jobs.kept', $t->dir . '/jobs.conf' or die;
 };
 

@@ -83,7 +83,6 @@ subtest 'kill -9 among 400 bookings' => sub {
 };
 
 subtest 'a partner that does not recover' => sub {
-    $t->sql('TRUNCATE events.event, events.stream');
     $j->mode('fail@confirm');
     preload(3);
     wait_for(sub { bookings('failed') == 3 }, 30, 'failed');

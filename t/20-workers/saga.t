@@ -260,7 +260,7 @@ subtest 'cancel' => sub {
     is_deeply([map { "$_->{method} $_->{status} $_->{idempotency_key}" } @c],
         ["DELETE 200 $id:cancel"], 'at the partner');
     is_deeply([$j->events($uuid)], [qw(booking.created booking.confirmed
-        commission.calculated booking.cancelled commission.reversed)], 'events');
+        commission.calculated booking.cancelling booking.cancelled commission.reversed)], 'events');
     is(scalar($t->sql("SELECT sum((data->>'commission_cents')::int) FROM"
         . " events.event WHERE stream_id = '$uuid'")), 0,
         'the commissions cancel out');

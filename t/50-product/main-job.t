@@ -214,7 +214,7 @@ step 5, 'cancelled, also right after it was asked for' => sub {
     is_deeply([map { $_->[0] } $t->sql("SELECT type FROM events.event "
         . "WHERE stream_id = '$doomed' ORDER BY version")],
         [qw(booking.created booking.confirmed commission.calculated
-            booking.cancelled commission.reversed)], 'and came second');
+            booking.cancelling booking.cancelled commission.reversed)], 'and came second');
 };
 
 step 6, 'one trace of it all' => sub {

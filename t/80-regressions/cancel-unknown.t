@@ -48,7 +48,7 @@ subtest 'it was cancelled' => sub {
         ["DELETE $cancel:cancel"], 'by the first key');
     is(status_of($id), 'cancelled', 'cancelled');
     is_deeply([$j->events($id)], [qw(booking.created booking.confirmed
-        commission.calculated booking.cancelled commission.reversed)],
+        commission.calculated booking.cancelling booking.cancelled commission.reversed)],
         'and put on record');
     is_deeply([map { $_->{type} } $j->outbox], ['notification.email'],
         'with a mail');

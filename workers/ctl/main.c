@@ -50,6 +50,16 @@ static const ctl_command_t  ctl_commands[] = {
       "depth, age and owner of each partition" },
     { "queue", "preload", travelctl_queue_preload,
       "put many jobs of one type on their streams" },
+    { "events", "list", travelctl_events_list,
+      "events of an aggregate or of a user" },
+    { "events", "state", travelctl_events_state,
+      "an aggregate's state, at any time" },
+    { "events", "types", travelctl_events_types,
+      "the event types and what their data must have" },
+    { "projection", "list", travelctl_projection_list,
+      "projections and how far they are" },
+    { "projection", "rebuild", travelctl_projection_rebuild,
+      "make one anew while it is read" },
     { "trace", "show", travelctl_trace_show,
       "a trace as a tree" },
     { "catalog", "check", travelctl_catalog_check,
@@ -71,7 +81,7 @@ ctl_usage(FILE *f, const char *group)
 
     for (c = ctl_commands; c->group != NULL; c++) {
         if (group == NULL || strcmp(group, c->group) == 0) {
-            fprintf(f, "  %-8s %-11s %s\n", c->group, c->verb, c->about);
+            fprintf(f, "  %-10s %-11s %s\n", c->group, c->verb, c->about);
         }
     }
 

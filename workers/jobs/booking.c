@@ -147,7 +147,7 @@ booking_create_in(worker_tx_t *tx)
 
     if (res == NULL
         || worker_tx_event(tx, "booking", job->uuid, -1, "booking.created",
-                           json_deep_copy(job->body)) != TRAVEL_OK)
+                           worker_row_json(res, 0)) != TRAVEL_OK)
     {
         PQclear(res);
         worker_tx_end(tx);
@@ -317,16 +317,19 @@ booking_confirm_events(worker_tx_t *tx, const PGresult *res,
 {
     json_t  *confirmed, *commission;
 
-    confirmed = json_pack("{s:O, s:O, s:O, s:O}",
+    confirmed = json_pack("{s:O, s:O, s:O, s:O, s:O, s:O}",
         "confirmation_number", json_object_get(booking, "confirmation_number"),
         "venue_name", json_object_get(booking, "venue_name"),
         "amount_cents", json_object_get(booking, "amount_cents"),
-        "partner", json_object_get(booking, "partner"));
-    commission = json_pack("{s:O, s:i, s:O, s:O}",
+        "partner", json_object_get(booking, "partner"),
+        "error", json_object_get(booking, "error"),
+        "updated_at", json_object_get(booking, "updated_at"));
+    commission = json_pack("{s:O, s:i, s:O, s:O, s:O}",
         "amount_cents", json_object_get(booking, "amount_cents"),
         "commission_bps", atoi(PQgetvalue(res, 0, 1)),
         "commission_cents", json_object_get(booking, "commission_cents"),
-        "partner", json_object_get(booking, "partner"));
+        "partner", json_object_get(booking, "partner"),
+        "updated_at", json_object_get(booking, "updated_at"));
 
     if (worker_tx_event(tx, "booking", tx->job->uuid, -1, "booking.confirmed",
                         confirmed) != TRAVEL_OK)

@@ -71,6 +71,15 @@ booking_cancelling_in(worker_tx_t *tx)
     }
 
     PQclear(res);
+
+    if (worker_tx_event(tx, "booking", tx->job->key, -1, "booking.cancelling",
+                        json_object()) != TRAVEL_OK)
+    {
+        json_decref(result);
+        worker_tx_end(tx);
+        return WORKER_RETRY;
+    }
+
     return worker_tx_commit(tx, result);
 }
 
@@ -125,8 +134,9 @@ booking_cancel_events(worker_tx_t *tx, const json_t *booking)
     json_t  *cents;
 
     if (worker_tx_event(tx, "booking", tx->job->key, -1, "booking.cancelled",
-            json_pack("{s:O}", "confirmation_number",
-                      json_object_get(booking, "confirmation_number")))
+            json_pack("{s:O, s:O}", "confirmation_number",
+                      json_object_get(booking, "confirmation_number"),
+                      "updated_at", json_object_get(booking, "updated_at")))
         != TRAVEL_OK)
     {
         return TRAVEL_ERROR;

@@ -65,7 +65,8 @@ journey_started(worker_tx_t *tx, const json_t *journey)
 {
     json_t  *data;
 
-    data = json_pack("{s:O, s:O, s:O, s:O, s:O}",
+    data = json_pack("{s:O, s:O, s:O, s:O, s:O, s:O}",
+                     "created_at", json_object_get(journey, "created_at"),
                      "origin", json_object_get(journey, "origin"),
                      "destination", json_object_get(journey, "destination"),
                      "theme", json_object_get(journey, "theme"),

@@ -64,6 +64,14 @@ story_create_in(worker_tx_t *tx)
         return worker_journey_absent(tx, params[2]);
     }
 
+    if (worker_tx_event(tx, "story", tx->job->uuid, -1, "story.requested",
+                        json_incref(story)) != TRAVEL_OK)
+    {
+        json_decref(story);
+        worker_tx_end(tx);
+        return WORKER_RETRY;
+    }
+
     story_tags(tx, params[2]);
     return worker_tx_commit(tx, story);
 }
@@ -230,13 +238,7 @@ story_ready_in(worker_tx_t *tx, const worker_ai_answer_t *answer,
 
     if (story == NULL
         || worker_tx_event(tx, "story", tx->job->uuid, -1, "story.generated",
-               json_pack("{s:O, s:O, s:O, s:i}",
-                         "journey_id", json_object_get(story, "journey_id"),
-                         "title", json_object_get(story, "title"),
-                         "provider", json_object_get(story, "provider"),
-                         "places", (int) json_array_size(
-                                       json_object_get(story, "places"))))
-           != TRAVEL_OK)
+                           json_incref(story)) != TRAVEL_OK)
     {
         json_decref(story);
         worker_tx_end(tx);

@@ -574,6 +574,8 @@ int
 worker_tx_user(worker_tx_t *tx)
 {
     char         email[321];
+    bool         told, made;
+    PGresult    *res;
     const char  *params[2];
 
     snprintf(email, sizeof(email), "%.*s", (int) tx->job->env.email.len,
@@ -581,9 +583,27 @@ worker_tx_user(worker_tx_t *tx)
     params[0] = tx->job->sub;
     params[1] = email[0] != '\0' ? email : NULL;
 
-    return tx_do(tx, "INSERT INTO travel.users AS u (id, sub, email)"
-                     " VALUES ($1::uuid, $1::text, $2)"
-                     " ON CONFLICT (id) DO UPDATE SET email = EXCLUDED.email"
-                     "  WHERE u.email IS NULL AND EXCLUDED.email IS NOT NULL",
-                 2, params);
+    res = worker_tx_exec(tx,
+                         "INSERT INTO travel.users AS u (id, sub, email)"
+                         " VALUES ($1::uuid, $1::text, $2)"
+                         " ON CONFLICT (id) DO UPDATE SET email = EXCLUDED.email"
+                         "  WHERE u.email IS NULL"
+                         "    AND EXCLUDED.email IS NOT NULL"
+                         " RETURNING xmax = 0", 2, params);
+
+    if (res == NULL) {
+        return TRAVEL_ERROR;
+    }
+
+    told = PQntuples(res) > 0;
+    made = told && *PQgetvalue(res, 0, 0) == 't';
+    PQclear(res);
+
+    if (!told) {
+        return TRAVEL_OK;
+    }
+
+    return worker_tx_event(tx, "user", tx->job->sub, -1,
+                           made ? "user.created" : "user.updated",
+                           json_pack("{s:s?}", "email", params[1]));
 }

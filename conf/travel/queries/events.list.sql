@@ -1,0 +1,15 @@
+-- What the caller did, newest first: the audit of his own changes; of one
+-- aggregate if asked.
+-- @param    limit  int 1..100 = 20
+-- @param    of     uuid?
+-- @returns  list
+-- @cursor   at desc, pos desc
+-- @tags     user:{viewer}
+SELECT e.at, e.pos,
+       json_build_object('id', e.pos, 'type', e.type,
+                         'aggregate', e.stream_type,
+                         'aggregate_id', e.stream_id, 'version', e.version,
+                         'data', e.data,
+                         'created_at', travel.rfc3339(e.at)) AS item
+  FROM travel.user_events(:viewer) AS e
+ WHERE :of IS NULL OR e.stream_id = :of

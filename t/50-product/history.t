@@ -1,0 +1,93 @@
+# What was: ?as_of= through nginx, one's own events, the ways most travelled,
+# and the same by travelctl.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Test::More;
+use Travel::Test;
+
+my $t = Travel::Test->start(
+    parts => 'postgres queue cache sandbox workers nginx',
+    env => { TRAVEL_LIMITS => 'limits-open.conf' });
+my @me = (token => $t->user_token(0));
+my @you = (token => $t->user_token(1));
+
+sub ctl {
+    return $t->run(Travel::Test::build() . '/travelctl', @_, '--config',
+        $t->dir . '/workers.conf');
+}
+
+my @wait = (headers => { prefer => 'wait=10' });
+
+my $y = $t->post('/api/v1/journeys', { origin => 'Berlin',
+    destination => 'Hamburg', theme => 'history' }, @me, @wait)->{json};
+my $r = $t->post('/api/v1/bookings', { partner => 'opentable',
+    venue_id => 'v', party_size => 2, journey_id => $y->{id},
+    booking_date => '2030-03-01T19:00:00Z' }, @me, @wait);
+my $booked = $r->{json};
+is($booked->{status}, 'confirmed', 'booked') or diag $r->{content};
+my $path = "/api/v1/bookings/$booked->{id}";
+my $then = $t->sql("SELECT travel.rfc3339(max(created_at) + '1 ms') FROM
+    events.event WHERE stream_id = '$booked->{id}'");
+$t->delete($path, @me, @wait);
+
+subtest 'as of' => sub {
+    is(json($t->get($path, @me)->{content})->{status}, 'cancelled', 'now');
+    my $r = $t->get("$path?as_of=$then", @me);
+    is($r->{status}, 200, 'then: 200');
+    is_deeply(json($r->{content}), $booked, 'as it was');
+    is($t->get("$path?as_of=2020-01-01T00:00:00Z", @me)->{status}, 404,
+        'before it was made');
+    is($t->get("$path?as_of=$then", @you)->{status}, 404, 'of somebody else');
+    is($t->get("$path?as_of=yesterday", @me)->{status}, 422, 'no time');
+    $r = $t->get("/api/v1/journeys/$y->{id}?as_of=$then", @me);
+    is_deeply(json($r->{content}), json($t->get("/api/v1/journeys/$y->{id}",
+        @me)->{content}), 'a journey');
+};
+
+subtest 'events' => sub {
+    my (@types, $next);
+    for (1 .. 10) {
+        my $r = json($t->get('/api/v1/events?limit=3' . ($next ? "&cursor=$next"
+            : ''), @me)->{content});
+        push @types, map { $_->{type} } @{ $r->{items} };
+        $next = $r->{next_cursor} or last;
+    }
+    is_deeply([reverse @types], [qw(journey.started booking.created
+        booking.confirmed commission.calculated booking.cancelling
+        booking.cancelled commission.reversed)], 'all, by pages');
+    my $r = json($t->get("/api/v1/events?of=$y->{id}", @me)->{content});
+    is_deeply([map { "$_->{aggregate} $_->{version}" } @{ $r->{items} }],
+        ['journey 1'], 'of one aggregate');
+    is(scalar @{ json($t->get('/api/v1/events', @you)->{content})->{items} },
+        0, 'nobody sees those of others');
+    is($t->get('/api/v1/events')->{status}, 401, 'nor without a name');
+};
+
+subtest 'travelctl' => sub {
+    my ($rc, $out) = ctl('events', 'list', 'booking', $booked->{id});
+    is($rc, 0, 'events list');
+    is(scalar(() = $out =~ /^\S+Z  booking  $booked->{id}  /mg), 6, 'six');
+    (undef, $out) = ctl('events', 'list', '--user', $t->user(0));
+    like($out, qr/commission\.reversed.*journey\.started/s, '--user');
+    is((ctl('events', 'list', 'booking'))[0], 2, 'half a name');
+    (undef, $out) = ctl('events', 'state', '--as-of', $then, 'booking',
+        $booked->{id});
+    is(json($out)->{status}, 'confirmed', 'events state');
+    is((ctl('events', 'state', 'booking', $t->user(5)))[0], 1, 'none');
+    like((ctl('events', 'types'))[1], qr/^trip_created +trip +trip-events/m,
+        'events types');
+    like((ctl('projection', 'list'))[1], qr/^popular_routes +1  live  /,
+        'projection list');
+    like((ctl('projection', 'rebuild', 'popular_routes'))[1],
+        qr/^popular_routes: [78] events/, 'projection rebuild');
+    like((ctl('projection', 'list'))[1], qr/^popular_routes +2  live  /,
+        'the next generation');
+    my $r = json($t->get('/api/v1/routes/popular')->{content});
+    is(scalar @{ $r->{items} }, 1, 'the ways most travelled');
+    is($r->{items}[0]{destination}{name}, 'Hamburg', 'one of them');
+};
+
+$t->finish;
+done_testing;

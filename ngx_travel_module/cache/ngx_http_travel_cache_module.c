@@ -59,6 +59,13 @@ static ngx_command_t  ngx_http_travel_cache_commands[] = {
       offsetof(ngx_http_travel_cache_loc_conf_t, permission),
       NULL },
 
+    { ngx_string("travel_cache_warm"),
+      NGX_HTTP_SRV_CONF|NGX_CONF_1MORE,
+      ngx_http_travel_warm_directive,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("travel_cache_gzip"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
       ngx_http_travel_packed_directive,
@@ -797,6 +804,12 @@ ngx_http_travel_cache_postconfiguration(ngx_conf_t *cf)
 
 #undef counter
 
+        { "travel_cache_warmed_total{result=\"answered\"}",
+          "Requests of warm-ups by result.",
+          offsetof(ngx_http_travel_cache_main_conf_t, warmed) },
+        { "travel_cache_warmed_total{result=\"failed\"}",
+          "Requests of warm-ups by result.",
+          offsetof(ngx_http_travel_cache_main_conf_t, unwarmed) },
         { "travel_cache_purges_total", "Purges this node has read.",
           offsetof(ngx_http_travel_cache_main_conf_t, purged) },
         { "travel_cache_purged_entries_total",
@@ -888,5 +901,9 @@ ngx_http_travel_cache_init_process(ngx_cycle_t *cycle)
         }
     }
 
-    return ngx_http_travel_node_start(cycle, cmcf);
+    if (ngx_http_travel_node_start(cycle, cmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_travel_warm_start(cycle, cmcf);
 }

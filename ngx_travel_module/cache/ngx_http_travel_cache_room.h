@@ -45,6 +45,9 @@ typedef struct {
     ngx_uint_t                  purged;       /* purges */
     ngx_uint_t                  dropped;      /* entries that they took */
     ngx_uint_t                  l2[NGX_HTTP_TRAVEL_L2_COUNTERS];
+    ngx_uint_t                  warmed;       /* URIs of warm-ups */
+    ngx_uint_t                  unwarmed;
+    ngx_array_t                 warm;         /* ngx_http_travel_warm_conf_t * */
     ngx_uint_t                  used;         /* some location caches */
     ngx_uint_t                  tails;        /* there is a stream to follow */
 } ngx_http_travel_cache_main_conf_t;
@@ -235,6 +238,9 @@ ngx_uint_t ngx_http_travel_purge_since(const ngx_http_travel_fill_t *fill,
 ngx_int_t ngx_http_travel_purge_outcome(travel_stream_id_t id,
     ngx_uint_t *ret_dropped);
 
+/* The last purge that emptied this node's memory; {0}: none that is known. */
+void ngx_http_travel_purge_emptied(travel_stream_id_t *ret_id);
+
 /* travel_purge [permission=NAME] */
 char *ngx_http_travel_purge_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -256,6 +262,18 @@ void ngx_http_travel_lease_drop(uint64_t hash, uint32_t serial);
 /* Does another worker, alive, fill from a position >= need? */
 ngx_uint_t ngx_http_travel_lease_held(const ngx_http_travel_fill_t *fill,
     travel_stream_id_t need, travel_stream_id_t *ret_pos);
+
+
+/* --- warm-up (warm.c) ---------------------------------------------------- */
+
+typedef struct ngx_http_travel_warm_conf_s  ngx_http_travel_warm_conf_t;
+
+/* travel_cache_warm ...: 'conf' is the room's main configuration. */
+char *ngx_http_travel_warm_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+/* Begins to look whether a round is due; last, when all else has started. */
+ngx_int_t ngx_http_travel_warm_start(ngx_cycle_t *cycle,
+    ngx_http_travel_cache_main_conf_t *cmcf);
 
 
 /* --- writers (writers.c) ------------------------------------------------- */

@@ -542,6 +542,35 @@ ngx_http_travel_purge_place(travel_stream_id_t *ret_pos)
 }
 
 
+void
+ngx_http_travel_purge_emptied(travel_stream_id_t *ret_id)
+{
+    ngx_uint_t                 i;
+    ngx_http_travel_purged_t  *p;
+    ngx_http_travel_purges_t  *t;
+
+    ret_id->ms = 0;
+    ret_id->seq = 0;
+
+    ngx_http_travel_shard_lock(ngx_http_travel_purge_shard);
+
+    t = ngx_http_travel_purge_shard->data;
+
+    for (i = 0; i < NGX_HTTP_TRAVEL_PURGE_RING; i++) {
+        p = &t->ring[i];
+
+        if (p->pid != 0 && p->done && !p->purge.soft
+            && p->purge.kind == NGX_HTTP_TRAVEL_PURGE_ALL
+            && travel_stream_id_cmp(p->id, *ret_id) > 0)
+        {
+            *ret_id = p->id;
+        }
+    }
+
+    ngx_http_travel_shard_unlock(ngx_http_travel_purge_shard);
+}
+
+
 ngx_uint_t
 ngx_http_travel_purge_since(const ngx_http_travel_fill_t *fill,
     travel_stream_id_t pos, ngx_uint_t elsewhere)

@@ -144,6 +144,23 @@ ngx_http_travel_get_ctx(ngx_http_request_t *r)
 }
 
 
+/* --- requests of the node itself ----------------------------------------- */
+
+/*
+ * The cache's warm-up asks what any client may ask, but through a socket that
+ * only the node has; it is known by the name, this very string, of what stands
+ * for a listening socket.  Limits do not count it.
+ */
+extern ngx_str_t  ngx_http_travel_own;
+
+static ngx_inline ngx_uint_t
+ngx_http_travel_is_own(ngx_http_request_t *r)
+{
+    return r->connection->listening->addr_text.data
+           == ngx_http_travel_own.data;
+}
+
+
 /* --- variables ------------------------------------------------------------- */
 
 /* Adds a table that ends with ngx_http_null_variable; from preconfiguration. */

@@ -105,6 +105,9 @@ static ngx_http_module_t  ngx_http_travel_core_module_ctx = {
 };
 
 
+ngx_str_t  ngx_http_travel_own = ngx_string("the node itself");
+
+
 ngx_module_t  ngx_http_travel_module = {
     NGX_MODULE_V1,
     &ngx_http_travel_core_module_ctx,      /* module context */

@@ -83,7 +83,7 @@ ngx_http_travel_limit_phase(ngx_http_request_t *r, ngx_uint_t identity)
 
     llcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_limit_module);
 
-    if (llcf->limits == NULL || r != r->main) {
+    if (llcf->limits == NULL || r != r->main || ngx_http_travel_is_own(r)) {
         return NGX_DECLINED;
     }
 

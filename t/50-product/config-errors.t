@@ -192,6 +192,15 @@ wrong('a parameter that nobody knows', 'routes/20-bookings.conf',
 wrong('a time that is none', 'routes/10-journeys.conf',
     [ qr/travel_cache    30s stale=60s/ => 'travel_cache    soon stale=60s' ],
     qr/travel_cache    soon/, qr/"soon" must be/);
+wrong('a coding without a level', 'routes/10-journeys.conf',
+    [ qr/travel_cache    30s stale=60s/ => 'travel_cache_gzip on level=11; travel_cache    30s stale=60s' ],
+    qr/level=11/, qr/"level=11" must be level=1 to level=9 or min=64/);
+wrong('a warm-up of something else', 'nginx.conf',
+    [ qr/server_name _;/ => 'server_name _; travel_cache_warm journeys.list;' ],
+    qr/travel_cache_warm/, qr/"journeys.list" must be a URI .*list=FILE/);
+wrong('a warm-up of a list that is not there', 'nginx.conf',
+    [ qr/server_name _;/ => 'server_name _; travel_cache_warm list=/no/list;' ],
+    qr/travel_cache_warm/, qr/cannot read "\/no\/list": list= must be a file/);
 wrong('permissions of nobody', 'routes/10-journeys.conf',
     [ qr/    travel_auth     required[^\n]*\n/ => "\n" ],
     qr/travel_require/, qr/permissions of nobody: add "travel_auth required"/);

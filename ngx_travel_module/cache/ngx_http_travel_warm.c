@@ -1,0 +1,917 @@
+/*
+ * Warm-up: answers that are asked for before anybody asks.
+ *
+ *     travel_cache_warm [URI ...] [list=FILE] [host=NAME] [rate=Nr/s];
+ *
+ * in a server block.  Each URI is a request of the node to its own server block, through a pair of
+ * sockets instead of a listening one: it passes all that a client's request
+ * passes, but limits, and its answer is thrown away.  One nginx worker of the
+ * node asks (the first; its successor, should it die), one request at a time,
+ * at most 'rate' a second; what fails (an error of ours, or none at all) is
+ * tried again, twice, at the end.
+ *
+ * A round begins when the node may keep answers (contracts section 4), and
+ * again after everything was lost: a gap in the invalidation stream, another
+ * timeline, a purge of all.
+ *
+ * All state is the one nginx worker's.  'warm' walks
+ *
+ *   IDLE   a look every second: is a round due?
+ *   ROUND  the timer asks the next URI; its answer's end sets the timer again
+ */
+
+#include "ngx_http_travel_cache_room.h"
+#include "../net/ngx_http_travel_redis.h"
+
+
+#define NGX_HTTP_TRAVEL_WARM_URIS      10000
+#define NGX_HTTP_TRAVEL_WARM_URI_MAX   2048
+#define NGX_HTTP_TRAVEL_WARM_FILE_MAX  (8 * 1024 * 1024)
+#define NGX_HTTP_TRAVEL_WARM_RATE      20      /* requests a second */
+#define NGX_HTTP_TRAVEL_WARM_RATE_MAX  1000
+#define NGX_HTTP_TRAVEL_WARM_LOOK      1000    /* ms */
+#define NGX_HTTP_TRAVEL_WARM_TIMEOUT   30000   /* ms, for an answer */
+#define NGX_HTTP_TRAVEL_WARM_TRIES     3
+#define NGX_HTTP_TRAVEL_WARM_POOL      512
+
+
+struct ngx_http_travel_warm_conf_s {
+    ngx_array_t                     uris;      /* ngx_str_t */
+    ngx_msec_t                      interval;
+    ngx_str_t                       host;
+
+    /* what a listening socket would have been */
+    ngx_listening_t                 listening;
+    ngx_http_port_t                 port;
+    ngx_http_in_addr_t              addr;
+    struct sockaddr_un              sockaddr;
+};
+
+typedef enum {
+    NGX_HTTP_TRAVEL_WARM_IDLE,
+    NGX_HTTP_TRAVEL_WARM_ROUND
+} ngx_http_travel_warm_state_e;
+
+typedef struct {
+    ngx_array_t                    *servers;   /* conf * */
+    ngx_http_travel_warm_state_e    state;
+    ngx_event_t                     timer;
+
+    uint64_t                        generation;  /* of the last round */
+    travel_stream_id_t              emptied;     /* purge of all, then */
+    unsigned                        done:1;      /* there was a round */
+
+    ngx_uint_t                      server;      /* the next URI */
+    ngx_uint_t                      uri;
+    ngx_uint_t                      pass;
+    ngx_uint_t                      failed;      /* in this pass */
+    ngx_uint_t                      good;
+    ngx_msec_t                      began;
+    ngx_msec_t                      asked;
+
+    u_char                         *missing;     /* per URI, all servers' */
+    ngx_uint_t                      number;      /* of the URI under way */
+
+    ngx_connection_t               *client;      /* our end; NULL: none */
+    u_char                          status[12];  /* "HTTP/1.1 200" */
+    size_t                          received;
+    ngx_str_t                       request;
+    size_t                          sent;
+} ngx_http_travel_warm_t;
+
+
+static ngx_http_travel_warm_conf_t *ngx_http_travel_warm_create(ngx_conf_t *cf,
+    ngx_http_travel_cache_main_conf_t *cmcf);
+static char *ngx_http_travel_warm_file(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_http_travel_warm_conf_t *wcf);
+static char *ngx_http_travel_warm_lines(ngx_conf_t *cf, ngx_str_t *name,
+    u_char *p, u_char *last, ngx_http_travel_warm_conf_t *wcf);
+static char *ngx_http_travel_warm_uri(ngx_conf_t *cf, ngx_str_t *uri,
+    ngx_http_travel_warm_conf_t *wcf);
+static ngx_int_t ngx_http_travel_warm_rate(ngx_str_t *arg,
+    ngx_msec_t *ret_interval);
+static void ngx_http_travel_warm_socket(ngx_http_travel_warm_conf_t *wcf,
+    ngx_http_core_srv_conf_t *cscf);
+
+static void ngx_http_travel_warm_server(ngx_http_travel_warm_conf_t *wcf);
+static void ngx_http_travel_warm_timer(ngx_event_t *ev);
+static ngx_uint_t ngx_http_travel_warm_due(void);
+static void ngx_http_travel_warm_begin(void);
+static void ngx_http_travel_warm_next(void);
+static ngx_int_t ngx_http_travel_warm_find(void);
+static void ngx_http_travel_warm_over(void);
+
+static ngx_int_t ngx_http_travel_warm_ask(ngx_http_travel_warm_conf_t *wcf,
+    ngx_str_t *uri);
+static ngx_int_t ngx_http_travel_warm_connect(ngx_http_travel_warm_conf_t *wcf,
+    ngx_str_t *uri, ngx_socket_t s);
+static ngx_int_t ngx_http_travel_warm_accept(ngx_http_travel_warm_conf_t *wcf,
+    ngx_socket_t s);
+static void ngx_http_travel_warm_write(ngx_event_t *wev);
+static void ngx_http_travel_warm_read(ngx_event_t *rev);
+static void ngx_http_travel_warm_hang_up(void);
+static void ngx_http_travel_warm_answered(ngx_uint_t good);
+
+
+static ngx_http_travel_warm_t  warm;
+
+static const char  warm_request[] =
+    "GET %V HTTP/1.1\r\n"
+    "Host: %V\r\n"
+    "User-Agent: ngx_travel warm-up\r\n"
+    "Connection: close\r\n"
+    "\r\n";
+
+
+/* --- configuration ------------------------------------------------------- */
+
+char *
+ngx_http_travel_warm_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_travel_cache_main_conf_t  *cmcf = conf;
+
+    char                         *rc;
+    ngx_str_t                    *value, name;
+    ngx_uint_t                    i;
+    ngx_http_travel_warm_conf_t  *wcf;
+
+    wcf = ngx_http_travel_warm_create(cf, cmcf);
+
+    if (wcf == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (wcf->uris.nelts != 0) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (value[i].data[0] == '/') {
+            rc = ngx_http_travel_warm_uri(cf, &value[i], wcf);
+
+        } else if (value[i].len > 5
+                   && ngx_strncmp(value[i].data, "list=", 5) == 0)
+        {
+            name.data = value[i].data + 5;
+            name.len = value[i].len - 5;
+            rc = ngx_http_travel_warm_file(cf, &name, wcf);
+
+        } else if (value[i].len > 5
+                   && ngx_strncmp(value[i].data, "host=", 5) == 0)
+        {
+            wcf->host.data = value[i].data + 5;
+            wcf->host.len = value[i].len - 5;
+            rc = NGX_CONF_OK;
+
+        } else if (ngx_http_travel_warm_rate(&value[i], &wcf->interval)
+                   == NGX_OK)
+        {
+            rc = NGX_CONF_OK;
+
+        } else {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"travel_cache_warm\" parameter \"%V\" must be "
+                               "a URI (\"/...\"), list=FILE with a URI on each "
+                               "line, host=NAME, or rate=1r/s to rate=%dr/s",
+                               &value[i], NGX_HTTP_TRAVEL_WARM_RATE_MAX);
+            return NGX_CONF_ERROR;
+        }
+
+        if (rc != NGX_CONF_OK) {
+            return rc;
+        }
+    }
+
+    if (wcf->uris.nelts == 0) {
+        return "names no URI: add some, or list=FILE with one on each line";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* This server block's; made when it has none. */
+static ngx_http_travel_warm_conf_t *
+ngx_http_travel_warm_create(ngx_conf_t *cf,
+    ngx_http_travel_cache_main_conf_t *cmcf)
+{
+    ngx_uint_t                     i;
+    ngx_http_core_srv_conf_t      *cscf;
+    ngx_http_travel_warm_conf_t  **wcf;
+
+    if (cmcf->warm.elts == NULL
+        && ngx_array_init(&cmcf->warm, cf->pool, 2, sizeof(*wcf)) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+    wcf = cmcf->warm.elts;
+
+    for (i = 0; i < cmcf->warm.nelts; i++) {
+        if (wcf[i]->addr.conf.default_server == cscf) {
+            return wcf[i];
+        }
+    }
+
+    wcf = ngx_array_push(&cmcf->warm);
+    if (wcf == NULL) {
+        return NULL;
+    }
+
+    *wcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_warm_conf_t));
+
+    if (*wcf == NULL
+        || ngx_array_init(&(*wcf)->uris, cf->pool, 16, sizeof(ngx_str_t))
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    (*wcf)->interval = 1000 / NGX_HTTP_TRAVEL_WARM_RATE;
+    ngx_http_travel_warm_socket(*wcf, cscf);
+
+    return *wcf;
+}
+
+
+static ngx_int_t
+ngx_http_travel_warm_rate(ngx_str_t *arg, ngx_msec_t *ret_interval)
+{
+    ngx_int_t  n;
+
+    if (arg->len < sizeof("rate=1r/s") - 1
+        || ngx_strncmp(arg->data, "rate=", 5) != 0
+        || ngx_strncmp(arg->data + arg->len - 3, "r/s", 3) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    n = ngx_atoi(arg->data + 5, arg->len - 8);
+
+    if (n < 1 || n > NGX_HTTP_TRAVEL_WARM_RATE_MAX) {
+        return NGX_DECLINED;
+    }
+
+    *ret_interval = 1000 / n;
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_http_travel_warm_file(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_http_travel_warm_conf_t *wcf)
+{
+    char        *rc;
+    u_char      *p;
+    size_t       size;
+    ssize_t      n;
+    ngx_fd_t     fd;
+    ngx_file_t   file;
+
+    if (ngx_conf_full_name(cf->cycle, name, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(&file, sizeof(ngx_file_t));
+    file.name = *name;
+    file.log = cf->log;
+
+    fd = ngx_open_file(name->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+
+    if (fd == NGX_INVALID_FILE
+        || ngx_fd_info(fd, &file.info) == NGX_FILE_ERROR)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "\"travel_cache_warm\" cannot read \"%V\": list= "
+                           "must be a file with a URI on each line", name);
+
+        if (fd != NGX_INVALID_FILE) {
+            ngx_close_file(fd);
+        }
+
+        return NGX_CONF_ERROR;
+    }
+
+    file.fd = fd;
+    size = ngx_file_size(&file.info);
+    rc = NGX_CONF_ERROR;
+
+    if (size > NGX_HTTP_TRAVEL_WARM_FILE_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_cache_warm\" list \"%V\" is longer than "
+                           "8 MB", name);
+
+    } else {
+        p = ngx_pnalloc(cf->pool, size + 1);
+        n = p ? ngx_read_file(&file, p, size, 0) : NGX_ERROR;
+
+        if (n == (ssize_t) size) {
+            rc = ngx_http_travel_warm_lines(cf, name, p, p + size, wcf);
+        }
+    }
+
+    ngx_close_file(fd);
+
+    return rc;
+}
+
+
+/* A URI on each line; what is empty or begins with "#" says nothing. */
+static char *
+ngx_http_travel_warm_lines(ngx_conf_t *cf, ngx_str_t *name, u_char *p,
+    u_char *last, ngx_http_travel_warm_conf_t *wcf)
+{
+    u_char      *end;
+    ngx_str_t    uri;
+    ngx_uint_t   line;
+
+    for (line = 1; p < last; line++, p = end + 1) {
+
+        end = ngx_strlchr(p, last, '\n');
+
+        if (end == NULL) {
+            end = last;
+        }
+
+        uri.data = p;
+        uri.len = end - p;
+
+        while (uri.len && uri.data[uri.len - 1] <= ' ') {
+            uri.len--;
+        }
+
+        if (uri.len == 0 || uri.data[0] == '#') {
+            continue;
+        }
+
+        if (ngx_http_travel_warm_uri(cf, &uri, wcf) != NGX_CONF_OK) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "... line %ui of \"%V\"", line, name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_travel_warm_uri(ngx_conf_t *cf, ngx_str_t *uri,
+    ngx_http_travel_warm_conf_t *wcf)
+{
+    size_t      i;
+    ngx_str_t  *slot;
+
+    for (i = 0; i < uri->len; i++) {
+        if (uri->data[i] <= ' ' || uri->data[i] >= 0x7f
+            || uri->data[i] == '#')
+        {
+            break;
+        }
+    }
+
+    if (uri->data[0] != '/' || i < uri->len
+        || uri->len > NGX_HTTP_TRAVEL_WARM_URI_MAX)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_cache_warm\": \"%V\" is no URI to ask "
+                           "for: it begins with \"/\", is escaped, and has at "
+                           "most %d bytes", uri, NGX_HTTP_TRAVEL_WARM_URI_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    if (wcf->uris.nelts == NGX_HTTP_TRAVEL_WARM_URIS) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_cache_warm\" takes at most %d URIs",
+                           NGX_HTTP_TRAVEL_WARM_URIS);
+        return NGX_CONF_ERROR;
+    }
+
+    slot = ngx_array_push(&wcf->uris);
+    if (slot == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *slot = *uri;
+
+    return NGX_CONF_OK;
+}
+
+
+/* The server block answers as the only one of an address without TLS. */
+static void
+ngx_http_travel_warm_socket(ngx_http_travel_warm_conf_t *wcf,
+    ngx_http_core_srv_conf_t *cscf)
+{
+    ngx_listening_t  *ls = &wcf->listening;
+
+    wcf->sockaddr.sun_family = AF_UNIX;
+    wcf->addr.conf.default_server = cscf;
+    wcf->port.addrs = &wcf->addr;
+    wcf->port.naddrs = 1;
+
+    ls->fd = (ngx_socket_t) -1;
+    ls->type = SOCK_STREAM;
+    ls->sockaddr = (struct sockaddr *) &wcf->sockaddr;
+    ls->socklen = sizeof(wcf->sockaddr.sun_family);
+    ls->addr_text = ngx_http_travel_own;
+    ls->handler = ngx_http_init_connection;
+    ls->servers = &wcf->port;
+}
+
+
+/* --- rounds -------------------------------------------------------------- */
+
+ngx_int_t
+ngx_http_travel_warm_start(ngx_cycle_t *cycle,
+    ngx_http_travel_cache_main_conf_t *cmcf)
+{
+    size_t                         total;
+    ngx_uint_t                     i;
+    ngx_http_travel_warm_conf_t  **wcf;
+
+    if (cmcf->warm.nelts == 0 || ngx_worker != 0) {
+        return NGX_OK;
+    }
+
+    ngx_memzero(&warm, sizeof(ngx_http_travel_warm_t));
+    warm.servers = &cmcf->warm;
+    wcf = warm.servers->elts;
+
+    for (i = 0, total = 0; i < warm.servers->nelts; i++) {
+        ngx_http_travel_warm_server(wcf[i]);
+        total += wcf[i]->uris.nelts;
+    }
+
+    warm.missing = ngx_pcalloc(cycle->pool, total);
+    if (warm.missing == NULL) {
+        return NGX_ERROR;
+    }
+
+    warm.timer.handler = ngx_http_travel_warm_timer;
+    warm.timer.data = &warm;
+    warm.timer.log = cycle->log;
+    warm.timer.cancelable = 1;
+
+    ngx_add_timer(&warm.timer, 1);
+
+    return NGX_OK;
+}
+
+
+/* What is only known when the configuration is complete. */
+static void
+ngx_http_travel_warm_server(ngx_http_travel_warm_conf_t *wcf)
+{
+    ngx_http_core_srv_conf_t  *cscf;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    cscf = wcf->addr.conf.default_server;
+    clcf = cscf->ctx->loc_conf[ngx_http_core_module.ctx_index];
+
+    wcf->listening.pool_size = cscf->connection_pool_size;
+    wcf->listening.logp = clcf->error_log;
+    wcf->listening.log = *clcf->error_log;
+
+    if (wcf->host.len == 0) {
+        wcf->host = cscf->server_name;
+
+        if (wcf->host.len == 0 || wcf->host.data[0] == '_'
+            || ngx_strlchr(wcf->host.data, wcf->host.data + wcf->host.len, '*')
+               != NULL
+            || wcf->host.data[0] == '~')
+        {
+            ngx_str_set(&wcf->host, "localhost");
+        }
+    }
+}
+
+
+static void
+ngx_http_travel_warm_timer(ngx_event_t *ev)
+{
+    if (ngx_exiting || ngx_terminate || ngx_quit) {
+        return;
+    }
+
+    switch (warm.state) {
+
+    case NGX_HTTP_TRAVEL_WARM_IDLE:
+        if (ngx_http_travel_warm_due()) {
+            ngx_http_travel_warm_begin();
+            ngx_http_travel_warm_next();
+            break;
+        }
+
+        ngx_add_timer(ev, NGX_HTTP_TRAVEL_WARM_LOOK);
+        break;
+
+    case NGX_HTTP_TRAVEL_WARM_ROUND:
+        ngx_http_travel_warm_next();
+        break;
+    }
+}
+
+
+/* May answers be kept now, and were those of the last round lost? */
+static ngx_uint_t
+ngx_http_travel_warm_due(void)
+{
+    travel_stream_id_t            emptied;
+    ngx_http_travel_knowledge_t   look;
+
+    ngx_memzero(&look, sizeof(ngx_http_travel_knowledge_t));
+
+    if (ngx_http_travel_redis_configured(NGX_HTTP_TRAVEL_REDIS_QUEUE)) {
+        ngx_http_travel_node_look(&look);
+
+        if (!look.settled || !ngx_http_travel_node_hearing(&look)) {
+            return 0;
+        }
+    }
+
+    ngx_http_travel_purge_emptied(&emptied);
+
+    if (warm.done && warm.generation == look.generation
+        && travel_stream_id_cmp(warm.emptied, emptied) == 0)
+    {
+        return 0;
+    }
+
+    warm.generation = look.generation;
+    warm.emptied = emptied;
+
+    return 1;
+}
+
+
+static void
+ngx_http_travel_warm_begin(void)
+{
+    ngx_uint_t                     i, total;
+    ngx_http_travel_warm_conf_t  **wcf;
+
+    wcf = warm.servers->elts;
+
+    for (i = 0, total = 0; i < warm.servers->nelts; i++) {
+        total += wcf[i]->uris.nelts;
+    }
+
+    ngx_memset(warm.missing, 1, total);
+
+    warm.state = NGX_HTTP_TRAVEL_WARM_ROUND;
+    warm.server = 0;
+    warm.uri = 0;
+    warm.number = 0;
+    warm.pass = 1;
+    warm.failed = 0;
+    warm.good = 0;
+    warm.began = ngx_current_msec;
+}
+
+
+static void
+ngx_http_travel_warm_next(void)
+{
+    ngx_str_t                    *uri;
+    ngx_http_travel_warm_conf_t  *wcf;
+
+    if (ngx_http_travel_warm_find() != NGX_OK) {
+        ngx_http_travel_warm_over();
+        return;
+    }
+
+    wcf = ((ngx_http_travel_warm_conf_t **)
+           warm.servers->elts)[warm.server];
+    uri = (ngx_str_t *) wcf->uris.elts + warm.uri;
+
+    warm.asked = ngx_current_msec;
+
+    if (ngx_http_travel_warm_ask(wcf, uri) != NGX_OK) {
+        ngx_http_travel_warm_answered(0);
+    }
+}
+
+
+/* The next URI of this pass, or the first of another; NGX_DONE: no more. */
+static ngx_int_t
+ngx_http_travel_warm_find(void)
+{
+    ngx_http_travel_warm_conf_t  **wcf;
+
+    wcf = warm.servers->elts;
+
+    for ( ;; ) {
+
+        for ( /* void */ ; warm.server < warm.servers->nelts; warm.server++) {
+
+            for ( /* void */ ; warm.uri < wcf[warm.server]->uris.nelts;
+                 warm.uri++, warm.number++)
+            {
+                if (warm.missing[warm.number]) {
+                    return NGX_OK;
+                }
+            }
+
+            warm.uri = 0;
+        }
+
+        if (warm.failed == 0 || warm.pass == NGX_HTTP_TRAVEL_WARM_TRIES) {
+            return NGX_DONE;
+        }
+
+        warm.server = 0;
+        warm.uri = 0;
+        warm.number = 0;
+        warm.failed = 0;
+        warm.pass++;
+    }
+}
+
+
+static void
+ngx_http_travel_warm_over(void)
+{
+    ngx_uint_t  level;
+
+    warm.done = 1;
+    warm.state = NGX_HTTP_TRAVEL_WARM_IDLE;
+
+    level = warm.failed ? NGX_LOG_WARN : NGX_LOG_NOTICE;
+
+    ngx_log_error(level, ngx_cycle->log, 0,
+                  "travel_cache_warm: %ui URIs answered, %ui not, in %M ms",
+                  warm.good, warm.failed, ngx_current_msec - warm.began);
+
+    ngx_add_timer(&warm.timer, NGX_HTTP_TRAVEL_WARM_LOOK);
+}
+
+
+/* The URI under way has had its answer, or will not have one. */
+static void
+ngx_http_travel_warm_answered(ngx_uint_t good)
+{
+    ngx_msec_t                          interval, spent;
+    ngx_http_travel_cache_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_travel_cache_module);
+    interval = ((ngx_http_travel_warm_conf_t **)
+                warm.servers->elts)[warm.server]->interval;
+
+    if (good) {
+        warm.good++;
+        warm.missing[warm.number] = 0;
+
+    } else {
+        warm.failed++;
+    }
+
+    ngx_http_travel_count(good ? cmcf->warmed : cmcf->unwarmed, 1);
+
+    warm.uri++;
+    warm.number++;
+
+    spent = ngx_current_msec - warm.asked;
+
+    ngx_add_timer(&warm.timer, spent < interval ? interval - spent : 1);
+}
+
+
+/* --- a request ----------------------------------------------------------- */
+
+static ngx_int_t
+ngx_http_travel_warm_ask(ngx_http_travel_warm_conf_t *wcf, ngx_str_t *uri)
+{
+    ngx_socket_t  s[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, s) == -1) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_socket_errno,
+                      "travel_cache_warm: socketpair() failed");
+        return NGX_ERROR;
+    }
+
+    if (ngx_nonblocking(s[0]) == -1 || ngx_nonblocking(s[1]) == -1
+        || ngx_http_travel_warm_connect(wcf, uri, s[0]) != NGX_OK)
+    {
+        ngx_close_socket(s[0]);
+        ngx_close_socket(s[1]);
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_travel_warm_accept(wcf, s[1]) != NGX_OK) {
+        ngx_close_socket(s[1]);
+        ngx_http_travel_warm_hang_up();
+        return NGX_ERROR;
+    }
+
+    ngx_add_timer(warm.client->read, NGX_HTTP_TRAVEL_WARM_TIMEOUT);
+    ngx_http_travel_warm_write(warm.client->write);
+
+    return NGX_OK;
+}
+
+
+/* Our end.  The socket is still the caller's when this fails. */
+static ngx_int_t
+ngx_http_travel_warm_connect(ngx_http_travel_warm_conf_t *wcf, ngx_str_t *uri,
+    ngx_socket_t s)
+{
+    ngx_pool_t        *pool;
+    ngx_connection_t  *c;
+
+    pool = ngx_create_pool(NGX_HTTP_TRAVEL_WARM_POOL, ngx_cycle->log);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    c = ngx_get_connection(s, ngx_cycle->log);
+    if (c == NULL) {
+        ngx_destroy_pool(pool);
+        return NGX_ERROR;
+    }
+
+    c->pool = pool;
+    c->recv = ngx_recv;
+    c->send = ngx_send;
+    c->read->log = c->log;
+    c->write->log = c->log;
+    c->read->handler = ngx_http_travel_warm_read;
+    c->write->handler = ngx_http_travel_warm_write;
+    c->write->ready = 1;
+
+    warm.request.data = ngx_pnalloc(pool, uri->len + wcf->host.len
+                                          + sizeof(warm_request));
+
+    if (warm.request.data == NULL
+        || ngx_handle_read_event(c->read, 0) != NGX_OK)
+    {
+        ngx_free_connection(c);
+        c->fd = (ngx_socket_t) -1;
+        ngx_destroy_pool(pool);
+        return NGX_ERROR;
+    }
+
+    warm.request.len = ngx_sprintf(warm.request.data, warm_request, uri,
+                                   &wcf->host)
+                       - warm.request.data;
+    warm.client = c;
+    warm.received = 0;
+    warm.sent = 0;
+
+    return NGX_OK;
+}
+
+
+/*
+ * The server's end, as nginx makes of what it accepts.  From here on it is a
+ * connection like others: nginx closes it.
+ */
+static ngx_int_t
+ngx_http_travel_warm_accept(ngx_http_travel_warm_conf_t *wcf, ngx_socket_t s)
+{
+    ngx_log_t         *log;
+    ngx_connection_t  *c;
+
+    c = ngx_get_connection(s, ngx_cycle->log);
+    if (c == NULL) {
+        return NGX_ERROR;
+    }
+
+    c->type = SOCK_STREAM;
+    c->pool = ngx_create_pool(wcf->listening.pool_size, ngx_cycle->log);
+    log = c->pool ? ngx_palloc(c->pool, sizeof(ngx_log_t)) : NULL;
+
+    if (log == NULL) {
+        if (c->pool != NULL) {
+            ngx_destroy_pool(c->pool);
+        }
+
+        ngx_free_connection(c);
+        c->fd = (ngx_socket_t) -1;
+        return NGX_ERROR;
+    }
+
+    *log = wcf->listening.log;
+
+    c->recv = ngx_recv;
+    c->send = ngx_send;
+    c->recv_chain = ngx_recv_chain;
+    c->send_chain = ngx_send_chain;
+
+    c->log = log;
+    c->pool->log = log;
+    c->read->log = log;
+    c->write->log = log;
+    c->write->ready = 1;
+
+    c->listening = &wcf->listening;
+    c->sockaddr = wcf->listening.sockaddr;
+    c->socklen = wcf->listening.socklen;
+    c->local_sockaddr = wcf->listening.sockaddr;
+    c->local_socklen = wcf->listening.socklen;
+    ngx_str_set(&c->addr_text, "unix:");
+    c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
+    c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
+
+    c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
+    c->start_time = ngx_current_msec;
+
+#if (NGX_STAT_STUB)
+    (void) ngx_atomic_fetch_add(ngx_stat_accepted, 1);
+    (void) ngx_atomic_fetch_add(ngx_stat_handled, 1);
+    (void) ngx_atomic_fetch_add(ngx_stat_active, 1);
+#endif
+
+    wcf->listening.handler(c);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_travel_warm_write(ngx_event_t *wev)
+{
+    ssize_t            n;
+    ngx_connection_t  *c = wev->data;
+
+    while (warm.sent < warm.request.len) {
+
+        n = c->send(c, warm.request.data + warm.sent,
+                    warm.request.len - warm.sent);
+
+        if (n == NGX_AGAIN) {
+            break;
+        }
+
+        if (n == NGX_ERROR || n == 0) {
+            ngx_http_travel_warm_hang_up();
+            ngx_http_travel_warm_answered(0);
+            return;
+        }
+
+        warm.sent += n;
+    }
+
+    if (ngx_handle_write_event(wev, 0) != NGX_OK) {
+        ngx_http_travel_warm_hang_up();
+        ngx_http_travel_warm_answered(0);
+    }
+}
+
+
+/* Only the status is looked at: the rest is read because a client that hangs
+ * up early would end the fill. */
+static void
+ngx_http_travel_warm_read(ngx_event_t *rev)
+{
+    u_char             buf[8192];
+    size_t             len;
+    ssize_t            n;
+    ngx_connection_t  *c = rev->data;
+
+    if (rev->timedout) {
+        ngx_http_travel_warm_hang_up();
+        ngx_http_travel_warm_answered(0);
+        return;
+    }
+
+    do {
+        n = c->recv(c, buf, sizeof(buf));
+
+        if (n > 0 && warm.received < sizeof(warm.status)) {
+            len = ngx_min((size_t) n, sizeof(warm.status) - warm.received);
+            ngx_memcpy(warm.status + warm.received, buf, len);
+            warm.received += len;
+        }
+
+    } while (n > 0);
+
+    if (n == NGX_AGAIN && ngx_handle_read_event(rev, 0) == NGX_OK) {
+        return;
+    }
+
+    ngx_http_travel_warm_hang_up();
+    ngx_http_travel_warm_answered(n == 0
+                                  && warm.received == sizeof(warm.status)
+                                  && warm.status[9] == '2');
+}
+
+
+static void
+ngx_http_travel_warm_hang_up(void)
+{
+    ngx_pool_t  *pool;
+
+    pool = warm.client->pool;
+
+    ngx_close_connection(warm.client);
+    ngx_destroy_pool(pool);
+
+    warm.client = NULL;
+}

@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 use IO::Compress::Gzip ();
+use JSON::PP ();
 use Test::More;
 use Time::HiRes qw(sleep time);
 use Travel::Test;
@@ -31,6 +32,20 @@ sub book {
     my %body = (%GOOD, %{ $more || {} });
     delete @body{ grep { !defined $body{$_} } keys %body };
     return $t->post('/api/v1/bookings', \%body, token => $alice, %o);
+}
+
+# In a child, so that several wait at once; returns a sub that waits for it.
+sub later {
+    my @args = @_;
+    pipe my $in, my $out or die;
+    my $pid = fork // die;
+    if (!$pid) {
+        delete $t->{http};
+        syswrite $out, JSON::PP->new->encode(book(@args));
+        POSIX::_exit(0);
+    }
+    close $out;
+    return sub { my $s = do { local $/; <$in> }; waitpid $pid, 0; json($s) };
 }
 
 # All entries of all streams, oldest first: [key, id, {fields}].
@@ -535,13 +550,15 @@ subtest 'waiting' => sub {
     is($s->{headers}{'idempotent-replayed'}, 'true', 'is told the outcome');
 
     # preferences
-    for (['respond-async, wait=1', 'respond-async, wait=1'],
+    my @preferences = (['respond-async, wait=1', 'respond-async, wait=1'],
         ['foo="a, respond-async;b", WAIT = "1" ; x=y', 'wait=1'],
         ['wait=1, wait=9', 'wait=1'], [['wait=1', 'wait=9'], 'wait=1'],
         [['unknown', 'respond-async'], 'respond-async'], ['wait=x, wait=1', undef],
-        ['wait=-1', undef], ['handling=lenient', undef])
-    {
-        $r = book({ venue_id => 'never' }, headers => { prefer => $_->[0] });
+        ['wait=-1', undef], ['handling=lenient', undef]);
+    my @answers = map { later({ venue_id => 'never' },
+        headers => { prefer => $_->[0] }) } @preferences;
+    for (@preferences) {
+        $r = shift(@answers)->();
         is($r->{headers}{'preference-applied'}, $_->[1],
             'Prefer: ' . join ' | ', ref $_->[0] ? @{ $_->[0] } : $_->[0]);
         my $vary = $r->{headers}{vary} // '';

@@ -127,7 +127,7 @@ sub cc   { return { headers => ["Cache-Control: $_[0]", @_[1 .. $#_]] } }
     is($a[0]{headers}{'x-cache'}, 'MISS', '... and of the first');
     ok(defined $a[1]{headers}{age}, 'a stored answer has an age');
     ok(!defined $a[0]{headers}{age}, 'a new one has none');
-    like(status($a[0]), qr/^ngx_travel; fwd=uri-miss; fwd-status=200; stored; ttl=60$/,
+    like(status($a[0]), qr/^ngx_travel; fwd=uri-miss; fwd-status=200; stored; ttl=(?:60|59|58|57)$/,
         'Cache-Status of a miss');
     like(status($a[1]), qr/^ngx_travel; hit; ttl=(?:60|59|58|57)$/, 'Cache-Status of a hit');
 }
@@ -189,12 +189,14 @@ kept('a status nobody knows, with a lifetime', { status => 299, headers => ['Cac
 # --- section 4.2.1: which lifetime ------------------------------------------------
 
 sub ttl { my ($s) = status($_[0]) =~ /ttl=(-?\d+)/; return $s // "none" }
+# Less the time that the application seemed to take, by whole seconds.
+sub lasts { my ($ttl, $s, $what) = @_; like($ttl, qr/^(?:@{[join '|', $s - 3 .. $s]})$/, $what) }
 
-is(ttl((kept('s-maxage before max-age', cc('max-age=1, s-maxage=100')))[0]), 100, 's-maxage counts');
-is(ttl((kept('max-age before Expires', cc('max-age=100', 'Expires: ' . date(-60))))[0]), 100, 'max-age counts');
+lasts(ttl((kept('s-maxage before max-age', cc('max-age=1, s-maxage=100')))[0]), 100, 's-maxage counts');
+lasts(ttl((kept('max-age before Expires', cc('max-age=100', 'Expires: ' . date(-60))))[0]), 100, 'max-age counts');
 refused('max-age=0 before a good Expires', cc('max-age=0', 'Expires: ' . date(60)));
 refused('s-maxage=0 before a good max-age', cc('s-maxage=0, max-age=60'));
-is(ttl((kept('the first of two', cc('max-age=100, max-age=5')))[0]), 100, 'the first counts');
+lasts(ttl((kept('the first of two', cc('max-age=100, max-age=5')))[0]), 100, 'the first counts');
 is(ttl((kept('Expires against Date', { date => date(-1000), headers => ['Expires: ' . date(-400 + 1000)] }))[0]) + 1000 <= 1600 ? 1 : 0, 1,
     'Expires is counted from Date');
 refused('Expires: 0', { headers => ['Expires: 0'] });
@@ -203,7 +205,7 @@ refused('Expires in the past', { headers => ['Expires: ' . date(-10)] });
 refused('an Expires that is no date keeps heuristics away',
     { headers => ['Expires: 0', 'Last-Modified: ' . date(-864_000)] });
 refused('max-age=0 keeps heuristics away', cc('max-age=0', 'Last-Modified: ' . date(-864_000))) if 0;
-is(ttl((kept('a number that does not fit', cc('max-age=99999999999999999999')))[0]), 2147483648, '... is 2^31');
+lasts(ttl((kept('a number that does not fit', cc('max-age=99999999999999999999')))[0]), 2147483648, '... is 2^31');
 is(ttl((kept('heuristics', { date => date(0), headers => ['Last-Modified: ' . date(-10_000)] }))[0]) > 990 ? 1 : 0, 1,
     'a tenth of the time since Last-Modified');
 is(ttl((kept('heuristics, capped', { date => date(0), headers => ['Last-Modified: ' . date(-86_400_000)] }))[0]) <= 86_400 ? 1 : 0, 1,
@@ -212,7 +214,7 @@ is(ttl((kept('heuristics, capped', { date => date(0), headers => ['Last-Modified
     my ($s, @a) = stored({ headers => ['Last-Modified: ' . date(-864_000)] }, in => '/noheur/');
     is($s, 0, 'heuristic=0: none');
 }
-is(ttl((kept('default=', {}, in => '/ttl/'))[0]), 60, 'default= is the lifetime of an answer without one');
+lasts(ttl((kept('default=', {}, in => '/ttl/'))[0]), 60, 'default= is the lifetime of an answer without one');
 refused('default= is no lifetime for one that says no-store', cc('no-store'), in => '/ttl/');
 refused('default= does not make a 404 stay', { status => 404 }, in => '/ttl/');
 refused('default= is not for an answer that is stale', cc('max-age=0'), in => '/ttl/');

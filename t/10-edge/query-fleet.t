@@ -27,9 +27,9 @@ http {
 
     travel_postgres primary "host=\@PG_SOCKET\@ $PG spill=4
                     connections=4 pipeline=4;
-    travel_postgres replica "host=\@PG_REPLICA_SOCKET\@ $PG slow_start=4s
+    travel_postgres replica "host=\@PG_REPLICA_SOCKET\@ $PG slow_start=2s
                     connections=8 pipeline=1 max_lag=1h;
-    travel_postgres replica "host=\@PG_REPLICA2_SOCKET\@ $PG slow_start=4s
+    travel_postgres replica "host=\@PG_REPLICA2_SOCKET\@ $PG slow_start=2s
                     connections=8 pipeline=1 max_lag=1h;
     travel_postgres analytics "host=\@PG_REPLICA2_SOCKET\@ $PG
                     connections=1 pipeline=1 queue=2 slow=1 max_lag=1h;

@@ -38,11 +38,25 @@ use IO::Socket::INET ();
 use IO::Socket::UNIX ();
 use JSON::PP ();
 use POSIX ();
+use Socket ();
 use Test::More ();
 use Time::HiRes ();
 use Travel::Redis ();
 
 our @EXPORT = qw(wait_for slurp json);
+
+# HTTP::Tiny writes a body after its head; without this the kernel holds it back
+# until the head is acknowledged, which takes 40 ms.
+{
+    no warnings 'redefine';
+    my $connect = HTTP::Tiny::Handle->can('connect');
+    *HTTP::Tiny::Handle::connect = sub {
+        my $handle = $connect->(@_);
+        setsockopt $handle->{fh}, Socket::IPPROTO_TCP(),
+            Socket::TCP_NODELAY(), 1;
+        return $handle;
+    };
+}
 
 my $ROOT  = Cwd::abs_path(__FILE__) =~ s{/t/lib/Travel/Test\.pm\z}{}r;
 my $BUILD = $ENV{TRAVEL_BUILD} || "$ROOT/build";
@@ -295,13 +309,23 @@ sub socket {
     return "$pg/.s.PGSQL.5432";
 }
 
-# kill -HUP, and wait until a new generation of workers serves.
+# kill -HUP, and wait until a new generation of workers serves and the old one
+# accepts no more: the master lets it go on for 100 ms.
 sub reload {
     my ($self) = @_;
     my %old = map { $_ => 1 } $self->children_of('nginx');
+    delete $self->{http};            # what it keeps open will be closed
     kill 'HUP', $self->pid_of('nginx');
-    wait_for(sub { grep { !$old{$_} } $self->children_of('nginx') }, 10,
-        'new nginx workers');
+    wait_for(sub {
+        my @now = $self->children_of('nginx');
+        (grep { !$old{$_} } @now) && !grep { $old{$_} && accepts($_) } @now;
+    }, 10, 'new nginx workers');
+}
+
+sub accepts {
+    my ($pid) = @_;
+    my $title = slurp("/proc/$pid/cmdline");
+    return $title ne '' && $title !~ /shutting down/;
 }
 
 # --- HTTP --------------------------------------------------------------------

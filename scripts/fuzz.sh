@@ -21,7 +21,7 @@ build() {
         clang -D_GNU_SOURCE -std=c11 -O1 -g -Wall -Wextra -I. -Icommon \
             -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
             -o "$out/$name" "$src" "$out/lib/libtravel.a" \
-            $(pkg-config --libs jansson openssl) -lm -pthread
+            $(pkg-config --libs jansson openssl) -lz -lm -pthread
     done
 }
 

@@ -1,0 +1,153 @@
+/* What live's own files share and no other room may use. */
+
+#ifndef NGX_HTTP_TRAVEL_LIVE_ROOM_H
+#define NGX_HTTP_TRAVEL_LIVE_ROOM_H
+
+#include "ngx_http_travel_live.h"
+#include "../../common/websocket.h"
+#include "../../common/websocket_deflate.h"
+
+
+/* --- configuration ------------------------------------------------------- */
+
+typedef struct ngx_http_travel_socket_s  ngx_http_travel_socket_t;
+
+typedef enum {
+    NGX_HTTP_TRAVEL_LIVE_OPENED,
+    NGX_HTTP_TRAVEL_LIVE_CLOSED,       /* either side closed in order */
+    NGX_HTTP_TRAVEL_LIVE_LOST,         /* the connection broke */
+    NGX_HTTP_TRAVEL_LIVE_SILENT,       /* no sign of life */
+    NGX_HTTP_TRAVEL_LIVE_SLOW,         /* did not read what it was sent */
+    NGX_HTTP_TRAVEL_LIVE_BROKEN,       /* broke the protocol */
+    NGX_HTTP_TRAVEL_LIVE_FLOOD,        /* sent too often */
+    NGX_HTTP_TRAVEL_LIVE_RELEASED,     /* the nginx worker shuts down */
+    NGX_HTTP_TRAVEL_LIVE_REFUSED,      /* handshakes */
+    NGX_HTTP_TRAVEL_LIVE_RECEIVED,     /* messages */
+    NGX_HTTP_TRAVEL_LIVE_SENT,
+    NGX_HTTP_TRAVEL_LIVE_COUNTERS
+} ngx_http_travel_live_counter_e;
+
+typedef struct {
+    ngx_int_t              counters[NGX_HTTP_TRAVEL_LIVE_COUNTERS];
+} ngx_http_travel_live_main_conf_t;
+
+/*
+ * What is spoken over a socket.  All are called from its read handler; 'open'
+ * may refuse by ngx_http_travel_socket_close().
+ */
+typedef struct {
+    ngx_str_t    name;                 /* of the subprotocol; empty: none */
+    void       (*message)(ngx_http_travel_socket_t *s, ngx_uint_t text,
+                          ngx_str_t *data);
+    /* the socket is about to be freed; NULL: nothing to do */
+    void       (*gone)(ngx_http_travel_socket_t *s);
+    /* the nginx worker shuts down: last words before 1001; may be NULL */
+    void       (*farewell)(ngx_http_travel_socket_t *s);
+} ngx_http_travel_protocol_t;
+
+typedef struct {
+    ngx_uint_t                         set;
+    const ngx_http_travel_protocol_t  *protocol;   /* NULL: off */
+    size_t                             max_message;
+    size_t                             queue;      /* bytes unsent, at most */
+    ngx_msec_t                         heartbeat;
+    ngx_msec_t                         close;      /* for the other's close */
+    ngx_uint_t                         rate;       /* frames a second */
+    ngx_flag_t                         deflate;
+    ngx_array_t                       *origins;    /* travel_str_t patterns */
+} ngx_http_travel_live_loc_conf_t;
+
+void ngx_http_travel_live_count(ngx_http_travel_live_counter_e what);
+
+
+/* --- texts --------------------------------------------------------------- */
+
+typedef struct {
+    ngx_uint_t             refs;
+    size_t                 len;
+    u_char                 data[];
+} ngx_http_travel_text_t;
+
+/* With one owner, and room for 'len' bytes; NULL: out of memory. */
+ngx_http_travel_text_t *ngx_http_travel_text(size_t len);
+void ngx_http_travel_text_release(ngx_http_travel_text_t *text);
+
+/* A whole message as one frame. */
+ngx_http_travel_text_t *ngx_http_travel_text_frame(travel_ws_opcode_e opcode,
+    ngx_uint_t compressed, const void *data, size_t len);
+
+
+/* --- sockets ------------------------------------------------------------- */
+
+typedef struct ngx_http_travel_unsent_s  ngx_http_travel_unsent_t;
+
+struct ngx_http_travel_unsent_s {
+    ngx_http_travel_unsent_t  *next;
+    ngx_http_travel_text_t    *text;
+};
+
+struct ngx_http_travel_socket_s {
+    ngx_connection_t                       *connection;
+    const ngx_http_travel_protocol_t       *protocol;
+    const ngx_http_travel_live_loc_conf_t  *conf;
+    void                                   *data;      /* the protocol's */
+    ngx_queue_t                             queue;     /* of this worker's */
+
+    travel_ws_reader_t                      reader;
+    travel_ws_deflate_t                     deal;      /* window 0: none */
+    u_char                                 *message;   /* begun, incomplete */
+    size_t                                  used;
+    size_t                                  room;
+
+    ngx_http_travel_unsent_t               *unsent;
+    ngx_http_travel_unsent_t              **last;
+    size_t                                  sent;      /* of the first */
+    size_t                                  queued;    /* bytes of all */
+
+    ngx_msec_t                              beat;      /* the next look */
+    ngx_msec_t                              paid;      /* rate: until when */
+    ngx_msec_t                              since;     /* a message began */
+
+    /* what the end is counted as, and for the log; NULL: it goes on */
+    const char                             *why;
+    ngx_http_travel_live_counter_e          how;
+
+    unsigned                                closing:1; /* our close is sent */
+    unsigned                                closed:1;  /* theirs has come */
+    unsigned                                deaf:1;    /* only EOF is awaited */
+    unsigned                                failed:1;  /* end it now */
+    unsigned                                heard:1;   /* since the last look */
+    unsigned                                pinged:1;  /* and no word since */
+};
+
+/* r's socket, from the handshake: NULL, out of memory.  It takes the
+ * connection over when r's handler has returned NGX_DONE. */
+ngx_http_travel_socket_t *ngx_http_travel_socket_create(ngx_http_request_t *r,
+    const ngx_http_travel_live_loc_conf_t *conf,
+    const travel_ws_deflate_t *deal);
+void ngx_http_travel_socket_adopt(ngx_http_request_t *r,
+    ngx_http_travel_socket_t *s);
+
+/* Sends, or queues, a text that holds whole frames; never frees the socket.
+ * One that has more unsent than it may is closed with 1013. */
+void ngx_http_travel_socket_send(ngx_http_travel_socket_t *s,
+    ngx_http_travel_text_t *text);
+/* Makes a message of it, packed when that was agreed and is worth it. */
+void ngx_http_travel_socket_message(ngx_http_travel_socket_t *s,
+    travel_ws_opcode_e opcode, const void *data, size_t len);
+
+/* Starts the closing handshake. */
+void ngx_http_travel_socket_close(ngx_http_travel_socket_t *s, unsigned code,
+    const char *reason, ngx_http_travel_live_counter_e how);
+
+ngx_int_t ngx_http_travel_socket_start(ngx_cycle_t *cycle);
+void ngx_http_travel_socket_stop(void);
+
+
+/* --- the handshake, and what is spoken ------------------------------------ */
+
+ngx_int_t ngx_http_travel_live_handler(ngx_http_request_t *r);
+
+extern const ngx_http_travel_protocol_t  ngx_http_travel_echo;
+
+#endif

@@ -22,6 +22,10 @@ typedef struct {
 } ngx_http_travel_cache_loc_conf_t;
 
 
+static ngx_int_t ngx_http_travel_cache_ask(ngx_http_request_t *r,
+    ngx_http_travel_cache_main_conf_t *cmcf, const ngx_str_t *identity,
+    const ngx_str_t *tags, travel_stream_id_t floor_inval,
+    ngx_http_travel_fill_t *ret_fill);
 static ngx_int_t ngx_http_travel_cache_tags(ngx_http_travel_fill_t *fill,
     const ngx_str_t *tags);
 static uint64_t ngx_http_travel_cache_hash(const ngx_http_travel_fill_t *fill);
@@ -36,11 +40,76 @@ static void *ngx_http_travel_cache_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_travel_cache_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
 static ngx_int_t ngx_http_travel_cache_postconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_travel_cache_zones(ngx_conf_t *cf,
+    ngx_http_travel_cache_main_conf_t *cmcf);
 static ngx_int_t ngx_http_travel_cache_init_process(ngx_cycle_t *cycle);
 static char *ngx_http_travel_cache(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ngx_int_t ngx_http_travel_cache_parameter(ngx_conf_t *cf,
+    ngx_http_travel_cache_loc_conf_t *clcf, ngx_str_t *arg);
 static ngx_int_t ngx_http_travel_cache_tier(ngx_str_t *arg,
     ngx_http_travel_cache_loc_conf_t *clcf);
+
+
+static const struct {
+    const char  *name;
+    const char  *help;
+    size_t       offset;
+} ngx_http_travel_cache_counters[] = {
+
+#define counter(label, field)                                                 \
+    { "travel_cache_total{result=\"" label "\"}", "Look-ups by result.",      \
+      offsetof(ngx_http_travel_cache_main_conf_t, field) }
+
+    counter("hit", hit),
+    counter("miss", miss),
+    counter("stale", stale),
+    counter("expired", expired),
+    counter("invalidated", invalidated),
+    counter("collapsed", collapsed),
+
+#undef counter
+
+    { "travel_cache_fills_total{result=\"stored\"}",
+      "Fills by what became of them.",
+      offsetof(ngx_http_travel_cache_main_conf_t, stored) },
+    { "travel_cache_fills_total{result=\"refused\"}",
+      "Fills by what became of them.",
+      offsetof(ngx_http_travel_cache_main_conf_t, refused) },
+    { "travel_cache_evicted_total", "Entries that made room.",
+      offsetof(ngx_http_travel_cache_main_conf_t, evicted) },
+
+#define counter(label, index)                                                 \
+    { "travel_cache_l2_total{result=\"" label "\"}",                          \
+      "Look-ups and writes in Redis by result.",                              \
+      offsetof(ngx_http_travel_cache_main_conf_t, l2)                         \
+      + sizeof(ngx_uint_t) * (index) }
+
+    counter("hit", NGX_HTTP_TRAVEL_L2_HIT),
+    counter("miss", NGX_HTTP_TRAVEL_L2_MISS),
+    counter("refused", NGX_HTTP_TRAVEL_L2_REFUSED),
+    counter("lost", NGX_HTTP_TRAVEL_L2_LOST),
+    counter("stored", NGX_HTTP_TRAVEL_L2_STORED),
+    counter("waited", NGX_HTTP_TRAVEL_L2_WAITED),
+    counter("gave_up", NGX_HTTP_TRAVEL_L2_GAVE_UP),
+
+#undef counter
+
+    { "travel_cache_warmed_total{result=\"answered\"}",
+      "Requests of warm-ups by result.",
+      offsetof(ngx_http_travel_cache_main_conf_t, warmed) },
+    { "travel_cache_warmed_total{result=\"failed\"}",
+      "Requests of warm-ups by result.",
+      offsetof(ngx_http_travel_cache_main_conf_t, unwarmed) },
+    { "travel_cache_purges_total", "Purges this node has read.",
+      offsetof(ngx_http_travel_cache_main_conf_t, purged) },
+    { "travel_cache_purged_entries_total",
+      "Entries of this node's memory that purges took.",
+      offsetof(ngx_http_travel_cache_main_conf_t, dropped) },
+    { "travel_invalidation_gaps_total",
+      "Times the invalidation stream could not be followed.",
+      offsetof(ngx_http_travel_cache_main_conf_t, gaps) }
+};
 
 
 static ngx_command_t  ngx_http_travel_cache_commands[] = {
@@ -122,54 +191,17 @@ ngx_http_travel_cache_lookup(ngx_http_request_t *r, const ngx_str_t *identity,
     const ngx_str_t *tags, travel_stream_id_t floor_inval,
     ngx_http_travel_fill_t *ret_fill, ngx_http_travel_hit_t *ret_hit)
 {
-    ngx_str_t                           more;
     ngx_http_travel_l1_e                found;
-    ngx_http_travel_cache_loc_conf_t   *clcf;
     ngx_http_travel_cache_main_conf_t  *cmcf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_cache_module);
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_cache_module);
 
-    ngx_memzero(ret_fill, sizeof(ngx_http_travel_fill_t));
-
-    if (clcf->ttl == 0) {
-        return NGX_ABORT;
-    }
-
-    ngx_str_set(&more, "");              /* bytes, even if there are none */
-
-    if (clcf->tags != NULL
-        && ngx_http_complex_value(r, clcf->tags, &more) != NGX_OK)
+    if (ngx_http_travel_cache_ask(r, cmcf, identity, tags, floor_inval,
+                                  ret_fill)
+        != NGX_OK)
     {
         return NGX_ABORT;
     }
-
-    if (ngx_http_travel_cache_tags(ret_fill, tags) != NGX_OK
-        || ngx_http_travel_cache_tags(ret_fill, &more) != NGX_OK)
-    {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "travel_cache: more than %d tags, the answer is not "
-                      "cached", NGX_HTTP_TRAVEL_TAGS_MAX);
-        return NGX_ABORT;
-    }
-
-    ret_fill->enabled = 1;
-    ret_fill->l1 = !clcf->no_l1;
-    ret_fill->l2 = clcf->l2;
-    ret_fill->packed = ngx_http_travel_packed_wanted(r, &clcf->packed);
-    ret_fill->need = floor_inval;
-    ret_fill->named[0] = *tags;
-    ret_fill->named[1] = more;
-
-    if (tags->data == NULL) {
-        ngx_str_set(&ret_fill->named[0], "");
-    }
-
-    ret_fill->key = *identity;
-    ret_fill->ttl = clcf->ttl;
-    ret_fill->stale = clcf->stale;
-    ret_fill->hash = ngx_http_travel_cache_hash(ret_fill);
-    ret_fill->fresh = ngx_http_travel_cache_knows(cmcf, ret_fill);
 
     found = ret_fill->l1 ? ngx_http_travel_l1_find(r, cmcf->cache, ret_fill,
                                                    floor_inval, ret_hit)
@@ -213,6 +245,64 @@ ngx_http_travel_cache_lookup(ngx_http_request_t *r, const ngx_str_t *identity,
     }
 
     return NGX_DECLINED;
+}
+
+
+/* What is looked for, and what a fill of it would be: NGX_DECLINED where
+ * nothing is cached. */
+static ngx_int_t
+ngx_http_travel_cache_ask(ngx_http_request_t *r,
+    ngx_http_travel_cache_main_conf_t *cmcf, const ngx_str_t *identity,
+    const ngx_str_t *tags, travel_stream_id_t floor_inval,
+    ngx_http_travel_fill_t *ret_fill)
+{
+    ngx_str_t                          more;
+    ngx_http_travel_cache_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_cache_module);
+
+    ngx_memzero(ret_fill, sizeof(ngx_http_travel_fill_t));
+
+    if (clcf->ttl == 0) {
+        return NGX_DECLINED;
+    }
+
+    ngx_str_set(&more, "");              /* bytes, even if there are none */
+
+    if (clcf->tags != NULL
+        && ngx_http_complex_value(r, clcf->tags, &more) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_travel_cache_tags(ret_fill, tags) != NGX_OK
+        || ngx_http_travel_cache_tags(ret_fill, &more) != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "travel_cache: more than %d tags, the answer is not "
+                      "cached", NGX_HTTP_TRAVEL_TAGS_MAX);
+        return NGX_DECLINED;
+    }
+
+    ret_fill->enabled = 1;
+    ret_fill->l1 = !clcf->no_l1;
+    ret_fill->l2 = clcf->l2;
+    ret_fill->packed = ngx_http_travel_packed_wanted(r, &clcf->packed);
+    ret_fill->need = floor_inval;
+    ret_fill->named[0] = *tags;
+    ret_fill->named[1] = more;
+
+    if (tags->data == NULL) {
+        ngx_str_set(&ret_fill->named[0], "");
+    }
+
+    ret_fill->key = *identity;
+    ret_fill->ttl = clcf->ttl;
+    ret_fill->stale = clcf->stale;
+    ret_fill->hash = ngx_http_travel_cache_hash(ret_fill);
+    ret_fill->fresh = ngx_http_travel_cache_knows(cmcf, ret_fill);
+
+    return NGX_OK;
 }
 
 
@@ -540,9 +630,8 @@ ngx_http_travel_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_travel_cache_loc_conf_t  *clcf = conf;
 
     ngx_int_t                           ms;
-    ngx_str_t                          *value, s;
+    ngx_str_t                          *value;
     ngx_uint_t                          i;
-    ngx_http_compile_complex_value_t    ccv;
     ngx_http_travel_cache_main_conf_t  *cmcf;
 
     if (clcf->ttl != NGX_CONF_UNSET_MSEC) {
@@ -580,50 +669,9 @@ ngx_http_travel_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     clcf->stale = 0;
 
     for (i = 2; i < cf->args->nelts; i++) {
-
-        if (ngx_strncmp(value[i].data, "stale=", 6) == 0) {
-            s.data = value[i].data + 6;
-            s.len = value[i].len - 6;
-            ms = ngx_parse_time(&s, 0);
-
-            if (ms >= 0 && ms <= NGX_HTTP_TRAVEL_CACHE_TTL_MAX) {
-                clcf->stale = ms;
-                continue;
-            }
+        if (ngx_http_travel_cache_parameter(cf, clcf, &value[i]) != NGX_OK) {
+            return NGX_CONF_ERROR;
         }
-
-        if (ngx_strncmp(value[i].data, "tags=", 5) == 0) {
-            s.data = value[i].data + 5;
-            s.len = value[i].len - 5;
-
-            clcf->tags = ngx_palloc(cf->pool,
-                                    sizeof(ngx_http_complex_value_t));
-            if (clcf->tags == NULL) {
-                return NGX_CONF_ERROR;
-            }
-
-            ngx_memzero(&ccv, sizeof(ccv));
-            ccv.cf = cf;
-            ccv.value = &s;
-            ccv.complex_value = clcf->tags;
-
-            if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
-                return NGX_CONF_ERROR;
-            }
-
-            continue;
-        }
-
-        if (ngx_http_travel_cache_tier(&value[i], clcf) == NGX_OK) {
-            continue;
-        }
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_cache\" parameter \"%V\" must be "
-                           "stale=TIME (up to 30d), \"tags=TAG TAG\", "
-                           "l1=on|off or l2=on|off",
-                           &value[i]);
-        return NGX_CONF_ERROR;
     }
 
     if (clcf->no_l1 && !clcf->l2) {
@@ -636,6 +684,55 @@ ngx_http_travel_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     cmcf->used = 1;
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_travel_cache_parameter(ngx_conf_t *cf,
+    ngx_http_travel_cache_loc_conf_t *clcf, ngx_str_t *arg)
+{
+    ngx_int_t                         ms;
+    ngx_str_t                         s;
+    ngx_http_compile_complex_value_t  ccv;
+
+    if (ngx_strncmp(arg->data, "stale=", 6) == 0) {
+        s.data = arg->data + 6;
+        s.len = arg->len - 6;
+        ms = ngx_parse_time(&s, 0);
+
+        if (ms >= 0 && ms <= NGX_HTTP_TRAVEL_CACHE_TTL_MAX) {
+            clcf->stale = ms;
+            return NGX_OK;
+        }
+    }
+
+    if (ngx_strncmp(arg->data, "tags=", 5) == 0) {
+        s.data = arg->data + 5;
+        s.len = arg->len - 5;
+
+        clcf->tags = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+        if (clcf->tags == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memzero(&ccv, sizeof(ccv));
+        ccv.cf = cf;
+        ccv.value = &s;
+        ccv.complex_value = clcf->tags;
+
+        return ngx_http_compile_complex_value(&ccv);
+    }
+
+    if (ngx_http_travel_cache_tier(arg, clcf) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"travel_cache\" parameter \"%V\" must be stale=TIME "
+                       "(up to 30d), \"tags=TAG TAG\", l1=on|off or "
+                       "l2=on|off", arg);
+
+    return NGX_ERROR;
 }
 
 
@@ -760,66 +857,6 @@ ngx_http_travel_cache_postconfiguration(ngx_conf_t *cf)
     ngx_int_t                           index;
     ngx_http_travel_cache_main_conf_t  *cmcf;
 
-    static const struct {
-        const char  *name;
-        const char  *help;
-        size_t       offset;
-    } counters[] = {
-
-#define counter(label, field)                                                 \
-        { "travel_cache_total{result=\"" label "\"}", "Look-ups by result.",  \
-          offsetof(ngx_http_travel_cache_main_conf_t, field) }
-
-        counter("hit", hit),
-        counter("miss", miss),
-        counter("stale", stale),
-        counter("expired", expired),
-        counter("invalidated", invalidated),
-        counter("collapsed", collapsed),
-
-#undef counter
-
-        { "travel_cache_fills_total{result=\"stored\"}",
-          "Fills by what became of them.",
-          offsetof(ngx_http_travel_cache_main_conf_t, stored) },
-        { "travel_cache_fills_total{result=\"refused\"}",
-          "Fills by what became of them.",
-          offsetof(ngx_http_travel_cache_main_conf_t, refused) },
-        { "travel_cache_evicted_total", "Entries that made room.",
-          offsetof(ngx_http_travel_cache_main_conf_t, evicted) },
-
-#define counter(label, index)                                                 \
-        { "travel_cache_l2_total{result=\"" label "\"}",                      \
-          "Look-ups and writes in Redis by result.",                          \
-          offsetof(ngx_http_travel_cache_main_conf_t, l2)                     \
-          + sizeof(ngx_uint_t) * (index) }
-
-        counter("hit", NGX_HTTP_TRAVEL_L2_HIT),
-        counter("miss", NGX_HTTP_TRAVEL_L2_MISS),
-        counter("refused", NGX_HTTP_TRAVEL_L2_REFUSED),
-        counter("lost", NGX_HTTP_TRAVEL_L2_LOST),
-        counter("stored", NGX_HTTP_TRAVEL_L2_STORED),
-        counter("waited", NGX_HTTP_TRAVEL_L2_WAITED),
-        counter("gave_up", NGX_HTTP_TRAVEL_L2_GAVE_UP),
-
-#undef counter
-
-        { "travel_cache_warmed_total{result=\"answered\"}",
-          "Requests of warm-ups by result.",
-          offsetof(ngx_http_travel_cache_main_conf_t, warmed) },
-        { "travel_cache_warmed_total{result=\"failed\"}",
-          "Requests of warm-ups by result.",
-          offsetof(ngx_http_travel_cache_main_conf_t, unwarmed) },
-        { "travel_cache_purges_total", "Purges this node has read.",
-          offsetof(ngx_http_travel_cache_main_conf_t, purged) },
-        { "travel_cache_purged_entries_total",
-          "Entries of this node's memory that purges took.",
-          offsetof(ngx_http_travel_cache_main_conf_t, dropped) },
-        { "travel_invalidation_gaps_total",
-          "Times the invalidation stream could not be followed.",
-          offsetof(ngx_http_travel_cache_main_conf_t, gaps) }
-    };
-
     cmcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_travel_cache_module);
 
@@ -832,6 +869,32 @@ ngx_http_travel_cache_postconfiguration(ngx_conf_t *cf)
         return NGX_OK;
     }
 
+    if (ngx_http_travel_cache_zones(cf, cmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < sizeof(ngx_http_travel_cache_counters)
+                    / sizeof(ngx_http_travel_cache_counters[0]); i++)
+    {
+        index = ngx_http_travel_counter_add(cf,
+                                       ngx_http_travel_cache_counters[i].name,
+                                       ngx_http_travel_cache_counters[i].help);
+        if (index == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        *(ngx_uint_t *) ((u_char *) cmcf
+                         + ngx_http_travel_cache_counters[i].offset) = index;
+    }
+
+    return ngx_http_travel_kept_init(cf, cmcf);
+}
+
+
+static ngx_int_t
+ngx_http_travel_cache_zones(ngx_conf_t *cf,
+    ngx_http_travel_cache_main_conf_t *cmcf)
+{
     if (cmcf->used) {
         cmcf->cache = ngx_http_travel_zone(cf, "cache", 64 * 1024 * 1024, 8, 2,
                                            ngx_http_travel_l1_init);
@@ -852,21 +915,7 @@ ngx_http_travel_cache_postconfiguration(ngx_conf_t *cf)
     cmcf->writers = ngx_http_travel_zone(cf, "writers", 8 * 1024 * 1024, 8, 3,
                                          ngx_http_travel_writers_init);
 
-    if (cmcf->tags == NULL || cmcf->writers == NULL) {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
-        index = ngx_http_travel_counter_add(cf, counters[i].name,
-                                            counters[i].help);
-        if (index == NGX_ERROR) {
-            return NGX_ERROR;
-        }
-
-        *(ngx_uint_t *) ((u_char *) cmcf + counters[i].offset) = index;
-    }
-
-    return ngx_http_travel_kept_init(cf, cmcf);
+    return cmcf->tags == NULL || cmcf->writers == NULL ? NGX_ERROR : NGX_OK;
 }
 
 

@@ -2,9 +2,10 @@
  * L1: answers in shared memory.
  *
  * A shard is one block of equal chunks, linked by index, and a table of bucket
- * heads.  An entry is a chain of chunks: its header, key, body and the
- * body's gzip coding, if there is one, follow one another through them.  Since every chunk fits every entry, memory cannot
- * fragment: what an eviction frees, any answer can use.
+ * heads.  An entry is a chain of chunks: its header, key, body and the body's
+ * gzip coding, if there is one, follow one another through them.  Since every
+ * chunk fits every entry, memory cannot fragment: what an eviction frees, any
+ * answer can use.
  *
  * Eviction is SIEVE's: entries stand in the order of their arrival, a hit only
  * sets a bit, and a hand moves from the oldest to the newest, clearing bits
@@ -95,6 +96,10 @@ static ngx_http_travel_l1_e ngx_http_travel_l1_judge(
 static void ngx_http_travel_l1_copy_locked(ngx_http_travel_l1_t *l1,
     uint32_t i, ngx_uint_t packed, u_char *p);
 static u_char *ngx_http_travel_l1_place(ngx_http_request_t *r, size_t len);
+static void ngx_http_travel_l1_set_locked(ngx_http_travel_l1_t *l1,
+    uint32_t i, const ngx_http_travel_fill_t *fill,
+    const ngx_http_travel_content_t *content, const ngx_str_t *etag,
+    int64_t now);
 static ngx_uint_t ngx_http_travel_l1_newer_locked(ngx_http_travel_l1_t *l1,
     uint32_t i, const ngx_http_travel_fill_t *fill, int64_t now);
 static void ngx_http_travel_l1_remove_locked(ngx_http_travel_l1_t *l1,
@@ -424,15 +429,12 @@ ngx_http_travel_l1_insert(ngx_http_travel_zone_t *zone,
     const ngx_http_travel_content_t *content, const ngx_str_t *etag,
     ngx_uint_t *ret_evicted)
 {
-    size_t                        size;
-    int64_t                       now;
-    uint32_t                      i, need;
-    ngx_uint_t                    k;
-    ngx_time_t                   *tp;
-    ngx_http_travel_l1_t         *l1;
-    ngx_http_travel_shard_t      *shard;
-    ngx_http_travel_l1_entry_t   *e;
-    ngx_http_travel_l1_cursor_t   cursor;
+    size_t                    size;
+    int64_t                   now;
+    uint32_t                  i, need;
+    ngx_time_t               *tp;
+    ngx_http_travel_l1_t     *l1;
+    ngx_http_travel_shard_t  *shard;
 
     *ret_evicted = 0;
 
@@ -479,6 +481,25 @@ ngx_http_travel_l1_insert(ngx_http_travel_zone_t *zone,
     }
 
     i = ngx_http_travel_l1_alloc_locked(l1, need);
+    ngx_http_travel_l1_set_locked(l1, i, fill, content, etag, now);
+    ngx_http_travel_l1_link_locked(l1, i);
+
+    ngx_http_travel_shard_unlock(shard);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_travel_l1_set_locked(ngx_http_travel_l1_t *l1, uint32_t i,
+    const ngx_http_travel_fill_t *fill,
+    const ngx_http_travel_content_t *content, const ngx_str_t *etag,
+    int64_t now)
+{
+    ngx_uint_t                    k;
+    ngx_http_travel_l1_entry_t   *e;
+    ngx_http_travel_l1_cursor_t   cursor;
+
     e = ngx_http_travel_l1_entry(l1, i);
 
     e->hash = fill->hash;
@@ -507,12 +528,6 @@ ngx_http_travel_l1_insert(ngx_http_travel_zone_t *zone,
     ngx_http_travel_l1_write(&cursor, content->body.data, content->body.len);
     ngx_http_travel_l1_write(&cursor, content->packed.data,
                              content->packed.len);
-
-    ngx_http_travel_l1_link_locked(l1, i);
-
-    ngx_http_travel_shard_unlock(shard);
-
-    return NGX_OK;
 }
 
 

@@ -42,6 +42,10 @@ static char *ngx_http_travel_auth_claim_header(ngx_conf_t *cf,
 static ngx_int_t ngx_http_travel_auth_precontent(ngx_http_request_t *r);
 static char *ngx_http_travel_auth_revocation(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static ngx_http_travel_require_t *ngx_http_travel_auth_require_line(
+    ngx_conf_t *cf, ngx_http_travel_auth_loc_conf_t *alcf);
+static char *ngx_http_travel_auth_require_any(ngx_conf_t *cf,
+    ngx_http_travel_require_t *require, const ngx_str_t *arg);
 static char *ngx_http_travel_auth_permission(ngx_conf_t *cf,
     ngx_array_t *permissions, ngx_str_t text);
 
@@ -565,8 +569,7 @@ ngx_http_travel_auth_require_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_http_travel_auth_loc_conf_t  *alcf = conf;
 
     char                       *rv;
-    u_char                     *p, *end, *last;
-    ngx_str_t                  *value, s;
+    ngx_str_t                  *value;
     ngx_uint_t                  i, method;
     ngx_http_travel_require_t  *require;
 
@@ -577,30 +580,10 @@ ngx_http_travel_auth_require_directive(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_OK;
     }
 
-    if (alcf->requires == NULL) {
-        alcf->requires = ngx_array_create(cf->pool, 1,
-                                          sizeof(ngx_http_travel_require_t));
-        if (alcf->requires == NULL) {
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    require = ngx_array_push(alcf->requires);
-
-    if (require == NULL
-        || ngx_array_init(&require->all, cf->pool, 2, sizeof(ngx_str_t))
-           != NGX_OK
-        || ngx_array_init(&require->any, cf->pool, 2, sizeof(ngx_str_t))
-           != NGX_OK
-        || ngx_array_init(&require->claims, cf->pool, 1,
-                          sizeof(ngx_http_travel_claim_t)) != NGX_OK)
-    {
+    require = ngx_http_travel_auth_require_line(cf, alcf);
+    if (require == NULL) {
         return NGX_CONF_ERROR;
     }
-
-    require->methods = 0;
-    require->file = cf->conf_file->file.name;
-    require->line = cf->conf_file->line;
 
     for (i = 1; i < cf->args->nelts; i++) {
 
@@ -622,42 +605,86 @@ ngx_http_travel_auth_require_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
         if (ngx_strncmp(value[i].data, "claim:", 6) == 0) {
             rv = ngx_http_travel_claim_parse(cf, &require->claims, &value[i]);
-            if (rv != NGX_CONF_OK) {
-                return rv;
-            }
 
-            continue;
-        }
+        } else if (ngx_strncmp(value[i].data, "any=", 4) == 0) {
+            rv = ngx_http_travel_auth_require_any(cf, require, &value[i]);
 
-        if (ngx_strncmp(value[i].data, "any=", 4) != 0) {
+        } else {
             rv = ngx_http_travel_auth_permission(cf, &require->all, value[i]);
-            if (rv != NGX_CONF_OK) {
-                return rv;
-            }
-
-            continue;
         }
 
-        if (require->any.nelts != 0) {
-            return "has any= twice, use a second \"travel_require\" line";
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_http_travel_require_t *
+ngx_http_travel_auth_require_line(ngx_conf_t *cf,
+    ngx_http_travel_auth_loc_conf_t *alcf)
+{
+    ngx_http_travel_require_t  *require;
+
+    if (alcf->requires == NULL) {
+        alcf->requires = ngx_array_create(cf->pool, 1,
+                                          sizeof(ngx_http_travel_require_t));
+        if (alcf->requires == NULL) {
+            return NULL;
+        }
+    }
+
+    require = ngx_array_push(alcf->requires);
+
+    if (require == NULL
+        || ngx_array_init(&require->all, cf->pool, 2, sizeof(ngx_str_t))
+           != NGX_OK
+        || ngx_array_init(&require->any, cf->pool, 2, sizeof(ngx_str_t))
+           != NGX_OK
+        || ngx_array_init(&require->claims, cf->pool, 1,
+                          sizeof(ngx_http_travel_claim_t)) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    require->methods = 0;
+    require->file = cf->conf_file->file.name;
+    require->line = cf->conf_file->line;
+
+    return require;
+}
+
+
+/* "any=a:b,c:d" */
+static char *
+ngx_http_travel_auth_require_any(ngx_conf_t *cf,
+    ngx_http_travel_require_t *require, const ngx_str_t *arg)
+{
+    char       *rv;
+    u_char     *p, *end, *last;
+    ngx_str_t   s;
+
+    if (require->any.nelts != 0) {
+        return "has any= twice, use a second \"travel_require\" line";
+    }
+
+    last = arg->data + arg->len;
+
+    for (p = arg->data + 4; p <= last; p = end + 1) {
+
+        end = ngx_strlchr(p, last, ',');
+        if (end == NULL) {
+            end = last;
         }
 
-        last = value[i].data + value[i].len;
+        s.data = p;
+        s.len = end - p;
 
-        for (p = value[i].data + 4; p <= last; p = end + 1) {
-
-            end = ngx_strlchr(p, last, ',');
-            if (end == NULL) {
-                end = last;
-            }
-
-            s.data = p;
-            s.len = end - p;
-
-            rv = ngx_http_travel_auth_permission(cf, &require->any, s);
-            if (rv != NGX_CONF_OK) {
-                return rv;
-            }
+        rv = ngx_http_travel_auth_permission(cf, &require->any, s);
+        if (rv != NGX_CONF_OK) {
+            return rv;
         }
     }
 

@@ -64,6 +64,8 @@ static ngx_uint_t ngx_http_travel_slot_lease_locked(
     ngx_http_travel_jwks_source_t *source, ngx_http_travel_slot_t *slot,
     u_char *headers, size_t *ret_len);
 
+static ngx_int_t ngx_http_travel_jwks_source_times(ngx_conf_t *cf,
+    ngx_http_travel_jwks_source_t *source, ngx_str_t *value, size_t n);
 static ngx_int_t ngx_http_travel_source_time(ngx_str_t value, ngx_msec_t min,
     ngx_msec_t max, ngx_msec_t *ret_time);
 static ngx_int_t ngx_http_travel_source_id(ngx_http_travel_jwks_t *jwks);
@@ -112,31 +114,7 @@ ngx_http_travel_jwks_source_parameter(ngx_conf_t *cf,
     size_t                          n;
     ssize_t                         size;
     ngx_str_t                       s;
-    ngx_uint_t                      i;
     ngx_http_travel_jwks_source_t  *source;
-
-    static const struct {
-        ngx_str_t    name;
-        size_t       offset;
-        ngx_msec_t   min;
-        ngx_msec_t   max;
-        const char  *bounds;
-    } times[] = {
-        { ngx_string("refresh="),
-          offsetof(ngx_http_travel_jwks_source_t, refresh), 1000,
-          7 * 86400000, "1s..7d" },
-        { ngx_string("grace="),
-          offsetof(ngx_http_travel_jwks_source_t, grace), 0,
-          30 * 86400000ull, "0..30d" },
-        { ngx_string("cooldown="),
-          offsetof(ngx_http_travel_jwks_source_t, cooldown), 1000, 3600000,
-          "1s..1h" },
-        { ngx_string("timeout="),
-          offsetof(ngx_http_travel_jwks_source_t, place.timeout), 100, 60000,
-          "100ms..1m" },
-        { ngx_string("wait="),
-          offsetof(ngx_http_travel_jwks_source_t, wait), 0, 5000, "0..5s" }
-    };
 
     for (n = 0; n < value->len; n++) {
         if (value->data[n] == '=') {
@@ -183,6 +161,44 @@ ngx_http_travel_jwks_source_parameter(ngx_conf_t *cf,
                            "max_size=1k..1m", value);
         return NGX_ERROR;
     }
+
+    return ngx_http_travel_jwks_source_times(cf, source, value, n);
+}
+
+
+/* 'n' characters of value are the parameter's name, "=" included. */
+static ngx_int_t
+ngx_http_travel_jwks_source_times(ngx_conf_t *cf,
+    ngx_http_travel_jwks_source_t *source, ngx_str_t *value, size_t n)
+{
+    ngx_str_t   s;
+    ngx_uint_t  i;
+
+    static const struct {
+        ngx_str_t    name;
+        size_t       offset;
+        ngx_msec_t   min;
+        ngx_msec_t   max;
+        const char  *bounds;
+    } times[] = {
+        { ngx_string("refresh="),
+          offsetof(ngx_http_travel_jwks_source_t, refresh), 1000,
+          7 * 86400000, "1s..7d" },
+        { ngx_string("grace="),
+          offsetof(ngx_http_travel_jwks_source_t, grace), 0,
+          30 * 86400000ull, "0..30d" },
+        { ngx_string("cooldown="),
+          offsetof(ngx_http_travel_jwks_source_t, cooldown), 1000, 3600000,
+          "1s..1h" },
+        { ngx_string("timeout="),
+          offsetof(ngx_http_travel_jwks_source_t, place.timeout), 100, 60000,
+          "100ms..1m" },
+        { ngx_string("wait="),
+          offsetof(ngx_http_travel_jwks_source_t, wait), 0, 5000, "0..5s" }
+    };
+
+    s.data = value->data + n;
+    s.len = value->len - n;
 
     for (i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
 

@@ -37,6 +37,10 @@ static ngx_int_t ngx_http_travel_pg_finish(ngx_conf_t *cf,
     ngx_http_travel_pg_conf_t *pc, ngx_http_travel_conninfo_t *info);
 static ngx_int_t ngx_http_travel_pg_role(ngx_conf_t *cf, ngx_str_t *role,
     ngx_http_travel_net_conf_t *nmcf, ngx_http_travel_pg_conf_t *pc);
+static ngx_int_t ngx_http_travel_pg_password_file(ngx_conf_t *cf,
+    ngx_http_travel_conninfo_t *info, ngx_str_t *path);
+static ngx_int_t ngx_http_travel_pg_password_env(ngx_conf_t *cf,
+    ngx_http_travel_conninfo_t *info, ngx_str_t *name);
 static ngx_int_t ngx_http_travel_pg_param(ngx_conf_t *cf,
     ngx_http_travel_pg_conf_t *pc, ngx_http_travel_conninfo_t *info,
     ngx_str_t *arg);
@@ -437,8 +441,7 @@ static ngx_int_t
 ngx_http_travel_pg_param(ngx_conf_t *cf, ngx_http_travel_pg_conf_t *pc,
     ngx_http_travel_conninfo_t *info, ngx_str_t *arg)
 {
-    char       *text;
-    ngx_str_t   value, secret;
+    ngx_str_t  value;
 
     if (ngx_http_travel_net_param(arg, "connections", &value)) {
         return ngx_http_travel_net_number(cf, "connections", &value, 1, 64,
@@ -486,47 +489,11 @@ ngx_http_travel_pg_param(ngx_conf_t *cf, ngx_http_travel_pg_conf_t *pc,
     }
 
     if (ngx_http_travel_net_param(arg, "password_file", &value)) {
-
-        if (ngx_http_travel_net_secret(cf, &value, &secret) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        text = ngx_http_travel_net_cstr(cf->pool, &secret);
-        if (text == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_http_travel_pg_set(info, "password", text);
-        return NGX_OK;
+        return ngx_http_travel_pg_password_file(cf, info, &value);
     }
 
     if (ngx_http_travel_net_param(arg, "password_env", &value)) {
-
-        text = ngx_http_travel_net_cstr(cf->pool, &value);
-        if (text == NULL) {
-            return NGX_ERROR;
-        }
-
-        text = getenv(text);
-
-        if (text == NULL || *text == '\0') {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"travel_postgres\" password_env=\"%V\" names "
-                               "a variable that is not in nginx's environment:"
-                               " set it where nginx is started", &value);
-            return NGX_ERROR;
-        }
-
-        secret.data = (u_char *) text;
-        secret.len = ngx_strlen(text);
-
-        text = ngx_http_travel_net_cstr(cf->pool, &secret);
-        if (text == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_http_travel_pg_set(info, "password", text);
-        return NGX_OK;
+        return ngx_http_travel_pg_password_env(cf, info, &value);
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -535,4 +502,62 @@ ngx_http_travel_pg_param(ngx_conf_t *cf, ngx_http_travel_pg_conf_t *pc,
                        "slow_start=, spill=, timeout=, slow_timeout=, "
                        "password_file=, password_env=", arg);
     return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_travel_pg_password_file(ngx_conf_t *cf,
+    ngx_http_travel_conninfo_t *info, ngx_str_t *path)
+{
+    char       *text;
+    ngx_str_t   secret;
+
+    if (ngx_http_travel_net_secret(cf, path, &secret) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    text = ngx_http_travel_net_cstr(cf->pool, &secret);
+    if (text == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_travel_pg_set(info, "password", text);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_travel_pg_password_env(ngx_conf_t *cf,
+    ngx_http_travel_conninfo_t *info, ngx_str_t *name)
+{
+    char       *text;
+    ngx_str_t   secret;
+
+    text = ngx_http_travel_net_cstr(cf->pool, name);
+    if (text == NULL) {
+        return NGX_ERROR;
+    }
+
+    text = getenv(text);
+
+    if (text == NULL || *text == '\0') {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_postgres\" password_env=\"%V\" names a "
+                           "variable that is not in nginx's environment: set "
+                           "it where nginx is started", name);
+        return NGX_ERROR;
+    }
+
+    secret.data = (u_char *) text;
+    secret.len = ngx_strlen(text);
+
+    text = ngx_http_travel_net_cstr(cf->pool, &secret);
+    if (text == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_travel_pg_set(info, "password", text);
+
+    return NGX_OK;
 }

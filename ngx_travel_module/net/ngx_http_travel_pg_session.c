@@ -17,8 +17,8 @@
  * waits: connecting is polled, results are taken only while libpq is not busy.
  *
  * Under TLS a record is read from the socket whole, and libpq may take a part
- * of it: the rest is in the TLS library, where the event loop does not see it.  So
- * input is taken until there is none.
+ * of it: the rest is in the TLS library, where the event loop does not see it.
+ * So input is taken until there is none.
  *
  * A handler that is called for a result may drop this very session (a send
  * fails): 'generation' tells, and the loop over results leaves.
@@ -54,6 +54,10 @@ struct ngx_http_travel_pg_known_s {
 };
 
 
+static void ngx_http_travel_session_tell(ngx_http_travel_session_t *s,
+    PGconn *pg, const char *why);
+static void ngx_http_travel_session_lose(ngx_http_travel_session_t *s,
+    const char *why);
 static void ngx_http_travel_session_poll(ngx_http_travel_session_t *s);
 static void ngx_http_travel_session_poll_event(ngx_event_t *ev);
 static void ngx_http_travel_session_ready(ngx_http_travel_session_t *s);
@@ -428,12 +432,6 @@ void
 ngx_http_travel_session_drop(ngx_http_travel_session_t *s, const char *why)
 {
     PGconn                       *pg;
-    u_char                       *last;
-    ngx_str_t                     text;
-    ngx_uint_t                    level;
-    ngx_queue_t                   lost, *q;
-    ngx_http_travel_entry_t      *entry;
-    ngx_http_travel_pg_call_t    *call;
     ngx_http_travel_pg_server_t  *server;
 
     pg = s->pg;
@@ -463,24 +461,7 @@ ngx_http_travel_session_drop(ngx_http_travel_session_t *s, const char *why)
     }
 
     if (!server->closing) {
-        ngx_str_set(&text, "");
-
-        if (pg) {
-            text.data = (u_char *) PQerrorMessage(pg);
-            text.len = ngx_strlen(text.data);
-            last = ngx_strlchr(text.data, text.data + text.len, LF);
-            text.len = last ? (size_t) (last - text.data) : text.len;
-        }
-
-        /* a server that stays away is told of once, not at each attempt */
-
-        level = s->attempt ? NGX_LOG_INFO : NGX_LOG_WARN;
-
-        ngx_log_error(level, ngx_cycle->log, 0,
-                      "postgres %V: session %ui dropped: %s%s%V",
-                      &server->conf->info.name, s->number, why,
-                      text.len ? ": " : "", &text);
-
+        ngx_http_travel_session_tell(s, pg, why);
         ngx_http_travel_count(server->conf->counters.drops, 1);
 
         ngx_add_timer(&s->timer, ngx_http_travel_net_backoff(s->attempt));
@@ -497,7 +478,47 @@ ngx_http_travel_session_drop(ngx_http_travel_session_t *s, const char *why)
 
     s->cancel = NGX_HTTP_TRAVEL_CANCEL_NONE;
 
-    /* handlers may ask for more: they must find the pipeline empty */
+    ngx_http_travel_session_lose(s, why);
+    ngx_http_travel_pg_dispatch_soon(server);
+}
+
+
+static void
+ngx_http_travel_session_tell(ngx_http_travel_session_t *s, PGconn *pg,
+    const char *why)
+{
+    u_char      *last;
+    ngx_str_t    text;
+    ngx_uint_t   level;
+
+    ngx_str_set(&text, "");
+
+    if (pg) {
+        text.data = (u_char *) PQerrorMessage(pg);
+        text.len = ngx_strlen(text.data);
+        last = ngx_strlchr(text.data, text.data + text.len, LF);
+        text.len = last ? (size_t) (last - text.data) : text.len;
+    }
+
+    /* a server that stays away is told of once, not at each attempt */
+
+    level = s->attempt ? NGX_LOG_INFO : NGX_LOG_WARN;
+
+    ngx_log_error(level, ngx_cycle->log, 0,
+                  "postgres %V: session %ui dropped: %s%s%V",
+                  &s->server->conf->info.name, s->number, why,
+                  text.len ? ": " : "", &text);
+}
+
+
+/* What it had in hand goes back; handlers may ask for more, and must find the
+ * pipeline empty. */
+static void
+ngx_http_travel_session_lose(ngx_http_travel_session_t *s, const char *why)
+{
+    ngx_queue_t                 lost, *q;
+    ngx_http_travel_entry_t    *entry;
+    ngx_http_travel_pg_call_t  *call;
 
     ngx_queue_init(&lost);
 
@@ -520,8 +541,6 @@ ngx_http_travel_session_drop(ngx_http_travel_session_t *s, const char *why)
             ngx_http_travel_pg_unsent(call);
         }
     }
-
-    ngx_http_travel_pg_dispatch_soon(server);
 }
 
 

@@ -17,7 +17,8 @@ enum {
     SEEN_TS       = 1 << 7,
     SEEN_DEADLINE = 1 << 8,
     SEEN_REPLY    = 1 << 9,
-    SEEN_BODY     = 1 << 10
+    SEEN_BODY     = 1 << 10,
+    SEEN_QUOTA    = 1 << 11
 };
 
 
@@ -74,6 +75,8 @@ travel_envelope_args(const travel_envelope_t *env,
 
     n = travel_envelope_optional(argv, argvlen, n, TRAVEL_STR("reply"),
                                  env->reply);
+    n = travel_envelope_optional(argv, argvlen, n, TRAVEL_STR("quota"),
+                                 env->quota);
 
     return travel_envelope_arg(argv, argvlen, n, TRAVEL_STR("body"),
                                env->body);
@@ -112,7 +115,8 @@ travel_envelope_field(travel_str_t name)
 
     case 5:
         return travel_envelope_is(name, "email") ? SEEN_EMAIL
-             : travel_envelope_is(name, "reply") ? SEEN_REPLY : 0;
+             : travel_envelope_is(name, "reply") ? SEEN_REPLY
+             : travel_envelope_is(name, "quota") ? SEEN_QUOTA : 0;
 
     case 8:
         return travel_envelope_is(name, "deadline") ? SEEN_DEADLINE : 0;
@@ -149,6 +153,7 @@ travel_envelope_store(travel_envelope_t *env, int field, travel_str_t value)
     case SEEN_TP:    env->tp = value;    break;
     case SEEN_REPLY: env->reply = value; break;
     case SEEN_BODY:  env->body = value;  break;
+    case SEEN_QUOTA: env->quota = value; break;
     }
 
     return NULL;

@@ -1,7 +1,7 @@
 /*
  * The message of a command on its stream: flat fields (contracts section 3)
  *
- *     id type v sub email key tp ts deadline reply body
+ *     id type v sub email key tp ts deadline reply quota body
  *
  *   id        job id text             type      "booking.create"
  *   v         "1"                     sub       internal user id (UUID text)
@@ -10,6 +10,7 @@
  *   tp        traceparent of the enqueue span; empty when not sampled
  *   ts        enqueue time, unix ms   deadline  unix ms, 0 = none
  *   reply     pub/sub channel of a waiter, empty when nobody waits
+ *   quota     what its cost is to be charged to (quota_claim.h), empty: nothing
  *   body      JSON exactly as it was validated
  *
  * Everything is a view: writing takes pointers, reading yields pointers into
@@ -22,7 +23,7 @@
 #include "travel.h"
 
 #define TRAVEL_ENVELOPE_VERSION  "1"
-#define TRAVEL_ENVELOPE_FIELDS   11
+#define TRAVEL_ENVELOPE_FIELDS   12
 
 typedef struct {
     travel_str_t  id;
@@ -32,6 +33,7 @@ typedef struct {
     travel_str_t  key;
     travel_str_t  tp;
     travel_str_t  reply;
+    travel_str_t  quota;
     travel_str_t  body;
     uint64_t      ts;
     uint64_t      deadline;

@@ -7,6 +7,7 @@
  */
 
 #include "ngx_http_travel_command_room.h"
+#include "../../common/quota_claim.h"
 
 #define NGX_HTTP_TRAVEL_COMMAND_RANDOM  2048
 
@@ -26,6 +27,7 @@ typedef struct {
     travel_envelope_scratch_t   scratch;
     char                        now[TRAVEL_DIGITS_MAX + 1];
     char                        tp[TRAVEL_TRACEPARENT_LEN];
+    char                        quota[TRAVEL_QUOTA_CLAIM_MAX];
     char                        resource[256];
     char                        job[TRAVEL_KEY_MAX];
     char                        stream[TRAVEL_KEY_MAX];
@@ -43,6 +45,10 @@ static void ngx_http_travel_accept_ready(ngx_http_request_t *r, ngx_int_t rc);
 static void ngx_http_travel_accept_now(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, unsigned partitions);
 static ngx_int_t ngx_http_travel_accept_random(uint8_t rnd[8]);
+static void ngx_http_travel_accept_quota(ngx_http_travel_ctx_t *ctx,
+    ngx_http_travel_message_t *m);
+static void ngx_http_travel_accept_unsent(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
 static void ngx_http_travel_accept_message(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_http_travel_message_t *m);
 static void ngx_http_travel_accept_arg(ngx_http_travel_args_t *a,
@@ -339,6 +345,12 @@ ngx_http_travel_accept_message(ngx_http_request_t *r,
         m->env.reply = ngx_http_travel_job_channel();
     }
 
+    m->env.quota = ngx_http_travel_view(&ctx->quota);
+
+    if (ctx->quota.len != 0) {
+        ngx_http_travel_accept_quota(ctx, m);
+    }
+
     cmd->sent_ns = ngx_http_travel_observe_now();
 
     if (ctx->trace.flags & TRAVEL_TRACE_SAMPLED) {
@@ -364,6 +376,21 @@ ngx_http_travel_accept_message(ngx_http_request_t *r,
                    cmd->id.len);
         m->resource_len = cmd->use->resource.len + cmd->id.len;
     }
+}
+
+
+/* A request has reserved once: of its jobs the first takes that back. */
+static void
+ngx_http_travel_accept_quota(ngx_http_travel_ctx_t *ctx,
+    ngx_http_travel_message_t *m)
+{
+    if (ctx->quota_sent) {
+        ngx_memcpy(m->quota, ctx->quota.data, ctx->quota.len);
+        m->quota[0] = TRAVEL_QUOTA_CLAIM_MORE;
+        m->env.quota.data = m->quota;
+    }
+
+    ctx->quota_sent = 1;
 }
 
 
@@ -569,6 +596,7 @@ ngx_http_travel_accept_script_reply(ngx_http_travel_redis_op_t *op,
 
     case 'r':                                       /* replay, or running */
         if (cmd->use->final && word.data[1] == 'u') {
+            ngx_http_travel_accept_unsent(r, cmd);
             ngx_http_travel_command_count(cmd,
                                           NGX_HTTP_TRAVEL_COMMAND_REFUSED);
             ngx_http_travel_command_end(r, ngx_http_travel_error(r,
@@ -582,6 +610,7 @@ ngx_http_travel_accept_script_reply(ngx_http_travel_redis_op_t *op,
         return;
 
     case 'm':                                                /* mismatch */
+        ngx_http_travel_accept_unsent(r, cmd);
         ngx_http_travel_accept_mismatch(r, cmd);
         return;
 
@@ -614,6 +643,20 @@ ngx_http_travel_accept_lost(ngx_http_request_t *r,
 }
 
 
+/* No job has the claim on what this request has reserved. */
+static void
+ngx_http_travel_accept_unsent(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd)
+{
+    ngx_http_travel_ctx_t  *ctx;
+
+    if (!cmd->item) {
+        ctx = ngx_http_travel_get_ctx(r);
+        ctx->quota_sent = 0;
+    }
+}
+
+
 /* Redis said no: it loads, is full, or does not let us; nothing went in. */
 static void
 ngx_http_travel_accept_refused(ngx_http_request_t *r,
@@ -621,6 +664,7 @@ ngx_http_travel_accept_refused(ngx_http_request_t *r,
 {
     ngx_http_travel_command_span(r, cmd, 1);
     ngx_http_travel_command_forget(r, cmd, reply);
+    ngx_http_travel_accept_unsent(r, cmd);
     ngx_http_travel_accept_ready(r, NGX_DECLINED);
 }
 
@@ -677,6 +721,8 @@ ngx_http_travel_accept_replay(ngx_http_request_t *r,
 {
     ngx_str_t               uuid;
     ngx_http_travel_job_t  *job;
+
+    ngx_http_travel_accept_unsent(r, cmd);
 
     uuid = ngx_http_travel_reply_str(ngx_http_travel_reply_elt(reply, 1));
     job = ngx_pcalloc(r->pool, sizeof(ngx_http_travel_job_t));

@@ -120,6 +120,9 @@ typedef struct {
     ngx_str_t              server;         /* PostgreSQL server that answered */
     ngx_str_t              job;            /* job id of an accepted command */
     const char            *limited;        /* policy that refused, NULL */
+    ngx_str_t              quota;          /* limit: what a job's cost is to be
+                                              charged to (quota_claim.h) */
+    unsigned               quota_sent:1;   /* command: a job has it */
     ngx_msec_t             wait;           /* ms spent in Prefer: wait */
     unsigned               dependency_us;  /* time spent waiting on Redis */
 

@@ -15,6 +15,9 @@
 
 static ngx_int_t ngx_http_travel_limit_phase(ngx_http_request_t *r,
     ngx_uint_t identity);
+static ngx_int_t ngx_http_travel_limit_claim(ngx_http_request_t *r,
+    ngx_http_travel_limit_main_conf_t *lmcf,
+    ngx_http_travel_limit_record_t *record);
 static ngx_http_travel_limit_record_t *ngx_http_travel_limit_record(
     ngx_http_request_t *r, ngx_http_travel_ctx_t *ctx);
 static ngx_uint_t ngx_http_travel_limit_asked(
@@ -137,7 +140,8 @@ ngx_http_travel_limit_phase(ngx_http_request_t *r, ngx_uint_t identity)
     if (!record->refused && !record->closed) {
 
         if (record->hold == 0) {
-            return NGX_DECLINED;
+            return lmcf->settled ? ngx_http_travel_limit_claim(r, lmcf, record)
+                                 : NGX_DECLINED;
         }
 
         ngx_http_travel_limit_drop(record, identity);
@@ -148,6 +152,28 @@ ngx_http_travel_limit_phase(ngx_http_request_t *r, ngx_uint_t identity)
 refused:
 
     return ngx_http_travel_limit_refuse(r, ctx, record);
+}
+
+
+/* What is admitted and will cost what a job says. */
+static ngx_int_t
+ngx_http_travel_limit_claim(ngx_http_request_t *r,
+    ngx_http_travel_limit_main_conf_t *lmcf,
+    ngx_http_travel_limit_record_t *record)
+{
+    ngx_uint_t                  i;
+    ngx_http_travel_verdict_t  *v;
+
+    v = record->verdicts.elts;
+
+    for (i = 0; i < record->verdicts.nelts; i++) {
+        if (v[i].limit->cost == NGX_HTTP_TRAVEL_COST_TOKENS && !v[i].full) {
+            return ngx_http_travel_settled_claim(r, lmcf, &v[i]) == NGX_OK
+                   ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    return NGX_DECLINED;
 }
 
 
@@ -717,20 +743,25 @@ ngx_http_travel_limit_log(ngx_http_request_t *r)
     for (i = 0; i < record->verdicts.nelts; i++) {
         cost = v[i].limit->cost;
 
-        if (cost < NGX_HTTP_TRAVEL_COST_REQUEST || v[i].full) {
-            continue;
+        if (cost < NGX_HTTP_TRAVEL_COST_TOKENS || v[i].full
+            || (cost == NGX_HTTP_TRAVEL_COST_TOKENS && ctx->quota_sent))
+        {
+            continue;                        /* or the job will tell */
         }
 
         bytes = 0;
 
         /* nginx knows the length of a chunked body once it has read it */
-        if (cost != NGX_HTTP_TRAVEL_COST_RESPONSE
+        if ((cost == NGX_HTTP_TRAVEL_COST_REQUEST
+             || cost == NGX_HTTP_TRAVEL_COST_BYTES)
             && r->headers_in.content_length_n > 0)
         {
             bytes += r->headers_in.content_length_n;
         }
 
-        if (cost != NGX_HTTP_TRAVEL_COST_REQUEST) {
+        if (cost == NGX_HTTP_TRAVEL_COST_RESPONSE
+            || cost == NGX_HTTP_TRAVEL_COST_BYTES)
+        {
             bytes += ngx_max(r->connection->sent - (off_t) r->header_size, 0);
         }
 

@@ -1,6 +1,7 @@
 /* How often?  The module: configuration and handlers of the limiter. */
 
 #include "ngx_http_travel_policy.h"
+#include "../net/ngx_http_travel_redis.h"
 
 
 static ngx_int_t ngx_http_travel_limit_filter(ngx_http_request_t *r);
@@ -10,6 +11,7 @@ static void *ngx_http_travel_limit_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_travel_limit_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static ngx_int_t ngx_http_travel_limit_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_travel_limit_init_process(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_travel_limit_phase_handler(ngx_conf_t *cf,
     ngx_http_phases phase, ngx_http_handler_pt handler);
 
@@ -52,7 +54,7 @@ ngx_module_t  ngx_http_travel_limit_module = {
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
     NULL,                                  /* init module */
-    NULL,                                  /* init process */
+    ngx_http_travel_limit_init_process,    /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
     NULL,                                  /* exit process */
@@ -170,7 +172,23 @@ ngx_http_travel_limit_init(ngx_conf_t *cf)
                         "travel_limit_evicted_total",
                         "Counts given up because the zone was full.");
 
-    if (lmcf->admitted == NGX_ERROR || lmcf->evicted == NGX_ERROR) {
+    lmcf->tokens = ngx_http_travel_counter_add(cf,
+                       "travel_limit_tokens_total",
+                       "Costs that jobs have told limits of this node.");
+
+    if (lmcf->admitted == NGX_ERROR || lmcf->evicted == NGX_ERROR
+        || lmcf->tokens == NGX_ERROR)
+    {
+        return NGX_ERROR;
+    }
+
+    if (lmcf->settled
+        && !ngx_http_travel_redis_declared(cf, NGX_HTTP_TRAVEL_REDIS_QUEUE))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_limit\" with cost=tokens hears of costs "
+                           "through the queue: add a \"travel_redis queue\" "
+                           "line");
         return NGX_ERROR;
     }
 
@@ -222,4 +240,23 @@ ngx_http_travel_limit_phase_handler(ngx_conf_t *cf, ngx_http_phases phase,
     *h = handler;
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_travel_limit_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_travel_limit_main_conf_t  *lmcf;
+
+    if (ngx_http_travel_cycle_conf(cycle) == NULL
+        || (ngx_process != NGX_PROCESS_WORKER
+            && ngx_process != NGX_PROCESS_SINGLE))
+    {
+        return NGX_OK;
+    }
+
+    lmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_travel_limit_module);
+
+    return lmcf->settled ? ngx_http_travel_settled_start(cycle, lmcf) : NGX_OK;
 }

@@ -170,8 +170,12 @@ ngx_http_travel_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (limit.cost >= NGX_HTTP_TRAVEL_COST_REQUEST) {
+    if (limit.cost >= NGX_HTTP_TRAVEL_COST_TOKENS) {
         lmcf->measured = 1;
+    }
+
+    if (limit.cost == NGX_HTTP_TRAVEL_COST_TOKENS) {
+        lmcf->settled = 1;
     }
 
     if (ngx_http_travel_limit_add(cf, &llcf->limits, &limit) != NGX_OK) {
@@ -422,6 +426,9 @@ ngx_http_travel_limit_cost(ngx_conf_t *cf, ngx_http_travel_limit_t *limit,
     if (ngx_strcmp(text.data, "request") == 0) {
         limit->cost = NGX_HTTP_TRAVEL_COST_REQUEST;
 
+    } else if (ngx_strcmp(text.data, "tokens") == 0) {
+        limit->cost = NGX_HTTP_TRAVEL_COST_TOKENS;
+
     } else if (ngx_strcmp(text.data, "response") == 0) {
         limit->cost = NGX_HTTP_TRAVEL_COST_RESPONSE;
 
@@ -448,7 +455,7 @@ ngx_http_travel_limit_cost(ngx_conf_t *cf, ngx_http_travel_limit_t *limit,
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"travel_limit\" \"%V\" must be a number of 1 "
                                "to %d, or of cost= a variable, request, "
-                               "response or bytes", value,
+                               "response, bytes or tokens", value,
                                TRAVEL_WINDOW_QUOTA_MAX);
             return NGX_CONF_ERROR;
         }
@@ -703,7 +710,8 @@ ngx_http_travel_limit_whole(ngx_conf_t *cf, ngx_http_travel_policy_t *policy,
     policy->bytes = (bytes != 0);
 
     if ((limit->cost >= NGX_HTTP_TRAVEL_COST_REQUEST && bytes == 0)
-        || (limit->cost == NGX_HTTP_TRAVEL_COST_FIXED && bytes != 0))
+        || ((limit->cost == NGX_HTTP_TRAVEL_COST_FIXED
+             || limit->cost == NGX_HTTP_TRAVEL_COST_TOKENS) && bytes != 0))
     {
         return "counts bytes by cost=request, response or bytes and rates in "
                "bytes, as in \"10mb/h cost=response\", or neither";

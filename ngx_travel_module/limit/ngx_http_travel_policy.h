@@ -29,6 +29,7 @@ typedef struct {
 typedef enum {
     NGX_HTTP_TRAVEL_COST_FIXED,            /* cost_fixed */
     NGX_HTTP_TRAVEL_COST_VALUE,            /* cost_value, at once */
+    NGX_HTTP_TRAVEL_COST_TOKENS,           /* what the job says at its end */
     NGX_HTTP_TRAVEL_COST_REQUEST,          /* bytes of the body sent to us */
     NGX_HTTP_TRAVEL_COST_RESPONSE,         /* of ours, at the end */
     NGX_HTTP_TRAVEL_COST_BYTES             /* of both, at the end */
@@ -103,9 +104,11 @@ typedef struct {
     ngx_array_t               zones;       /* ngx_http_travel_tz_t, by name */
     ngx_int_t                 evicted;     /* counter */
     ngx_int_t                 admitted;    /* counter */
+    ngx_int_t                 tokens;      /* counter: costs that jobs told */
     unsigned                  early:1;     /* some policy needs no identity */
     unsigned                  late:1;      /* some does */
     unsigned                  measured:1;  /* some cost is known at the end */
+    unsigned                  settled:1;   /* some with the job's end */
 } ngx_http_travel_limit_main_conf_t;
 
 typedef struct {
@@ -210,6 +213,35 @@ ngx_http_travel_lease_t *ngx_http_travel_slots_lease_locked(
 
 /* In place of what was counted 'cost' counts, however much room there is. */
 void ngx_http_travel_slots_charge(ngx_http_travel_verdict_t *v, uint32_t cost);
+
+
+/* By hash and born: v->slot and v->shard, for _charge().  NGX_DECLINED: the
+ * slot is not there any more. */
+ngx_int_t ngx_http_travel_slots_again(ngx_http_travel_zone_t *zone,
+    ngx_http_travel_verdict_t *v);
+
+/* What this node is called in claims: the same as long as the zone lives. */
+uint64_t ngx_http_travel_slots_node(ngx_http_travel_zone_t *zone);
+
+/* True once for each id, whichever process asks, in rising order. */
+ngx_uint_t ngx_http_travel_slots_settle(ngx_http_travel_zone_t *zone,
+    travel_stream_id_t id);
+/* The stream, asked for what follows 'asked' ({0}: for what is new), begins
+ * after 'id': it is new to this node, or it was lost and its ids began anew. */
+void ngx_http_travel_slots_restart(ngx_http_travel_zone_t *zone,
+    travel_stream_id_t asked, travel_stream_id_t id);
+/* The last one, or {0}. */
+travel_stream_id_t ngx_http_travel_slots_settled(ngx_http_travel_zone_t *zone);
+
+
+/* --- costs that jobs tell (settled) --------------------------------------- */
+
+/* ctx->quota of an admitted request, for what of it costs tokens. */
+ngx_int_t ngx_http_travel_settled_claim(ngx_http_request_t *r,
+    ngx_http_travel_limit_main_conf_t *lmcf, ngx_http_travel_verdict_t *v);
+/* Tails the stream of costs; from init_process. */
+ngx_int_t ngx_http_travel_settled_start(ngx_cycle_t *cycle,
+    ngx_http_travel_limit_main_conf_t *lmcf);
 
 
 /* --- the request (limit_access) ------------------------------------------ */

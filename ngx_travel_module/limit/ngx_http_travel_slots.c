@@ -27,7 +27,7 @@
 
 #define NGX_HTTP_TRAVEL_SLOTS_ZONE    (32 * 1024 * 1024)
 #define NGX_HTTP_TRAVEL_SLOTS_SHARDS  16
-#define NGX_HTTP_TRAVEL_SLOTS_LAYOUT  3
+#define NGX_HTTP_TRAVEL_SLOTS_LAYOUT  4
 #define NGX_HTTP_TRAVEL_SLOTS_WAYS    8
 #define NGX_HTTP_TRAVEL_SLOTS_HASHED  255       /* key_len of a hashed key */
 
@@ -51,6 +51,7 @@ typedef struct {
     travel_siphash_key_t  key;         /* the same in all shards, constant */
     uint32_t              born;
     uint32_t              nsets;
+    travel_stream_id_t    settled;     /* shard 0: of costs, the last read */
     ngx_http_travel_slots_set_t  *sets;
 } ngx_http_travel_slots_t;
 
@@ -263,6 +264,113 @@ ngx_http_travel_slots_charge(ngx_http_travel_verdict_t *v, uint32_t cost)
     }
 
     ngx_http_travel_shard_unlock(v->shard);
+}
+
+
+ngx_int_t
+ngx_http_travel_slots_again(ngx_http_travel_zone_t *zone,
+    ngx_http_travel_verdict_t *v)
+{
+    ngx_int_t                     rc;
+    ngx_uint_t                    i;
+    ngx_http_travel_slots_t      *sh;
+    ngx_http_travel_slots_set_t  *set;
+
+    rc = NGX_DECLINED;
+    v->shard = ngx_http_travel_shard(zone, v->hash);
+
+    ngx_http_travel_shard_lock(v->shard);
+
+    sh = v->shard->data;
+    set = &sh->sets[((v->hash & 0xffffffff) * sh->nsets) >> 32];
+
+    for (i = 0; i < NGX_HTTP_TRAVEL_SLOTS_WAYS; i++) {
+        if (set->hash[i] == v->hash && set->slots[i].born == v->born
+            && set->slots[i].policy == v->policy->id)
+        {
+            v->slot = &set->slots[i];
+            v->asked = 1;
+            rc = NGX_OK;
+        }
+    }
+
+    ngx_http_travel_shard_unlock(v->shard);
+
+    return rc;
+}
+
+
+uint64_t
+ngx_http_travel_slots_node(ngx_http_travel_zone_t *zone)
+{
+    ngx_http_travel_slots_t  *sh;
+
+    sh = zone->shards[0].data;
+
+    return travel_siphash(&sh->key, "node", 4);
+}
+
+
+ngx_uint_t
+ngx_http_travel_slots_settle(ngx_http_travel_zone_t *zone,
+    travel_stream_id_t id)
+{
+    ngx_uint_t                ours;
+    ngx_http_travel_slots_t  *sh;
+
+    ngx_http_travel_shard_lock(&zone->shards[0]);
+
+    sh = zone->shards[0].data;
+    ours = travel_stream_id_cmp(id, sh->settled) > 0;
+
+    if (ours) {
+        sh->settled = id;
+    }
+
+    ngx_http_travel_shard_unlock(&zone->shards[0]);
+
+    return ours;
+}
+
+
+void
+ngx_http_travel_slots_restart(ngx_http_travel_zone_t *zone,
+    travel_stream_id_t asked, travel_stream_id_t id)
+{
+    ngx_uint_t                new;
+    ngx_http_travel_slots_t  *sh;
+
+    new = (asked.ms == 0);
+
+    ngx_http_travel_shard_lock(&zone->shards[0]);
+
+    sh = zone->shards[0].data;
+
+    if (new ? sh->settled.ms == 0
+            : travel_stream_id_cmp(id, asked) < 0
+              && travel_stream_id_cmp(sh->settled, asked) >= 0)
+    {
+        sh->settled = id;
+    }
+
+    ngx_http_travel_shard_unlock(&zone->shards[0]);
+}
+
+
+travel_stream_id_t
+ngx_http_travel_slots_settled(ngx_http_travel_zone_t *zone)
+{
+    travel_stream_id_t        id;
+    ngx_http_travel_slots_t  *sh;
+
+    ngx_http_travel_shard_lock(&zone->shards[0]);
+
+    sh = zone->shards[0].data;
+    id = sh->settled;
+
+    ngx_http_travel_shard_unlock(&zone->shards[0]);
+
+    return id;
 }
 
 

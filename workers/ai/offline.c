@@ -147,10 +147,19 @@ offline_story(offline_t *o)
 }
 
 
+/* About four bytes make one. */
+static long
+offline_tokens(const char *text)
+{
+    return text != NULL ? (long) ((strlen(text) + 3) / 4) : 0;
+}
+
+
 static int
 offline_write(offline_t *o, worker_ai_answer_t *ret_answer)
 {
     bool                good;
+    char               *facts;
     size_t              len;
     worker_ai_answer_t  answer = { .title = NULL };
 
@@ -164,6 +173,13 @@ offline_write(offline_t *o, worker_ai_answer_t *ret_answer)
         worker_ai_answer_free(&answer);
         return TRAVEL_ERROR;
     }
+
+    /* a model would have read the facts and written the story */
+
+    facts = json_dumps(o->facts, JSON_COMPACT);
+    answer.input_tokens = offline_tokens(facts);
+    answer.output_tokens = offline_tokens(answer.content);
+    free(facts);
 
     *ret_answer = answer;
     return TRAVEL_OK;

@@ -57,6 +57,8 @@ typedef struct worker_job_s {
     json_t               *result;    /* owned, or NULL */
     worker_error_t        error;
     travel_consistency_t  commit;    /* of the last commit; lsn 0: none */
+    uint64_t              tokens;    /* of language models, in this attempt:
+                                        what the caller's limit is charged */
     _Atomic bool          cancel;    /* cooperative: read at convenient points */
 } worker_job_t;
 

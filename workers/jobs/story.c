@@ -270,6 +270,8 @@ story_write(worker_job_t *job, json_t *facts)
         return WORKER_RETRY;
     }
 
+    job->tokens += (uint64_t) (answer.input_tokens + answer.output_tokens);
+
     state = worker_tx_begin(&tx, job, "ready");
     verdict = state == WORKER_TX_FRESH ? story_ready_in(&tx, &answer, facts)
                                        : worker_tx_not_fresh(&tx, state);

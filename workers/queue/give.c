@@ -22,11 +22,13 @@
 #include "../../common/digits.h"
 #include "../../common/hash.h"
 #include "../../common/json_writer.h"
+#include "../../common/quota_claim.h"
 
 #define GIVE_SHORT_MS     0.5      /* jobs this short may be started ahead */
 #define GIVE_AHEAD_MS     4.0      /* of work per idle slot */
 #define GIVE_AHEAD_MAX    2048
 #define GIVE_EST_MIN_MS   0.002
+#define SETTLE_QUOTA_KEPT "8192"   /* costs that nodes may have yet to read */
 
 
 /* --- starting ------------------------------------------------------------- */
@@ -531,10 +533,49 @@ settle_count(worker_queue_t *queue, const worker_entry_t *entry)
 }
 
 
+/*
+ * What the job has cost goes to the limit that admitted it (quota_claim.h): with
+ * the end the cost takes the place of what was reserved, before that it counts
+ * besides.  Should this process die just here, the reserve is what it cost.
+ */
+static void
+settle_charge(worker_partition_t *part, const worker_entry_t *entry)
+{
+    char                 claim[TRAVEL_QUOTA_CLAIM_MAX + 1];
+    char                 cost[TRAVEL_DIGITS_MAX + 1];
+    const travel_str_t  *quota = &entry->job.env.quota;
+    const char          *argv[] = { "XADD", TRAVEL_KEY_QUOTA, "MAXLEN", "~",
+                                    SETTLE_QUOTA_KEPT, "*", "claim", claim,
+                                    "cost", cost };
+
+    if (quota->len == 0 || quota->len > TRAVEL_QUOTA_CLAIM_MAX
+        || (entry->outcome == WORKER_OUTCOME_RETRYING
+            && entry->job.tokens == 0))
+    {
+        return;
+    }
+
+    memcpy(claim, quota->data, quota->len);
+    claim[quota->len] = '\0';
+    cost[travel_digits_format(cost, entry->job.tokens)] = '\0';
+
+    if (entry->outcome == WORKER_OUTCOME_RETRYING) {
+        claim[0] = TRAVEL_QUOTA_CLAIM_MORE;
+    }
+
+    worker_link_send(part->queue->cmd, NULL, NULL,
+                     sizeof(argv) / sizeof(argv[0]), argv, NULL);
+}
+
+
 static void
 settle_one(worker_partition_t *part, worker_entry_t *entry, bool written)
 {
     settle_count(part->queue, entry);
+
+    if (written && worker_link_up(part->queue->cmd)) {
+        settle_charge(part, entry);
+    }
 
     if (entry->outcome == WORKER_OUTCOME_RETRYING) {
         if (written) {

@@ -46,6 +46,12 @@ my @bad = (
     ['otlp { sample = 1.5 }',           qr/outside 0\.\.1/],
     ['smtp { port = 70000 }',           qr/outside 1\.\.65535/],
     ['smtp { starttls = "maybe" }',     qr/required/],
+    ['schedule s { cron = "61 * * * *" }', qr/minute: not from 0 to 59/],
+    ['schedule s { timezone = "../x" }', qr/no time zone.*Europe.Berlin/],
+    ['schedule s { catch_up = "some" }', qr/none of "skip", "once", "all"/],
+    ['schedule s { body = "[]" }',      qr/not a JSON object/],
+    ['schedule s { cron = "@daily" type = "no.such" }', qr/type of a job/],
+    ['schedule s { type = "maintenance.noop" }', qr/needs cron/],
 );
 
 for (@bad) {

@@ -17,7 +17,7 @@
 
 #include "conf.h"
 #include "log.h"
-#include "../../common/queues.h"
+#include "../jobs/job.h"
 
 #define CONF_DAY_MS  (24L * 3600 * 1000)
 
@@ -68,6 +68,15 @@ static cfg_opt_t  conf_type_opts[] = {
     CFG_END()
 };
 
+static cfg_opt_t  conf_schedule_opts[] = {
+    CFG_STR("cron", NULL, CFGF_NONE),
+    CFG_STR("timezone", "UTC", CFGF_NONE),
+    CFG_STR("type", NULL, CFGF_NONE),
+    CFG_STR("body", NULL, CFGF_NONE),
+    CFG_STR("catch_up", "once", CFGF_NONE),
+    CFG_END()
+};
+
 static cfg_opt_t  conf_opts[] = {
     CFG_STR("run_dir", "run", CFGF_NONE),
     CFG_INT("processes", 2, CFGF_NONE),
@@ -86,6 +95,8 @@ static cfg_opt_t  conf_opts[] = {
     CFG_SEC("otlp", conf_otlp_opts, CFGF_NONE),
     CFG_SEC("partner", conf_partner_opts, CFGF_TITLE | CFGF_MULTI),
     CFG_SEC("type", conf_type_opts, CFGF_TITLE | CFGF_MULTI),
+    CFG_SEC("schedule", conf_schedule_opts,
+            CFGF_TITLE | CFGF_MULTI | CFGF_NO_TITLE_DUPES),
     CFG_FUNC("include", &cfg_include),
     CFG_END()
 };
@@ -169,7 +180,11 @@ typedef enum {
     CONF_ADDRESS,               /* host:port */
     CONF_STARTTLS,
     CONF_URL,
-    CONF_HEADER
+    CONF_HEADER,
+    CONF_CRON,
+    CONF_TIMEZONE,
+    CONF_CATCH_UP,
+    CONF_JSON                   /* an object */
 } conf_kind_e;
 
 static const struct conf_rule {
@@ -196,7 +211,11 @@ static const struct conf_rule {
     { "type|retries", CONF_NUMBER, 0, 1000 },
     { "type|base", CONF_DURATION, 1, 0 },
     { "type|cap", CONF_DURATION, 1, 0 },
-    { "type|timeout", CONF_DURATION, 1, 0 }
+    { "type|timeout", CONF_DURATION, 1, 0 },
+    { "schedule|cron", CONF_CRON, 0, 0 },
+    { "schedule|timezone", CONF_TIMEZONE, 0, 0 },
+    { "schedule|catch_up", CONF_CATCH_UP, 0, 0 },
+    { "schedule|body", CONF_JSON, 0, 0 }
 };
 
 #define CONF_RULES  (sizeof(conf_rules) / sizeof(conf_rules[0]))
@@ -226,6 +245,60 @@ static bool
 conf_url_good(const char *v)
 {
     return strncmp(v, "http://", 7) == 0 || strncmp(v, "https://", 8) == 0;
+}
+
+
+/* The name of a file of the tz database, and nothing outside of it. */
+static bool
+conf_timezone_good(const char *v)
+{
+    char  path[256];
+
+    snprintf(path, sizeof(path), "/usr/share/zoneinfo/%s", v);
+
+    return strcmp(v, "UTC") == 0
+           || (isalpha((unsigned char) v[0]) && strstr(v, "..") == NULL
+               && strlen(v) < 64 && access(path, R_OK) == 0);
+}
+
+
+static bool
+conf_object_good(const char *v)
+{
+    bool     good;
+    json_t  *body;
+
+    body = json_loads(v, 0, NULL);
+    good = json_is_object(body);
+    json_decref(body);
+
+    return good;
+}
+
+
+static int
+conf_catch_up(const char *v)
+{
+    int  i;
+
+    for (i = WORKER_CATCH_UP_SKIP; i <= WORKER_CATCH_UP_ALL; i++) {
+        if (strcmp(worker_catch_up_name((worker_catch_up_e) i), v) == 0) {
+            return i;
+        }
+    }
+
+    return -1;
+}
+
+
+static const char *
+conf_cron_wrong(const char *v)
+{
+    const char     *why;
+    travel_cron_t   cron;
+
+    return travel_cron_parse(&cron, (travel_str_t) { v, strlen(v) }, &why)
+           == TRAVEL_OK ? NULL : why;
 }
 
 
@@ -263,6 +336,21 @@ conf_text_wrong(const struct conf_rule *rule, const char *v)
 
     case CONF_HEADER:
         return strchr(v, ':') != NULL ? NULL : "is not \"Name: value\"";
+
+    case CONF_CRON:
+        return conf_cron_wrong(v);
+
+    case CONF_TIMEZONE:
+        return conf_timezone_good(v)
+               ? NULL : "is no time zone below /usr/share/zoneinfo, write it "
+                        "like Europe/Berlin (is tzdata installed?)";
+
+    case CONF_CATCH_UP:
+        return conf_catch_up(v) >= 0
+               ? NULL : "is none of \"skip\", \"once\", \"all\"";
+
+    case CONF_JSON:
+        return conf_object_good(v) ? NULL : "is not a JSON object";
 
     case CONF_NUMBER:
     case CONF_SHARE:
@@ -590,6 +678,67 @@ conf_types(cfg_t *cfg, worker_conf_t *conf)
 }
 
 
+static int
+conf_schedule(cfg_t *sec, worker_schedule_t *schedule)
+{
+    const char  *cron, *type, *why;
+
+    cron = cfg_getstr(sec, "cron");
+    type = cfg_getstr(sec, "type");
+
+    if (cron == NULL || type == NULL
+        || worker_job_type((travel_str_t) { type, strlen(type) }) == NULL)
+    {
+        cfg_error(sec, "schedule %s needs cron = \"...\" and the type of a "
+                  "job", cfg_title(sec));
+        return TRAVEL_INVALID;
+    }
+
+    if (travel_cron_parse(&schedule->cron,
+                          (travel_str_t) { cron, strlen(cron) }, &why)
+        != TRAVEL_OK)
+    {
+        return TRAVEL_INVALID;
+    }
+
+    schedule->name = strdup(cfg_title(sec));
+    schedule->expression = strdup(cron);
+    schedule->timezone = strdup(cfg_getstr(sec, "timezone"));
+    schedule->type = strdup(type);
+    schedule->body = conf_string(sec, "body");
+    schedule->catch_up = (worker_catch_up_e) conf_catch_up(
+                             cfg_getstr(sec, "catch_up"));
+
+    return TRAVEL_OK;
+}
+
+
+static int
+conf_schedules(cfg_t *cfg, worker_conf_t *conf)
+{
+    size_t  i, n;
+
+    n = cfg_size(cfg, "schedule");
+
+    if (n > WORKER_SCHEDULES_MAX) {
+        cfg_error(cfg, "more than %d schedules", WORKER_SCHEDULES_MAX);
+        return TRAVEL_INVALID;
+    }
+
+    for (i = 0; i < n; i++) {
+        conf->nschedules++;         /* first, so that free sees the row */
+
+        if (conf_schedule(cfg_getnsec(cfg, "schedule", i),
+                          &conf->schedules[i]) != TRAVEL_OK)
+        {
+            return TRAVEL_INVALID;
+        }
+    }
+
+    return TRAVEL_OK;
+}
+
+
 /* Which queues this pool serves; all of them when nothing is said. */
 static int
 conf_queues(cfg_t *cfg, worker_conf_t *conf)
@@ -651,7 +800,8 @@ conf_fill(cfg_t *cfg, worker_conf_t *conf)
            && conf_postgres(cfg, conf) == TRAVEL_OK
            && conf_smtp(cfg, conf) == TRAVEL_OK
            && conf_partners(cfg, conf) == TRAVEL_OK
-           && conf_types(cfg, conf) == TRAVEL_OK;
+           && conf_types(cfg, conf) == TRAVEL_OK
+           && conf_schedules(cfg, conf) == TRAVEL_OK;
 }
 
 
@@ -737,6 +887,14 @@ worker_conf_free(worker_conf_t *conf)
         free(conf->types[i].type);
     }
 
+    for (i = 0; i < conf->nschedules; i++) {
+        free(conf->schedules[i].name);
+        free(conf->schedules[i].expression);
+        free(conf->schedules[i].timezone);
+        free(conf->schedules[i].type);
+        free(conf->schedules[i].body);
+    }
+
     for (i = 0; i < sizeof(conf->queues) / sizeof(conf->queues[0]); i++) {
         free(conf->queues[i]);
     }
@@ -772,4 +930,13 @@ worker_conf_partner(const worker_conf_t *conf, const char *code)
     }
 
     return NULL;
+}
+
+
+const char *
+worker_catch_up_name(worker_catch_up_e catch_up)
+{
+    static const char *const  names[] = { "skip", "once", "all" };
+
+    return names[catch_up];
 }

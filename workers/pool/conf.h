@@ -12,15 +12,19 @@
  *     otlp { url = "http://127.0.0.1:8083/v1/traces" sample = 1.0 }
  *     partner opentable { url = "http://127.0.0.1:8081" timeout = 5s
  *                         key_file = "..." header = { "X-Sandbox: slow" } }
+ *     schedule "expiry" { cron = "15 3 * * *" timezone = "UTC"
+ *                         type = "maintenance.expire" catch_up = "once"
+ *                         body = "{}" }
  *     type "booking.create" { retries = 3 base = 1s cap = 300s timeout = 300s }
  */
 
 #ifndef WORKER_CONF_H
 #define WORKER_CONF_H
 
-#include "../../common/travel.h"
+#include "../../common/cron.h"
 
 #define WORKER_PARTNERS_MAX  32
+#define WORKER_SCHEDULES_MAX 64
 #define WORKER_TYPES_MAX     64
 #define WORKER_HEADERS_MAX   8
 
@@ -40,6 +44,23 @@ typedef struct {                       /* overrides of a job type's table row */
     long          cap_ms;
     long          timeout_ms;
 } worker_type_conf_t;
+
+/* What happens to fire times that nobody was there for. */
+typedef enum {
+    WORKER_CATCH_UP_SKIP,              /* nothing */
+    WORKER_CATCH_UP_ONCE,              /* the last of them is made up */
+    WORKER_CATCH_UP_ALL
+} worker_catch_up_e;
+
+typedef struct {
+    char               *name;
+    char               *expression;    /* as written */
+    travel_cron_t       cron;
+    char               *timezone;      /* a file below /usr/share/zoneinfo */
+    char               *type;          /* of the job */
+    char               *body;          /* a JSON object, or NULL */
+    worker_catch_up_e   catch_up;
+} worker_schedule_t;
 
 typedef struct {
     char               *path;          /* of the file that was read */
@@ -76,11 +97,15 @@ typedef struct {
     size_t              npartners;
     worker_type_conf_t  types[WORKER_TYPES_MAX];
     size_t              ntypes;
+    worker_schedule_t   schedules[WORKER_SCHEDULES_MAX];
+    size_t              nschedules;
 } worker_conf_t;
 
 /* NULL with one line "file:line: what, what to do" on stderr. */
 worker_conf_t *worker_conf_load(const char *path);
 void worker_conf_free(worker_conf_t *conf);
+/* "skip", "once" or "all". */
+const char *worker_catch_up_name(worker_catch_up_e catch_up);
 const worker_partner_t *worker_conf_partner(const worker_conf_t *conf,
     const char *code);
 

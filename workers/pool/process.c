@@ -1,8 +1,8 @@
 /*
  * A worker process: its threads in the order they start and stop.
  *
- *     trace exporter, I/O thread (http), keeper, slots, and the fetcher on
- *     the main thread; signals are blocked in all of them and read by the
+ *     trace exporter, I/O thread (http), scheduler (of two processes), keeper,
+ *     slots, and the fetcher on the main thread; signals are blocked in all of them and read by the
  *     fetcher from a signalfd.
  *
  * When a thread crashes, the handler leaves the number of its slot on the
@@ -23,6 +23,7 @@
 #include "slots.h"
 #include "../out/http.h"
 #include "../queue/run.h"
+#include "../schedule/schedule.h"
 #include "../trace/trace.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -32,6 +33,8 @@
 #define PROCESS_SANITIZED  1
 #endif
 #endif
+
+#define PROCESS_SCHEDULERS  2       /* one leads, one is at hand */
 
 static worker_sheet_t  *process_sheet;       /* for the crash handler alone */
 
@@ -112,6 +115,8 @@ worker_process_main(const worker_process_t *process)
 {
     char                  name[16];
     worker_http_t        *http;
+    worker_queue_end_e    end;
+    worker_scheduler_t   *scheduler;
     worker_queue_spec_t   spec;
 
     snprintf(name, sizeof(name), "w%u", process->index);
@@ -146,5 +151,9 @@ worker_process_main(const worker_process_t *process)
     worker_log(WORKER_LOG_INFO, "started as %s with %u slots, pid %d",
                process->owner, process->conf->slots, (int) getpid());
 
-    process_end(worker_queue_run(&spec), http, spec.signal_fd);
+    scheduler = process->index < PROCESS_SCHEDULERS
+                ? worker_scheduler_start(process->conf, process->owner) : NULL;
+    end = worker_queue_run(&spec);
+    worker_scheduler_stop(&scheduler);
+    process_end(end, http, spec.signal_fd);
 }

@@ -358,10 +358,10 @@ tx_job_span(worker_tx_t *tx, const worker_job_type_t *type, const char *id)
 /* The follow-up's id: derived, so that a repeated transaction names the same
  * job; its partition is the caller's, whose bucket the job's own id carries. */
 static int
-tx_job_id(worker_tx_t *tx, const worker_job_type_t *type,
+tx_job_id(worker_tx_t *tx, const worker_job_type_t *type, const char *key,
     char dst[TRAVEL_JOB_ID_MAX + 1])
 {
-    travel_str_t     parts[3];
+    travel_str_t     parts[4];
     worker_job_t    *job;
     travel_job_id_t  id;
 
@@ -370,7 +370,9 @@ tx_job_id(worker_tx_t *tx, const worker_job_type_t *type,
     parts[1] = (travel_str_t) { tx->step, strlen(tx->step) };
     parts[2] = (travel_str_t) { type->type, strlen(type->type) };
 
-    if (travel_uuid8(&id.id, parts, 3) != TRAVEL_OK) {
+    parts[3] = (travel_str_t) { key, strlen(key) };
+
+    if (travel_uuid8(&id.id, parts, 4) != TRAVEL_OK) {
         return TRAVEL_ERROR;
     }
 
@@ -433,7 +435,7 @@ worker_tx_job(worker_tx_t *tx, const char *type, const char *key,
 
     jt = worker_job_type((travel_str_t) { type, strlen(type) });
 
-    if (jt == NULL || tx_job_id(tx, jt, id) != TRAVEL_OK) {
+    if (jt == NULL || tx_job_id(tx, jt, key, id) != TRAVEL_OK) {
         json_decref(body);
         (void) worker_job_fail(tx->job, WORKER_RETRY, "INTERNAL_ERROR",
                                "the follow-up job \"%s\" is not known", type);

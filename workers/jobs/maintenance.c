@@ -1,0 +1,289 @@
+/*
+ * Jobs of the house, started by schedules: partitions ahead, archival,
+ * snapshots, projections, expired rows, reminders.
+ *
+ * Each may run twice, or beside itself, without harm: the functions they call
+ * look for what is left to do.  Those that could have much to do take it in
+ * transactions of bounded size and look whether they were cancelled.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "families.h"
+#include "resource.h"
+#include "../pool/slot.h"
+
+#define MAINTENANCE_TURNS   1000        /* batches in one run */
+#define MAINTENANCE_REMIND  "200"       /* mails of one run */
+
+
+/* One statement in a transaction of its own; NULL: job->error is filled. */
+static PGresult *
+maintenance_ask(worker_job_t *job, const char *sql, int n,
+    const char *const *params)
+{
+    PGresult     *res;
+    worker_pg_t  *pg;
+
+    pg = job->slot->pg;
+    res = worker_pg_ready(pg) == TRAVEL_OK ? worker_pg_exec(pg, sql, n, params)
+                                           : NULL;
+
+    if (res != NULL && PQresultStatus(res) == PGRES_TUPLES_OK) {
+        return res;
+    }
+
+    (void) worker_job_fail(job, WORKER_RETRY, worker_pg_away(pg)
+                           ? "DEPENDENCY_UNAVAILABLE" : "INTERNAL_ERROR",
+                           "%.200s", worker_pg_error(pg));
+    PQclear(res);
+    return NULL;
+}
+
+
+/* A statement whose one row is the job's result. */
+static worker_verdict_e
+maintenance_once(worker_job_t *job, const char *sql, int n,
+    const char *const *params)
+{
+    PGresult  *res;
+
+    res = maintenance_ask(job, sql, n, params);
+
+    if (res == NULL) {
+        return WORKER_RETRY;
+    }
+
+    json_decref(job->result);
+    job->result = worker_row_json(res, 0);
+    PQclear(res);
+    return WORKER_DONE;
+}
+
+
+/* A text member of the body, or what holds without it. */
+static const char *
+maintenance_option(const worker_job_t *job, const char *name,
+    const char *value)
+{
+    const char  *v;
+
+    v = worker_body_string(job, name);
+    return v != NULL ? v : value;
+}
+
+
+static worker_verdict_e
+maintenance_partitions(worker_job_t *job)
+{
+    return maintenance_once(job, "SELECT json_build_object('made',"
+                                 "       events.ensure_partitions(24))", 0,
+                            NULL);
+}
+
+
+static worker_verdict_e
+maintenance_archive(worker_job_t *job)
+{
+    const char  *params[] = { maintenance_option(job, "keep", "2 years") };
+
+    return maintenance_once(job, "SELECT json_build_object('archived',"
+                                 "       events.archive($1::interval))", 1,
+                            params);
+}
+
+
+static worker_verdict_e
+maintenance_snapshots(worker_job_t *job)
+{
+    return maintenance_once(job, "SELECT json_build_object('made',"
+                                 "       events.take_snapshots(50, 1000))", 0,
+                            NULL);
+}
+
+
+/* Batches until one has nothing to do; their sum per column is the result. */
+static worker_verdict_e
+maintenance_expire(worker_job_t *job)
+{
+    int          i, k;
+    json_int_t   n, sum[4] = { 0, 0, 0, 0 }, batch;
+    PGresult    *res;
+    const char  *params[] = {
+        maintenance_option(job, "inbox", "30 days"),
+        maintenance_option(job, "outbox", "7 days"),
+        maintenance_option(job, "dead", "90 days")
+    };
+
+    batch = 1;
+
+    for (i = 0; batch > 0 && i < MAINTENANCE_TURNS && !job->cancel; i++) {
+        res = maintenance_ask(job, "SELECT * FROM jobs.expire($1::interval,"
+                                   " $2::interval, $3::interval, 5000)", 3,
+                              params);
+
+        if (res == NULL) {
+            return WORKER_RETRY;
+        }
+
+        for (batch = 0, k = 0; k < 4; k++) {
+            n = strtoll(PQgetvalue(res, 0, k), NULL, 10);
+            sum[k] += n;
+            batch += n;
+        }
+
+        PQclear(res);
+    }
+
+    json_decref(job->result);
+    job->result = json_pack("{s:I, s:I, s:I, s:I}", "inbox", sum[0],
+                            "outbox", sum[1], "saga", sum[2], "dead", sum[3]);
+    return WORKER_DONE;
+}
+
+
+/* Every live projection, until it has nothing more to take in. */
+static worker_verdict_e
+maintenance_project(worker_job_t *job)
+{
+    int         i, turn;
+    long        n, total;
+    PGresult   *names, *res;
+
+    names = maintenance_ask(job, "SELECT name, generation"
+                                 "  FROM events.projection WHERE live"
+                                 " ORDER BY name", 0, NULL);
+
+    if (names == NULL) {
+        return WORKER_RETRY;
+    }
+
+    total = 0;
+
+    for (i = 0; i < PQntuples(names); i++) {
+        const char  *params[] = { PQgetvalue(names, i, 0),
+                                  PQgetvalue(names, i, 1) };
+
+        n = 1;
+
+        for (turn = 0; n > 0 && turn < MAINTENANCE_TURNS && !job->cancel;
+             turn++)
+        {
+            res = maintenance_ask(job, "SELECT events.project($1, $2::int,"
+                                       " 500)", 2, params);
+
+            if (res == NULL) {
+                PQclear(names);
+                return WORKER_RETRY;
+            }
+
+            n = strtol(PQgetvalue(res, 0, 0), NULL, 10);
+            total += n > 0 ? n : 0;
+            PQclear(res);
+        }
+    }
+
+    PQclear(names);
+    json_decref(job->result);
+    job->result = json_pack("{s:I}", "events", (json_int_t) total);
+    return WORKER_DONE;
+}
+
+
+/* --- reminders --------------------------------------------------------------- */
+
+static int
+maintenance_remind_mails(worker_tx_t *tx, const PGresult *res)
+{
+    int          i;
+    json_t      *body;
+
+    for (i = 0; i < PQntuples(res); i++) {
+        body = json_pack("{s:s, s:s, s:o}", "template", "booking_reminder",
+                         "to", PQgetvalue(res, i, 1), "data",
+                         json_loads(PQgetvalue(res, i, 2), 0, NULL));
+
+        if (worker_tx_job(tx, "notification.email", PQgetvalue(res, i, 0),
+                          body) != TRAVEL_OK)
+        {
+            return TRAVEL_ERROR;
+        }
+    }
+
+    return TRAVEL_OK;
+}
+
+
+/* Who has a booking within a day is told, once; those without an address are
+ * not. */
+static worker_verdict_e
+maintenance_remind_in(worker_tx_t *tx)
+{
+    int          n;
+    PGresult    *res;
+    const char  *params[] = { maintenance_option(tx->job, "ahead", "24 hours"),
+                              MAINTENANCE_REMIND };
+
+    res = worker_tx_exec(tx,
+        "WITH due AS ("
+        "  INSERT INTO travel.reminders (booking_id)"
+        "  SELECT b.id FROM travel.bookings AS b"
+        "    JOIN travel.users AS u ON u.id = b.user_id"
+        "   WHERE b.status = 'confirmed' AND u.email IS NOT NULL"
+        "     AND b.booking_date > now()"
+        "     AND b.booking_date <= now() + $1::interval"
+        "     AND NOT EXISTS (SELECT FROM travel.reminders AS r"
+        "                      WHERE r.booking_id = b.id)"
+        "   ORDER BY b.booking_date LIMIT $2::int"
+        "  ON CONFLICT DO NOTHING RETURNING booking_id)"
+        " SELECT b.id, u.email, json_build_object("
+        "    'name', coalesce(u.name, 'traveller'), 'partner', p.name,"
+        "    'venue_name', coalesce(b.venue_name, b.venue_id),"
+        "    'party_size', b.party_size,"
+        "    'confirmation_number', b.confirmation_number,"
+        "    'date', to_char(b.booking_date AT TIME ZONE u.tz,"
+        "                    'FMDay, FMDD FMMonth YYYY, HH24:MI')"
+        "            || ' (' || u.tz || ')')"
+        "  FROM due JOIN travel.bookings AS b ON b.id = due.booking_id"
+        "  JOIN travel.partners AS p ON p.code = b.partner"
+        "  JOIN travel.users AS u ON u.id = b.user_id", 2, params);
+
+    if (res == NULL || maintenance_remind_mails(tx, res) != TRAVEL_OK) {
+        PQclear(res);
+        worker_tx_end(tx);
+        return WORKER_RETRY;
+    }
+
+    n = PQntuples(res);
+    PQclear(res);
+    return worker_tx_commit(tx, json_pack("{s:i}", "reminded", n));
+}
+
+
+static worker_verdict_e
+maintenance_remind(worker_job_t *job)
+{
+    worker_tx_e  state;
+    worker_tx_t  tx;
+
+    state = worker_tx_begin(&tx, job, "remind");
+
+    return state == WORKER_TX_FRESH ? maintenance_remind_in(&tx)
+                                    : worker_tx_not_fresh(&tx, state);
+}
+
+
+#define MAINTENANCE_TYPE(name, run)                                           \
+    { name, "maintenance", TRAVEL_PRIORITY_LOW, run, NULL, 5, 1000, 300000,   \
+      300000, true }
+
+const worker_job_type_t  worker_jobs_maintenance[] = {
+    MAINTENANCE_TYPE("maintenance.partitions", maintenance_partitions),
+    MAINTENANCE_TYPE("maintenance.archive", maintenance_archive),
+    MAINTENANCE_TYPE("maintenance.snapshots", maintenance_snapshots),
+    MAINTENANCE_TYPE("maintenance.expire", maintenance_expire),
+    MAINTENANCE_TYPE("maintenance.project", maintenance_project),
+    MAINTENANCE_TYPE("booking.remind", maintenance_remind),
+    { .type = NULL }
+};

@@ -1,0 +1,44 @@
+/*
+ * Jobs by the clock: a thread of the first worker processes, one of which, in
+ * all pools on a database, leads.
+ *
+ * The leader holds a PostgreSQL advisory lock.  A fire is: enqueue a job whose
+ * id is made of the schedule's name and the fire time (so twice is once), then
+ * move jobs.schedule.last_fire.  Whoever leads next goes on from there.
+ */
+
+#ifndef WORKER_SCHEDULE_H
+#define WORKER_SCHEDULE_H
+
+#include "../pool/conf.h"
+#include "../../common/ids.h"
+
+/* Whose the jobs of schedules are: nobody's among the users. */
+#define WORKER_SCHEDULE_SUB  "00000000-0000-8000-8000-000000000000"
+
+struct redisContext;
+
+typedef struct worker_scheduler_s  worker_scheduler_t;
+
+/* NULL: there are no schedules, or no memory or thread (logged). */
+worker_scheduler_t *worker_scheduler_start(const worker_conf_t *conf,
+    const char *owner);
+/* Gives the lead back and joins the thread; at most some seconds. */
+void worker_scheduler_stop(worker_scheduler_t **pscheduler);
+
+/* Enqueues the job of a fire at 'at' (unix seconds).  'salt' NULL: the
+ * schedule's own; else another job, not the clock's.  Blocking. */
+int worker_schedule_enqueue(struct redisContext *redis,
+    const worker_schedule_t *schedule, int64_t at, const char *salt,
+    char ret_job[TRAVEL_JOB_ID_MAX + 1]) TRAVEL_MUST_CHECK;
+
+/* The first fire time after 'after' in the schedule's own time zone.
+ * TRAVEL_REFUSED: never; TRAVEL_ERROR: the zone cannot be read. */
+int worker_schedule_next(const worker_schedule_t *schedule, int64_t after,
+    int64_t *ret_at) TRAVEL_MUST_CHECK;
+
+/* The last fire time in (after, now]; TRAVEL_REFUSED: there is none. */
+int worker_schedule_last(const worker_schedule_t *schedule, int64_t after,
+    int64_t now, int64_t *ret_at) TRAVEL_MUST_CHECK;
+
+#endif

@@ -4,16 +4,9 @@
 -- @returns  one
 -- @tags     booking:{id}
 -- @pending  booking
-SELECT travel.booking_json(b)::text
+SELECT CASE WHEN :as_of IS NULL THEN travel.booking_json(b)
+            ELSE travel.booking_at(b.id, :as_of) END::text
   FROM travel.bookings AS b
  WHERE b.id = :id
    AND b.user_id = :viewer
-   AND :as_of IS NULL
-UNION ALL
-SELECT s.state::text
-  FROM travel.bookings AS b,
-       LATERAL (SELECT travel.booking_at(b.id, :as_of) AS state) AS s
- WHERE b.id = :id
-   AND b.user_id = :viewer
-   AND :as_of IS NOT NULL
-   AND s.state IS NOT NULL
+   AND (:as_of IS NULL OR travel.booking_at(b.id, :as_of) IS NOT NULL)

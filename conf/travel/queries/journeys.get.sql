@@ -4,16 +4,9 @@
 -- @returns  one
 -- @tags     journey:{id}
 -- @pending  journey
-SELECT travel.journey_json(j)::text
+SELECT CASE WHEN :as_of IS NULL THEN travel.journey_json(j)
+            ELSE travel.journey_at(j.id, :as_of) END::text
   FROM travel.journeys AS j
  WHERE j.id = :id
    AND j.user_id = :viewer
-   AND :as_of IS NULL
-UNION ALL
-SELECT s.state::text
-  FROM travel.journeys AS j,
-       LATERAL (SELECT travel.journey_at(j.id, :as_of) AS state) AS s
- WHERE j.id = :id
-   AND j.user_id = :viewer
-   AND :as_of IS NOT NULL
-   AND s.state IS NOT NULL
+   AND (:as_of IS NULL OR travel.journey_at(j.id, :as_of) IS NOT NULL)

@@ -4,16 +4,9 @@
 -- @returns  one
 -- @tags     story:{id}
 -- @pending  story
-SELECT travel.story_json(s)::text
+SELECT CASE WHEN :as_of IS NULL THEN travel.story_json(s)
+            ELSE travel.story_at(s.id, :as_of) END::text
   FROM travel.stories AS s
  WHERE s.id = :id
    AND s.user_id = :viewer
-   AND :as_of IS NULL
-UNION ALL
-SELECT a.state::text
-  FROM travel.stories AS s,
-       LATERAL (SELECT travel.story_at(s.id, :as_of) AS state) AS a
- WHERE s.id = :id
-   AND s.user_id = :viewer
-   AND :as_of IS NOT NULL
-   AND a.state IS NOT NULL
+   AND (:as_of IS NULL OR travel.story_at(s.id, :as_of) IS NOT NULL)

@@ -13,13 +13,18 @@
  *
  * Several directives apply together; a request is admitted only if every
  * window of every key admits it, and counts nowhere when it is refused.
- * Zone: "limits".  Nothing here is called by other rooms.
+ * Zone: "limits".
  */
 
 #ifndef NGX_HTTP_TRAVEL_LIMIT_H
 #define NGX_HTTP_TRAVEL_LIMIT_H
 
 #include "../core/ngx_http_travel.h"
+
+/* What limits that nodes share may admit beyond their quotas because of this
+ * node, as gauges; for observe. */
+size_t ngx_http_travel_limit_metrics_size(void);
+u_char *ngx_http_travel_limit_metrics(u_char *p, u_char *last);
 
 extern ngx_module_t  ngx_http_travel_limit_module;
 

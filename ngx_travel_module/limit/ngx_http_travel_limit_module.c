@@ -260,3 +260,46 @@ ngx_http_travel_limit_init_process(ngx_cycle_t *cycle)
 
     return lmcf->settled ? ngx_http_travel_settled_start(cycle, lmcf) : NGX_OK;
 }
+
+
+/* --- gauges -------------------------------------------------------------- */
+
+size_t
+ngx_http_travel_limit_metrics_size(void)
+{
+    ngx_http_travel_limit_main_conf_t  *lmcf;
+
+    lmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_travel_limit_module);
+
+    return 256 + lmcf->policies.nelts * 128;
+}
+
+
+u_char *
+ngx_http_travel_limit_metrics(u_char *p, u_char *last)
+{
+    ngx_uint_t                           i;
+    ngx_http_travel_policy_t           **policy;
+    ngx_http_travel_limit_main_conf_t   *lmcf;
+
+    lmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_travel_limit_module);
+    policy = lmcf->policies.elts;
+
+    p = ngx_slprintf(p, last,
+                     "# HELP travel_limit_over_admission_bound What this node "
+                     "may admit beyond a shared quota: its slice; the sum over "
+                     "nodes is the bound of all.\n"
+                     "# TYPE travel_limit_over_admission_bound gauge\n");
+
+    for (i = 0; i < lmcf->policies.nelts; i++) {
+        if (policy[i]->mode == NGX_HTTP_TRAVEL_MODE_GLOBAL) {
+            p = ngx_slprintf(p, last, "travel_limit_over_admission_bound"
+                             "{policy=\"%V\"} %uD\n", &policy[i]->name,
+                             policy[i]->slice);
+        }
+    }
+
+    return p;
+}

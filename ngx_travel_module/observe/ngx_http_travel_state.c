@@ -4,6 +4,7 @@
 #include "../net/ngx_http_travel_redis.h"
 #include "../auth/ngx_http_travel_auth.h"
 #include "../cache/ngx_http_travel_cache.h"
+#include "../limit/ngx_http_travel_limit.h"
 #include "../query/ngx_http_travel_query.h"
 #include "../../common/json_writer.h"
 
@@ -141,6 +142,7 @@ ngx_http_travel_metrics_handler(ngx_http_request_t *r)
     p = ngx_http_travel_metrics_servers(p, last);
     p = ngx_http_travel_metrics_node(p, last);
     p = ngx_http_travel_auth_metrics(p, last);
+    p = ngx_http_travel_limit_metrics(p, last);
 
     if (omcf->durations != NULL) {
         p = ngx_http_travel_durations_render(omcf->durations, p, last);
@@ -160,6 +162,7 @@ ngx_http_travel_metrics_size(ngx_http_travel_observe_main_conf_t *omcf,
 
     size = NGX_HTTP_TRAVEL_STATE_ROOM + ngx_http_travel_counters_size()
            + ngx_http_travel_auth_metrics_size()
+           + ngx_http_travel_limit_metrics_size()
            + zones->nelts * 512;
 
     if (omcf->durations != NULL) {

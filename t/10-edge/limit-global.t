@@ -193,6 +193,10 @@ subtest 'global: leases within the bound' => sub {
     }
     my $name = 'travel_limit_leases_total{policy="global",slice="5"}';
     cmp_ok(metric($node[0], $name), '>', 0, 'leases are counted, by slice');
+    my $own = 0;
+    $own += metric($_, 'travel_limit_over_admission_bound{policy="global"}')
+        for @node;
+    is($own, 3 * 5, 'the nodes tell the bound: a slice each');
     my $key = key();
     my @r = map { ask($node[$_ % 3], '/global', $key) } 0 .. 29;
     is(scalar(grep { $_->{status} == 200 } @r), 30, 'few are all admitted');

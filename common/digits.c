@@ -24,6 +24,11 @@ travel_digits_format(char *dst, uint64_t v)
         100000000000000000, 1000000000000000000, 10000000000000000000u
     };
 
+    if (v < 10) {
+        *dst = (char) ('0' + v);
+        return 1;
+    }
+
     /* log10(2) of the bits is the number of digits, or one too few */
     n = (size_t) (64 - __builtin_clzll(v | 1)) * 1233 >> 12;
     n += v >= powers[n];

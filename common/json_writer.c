@@ -1,7 +1,7 @@
 /* Appends JSON to a caller's buffer and counts what did not fit. */
 
 #include "digits.h"
-#include "json.h"
+#include "json_parts.h"
 #include "json_writer.h"
 
 
@@ -134,6 +134,8 @@ travel_json_chunk(travel_str_t s)
 }
 
 
+/* Most strings stand for themselves from end to end. */
+
 void
 travel_json_string(travel_json_writer_t *w, travel_str_t s)
 {
@@ -141,6 +143,14 @@ travel_json_string(travel_json_writer_t *w, travel_str_t s)
     size_t  n, quoted;
 
     travel_json_value(w, "\"", 1);
+
+    if (s.len) {
+        n = (size_t) (json_plain_run(s.data, s.data + s.len) - s.data);
+        travel_json_put(w, s.data, n);
+
+        s.data += n;
+        s.len -= n;
+    }
 
     while (s.len) {
         n = travel_json_chunk(s);

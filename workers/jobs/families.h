@@ -10,5 +10,6 @@ extern const worker_job_type_t  worker_jobs_story[];
 extern const worker_job_type_t  worker_jobs_booking[];
 extern const worker_job_type_t  worker_jobs_notification[];
 extern const worker_job_type_t  worker_jobs_maintenance[];
+extern const worker_job_type_t  worker_jobs_etl[];
 
 #endif

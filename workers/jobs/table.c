@@ -13,6 +13,7 @@ static const worker_job_type_t *const  table_families[] = {
     worker_jobs_booking,
     worker_jobs_notification,
     worker_jobs_maintenance,
+    worker_jobs_etl,
     worker_jobs_noop
 };
 

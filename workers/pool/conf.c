@@ -77,6 +77,12 @@ static cfg_opt_t  conf_schedule_opts[] = {
     CFG_END()
 };
 
+static cfg_opt_t  conf_etl_opts[] = {
+    CFG_STR("file", NULL, CFGF_NONE),
+    CFG_INT("batch", 1000, CFGF_NONE),
+    CFG_END()
+};
+
 static cfg_opt_t  conf_opts[] = {
     CFG_STR("run_dir", "run", CFGF_NONE),
     CFG_INT("processes", 2, CFGF_NONE),
@@ -96,6 +102,8 @@ static cfg_opt_t  conf_opts[] = {
     CFG_SEC("partner", conf_partner_opts, CFGF_TITLE | CFGF_MULTI),
     CFG_SEC("type", conf_type_opts, CFGF_TITLE | CFGF_MULTI),
     CFG_SEC("schedule", conf_schedule_opts,
+            CFGF_TITLE | CFGF_MULTI | CFGF_NO_TITLE_DUPES),
+    CFG_SEC("etl", conf_etl_opts,
             CFGF_TITLE | CFGF_MULTI | CFGF_NO_TITLE_DUPES),
     CFG_FUNC("include", &cfg_include),
     CFG_END()
@@ -212,6 +220,7 @@ static const struct conf_rule {
     { "type|base", CONF_DURATION, 1, 0 },
     { "type|cap", CONF_DURATION, 1, 0 },
     { "type|timeout", CONF_DURATION, 1, 0 },
+    { "etl|batch", CONF_NUMBER, 1, 100000 },
     { "schedule|cron", CONF_CRON, 0, 0 },
     { "schedule|timezone", CONF_TIMEZONE, 0, 0 },
     { "schedule|catch_up", CONF_CATCH_UP, 0, 0 },
@@ -519,21 +528,20 @@ conf_dsn_merge(const char *dsn, const char *password)
 }
 
 
+/* One section, its dsn and password; *ret_dsn stays NULL without it. */
 static int
-conf_postgres(cfg_t *cfg, worker_conf_t *conf)
+conf_database(cfg_t *cfg, const char *title, char **ret_dsn)
 {
     int          rc;
     char        *password;
     cfg_t       *sec;
     const char  *dsn;
 
-    sec = cfg_gettsec(cfg, "postgres", "primary");
+    sec = cfg_gettsec(cfg, "postgres", title);
     dsn = sec != NULL ? cfg_getstr(sec, "dsn") : NULL;
 
     if (dsn == NULL) {
-        cfg_error(cfg, "no postgres primary { dsn = ... }: name the "
-                  "database that jobs write to");
-        return TRAVEL_INVALID;
+        return TRAVEL_OK;
     }
 
     password = NULL;
@@ -543,11 +551,28 @@ conf_postgres(cfg_t *cfg, worker_conf_t *conf)
         return rc;
     }
 
-    conf->pg_dsn = password != NULL ? conf_dsn_merge(dsn, password)
-                                    : strdup(dsn);
+    *ret_dsn = password != NULL ? conf_dsn_merge(dsn, password) : strdup(dsn);
     free(password);
 
-    return conf->pg_dsn != NULL ? TRAVEL_OK : TRAVEL_ERROR;
+    return *ret_dsn != NULL ? TRAVEL_OK : TRAVEL_ERROR;
+}
+
+
+static int
+conf_postgres(cfg_t *cfg, worker_conf_t *conf)
+{
+    int  rc;
+
+    rc = conf_database(cfg, "primary", &conf->pg_dsn);
+
+    if (rc == TRAVEL_OK && conf->pg_dsn == NULL) {
+        cfg_error(cfg, "no postgres primary { dsn = ... }: name the "
+                  "database that jobs write to");
+        return TRAVEL_INVALID;
+    }
+
+    return rc == TRAVEL_OK
+           ? conf_database(cfg, "analytics", &conf->analytics_dsn) : rc;
 }
 
 
@@ -739,6 +764,42 @@ conf_schedules(cfg_t *cfg, worker_conf_t *conf)
 }
 
 
+static int
+conf_etl(cfg_t *cfg, worker_conf_t *conf)
+{
+    size_t       i, n;
+    cfg_t       *sec;
+    const char  *file;
+
+    n = cfg_size(cfg, "etl");
+
+    if (n > WORKER_ETL_MAX || (n > 0 && conf->analytics_dsn == NULL)) {
+        cfg_error(cfg, n > WORKER_ETL_MAX ? "too many etl sections"
+                  : "etl needs postgres analytics { dsn = ... }: the database "
+                    "it writes to");
+        return TRAVEL_INVALID;
+    }
+
+    for (i = 0; i < n; i++) {
+        sec = cfg_getnsec(cfg, "etl", i);
+        file = cfg_getstr(sec, "file");
+
+        if (file == NULL || access(file, R_OK) != 0) {
+            cfg_error(sec, "etl %s needs a file that can be read",
+                      cfg_title(sec));
+            return TRAVEL_INVALID;
+        }
+
+        conf->etl[conf->netl++] = (worker_etl_t) {
+            strdup(cfg_title(sec)), strdup(file),
+            (unsigned) cfg_getint(sec, "batch")
+        };
+    }
+
+    return TRAVEL_OK;
+}
+
+
 /* Which queues this pool serves; all of them when nothing is said. */
 static int
 conf_queues(cfg_t *cfg, worker_conf_t *conf)
@@ -801,7 +862,8 @@ conf_fill(cfg_t *cfg, worker_conf_t *conf)
            && conf_smtp(cfg, conf) == TRAVEL_OK
            && conf_partners(cfg, conf) == TRAVEL_OK
            && conf_types(cfg, conf) == TRAVEL_OK
-           && conf_schedules(cfg, conf) == TRAVEL_OK;
+           && conf_schedules(cfg, conf) == TRAVEL_OK
+           && conf_etl(cfg, conf) == TRAVEL_OK;
 }
 
 
@@ -905,7 +967,13 @@ worker_conf_free(worker_conf_t *conf)
     free(conf->redis_socket);
     free(conf->redis_user);
     free(conf->redis_password);
+    for (i = 0; i < conf->netl; i++) {
+        free(conf->etl[i].name);
+        free(conf->etl[i].file);
+    }
+
     free(conf->pg_dsn);
+    free(conf->analytics_dsn);
     free(conf->smtp_host);
     free(conf->smtp_from);
     free(conf->smtp_user);
@@ -939,4 +1007,19 @@ worker_catch_up_name(worker_catch_up_e catch_up)
     static const char *const  names[] = { "skip", "once", "all" };
 
     return names[catch_up];
+}
+
+
+const worker_etl_t *
+worker_conf_etl(const worker_conf_t *conf, const char *name)
+{
+    size_t  i;
+
+    for (i = 0; i < conf->netl; i++) {
+        if (strcmp(conf->etl[i].name, name) == 0) {
+            return &conf->etl[i];
+        }
+    }
+
+    return NULL;
 }

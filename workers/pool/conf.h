@@ -15,6 +15,8 @@
  *     schedule "expiry" { cron = "15 3 * * *" timezone = "UTC"
  *                         type = "maintenance.expire" catch_up = "once"
  *                         body = "{}" }
+ *     etl fact_journeys { file = "conf/travel/etl/fact_journeys.sql"
+ *                         batch = 1000 }
  *     type "booking.create" { retries = 3 base = 1s cap = 300s timeout = 300s }
  */
 
@@ -25,6 +27,7 @@
 
 #define WORKER_PARTNERS_MAX  32
 #define WORKER_SCHEDULES_MAX 64
+#define WORKER_ETL_MAX       32
 #define WORKER_TYPES_MAX     64
 #define WORKER_HEADERS_MAX   8
 
@@ -63,6 +66,12 @@ typedef struct {
 } worker_schedule_t;
 
 typedef struct {
+    char               *name;
+    char               *file;          /* its two statements: jobs/etl.c */
+    unsigned            batch;         /* events, about */
+} worker_etl_t;
+
+typedef struct {
     char               *path;          /* of the file that was read */
     char               *run_dir;
     unsigned            processes;
@@ -78,6 +87,7 @@ typedef struct {
     char               *redis_password;
 
     char               *pg_dsn;        /* password merged in */
+    char               *analytics_dsn; /* likewise, or NULL */
 
     char               *smtp_host;
     unsigned            smtp_port;
@@ -99,11 +109,15 @@ typedef struct {
     size_t              ntypes;
     worker_schedule_t   schedules[WORKER_SCHEDULES_MAX];
     size_t              nschedules;
+    worker_etl_t        etl[WORKER_ETL_MAX];
+    size_t              netl;
 } worker_conf_t;
 
 /* NULL with one line "file:line: what, what to do" on stderr. */
 worker_conf_t *worker_conf_load(const char *path);
 void worker_conf_free(worker_conf_t *conf);
+const worker_etl_t *worker_conf_etl(const worker_conf_t *conf,
+    const char *name);
 /* "skip", "once" or "all". */
 const char *worker_catch_up_name(worker_catch_up_e catch_up);
 const worker_partner_t *worker_conf_partner(const worker_conf_t *conf,

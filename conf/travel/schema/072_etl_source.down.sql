@@ -1,0 +1,1 @@
+DROP FUNCTION events.changed(xid8, xid8, text);

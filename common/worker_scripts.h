@@ -25,7 +25,7 @@
 #define TRAVEL_START_CANCELLED (-1)
 #define TRAVEL_START_OVER      (-2)
 
-#define TRAVEL_SETTLE_ARGS     14        /* per job */
+#define TRAVEL_SETTLE_HEAD     4         /* characters per job */
 #define TRAVEL_RESULT_TTL_S    (4 * 24 * 3600)
 #define TRAVEL_DEAD_MAX        "10000"
 #define TRAVEL_CONSUMER        "owner"   /* the one consumer of the group */
@@ -71,13 +71,22 @@ typedef enum {
 
     /*
      * SETTLE  KEYS owner high normal low delayed dead job...
-     *         ARGV owner fence now ttl, per job TRAVEL_SETTLE_ARGS:
-     *           status result error attempts timeline lsn inval reply
-     *           stream id due cause pack trace
-     * succeeded, failed, dead: final, published to 'reply', expiring;
-     * dead also goes to :dead with its cause; retrying goes to :delayed,
-     * due then.  A final status is never overwritten.  A job key that ends in
-     * ":-" stands for an entry that names no job.
+     *         ARGV owner fence now ttl check heads, then per job
+     *           id [field value ...] [reply status] [extra ...]
+     * 'heads' has four characters for each job:
+     *   its stream, '1' to '3', '0' for the delayed set;
+     *   what became of it, and the extras that go with that:
+     *     'S'  succeeded at the first attempt, nothing else to say
+     *     'E'  an end; what it says is in the fields
+     *     'H'  succeeded after other attempts, whose traces go
+     *     'R'  retrying: due error pack; goes to :delayed, due then
+     *     'D'  dead: cause attempts error trace pack; goes to :dead, too
+     *     'B'  an entry that names no job: as 'D', and nothing else is written
+     *   how many fields and values, '0' and up;
+     *   'w' when somebody waits, '-' when nobody does.
+     * Ends are published to 'reply' and expire.  check "1": a final status is
+     * looked for and never overwritten; needed where the batch may have been
+     * settled before, or holds a job that START was not asked about.
      * → code, per job: 1 written, 0 it was over already
      */
     TRAVEL_SCRIPT_SETTLE,

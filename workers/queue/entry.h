@@ -71,6 +71,8 @@ typedef struct worker_entry_s {
     int64_t                     due_ms;       /* RETRYING: unix */
     bool                        suspect;      /* its slot crashed before */
     bool                        stuck;        /* past deadline and grace */
+    bool                        resent;       /* its settling may have been
+                                                 done: no answer came */
     struct worker_entry_s      *hand_prev;    /* stream 0: in part->in_hand */
     struct worker_entry_s      *hand_next;
 

@@ -443,6 +443,14 @@ settle_status(const worker_entry_t *entry)
 
 
 static void
+settle_arg_cstr(worker_args_t *args, const char *text)
+{
+    worker_args_str(args, text, strlen(text));
+}
+
+
+/* Copied; "" when there is none. */
+static void
 settle_arg_error(worker_args_t *args, const worker_entry_t *entry)
 {
     char                   text[2048];
@@ -451,7 +459,7 @@ settle_arg_error(worker_args_t *args, const worker_entry_t *entry)
 
     error = &entry->job.error;
 
-    if (entry->outcome == WORKER_OUTCOME_SUCCEEDED || error->code[0] == '\0') {
+    if (error->code[0] == '\0') {
         worker_args_str(args, "", 0);
         return;
     }
@@ -466,60 +474,168 @@ settle_arg_error(worker_args_t *args, const worker_entry_t *entry)
 
 
 static void
-settle_arg_commit(worker_args_t *args, const worker_entry_t *entry)
+settle_arg_trace(worker_args_t *args, const worker_entry_t *entry)
 {
-    char                         text[48];
+    char                  trace[32];
+    static const uint8_t  none[16];
+
+    if (memcmp(entry->job.trace.trace_id, none, sizeof(none)) == 0) {
+        worker_args_str(args, "", 0);
+        return;
+    }
+
+    travel_hex_encode(trace, entry->job.trace.trace_id, 16);
+    worker_args_copy(args, trace, sizeof(trace));
+}
+
+
+static int64_t
+settle_attempts(const worker_entry_t *entry)
+{
+    return (int64_t) entry->job.attempt - entry->uncounted;
+}
+
+
+static bool
+settle_has_error(const worker_entry_t *entry)
+{
+    return entry->outcome != WORKER_OUTCOME_SUCCEEDED
+           && entry->job.error.code[0] != '\0';
+}
+
+
+static bool
+settle_names_no_job(const worker_entry_t *entry)
+{
+    return entry->job.job_id[0] == '\0';
+}
+
+
+/* What of it goes into the job's hash.  Returns how many strings. */
+static unsigned
+settle_fields(worker_args_t *args, const worker_entry_t *entry)
+{
+    char                         text[64];
+    int                          first;
     const travel_consistency_t  *c;
 
+    first = args->argc;
     c = &entry->job.commit;
 
-    if (c->commit.lsn == 0) {
-        worker_args_str(args, "", 0);
-        worker_args_str(args, "", 0);
-    } else {
+    settle_arg_cstr(args, "status");
+    settle_arg_cstr(args, settle_status(entry));
+    settle_arg_cstr(args, "attempts");
+    worker_args_int(args, settle_attempts(entry));
+
+    if (entry->result_len > 0) {
+        settle_arg_cstr(args, "result");
+        worker_args_str(args, entry->result, entry->result_len);
+    }
+
+    if (settle_has_error(entry)) {
+        settle_arg_cstr(args, "error");
+        settle_arg_error(args, entry);
+    }
+
+    if (c->commit.lsn != 0) {
+        settle_arg_cstr(args, "timeline");
         worker_args_int(args, c->commit.timeline);
+        settle_arg_cstr(args, "lsn");
         worker_args_copy(args, text, travel_lsn_format(text, c->commit.lsn));
     }
 
-    if (c->inval.ms == 0) {
-        worker_args_str(args, "", 0);
-    } else {
+    if (c->inval.ms != 0) {
+        settle_arg_cstr(args, "inval");
         worker_args_copy(args, text, travel_stream_id_format(text, c->inval));
+    }
+
+    return (unsigned) (args->argc - first);
+}
+
+
+static void
+settle_extras(worker_args_t *args, const worker_entry_t *entry, char kind)
+{
+    switch (kind) {
+
+    case 'R':
+        worker_args_int(args, entry->due_ms);
+        settle_arg_error(args, entry);
+        break;
+
+    case 'D':
+    case 'B':
+        settle_arg_cstr(args, entry->cause);
+        worker_args_int(args, settle_attempts(entry));
+        settle_arg_error(args, entry);
+        settle_arg_trace(args, entry);
+        break;
+
+    default:
+        return;
+    }
+
+    worker_args_str(args, entry->pack.data, entry->pack.len);
+}
+
+
+static char
+settle_kind(const worker_entry_t *entry)
+{
+    if (settle_names_no_job(entry)) {
+        return 'B';
+    }
+
+    switch (entry->outcome) {
+
+    case WORKER_OUTCOME_RETRYING:
+        return 'R';
+
+    case WORKER_OUTCOME_DEAD:
+        return 'D';
+
+    case WORKER_OUTCOME_SUCCEEDED:
+        if (settle_attempts(entry) != 1) {
+            return 'H';
+        }
+
+        return entry->result_len == 0 && entry->job.commit.commit.lsn == 0
+               && entry->job.commit.inval.ms == 0 ? 'S' : 'E';
+
+    default:
+        return 'E';
     }
 }
 
 
 static void
-settle_args(worker_args_t *args, worker_entry_t *entry)
+settle_args(worker_args_t *args, const worker_entry_t *entry,
+    char head[TRAVEL_SETTLE_HEAD])
 {
-    char                  trace[32];
-    const char           *status;
-    bool                  packed;
-    static const uint8_t  none[16];
+    char                 kind;
+    unsigned             fields;
+    const travel_str_t  *reply = &entry->job.env.reply;
 
-    status = settle_status(entry);
-    worker_args_str(args, status, strlen(status));
-    worker_args_str(args, entry->result != NULL ? entry->result : "",
-                    entry->result_len);
-    settle_arg_error(args, entry);
-    worker_args_int(args, (int64_t) entry->job.attempt - entry->uncounted);
-    settle_arg_commit(args, entry);
-    worker_args_str(args, entry->job.env.reply.data, entry->job.env.reply.len);
-    worker_args_int(args, entry->stream);
-    worker_args_str(args, entry->stream_id, strlen(entry->stream_id));
-    worker_args_int(args, entry->due_ms);
-    worker_args_str(args, entry->cause, strlen(entry->cause));
+    kind = settle_kind(entry);
+    fields = 0;
 
-    packed = entry->outcome == WORKER_OUTCOME_RETRYING
-             || entry->outcome == WORKER_OUTCOME_DEAD;
-    worker_args_str(args, entry->pack.data, packed ? entry->pack.len : 0);
+    settle_arg_cstr(args, entry->stream_id);
 
-    if (memcmp(entry->job.trace.trace_id, none, sizeof(none)) == 0) {
-        worker_args_str(args, "", 0);
-    } else {
-        travel_hex_encode(trace, entry->job.trace.trace_id, 16);
-        worker_args_copy(args, trace, sizeof(trace));
+    if (kind != 'S' && kind != 'B') {
+        fields = settle_fields(args, entry);
     }
+
+    if (reply->len > 0) {
+        worker_args_str(args, reply->data, reply->len);
+        settle_arg_cstr(args, settle_status(entry));
+    }
+
+    settle_extras(args, entry, kind);
+
+    head[0] = (char) ('0' + entry->stream);
+    head[1] = kind;
+    head[2] = (char) ('0' + fields);
+    head[3] = reply->len > 0 ? 'w' : '-';
 }
 
 
@@ -626,6 +742,7 @@ settle_on_reply(void *data, const redisReply *reply)
         }
 
         while ((entry = worker_entries_pop(&batch->entries)) != NULL) {
+            entry->resent = true;
             worker_entries_push(&part->settle, entry);
         }
     }
@@ -642,9 +759,26 @@ settle_on_reply(void *data, const redisReply *reply)
 }
 
 
+/* May it be over already?  Else it is running, by our own word and fence. */
+static bool
+settle_doubtful(const worker_entries_t *entries)
+{
+    const worker_entry_t  *entry;
+
+    for (entry = entries->head; entry; entry = entry->next) {
+        if (entry->resent || entry->job.attempt == 0) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
 static void
 settle_send(worker_partition_t *part, worker_batch_t *batch)
 {
+    char             heads[WORKER_BATCH_MAX * TRAVEL_SETTLE_HEAD];
     size_t           i;
     worker_args_t   *args;
     worker_entry_t  *entry;
@@ -668,9 +802,11 @@ settle_send(worker_partition_t *part, worker_batch_t *batch)
     worker_args_int(args, part->fence);
     worker_args_int(args, part->queue->now_unix);
     worker_args_int(args, TRAVEL_RESULT_TTL_S);
+    worker_args_str(args, settle_doubtful(&batch->entries) ? "1" : "0", 1);
+    worker_args_str(args, heads, batch->entries.count * TRAVEL_SETTLE_HEAD);
 
-    for (entry = batch->entries.head; entry; entry = entry->next) {
-        settle_args(args, entry);
+    for (entry = batch->entries.head, i = 0; entry; entry = entry->next, i++) {
+        settle_args(args, entry, heads + i * TRAVEL_SETTLE_HEAD);
     }
 
     part->settling = true;

@@ -1,0 +1,172 @@
+/*
+ * What the SDL says of PostgreSQL: the schema's types as tables, its fields as
+ * columns, expressions and joins, its mutations as commands.  Compiled once,
+ * at configuration; every mistake is told with file and line.
+ *
+ *   on OBJECT
+ *     @table(name: "travel.journeys", key: "id desc")
+ *                              rows of a table or view; 'key' is unique and not
+ *                              null, and closes every order
+ *     @owner(column: "user_id")   only the viewer's rows, wherever they are
+ *                              read: the planner adds it to each FROM
+ *     @public                  anybody's rows
+ *     @auth(requires: "journeys:read")  a permission to ask for it at all
+ *     @rowTag(tag: "journey:{id}")      what changes of a row are called
+ *   on FIELD_DEFINITION
+ *     (nothing)                the column of that name in snake_case
+ *     @sql(expr: "{lat} + 1")  {name}: a column of the row, {$name}: an
+ *                              argument, {$viewer}: who asks
+ *     @relation(from: "id", to: "journey_id")   rows of the field's type; a
+ *                              list when the field is one
+ *     @from(sql: "travel.near({$lat}, {$lon})")  FROM this, not the table
+ *     @embed                   an object of the same row
+ *     @list(max: 100, default: 20, order: "created_at desc")
+ *     @connection(max: 100, default: 20, order: ...)   edges, by cursor
+ *     @cache(ttl: 30, tags: "journeys:{$viewer}")
+ *     @auth(requires: "journeys:read")
+ *     @cost(value: 10)
+ *     @command(type: "booking.create", input: "input", check: "...",
+ *              wait: "2s")     of Mutation
+ *   on ARGUMENT_DEFINITION and INPUT_FIELD_DEFINITION
+ *     @filter(sql: "{status} = {$}")   a condition when a value is given
+ *     @column(name: "booking_date")    the command's member of that name
+ *   on ENUM_VALUE
+ *     @order(by: "created_at desc")    for an argument that chooses the order
+ *   on SCALAR
+ *     @render(sql: "travel.rfc3339({})")        how its values are written
+ *
+ * A type with @table and neither @owner nor @public does not compile: a row
+ * that is nobody's cannot be read by mistake.  A list without a bound gets 20
+ * of at most 100.
+ */
+
+#ifndef TRAVEL_GRAPHQL_MAPPING_H
+#define TRAVEL_GRAPHQL_MAPPING_H
+
+#include "../travel.h"
+
+#define TRAVEL_GRAPHQL_KEYS_MAX   4
+#define TRAVEL_GRAPHQL_LINKS_MAX  4
+#define TRAVEL_GRAPHQL_LIST_MAX   1000      /* no list is longer */
+
+/* --- templates: SQL with holes ------------------------------------------- */
+
+typedef enum {
+    TRAVEL_GRAPHQL_PIECE_TEXT,
+    TRAVEL_GRAPHQL_PIECE_COLUMN,      /* {name}; empty: the value itself */
+    TRAVEL_GRAPHQL_PIECE_ARG,         /* {$name}; empty: the argument itself */
+    TRAVEL_GRAPHQL_PIECE_VIEWER       /* {$viewer} */
+} travel_graphql_piece_e;
+
+typedef struct {
+    travel_graphql_piece_e  kind;
+    travel_str_t            text;
+} travel_graphql_piece_t;
+
+typedef struct {
+    travel_graphql_piece_t  *pieces;
+    size_t                   n;       /* 0: none */
+} travel_graphql_template_t;
+
+/* --- types and fields ---------------------------------------------------- */
+
+typedef struct {
+    travel_str_t  column;
+    bool          desc;
+} travel_graphql_key_t;
+
+typedef struct {
+    travel_graphql_key_t  keys[TRAVEL_GRAPHQL_KEYS_MAX];
+    size_t                n;
+} travel_graphql_order_t;
+
+typedef enum {
+    TRAVEL_GRAPHQL_MAP_LEAF,
+    TRAVEL_GRAPHQL_MAP_EMBED,         /* an object of the same row */
+    TRAVEL_GRAPHQL_MAP_ONE,           /* one row, or null */
+    TRAVEL_GRAPHQL_MAP_LIST,
+    TRAVEL_GRAPHQL_MAP_CONNECTION,
+    TRAVEL_GRAPHQL_MAP_COMMAND,
+    TRAVEL_GRAPHQL_MAP_OTHER          /* of a payload, an edge: its own rules */
+} travel_graphql_map_e;
+
+typedef enum {
+    TRAVEL_GRAPHQL_ARG_INPUT,         /* for templates and commands */
+    TRAVEL_GRAPHQL_ARG_FILTER,
+    TRAVEL_GRAPHQL_ARG_LIMIT,         /* "limit", "first" */
+    TRAVEL_GRAPHQL_ARG_AFTER,
+    TRAVEL_GRAPHQL_ARG_ORDER
+} travel_graphql_arg_e;
+
+typedef struct {
+    travel_str_t            name;     /* of an enum's value */
+    travel_graphql_order_t  order;
+} travel_graphql_choice_t;
+
+typedef struct travel_graphql_map_arg_s   travel_graphql_map_arg_t;
+typedef struct travel_graphql_map_field_s travel_graphql_map_field_t;
+typedef struct travel_graphql_map_type_s  travel_graphql_map_type_t;
+
+struct travel_graphql_map_arg_s {
+    travel_str_t                name;
+    travel_graphql_arg_e        kind;
+    travel_graphql_template_t   filter;
+    travel_str_t                member;    /* of a command's body */
+    travel_graphql_choice_t    *choices;   /* ORDER */
+    size_t                      nchoices;
+    travel_graphql_map_arg_t   *members;   /* of an input object */
+    size_t                      nmembers;
+    bool                        list;
+};
+
+struct travel_graphql_map_field_s {
+    travel_str_t                      name;
+    travel_graphql_map_e              kind;
+    const travel_graphql_map_type_t  *of;        /* the rows' type, or NULL */
+    const travel_graphql_map_type_t  *owner;     /* the type it is a field of */
+    travel_graphql_template_t         sql;       /* LEAF */
+    travel_graphql_template_t         render;    /* LEAF: {} is the value */
+    travel_graphql_template_t         from;
+    travel_str_t                      local[TRAVEL_GRAPHQL_LINKS_MAX];
+    travel_str_t                      remote[TRAVEL_GRAPHQL_LINKS_MAX];
+    size_t                            nlinks;
+    travel_graphql_order_t            order;     /* total */
+    travel_graphql_map_arg_t         *args;
+    size_t                            nargs;
+    uint32_t                          max;
+    uint32_t                          fallback;  /* items without a limit */
+    travel_graphql_template_t         tags;
+    bool                              cached;
+    uint32_t                          ttl;       /* seconds */
+    travel_str_t                      requires;
+    uint32_t                          cost;
+    bool                              nonnull;
+    travel_str_t                      command;   /* COMMAND: its type */
+    travel_str_t                      check;
+    uint32_t                          wait;      /* ms */
+    uint32_t                          line;
+};
+
+struct travel_graphql_map_type_s {
+    travel_str_t                 name;
+    travel_str_t                 table;          /* empty: no rows of its own */
+    travel_graphql_order_t       key;
+    travel_str_t                 owner;          /* column, or empty */
+    bool                         public;
+    travel_graphql_template_t    tag;            /* of a row */
+    travel_str_t                 requires;
+    travel_graphql_map_field_t  *fields;
+    size_t                       nfields;
+    uint32_t                     line;
+};
+
+typedef struct travel_graphql_mapping_s  travel_graphql_mapping_t;
+
+const travel_graphql_map_type_t *travel_graphql_map_type(
+    const travel_graphql_mapping_t *mapping, travel_str_t name);
+const travel_graphql_map_field_t *travel_graphql_map_field(
+    const travel_graphql_map_type_t *type, travel_str_t name);
+const travel_graphql_map_arg_t *travel_graphql_map_arg(
+    const travel_graphql_map_field_t *field, travel_str_t name);
+
+#endif

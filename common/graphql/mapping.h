@@ -11,7 +11,10 @@
  *                              read: the planner adds it to each FROM
  *     @public                  anybody's rows
  *     @auth(requires: "journeys:read")  a permission to ask for it at all
- *     @rowTag(tag: "journey:{id}")      what changes of a row are called
+ *     @cache(ttl: 30, tags: "journeys:{$viewer}", row: "journey:{id}")
+ *                              an answer with such rows is kept that long, and
+ *                              until one of the tags is invalidated; without
+ *                              it, no answer with such rows is kept at all
  *   on FIELD_DEFINITION
  *     (nothing)                the column of that name in snake_case
  *     @sql(expr: "{lat} + 1")  {name}: a column of the row, {$name}: an
@@ -22,7 +25,7 @@
  *     @embed                   an object of the same row
  *     @list(max: 100, default: 20, order: "created_at desc")
  *     @connection(max: 100, default: 20, order: ...)   edges, by cursor
- *     @cache(ttl: 30, tags: "journeys:{$viewer}")
+ *     @cache(ttl: 30, tags: "journeys:{$viewer}")   besides the type's
  *     @auth(requires: "journeys:read")
  *     @cost(value: 10)
  *     @command(type: "booking.create", input: "input", check: "...",
@@ -43,7 +46,7 @@
 #ifndef TRAVEL_GRAPHQL_MAPPING_H
 #define TRAVEL_GRAPHQL_MAPPING_H
 
-#include "../travel.h"
+#include "document.h"
 
 #define TRAVEL_GRAPHQL_KEYS_MAX   4
 #define TRAVEL_GRAPHQL_LINKS_MAX  4
@@ -116,7 +119,10 @@ struct travel_graphql_map_arg_s {
     size_t                      nchoices;
     travel_graphql_map_arg_t   *members;   /* of an input object */
     size_t                      nmembers;
+    const travel_graphql_ast_t *def;
+    travel_str_t                base;      /* its type's name */
     bool                        list;
+    bool                        nonnull;
 };
 
 struct travel_graphql_map_field_s {
@@ -141,6 +147,9 @@ struct travel_graphql_map_field_s {
     travel_str_t                      requires;
     uint32_t                          cost;
     bool                              nonnull;
+    bool                              list;
+    const travel_graphql_ast_t       *def;
+    travel_str_t                      base;      /* its type's name */
     travel_str_t                      command;   /* COMMAND: its type */
     travel_str_t                      check;
     uint32_t                          wait;      /* ms */
@@ -154,13 +163,33 @@ struct travel_graphql_map_type_s {
     travel_str_t                 owner;          /* column, or empty */
     bool                         public;
     travel_graphql_template_t    tag;            /* of a row */
+    travel_graphql_template_t    tags;           /* of a plan with such rows */
+    bool                         cached;
+    uint32_t                     ttl;            /* seconds */
     travel_str_t                 requires;
     travel_graphql_map_field_t  *fields;
     size_t                       nfields;
+    const travel_graphql_ast_t  *def;
     uint32_t                     line;
 };
 
 typedef struct travel_graphql_mapping_s  travel_graphql_mapping_t;
+
+/* From an SDL document, which must outlive it.  TRAVEL_OK; TRAVEL_INVALID with
+ * *ret_fault; TRAVEL_ERROR: out of memory. */
+int travel_graphql_map(travel_graphql_mapping_t **ret_mapping,
+    travel_graphql_document_t *sdl, travel_graphql_fault_t *ret_fault)
+    TRAVEL_MUST_CHECK;
+
+/* The type of queries, of mutations (NULL: none). */
+const travel_graphql_map_type_t *travel_graphql_map_root(
+    const travel_graphql_mapping_t *mapping, travel_graphql_op_e op);
+/* A definition of the SDL by name, or NULL. */
+const travel_graphql_ast_t *travel_graphql_map_definition(
+    const travel_graphql_mapping_t *mapping, travel_str_t name);
+/* Every field of kind COMMAND, one after another: *at starts at 0. */
+const travel_graphql_map_field_t *travel_graphql_map_command(
+    const travel_graphql_mapping_t *mapping, size_t *at);
 
 const travel_graphql_map_type_t *travel_graphql_map_type(
     const travel_graphql_mapping_t *mapping, travel_str_t name);

@@ -46,6 +46,7 @@
 #define TRAVEL_GRAPHQL_PLAN_H
 
 #include "mapping.h"
+#include "../json.h"
 
 #define TRAVEL_GRAPHQL_DEPTH_MAX    24      /* no limit can be set higher */
 #define TRAVEL_GRAPHQL_BREADTH_MAX  2000    /* fields of a plan */
@@ -125,7 +126,7 @@ struct travel_graphql_node_s {
     uint32_t                           line;       /* in the document */
     uint32_t                           column;
     uint32_t                           index;      /* CONNECTION: its number */
-    const void                        *source;     /* the document's field */
+    const travel_graphql_ast_t        *source;     /* the document's field */
 };
 
 /* --- as SQL -------------------------------------------------------------- */
@@ -144,6 +145,105 @@ int travel_graphql_sql(travel_graphql_statement_t *ret_statement,
     const travel_graphql_node_t *roots, const travel_graphql_node_t *only)
     TRAVEL_MUST_CHECK;
 void travel_graphql_statement_fini(travel_graphql_statement_t *statement);
+
+/* --- a plan --------------------------------------------------------------- */
+
+/* The variables of a request: a member of a JSON document, or none. */
+typedef struct {
+    const travel_json_t  *json;
+    uint32_t              object;     /* index of {"name": value} */
+    bool                  present;
+} travel_graphql_variables_t;
+
+typedef struct {
+    const travel_graphql_template_t  *tags;
+    const travel_graphql_node_t      *node;     /* whose arguments they name */
+} travel_graphql_tags_t;
+
+typedef struct {
+    const travel_graphql_mapping_t  *mapping;
+    travel_graphql_document_t       *document;  /* owns all but statements */
+    const travel_graphql_ast_t      *operation;
+    travel_graphql_node_t           *roots;
+    size_t                           nroots;
+    travel_graphql_statement_t       statement; /* of a query */
+    travel_graphql_tags_t           *tags;
+    size_t                           ntags;
+    travel_str_t                    *requires;  /* permissions, all of them */
+    size_t                           nrequires;
+    uint32_t                         ttl;       /* seconds; 0: not kept */
+    uint32_t                         depth;
+    uint32_t                         breadth;   /* fields */
+    uint32_t                         connections;
+    bool                             viewer;    /* it depends on who asks */
+    bool                             meta;      /* there is introspection */
+    bool                             data;      /* there is something else */
+} travel_graphql_plan_t;
+
+typedef struct {
+    uint32_t  line;                   /* 0: no place in the document */
+    uint32_t  column;
+    int       code;                   /* travel_error_e */
+    char      message[240];
+} travel_graphql_error_t;
+
+/*
+ * Plans the operation 'name' (empty: the only one) of a document whose
+ * fragments and fields it checks as it goes.  The document becomes the plan's,
+ * whatever is returned.  TRAVEL_OK; TRAVEL_INVALID: *ret_error; TRAVEL_ERROR.
+ */
+int travel_graphql_plan(travel_graphql_plan_t **ret_plan,
+    const travel_graphql_mapping_t *mapping,
+    travel_graphql_document_t *document, travel_str_t name,
+    const travel_graphql_variables_t *variables,
+    travel_graphql_error_t *ret_error) TRAVEL_MUST_CHECK;
+void travel_graphql_plan_free(travel_graphql_plan_t *plan);
+
+/* The operation that a request means.  TRAVEL_OK, TRAVEL_INVALID. */
+int travel_graphql_operation(const travel_graphql_ast_t **ret_operation,
+    const travel_graphql_document_t *document, travel_str_t name,
+    travel_graphql_error_t *ret_error) TRAVEL_MUST_CHECK;
+
+/* The shape of the variables, as the plan depends on it: a byte or a word for
+ * each that the operation declares.  Returns its length, at most 'room'; 0:
+ * it does not fit. */
+size_t travel_graphql_shape(const travel_graphql_mapping_t *mapping,
+    const travel_graphql_ast_t *operation,
+    const travel_graphql_variables_t *variables, char *dst, size_t room);
+
+/* Are the variables of the types that the operation declares?  TRAVEL_OK,
+ * TRAVEL_INVALID with *ret_error. */
+int travel_graphql_check_variables(const travel_graphql_mapping_t *mapping,
+    const travel_graphql_ast_t *operation,
+    const travel_graphql_variables_t *variables,
+    travel_graphql_error_t *ret_error) TRAVEL_MUST_CHECK;
+
+/* --- values --------------------------------------------------------------- */
+
+/*
+ * What a value is now, as PostgreSQL reads it; 'alloc' gives the room for what
+ * is in no such form yet (a list).  TRAVEL_OK (data NULL: absent or null);
+ * TRAVEL_INVALID; TRAVEL_ERROR.
+ */
+typedef void *(*travel_graphql_alloc_pt)(void *pool, size_t size);
+
+int travel_graphql_value(const travel_graphql_plan_t *plan,
+    const travel_graphql_value_t *value,
+    const travel_graphql_variables_t *variables,
+    travel_graphql_alloc_pt alloc, void *pool, travel_str_t *ret_text)
+    TRAVEL_MUST_CHECK;
+
+/* How many items a list may have now.  TRAVEL_INVALID: out of its bounds, with
+ * *ret_error. */
+int travel_graphql_limit(const travel_graphql_plan_t *plan,
+    const travel_graphql_node_t *node,
+    const travel_graphql_variables_t *variables, uint32_t *ret_limit,
+    travel_graphql_error_t *ret_error) TRAVEL_MUST_CHECK;
+
+/* The plan's cost with these variables; limits out of bounds are errors. */
+int travel_graphql_cost(const travel_graphql_plan_t *plan,
+    const travel_graphql_variables_t *variables, uint64_t *ret_cost,
+    travel_graphql_error_t *ret_error) TRAVEL_MUST_CHECK;
 
 /* The order of a list as it was asked for. */
 const travel_graphql_order_t *travel_graphql_node_order(

@@ -269,7 +269,7 @@ static void
 sql_from(sql_t *s, sql_row_t *row, sql_row_t *parent,
     const travel_graphql_node_t *node, text_t *out)
 {
-    size_t                             i;
+    size_t                             i, read = row->ncolumns;
     unsigned                           n = 0;
     const travel_graphql_map_field_t  *field = node->field;
 
@@ -301,6 +301,8 @@ sql_from(sql_t *s, sql_row_t *row, sql_row_t *parent,
     if (n == 0) {
         puts_(out, " WHERE true");
     }
+
+    row->ncolumns = read;            /* conditions are not read further out */
 }
 
 
@@ -308,7 +310,7 @@ static void
 sql_order(sql_t *s, sql_row_t *row, const travel_graphql_order_t *order,
     text_t *out)
 {
-    size_t  i;
+    size_t  i, read = row->ncolumns;
 
     puts_(out, " ORDER BY ");
 
@@ -317,6 +319,8 @@ sql_order(sql_t *s, sql_row_t *row, const travel_graphql_order_t *order,
         sql_column(s, row, order->keys[i].column, out);
         puts_(out, order->keys[i].desc ? " DESC" : "");
     }
+
+    row->ncolumns = read;
 }
 
 

@@ -52,7 +52,8 @@ static ngx_http_travel_pg_statement_t  ngx_http_travel_key_statement = {
                "FROM travel.api_key_check($1, decode($2, 'hex'))"),
     2,
     NGX_HTTP_TRAVEL_PG_FAST,
-    NGX_HTTP_TRAVEL_KEY_TIMEOUT
+    NGX_HTTP_TRAVEL_KEY_TIMEOUT,
+    0
 };
 
 

@@ -30,6 +30,7 @@ typedef struct {
                                            replayed this, else the primary */
     uint64_t              tags[NGX_HTTP_TRAVEL_TAGS_MAX];     /* hashed */
     ngx_uint_t            ntags;
+    ngx_uint_t            nrows;        /* more in tags[]: see touched */
     ngx_str_t             key;          /* full key, from r->pool */
     uint64_t              hash;
     ngx_msec_t            ttl;          /* ms */
@@ -111,6 +112,12 @@ void ngx_http_travel_cache_store(ngx_http_request_t *r,
     travel_lsn_t replay, ngx_http_travel_hit_t *ret_hit);
 void ngx_http_travel_cache_abandon(ngx_http_request_t *r,
     ngx_http_travel_fill_t *fill);
+
+/* Before store: the answer holds rows by these tags (separated by spaces),
+ * which only its making has told.  Such an answer is kept in shared memory
+ * only; with more tags than an entry holds it is not kept. */
+void ngx_http_travel_cache_touched(ngx_http_travel_fill_t *fill,
+    const ngx_str_t *tags);
 
 /* Strong validator of a body: quoted hex, from r->pool. */
 ngx_int_t ngx_http_travel_cache_etag(ngx_http_request_t *r,

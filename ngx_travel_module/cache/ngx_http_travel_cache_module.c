@@ -406,6 +406,31 @@ ngx_http_travel_cache_plain(void)
 
 /* --- the end of a fill --------------------------------------------------- */
 
+/* Behind the tags by which it is found: those are what it is, these only what
+ * may end it. */
+void
+ngx_http_travel_cache_touched(ngx_http_travel_fill_t *fill,
+    const ngx_str_t *tags)
+{
+    ngx_uint_t  found;
+
+    if (tags->len == 0 || !fill->enabled) {
+        return;
+    }
+
+    found = fill->ntags;
+
+    if (ngx_http_travel_cache_tags(fill, tags) != NGX_OK) {
+        fill->enabled = 0;
+    }
+
+    fill->nrows = fill->ntags - found;
+    fill->ntags = found;
+    fill->l2 = 0;
+}
+
+
+
 void
 ngx_http_travel_cache_store(ngx_http_request_t *r,
     ngx_http_travel_fill_t *fill, const ngx_str_t *body,
@@ -549,7 +574,7 @@ ngx_http_travel_cache_keepable(const ngx_http_travel_fill_t *fill,
         return 0;
     }
 
-    for (k = 0; k < fill->ntags; k++) {
+    for (k = 0; k < fill->ntags + fill->nrows; k++) {
         ngx_http_travel_tag_last(fill->tags[k], &last, &lsn);
 
         if (travel_stream_id_cmp(last, fill->pos) > 0

@@ -46,7 +46,8 @@ typedef struct {
     uint64_t              era;
     travel_stream_id_t    pos;
     uint64_t              tags[NGX_HTTP_TRAVEL_TAGS_MAX];
-    uint32_t              ntags;
+    uint32_t              ntags;        /* by which it is found */
+    uint32_t              nrows;        /* more of them, of its rows */
     uint32_t              bucket;       /* next entry of the same bucket */
     uint32_t              newer;
     uint32_t              older;
@@ -378,7 +379,7 @@ ngx_http_travel_l1_judge(const ngx_http_travel_l1_entry_t *e,
 
     /* a commit is hard: nothing brings back what it overwrote */
 
-    for (k = 0; k < e->ntags && fill->generation != 0; k++) {
+    for (k = 0; k < e->ntags + e->nrows && fill->generation != 0; k++) {
         ngx_http_travel_tag_last(e->tags[k], &last, &lsn);
 
         if (travel_stream_id_cmp(last, e->pos) > 0) {
@@ -507,8 +508,9 @@ ngx_http_travel_l1_set_locked(ngx_http_travel_l1_t *l1, uint32_t i,
     e->era = fill->era;
     e->pos = fill->pos;
     e->ntags = fill->ntags;
+    e->nrows = fill->nrows;
 
-    for (k = 0; k < fill->ntags; k++) {
+    for (k = 0; k < fill->ntags + fill->nrows; k++) {
         e->tags[k] = fill->tags[k];
     }
 
@@ -799,7 +801,8 @@ ngx_http_travel_l1_purge_locked(ngx_http_travel_l1_t *l1, ngx_uint_t bucket,
         ngx_http_travel_l1_cursor(&cursor, l1, i);
         ngx_http_travel_l1_read(&cursor, key, e->key_len);
 
-        if (!means(purge, key, e->key_len, e->tags, e->ntags)) {
+        if (!means(purge, key, e->key_len, e->tags,
+                   e->ntags + e->nrows)) {
             continue;
         }
 

@@ -608,7 +608,7 @@ ngx_http_travel_purge_since(const ngx_http_travel_fill_t *fill,
         {
             means = ngx_http_travel_purge_means(&p->purge, fill->key.data,
                                                 fill->key.len, fill->tags,
-                                                fill->ntags);
+                                                fill->ntags + fill->nrows);
         }
     }
 

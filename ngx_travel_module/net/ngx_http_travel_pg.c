@@ -62,7 +62,8 @@ static const ngx_http_travel_pg_statement_t  ngx_http_travel_pg_cancel_sql = {
                " WHERE pid = $1::int AND state = 'active'"),
     1,
     NGX_HTTP_TRAVEL_PG_FAST,
-    2000
+    2000,
+    0
 };
 
 

@@ -32,13 +32,16 @@ typedef struct ngx_http_travel_pg_server_s  ngx_http_travel_pg_server_t;
 typedef struct ngx_http_travel_pg_result_s  ngx_http_travel_pg_result_t;
 typedef struct ngx_http_travel_pg_op_s      ngx_http_travel_pg_op_t;
 
-/* A statement of the catalog: lives as long as the cycle. */
+/* A statement of the catalog: lives as long as the cycle.  Its text may change
+ * between two calls, with 'version' counted up: then each session forgets the
+ * old one when it next runs the new. */
 typedef struct {
     ngx_str_t                     name;        /* prepared under this name */
     ngx_str_t                     sql;         /* NUL-terminated; $1 ... */
     ngx_uint_t                    nparams;
     ngx_http_travel_pg_class_e    class;
     ngx_msec_t                    timeout;
+    uint32_t                      version;     /* 0 for what never changes */
 } ngx_http_travel_pg_statement_t;
 
 

@@ -32,6 +32,7 @@
 
 typedef enum {
     NGX_HTTP_TRAVEL_ENTRY_PREPARE,
+    NGX_HTTP_TRAVEL_ENTRY_FORGET,
     NGX_HTTP_TRAVEL_ENTRY_QUERY,
     NGX_HTTP_TRAVEL_ENTRY_SYNC
 } ngx_http_travel_entry_kind_e;
@@ -234,7 +235,11 @@ ngx_http_travel_session_connect(ngx_http_travel_session_t *s)
     if (s->prepared == NULL) {
         s->prepared = ngx_palloc(ngx_cycle->pool,
                                  NGX_HTTP_TRAVEL_PG_PREPARED);
-        if (s->prepared == NULL) {
+        s->versions = ngx_pcalloc(ngx_cycle->pool,
+                                  NGX_HTTP_TRAVEL_PG_PREPARED
+                                  * sizeof(uint32_t));
+        if (s->prepared == NULL || s->versions == NULL) {
+            s->prepared = NULL;
             ngx_http_travel_session_drop(s, "out of memory");
             return;
         }
@@ -596,6 +601,46 @@ ngx_http_travel_session_prepare(ngx_http_travel_session_t *s,
 }
 
 
+/* The text has changed since this session prepared it: the old one goes, and
+ * the new one gets another name. */
+static ngx_int_t
+ngx_http_travel_session_renew(ngx_http_travel_session_t *s,
+    ngx_http_travel_pg_call_t *call)
+{
+    char                         name[NGX_HTTP_TRAVEL_PG_NAME];
+    char                         sql[NGX_HTTP_TRAVEL_PG_NAME + 16];
+    u_char                      *prepared;
+    ngx_http_travel_pg_known_t  *known;
+
+    known = call->known;
+    prepared = &s->prepared[known->index];
+
+    if (s->versions[known->index] == known->statement->version) {
+        return NGX_OK;
+    }
+
+    s->versions[known->index] = known->statement->version;
+
+    if (!(*prepared & 0x80)) {
+        return NGX_OK;
+    }
+
+    ngx_http_travel_session_name(s, known, name);
+    *prepared = (*prepared + 1) & 0x7f;
+
+    (void) snprintf(sql, sizeof(sql), "DEALLOCATE \"%s\"", name);
+
+    if (PQsendQueryParams(s->pg, sql, 0, NULL, NULL, NULL, NULL, 0) != 1
+        || ngx_http_travel_session_push(s, NGX_HTTP_TRAVEL_ENTRY_FORGET, call)
+           == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 ngx_http_travel_session_send(ngx_http_travel_session_t *s,
     ngx_http_travel_pg_call_t *call, ngx_uint_t alone)
@@ -616,6 +661,10 @@ ngx_http_travel_session_send(ngx_http_travel_session_t *s,
         } else if (PQsendFlushRequest(s->pg) != 1) {
             goto failed;
         }
+    }
+
+    if (ngx_http_travel_session_renew(s, call) != NGX_OK) {
+        goto failed;
     }
 
     ngx_http_travel_session_name(s, call->known, name);
@@ -899,6 +948,9 @@ ngx_http_travel_session_result(ngx_http_travel_session_t *s,
 
     if (entry->kind == NGX_HTTP_TRAVEL_ENTRY_PREPARE) {
         ngx_http_travel_session_prepared(s, entry, res);
+
+    } else if (entry->kind == NGX_HTTP_TRAVEL_ENTRY_FORGET) {
+        PQclear(res);
 
     } else {
         ngx_http_travel_session_answer(s, entry, res);

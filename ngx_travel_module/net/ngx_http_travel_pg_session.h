@@ -84,6 +84,7 @@ struct ngx_http_travel_session_s {
     ngx_msec_t                        asked;      /* since when one waits */
     u_char                           *prepared;   /* by statement: 0 not yet,
                                                      else its generation */
+    uint32_t                         *versions;   /* which text that was */
     ngx_http_travel_cancel_e          cancel;     /* slow only */
     ngx_queue_t                       cancels;    /* in server->cancels */
     const char                       *broken;     /* why it is to be dropped by

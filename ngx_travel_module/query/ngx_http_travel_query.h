@@ -14,6 +14,7 @@
 
 #include "../core/ngx_http_travel.h"
 #include "../net/ngx_http_travel_pg.h"
+#include "../cache/ngx_http_travel_cache.h"
 #include "../../common/catalog.h"
 
 /* A catalog query by name; NULL after logging why with cf's file and line. */
@@ -84,6 +85,50 @@ ngx_int_t ngx_http_travel_query_run(ngx_http_request_t *r,
 
 /* Answers with such an rc: the sentence, Retry-After where it helps. */
 ngx_int_t ngx_http_travel_query_refuse(ngx_http_request_t *r, ngx_int_t rc);
+
+/*
+ * For graphql: a read whose statement and answer are the caller's, on the way
+ * of a travel_query: the writes of the caller, the cache and the running fills
+ * (the location's travel_cache), the router, what is stale.
+ */
+typedef struct ngx_http_travel_read_conf_s  ngx_http_travel_read_conf_t;
+
+typedef struct {
+    ngx_http_travel_read_conf_t           *conf;
+    const travel_query_t                  *query;     /* nparams = nbinds, no
+                                                         viewer of its own */
+    const ngx_http_travel_pg_statement_t  *statement;
+    const char *const                     *values;
+    ngx_str_t                              identity;
+    ngx_str_t                              tags;
+    ngx_msec_t                             ttl;       /* ms at most; 0: the
+                                                         cache is left aside */
+    const travel_consistency_t            *write;     /* not older, or NULL */
+    void                                  *data;
+
+    /* What is kept of a result, which lives as long as r, and the tags of its
+     * rows, separated by spaces. */
+    ngx_int_t   (*body)(ngx_http_request_t *r, void *data,
+                        ngx_http_travel_pg_result_t *result,
+                        ngx_str_t *ret_body, ngx_str_t *ret_tags);
+    /* Answers with what was found or made; 'kept': by the cache.  What finalize
+     * wants, or NGX_AGAIN: the caller goes on and finishes r. */
+    ngx_int_t   (*answer)(ngx_http_request_t *r, void *data,
+                          ngx_http_travel_hit_t *hit, ngx_uint_t kept);
+    /* The same for a travel_error_e. */
+    ngx_int_t   (*failed)(ngx_http_request_t *r, void *data, ngx_int_t rc);
+    /* Ends r with what finalize wants; also from inside _query_read(). */
+    void        (*end)(ngx_http_request_t *r, void *data, ngx_int_t rc);
+} ngx_http_travel_read_t;
+
+/* Counters "route"; at configuration. */
+ngx_http_travel_read_conf_t *ngx_http_travel_query_read_conf(ngx_conf_t *cf,
+    const ngx_str_t *route);
+/* 'read' must live as long as r, whose body was read.  Always ends r. */
+void ngx_http_travel_query_read(ngx_http_request_t *r,
+    const ngx_http_travel_read_t *read);
+/* What cursors are signed with. */
+travel_str_t ngx_http_travel_query_cursor_secret(ngx_http_request_t *r);
 
 /*
  * What this request must not read older than: its Travel-Consistency token,

@@ -38,7 +38,7 @@ ngx_http_travel_cursor_secret(ngx_conf_t *cf,
         }
     }
 
-    if (i == qmcf->entries.nelts) {
+    if (i == qmcf->entries.nelts && !qmcf->reads) {
         return NGX_OK;
     }
 
@@ -48,11 +48,13 @@ ngx_http_travel_cursor_secret(ngx_conf_t *cf,
         return NGX_OK;
     }
 
-    ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                  "query \"%V\" has a @cursor, and there is no "
-                  "\"travel_consistency_key\": cursors end with the next "
-                  "reload, and other nodes do not know them",
-                  &entries[i]->statement.name);
+    if (i < qmcf->entries.nelts) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "query \"%V\" has a @cursor, and there is no "
+                      "\"travel_consistency_key\": cursors end with the next "
+                      "reload, and other nodes do not know them",
+                      &entries[i]->statement.name);
+    }
 
     qmcf->cursor_secret.len = NGX_HTTP_TRAVEL_CURSOR_SECRET;
     qmcf->cursor_secret.data = ngx_pnalloc(cf->pool,
@@ -66,6 +68,13 @@ ngx_http_travel_cursor_secret(ngx_conf_t *cf,
     }
 
     return NGX_OK;
+}
+
+
+travel_str_t
+ngx_http_travel_query_cursor_secret(ngx_http_request_t *r)
+{
+    return ngx_http_travel_view(&ngx_http_travel_query_main(r)->cursor_secret);
 }
 
 

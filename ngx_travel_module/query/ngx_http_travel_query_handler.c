@@ -41,7 +41,9 @@ typedef enum {
 
 typedef struct {
     ngx_http_request_t                *request;
-    ngx_http_travel_query_loc_conf_t  *conf;
+    ngx_http_travel_query_loc_conf_t  *conf;      /* NULL: a read it is */
+    const ngx_http_travel_read_t      *read;
+    const travel_query_t              *query;
     const char                        *values[NGX_HTTP_TRAVEL_QUERY_VALUES];
     ngx_str_t                          identity;
     ngx_str_t                          tags;
@@ -224,6 +226,7 @@ ngx_http_travel_query_create(ngx_http_request_t *r,
 
     q->request = r;
     q->conf = qlcf;
+    q->query = qlcf != NULL ? qlcf->query : NULL;
 
     ctx = ngx_http_travel_get_ctx(r);
     ctx->room[NGX_HTTP_TRAVEL_ROOM_QUERY] = q;
@@ -249,6 +252,48 @@ ngx_http_travel_query_suspend(ngx_http_request_t *r)
     r->main->count++;
 
     return NGX_DONE;
+}
+
+
+/* --- a read of another room ---------------------------------------------- */
+
+void
+ngx_http_travel_query_read(ngx_http_request_t *r,
+    const ngx_http_travel_read_t *read)
+{
+    ngx_http_travel_query_t  *q;
+
+    q = ngx_http_travel_query_create(r, NULL);
+    if (q == NULL) {
+        read->end(r, read->data, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    q->read = read;
+    q->query = read->query;
+    q->identity = read->identity;
+    q->tags = read->tags;
+
+    if (read->write != NULL) {
+        ngx_http_travel_query_raise(q, read->write);
+        q->bypass = 1;
+        q->step = NGX_HTTP_TRAVEL_QUERY_LOOKUP;
+    }
+
+    if (ngx_http_travel_query_walk(q) != NGX_AGAIN) {
+        if (q->rc != NGX_AGAIN) {
+            read->end(r, read->data, q->rc);
+        }
+
+        return;
+    }
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    if (r->connection->read->ready) {
+        ngx_post_event(r->connection->read, &ngx_posted_events);
+    }
 }
 
 
@@ -310,6 +355,10 @@ ngx_http_travel_query_resume(ngx_http_request_t *r)
     q = ctx->room[NGX_HTTP_TRAVEL_ROOM_QUERY];
 
     if (ngx_http_travel_query_walk(q) == NGX_DONE) {
+
+        if (q->rc == NGX_AGAIN && q->read != NULL) {
+            return;
+        }
 
         if (q->renewing && q->step == NGX_HTTP_TRAVEL_QUERY_SEND) {
             ngx_http_travel_query_renewed(q, NULL);
@@ -476,6 +525,10 @@ ngx_http_travel_query_step_lookup(ngx_http_travel_query_t *q)
         return NGX_OK;
     }
 
+    if (q->read != NULL && q->read->ttl == 0) {
+        return NGX_OK;
+    }
+
     ngx_memzero(&q->hit, sizeof(ngx_http_travel_hit_t));
 
     rc = ngx_http_travel_cache_lookup(r, &q->identity, &q->tags,
@@ -488,6 +541,11 @@ ngx_http_travel_query_step_lookup(ngx_http_travel_query_t *q)
 
     case NGX_DECLINED:
         ctx->cache_status = "MISS";
+
+        if (q->read != NULL) {
+            q->fill.ttl = ngx_min(q->fill.ttl, q->read->ttl);
+        }
+
         rc = ngx_http_travel_cache_begin(r, &q->fill);
 
         if (rc == NGX_OK) {
@@ -510,7 +568,7 @@ ngx_http_travel_query_step_lookup(ngx_http_travel_query_t *q)
 
         if (q->joins == NGX_HTTP_TRAVEL_QUERY_JOINS
             || ngx_http_travel_cache_wait(r, &q->fill,
-                                          q->conf->query->timeout_ms,
+                                          q->query->timeout_ms,
                                           ngx_http_travel_query_resume)
                == NGX_ERROR)
         {
@@ -649,7 +707,11 @@ ngx_http_travel_query_fetched(ngx_http_request_t *r, ngx_int_t rc)
     q->hit = q->found;
     ctx->cache_status = "HIT";
 
-    ngx_http_travel_finish(r, ngx_http_travel_query_cached(q));
+    rc = ngx_http_travel_query_cached(q);
+
+    if (rc != NGX_AGAIN || q->read == NULL) {
+        ngx_http_travel_finish(r, rc);
+    }
 }
 
 
@@ -657,18 +719,25 @@ static ngx_int_t
 ngx_http_travel_query_step_send(ngx_http_travel_query_t *q)
 {
     q->run.request = q->request;
-    q->run.query = q->conf->query;
-    q->run.statement = q->conf->statement;
+    q->run.query = q->query;
 
-    if (q->conf->next != NULL
-        && q->values[q->conf->query->nparams] != NULL)
-    {
-        q->run.statement = q->conf->next;
+    if (q->read != NULL) {
+        q->run.statement = q->read->statement;
+        q->run.priority = q->query->priority;
+
+    } else {
+        q->run.statement = q->conf->statement;
+        q->run.priority = q->conf->priority;
+
+        if (q->conf->next != NULL
+            && q->values[q->query->nparams] != NULL)
+        {
+            q->run.statement = q->conf->next;
+        }
     }
 
     q->run.done = ngx_http_travel_query_done;
     q->run.data = q;
-    q->run.priority = q->conf->priority;
     q->run.avoid = NULL;
     q->run.rerouted = 0;
     q->run.need.primary = q->primary;
@@ -680,7 +749,10 @@ ngx_http_travel_query_step_send(ngx_http_travel_query_t *q)
         q->run.need.floor = q->fill.floor;
     }
 
-    if (ngx_http_travel_query_start(&q->run, q->values) != NGX_OK) {
+    if (ngx_http_travel_query_start(&q->run, q->read != NULL
+                                             ? q->read->values : q->values)
+        != NGX_OK)
+    {
         return ngx_http_travel_query_end(q, NGX_HTTP_INTERNAL_SERVER_ERROR);
     }
 
@@ -717,6 +789,10 @@ ngx_http_travel_query_done(ngx_http_request_t *r, void *data, ngx_int_t rc,
         rc = ngx_http_travel_query_rows(q, result);
     }
 
+    if (rc == NGX_AGAIN && q->read != NULL) {
+        return;                      /* whoever reads goes on by itself */
+    }
+
     ngx_http_travel_finish(r, rc);
 }
 
@@ -744,6 +820,10 @@ ngx_http_travel_query_failed(ngx_http_travel_query_t *q, ngx_int_t rc)
         return ngx_http_travel_query_cached(q);
     }
 
+    if (q->read != NULL) {
+        return q->read->failed(q->request, q->read->data, rc);
+    }
+
     return ngx_http_travel_query_refuse(q->request, rc);
 }
 
@@ -761,7 +841,12 @@ ngx_http_travel_query_absent(ngx_http_travel_query_t *q)
         q->filling = 0;
     }
 
-    if (q->conf->query->returns != TRAVEL_RETURNS_ONE) {
+    if (q->read != NULL) {
+        return q->read->failed(q->request, q->read->data,
+                               TRAVEL_E_INTERNAL_ERROR);
+    }
+
+    if (q->query->returns != TRAVEL_RETURNS_ONE) {
         ngx_log_error(NGX_LOG_ERR, q->request->connection->log, 0,
                       "query \"%V\" returned no row, though it is a list: let "
                       "it always return one JSON text", &q->conf->name);
@@ -769,17 +854,17 @@ ngx_http_travel_query_absent(ngx_http_travel_query_t *q)
                                             TRAVEL_E_INTERNAL_ERROR);
     }
 
-    if (q->conf->query->pending != NULL && ngx_http_travel_pending != NULL
+    if (q->query->pending != NULL && ngx_http_travel_pending != NULL
         && !q->again)
     {
         q->again = 1;
-        param = travel_query_param(q->conf->query, TRAVEL_STR("id"));
-        id.data = (u_char *) q->values[param - q->conf->query->params];
+        param = travel_query_param(q->query, TRAVEL_STR("id"));
+        id.data = (u_char *) q->values[param - q->query->params];
 
         if (id.data != NULL) {
             id.len = ngx_strlen(id.data);
 
-            if (ngx_http_travel_pending(q->request, q->conf->query, &id)
+            if (ngx_http_travel_pending(q->request, q->query, &id)
                 == NGX_DONE)
             {
                 return NGX_DONE;
@@ -823,7 +908,7 @@ static ngx_int_t
 ngx_http_travel_query_rows(ngx_http_travel_query_t *q,
     ngx_http_travel_pg_result_t *result)
 {
-    ngx_str_t              body;
+    ngx_str_t              body, tags;
     ngx_http_travel_hit_t  hit;
 
     if (ngx_http_travel_pg_result_keep(result, q->request) != NGX_OK) {
@@ -831,8 +916,16 @@ ngx_http_travel_query_rows(ngx_http_travel_query_t *q,
     }
 
     body = ngx_http_travel_pg_value(result, 0, 0);
+    ngx_str_null(&tags);
 
-    if (q->conf->next != NULL
+    if (q->read != NULL) {
+        if (q->read->body(q->request, q->read->data, result, &body, &tags)
+            != NGX_OK)
+        {
+            return ngx_http_travel_query_failed(q, TRAVEL_E_INTERNAL_ERROR);
+        }
+
+    } else if (q->conf->next != NULL
         && ngx_http_travel_cursor_body(q->request, q->conf, result, &body)
            != NGX_OK)
     {
@@ -850,6 +943,7 @@ ngx_http_travel_query_rows(ngx_http_travel_query_t *q,
             q->fill.stale = 0;
         }
 
+        ngx_http_travel_cache_touched(&q->fill, &tags);
         ngx_http_travel_cache_store(q->request, &q->fill, &body,
                                     q->run.route.replay, &hit);
         q->filling = 0;
@@ -869,6 +963,11 @@ static ngx_int_t
 ngx_http_travel_query_cached(ngx_http_travel_query_t *q)
 {
     ngx_str_t  age;
+
+    if (q->read != NULL) {
+        ngx_http_travel_query_counted(q);
+        return q->read->answer(q->request, q->read->data, &q->hit, 1);
+    }
 
     age.data = ngx_pnalloc(q->request->pool, NGX_TIME_T_LEN);
     if (age.data == NULL) {
@@ -895,8 +994,13 @@ ngx_http_travel_query_answer(ngx_http_travel_query_t *q,
     static ngx_str_t  public = ngx_string("public, no-cache");
     static ngx_str_t  unverified = ngx_string("unverified");
 
+    if (q->read != NULL) {
+        ngx_http_travel_query_counted(q);
+        return q->read->answer(r, q->read->data, hit, 0);
+    }
+
     if (ngx_http_travel_add_header(r, "Cache-Control",
-                                   q->conf->query->public ? &public : &private)
+                                   q->query->public ? &public : &private)
         != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -955,7 +1059,8 @@ ngx_http_travel_query_counted(ngx_http_travel_query_t *q)
         which = 3;
     }
 
-    ngx_http_travel_count(q->conf->cached[which], 1);
+    ngx_http_travel_count(q->read != NULL ? q->read->conf->cached[which]
+                                          : q->conf->cached[which], 1);
 }
 
 

@@ -379,6 +379,36 @@ ngx_http_travel_query_route_counters(ngx_conf_t *cf,
 }
 
 
+ngx_http_travel_read_conf_t *
+ngx_http_travel_query_read_conf(ngx_conf_t *cf, const ngx_str_t *route)
+{
+    ngx_http_travel_read_conf_t        *rcf;
+    ngx_http_travel_query_loc_conf_t    like;
+    ngx_http_travel_query_main_conf_t  *qmcf;
+
+    qmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_travel_query_module);
+    qmcf->reads = 1;
+
+    ngx_memzero(&like, sizeof(ngx_http_travel_query_loc_conf_t));
+    like.name = *route;
+
+    rcf = ngx_palloc(cf->pool, sizeof(ngx_http_travel_read_conf_t));
+
+    if (rcf == NULL
+        || ngx_http_travel_query_route_counters(cf, &like) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    rcf->name = like.name;
+    rcf->answered = like.answered;
+    rcf->not_found = like.not_found;
+    ngx_memcpy(rcf->cached, like.cached, sizeof(like.cached));
+
+    return rcf;
+}
+
+
 /* --- the catalog --------------------------------------------------------- */
 
 const travel_query_t *
@@ -666,7 +696,7 @@ ngx_http_travel_query_postconfiguration(ngx_conf_t *cf)
 
     qmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_travel_query_module);
 
-    if (qmcf->entries.nelts == 0) {
+    if (qmcf->entries.nelts == 0 && !qmcf->reads) {
         return NGX_OK;
     }
 

@@ -19,6 +19,7 @@ typedef struct {
 typedef struct {
     ngx_array_t    entries;       /* ngx_http_travel_query_entry_t * */
     ngx_str_t      cursor_secret; /* empty: no list has a cursor */
+    ngx_uint_t     reads;         /* another room reads through us */
     ngx_uint_t     rerouted;      /* counters */
     ngx_uint_t     unavailable;
     ngx_uint_t     overloaded[TRAVEL_PRIORITY_MAX];
@@ -29,6 +30,13 @@ typedef struct {
     ngx_uint_t     to_analytics;
     ngx_uint_t     to_frozen;
 } ngx_http_travel_query_main_conf_t;
+
+struct ngx_http_travel_read_conf_s {
+    ngx_str_t      name;
+    ngx_uint_t     cached[4];     /* as below */
+    ngx_uint_t     answered;
+    ngx_uint_t     not_found;
+};
 
 /* --- a location's query -------------------------------------------------- */
 

@@ -109,7 +109,8 @@ static const ngx_http_travel_pg_statement_t  ngx_http_travel_router_probe = {
         "LEFT JOIN travel.heartbeat AS h ON true"),
     0,
     NGX_HTTP_TRAVEL_PG_FAST,
-    NGX_HTTP_TRAVEL_ROUTER_TIMEOUT
+    NGX_HTTP_TRAVEL_ROUTER_TIMEOUT,
+    0
 };
 
 

@@ -1,0 +1,112 @@
+/*
+ * The GraphQL language (October 2021, and what the 2025 edition adds to
+ * executable documents): text into a tree, for operations and for SDL.
+ *
+ * The tree lives in the document's arena; names and values point into it or
+ * into the source, which must outlive it.  The parser does not recurse: how
+ * deep a text nests costs it nothing but nodes, and those are bounded.
+ */
+
+#ifndef TRAVEL_GRAPHQL_DOCUMENT_H
+#define TRAVEL_GRAPHQL_DOCUMENT_H
+
+#include "../travel.h"
+
+#define TRAVEL_GRAPHQL_NODES_MAX  50000     /* of one document */
+
+typedef enum {
+    TRAVEL_GRAPHQL_OPERATION,         /* op; variables, selections */
+    TRAVEL_GRAPHQL_FRAGMENT,          /* name, type; selections */
+    TRAVEL_GRAPHQL_FIELD,             /* alias, name; arguments, selections */
+    TRAVEL_GRAPHQL_SPREAD,            /* name */
+    TRAVEL_GRAPHQL_INLINE,            /* type or NULL; selections */
+    TRAVEL_GRAPHQL_ARGUMENT,          /* name, value; also an object's field */
+    TRAVEL_GRAPHQL_DIRECTIVE,         /* name; arguments */
+    TRAVEL_GRAPHQL_VARIABLE_DEF,      /* name, type, value (default) */
+
+    TRAVEL_GRAPHQL_VARIABLE,          /* name */
+    TRAVEL_GRAPHQL_INT,               /* text */
+    TRAVEL_GRAPHQL_FLOAT,
+    TRAVEL_GRAPHQL_STRING,            /* text: decoded */
+    TRAVEL_GRAPHQL_BOOLEAN,           /* text: true, false */
+    TRAVEL_GRAPHQL_NULL,
+    TRAVEL_GRAPHQL_ENUM,              /* text */
+    TRAVEL_GRAPHQL_LIST,              /* children */
+    TRAVEL_GRAPHQL_OBJECT,            /* children: ARGUMENT */
+
+    TRAVEL_GRAPHQL_TYPE_NAMED,        /* name */
+    TRAVEL_GRAPHQL_TYPE_LIST,         /* type */
+    TRAVEL_GRAPHQL_TYPE_NONNULL,      /* type */
+
+    TRAVEL_GRAPHQL_DEF_SCHEMA,        /* children: FIELD_DEF query ... */
+    TRAVEL_GRAPHQL_DEF_SCALAR,
+    TRAVEL_GRAPHQL_DEF_OBJECT,        /* children: FIELD_DEF; implements */
+    TRAVEL_GRAPHQL_DEF_INTERFACE,
+    TRAVEL_GRAPHQL_DEF_UNION,         /* implements: its members */
+    TRAVEL_GRAPHQL_DEF_ENUM,          /* children: ENUM_VALUE */
+    TRAVEL_GRAPHQL_DEF_INPUT,         /* children: INPUT_VALUE */
+    TRAVEL_GRAPHQL_DEF_DIRECTIVE,     /* arguments: INPUT_VALUE; implements:
+                                         its locations */
+    TRAVEL_GRAPHQL_FIELD_DEF,         /* name, type; arguments: INPUT_VALUE */
+    TRAVEL_GRAPHQL_INPUT_VALUE,       /* name, type, value (default) */
+    TRAVEL_GRAPHQL_ENUM_VALUE         /* name */
+} travel_graphql_ast_e;
+
+typedef enum {
+    TRAVEL_GRAPHQL_QUERY,
+    TRAVEL_GRAPHQL_MUTATION,
+    TRAVEL_GRAPHQL_SUBSCRIPTION
+} travel_graphql_op_e;
+
+typedef struct travel_graphql_ast_s  travel_graphql_ast_t;
+
+struct travel_graphql_ast_s {
+    travel_graphql_ast_e   kind;
+    travel_graphql_op_e    op;
+    bool                   extend;        /* DEF_*: "extend type" */
+    bool                   repeatable;    /* DEF_DIRECTIVE */
+    bool                   block;         /* STRING: """ """ */
+    travel_str_t           name;
+    travel_str_t           alias;
+    travel_str_t           text;
+    travel_str_t           description;
+    travel_graphql_ast_t  *type;
+    travel_graphql_ast_t  *value;
+    travel_graphql_ast_t  *arguments;     /* lists go on by 'next' */
+    travel_graphql_ast_t  *directives;
+    travel_graphql_ast_t  *variables;
+    travel_graphql_ast_t  *implements;    /* TYPE_NAMED each */
+    travel_graphql_ast_t  *children;
+    travel_graphql_ast_t  *last;          /* of children */
+    travel_graphql_ast_t  *parent;        /* of a selection, of a value */
+    travel_graphql_ast_t  *next;
+    uint32_t               line;          /* from 1 */
+    uint32_t               column;
+    uint32_t               mark;          /* for whoever walks it */
+};
+
+typedef struct {
+    uint32_t  line;
+    uint32_t  column;
+    char      message[160];
+} travel_graphql_fault_t;
+
+typedef struct travel_graphql_document_s  travel_graphql_document_t;
+
+/* Parses operations, SDL, or both; whoever asks says what it takes.
+ * TRAVEL_OK; TRAVEL_INVALID with *ret_fault; TRAVEL_ERROR: out of memory. */
+int travel_graphql_parse(travel_graphql_document_t **ret_document,
+    travel_str_t source, travel_graphql_fault_t *ret_fault) TRAVEL_MUST_CHECK;
+void travel_graphql_document_free(travel_graphql_document_t *document);
+
+/* The definitions, by 'next'; NULL never. */
+const travel_graphql_ast_t *travel_graphql_definitions(
+    const travel_graphql_document_t *document);
+/* Zeroed room that lives as long as the document; NULL: out of memory. */
+void *travel_graphql_alloc(travel_graphql_document_t *document, size_t size);
+
+/* The node of that name in a list by 'next', or NULL. */
+const travel_graphql_ast_t *travel_graphql_find(
+    const travel_graphql_ast_t *list, travel_str_t name);
+
+#endif

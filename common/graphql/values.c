@@ -1,0 +1,544 @@
+/* What a plan's values are in a request: variables, limits, the cost. */
+
+#include "plan.h"
+#include "../errors.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define VALUES_COST_MAX  1000000000u
+
+typedef travel_graphql_ast_t  ast_t;
+
+#define S_(s)  (int) (s).len, (s).data
+
+
+TRAVEL_PRINTF(4, 5)
+static int
+values_error(travel_graphql_error_t *error, uint32_t line, uint32_t column,
+    const char *fmt, ...)
+{
+    va_list  args;
+
+    memset(error, 0, sizeof(*error));
+    error->code = TRAVEL_E_VALIDATION_ERROR;
+    error->line = line;
+    error->column = column;
+
+    va_start(args, fmt);
+    vsnprintf(error->message, sizeof(error->message), fmt, args);
+    va_end(args);
+
+    return TRAVEL_INVALID;
+}
+
+
+static uint32_t
+values_index(const travel_graphql_variables_t *variables,
+    const travel_json_node_t *node)
+{
+    return (uint32_t) (node - travel_json_nodes(variables->json));
+}
+
+
+/* --- one value ------------------------------------------------------------ */
+
+/* A list of scalars as PostgreSQL's array text. */
+static int
+values_array(const travel_graphql_variables_t *variables,
+    const travel_json_node_t *list, travel_graphql_alloc_pt alloc, void *pool,
+    travel_str_t *ret_text)
+{
+    char                      *dst;
+    size_t                     i, n = 3;
+    uint32_t                   at, k;
+    travel_str_t               text;
+    const travel_json_node_t  *nodes, *item;
+
+    nodes = travel_json_nodes(variables->json);
+    at = values_index(variables, list) + 1;
+
+    for (k = 0; k < list->count; k++, at = nodes[at].next) {
+        n += nodes[at].text.len * 2 + 8;
+    }
+
+    dst = alloc(pool, n);
+    if (dst == NULL) {
+        return TRAVEL_ERROR;
+    }
+
+    n = 0;
+    dst[n++] = '{';
+    at = values_index(variables, list) + 1;
+
+    for (k = 0; k < list->count; k++, at = nodes[at].next) {
+        item = &nodes[at];
+
+        if (k > 0) {
+            dst[n++] = ',';
+        }
+
+        switch (item->type) {
+
+        case TRAVEL_JSON_NULL:  text = TRAVEL_STR("NULL");  break;
+        case TRAVEL_JSON_TRUE:  text = TRAVEL_STR("true");  break;
+        case TRAVEL_JSON_FALSE: text = TRAVEL_STR("false"); break;
+
+        case TRAVEL_JSON_STRING:
+            dst[n++] = '"';
+
+            for (i = 0; i < item->text.len; i++) {
+                if (item->text.data[i] == '"' || item->text.data[i] == '\\') {
+                    dst[n++] = '\\';
+                }
+
+                dst[n++] = item->text.data[i];
+            }
+
+            dst[n++] = '"';
+            continue;
+
+        case TRAVEL_JSON_NUMBER:
+            text = item->text;
+            break;
+
+        default:
+            return TRAVEL_INVALID;
+        }
+
+        memcpy(dst + n, text.data, text.len);
+        n += text.len;
+    }
+
+    dst[n++] = '}';
+    *ret_text = (travel_str_t) { dst, n };
+    return TRAVEL_OK;
+}
+
+
+int
+travel_graphql_value(const travel_graphql_plan_t *plan,
+    const travel_graphql_value_t *value,
+    const travel_graphql_variables_t *variables,
+    travel_graphql_alloc_pt alloc, void *pool, travel_str_t *ret_text)
+{
+    size_t                     i;
+    const ast_t               *def;
+    const travel_json_node_t  *node;
+
+    if (value->variable.len == 0) {
+        *ret_text = value->text;
+        return TRAVEL_OK;
+    }
+
+    *ret_text = TRAVEL_NULL_STR;
+    node = variables->present
+           ? travel_json_member(variables->json, variables->object,
+                                value->variable)
+           : NULL;
+
+    if (node == NULL) {
+        def = travel_graphql_find(plan->operation->variables, value->variable);
+
+        if (def != NULL && def->value != NULL
+            && def->value->kind != TRAVEL_GRAPHQL_NULL)
+        {
+            *ret_text = def->value->text;
+        }
+
+        return TRAVEL_OK;
+    }
+
+    for (i = 0; i < value->npath && node != NULL; i++) {
+        node = node->type != TRAVEL_JSON_OBJECT ? NULL
+               : travel_json_member(variables->json,
+                                    values_index(variables, node),
+                                    value->path[i]);
+    }
+
+    if (node == NULL) {
+        return TRAVEL_OK;
+    }
+
+    switch (node->type) {
+
+    case TRAVEL_JSON_NULL:
+        return TRAVEL_OK;
+
+    case TRAVEL_JSON_TRUE:
+        *ret_text = TRAVEL_STR("true");
+        return TRAVEL_OK;
+
+    case TRAVEL_JSON_FALSE:
+        *ret_text = TRAVEL_STR("false");
+        return TRAVEL_OK;
+
+    case TRAVEL_JSON_ARRAY:
+        return values_array(variables, node, alloc, pool, ret_text);
+
+    case TRAVEL_JSON_OBJECT:
+        return TRAVEL_INVALID;
+
+    default:
+        *ret_text = node->text;
+        return TRAVEL_OK;
+    }
+}
+
+
+/* --- limits and cost ------------------------------------------------------ */
+
+int
+travel_graphql_limit(const travel_graphql_plan_t *plan,
+    const travel_graphql_node_t *node,
+    const travel_graphql_variables_t *variables, uint32_t *ret_limit,
+    travel_graphql_error_t *ret_error)
+{
+    char                           buf[16], *end;
+    long                           n;
+    travel_str_t                   text;
+    const travel_graphql_given_t  *given;
+
+    *ret_limit = node->field->fallback;
+    given = travel_graphql_node_given(node, TRAVEL_GRAPHQL_ARG_LIMIT);
+
+    if (given == NULL || !given->given) {
+        return TRAVEL_OK;
+    }
+
+    if (travel_graphql_value(plan, &given->value, variables, NULL, NULL,
+                             &text) != TRAVEL_OK)
+    {
+        text = TRAVEL_STR("?");
+    }
+
+    if (text.data == NULL) {
+        return TRAVEL_OK;
+    }
+
+    snprintf(buf, sizeof(buf), "%.*s", S_(text));
+    n = strtol(buf, &end, 10);
+
+    if (text.len == 0 || text.len > 10 || *end != '\0' || n < 0
+        || n > (long) node->field->max)
+    {
+        return values_error(ret_error, node->line, node->column,
+                            "\"%.*s\" takes from 0 to %u items.",
+                            S_(node->field->name), node->field->max);
+    }
+
+    *ret_limit = (uint32_t) n;
+    return TRAVEL_OK;
+}
+
+
+static uint64_t
+values_sum(uint64_t a, uint64_t b)
+{
+    return a + b > VALUES_COST_MAX ? VALUES_COST_MAX : a + b;
+}
+
+
+/* The tree is no deeper than TRAVEL_GRAPHQL_DEPTH_MAX. */
+static int
+values_cost(const travel_graphql_plan_t *plan,
+    const travel_graphql_node_t *first,
+    const travel_graphql_variables_t *variables, uint64_t *ret_cost,
+    travel_graphql_error_t *ret_error)
+{
+    int                           rc;
+    uint32_t                      limit;
+    uint64_t                      cost = 0, below;
+    const travel_graphql_node_t  *node;
+
+    for (node = first; node != NULL; node = node->next) {
+
+        rc = values_cost(plan, node->children, variables, &below, ret_error);
+        if (rc != TRAVEL_OK) {
+            return rc;
+        }
+
+        if (node->kind == TRAVEL_GRAPHQL_NODE_LIST
+            || node->kind == TRAVEL_GRAPHQL_NODE_CONNECTION)
+        {
+            rc = travel_graphql_limit(plan, node, variables, &limit,
+                                      ret_error);
+            if (rc != TRAVEL_OK) {
+                return rc;
+            }
+
+            below = (uint64_t) limit * values_sum(below, 1);
+        }
+
+        cost = values_sum(cost, below);
+
+        if (node->kind == TRAVEL_GRAPHQL_NODE_TOTAL) {
+            cost = values_sum(cost, 10);
+
+        } else if (node->field != NULL) {
+            cost = values_sum(cost, node->field->cost);
+        }
+    }
+
+    *ret_cost = cost;
+    return TRAVEL_OK;
+}
+
+
+int
+travel_graphql_cost(const travel_graphql_plan_t *plan,
+    const travel_graphql_variables_t *variables, uint64_t *ret_cost,
+    travel_graphql_error_t *ret_error)
+{
+    return values_cost(plan, plan->roots, variables, ret_cost, ret_error);
+}
+
+
+/* --- the types of variables ----------------------------------------------- */
+
+static bool
+values_is(travel_str_t name, const char *word)
+{
+    return name.len == strlen(word) && memcmp(name.data, word, name.len) == 0;
+}
+
+
+static bool
+values_scalar(const travel_graphql_mapping_t *mapping, travel_str_t name,
+    const travel_json_node_t *node)
+{
+    int64_t       v;
+    const ast_t  *def;
+
+    if (values_is(name, "Int")) {
+        return node->type == TRAVEL_JSON_NUMBER
+               && travel_json_int64(node, &v) == TRAVEL_OK && v == (int32_t) v;
+    }
+
+    if (values_is(name, "Float")) {
+        return node->type == TRAVEL_JSON_NUMBER;
+    }
+
+    if (values_is(name, "Boolean")) {
+        return node->type == TRAVEL_JSON_TRUE
+               || node->type == TRAVEL_JSON_FALSE;
+    }
+
+    if (values_is(name, "String")) {
+        return node->type == TRAVEL_JSON_STRING;
+    }
+
+    if (values_is(name, "ID")) {
+        return node->type == TRAVEL_JSON_STRING
+               || (node->type == TRAVEL_JSON_NUMBER
+                   && travel_json_int64(node, &v) == TRAVEL_OK);
+    }
+
+    def = travel_graphql_map_definition(mapping, name);
+
+    if (def != NULL && def->kind == TRAVEL_GRAPHQL_DEF_ENUM) {
+        return node->type == TRAVEL_JSON_STRING
+               && travel_graphql_find(def->children, node->text) != NULL;
+    }
+
+    if (def != NULL && def->kind == TRAVEL_GRAPHQL_DEF_INPUT) {
+        return node->type == TRAVEL_JSON_OBJECT;
+    }
+
+    return true;
+}
+
+
+/* A value that waits to be judged by its type; a stack, not recursion. */
+typedef struct {
+    const ast_t               *type;
+    const travel_json_node_t  *node;
+} values_item_t;
+
+#define VALUES_STACK  256
+
+typedef struct {
+    const travel_graphql_mapping_t    *mapping;
+    const travel_graphql_variables_t  *variables;
+    const ast_t                       *var;
+    travel_graphql_error_t            *error;
+    values_item_t                      stack[VALUES_STACK];
+    size_t                             n;
+} values_t;
+
+
+static int
+values_wrong(values_t *v, const ast_t *type, const char *why)
+{
+    const ast_t  *base = type;
+
+    while (base->kind != TRAVEL_GRAPHQL_TYPE_NAMED) {
+        base = base->type;
+    }
+
+    return values_error(v->error, v->var->line, v->var->column,
+                        "Variable \"$%.*s\" got an invalid value: %s "
+                        "\"%.*s\".", S_(v->var->name), why, S_(base->name));
+}
+
+
+static int
+values_push(values_t *v, const ast_t *type, const travel_json_node_t *node)
+{
+    if (v->n == VALUES_STACK) {
+        return values_wrong(v, type, "it is too large for a");
+    }
+
+    v->stack[v->n].type = type;
+    v->stack[v->n++].node = node;
+    return TRAVEL_OK;
+}
+
+
+static int
+values_object(values_t *v, const ast_t *type, const ast_t *def,
+    const travel_json_node_t *node)
+{
+    int                        rc;
+    uint32_t                   k, at, object;
+    const ast_t               *field;
+    const travel_json_node_t  *nodes, *member;
+
+    object = values_index(v->variables, node);
+    nodes = travel_json_nodes(v->variables->json);
+    at = object + 1;
+
+    for (k = 0; k < node->count; k++, at = nodes[at + 1].next) {
+        if (travel_graphql_find(def->children, nodes[at].text) == NULL) {
+            return values_error(v->error, v->var->line, v->var->column,
+                                "Variable \"$%.*s\" got an invalid value: "
+                                "Field \"%.*s\" is not defined by type "
+                                "\"%.*s\".", S_(v->var->name),
+                                S_(nodes[at].text), S_(def->name));
+        }
+    }
+
+    for (field = def->children; field != NULL; field = field->next) {
+        member = travel_json_member(v->variables->json, object, field->name);
+
+        if (member != NULL) {
+            rc = values_push(v, field->type, member);
+            if (rc != TRAVEL_OK) {
+                return rc;
+            }
+
+        } else if (field->type->kind == TRAVEL_GRAPHQL_TYPE_NONNULL
+                   && field->value == NULL)
+        {
+            return values_error(v->error, v->var->line, v->var->column,
+                                "Variable \"$%.*s\" got an invalid value: "
+                                "Field \"%.*s\" of type \"%.*s\" was not "
+                                "provided.", S_(v->var->name),
+                                S_(field->name), S_(def->name));
+        }
+    }
+
+    (void) type;
+    return TRAVEL_OK;
+}
+
+
+static int
+values_judge(values_t *v)
+{
+    int                        rc;
+    uint32_t                   k, at;
+    const ast_t               *type, *def;
+    const travel_json_node_t  *node, *nodes;
+
+    v->n--;
+    type = v->stack[v->n].type;
+    node = v->stack[v->n].node;
+
+    if (node->type == TRAVEL_JSON_NULL) {
+        return type->kind == TRAVEL_GRAPHQL_TYPE_NONNULL
+               ? values_wrong(v, type, "null is no non-null") : TRAVEL_OK;
+    }
+
+    if (type->kind == TRAVEL_GRAPHQL_TYPE_NONNULL) {
+        type = type->type;
+    }
+
+    if (type->kind == TRAVEL_GRAPHQL_TYPE_LIST) {
+
+        if (node->type != TRAVEL_JSON_ARRAY) {
+            return values_push(v, type->type, node);
+        }
+
+        nodes = travel_json_nodes(v->variables->json);
+        at = values_index(v->variables, node) + 1;
+
+        for (k = 0; k < node->count; k++, at = nodes[at].next) {
+            rc = values_push(v, type->type, &nodes[at]);
+            if (rc != TRAVEL_OK) {
+                return rc;
+            }
+        }
+
+        return TRAVEL_OK;
+    }
+
+    if (!values_scalar(v->mapping, type->name, node)) {
+        return values_wrong(v, type, "it is no");
+    }
+
+    def = travel_graphql_map_definition(v->mapping, type->name);
+
+    return def != NULL && def->kind == TRAVEL_GRAPHQL_DEF_INPUT
+           ? values_object(v, type, def, node) : TRAVEL_OK;
+}
+
+
+int
+travel_graphql_check_variables(const travel_graphql_mapping_t *mapping,
+    const ast_t *operation, const travel_graphql_variables_t *variables,
+    travel_graphql_error_t *ret_error)
+{
+    int                        rc;
+    values_t                   v;
+    const ast_t               *var;
+    const travel_json_node_t  *node;
+
+    v.mapping = mapping;
+    v.variables = variables;
+    v.error = ret_error;
+    v.n = 0;
+
+    for (var = operation->variables; var != NULL; var = var->next) {
+        v.var = var;
+        node = variables->present
+               ? travel_json_member(variables->json, variables->object,
+                                    var->name)
+               : NULL;
+
+        if (node == NULL) {
+            if (var->type->kind == TRAVEL_GRAPHQL_TYPE_NONNULL
+                && var->value == NULL)
+            {
+                return values_error(ret_error, var->line, var->column,
+                                    "Variable \"$%.*s\" of a required type "
+                                    "was not provided.", S_(var->name));
+            }
+
+            continue;
+        }
+
+        rc = values_push(&v, var->type, node);
+
+        while (rc == TRAVEL_OK && v.n > 0) {
+            rc = values_judge(&v);
+        }
+
+        if (rc != TRAVEL_OK) {
+            return rc;
+        }
+    }
+
+    return TRAVEL_OK;
+}

@@ -1,0 +1,242 @@
+/*
+ * GraphQL responses: data, errors, or both.
+ *
+ * Status by GraphQL over HTTP: a client that only takes application/json gets
+ * 200 for all that is a GraphQL response; one that takes
+ * application/graphql-response+json is told by the status, too.
+ */
+
+#include "ngx_http_travel_graphql_room.h"
+
+
+static ngx_str_t  ngx_http_travel_graphql_types[] = {
+    ngx_string("application/json; charset=utf-8"),
+    ngx_string("application/graphql-response+json; charset=utf-8")
+};
+
+
+ngx_int_t
+ngx_http_travel_graphql_send(ngx_http_travel_graphql_t *g, ngx_uint_t status,
+    ngx_str_t *body)
+{
+    return ngx_http_travel_send(g->request, status,
+                                &ngx_http_travel_graphql_types[g->modern],
+                                body);
+}
+
+
+static void
+ngx_http_travel_graphql_write(travel_json_writer_t *w,
+    const travel_graphql_error_t *error, const ngx_str_t *path)
+{
+    travel_json_object(w);
+    travel_json_member_cstring(w, "message", error->message);
+
+    if (error->line != 0) {
+        travel_json_key(w, TRAVEL_STR("locations"));
+        travel_json_array(w);
+        travel_json_object(w);
+        travel_json_member_int(w, "line", error->line);
+        travel_json_member_int(w, "column", error->column);
+        travel_json_object_end(w);
+        travel_json_array_end(w);
+    }
+
+    if (path != NULL) {
+        travel_json_key(w, TRAVEL_STR("path"));
+        travel_json_array(w);
+        travel_json_string(w, ngx_http_travel_view(path));
+        travel_json_array_end(w);
+    }
+
+    travel_json_key(w, TRAVEL_STR("extensions"));
+    travel_json_object(w);
+    travel_json_member_cstring(w, "code", travel_error_code(error->code));
+    travel_json_object_end(w);
+    travel_json_object_end(w);
+}
+
+
+/* A request that was not executed: a status of its own, where that is told. */
+static ngx_uint_t
+ngx_http_travel_graphql_status(ngx_http_travel_graphql_t *g,
+    ngx_uint_t status)
+{
+    if (!g->modern && status == NGX_HTTP_TRAVEL_GRAPHQL_INVALID) {
+        return NGX_HTTP_OK;
+    }
+
+    if (status == NGX_HTTP_TRAVEL_GRAPHQL_INVALID && !g->conf->strict) {
+        return NGX_HTTP_BAD_REQUEST;
+    }
+
+    return status;
+}
+
+
+ngx_int_t
+ngx_http_travel_graphql_refuse(ngx_http_travel_graphql_t *g,
+    ngx_uint_t status, const travel_graphql_error_t *error)
+{
+    u_char                *buf;
+    size_t                 size;
+    ngx_str_t              body;
+    ngx_http_travel_ctx_t *ctx;
+    travel_json_writer_t   w;
+
+    static ngx_str_t  bearer = ngx_string("Bearer realm=\"travel\"");
+
+    size = 6 * ngx_strlen(error->message) + 256;
+    buf = ngx_pnalloc(g->request->pool, size);
+    ctx = ngx_http_travel_get_ctx(g->request);
+
+    if (buf == NULL || ctx == NULL
+        || (status == NGX_HTTP_UNAUTHORIZED
+            && ngx_http_travel_add_header(g->request, "WWW-Authenticate",
+                                          &bearer) != NGX_OK))
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->error = error->code;
+    ngx_http_travel_count(g->main->refused, 1);
+
+    travel_json_writer_init(&w, (char *) buf, size);
+    travel_json_object(&w);
+    travel_json_key(&w, TRAVEL_STR("errors"));
+    travel_json_array(&w);
+    ngx_http_travel_graphql_write(&w, error, NULL);
+    travel_json_array_end(&w);
+    travel_json_object_end(&w);
+
+    body.data = buf;
+    body.len = travel_json_writer_finish(&w);
+
+    return ngx_http_travel_graphql_send(g,
+               ngx_http_travel_graphql_status(g, status), &body);
+}
+
+
+ngx_int_t
+ngx_http_travel_graphql_error(ngx_http_travel_graphql_t *g,
+    ngx_uint_t status, travel_error_e code, const char *fmt, ...)
+{
+    u_char                  *p;
+    va_list                  args;
+    travel_graphql_error_t   error;
+
+    ngx_memzero(&error, sizeof(travel_graphql_error_t));
+    error.code = code;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf((u_char *) error.message, (u_char *) error.message
+                      + sizeof(error.message) - 1, fmt, args);
+    va_end(args);
+    *p = '\0';
+
+    return ngx_http_travel_graphql_refuse(g, status, &error);
+}
+
+
+/* --- some of it failed --------------------------------------------------------- */
+
+static const char *
+ngx_http_travel_graphql_sentence(ngx_int_t failure)
+{
+    switch (failure) {
+
+    case TRAVEL_E_VALIDATION_ERROR:
+        return "A value is not one that this field can take.";
+
+    case TRAVEL_E_GATEWAY_TIMEOUT:
+        return "The database did not answer in time.";
+
+    case TRAVEL_E_DEPENDENCY_UNAVAILABLE:
+        return "The database cannot be asked at the moment.";
+
+    default:
+        return "The field could not be answered.";
+    }
+}
+
+
+/* A root that may not be null takes the whole of data with it. */
+ngx_int_t
+ngx_http_travel_graphql_partial(ngx_http_travel_graphql_t *g)
+{
+    size_t                        size;
+    u_char                       *buf;
+    ngx_str_t                     body, key;
+    ngx_uint_t                    i, none;
+    travel_json_writer_t          w;
+    travel_graphql_error_t        error;
+    const travel_graphql_node_t  *node;
+
+    none = 0;
+    size = 64;
+
+    for (node = g->plan->plan->roots, i = 0; node != NULL;
+         node = node->next, i++)
+    {
+        size += 6 * node->key.len * 2 + g->pieces[i].len + 256;
+        none |= g->failures[i] != NGX_OK && node->field != NULL
+                && node->field->nonnull;
+    }
+
+    buf = ngx_pnalloc(g->request->pool, size);
+    if (buf == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    travel_json_writer_init(&w, (char *) buf, size);
+    travel_json_object(&w);
+    travel_json_key(&w, TRAVEL_STR("errors"));
+    travel_json_array(&w);
+
+    for (node = g->plan->plan->roots, i = 0; node != NULL;
+         node = node->next, i++)
+    {
+        if (g->failures[i] == NGX_OK) {
+            continue;
+        }
+
+        ngx_memzero(&error, sizeof(travel_graphql_error_t));
+        error.code = (int) g->failures[i];
+        error.line = node->line;
+        error.column = node->column;
+        (void) ngx_cpystrn((u_char *) error.message, (u_char *)
+                           ngx_http_travel_graphql_sentence(g->failures[i]),
+                           sizeof(error.message));
+        key = ngx_http_travel_str(node->key);
+        ngx_http_travel_graphql_write(&w, &error, &key);
+    }
+
+    travel_json_array_end(&w);
+    travel_json_key(&w, TRAVEL_STR("data"));
+
+    if (none) {
+        travel_json_null(&w);
+
+    } else {
+        travel_json_object(&w);
+
+        for (node = g->plan->plan->roots, i = 0; node != NULL;
+             node = node->next, i++)
+        {
+            travel_json_key(&w, node->key);
+            travel_json_raw(&w, g->failures[i] == NGX_OK
+                                ? ngx_http_travel_view(&g->pieces[i])
+                                : TRAVEL_STR("null"));
+        }
+
+        travel_json_object_end(&w);
+    }
+
+    travel_json_object_end(&w);
+    body.data = buf;
+    body.len = travel_json_writer_finish(&w);
+    ngx_http_travel_count(g->main->partial, 1);
+
+    return ngx_http_travel_graphql_send(g, g->modern && g->conf->strict
+                                           ? 294 : NGX_HTTP_OK, &body);
+}

@@ -1,0 +1,741 @@
+/*
+ * A document, executed: plan, rules, values, and on to the query room, which
+ * knows the cache, the router and the caller's last write.
+ *
+ * A statement that fails says nothing about which root field is to blame: then
+ * each is asked alone, one after the other, and only what fails again is null.
+ */
+
+#include "ngx_http_travel_graphql_room.h"
+
+
+static ngx_int_t ngx_http_travel_graphql_rules(ngx_http_travel_graphql_t *g,
+    ngx_uint_t *ret_status, travel_graphql_error_t *ret_error);
+static ngx_int_t ngx_http_travel_graphql_permitted(
+    ngx_http_travel_graphql_t *g, ngx_uint_t *ret_status,
+    travel_graphql_error_t *ret_error);
+static ngx_int_t ngx_http_travel_graphql_prepare(ngx_http_travel_graphql_t *g,
+    travel_graphql_error_t *ret_error);
+static ngx_int_t ngx_http_travel_graphql_identity(
+    ngx_http_travel_graphql_t *g, ngx_str_t *ret_identity);
+static ngx_int_t ngx_http_travel_graphql_tags(ngx_http_travel_graphql_t *g,
+    ngx_str_t *ret_tags);
+
+static ngx_int_t ngx_http_travel_graphql_body(ngx_http_request_t *r,
+    void *data, ngx_http_travel_pg_result_t *result, ngx_str_t *ret_body,
+    ngx_str_t *ret_tags);
+static ngx_int_t ngx_http_travel_graphql_answer(ngx_http_request_t *r,
+    void *data, ngx_http_travel_hit_t *hit, ngx_uint_t kept);
+static ngx_int_t ngx_http_travel_graphql_failed(ngx_http_request_t *r,
+    void *data, ngx_int_t rc);
+static void ngx_http_travel_graphql_ended(ngx_http_request_t *r, void *data,
+    ngx_int_t rc);
+
+static ngx_int_t ngx_http_travel_graphql_roots(ngx_http_travel_graphql_t *g);
+static ngx_int_t ngx_http_travel_graphql_next(ngx_http_travel_graphql_t *g);
+static void ngx_http_travel_graphql_rooted(ngx_http_request_t *r, void *data,
+    ngx_int_t rc, ngx_http_travel_pg_result_t *result);
+
+
+void
+ngx_http_travel_graphql_execute(ngx_http_travel_graphql_t *g)
+{
+    ngx_int_t               rc;
+    ngx_uint_t              status;
+    travel_graphql_error_t  error;
+
+    rc = ngx_http_travel_graphql_plan(g, 0, &g->plan, &error);
+    status = error.code == TRAVEL_E_MALFORMED_REQUEST && g->modern
+             ? NGX_HTTP_BAD_REQUEST : NGX_HTTP_TRAVEL_GRAPHQL_INVALID;
+
+    if (rc == NGX_OK) {
+        status = NGX_HTTP_TRAVEL_GRAPHQL_INVALID;
+        rc = ngx_http_travel_graphql_rules(g, &status, &error);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_travel_graphql_prepare(g, &error);
+    }
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_travel_graphql_end(g, ngx_http_travel_graphql_refuse(g,
+                                           status, &error));
+        return;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_http_travel_graphql_end(g, rc == NGX_ERROR
+                                       ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc);
+        return;
+    }
+
+    ngx_http_travel_query_read(g->request, &g->read);
+    g->async = 1;
+}
+
+
+/* --- rules ------------------------------------------------------------------- */
+
+static ngx_int_t
+ngx_http_travel_graphql_told(travel_graphql_error_t *error, ngx_uint_t *status,
+    ngx_uint_t said, travel_error_e code, const char *fmt, ...)
+{
+    u_char   *p;
+    va_list   args;
+
+    ngx_memzero(error, sizeof(travel_graphql_error_t));
+    error->code = code;
+    *status = said;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf((u_char *) error->message, (u_char *) error->message
+                      + sizeof(error->message) - 1, fmt, args);
+    va_end(args);
+    *p = '\0';
+
+    return NGX_DECLINED;
+}
+
+
+/* Before the look-up, each time: the answer may be kept, the right to it not. */
+static ngx_int_t
+ngx_http_travel_graphql_permitted(ngx_http_travel_graphql_t *g,
+    ngx_uint_t *ret_status, travel_graphql_error_t *ret_error)
+{
+    size_t                  i;
+    ngx_str_t               permission;
+    ngx_http_travel_ctx_t  *ctx;
+    travel_graphql_plan_t  *plan = g->plan->plan;
+
+    ctx = ngx_http_travel_get_ctx(g->request);
+
+    if ((plan->viewer || plan->nrequires != 0) && ctx->user.len == 0) {
+        return ngx_http_travel_graphql_told(ret_error, ret_status,
+                   NGX_HTTP_UNAUTHORIZED, TRAVEL_E_AUTHENTICATION_ERROR,
+                   "This operation needs an access token.");
+    }
+
+    for (i = 0; i < plan->nrequires; i++) {
+        permission = ngx_http_travel_str(plan->requires[i]);
+
+        if (!ngx_http_travel_permitted(g->request, &permission)) {
+            return ngx_http_travel_graphql_told(ret_error, ret_status,
+                       NGX_HTTP_FORBIDDEN, TRAVEL_E_AUTHORIZATION_ERROR,
+                       "The permission \"%V\" is missing.", &permission);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_travel_graphql_rules(ngx_http_travel_graphql_t *g,
+    ngx_uint_t *ret_status, travel_graphql_error_t *ret_error)
+{
+    uint64_t                cost;
+    travel_graphql_plan_t  *plan = g->plan->plan;
+
+    static ngx_str_t  post = ngx_string("POST");
+
+    if (plan->operation->op == TRAVEL_GRAPHQL_SUBSCRIPTION) {
+        return ngx_http_travel_graphql_told(ret_error, ret_status,
+                   NGX_HTTP_TRAVEL_GRAPHQL_INVALID, TRAVEL_E_VALIDATION_ERROR,
+                   "A subscription needs a WebSocket or an event stream.");
+    }
+
+    if (g->get && plan->operation->op != TRAVEL_GRAPHQL_QUERY) {
+        if (ngx_http_travel_add_header(g->request, "Allow", &post) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        return ngx_http_travel_graphql_told(ret_error, ret_status,
+                   NGX_HTTP_NOT_ALLOWED, TRAVEL_E_METHOD_NOT_ALLOWED,
+                   "GET is for queries: a mutation is sent by POST.");
+    }
+
+    if (travel_graphql_check_variables(g->main->mapping, plan->operation,
+                                       &g->variables, ret_error) != TRAVEL_OK
+        || travel_graphql_cost(plan, &g->variables, &cost, ret_error)
+           != TRAVEL_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (plan->depth > g->conf->depth || plan->breadth > g->conf->fields
+        || cost > g->conf->cost
+        || plan->nroots > NGX_HTTP_TRAVEL_GRAPHQL_ROOTS)
+    {
+        return ngx_http_travel_graphql_told(ret_error, ret_status,
+                   NGX_HTTP_TRAVEL_GRAPHQL_INVALID, TRAVEL_E_VALIDATION_ERROR,
+                   "The operation is too large: depth %ui of at most %ui, "
+                   "fields %ui of %ui, cost %uL of %ui, roots %ui of %d.",
+                   (ngx_uint_t) plan->depth, g->conf->depth,
+                   (ngx_uint_t) plan->breadth, g->conf->fields, cost,
+                   g->conf->cost, (ngx_uint_t) plan->nroots,
+                   NGX_HTTP_TRAVEL_GRAPHQL_ROOTS);
+    }
+
+    return ngx_http_travel_graphql_permitted(g, ret_status, ret_error);
+}
+
+
+/* --- values -------------------------------------------------------------------- */
+
+static void *
+ngx_http_travel_graphql_room(void *pool, size_t size)
+{
+    return ngx_pnalloc(pool, size);
+}
+
+
+static ngx_int_t
+ngx_http_travel_graphql_text(ngx_http_travel_graphql_t *g, travel_str_t text,
+    const char **ret_value, travel_graphql_error_t *ret_error)
+{
+    u_char      *p;
+    ngx_uint_t   status;
+
+    *ret_value = NULL;
+
+    if (text.data == NULL) {
+        return NGX_OK;
+    }
+
+    if (memchr(text.data, '\0', text.len) != NULL) {
+        return ngx_http_travel_graphql_told(ret_error, &status, 0,
+                   TRAVEL_E_VALIDATION_ERROR,
+                   "A string must not contain U+0000.");
+    }
+
+    p = ngx_pnalloc(g->request->pool, text.len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, text.data, text.len);
+    p[text.len] = '\0';
+    *ret_value = (char *) p;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_travel_graphql_key(ngx_http_travel_graphql_t *g,
+    const travel_graphql_bind_t *bind, const char **ret_value,
+    travel_graphql_error_t *ret_error)
+{
+    ngx_int_t      rc;
+    ngx_uint_t     status;
+    const char    *keys[TRAVEL_GRAPHQL_KEYS_MAX];
+    travel_str_t   text;
+
+    if (travel_graphql_value(g->plan->plan, bind->value, &g->variables,
+                             ngx_http_travel_graphql_room, g->request->pool,
+                             &text) != TRAVEL_OK)
+    {
+        text = TRAVEL_STR("");
+    }
+
+    rc = ngx_http_travel_graphql_cursor_read(g, bind->node, text, keys);
+
+    if (rc == NGX_DECLINED) {
+        (void) ngx_http_travel_graphql_told(ret_error, &status, 0,
+                   TRAVEL_E_VALIDATION_ERROR,
+                   "\"after\" is no cursor of this list in this order.");
+        ret_error->line = bind->node->line;
+        ret_error->column = bind->node->column;
+        return NGX_DECLINED;
+    }
+
+    if (rc == NGX_OK) {
+        *ret_value = keys[bind->key];
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_travel_graphql_value(ngx_http_travel_graphql_t *g,
+    const travel_graphql_bind_t *bind, const char **ret_value,
+    travel_graphql_error_t *ret_error)
+{
+    u_char                 *p;
+    uint32_t                limit;
+    ngx_uint_t              status;
+    travel_str_t            text;
+    ngx_http_travel_ctx_t  *ctx;
+
+    ctx = ngx_http_travel_get_ctx(g->request);
+
+    switch (bind->kind) {
+
+    case TRAVEL_GRAPHQL_BIND_LIMIT:
+        p = ngx_pnalloc(g->request->pool, NGX_INT32_LEN + 1);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (travel_graphql_limit(g->plan->plan, bind->node, &g->variables,
+                                 &limit, ret_error) != TRAVEL_OK)
+        {
+            return NGX_DECLINED;
+        }
+
+        (void) ngx_sprintf(p, "%uD%Z", limit);
+        *ret_value = (char *) p;
+        return NGX_OK;
+
+    case TRAVEL_GRAPHQL_BIND_KEY:
+        return ngx_http_travel_graphql_key(g, bind, ret_value, ret_error);
+
+    case TRAVEL_GRAPHQL_BIND_VIEWER:
+        return ngx_http_travel_graphql_text(g,
+                   ngx_http_travel_view(&ctx->user), ret_value, ret_error);
+
+    case TRAVEL_GRAPHQL_BIND_MARK:
+        *ret_value = (char *) g->mark;
+        return NGX_OK;
+
+    default:
+        if (travel_graphql_value(g->plan->plan, bind->value, &g->variables,
+                                 ngx_http_travel_graphql_room,
+                                 g->request->pool, &text) != TRAVEL_OK)
+        {
+            return ngx_http_travel_graphql_told(ret_error, &status, 0,
+                       TRAVEL_E_VALIDATION_ERROR,
+                       "A variable has a value that cannot stand here.");
+        }
+
+        return ngx_http_travel_graphql_text(g, text, ret_value, ret_error);
+    }
+}
+
+
+ngx_int_t
+ngx_http_travel_graphql_bind(ngx_http_travel_graphql_t *g,
+    const ngx_http_travel_graphql_plan_t *plan, const char ***ret_values,
+    travel_graphql_error_t *ret_error)
+{
+    size_t        i;
+    uint8_t       mark[NGX_HTTP_TRAVEL_GRAPHQL_MARK / 2];
+    ngx_int_t     rc;
+    const char  **values;
+
+    values = ngx_palloc(g->request->pool, (plan->sql->nbinds + 1)
+                                          * sizeof(char *));
+    if (values == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (plan->sql->marked && g->mark[0] == '\0') {
+        if (travel_random(mark, sizeof(mark)) != TRAVEL_OK) {
+            return NGX_ERROR;
+        }
+
+        travel_hex_encode((char *) g->mark, mark, sizeof(mark));
+    }
+
+    for (i = 0; i < plan->sql->nbinds; i++) {
+        rc = ngx_http_travel_graphql_value(g, &plan->sql->binds[i], &values[i],
+                                           ret_error);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    *ret_values = values;
+    return NGX_OK;
+}
+
+
+/* --- the read -------------------------------------------------------------------- */
+
+static ngx_int_t
+ngx_http_travel_graphql_prepare(ngx_http_travel_graphql_t *g,
+    travel_graphql_error_t *ret_error)
+{
+    ngx_int_t                rc;
+    ngx_http_travel_read_t  *read = &g->read;
+
+    rc = ngx_http_travel_graphql_bind(g, g->plan, &g->values, ret_error);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    read->conf = g->main->reads;
+    read->query = &g->plan->query_like;
+    read->statement = &g->plan->statement;
+    read->values = g->values;
+    read->ttl = (ngx_msec_t) g->plan->plan->ttl * 1000;
+    read->data = g;
+    read->body = ngx_http_travel_graphql_body;
+    read->answer = ngx_http_travel_graphql_answer;
+    read->failed = ngx_http_travel_graphql_failed;
+    read->end = ngx_http_travel_graphql_ended;
+
+    if (ngx_http_travel_graphql_identity(g, &read->identity) != NGX_OK
+        || ngx_http_travel_graphql_tags(g, &read->tags) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* The statement's digest tells the document; then each value, framed, and the
+ * viewer where rows are his.  The mark is not part of what is asked. */
+static ngx_int_t
+ngx_http_travel_graphql_identity(ngx_http_travel_graphql_t *g,
+    ngx_str_t *ret_identity)
+{
+    u_char                            *p;
+    size_t                             i, len;
+    uint32_t                           n;
+    ngx_http_travel_ctx_t             *ctx;
+    const travel_graphql_statement_t  *sql = g->plan->sql;
+
+    static const ngx_str_t  route = ngx_string("graphql");
+
+    ctx = ngx_http_travel_get_ctx(g->request);
+    len = route.len + 1 + TRAVEL_SHA256_LEN + ctx->user.len;
+
+    for (i = 0; i < sql->nbinds; i++) {
+        len += 5 + (g->values[i] != NULL ? ngx_strlen(g->values[i]) : 0);
+    }
+
+    p = ngx_pnalloc(g->request->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ret_identity->data = p;
+    p = ngx_cpymem(p, route.data, route.len);
+    *p++ = '\0';
+    p = ngx_cpymem(p, g->plan->digest, TRAVEL_SHA256_LEN);
+
+    for (i = 0; i < sql->nbinds; i++) {
+
+        if (sql->binds[i].kind == TRAVEL_GRAPHQL_BIND_MARK
+            || sql->binds[i].kind == TRAVEL_GRAPHQL_BIND_VIEWER)
+        {
+            continue;
+        }
+
+        if (g->values[i] == NULL) {
+            *p++ = '-';
+            continue;
+        }
+
+        *p++ = '=';
+        n = (uint32_t) ngx_strlen(g->values[i]);
+        p = ngx_cpymem(p, &n, sizeof(n));
+        p = ngx_cpymem(p, g->values[i], n);
+    }
+
+    if (g->plan->plan->viewer) {
+        p = ngx_cpymem(p, ctx->user.data, ctx->user.len);
+    }
+
+    ret_identity->len = p - ret_identity->data;
+    return NGX_OK;
+}
+
+
+/* A piece of a tag, as it is now. */
+static travel_str_t
+ngx_http_travel_graphql_tag(ngx_http_travel_graphql_t *g,
+    const travel_graphql_tags_t *tags, const travel_graphql_piece_t *piece)
+{
+    size_t                           i;
+    travel_str_t                     text;
+    ngx_http_travel_ctx_t           *ctx;
+    const travel_graphql_node_t     *node = tags->node;
+
+    switch (piece->kind) {
+
+    case TRAVEL_GRAPHQL_PIECE_TEXT:
+        return piece->text;
+
+    case TRAVEL_GRAPHQL_PIECE_VIEWER:
+        ctx = ngx_http_travel_get_ctx(g->request);
+        return ngx_http_travel_view(&ctx->user);
+
+    default:
+        for (i = 0; i < node->field->nargs; i++) {
+            if (travel_str_eq(node->field->args[i].name, piece->text)
+                && node->given[i].given
+                && travel_graphql_value(g->plan->plan, &node->given[i].value,
+                                        &g->variables,
+                                        ngx_http_travel_graphql_room,
+                                        g->request->pool, &text) == TRAVEL_OK)
+            {
+                return text;
+            }
+        }
+
+        return TRAVEL_STR("-");
+    }
+}
+
+
+static ngx_int_t
+ngx_http_travel_graphql_tags(ngx_http_travel_graphql_t *g,
+    ngx_str_t *ret_tags)
+{
+    u_char                       *p;
+    size_t                        i, k, len;
+    travel_str_t                  text;
+    travel_graphql_plan_t        *plan = g->plan->plan;
+    const travel_graphql_tags_t  *tags;
+
+    for (len = 0, i = 0; i < plan->ntags; i++) {
+        tags = &plan->tags[i];
+
+        for (k = 0; k < tags->tags->n; k++) {
+            len += ngx_http_travel_graphql_tag(g, tags,
+                                               &tags->tags->pieces[k]).len;
+        }
+
+        len++;
+    }
+
+    p = ngx_pnalloc(g->request->pool, len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ret_tags->data = p;
+
+    for (i = 0; i < plan->ntags; i++) {
+        tags = &plan->tags[i];
+
+        for (k = 0; k < tags->tags->n; k++) {
+            text = ngx_http_travel_graphql_tag(g, tags,
+                                               &tags->tags->pieces[k]);
+            p = ngx_cpymem(p, text.data, text.len);
+        }
+
+        *p++ = ' ';
+    }
+
+    ret_tags->len = p - ret_tags->data;
+    return NGX_OK;
+}
+
+
+/* --- what the query room asks ------------------------------------------------------ */
+
+/* An array of PostgreSQL's, whose items need no quotes, as words. */
+static void
+ngx_http_travel_graphql_words(ngx_str_t *tags)
+{
+    u_char  *src, *dst, *last;
+
+    last = tags->data + tags->len;
+
+    for (src = tags->data, dst = src; src < last; src++) {
+        if (*src == ',') {
+            *dst++ = ' ';
+
+        } else if (*src != '{' && *src != '}' && *src != '"') {
+            *dst++ = *src;
+        }
+    }
+
+    tags->len = dst - tags->data;
+}
+
+
+static ngx_int_t
+ngx_http_travel_graphql_body(ngx_http_request_t *r, void *data,
+    ngx_http_travel_pg_result_t *result, ngx_str_t *ret_body,
+    ngx_str_t *ret_tags)
+{
+    ngx_http_travel_graphql_t  *g = data;
+
+    *ret_body = ngx_http_travel_pg_value(result, 0, 0);
+    *ret_tags = ngx_http_travel_pg_value(result, 0, 1);
+    ngx_http_travel_graphql_words(ret_tags);
+
+    return g->plan->sql->marked
+           ? ngx_http_travel_graphql_cursor_body(g, g->plan->plan->roots,
+                                                 ret_body)
+           : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_travel_graphql_answer(ngx_http_request_t *r, void *data,
+    ngx_http_travel_hit_t *hit, ngx_uint_t kept)
+{
+    ngx_str_t                   age;
+    ngx_http_travel_graphql_t  *g = data;
+
+    static ngx_str_t  private = ngx_string("private, no-cache");
+    static ngx_str_t  public = ngx_string("public, no-cache");
+    static ngx_str_t  none = ngx_string("no-store");
+
+    if (kept) {
+        age.data = ngx_pnalloc(r->pool, NGX_TIME_T_LEN);
+        if (age.data == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        age.len = ngx_sprintf(age.data, "%T", hit->age) - age.data;
+
+        if (ngx_http_travel_add_header(r, "Age", &age) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    if (ngx_http_travel_add_header(r, "Cache-Control",
+                                   !g->get ? &none
+                                   : g->plan->plan->viewer ? &private
+                                                           : &public)
+        != NGX_OK
+        || ngx_http_travel_cache_coding(r, hit) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_travel_graphql_send(g, NGX_HTTP_OK, &hit->body);
+}
+
+
+static ngx_int_t
+ngx_http_travel_graphql_failed(ngx_http_request_t *r, void *data,
+    ngx_int_t rc)
+{
+    ngx_http_travel_graphql_t  *g = data;
+
+    static ngx_str_t  soon = ngx_string("1");
+
+    if (rc == TRAVEL_E_DEPENDENCY_UNAVAILABLE) {
+        if (ngx_http_travel_add_header(r, "Retry-After", &soon) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return ngx_http_travel_graphql_error(g,
+                   NGX_HTTP_SERVICE_UNAVAILABLE, rc,
+                   "The database cannot be asked at the moment. Please try "
+                   "again.");
+    }
+
+    g->async = 1;
+    g->pieces = ngx_pcalloc(r->pool, g->plan->plan->nroots
+                                     * sizeof(ngx_str_t));
+    g->failures = ngx_pcalloc(r->pool, g->plan->plan->nroots
+                                       * sizeof(ngx_int_t));
+
+    if (g->pieces == NULL || g->failures == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (g->plan->plan->nroots == 1) {
+        g->failures[0] = rc;
+        return ngx_http_travel_graphql_partial(g);
+    }
+
+    return ngx_http_travel_graphql_roots(g);
+}
+
+
+static void
+ngx_http_travel_graphql_ended(ngx_http_request_t *r, void *data, ngx_int_t rc)
+{
+    ngx_http_travel_graphql_end(data, rc);
+}
+
+
+/* --- one root after the other --------------------------------------------------------- */
+
+static ngx_int_t
+ngx_http_travel_graphql_roots(ngx_http_travel_graphql_t *g)
+{
+    travel_consistency_t  last;
+
+    /* where the caller's own writes are, whatever else is there */
+
+    g->need.primary = ngx_http_travel_query_need(g->request, &last) != NGX_OK;
+    g->need.floor = last.commit;
+    g->root = 0;
+
+    return ngx_http_travel_graphql_next(g);
+}
+
+
+static ngx_int_t
+ngx_http_travel_graphql_next(ngx_http_travel_graphql_t *g)
+{
+    const char             **values;
+    travel_graphql_error_t   error;
+
+    if (g->root == g->plan->plan->nroots) {
+        return ngx_http_travel_graphql_partial(g);
+    }
+
+    if (ngx_http_travel_graphql_plan(g, g->root + 1, &g->part, &error)
+        != NGX_OK
+        || ngx_http_travel_graphql_bind(g, g->part, &values, &error) != NGX_OK
+        || ngx_http_travel_query_run(g->request, &g->part->query_like,
+                                     &g->part->statement, values, &g->need,
+                                     ngx_http_travel_graphql_rooted, g)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return NGX_AGAIN;
+}
+
+
+/* {"data":{"key" : VALUE}}: the value. */
+static void
+ngx_http_travel_graphql_rooted(ngx_http_request_t *r, void *data,
+    ngx_int_t rc, ngx_http_travel_pg_result_t *result)
+{
+    u_char                     *p, *last;
+    ngx_str_t                   body;
+    ngx_http_travel_graphql_t  *g = data;
+
+    g->failures[g->root] = rc;
+
+    if (rc == NGX_OK) {
+        if (ngx_http_travel_pg_result_keep(result, r) != NGX_OK) {
+            ngx_http_travel_graphql_end(g, NGX_HTTP_INTERNAL_SERVER_ERROR);
+            return;
+        }
+
+        body = ngx_http_travel_pg_value(result, 0, 0);
+
+        if (g->part->sql->marked
+            && ngx_http_travel_graphql_cursor_body(g, g->part->plan->roots,
+                                                   &body) != NGX_OK)
+        {
+            ngx_http_travel_graphql_end(g, NGX_HTTP_INTERNAL_SERVER_ERROR);
+            return;
+        }
+
+        last = body.data + body.len;
+        p = ngx_strlchr(body.data + sizeof("{\"data\":{") - 1, last, ':');
+
+        if (p == NULL) {
+            ngx_http_travel_graphql_end(g, NGX_HTTP_INTERNAL_SERVER_ERROR);
+            return;
+        }
+
+        g->pieces[g->root].data = p + 1;
+        g->pieces[g->root].len = last - 2 - (p + 1);
+    }
+
+    g->root++;
+    rc = ngx_http_travel_graphql_next(g);
+
+    if (rc != NGX_AGAIN) {
+        ngx_http_travel_graphql_end(g, rc);
+    }
+}

@@ -1,0 +1,487 @@
+/* travel_graphql and travel_graphql_sdl: directives, the schema, life. */
+
+#include "ngx_http_travel_graphql_room.h"
+
+#include <dirent.h>
+
+
+static void *ngx_http_travel_graphql_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_travel_graphql_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_travel_graphql_directive(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_travel_graphql_sdl_directive(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static ngx_int_t ngx_http_travel_graphql_sdl_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_travel_graphql_load(ngx_conf_t *cf);
+static ngx_int_t ngx_http_travel_graphql_counters(ngx_conf_t *cf,
+    ngx_http_travel_graphql_main_conf_t *gmcf);
+static char *ngx_http_travel_graphql_param(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_http_travel_graphql_loc_conf_t *glcf);
+static char *ngx_http_travel_graphql_list(ngx_conf_t *cf, ngx_str_t *dir,
+    ngx_http_travel_graphql_loc_conf_t *glcf);
+static void ngx_http_travel_graphql_unload(void *data);
+static ngx_int_t ngx_http_travel_graphql_init_process(ngx_cycle_t *cycle);
+static void ngx_http_travel_graphql_exit_process(ngx_cycle_t *cycle);
+
+
+static ngx_command_t  ngx_http_travel_graphql_commands[] = {
+
+    { ngx_string("travel_graphql"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_ANY,
+      ngx_http_travel_graphql_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("travel_graphql_sdl"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_travel_graphql_sdl_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_travel_graphql_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    NULL,                                  /* postconfiguration */
+
+    ngx_http_travel_graphql_create_main_conf, /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_travel_graphql_create_loc_conf, /* create location conf */
+    NULL                                   /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_travel_graphql_module = {
+    NGX_MODULE_V1,
+    &ngx_http_travel_graphql_module_ctx,   /* module context */
+    ngx_http_travel_graphql_commands,      /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_travel_graphql_init_process,  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_travel_graphql_exit_process,  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static void *
+ngx_http_travel_graphql_create_main_conf(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_graphql_main_conf_t));
+}
+
+
+static void *
+ngx_http_travel_graphql_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_travel_graphql_loc_conf_t  *glcf;
+
+    glcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_graphql_loc_conf_t));
+    if (glcf == NULL) {
+        return NULL;
+    }
+
+    glcf->depth = 12;
+    glcf->fields = 500;
+    glcf->cost = 5000;
+    glcf->max_body = 256 * 1024;
+    glcf->apq = 1;
+
+    return glcf;
+}
+
+
+/* --- directives -------------------------------------------------------------- */
+
+static char *
+ngx_http_travel_graphql_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_travel_graphql_loc_conf_t  *glcf = conf;
+
+    char        *rv;
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    if (glcf->enabled) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    glcf->enabled = 1;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        rv = ngx_http_travel_graphql_param(cf, &value[i], glcf);
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    if (ngx_http_travel_graphql_load(cf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_travel_claim(cf, NGX_HTTP_GET|NGX_HTTP_POST,
+                                 ngx_http_travel_graphql_handler);
+}
+
+
+static char *
+ngx_http_travel_graphql_number(ngx_conf_t *cf, ngx_str_t *value, size_t skip,
+    ngx_int_t min, ngx_int_t max, ngx_uint_t *ret_n)
+{
+    ngx_int_t  n;
+
+    n = ngx_atoi(value->data + skip, value->len - skip);
+
+    if (n < min || n > max) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_graphql\" parameter \"%V\" must be from "
+                           "%i to %i", value, min, max);
+        return NGX_CONF_ERROR;
+    }
+
+    *ret_n = (ngx_uint_t) n;
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_travel_graphql_param(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_http_travel_graphql_loc_conf_t *glcf)
+{
+    ssize_t    size;
+    ngx_str_t  text;
+
+    if (ngx_strncmp(value->data, "depth=", 6) == 0) {
+        return ngx_http_travel_graphql_number(cf, value, 6, 1,
+                                              TRAVEL_GRAPHQL_DEPTH_MAX,
+                                              &glcf->depth);
+    }
+
+    if (ngx_strncmp(value->data, "fields=", 7) == 0) {
+        return ngx_http_travel_graphql_number(cf, value, 7, 1,
+                                              TRAVEL_GRAPHQL_BREADTH_MAX,
+                                              &glcf->fields);
+    }
+
+    if (ngx_strncmp(value->data, "cost=", 5) == 0) {
+        return ngx_http_travel_graphql_number(cf, value, 5, 1, 1000000,
+                                              &glcf->cost);
+    }
+
+    if (ngx_strncmp(value->data, "max_body=", 9) == 0) {
+        text.data = value->data + 9;
+        text.len = value->len - 9;
+        size = ngx_parse_size(&text);
+
+        if (size < 1024 || size > 16 * 1024 * 1024) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"travel_graphql\" parameter \"%V\" must be "
+                               "from 1k to 16m", value);
+            return NGX_CONF_ERROR;
+        }
+
+        glcf->max_body = (size_t) size;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(value->data, "status=strict") == 0
+        || ngx_strcmp(value->data, "status=legacy") == 0)
+    {
+        glcf->strict = (value->data[7] == 's');
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(value->data, "persisted=", 10) == 0) {
+        text.data = value->data + 10;
+        text.len = value->len - 10;
+
+        glcf->apq = (ngx_strcmp(text.data, "apq") == 0);
+
+        if (glcf->apq || ngx_strcmp(text.data, "off") == 0) {
+            return NGX_CONF_OK;
+        }
+
+        return ngx_http_travel_graphql_list(cf, &text, glcf);
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"travel_graphql\" does not know \"%V\": it takes "
+                       "depth=, fields=, cost=, max_body=, persisted=, "
+                       "status=", value);
+    return NGX_CONF_ERROR;
+}
+
+
+/* Each *.graphql file of a directory is a document that may be asked. */
+static char *
+ngx_http_travel_graphql_list(ngx_conf_t *cf, ngx_str_t *dir,
+    ngx_http_travel_graphql_loc_conf_t *glcf)
+{
+    DIR                                *d;
+    char                               *text;
+    size_t                              len;
+    uint8_t                             md[TRAVEL_SHA256_LEN];
+    u_char                              path[NGX_MAX_PATH];
+    ngx_str_t                           name;
+    struct dirent                      *entry;
+    travel_catalog_fault_t              fault;
+    ngx_http_travel_graphql_allowed_t  *allowed;
+
+    if (ngx_conf_full_name(cf->cycle, dir, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    d = opendir((char *) dir->data);
+    glcf->allowed = ngx_array_create(cf->pool, 16,
+                                     sizeof(ngx_http_travel_graphql_allowed_t));
+
+    if (d == NULL || glcf->allowed == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "\"persisted=%V\" must be off, apq or a directory "
+                           "of *.graphql files", dir);
+        if (d != NULL) {
+            closedir(d);
+        }
+
+        return NGX_CONF_ERROR;
+    }
+
+    while ((entry = readdir(d)) != NULL) {
+        name.data = (u_char *) entry->d_name;
+        name.len = ngx_strlen(entry->d_name);
+
+        if (name.len < 9
+            || ngx_strcmp(name.data + name.len - 8, ".graphql") != 0)
+        {
+            continue;
+        }
+
+        (void) ngx_snprintf(path, sizeof(path), "%V/%V%Z", dir, &name);
+        allowed = ngx_array_push(glcf->allowed);
+
+        if (allowed == NULL
+            || travel_catalog_read(&text, &len, (char *) path, &fault)
+               != TRAVEL_OK)
+        {
+            closedir(d);
+            return "cannot read a file of its list";
+        }
+
+        allowed->text.data = ngx_pnalloc(cf->pool, len + 1);
+
+        if (allowed->text.data == NULL
+            || travel_sha256(md, (travel_str_t) { text, len }) != TRAVEL_OK)
+        {
+            free(text);
+            closedir(d);
+            return NGX_CONF_ERROR;
+        }
+
+        ngx_memcpy(allowed->text.data, text, len);
+        allowed->text.len = len;
+        travel_hex_encode((char *) allowed->id, md, TRAVEL_SHA256_LEN);
+        free(text);
+    }
+
+    closedir(d);
+
+    return NGX_CONF_OK;
+}
+
+
+/* --- the schema ------------------------------------------------------------------ */
+
+static ngx_int_t
+ngx_http_travel_graphql_load(ngx_conf_t *cf)
+{
+    char                                 *text;
+    size_t                                len;
+    u_char                               *path;
+    ngx_str_t                             route;
+    ngx_pool_cleanup_t                   *cln;
+    travel_graphql_fault_t                fault;
+    travel_catalog_fault_t                broken;
+    ngx_http_travel_main_conf_t          *tmcf;
+    ngx_http_travel_graphql_main_conf_t  *gmcf;
+
+    gmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_travel_graphql_module);
+    tmcf = ngx_http_travel_main_conf(cf);
+
+    if (gmcf->mapping != NULL) {
+        return NGX_OK;
+    }
+
+    if (tmcf->catalog.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_graphql\" needs a catalog: put "
+                           "\"travel_catalog DIRECTORY;\" above, in http{}");
+        return NGX_ERROR;
+    }
+
+    path = ngx_pnalloc(cf->pool, tmcf->catalog.len
+                                 + sizeof("/graphql/schema.graphql"));
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+
+    if (path == NULL || cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_sprintf(path, "%V/graphql/schema.graphql%Z", &tmcf->catalog);
+
+    switch (travel_catalog_read(&text, &len, (char *) path, &broken)) {
+
+    case TRAVEL_OK:
+        break;
+
+    case TRAVEL_INVALID:
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s: %s", path,
+                           broken.message);
+        return NGX_ERROR;
+
+    default:
+        return NGX_ERROR;
+    }
+
+    gmcf->file.data = path;
+    gmcf->file.len = ngx_strlen(path);
+    gmcf->sdl.data = (u_char *) text;
+    gmcf->sdl.len = len;
+    cln->handler = ngx_http_travel_graphql_unload;
+    cln->data = gmcf;
+
+    if (travel_graphql_parse(&gmcf->document, ngx_http_travel_view(&gmcf->sdl),
+                             &fault) != TRAVEL_OK
+        || travel_graphql_map(&gmcf->mapping, gmcf->document, &fault)
+           != TRAVEL_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s:%uD: %s", path,
+                           fault.line, fault.message);
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&route, "graphql");
+    gmcf->reads = ngx_http_travel_query_read_conf(cf, &route);
+
+    return gmcf->reads != NULL ? ngx_http_travel_graphql_counters(cf, gmcf)
+                               : NGX_ERROR;
+}
+
+
+static void
+ngx_http_travel_graphql_unload(void *data)
+{
+    ngx_http_travel_graphql_main_conf_t  *gmcf = data;
+
+    travel_graphql_document_free(gmcf->document);
+    free(gmcf->sdl.data);
+}
+
+
+static ngx_int_t
+ngx_http_travel_graphql_counters(ngx_conf_t *cf,
+    ngx_http_travel_graphql_main_conf_t *gmcf)
+{
+    ngx_int_t    n;
+    ngx_uint_t   i, *fields[4];
+
+    static const char *const  names[][2] = {
+        { "travel_graphql_plans_total{result=\"made\"}",
+          "Plans of GraphQL operations, by whether one was there." },
+        { "travel_graphql_plans_total{result=\"reused\"}",
+          "Plans of GraphQL operations, by whether one was there." },
+        { "travel_graphql_refused_total",
+          "GraphQL requests that were not executed." },
+        { "travel_graphql_partial_total",
+          "GraphQL answers with errors beside or instead of data." }
+    };
+
+    fields[0] = &gmcf->planned;
+    fields[1] = &gmcf->reused;
+    fields[2] = &gmcf->refused;
+    fields[3] = &gmcf->partial;
+
+    for (i = 0; i < 4; i++) {
+        n = ngx_http_travel_counter_add(cf, names[i][0], names[i][1]);
+        if (n == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        *fields[i] = (ngx_uint_t) n;
+    }
+
+    return NGX_OK;
+}
+
+
+/* --- the SDL's own location -------------------------------------------------------- */
+
+static char *
+ngx_http_travel_graphql_sdl_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    if (ngx_http_travel_graphql_load(cf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_travel_claim(cf, NGX_HTTP_GET,
+                                 ngx_http_travel_graphql_sdl_handler);
+}
+
+
+static ngx_int_t
+ngx_http_travel_graphql_sdl_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                             rc;
+    ngx_http_travel_graphql_main_conf_t  *gmcf;
+
+    static ngx_str_t  type = ngx_string("text/plain; charset=utf-8");
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    gmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_graphql_module);
+
+    return ngx_http_travel_send(r, NGX_HTTP_OK, &type, &gmcf->sdl);
+}
+
+
+/* --- life --------------------------------------------------------------------------- */
+
+static ngx_int_t
+ngx_http_travel_graphql_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_travel_graphql_main_conf_t  *gmcf;
+
+    if (ngx_http_travel_cycle_conf(cycle) == NULL) {
+        return NGX_OK;
+    }
+
+    gmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_travel_graphql_module);
+
+    return gmcf->mapping != NULL ? ngx_http_travel_graphql_plans_init(cycle)
+                                 : NGX_OK;
+}
+
+
+static void
+ngx_http_travel_graphql_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_travel_graphql_plans_exit();
+}

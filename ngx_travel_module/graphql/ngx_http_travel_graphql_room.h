@@ -1,0 +1,150 @@
+/* What graphql's own files share and no other room may use. */
+
+#ifndef NGX_HTTP_TRAVEL_GRAPHQL_ROOM_H
+#define NGX_HTTP_TRAVEL_GRAPHQL_ROOM_H
+
+#include "ngx_http_travel_graphql.h"
+#include "../query/ngx_http_travel_query.h"
+#include "../auth/ngx_http_travel_auth.h"
+#include "../../common/cursor.h"
+#include "../../common/json_writer.h"
+
+#define NGX_HTTP_TRAVEL_GRAPHQL_PLANS    512   /* kept by a worker */
+#define NGX_HTTP_TRAVEL_GRAPHQL_ROOTS    64    /* of an operation */
+#define NGX_HTTP_TRAVEL_GRAPHQL_MARK     32    /* hex characters */
+#define NGX_HTTP_TRAVEL_GRAPHQL_INVALID  422   /* as strict clients hear it */
+
+
+typedef struct {
+    ngx_str_t                          file;
+    ngx_str_t                          sdl;
+    travel_graphql_document_t         *document;
+    travel_graphql_mapping_t          *mapping;
+    ngx_http_travel_read_conf_t       *reads;
+    ngx_uint_t                         planned;    /* counters */
+    ngx_uint_t                         reused;
+    ngx_uint_t                         refused;
+    ngx_uint_t                         partial;
+} ngx_http_travel_graphql_main_conf_t;
+
+typedef struct {
+    ngx_uint_t                         depth;
+    ngx_uint_t                         fields;
+    ngx_uint_t                         cost;
+    size_t                             max_body;
+    ngx_array_t                       *allowed;    /* documents, or NULL */
+    unsigned                           enabled:1;
+    unsigned                           apq:1;
+    unsigned                           strict:1;   /* 422 and 294 */
+} ngx_http_travel_graphql_loc_conf_t;
+
+/* A document of the allow-list. */
+typedef struct {
+    u_char                             id[2 * TRAVEL_SHA256_LEN];
+    ngx_str_t                          text;
+} ngx_http_travel_graphql_allowed_t;
+
+
+/* --- plans of this nginx worker (plans.c) -------------------------------- */
+
+typedef struct {
+    ngx_queue_t                        lru;
+    ngx_queue_t                        chain;
+    uint64_t                           hash;
+    ngx_str_t                          query;      /* ngx_alloc()ed, both in
+                                                      one piece */
+    ngx_str_t                          operation;
+    ngx_str_t                          shape;
+    ngx_uint_t                         only;       /* 0: all roots; else the
+                                                      root of this number */
+    ngx_uint_t                         refs;       /* requests that use it */
+    travel_graphql_plan_t             *plan;       /* NULL: an empty slot */
+    travel_graphql_statement_t         alone;      /* only != 0 */
+    const travel_graphql_statement_t  *sql;
+    uint8_t                            digest[TRAVEL_SHA256_LEN];
+    travel_query_t                     query_like; /* for the query room */
+    ngx_http_travel_pg_statement_t     statement;
+    u_char                             name[24];
+} ngx_http_travel_graphql_plan_t;
+
+/* A request. */
+typedef struct {
+    ngx_http_request_t                 *request;
+    ngx_http_travel_graphql_loc_conf_t *conf;
+    ngx_http_travel_graphql_main_conf_t *main;
+    travel_json_t                      *json;
+    travel_json_t                      *json2;     /* GET: its variables */
+    ngx_str_t                           query;
+    ngx_str_t                           operation;
+    travel_graphql_variables_t          variables;
+    ngx_str_t                           hash;      /* of a persisted query */
+    ngx_http_travel_graphql_plan_t     *plan;      /* held */
+    ngx_http_travel_graphql_plan_t     *part;      /* held: one root alone */
+    const char                        **values;
+    ngx_http_travel_read_t              read;
+    ngx_http_travel_route_need_t        need;
+    u_char                              mark[NGX_HTTP_TRAVEL_GRAPHQL_MARK + 1];
+    ngx_uint_t                          root;      /* being asked alone */
+    ngx_str_t                          *pieces;    /* of the roots */
+    ngx_int_t                          *failures;  /* travel_error_e, or NGX_OK */
+    unsigned                            get:1;
+    unsigned                            modern:1;  /* graphql-response+json */
+    unsigned                            async:1;
+} ngx_http_travel_graphql_t;
+
+/* The plan for the request's document and variables, held until the request
+ * ends; 'only' as above.  NGX_OK; NGX_DECLINED: *ret_error; NGX_ERROR. */
+ngx_int_t ngx_http_travel_graphql_plan(ngx_http_travel_graphql_t *g,
+    ngx_uint_t only, ngx_http_travel_graphql_plan_t **ret_plan,
+    travel_graphql_error_t *ret_error);
+ngx_int_t ngx_http_travel_graphql_plans_init(ngx_cycle_t *cycle);
+void ngx_http_travel_graphql_plans_exit(void);
+/* Persisted documents of this worker, by hash (64 hex characters). */
+ngx_int_t ngx_http_travel_graphql_recall(const ngx_str_t *hash,
+    ngx_str_t *ret_query);
+void ngx_http_travel_graphql_remember(const ngx_str_t *hash,
+    const ngx_str_t *query);
+
+
+/* --- a request (request.c) ------------------------------------------------ */
+
+ngx_int_t ngx_http_travel_graphql_handler(ngx_http_request_t *r);
+void ngx_http_travel_graphql_end(ngx_http_travel_graphql_t *g, ngx_int_t rc);
+
+
+/* --- its execution (execute.c) -------------------------------------------- */
+
+/* The document and its variables are known: always ends the request. */
+void ngx_http_travel_graphql_execute(ngx_http_travel_graphql_t *g);
+/* What a statement's values are: NUL-terminated, NULL for null. */
+ngx_int_t ngx_http_travel_graphql_bind(ngx_http_travel_graphql_t *g,
+    const ngx_http_travel_graphql_plan_t *plan, const char ***ret_values,
+    travel_graphql_error_t *ret_error);
+
+
+/* --- cursors (cursor.c) ---------------------------------------------------- */
+
+/* The keys of a connection's "after", NUL-terminated. */
+ngx_int_t ngx_http_travel_graphql_cursor_read(ngx_http_travel_graphql_t *g,
+    const travel_graphql_node_t *node, travel_str_t text,
+    const char *ret_keys[TRAVEL_GRAPHQL_KEYS_MAX]);
+/* Signs what a body's marks stand for. */
+ngx_int_t ngx_http_travel_graphql_cursor_body(ngx_http_travel_graphql_t *g,
+    const travel_graphql_node_t *roots, ngx_str_t *body);
+
+
+/* --- answers (answer.c) ---------------------------------------------------- */
+
+/* {"data": ...} that is complete. */
+ngx_int_t ngx_http_travel_graphql_send(ngx_http_travel_graphql_t *g,
+    ngx_uint_t status, ngx_str_t *body);
+/* {"errors": [one]}, without data: nothing was executed. */
+ngx_int_t ngx_http_travel_graphql_refuse(ngx_http_travel_graphql_t *g,
+    ngx_uint_t status, const travel_graphql_error_t *error);
+/* The same with a sentence. */
+ngx_int_t ngx_http_travel_graphql_error(ngx_http_travel_graphql_t *g,
+    ngx_uint_t status, travel_error_e code, const char *fmt, ...);
+/* Data and errors of roots that were asked one by one. */
+ngx_int_t ngx_http_travel_graphql_partial(ngx_http_travel_graphql_t *g);
+
+#endif

@@ -1,0 +1,165 @@
+# GraphQL queries through nginx: one statement each, by the shipped schema and
+# against the shipped database.
+use strict;
+use warnings;
+use Test::More;
+use Travel::Test;
+
+my $t = Travel::Test->start(parts => 'postgres queue cache nginx workers',
+    env => { TRAVEL_LIMITS => 'limits-open.conf' });
+
+my $user = '01890000-0000-7000-8000-000000000005';
+my $other = '01890000-0000-7000-8000-000000000006';
+my $token = $t->user_token(5);
+my $theirs = $t->user_token(6);
+
+$t->sql(<<"END", role => 'postgres');
+INSERT INTO travel.journeys (id, user_id, origin, destination, origin_place_id,
+    destination_place_id, theme, distance_miles, personality)
+SELECT ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
+       CASE WHEN n <= 7 THEN '$user' ELSE '$other' END::uuid,
+       'Lyon', 'Paris', p.id, p.id,
+       CASE WHEN n % 2 = 0 THEN 'food' ELSE 'history' END, n * 1.5, 'wit'
+  FROM generate_series(1, 9) AS n,
+       (SELECT id FROM travel.place WHERE name = 'Lyon' ORDER BY population DESC
+         LIMIT 1) AS p;
+INSERT INTO travel.stories (id, journey_id, user_id, status, theme, title)
+SELECT ('01910000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
+       '01900000-0000-7000-8000-000000000007',
+       CASE WHEN n <= 3 THEN '$user' ELSE '$other' END::uuid, 'ready', 'food',
+       'Story ' || n
+  FROM generate_series(1, 4) AS n;
+END
+
+sub ask {
+    my ($query, %o) = @_;
+    my %body = (query => $query);
+    $body{variables} = $o{variables} if $o{variables};
+    $body{operationName} = $o{operation} if $o{operation};
+    my $r = $t->post('/api/graphql', \%body, (exists $o{token} ? $o{token} ? (token => $o{token}) : ()
+                             : (token => $token)),
+        headers => { accept => 'application/graphql-response+json',
+                     %{ $o{headers} // {} } });
+    return wantarray ? ($r, eval { json($r->{content}) }) : json($r->{content});
+}
+
+my ($r, $a) = ask('{ myJourneys(limit: 2) { id theme distanceMiles } }');
+is($r->{status}, 200, 'a query is answered') or diag explain $r;
+like($r->{headers}{'content-type'}, qr{^application/graphql-response\+json; charset=utf-8},
+    'in its own type');
+is_deeply($a, { data => { myJourneys => [
+    { id => '01900000-0000-7000-8000-000000000007', theme => 'history', distanceMiles => 10.5 },
+    { id => '01900000-0000-7000-8000-000000000006', theme => 'food', distanceMiles => 9 } ] } },
+    'the newest first, the fields asked for');
+
+# --- what is nested, named, merged ---------------------------------------------
+
+$a = ask('query Q($n: Int = 1, $with: Boolean!) {
+    mine: myJourneys(limit: $n) { ...J __typename
+        stories(limit: 2) { title journey { id } }
+        originPlace { name position { lat } } }
+    mine: myJourneys(limit: $n) { theme @include(if: $with) ... on Journey { status } } }
+    fragment J on Journey { id }', variables => { with => JSON::PP::true() });
+is_deeply($a->{data}{mine}[0]{stories},
+    [ map { { title => "Story $_", journey => { id => '01900000-0000-7000-8000-000000000007' } } } 3, 2 ],
+    'what is nested, newest first; of the caller alone');
+is($a->{data}{mine}[0]{originPlace}{name}, 'Lyon', 'many to one');
+is($a->{data}{mine}[0]{__typename}, 'Journey', '__typename');
+is($a->{data}{mine}[0]{status}, 'active', 'selections of one key are merged');
+is($a->{data}{mine}[0]{theme}, 'history', '@include');
+is(@{ $a->{data}{mine} }, 1, "a variable's default");
+
+$a = ask('{ me { id journeyCount totalMiles favoritePersonality journeys(first: 1) { totalCount } } }');
+is_deeply($a->{data}{me}, { id => $user, journeyCount => 7, totalMiles => 42,
+    favoritePersonality => 'wit', journeys => { totalCount => 7 } }, 'computed fields');
+
+($r) = ask('{ z: __typename b: __typename a: __typename }');
+like($r->{content}, qr/"z".*"b".*"a"/, 'in the order asked for');
+my $many = join ' ', map { "a$_: __typename" } 1 .. 120;
+$a = ask("{ me { $many } }");
+is(scalar(keys %{ $a->{data}{me} }), 120, 'an object of more fields than a function has arguments');
+
+# --- whose it is ----------------------------------------------------------------
+
+$a = ask('{ journey(journeyId: "01900000-0000-7000-8000-000000000008") { id } }');
+is_deeply($a, { data => { journey => undef } }, "another's row is null");
+$a = ask('{ journey(journeyId: "01900000-0000-7000-8000-000000000008") { id } }', token => $theirs);
+is($a->{data}{journey}{id}, '01900000-0000-7000-8000-000000000008', 'to its owner it is not');
+($r, $a) = ask('{ myJourneys { id } }', token => '');
+is($r->{status}, 401, 'nobody has no journeys');
+is($a->{errors}[0]{extensions}{code}, 'AUTHENTICATION_ERROR', 'and is told so');
+($r, $a) = ask('{ places(query: "Lyon", limit: 1) { name countryCode } }', token => '');
+is_deeply($a->{data}{places}, [ { name => 'Lyon', countryCode => 'FR' } ], 'what is public is not asked who');
+
+# --- filters, orders, pages -------------------------------------------------------
+
+$a = ask('query($t: JourneyTheme, $o: JourneyOrder) { myJourneys(theme: $t, orderBy: $o) { distanceMiles } }',
+    variables => { t => 'food', o => 'SHORTEST' });
+is_deeply([ map { $_->{distanceMiles} } @{ $a->{data}{myJourneys} } ], [ 3, 6, 9 ], 'a filter and an order');
+$a = ask('query($t: JourneyTheme, $o: JourneyOrder) { myJourneys(theme: $t, orderBy: $o) { distanceMiles } }',
+    variables => { o => 'LONGEST', t => undef });
+is(@{ $a->{data}{myJourneys} }, 7, 'null is no filter');
+is($a->{data}{myJourneys}[0]{distanceMiles}, 10.5, 'another order by the same document');
+
+my $pages = 'query($f: Int, $a: String) { journeys(first: $f, after: $a, orderBy: LONGEST)
+    { edges { cursor node { distanceMiles } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount } }';
+my (@seen, $after);
+for (1 .. 4) {
+    $a = ask($pages, variables => { f => 2, a => $after });
+    my $page = $a->{data}{journeys} or last;
+    push @seen, map { $_->{node}{distanceMiles} } @{ $page->{edges} };
+    is($page->{totalCount}, 7, "page $_: the total");
+    is($page->{pageInfo}{endCursor}, $page->{edges}[-1]{cursor}, 'its end');
+    is($page->{pageInfo}{startCursor}, $page->{edges}[0]{cursor}, 'its start');
+    is(!!$page->{pageInfo}{hasPreviousPage}, !!($_ > 1), 'what was before');
+    is(!!$page->{pageInfo}{hasNextPage}, !!($_ < 4), 'what comes');
+    $after = $page->{pageInfo}{endCursor};
+}
+is_deeply(\@seen, [ 10.5, 9, 7.5, 6, 4.5, 3, 1.5 ], 'a connection, page by page');
+($r, $a) = ask($pages, variables => { f => 2, a => $after }, token => $theirs);
+is($r->{status}, 400, "another's cursor is none");
+($r, $a) = ask($pages =~ s/LONGEST/NEWEST/r, variables => { f => 2, a => $after });
+is($a->{errors}[0]{extensions}{code}, 'VALIDATION_ERROR', "nor is another order's");
+
+# --- what is wrong ------------------------------------------------------------------
+
+for (
+    [ '{ me { id', 400, qr/Syntax Error: Expected/, 'a document that ends too soon' ],
+    [ '{ me { nothing } }', 400, qr/Cannot query field "nothing" on type "User"/, 'no such field' ],
+    [ '{ me }', 400, qr/must have a selection/, 'an object without a selection' ],
+    [ '{ me { id { x } } }', 400, qr/must not have a selection/, 'a scalar with one' ],
+    [ '{ journey { id } }', 400, qr/is required/, 'an argument that is missing' ],
+    [ '{ me(x: 1) { id } }', 400, qr/Unknown argument "x"/, 'one that is unknown' ],
+    [ '{ me { ...F } }', 400, qr/Unknown fragment/, 'no such fragment' ],
+    [ '{ me { ...F } } fragment F on User { journeys { nodes { stories { journey { ...G } } } } }
+       fragment G on Journey { stories { journey { ...G } } }', 400, qr/deeper|too large/, 'a fragment in itself' ],
+    [ '{ myJourneys(limit: 101) { id } }', 400, qr/from 0 to 100/, 'a limit over its bound' ],
+    [ '{ myJourneys(limit: -1) { id } }', 400, qr/from 0 to 100/, 'and below it' ],
+    [ '{ myJourneys(limit: "x") { id } }', 400, qr/no "Int"/, 'one that is no number' ],
+    [ '{ myJourneys(theme: nonsense) { id } }', 400, qr/no "JourneyTheme"/, 'no value of the enum' ],
+    [ '{ myJourneys(limit: 100) { stories(limit: 50) { journey { stories(limit: 50) { id } } } } }',
+      400, qr/too large/, 'what would cost too much' ],
+    [ '{ a: myJourneys { id } a: me { id } }', 400, qr/conflict/, 'two fields of one name' ],
+    [ 'query A { __typename } query B { __typename }', 400, qr/operation name/, 'no operation chosen' ],
+    [ 'query($n: Int!) { myJourneys(limit: $n) { id } }', 400, qr/was not provided/, 'a variable that is missing' ],
+) {
+    my ($query, $status, $like, $name) = @$_;
+    ($r, $a) = ask($query);
+    is($r->{status}, $status, $name) or diag $r->{content};
+    like($a->{errors}[0]{message}, $like, 'and why');
+    ok(!exists $a->{data}, 'without data');
+    unlike($r->{content}, qr/SELECT|travel\./, 'nothing of the SQL');
+}
+
+# --- one field fails, the others do not ----------------------------------------------
+
+($r, $a) = ask('{ good: me { id } bad: journey(journeyId: "no uuid") { id } also: places(query: "Lyon", limit: 1) { name } }');
+is($r->{status}, 200, 'a field that fails');
+is_deeply($a->{data}, { good => { id => $user }, bad => undef, also => [ { name => 'Lyon' } ] },
+    'is null, the others are answered');
+is_deeply($a->{errors}[0]{path}, ['bad'], 'with its path');
+is($a->{errors}[0]{extensions}{code}, 'VALIDATION_ERROR', 'and a code');
+unlike($r->{content}, qr/invalid input syntax|uuid:/, "not the database's words");
+
+$t->finish;
+done_testing();

@@ -1,6 +1,7 @@
 /* travel_graphql and travel_graphql_sdl: directives, the schema, life. */
 
 #include "ngx_http_travel_graphql_room.h"
+#include "../../common/graphql/sdl.h"
 
 #include <dirent.h>
 
@@ -373,6 +374,12 @@ ngx_http_travel_graphql_load(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
+    travel_graphql_sdl(gmcf->document, &gmcf->public);
+
+    if (gmcf->public.failed) {
+        return NGX_ERROR;
+    }
+
     ngx_str_set(&route, "graphql");
     gmcf->reads = ngx_http_travel_query_read_conf(cf, &route);
 
@@ -387,6 +394,7 @@ ngx_http_travel_graphql_unload(void *data)
     ngx_http_travel_graphql_main_conf_t  *gmcf = data;
 
     travel_graphql_document_free(gmcf->document);
+    travel_graphql_text_free(&gmcf->public);
     free(gmcf->sdl.data);
 }
 
@@ -446,6 +454,7 @@ static ngx_int_t
 ngx_http_travel_graphql_sdl_handler(ngx_http_request_t *r)
 {
     ngx_int_t                             rc;
+    ngx_str_t                             sdl;
     ngx_http_travel_graphql_main_conf_t  *gmcf;
 
     static ngx_str_t  type = ngx_string("text/plain; charset=utf-8");
@@ -457,7 +466,10 @@ ngx_http_travel_graphql_sdl_handler(ngx_http_request_t *r)
 
     gmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_graphql_module);
 
-    return ngx_http_travel_send(r, NGX_HTTP_OK, &type, &gmcf->sdl);
+    sdl.data = (u_char *) gmcf->public.data;
+    sdl.len = gmcf->public.len;
+
+    return ngx_http_travel_send(r, NGX_HTTP_OK, &type, &sdl);
 }
 
 

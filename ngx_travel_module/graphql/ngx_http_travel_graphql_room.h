@@ -7,6 +7,7 @@
 #include "../query/ngx_http_travel_query.h"
 #include "../auth/ngx_http_travel_auth.h"
 #include "../../common/cursor.h"
+#include "../../common/graphql/text.h"
 #include "../../common/json_writer.h"
 
 #define NGX_HTTP_TRAVEL_GRAPHQL_PLANS    512   /* kept by a worker */
@@ -18,6 +19,7 @@
 typedef struct {
     ngx_str_t                          file;
     ngx_str_t                          sdl;
+    travel_graphql_text_t              public;     /* as clients may see it */
     travel_graphql_document_t         *document;
     travel_graphql_mapping_t          *mapping;
     ngx_http_travel_read_conf_t       *reads;

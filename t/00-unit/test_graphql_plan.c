@@ -1,0 +1,362 @@
+/* GraphQL: the parser, the mapping's faults, and the SQL of plans. */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "unit.h"
+#include "../../common/graphql/plan.h"
+#include "../../common/graphql/sdl.h"
+
+static const char  SCHEMA[] =
+    "scalar Date @render(sql: \"to_char({}, 'x')\")\n"
+    "enum E { A @order(by: \"a desc\") B @order(by: \"b\") }\n"
+    "type T @table(name: \"s.t\", key: \"id\") @owner(column: \"u\")"
+    " @cache(ttl: 9, tags: \"t:{$viewer}\", row: \"t:{id}\") {\n"
+    "  id: ID! someName: String d: Date\n"
+    "  up: T @relation(from: \"parent\", to: \"id\")\n"
+    "  down(limit: Int, o: E): [T] @relation(from: \"id\", to: \"parent\")"
+    " @list(max: 7, default: 3)\n}\n"
+    "type P @table(name: \"s.p\", key: \"id\") @public { id: ID! }\n"
+    "type Query { t(id: ID! @filter(sql: \"{id} = {$}\")): T ps: [P] }\n";
+
+static travel_graphql_document_t  *sdl;
+static travel_graphql_mapping_t   *mapping;
+
+
+static int
+setup(void **state)
+{
+    travel_graphql_fault_t  fault;
+
+    (void) state;
+
+    return travel_graphql_parse(&sdl, TRAVEL_STR(SCHEMA), &fault) != TRAVEL_OK
+           || travel_graphql_map(&mapping, sdl, &fault) != TRAVEL_OK;
+}
+
+
+static int
+teardown(void **state)
+{
+    (void) state;
+    travel_graphql_document_free(sdl);
+    return 0;
+}
+
+
+static travel_graphql_plan_t *
+plan_of(const char *text, travel_graphql_error_t *error)
+{
+    travel_graphql_plan_t       *plan;
+    travel_graphql_fault_t       fault;
+    travel_graphql_document_t   *document;
+    travel_graphql_variables_t   none = { 0 };
+
+    assert_int_equal(travel_graphql_parse(&document,
+                         (travel_str_t) { text, strlen(text) }, &fault),
+                     TRAVEL_OK);
+
+    return travel_graphql_plan(&plan, mapping, document, TRAVEL_NULL_STR,
+                               &none, error) == TRAVEL_OK ? plan : NULL;
+}
+
+
+/* --- the SQL -------------------------------------------------------------- */
+
+static void
+test_sql(void **state)
+{
+    travel_graphql_plan_t   *plan;
+    travel_graphql_error_t   error;
+
+    (void) state;
+    plan = plan_of("{ x: t(id: 5) { n: someName d } }", &error);
+    assert_non_null(plan);
+    assert_string_equal(plan->statement.sql,
+        "SELECT '{\"data\":' || json_build_object('x', r1.j)::text || '}', "
+        "string_to_array(concat_ws(' ', r1.t), ' ') FROM (VALUES (1)) AS z "
+        "LEFT JOIN LATERAL (SELECT json_build_object('n', "
+        "(t1.\"some_name\")::text, 'd', to_char((t1.\"d\"), 'x')) AS j, "
+        "concat_ws(' ', 't:' || t1.\"id\"::text) AS t FROM (SELECT "
+        "t1.\"some_name\", t1.\"d\", t1.\"id\" FROM s.t AS t1 WHERE t1.\"u\" "
+        "= $1::uuid AND (t1.\"id\" = $2) ORDER BY t1.\"id\" LIMIT 1) AS t1) "
+        "AS r1 ON true");
+    assert_int_equal(plan->statement.nbinds, 2);
+    assert_true(plan->viewer);
+    assert_int_equal(plan->ttl, 9);
+    assert_int_equal(plan->ntags, 1);
+    travel_graphql_plan_free(plan);
+}
+
+
+/* A literal is a parameter, whatever it says. */
+static void
+test_literals(void **state)
+{
+    travel_graphql_plan_t   *plan;
+    travel_graphql_error_t   error;
+
+    (void) state;
+    plan = plan_of("{ t(id: \"'; DROP TABLE x; --\") { id } }", &error);
+    assert_non_null(plan);
+    assert_null(strstr(plan->statement.sql, "DROP"));
+    travel_graphql_plan_free(plan);
+}
+
+
+static size_t
+count(const char *text, const char *what)
+{
+    size_t       n = 0;
+    const char  *p;
+
+    for (p = text; (p = strstr(p, what)) != NULL; p++) {
+        n++;
+    }
+
+    return n;
+}
+
+
+/* Each FROM of a type with an owner has the owner's condition. */
+static void
+test_owner(void **state)
+{
+    travel_graphql_plan_t   *plan;
+    travel_graphql_error_t   error;
+
+    (void) state;
+    plan = plan_of("{ t(id: 1) { up { down { up { id } } } down(o: A) { id } }"
+                   " ps { id } }", &error);
+    assert_non_null(plan);
+    assert_int_equal(count(plan->statement.sql, "FROM s.t AS"), 5);
+    assert_int_equal(count(plan->statement.sql, ".\"u\" = $1::uuid"), 5);
+    assert_int_equal(count(plan->statement.sql, "FROM s.p AS"), 1);
+    assert_int_equal(plan->ttl, 0);       /* P says nothing of a cache */
+    travel_graphql_plan_free(plan);
+
+    plan = plan_of("{ ps { id } }", &error);
+    assert_non_null(plan);
+    assert_false(plan->viewer);
+    travel_graphql_plan_free(plan);
+}
+
+
+static void
+test_cost(void **state)
+{
+    uint64_t                     cost;
+    travel_graphql_plan_t       *plan;
+    travel_graphql_error_t       error;
+    travel_graphql_variables_t   none = { 0 };
+
+    (void) state;
+    plan = plan_of("{ t(id: 1) { down(limit: 5) { down { id } } } }", &error);
+    assert_non_null(plan);
+
+    /* t 1, down 1 + 5 * (1 + down 1 + 3 * 1) */
+    assert_int_equal(travel_graphql_cost(plan, &none, &cost, &error),
+                     TRAVEL_OK);
+    assert_int_equal(cost, 1 + 1 + 5 * (1 + 1 + 3));
+    assert_int_equal(plan->depth, 4);
+    travel_graphql_plan_free(plan);
+
+    plan = plan_of("{ t(id: 1) { down(limit: 8) { id } } }", &error);
+    assert_non_null(plan);
+    assert_int_equal(travel_graphql_cost(plan, &none, &cost, &error),
+                     TRAVEL_INVALID);
+    assert_non_null(strstr(error.message, "from 0 to 7"));
+    travel_graphql_plan_free(plan);
+}
+
+
+/* --- what the SDL must say ------------------------------------------------- */
+
+static void
+test_faults(void **state)
+{
+    size_t                      i;
+    char                        text[1024];
+    travel_graphql_fault_t      fault;
+    travel_graphql_mapping_t   *m;
+    travel_graphql_document_t  *d;
+
+    static const struct {
+        const char  *sdl;
+        uint32_t     line;
+        const char  *message;
+    } cases[] = {
+        { "type T @table(name: \"t\", key: \"id\") { id: ID }", 2,
+          "must say whose its rows are" },
+        { "type T @table(name: \"t\", key: \"id\") @public @owner(column: "
+          "\"u\") { id: ID }", 2, "and not both" },
+        { "type T @table(name: \"t\") @public { id: ID }", 2, "key:" },
+        { "type T {\n x: Nothing }", 3, "no type \"Nothing\"" },
+        { "type T {\n x(a: Int): Int }", 3, "does nothing" },
+        { "type T {\n x: Int @sql(expr: \"{a\") }", 3, "not closed" },
+        { "type T {\n x: Int @sql(expr: \"{a b}\") }", 3, "must be {column}" },
+        { "type T @table(name: \"t\", key: \"id\") @public {\n"
+          " t: T @relation(from: \"a, b\", to: \"c\") }", 3,
+          "as many columns" },
+        { "type T @table(name: \"t\", key: \"id\") @public {\n"
+          " t: [T] @list(max: 1001) }", 3, "from 0 to 1000" },
+        { "type T @table(name: \"t\", key: \"a, b, c, d\") @public {\n"
+          " t: [T] @list(order: \"e sideways\") }", 3, "an order must be" },
+        { "type C { edges: Int }\ntype T @table(name: \"t\", key: \"id\") "
+          "@public {\n c: C @connection }", 4, "edges { node }" },
+    };
+
+    (void) state;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(text, sizeof(text), "type Query { x: Int }\n%s",
+                 cases[i].sdl);
+        assert_int_equal(travel_graphql_parse(&d,
+                             (travel_str_t) { text, strlen(text) }, &fault),
+                         TRAVEL_OK);
+        assert_int_equal(travel_graphql_map(&m, d, &fault), TRAVEL_INVALID);
+
+        if (fault.line != cases[i].line
+            || strstr(fault.message, cases[i].message) == NULL)
+        {
+            fail_msg("%s: %u: %s", cases[i].sdl, fault.line, fault.message);
+        }
+
+        travel_graphql_document_free(d);
+    }
+}
+
+
+/* --- the language ---------------------------------------------------------- */
+
+static void
+test_strings(void **state)
+{
+    const travel_graphql_ast_t  *arg;
+    travel_graphql_fault_t       fault;
+    travel_graphql_document_t   *d;
+
+    static const char  text[] =
+        "{ f(a: \"x\\n\\u00e9\\uD83D\\uDE00\\u{1F600}\", b: \"\"\"\n"
+        "    one\n      two \\\"\"\" \n\n    three\n    \"\"\", c: -1.5e3) }";
+
+    (void) state;
+    assert_int_equal(travel_graphql_parse(&d, TRAVEL_STR(text), &fault),
+                     TRAVEL_OK);
+    arg = travel_graphql_definitions(d)->children->arguments;
+    assert_true(travel_str_eq(arg->value->text,
+                    TRAVEL_STR("x\n\xC3\xA9\xF0\x9F\x98\x80"
+                               "\xF0\x9F\x98\x80")));
+    assert_true(travel_str_eq(arg->next->value->text,
+                    TRAVEL_STR("one\n  two \"\"\" \n\nthree")));
+    assert_int_equal(arg->next->next->value->kind, TRAVEL_GRAPHQL_FLOAT);
+    travel_graphql_document_free(d);
+}
+
+
+static void
+test_syntax(void **state)
+{
+    size_t                      i;
+    travel_graphql_fault_t      fault;
+    travel_graphql_document_t  *d;
+
+    static const struct {
+        const char  *text;
+        uint32_t     line;
+        uint32_t     column;
+    } cases[] = {
+        { "{", 1, 2 }, { "{ }", 1, 3 }, { "{ a(b: ) }", 1, 8 },
+        { "{ a\n  ( }", 2, 5 }, { "query ($x: Int = $y) { a }", 1, 18 },
+        { "{ a @ }", 1, 7 }, { "fragment on on T { a }", 1, 10 },
+        { "{ a(b: 01) }", 1, 8 }, { "{ a(b: 1x) }", 1, 8 },
+        { "{ a(b: \"x) }", 1, 8 }, { "{ a(b: \"\\q\") }", 1, 8 },
+        { "{ ... on }", 1, 10 }, { "{ a..b }", 1, 4 }, { "", 1, 1 },
+        { "{ a(b: \"\\uD83D\") }", 1, 8 }, { "type T { a }", 1, 12 },
+    };
+
+    (void) state;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(travel_graphql_parse(&d, (travel_str_t) {
+                             cases[i].text, strlen(cases[i].text) }, &fault),
+                         TRAVEL_INVALID);
+
+        if (fault.line != cases[i].line || fault.column != cases[i].column) {
+            fail_msg("%s: %u:%u %s", cases[i].text, fault.line, fault.column,
+                     fault.message);
+        }
+    }
+}
+
+
+/* Depth costs the parser nothing but nodes; the planner refuses it. */
+static void
+test_bombs(void **state)
+{
+    char                        *text;
+    size_t                       i, n = 20000;
+    travel_graphql_plan_t       *plan;
+    travel_graphql_error_t       error;
+    travel_graphql_fault_t       fault;
+    travel_graphql_document_t   *d;
+
+    (void) state;
+    text = malloc(n * 4 + 64);
+    assert_non_null(text);
+
+    text[0] = '\0';
+    for (i = 0; i < n; i++) {
+        memcpy(text + i * 2, "{a", 2);
+        text[2 * n + i] = '}';
+    }
+
+    assert_int_equal(travel_graphql_parse(&d, (travel_str_t) { text, 3 * n },
+                                          &fault), TRAVEL_OK);
+    travel_graphql_document_free(d);
+
+    memset(text, '[', n);
+    memcpy(text, "{a(b:", 5);
+    assert_int_equal(travel_graphql_parse(&d, (travel_str_t) { text, n },
+                                          &fault), TRAVEL_INVALID);
+    free(text);
+
+    plan = plan_of("{ t(id: 1) { ...F } } fragment F on T { up { ...F } }",
+                   &error);
+    assert_null(plan);
+    assert_non_null(strstr(error.message, "contains itself"));
+}
+
+
+static void
+test_sdl(void **state)
+{
+    travel_graphql_text_t  out = { 0 };
+
+    (void) state;
+    travel_graphql_sdl(sdl, &out);
+    assert_false(out.failed);
+    assert_null(strstr(out.data, "@"));
+    assert_null(strstr(out.data, "s.t"));
+    assert_non_null(strstr(out.data, "  down(limit: Int, o: E): [T]\n"));
+    travel_graphql_text_free(&out);
+}
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_sql),
+        cmocka_unit_test(test_literals),
+        cmocka_unit_test(test_owner),
+        cmocka_unit_test(test_cost),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_syntax),
+        cmocka_unit_test(test_bombs),
+        cmocka_unit_test(test_sdl),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

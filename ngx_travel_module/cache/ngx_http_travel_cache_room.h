@@ -47,7 +47,7 @@ typedef struct {
     ngx_uint_t                  l2[NGX_HTTP_TRAVEL_L2_COUNTERS];
     ngx_uint_t                  warmed;       /* URIs of warm-ups */
     ngx_uint_t                  unwarmed;
-    ngx_array_t                 warm;         /* ngx_http_travel_warm_conf_t * */
+    ngx_array_t                 warm;         /* warm_conf_t *, by server */
     ngx_uint_t                  used;         /* some location caches */
     ngx_uint_t                  tails;        /* there is a stream to follow */
 } ngx_http_travel_cache_main_conf_t;

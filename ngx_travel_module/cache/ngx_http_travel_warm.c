@@ -3,12 +3,12 @@
  *
  *     travel_cache_warm [URI ...] [list=FILE] [host=NAME] [rate=Nr/s];
  *
- * in a server block.  Each URI is a request of the node to its own server block, through a pair of
- * sockets instead of a listening one: it passes all that a client's request
- * passes, but limits, and its answer is thrown away.  One nginx worker of the
- * node asks (the first; its successor, should it die), one request at a time,
- * at most 'rate' a second; what fails (an error of ours, or none at all) is
- * tried again, twice, at the end.
+ * in a server block.  Each URI is a request of the node to its own server
+ * block, through a pair of sockets instead of a listening one: it passes all
+ * that a client's request passes, but limits, and its answer is thrown away.
+ * One nginx worker of the node asks (the first; its successor, should it die),
+ * one request at a time, at most 'rate' a second; what fails (an error of ours,
+ * or none at all) is tried again, twice, at the end.
  *
  * A round begins when the node may keep answers (contracts section 4), and
  * again after everything was lost: a gap in the invalidation stream, another

@@ -137,7 +137,7 @@ cache_post(CURL *curl, const cache_purge_t *p, cache_answer_t *ret_answer)
 {
     int                 rc;
     char                token[TRAVEL_JWT_MAX + 1];
-    char                bearer[TRAVEL_JWT_MAX + sizeof("Authorization: Bearer ")];
+    char                bearer[TRAVEL_JWT_MAX + 32];
     CURLU              *url;
     CURLcode            code;
     struct curl_slist  *headers;
@@ -245,7 +245,8 @@ travelctl_cache_purge(int argc, char **argv)
 
     ctl_option_t  options[] = {
         { "tag", CTL_STRING, &p.tag, "TAG", "answers that depend on it" },
-        { "route", CTL_STRING, &p.route, "NAME", "answers of a query, of these values" },
+        { "route", CTL_STRING, &p.route, "NAME",
+          "answers of a query, of these values" },
         { "prefix", CTL_STRING, &p.prefix, "TEXT",
           "answers whose key begins so: scheme://host/path" },
         { "all", CTL_FLAG, &p.all, NULL, "everything" },
@@ -259,10 +260,11 @@ travelctl_cache_purge(int argc, char **argv)
     };
     ctl_spec_t  spec = { "cache purge [options] [VALUE ...]",
                          "Drops answers from the caches of all nodes, and says "
-                         "how many that were on the\nnode asked.  One of --tag, "
-                         "--route, --prefix and --all says which; VALUEs are "
-                         "those of\na route's parameters, in the order of its "
-                         "query file.",
+                         "how many that were on\n"
+                         "the node asked.  One of --tag, --route, --prefix and "
+                         "--all says which; VALUEs\n"
+                         "are those of a route's parameters, in the order of "
+                         "its query file.",
                          options, 0, CTL_ARGS_MAX };
 
     if (!ctl_parse(&spec, argc, argv, args, &rc)) {

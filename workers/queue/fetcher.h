@@ -246,6 +246,11 @@ bool worker_give_idle(const worker_queue_t *queue);
 /* The run is over and all it had to say is said: settles it. */
 void worker_give_finish(worker_queue_t *queue, worker_entry_t *entry);
 
+/* settle.c: what became of them, written; one call at a time */
+void worker_settle_turn(worker_partition_t *part);
+/* Counts the entry's outcome on the board. */
+void worker_settle_count(worker_queue_t *queue, const worker_entry_t *entry);
+
 /* watch.c: what the clock asks for */
 void worker_watch_slots(worker_queue_t *queue);
 void worker_watch_beat(worker_queue_t *queue);

@@ -2,7 +2,8 @@
  * Jobs of bookings: booking.create here, booking.release and booking.cancel in
  * files of their own.
  *
- * create   tx "create": row pending, booking.created
+ * create   the saga of the table booking_steps:
+ *          tx "create": row pending, booking.created
  *          partner step "hold", partner step "confirm"
  *          tx "confirm": row confirmed, booking.confirmed,
  *          commission.calculated, mail as a follow-up job
@@ -149,6 +150,12 @@ booking_create_in(worker_tx_t *tx)
         || worker_tx_event(tx, "booking", job->uuid, -1, "booking.created",
                            worker_row_json(res, 0)) != TRAVEL_OK)
     {
+        PQclear(res);
+        worker_tx_end(tx);
+        return WORKER_RETRY;
+    }
+
+    if (worker_saga_begin(tx, &booking_saga) != TRAVEL_OK) {
         PQclear(res);
         worker_tx_end(tx);
         return WORKER_RETRY;
@@ -405,7 +412,8 @@ booking_confirmed_in(worker_tx_t *tx, const json_t *hold, const json_t *answer)
     }
 
     if (booking_confirm_events(tx, res, booking) != TRAVEL_OK
-        || booking_mail(tx, res, booking, "booking_confirmed") != TRAVEL_OK)
+        || booking_mail(tx, res, booking, "booking_confirmed") != TRAVEL_OK
+        || worker_saga_end(tx, tx->job->uuid, "done") != TRAVEL_OK)
     {
         worker_tx_end(tx);
         verdict = WORKER_RETRY;
@@ -423,35 +431,68 @@ booking_confirmed_in(worker_tx_t *tx, const json_t *hold, const json_t *answer)
 
 
 static worker_verdict_e
+booking_do_create(worker_saga_run_t *run, json_t **ret_result)
+{
+    (void) ret_result;
+    return booking_created(run->job);
+}
+
+
+static worker_verdict_e
+booking_do_hold(worker_saga_run_t *run, json_t **ret_result)
+{
+    return booking_hold(run->job, ret_result);
+}
+
+
+static worker_verdict_e
+booking_do_confirm(worker_saga_run_t *run, json_t **ret_result)
+{
+    return booking_confirm(run->job, json_object_get(run->results, "hold"),
+                           ret_result);
+}
+
+
+static worker_verdict_e
+booking_do_settle(worker_saga_run_t *run, json_t **ret_result)
+{
+    worker_tx_e  state;
+    worker_tx_t  tx;
+
+    (void) ret_result;
+    state = worker_tx_begin(&tx, run->job, "confirm");
+
+    return state == WORKER_TX_FRESH
+           ? booking_confirmed_in(&tx,
+                                  json_object_get(run->results, "hold"),
+                                  json_object_get(run->results, "confirm"))
+           : worker_tx_not_fresh(&tx, state);
+}
+
+
+/*
+ * The hold's undo covers the confirmation: the hold is released, and only when
+ * the partner says that it is confirmed already is the reservation cancelled.
+ * The other way round, an undo of "confirm" would have to confirm first what
+ * may never have been.  Commission and mail are in the last transaction, which
+ * is there as a whole or not at all.
+ */
+static const worker_saga_step_t  booking_steps[] = {
+    { "create",  booking_do_create,  NULL,            0, 0 },
+    { "hold",    booking_do_hold,    booking_un_hold, 0, 0 },
+    { "confirm", booking_do_confirm, NULL,            0, 0 },
+    { "settle",  booking_do_settle,  NULL,            0, 0 },
+    { .name = NULL }
+};
+
+const worker_saga_t  booking_saga = { "booking", "booking.release",
+                                      booking_steps };
+
+
+static worker_verdict_e
 booking_create(worker_job_t *job)
 {
-    json_t            *hold, *answer;
-    worker_tx_e        state;
-    worker_tx_t        tx;
-    worker_verdict_e   verdict;
-
-    answer = NULL;
-    hold = NULL;
-    verdict = booking_created(job);
-
-    if (verdict == WORKER_DONE) {
-        verdict = booking_hold(job, &hold);
-    }
-
-    if (verdict == WORKER_DONE) {
-        verdict = booking_confirm(job, hold, &answer);
-    }
-
-    if (verdict == WORKER_DONE) {
-        state = worker_tx_begin(&tx, job, "confirm");
-        verdict = state == WORKER_TX_FRESH
-                  ? booking_confirmed_in(&tx, hold, answer)
-                  : worker_tx_not_fresh(&tx, state);
-    }
-
-    json_decref(hold);
-    json_decref(answer);
-    return verdict;
+    return worker_saga_forwards(job, &booking_saga);
 }
 
 
@@ -524,21 +565,24 @@ booking_undo(worker_tx_t *tx, bool *ret_held, json_t **ret_hold)
 }
 
 
-static int
-booking_release_job(worker_tx_t *tx, json_t *hold)
+/* What booking.release is given; NULL when nothing can be out there. */
+static json_t *
+booking_release_body(const worker_job_t *job, bool held, const json_t *hold)
 {
-    json_t        *body, *id;
-    worker_job_t  *job;
+    json_t  *id;
 
-    job = tx->job;
+    if (!held) {
+        return NULL;
+    }
+
     id = json_object_get(hold, "hold_id");
-    body = json_pack("{s:s, s:s, s:s, s:o, s:O}",
+
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:O}",
+                     "saga", job->uuid,
                      "booking_id", job->uuid, "create_job", job->job_id,
                      "partner", worker_body_string(job, "partner"),
                      "request", booking_hold_request(job->body),
                      "hold_id", json_is_string(id) ? id : json_null());
-
-    return worker_tx_job(tx, "booking.release", job->uuid, body);
 }
 
 
@@ -573,7 +617,9 @@ booking_fail_in(worker_tx_t *tx)
         return WORKER_RETRY;
     }
 
-    if ((held && booking_release_job(tx, hold) != TRAVEL_OK)
+    if (worker_saga_turn(tx, &booking_saga,
+                         booking_release_body(tx->job, held, hold))
+        != TRAVEL_OK
         || worker_tx_event(tx, "booking", tx->job->uuid, -1, "booking.failed",
                            worker_failure(tx->job)) != TRAVEL_OK)
     {
@@ -606,7 +652,7 @@ const worker_job_type_t  worker_jobs_booking[] = {
     { "booking.cancel", "booking", TRAVEL_PRIORITY_NORMAL, booking_cancel,
       booking_cancel_giveup, WORKER_RETRY_DEFAULTS, false },
     { "booking.release", "maintenance", TRAVEL_PRIORITY_HIGH, booking_release,
-      NULL, 10, 1000, 300000, 300000, false },
+      worker_saga_stuck, 10, 1000, 300000, 300000, false },
     { "booking.cancel_settle", "maintenance", TRAVEL_PRIORITY_HIGH,
       booking_cancel_settle, NULL, 20, 2000, 3600000, 300000, false },
     { .type = NULL }

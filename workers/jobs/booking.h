@@ -8,6 +8,7 @@
 
 #include "partner.h"
 #include "resource.h"
+#include "../store/saga_run.h"
 
 #define BOOKING_PATH_MAX  512
 
@@ -38,6 +39,10 @@ json_t *booking_hold_request(const json_t *body);
 bool booking_hold_path(char path[BOOKING_PATH_MAX], const char *id,
     const char *tail);
 
+extern const worker_saga_t  booking_saga;
+
+/* Undoes the hold, and the confirmation if there was one. */
+worker_verdict_e booking_un_hold(worker_saga_run_t *run);
 worker_verdict_e booking_release(worker_job_t *job);
 worker_verdict_e booking_cancel(worker_job_t *job);
 worker_verdict_e booking_cancel_giveup(worker_job_t *job);

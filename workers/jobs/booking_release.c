@@ -134,25 +134,26 @@ booking_released(worker_job_t *job)
     }
 
     PQclear(res);
+
+    if (worker_saga_end(&tx, params[0], "undone") != TRAVEL_OK) {
+        worker_tx_end(&tx);
+        return WORKER_RETRY;
+    }
+
     return worker_tx_commit(&tx, json_pack("{s:b}", "released", 1));
 }
 
 
 worker_verdict_e
-booking_release(worker_job_t *job)
+booking_un_hold(worker_saga_run_t *run)
 {
     int                status;
     char               id[256], path[BOOKING_PATH_MAX];
     json_t            *answer;
+    worker_job_t      *job;
     worker_verdict_e   verdict;
 
-    if (worker_body_string(job, "partner") == NULL
-        || worker_body_string(job, "booking_id") == NULL)
-    {
-        return worker_job_fail(job, WORKER_REJECT, "VALIDATION_ERROR",
-                               "partner and booking_id are needed");
-    }
-
+    job = run->job;
     verdict = booking_release_id(job, id);
 
     if (verdict == WORKER_DONE && booking_hold_path(path, id, "")) {
@@ -166,6 +167,25 @@ booking_release(worker_job_t *job)
                                     : WORKER_DONE;
         }
     }
+
+    return verdict;
+}
+
+
+worker_verdict_e
+booking_release(worker_job_t *job)
+{
+    const char        *booking;
+    worker_verdict_e   verdict;
+
+    booking = worker_body_string(job, "booking_id");
+
+    if (worker_body_string(job, "partner") == NULL || booking == NULL) {
+        return worker_job_fail(job, WORKER_REJECT, "VALIDATION_ERROR",
+                               "partner and booking_id are needed");
+    }
+
+    verdict = worker_saga_backwards(job, &booking_saga, booking);
 
     return verdict == WORKER_DONE ? booking_released(job) : verdict;
 }

@@ -52,6 +52,8 @@ typedef struct worker_job_s {
     travel_trace_t        trace;     /* of the process span; flags 0: unsampled */
 
     struct worker_slot_s *slot;      /* borrowed while the handler runs */
+    struct worker_job_s  *carrier;   /* the queue's job that runs this one
+                                        once more; NULL: it is itself */
 
     /* set by the handler or by the transaction it commits */
     json_t               *result;    /* owned, or NULL */

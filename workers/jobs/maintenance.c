@@ -136,6 +136,14 @@ maintenance_expire(worker_job_t *job)
         PQclear(res);
     }
 
+    res = maintenance_ask(job, "SELECT jobs.expire_sagas($1::interval, 50000)",
+                          1, params);
+
+    if (res == NULL) {
+        return WORKER_RETRY;
+    }
+
+    PQclear(res);
     json_decref(job->result);
     job->result = json_pack("{s:I, s:I, s:I, s:I}", "inbox", sum[0],
                             "outbox", sum[1], "saga", sum[2], "dead", sum[3]);

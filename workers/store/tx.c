@@ -121,10 +121,12 @@ static int
 tx_announce(worker_tx_t *tx)
 {
     unsigned         i;
+    worker_job_t    *job;
     worker_slot_t   *slot;
     struct timespec  pause = { 0, 200000000 };
 
     slot = tx->job->slot;
+    job = tx->job->carrier != NULL ? tx->job->carrier : tx->job;
 
     for (i = 0; tx_commit_lsn(tx) != TRAVEL_OK; i++) {
 
@@ -138,12 +140,12 @@ tx_announce(worker_tx_t *tx)
     }
 
     if (slot->queue != NULL && tx->tags[0] != '\0') {
-        worker_queue_invalidate(slot->queue, tx->job, tx->tags,
+        worker_queue_invalidate(slot->queue, job, tx->tags,
                                 tx->job->commit.commit);
     }
 
     if (slot->queue != NULL && tx->outbox) {
-        worker_queue_outbox(slot->queue, tx->job);
+        worker_queue_outbox(slot->queue, job);
     }
 
     return TRAVEL_OK;

@@ -1,0 +1,2 @@
+DROP FUNCTION jobs.expire_sagas(interval, integer);
+DROP TABLE jobs.saga_run;

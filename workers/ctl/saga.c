@@ -1,0 +1,377 @@
+/* travelctl saga: what is under way in several steps, seen and steered. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <hiredis/hiredis.h>
+#include <jansson.h>
+
+#include "ctl.h"
+#include "../jobs/job.h"
+#include "../queue/queue.h"
+#include "../schedule/schedule.h"
+#include "../../common/timestamp.h"
+
+#define SAGA_CONFIG(var)                                                      \
+    { "config", CTL_STRING, &(var), "FILE",                                   \
+      "workers.conf (that of the run directory)" }
+
+/* Its steps in the order in which they were begun. */
+#define SAGA_STEPS                                                            \
+    "(SELECT string_agg(t.step || '=' || t.state, ' ' ORDER BY t.at, t.step)" \
+    "   FROM (SELECT step, 'done' AS state, created_at AS at"                 \
+    "           FROM jobs.inbox WHERE job_id = r.id"                          \
+    "          UNION ALL SELECT step, state, updated_at"                      \
+    "           FROM jobs.saga WHERE job_id = r.id) AS t)"
+
+typedef struct {
+    worker_conf_t  *conf;
+    PGconn         *pg;
+} saga_ctl_t;
+
+
+/* Rows of a statement; NULL with a complaint. */
+static PGresult *
+saga_ask(saga_ctl_t *s, const char *config, const char *sql, int n,
+    const char *const *params)
+{
+    PGresult  *res;
+
+    if (s->conf == NULL) {
+        s->conf = ctl_conf(config);
+        s->pg = s->conf != NULL ? ctl_pg(s->conf->pg_dsn) : NULL;
+    }
+
+    if (s->pg == NULL) {
+        return NULL;
+    }
+
+    res = PQexecParams(s->pg, sql, n, NULL, params, NULL, NULL, 0);
+
+    if (PQresultStatus(res) != PGRES_TUPLES_OK) {
+        ctl_broken("PostgreSQL: %s", PQresultErrorMessage(res));
+        PQclear(res);
+        return NULL;
+    }
+
+    return res;
+}
+
+
+static int
+saga_close(saga_ctl_t *s, int rc)
+{
+    PQfinish(s->pg);
+    worker_conf_free(s->conf);
+    return rc;
+}
+
+
+int
+travelctl_saga_list(int argc, char **argv)
+{
+    int          i, rc;
+    long         older = 0, limit = 100;
+    char         age[24], number[24];
+    PGresult    *res;
+    saga_ctl_t   s = { NULL, NULL };
+    const char  *config = NULL, *state = NULL, *args[CTL_ARGS_MAX + 1];
+    const char  *params[] = { NULL, age, number };
+
+    ctl_option_t  options[] = {
+        SAGA_CONFIG(config),
+        { "state", CTL_STRING, &state, "STATE",
+          "running, undoing, stuck (these three), done, undone, closed" },
+        { "older", CTL_SECONDS, &older, "TIME", "not moved for so long" },
+        { "limit", CTL_NUMBER, &limit, "N", "at most so many (100)" },
+        { .name = NULL }
+    };
+    ctl_spec_t  spec = { "saga list [options]",
+                         "Sagas that are not over: id, which, state, since "
+                         "when, steps, error.\nExit code 1: there are none.",
+                         options, 0, 0 };
+
+    if (!ctl_parse(&spec, argc, argv, args, &rc)) {
+        return rc;
+    }
+
+    params[0] = state;
+    snprintf(age, sizeof(age), "%ld", older);
+    snprintf(number, sizeof(number), "%ld", limit);
+    res = saga_ask(&s, config,
+        "SELECT r.id, r.name, r.state,"
+        "       to_char(r.updated_at AT TIME ZONE 'UTC',"
+        "               'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
+        "       coalesce(" SAGA_STEPS ", '-'),"
+        "       coalesce(r.error->>'message', '')"
+        "  FROM jobs.saga_run AS r"
+        " WHERE CASE WHEN $1::text IS NULL"
+        "            THEN r.state IN ('running', 'undoing', 'stuck')"
+        "            ELSE r.state = $1 END"
+        "   AND r.updated_at <= now() - make_interval(secs => $2::int)"
+        " ORDER BY r.updated_at LIMIT $3::bigint", 3, params);
+    rc = CTL_BROKEN;
+
+    if (res != NULL) {
+        rc = PQntuples(res) > 0 ? CTL_GOOD : CTL_REFUSED;
+
+        for (i = 0; i < PQntuples(res); i++) {
+            printf("%s  %-10s %-8s %s  %s  %s\n", PQgetvalue(res, i, 0),
+                   PQgetvalue(res, i, 1), PQgetvalue(res, i, 2),
+                   PQgetvalue(res, i, 3), PQgetvalue(res, i, 4),
+                   PQgetvalue(res, i, 5));
+        }
+
+        PQclear(res);
+    }
+
+    return saga_close(&s, rc);
+}
+
+
+int
+travelctl_saga_show(int argc, char **argv)
+{
+    int          rc;
+    PGresult    *res;
+    saga_ctl_t   s = { NULL, NULL };
+    const char  *config = NULL, *args[CTL_ARGS_MAX + 1];
+
+    ctl_option_t  options[] = { SAGA_CONFIG(config), { .name = NULL } };
+    ctl_spec_t    spec = { "saga show [options] ID",
+                           "Everything known about a saga and its steps, as "
+                           "JSON.", options, 1, 1 };
+
+    if (!ctl_parse(&spec, argc, argv, args, &rc)) {
+        return rc;
+    }
+
+    res = saga_ask(&s, config,
+        "SELECT jsonb_pretty(to_jsonb(r) || jsonb_build_object('steps',"
+        "  (SELECT coalesce(jsonb_agg(t.s ORDER BY t.at), '[]') FROM ("
+        "    SELECT jsonb_build_object('step', step, 'state', 'done',"
+        "           'at', created_at) AS s, created_at AS at"
+        "      FROM jobs.inbox WHERE job_id = r.id"
+        "     UNION ALL"
+        "    SELECT to_jsonb(c) - 'job_id', c.updated_at"
+        "      FROM jobs.saga AS c WHERE c.job_id = r.id) AS t)))"
+        "  FROM jobs.saga_run AS r WHERE r.id = $1::uuid", 1, args);
+    rc = CTL_BROKEN;
+
+    if (res != NULL && PQntuples(res) == 0) {
+        rc = ctl_refused(TRAVEL_E_RESOURCE_NOT_FOUND, "-",
+                         "there is no saga %s", args[0]);
+
+    } else if (res != NULL) {
+        puts(PQgetvalue(res, 0, 0));
+        rc = CTL_GOOD;
+    }
+
+    PQclear(res);
+    return saga_close(&s, rc);
+}
+
+
+/* Enqueues a job about the saga; prints its id. */
+static int
+saga_enqueue(saga_ctl_t *s, const char *type, const char *id,
+    const char *body)
+{
+    int                 rc;
+    char                job[TRAVEL_JOB_ID_MAX + 1];
+    redisContext       *redis;
+    struct timespec     now;
+    char                salt[64];
+    worker_schedule_t   schedule = { .name = (char *) id,
+                                     .type = (char *) type,
+                                     .body = (char *) body };
+
+    redis = ctl_redis(s->conf);
+
+    if (redis == NULL) {
+        return CTL_BROKEN;
+    }
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    snprintf(salt, sizeof(salt), "%ld saga by hand", now.tv_nsec);
+    rc = worker_schedule_enqueue(redis, &schedule, now.tv_sec, salt, job);
+    redisFree(redis);
+
+    if (rc != TRAVEL_OK) {
+        return ctl_broken("the job could not be enqueued");
+    }
+
+    puts(job);
+    return CTL_GOOD;
+}
+
+
+/* State and, of one that was turned round, what its undoing job is given. */
+static PGresult *
+saga_state(saga_ctl_t *s, const char *config, const char *id)
+{
+    PGresult  *res;
+
+    res = saga_ask(s, config, "SELECT state, name, undo FROM jobs.saga_run"
+                              " WHERE id = $1::uuid", 1, &id);
+
+    if (res != NULL && PQntuples(res) == 0) {
+        ctl_refused(TRAVEL_E_RESOURCE_NOT_FOUND, "-", "there is no saga %s",
+                    id);
+        PQclear(res);
+        return NULL;
+    }
+
+    return res;
+}
+
+
+static int
+saga_is(const char *id, const char *state, const char *what)
+{
+    return ctl_refused(TRAVEL_E_CONFLICT, "-", "the saga %s is %s, %s", id,
+                       state, what);
+}
+
+
+int
+travelctl_saga_resume(int argc, char **argv)
+{
+    int          rc;
+    char         body[128];
+    PGresult    *res, *back;
+    saga_ctl_t   s = { NULL, NULL };
+    const char  *config = NULL, *args[CTL_ARGS_MAX + 1];
+
+    ctl_option_t  options[] = { SAGA_CONFIG(config), { .name = NULL } };
+    ctl_spec_t    spec = { "saga resume [options] ID",
+                           "Takes up a saga that nobody works at, where it "
+                           "was: forwards when it was\non its way, backwards "
+                           "when it was being undone.", options, 1, 1 };
+
+    if (!ctl_parse(&spec, argc, argv, args, &rc)) {
+        return rc;
+    }
+
+    res = saga_state(&s, config, args[0]);
+    rc = s.pg == NULL ? CTL_BROKEN : CTL_REFUSED;
+
+    if (res != NULL && !PQgetisnull(res, 0, 2)) {
+        rc = saga_is(args[0], PQgetvalue(res, 0, 0),
+                     "it goes backwards: saga compensate");
+
+    } else if (res != NULL && strcmp(PQgetvalue(res, 0, 0), "running") != 0
+               && strcmp(PQgetvalue(res, 0, 0), "stuck") != 0)
+    {
+        rc = saga_is(args[0], PQgetvalue(res, 0, 0), "there is nothing to do");
+
+    } else if (res != NULL) {
+        back = saga_ask(&s, config, "UPDATE jobs.saga_run SET state = 'running'"
+                                    " WHERE id = $1::uuid RETURNING id", 1,
+                        args);
+        snprintf(body, sizeof(body), "{\"saga\": \"%s\"}",
+                 back != NULL ? PQgetvalue(back, 0, 0) : "");
+        rc = back != NULL ? saga_enqueue(&s, "saga.resume", args[0], body)
+                          : CTL_BROKEN;
+        PQclear(back);
+    }
+
+    PQclear(res);
+    return saga_close(&s, rc);
+}
+
+
+static const char *
+saga_undo_type(const char *name)
+{
+    return strcmp(name, "booking") == 0 ? "booking.release"
+           : strcmp(name, "drill") == 0 ? "saga.drill_undo" : NULL;
+}
+
+
+int
+travelctl_saga_compensate(int argc, char **argv)
+{
+    int          rc;
+    char         body[128];
+    PGresult    *res, *back;
+    saga_ctl_t   s = { NULL, NULL };
+    const char  *type, *config = NULL, *args[CTL_ARGS_MAX + 1];
+
+    ctl_option_t  options[] = { SAGA_CONFIG(config), { .name = NULL } };
+    ctl_spec_t    spec = { "saga compensate [options] ID",
+                           "Undoes what a saga has done: one that is on its "
+                           "way is turned round first,\none that got stuck "
+                           "while it was undone is tried once more.", options,
+                           1, 1 };
+
+    if (!ctl_parse(&spec, argc, argv, args, &rc)) {
+        return rc;
+    }
+
+    res = saga_state(&s, config, args[0]);
+    rc = s.pg == NULL ? CTL_BROKEN : CTL_REFUSED;
+    type = res != NULL ? saga_undo_type(PQgetvalue(res, 0, 1)) : NULL;
+
+    if (type != NULL && (strcmp(PQgetvalue(res, 0, 0), "running") == 0
+                         || (strcmp(PQgetvalue(res, 0, 0), "stuck") == 0
+                             && PQgetisnull(res, 0, 2))))
+    {
+        back = saga_ask(&s, config, "UPDATE jobs.saga_run SET state = 'running'"
+                                    " WHERE id = $1::uuid RETURNING id", 1,
+                        args);
+        snprintf(body, sizeof(body), "{\"saga\": \"%s\", \"turn\": true}",
+                 back != NULL ? PQgetvalue(back, 0, 0) : "");
+        rc = back != NULL ? saga_enqueue(&s, "saga.resume", args[0], body)
+                          : CTL_BROKEN;
+        PQclear(back);
+
+    } else if (type != NULL && !PQgetisnull(res, 0, 2)
+               && (strcmp(PQgetvalue(res, 0, 0), "stuck") == 0
+                   || strcmp(PQgetvalue(res, 0, 0), "undoing") == 0))
+    {
+        rc = saga_enqueue(&s, type, args[0], PQgetvalue(res, 0, 2));
+
+    } else if (type != NULL) {
+        rc = saga_is(args[0], PQgetvalue(res, 0, 0), "there is nothing to "
+                                                     "undo");
+    }
+
+    PQclear(res);
+    return saga_close(&s, rc);
+}
+
+
+int
+travelctl_saga_close(int argc, char **argv)
+{
+    int          rc;
+    PGresult    *res;
+    saga_ctl_t   s = { NULL, NULL };
+    const char  *config = NULL, *args[CTL_ARGS_MAX + 1];
+
+    ctl_option_t  options[] = { SAGA_CONFIG(config), { .name = NULL } };
+    ctl_spec_t    spec = { "saga close [options] ID",
+                           "The saga was settled by hand: it is not listed "
+                           "any more.", options, 1, 1 };
+
+    if (!ctl_parse(&spec, argc, argv, args, &rc)) {
+        return rc;
+    }
+
+    res = saga_ask(&s, config,
+        "UPDATE jobs.saga_run SET state = 'closed', updated_at = now()"
+        " WHERE id = $1::uuid AND state IN ('running', 'undoing', 'stuck')"
+        " RETURNING id", 1, args);
+    rc = CTL_BROKEN;
+
+    if (res != NULL) {
+        rc = PQntuples(res) == 1 ? CTL_GOOD
+             : ctl_refused(TRAVEL_E_RESOURCE_NOT_FOUND, "-",
+                           "no saga %s is open", args[0]);
+        PQclear(res);
+    }
+
+    return saga_close(&s, rc);
+}

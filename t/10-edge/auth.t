@@ -550,7 +550,8 @@ subtest 'remembered' => sub {
     is($is->{invalid} - $was->{invalid}, 1, 'a bad one too');
     is($is->{known_bad} - $was->{known_bad}, 9, 'for nine more');
     $was = counted();
-    $bad = $tok =~ s/.{9}\z/BAAAAAAAA/r;
+    # not by chance the same once more: one signature in 64 has a B there
+    $bad = $tok =~ s/(.).{8}\z/($1 eq 'B' ? 'C' : 'B') . 'A' x 8/er;
     $t->get('/both', token => $bad) for 1 .. 10;
     $is = counted();
     is($is->{known_bad} - $was->{known_bad}, 9, 'where there are several sets');

@@ -310,24 +310,19 @@ ngx_http_travel_cache_ask(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_travel_cache_tags(ngx_http_travel_fill_t *fill, const ngx_str_t *tags)
 {
-    u_char  *p, *last, *start;
+    u_char  *p, *last, *end;
 
-    p = tags->data;
-    last = p + tags->len;
+    last = tags->data + tags->len;
 
-    while (p < last) {
-        while (p < last && *p == ' ') {
-            p++;
+    for (p = tags->data; p < last; p = end + 1) {
+
+        end = memchr(p, ' ', last - p);
+        if (end == NULL) {
+            end = last;
         }
 
-        start = p;
-
-        while (p < last && *p != ' ') {
-            p++;
-        }
-
-        if (p == start) {
-            break;
+        if (end == p) {
+            continue;
         }
 
         if (fill->ntags == NGX_HTTP_TRAVEL_TAGS_MAX) {
@@ -335,7 +330,7 @@ ngx_http_travel_cache_tags(ngx_http_travel_fill_t *fill, const ngx_str_t *tags)
         }
 
         fill->tags[fill->ntags++] = travel_siphash(ngx_http_travel_node_key(),
-                                                   start, p - start);
+                                                   p, end - p);
     }
 
     return NGX_OK;

@@ -13,21 +13,6 @@ use Travel::Test;
 my $JS = JSON::PP->new->canonical;
 
 my $CONF = <<'END';
-load_module @BUILD@/ngx_http_travel_module.so;
-@USER@
-worker_processes 2;
-error_log @LOGS@/error.log info;
-pid       @PIDS@/nginx.pid;
-daemon    off;
-events { worker_connections 512; }
-http {
-    access_log off;
-    client_body_temp_path @RUN@/tmp/body;
-    proxy_temp_path       @RUN@/tmp/proxy;
-    fastcgi_temp_path     @RUN@/tmp/fastcgi;
-    uwsgi_temp_path       @RUN@/tmp/uwsgi;
-    scgi_temp_path        @RUN@/tmp/scgi;
-
     travel_redis    queue unix:@QUEUE_SOCKET@ user=edge password_file=@KEYS@/redis-edge.password;
     travel_postgres primary "host=@PG_SOCKET@ dbname=travel user=travel_edge"
                     password_file=@KEYS@/pg-edge.password connections=1;
@@ -64,10 +49,9 @@ http {
         location /budget  { travel_signature_budget 1/m burst=3;
                             proxy_pass http://unix:@RUN@/echo.sock; }
     }
-}
 END
 
-my $t = Travel::Test->new(parts => 'postgres queue nginx', conf => $CONF);
+my $t = Travel::Test->new(parts => 'postgres queue nginx', http => $CONF);
 $t->launch;
 my $dir = $t->dir;
 my $pg  = readlink "$dir/pg";

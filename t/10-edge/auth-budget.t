@@ -25,21 +25,6 @@ sub token {
 sub forged { return token() =~ s/.{20}(.{4})\z/sprintf('%020d', ++$n) . $1/er }
 
 my $conf = <<'END';
-load_module @BUILD@/ngx_http_travel_module.so;
-@USER@
-worker_processes 2;
-error_log @LOGS@/error.log info;
-pid @PIDS@/nginx.pid;
-daemon off;
-events { worker_connections 256; }
-http {
-    access_log off;
-    client_body_temp_path @RUN@/tmp/body;
-    proxy_temp_path @RUN@/tmp/proxy;
-    fastcgi_temp_path @RUN@/tmp/fastcgi;
-    uwsgi_temp_path @RUN@/tmp/uwsgi;
-    scgi_temp_path @RUN@/tmp/scgi;
-
     travel_zone signatures 128k shards=2;
     travel_jwks main file=@RUN@/main.json;
     travel_auth required;
@@ -64,10 +49,9 @@ http {
         location /off       { travel_signature_budget off;
                               proxy_pass http://unix:@RUN@/echo.sock; }
     }
-}
 END
 
-my $t = Travel::Test->new(parts => 'nginx', conf => $conf,
+my $t = Travel::Test->new(parts => 'nginx', http => $conf,
     allow_log => qr/worker process \d+ exited on signal 9/);
 $t->write('main.json', $JS->encode({ keys => [{
     %{ $key->export_key_jwk('public', 1) }, kid => 'es', use => 'sig' }] }));

@@ -78,20 +78,6 @@ sub uuid8 {
 # --- the instance ------------------------------------------------------------
 
 my $conf = <<'END';
-load_module @BUILD@/ngx_http_travel_module.so;
-@USER@
-worker_processes 2;
-error_log @LOGS@/error.log info;
-pid @PIDS@/nginx.pid;
-daemon off;
-events { worker_connections 512; }
-http {
-    access_log off;
-    client_body_temp_path @RUN@/tmp/body;
-    proxy_temp_path @RUN@/tmp/proxy;
-    fastcgi_temp_path @RUN@/tmp/fastcgi;
-    uwsgi_temp_path @RUN@/tmp/uwsgi;
-    scgi_temp_path @RUN@/tmp/scgi;
     large_client_header_buffers 4 16k;
 
     travel_zone  tokens 1m shards=2;
@@ -152,10 +138,9 @@ http {
         location /redirect   { travel_auth off; rewrite ^ /optional/x; }
         location = /fallback { error_page 404 = /optional/y; root @RUN@/nowhere; }
     }
-}
 END
 
-my $t = Travel::Test->new(parts => 'nginx', conf => $conf,
+my $t = Travel::Test->new(parts => 'nginx', http => $conf,
     allow_log => qr/\[emerg\].*"travel_jwks" "main": file|worker process \d+ exited on signal 9/);
 
 sub keys_are { my ($file, @k) = @_; $t->write("$file.new", jwks(@k));

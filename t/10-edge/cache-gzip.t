@@ -12,21 +12,6 @@ use Travel::Origin;
 use Travel::Test;
 
 my $CONF = <<'END';
-load_module @BUILD@/ngx_http_travel_module.so;
-@USER@
-worker_processes 1;
-error_log @LOGS@/error.log info;
-pid       @PIDS@/nginx.pid;
-daemon    off;
-events { worker_connections 512; }
-http {
-    access_log off;
-    client_body_temp_path @RUN@/tmp/body;
-    proxy_temp_path       @RUN@/tmp/proxy;
-    fastcgi_temp_path     @RUN@/tmp/fastcgi;
-    uwsgi_temp_path       @RUN@/tmp/uwsgi;
-    scgi_temp_path        @RUN@/tmp/scgi;
-
     travel_redis    cache unix:@CACHE_SOCKET@ user=edge password_file=@KEYS@/redis-edge.password;
     travel_postgres primary "host=@PG_SOCKET@ dbname=travel user=travel_edge"
                     password_file=@KEYS@/pg-edge.password connections=2;
@@ -65,10 +50,9 @@ http {
             gzip off;
         }
     }
-}
 END
 
-my $t = Travel::Test->new(parts => 'postgres cache nginx', conf => $CONF);
+my $t = Travel::Test->new(parts => 'postgres cache nginx', http => $CONF, ngx_workers => 1);
 mkdir $t->dir . "/$_" for 'catalog', 'catalog/queries';
 $t->write('catalog/queries/t.value.sql',
     "-- \@public\n-- \@returns one\n-- \@param pad int = 0\n"

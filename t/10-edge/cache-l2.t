@@ -9,21 +9,6 @@ use Travel::Node;
 use Travel::Test;
 
 my $CONF = <<'END';
-load_module @BUILD@/ngx_http_travel_module.so;
-@USER@
-worker_processes 2;
-error_log @LOGS@/error.log info;
-pid       @PIDS@/nginx.pid;
-daemon    off;
-events { worker_connections 512; }
-http {
-    access_log off;
-    client_body_temp_path @RUN@/tmp/body;
-    proxy_temp_path       @RUN@/tmp/proxy;
-    fastcgi_temp_path     @RUN@/tmp/fastcgi;
-    uwsgi_temp_path       @RUN@/tmp/uwsgi;
-    scgi_temp_path        @RUN@/tmp/scgi;
-
     travel_redis    queue unix:@QUEUE_SOCKET@ user=edge password_file=@KEYS@/redis-edge.password;
     travel_redis    cache unix:@CACHE_SOCKET@ user=edge password_file=@KEYS@/redis-edge.password;
     travel_postgres primary "host=@PG_SOCKET@ dbname=travel user=travel_edge"
@@ -51,7 +36,6 @@ http {
         location = /sweep { travel_purge permission=cache:sweep; }
         location = /brief { travel_query GET t.value; travel_cache 1s l2=on; }
     }
-}
 END
 
 # A clock in the answer tells one run from another.
@@ -68,7 +52,7 @@ my %QUERY = (
 );
 
 my $t = Travel::Test->new(parts => 'postgres queue cache nginx',
-    conf => $CONF, allow_log => qr/exited on signal 9/);
+    http => $CONF, allow_log => qr/exited on signal 9/);
 mkdir $t->dir . "/$_" for 'catalog', 'catalog/queries';
 $t->write("catalog/queries/t.$_.sql", $QUERY{$_}) for keys %QUERY;
 $t->launch;

@@ -14,20 +14,6 @@ my $JS  = JSON::PP->new->canonical;
 my $key = Crypt::PK::ECC->new->generate_key('secp256r1');
 
 my $CONF = <<'END';
-load_module @BUILD@/ngx_http_travel_module.so;
-@USER@
-worker_processes 2;
-error_log @LOGS@/error.log info;
-pid       @PIDS@/nginx.pid;
-daemon    off;
-events { worker_connections 512; }
-http {
-    access_log off;
-    client_body_temp_path @RUN@/tmp/body;
-    proxy_temp_path       @RUN@/tmp/proxy;
-    fastcgi_temp_path     @RUN@/tmp/fastcgi;
-    uwsgi_temp_path       @RUN@/tmp/uwsgi;
-    scgi_temp_path        @RUN@/tmp/scgi;
     large_client_header_buffers 4 16k;
 
     travel_jwks main file=@RUN@/main.json issuer=https://travel.local ours;
@@ -69,10 +55,9 @@ http {
         location /r/esc    { travel_require claim:/a~1b/~0=x; proxy_pass http://unix:@RUN@/echo.sock; }
         location /r/both   { travel_require POST claim:tier=gold; travel_require jobs:read claim:n=7; proxy_pass http://unix:@RUN@/echo.sock; }
     }
-}
 END
 
-my $t = Travel::Test->new(parts => 'nginx', conf => $CONF);
+my $t = Travel::Test->new(parts => 'nginx', http => $CONF);
 $t->write('main.json', $JS->encode({ keys => [{ use => 'sig', kid => 'k',
     alg => 'ES256', %{ $key->export_key_jwk('public', 1) } }] }));
 $t->launch;

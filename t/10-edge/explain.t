@@ -6,20 +6,6 @@ use Time::HiRes qw(sleep);
 use Travel::Test;
 
 my $CONF = <<'END';
-load_module @BUILD@/ngx_http_travel_module.so;
-@USER@
-worker_processes 1;
-error_log @LOGS@/error.log info;
-pid       @PIDS@/nginx.pid;
-daemon    off;
-events { worker_connections 256; }
-http {
-    access_log off;
-    client_body_temp_path @RUN@/tmp/body;
-    proxy_temp_path       @RUN@/tmp/proxy;
-    fastcgi_temp_path     @RUN@/tmp/fastcgi;
-    uwsgi_temp_path       @RUN@/tmp/uwsgi;
-    scgi_temp_path        @RUN@/tmp/scgi;
     travel_redis    queue unix:@QUEUE_SOCKET@ user=edge password_file=@KEYS@/redis-edge.password;
     travel_postgres primary "host=@PG_SOCKET@ dbname=travel user=travel_edge"
                     password_file=@KEYS@/pg-edge.password connections=2;
@@ -46,10 +32,9 @@ http {
         listen 127.0.0.1:@PORT_SANDBOX@;
         location / { return 200; }
     }
-}
 END
 
-my $t = Travel::Test->new(parts => 'postgres queue nginx', conf => $CONF,
+my $t = Travel::Test->new(parts => 'postgres queue nginx', http => $CONF, ngx_workers => 1,
     allow_5xx => 1);
 mkdir $t->dir . "/$_" for 'catalog', 'catalog/queries';
 $t->write('catalog/queries/t.read.sql', "-- \@public\n-- \@returns one\n"

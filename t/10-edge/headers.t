@@ -7,19 +7,6 @@ use Test::More;
 use Travel::Test;
 
 my $CONF = <<'END';
-load_module @BUILD@/ngx_http_travel_module.so;
-@USER@
-error_log @LOGS@/error.log info;
-pid       @PIDS@/nginx.pid;
-daemon    off;
-events { worker_connections 256; }
-http {
-    access_log off;
-    client_body_temp_path @RUN@/tmp/body;
-    proxy_temp_path       @RUN@/tmp/proxy;
-    fastcgi_temp_path     @RUN@/tmp/fastcgi;
-    uwsgi_temp_path       @RUN@/tmp/uwsgi;
-    scgi_temp_path        @RUN@/tmp/scgi;
     travel_catalog  @RUN@/catalog;
     travel_jwks     main file=@RUN@/jwks.json issuer=https://travel.local ours;
     travel_postgres primary "host=/nowhere dbname=travel user=nobody";
@@ -86,10 +73,9 @@ http {
             return 200 "$http_x_request_id";
         }
     }
-}
 END
 
-my $t = Travel::Test->new(parts => 'nginx', conf => $CONF, allow_5xx => 1);
+my $t = Travel::Test->new(parts => 'nginx', http => $CONF, allow_5xx => 1);
 mkdir $t->dir . "/$_" for 'catalog', 'catalog/queries';
 $t->write('catalog/queries/t.one.sql', "-- \@public\n-- \@returns one\nSELECT '1'");
 

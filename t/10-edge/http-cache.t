@@ -10,21 +10,7 @@ use Test::More;
 use Travel::Origin;
 use Travel::Test;
 
-my $t = Travel::Test->new(parts => 'nginx', ngx_workers => 1, conf => <<'CONF');
-load_module @BUILD@/ngx_http_travel_module.so;
-@USER@
-worker_processes 1;
-error_log @LOGS@/error.log info;
-pid @PIDS@/nginx.pid;
-daemon off;
-events { worker_connections 256; }
-http {
-    client_body_temp_path @RUN@/tmp/body;
-    proxy_temp_path @RUN@/tmp/proxy;
-    fastcgi_temp_path @RUN@/tmp/fastcgi;
-    uwsgi_temp_path @RUN@/tmp/uwsgi;
-    scgi_temp_path @RUN@/tmp/scgi;
-    access_log off;
+my $t = Travel::Test->new(parts => 'nginx', ngx_workers => 1, http => <<'CONF');
     travel_zone cache 4m shards=2;
     travel_jwks main file=@RUN@/jwks.json issuer=https://travel.local ours;
     upstream app { server 127.0.0.1:@PORT_SANDBOX@; }
@@ -76,7 +62,6 @@ http {
             gzip_types text/plain;
         }
     }
-}
 CONF
 $t->write('scgi.params', <<'END');
 scgi_param CONTENT_LENGTH 0;

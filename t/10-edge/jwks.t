@@ -30,20 +30,6 @@ sub jwks { return $JS->encode({ keys => [map { { use => 'sig', kid => $_,
 # --- the issuer --------------------------------------------------------------
 
 my $conf = <<'END';
-load_module @BUILD@/ngx_http_travel_module.so;
-@USER@
-worker_processes 4;
-error_log @LOGS@/error.log notice;
-pid @PIDS@/nginx.pid;
-daemon off;
-events { worker_connections 256; }
-http {
-    access_log off;
-    client_body_temp_path @RUN@/tmp/body;
-    proxy_temp_path @RUN@/tmp/proxy;
-    fastcgi_temp_path @RUN@/tmp/fastcgi;
-    uwsgi_temp_path @RUN@/tmp/uwsgi;
-    scgi_temp_path @RUN@/tmp/scgi;
     resolver 127.0.0.1:AT ipv6=off;
 
     travel_signature_budget off;
@@ -78,7 +64,6 @@ http {
         location = /metrics { travel_metrics; }
 SETS
     }
-}
 END
 my @sets = $conf =~ /travel_jwks (\w+) /g;
 $conf =~ s/^SETS$/join "\n", map { "        location = \/$_ { travel_auth "
@@ -86,7 +71,7 @@ $conf =~ s/^SETS$/join "\n", map { "        location = \/$_ { travel_auth "
 $conf =~ s/\bAT\b/\@PORT_SANDBOX\@/g;
 $conf =~ s/\bTLS\b/\@PORT_SMTP\@/g;
 
-my $t = Travel::Test->new(parts => 'nginx', conf => $conf, allow_5xx => 1,
+my $t = Travel::Test->new(parts => 'nginx', http => $conf, ngx_workers => 4, allow_5xx => 1,
     allow_log => qr/worker process \d+ exited on signal 9/);
 my $dir = $t->dir;
 my $at  = $t->port + 1;          # and HTTPS next to it

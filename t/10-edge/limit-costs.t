@@ -8,20 +8,6 @@ use Time::HiRes qw(sleep time);
 use Travel::Test;
 
 my $conf = <<'END';
-load_module @BUILD@/ngx_http_travel_module.so;
-@USER@
-worker_processes 2;
-error_log @LOGS@/error.log notice;
-pid @PIDS@/nginx.pid;
-daemon off;
-events { worker_connections 512; }
-http {
-    access_log off;
-    client_body_temp_path @RUN@/tmp/body;
-    proxy_temp_path @RUN@/tmp/proxy;
-    fastcgi_temp_path @RUN@/tmp/fastcgi;
-    uwsgi_temp_path @RUN@/tmp/uwsgi;
-    scgi_temp_path @RUN@/tmp/scgi;
     travel_zone limits 2m shards=4;
 
     server {
@@ -58,10 +44,9 @@ http {
                              proxy_pass http://unix:@RUN@/echo.sock; }
         location /free     { proxy_pass http://unix:@RUN@/echo.sock; }
     }
-}
 END
 
-my $t = Travel::Test->start(parts => 'nginx', conf => $conf);
+my $t = Travel::Test->start(parts => 'nginx', http => $conf);
 mkdir $t->dir . '/files';
 mkdir $t->dir . '/files/bytes';
 $t->write("files/bytes/3k", 'x' x 3000);

@@ -9,20 +9,6 @@ use Travel::Node;
 use Travel::Test;
 
 my $conf = <<'END';
-load_module @BUILD@/ngx_http_travel_module.so;
-@USER@
-worker_processes 2;
-error_log @LOGS@/error.log notice;
-pid @PIDS@/nginx.pid;
-daemon off;
-events { worker_connections 512; }
-http {
-    access_log off;
-    client_body_temp_path @RUN@/tmp/body;
-    proxy_temp_path @RUN@/tmp/proxy;
-    fastcgi_temp_path @RUN@/tmp/fastcgi;
-    uwsgi_temp_path @RUN@/tmp/uwsgi;
-    scgi_temp_path @RUN@/tmp/scgi;
     travel_zone limits 2m shards=4;
     travel_redis cache unix:@CACHE_SOCKET@ user=edge
                  password_file=@KEYS@/redis-edge.password;
@@ -61,10 +47,9 @@ http {
                            proxy_pass http://unix:@RUN@/echo.sock; }
         location /free   { proxy_pass http://unix:@RUN@/echo.sock; }
     }
-}
 END
 
-my $t = Travel::Test->start(parts => 'cache nginx', conf => $conf,
+my $t = Travel::Test->start(parts => 'cache nginx', http => $conf,
     allow_log => qr/worker process \d+ exited on signal 9/);
 my @node = ($t, map { my $n = $_;
     Travel::Node->start($t, edit => sub { s/echo\.sock/echo$n.sock/g }) } 1 .. 2);

@@ -6,21 +6,6 @@ use Time::HiRes qw(sleep time);
 use Travel::Test;
 
 my $conf = <<'END';
-load_module @BUILD@/ngx_http_travel_module.so;
-@USER@
-worker_processes 2;
-error_log @LOGS@/error.log notice;
-pid @PIDS@/nginx.pid;
-daemon off;
-events { worker_connections 512; }
-http {
-    access_log off;
-    client_body_temp_path @RUN@/tmp/body;
-    proxy_temp_path @RUN@/tmp/proxy;
-    fastcgi_temp_path @RUN@/tmp/fastcgi;
-    uwsgi_temp_path @RUN@/tmp/uwsgi;
-    scgi_temp_path @RUN@/tmp/scgi;
-
     travel_zone limits 2m shards=4;
     travel_jwks main file=@RUN@/jwks.json ours;
     proxy_set_header X-Limited $travel_limited;
@@ -76,10 +61,9 @@ http {
         location /shared   { travel_limit $http_x_key burst=10/10s 60r/m name=burst;
                              proxy_pass http://unix:@RUN@/echo.sock; }
     }
-}
 END
 
-my $t = Travel::Test->start(parts => 'nginx', conf => $conf,
+my $t = Travel::Test->start(parts => 'nginx', http => $conf,
     allow_log => qr/worker process \d+ exited on signal 9/);
 
 # nginx -t, with the sanitizers' runtime where the module needs it.

@@ -10,21 +10,6 @@ use Time::HiRes qw(sleep time);
 use Travel::Test;
 
 my $CONF = <<'END';
-load_module @BUILD@/ngx_http_travel_module.so;
-@USER@
-worker_processes 2;
-error_log @LOGS@/error.log info;
-pid       @PIDS@/nginx.pid;
-daemon    off;
-events { worker_connections 512; }
-http {
-    access_log off;
-    client_body_temp_path @RUN@/tmp/body;
-    proxy_temp_path       @RUN@/tmp/proxy;
-    fastcgi_temp_path     @RUN@/tmp/fastcgi;
-    uwsgi_temp_path       @RUN@/tmp/uwsgi;
-    scgi_temp_path        @RUN@/tmp/scgi;
-
     travel_redis    queue unix:@QUEUE_SOCKET@ user=edge password_file=@KEYS@/redis-edge.password;
     travel_postgres primary "host=@PG_SOCKET@ dbname=travel user=travel_edge"
                     password_file=@KEYS@/pg-edge.password connections=2;
@@ -44,11 +29,10 @@ http {
         location = /count { travel_query GET t.count; travel_cache 1s stale=60s; }
         location = /raw { travel_query GET t.name; }
     }
-}
 END
 
 my $t = Travel::Test->new(parts => 'postgres replica queue nginx',
-    conf => $CONF);
+    http => $CONF);
 mkdir $t->dir . "/$_" for 'catalog', 'catalog/queries';
 $t->write('catalog/queries/t.name.sql', "-- \@returns one\n"
     . "-- \@tags user:{viewer}\n"

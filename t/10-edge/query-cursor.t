@@ -8,21 +8,6 @@ use Test::More;
 use Travel::Test;
 
 my $CONF = <<'END';
-load_module @BUILD@/ngx_http_travel_module.so;
-@USER@
-worker_processes 2;
-error_log @LOGS@/error.log info;
-pid       @PIDS@/nginx.pid;
-daemon    off;
-events { worker_connections 512; }
-http {
-    access_log off;
-    client_body_temp_path @RUN@/tmp/body;
-    proxy_temp_path       @RUN@/tmp/proxy;
-    fastcgi_temp_path     @RUN@/tmp/fastcgi;
-    uwsgi_temp_path       @RUN@/tmp/uwsgi;
-    scgi_temp_path        @RUN@/tmp/scgi;
-
     travel_redis    queue unix:@QUEUE_SOCKET@ user=edge password_file=@KEYS@/redis-edge.password;
     travel_postgres primary "host=@PG_SOCKET@ dbname=travel user=travel_edge"
                     password_file=@KEYS@/pg-edge.password connections=2;
@@ -44,10 +29,9 @@ http {
         location = /of     { travel_query GET t.of; }
         location = /null   { travel_query GET t.null; }
     }
-}
 END
 
-my $t = Travel::Test->new(parts => 'postgres queue nginx', conf => $CONF);
+my $t = Travel::Test->new(parts => 'postgres queue nginx', http => $CONF);
 mkdir $t->dir . "/$_" for 'catalog', 'catalog/queries';
 
 # 57 rows on 6 days, 5 names: many equal keys; the id makes the order total

@@ -10,21 +10,6 @@ use Travel::Test;
 
 my $PG = 'dbname=travel user=travel_edge" password_file=@KEYS@/pg-edge.password';
 my $CONF = <<"END";
-load_module \@BUILD\@/ngx_http_travel_module.so;
-\@USER\@
-worker_processes 1;
-error_log \@LOGS\@/error.log info;
-pid       \@PIDS\@/nginx.pid;
-daemon    off;
-events { worker_connections 512; }
-http {
-    access_log off;
-    client_body_temp_path \@RUN\@/tmp/body;
-    proxy_temp_path       \@RUN\@/tmp/proxy;
-    fastcgi_temp_path     \@RUN\@/tmp/fastcgi;
-    uwsgi_temp_path       \@RUN\@/tmp/uwsgi;
-    scgi_temp_path        \@RUN\@/tmp/scgi;
-
     travel_postgres primary "host=\@PG_SOCKET\@ $PG spill=4
                     connections=4 pipeline=4;
     travel_postgres replica "host=\@PG_REPLICA_SOCKET\@ $PG slow_start=2s
@@ -47,11 +32,10 @@ http {
         location = /urgent  { travel_query GET t.report; travel_query_priority high; }
         location = /idle    { travel_query GET t.idle; }
     }
-}
 END
 
 my $t = Travel::Test->new(parts => 'postgres replica replica2 nginx',
-    conf => $CONF, ngx_workers => 1);
+    http => $CONF, ngx_workers => 1);
 mkdir $t->dir . "/$_" for 'catalog', 'catalog/queries';
 my $SLEEP = "-- \@public\n-- \@returns one\n-- \@param s number 0..5 = 0\n";
 my $SQL = "SELECT json_build_object('slept', pg_sleep(:s)::text)::text";

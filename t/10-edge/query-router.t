@@ -10,21 +10,6 @@ use Time::HiRes qw(sleep time);
 use Travel::Test;
 
 my $CONF = <<'END';
-load_module @BUILD@/ngx_http_travel_module.so;
-@USER@
-worker_processes 1;
-error_log @LOGS@/error.log info;
-pid       @PIDS@/nginx.pid;
-daemon    off;
-events { worker_connections 512; }
-http {
-    access_log off;
-    client_body_temp_path @RUN@/tmp/body;
-    proxy_temp_path       @RUN@/tmp/proxy;
-    fastcgi_temp_path     @RUN@/tmp/fastcgi;
-    uwsgi_temp_path       @RUN@/tmp/uwsgi;
-    scgi_temp_path        @RUN@/tmp/scgi;
-
     travel_postgres primary "host=@PG_SOCKET@ dbname=travel user=travel_edge"
                     password_file=@KEYS@/pg-edge.password connections=2;
     travel_postgres replica "host=@PG_REPLICA_SOCKET@ dbname=travel user=travel_edge"
@@ -39,10 +24,9 @@ http {
         location = /bps { travel_query GET t.bps; }
         location = /sleep { travel_query GET t.sleep; }
     }
-}
 END
 
-my $t = Travel::Test->new(parts => 'postgres replica nginx', conf => $CONF,
+my $t = Travel::Test->new(parts => 'postgres replica nginx', http => $CONF,
     ngx_workers => 1);
 mkdir $t->dir . "/$_" for 'catalog', 'catalog/queries';
 $t->write('catalog/queries/t.bps.sql', "-- \@public\n-- \@returns one\n"

@@ -20,21 +20,6 @@ my %key = map { $_ => Crypt::PK::ECC->new->generate_key('secp256r1') }
     qw(one two bare);
 
 my $CONF = <<'END';
-load_module @BUILD@/ngx_http_travel_module.so;
-@USER@
-worker_processes 2;
-error_log @LOGS@/error.log info;
-pid       @PIDS@/nginx.pid;
-daemon    off;
-events { worker_connections 512; }
-http {
-    access_log off;
-    client_body_temp_path @RUN@/tmp/body;
-    proxy_temp_path       @RUN@/tmp/proxy;
-    fastcgi_temp_path     @RUN@/tmp/fastcgi;
-    uwsgi_temp_path       @RUN@/tmp/uwsgi;
-    scgi_temp_path        @RUN@/tmp/scgi;
-
     travel_redis queue unix:@QUEUE_SOCKET@ user=edge password_file=@KEYS@/redis-edge.password;
     travel_jwks  main  file=@RUN@/main.json issuer=https://travel.local ours;
     travel_jwks  other file=@RUN@/main.json issuer=https://id.example.com;
@@ -58,10 +43,9 @@ http {
         location /off        { travel_revocation off;
                                proxy_pass http://unix:@RUN@/echo.sock; }
     }
-}
 END
 
-my $t = Travel::Test->new(parts => 'queue nginx', conf => $CONF,
+my $t = Travel::Test->new(parts => 'queue nginx', http => $CONF,
     allow_log => qr/zone "revocations" is full/);
 # "bare" has no name in the set: it is known by its thumbprint alone.
 $t->write('main.json', $JS->encode({ keys => [map {

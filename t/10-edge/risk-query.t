@@ -11,21 +11,6 @@ use Travel::Mmdb;
 use Travel::Test;
 
 my $CONF = <<'END';
-load_module @BUILD@/ngx_http_travel_module.so;
-@USER@
-worker_processes 2;
-error_log @LOGS@/error.log info;
-pid       @PIDS@/nginx.pid;
-daemon    off;
-events { worker_connections 512; }
-http {
-    access_log off;
-    client_body_temp_path @RUN@/tmp/body;
-    proxy_temp_path       @RUN@/tmp/proxy;
-    fastcgi_temp_path     @RUN@/tmp/fastcgi;
-    uwsgi_temp_path       @RUN@/tmp/uwsgi;
-    scgi_temp_path        @RUN@/tmp/scgi;
-
     travel_redis    queue unix:@QUEUE_SOCKET@ user=edge password_file=@KEYS@/redis-edge.password;
     travel_postgres primary "host=@PG_SOCKET@ dbname=travel user=travel_edge"
                     password_file=@KEYS@/pg-edge.password connections=2;
@@ -54,7 +39,6 @@ http {
                                 travel_command POST journey.start check=journeys.precheck;
                                 travel_risk mode=challenge acr=mfa; travel_geo deny BE; }
     }
-}
 END
 
 sub place {
@@ -65,7 +49,7 @@ sub place {
 my ($PARIS, $NY, $BRUSSELS) = ('198.51.100.1', '198.51.100.65', '198.51.100.129');
 my $key = Crypt::PK::ECC->new->generate_key('secp256r1');
 
-my $t = Travel::Test->new(parts => 'postgres queue nginx', conf => $CONF);
+my $t = Travel::Test->new(parts => 'postgres queue nginx', http => $CONF);
 $t->write('keys.json', JSON::PP->new->encode({ keys => [
     { %{ $key->export_key_jwk('public', 1) }, kid => 'k', alg => 'ES256' } ] }));
 chmod 0644, $t->dir . '/keys.json';

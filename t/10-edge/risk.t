@@ -11,21 +11,6 @@ use Travel::Mmdb;
 use Travel::Test;
 
 my $CONF = <<'END';
-load_module @BUILD@/ngx_http_travel_module.so;
-@USER@
-worker_processes 2;
-error_log @LOGS@/error.log info;
-pid @PIDS@/nginx.pid;
-daemon off;
-events { worker_connections 512; }
-http {
-    access_log off;
-    client_body_temp_path @RUN@/tmp/body;
-    proxy_temp_path @RUN@/tmp/proxy;
-    fastcgi_temp_path @RUN@/tmp/fastcgi;
-    uwsgi_temp_path @RUN@/tmp/uwsgi;
-    scgi_temp_path @RUN@/tmp/scgi;
-
     travel_zone   risk 128k shards=2;
     travel_geoip  @RUN@/geo.mmdb;
     travel_geoip  @RUN@/asn.mmdb;
@@ -115,7 +100,6 @@ http {
                                  add_header X-Both "$remote_addr $travel_client_ip";
                                  proxy_pass http://unix:@RUN@/echo.sock; }
     }
-}
 END
 
 # --- places: Paris and Berlin, New York, Brussels, and an unplaced one -------
@@ -149,7 +133,7 @@ sub token {
             sub => $sub, exp => int(time) + 600, %c });
 }
 
-my $t = Travel::Test->new(parts => 'nginx', conf => $CONF,
+my $t = Travel::Test->new(parts => 'nginx', http => $CONF,
     allow_log => qr/worker process \d+ exited on signal 9/);
 $t->write('keys.json', JSON::PP->new->encode({ keys => [
     { %{ $key->export_key_jwk('public', 1) }, kid => 'k', alg => 'ES256' } ] }));

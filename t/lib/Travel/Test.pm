@@ -19,6 +19,7 @@ package Travel::Test;
 #   parts        list, or names in one string; 'all' for everything but
 #                'replica2', a second replica that is only started by name
 #   conf         nginx.conf template: a path, or text if it has a newline
+#   http         what is in its http{}, as text: the usual is written around it
 #   edit         sub that changes the nginx.conf template in $_
 #   workers      the same for workers.conf: edit_workers => sub { ... }
 #   env          what the scripts and daemons get in their environment
@@ -146,8 +147,9 @@ sub new {
     my @parts = ref $o{parts} ? @{ $o{parts} } : split ' ', $o{parts} // 'all';
     @parts = @ALL if "@parts" eq 'all';
     my ($port, $claim) = _free_ports();
+    my $http = delete $o{http};      # {http} is the client
     my $self = bless {
-        %o, dir => $dir, parts => \@parts, port => $port, ports => $claim,
+        %o, http_conf => $http, dir => $dir, parts => \@parts, port => $port, ports => $claim,
         pid => $$, http5xx => [], tokens => {},
     }, $class;
     push @LIVE, $self;
@@ -181,9 +183,31 @@ sub launch {
     $self->script('instance.sh', 'start', @p) if @p;
 }
 
+# A whole nginx.conf around what a test has to say; no access log unless it says
+# where.
+sub _around {
+    my ($http) = @_;
+    my $log = $http =~ /^ *access_log/m ? '' : "    access_log off;\n";
+    my $temp = join '', map { "    ${_}_temp_path \@RUN\@/tmp/$_;\n" }
+        qw(client_body proxy fastcgi uwsgi scgi);
+    return <<"END";
+load_module \@BUILD\@/ngx_http_travel_module.so;
+\@USER\@
+worker_processes \@WORKERS\@;
+error_log \@LOGS\@/error.log info;
+pid \@PIDS\@/nginx.pid;
+daemon off;
+events { worker_connections 512; }
+http {
+$log$temp
+$http}
+END
+}
+
 # Changed templates go beside the rendered files; render.sh does the rest.
 sub _templates {
     my ($self) = @_;
+    $self->{conf} = _around($self->{http_conf}) if defined $self->{http_conf};
     my %set = (
         TRAVEL_NGX_CONF     => ['nginx', $self->{conf}, $self->{edit}],
         TRAVEL_WORKERS_CONF => ['workers', $self->{conf_workers},

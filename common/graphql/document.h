@@ -66,6 +66,7 @@ struct travel_graphql_ast_s {
     bool                   extend;        /* DEF_*: "extend type" */
     bool                   repeatable;    /* DEF_DIRECTIVE */
     bool                   block;         /* STRING: """ """ */
+    bool                   builtin;       /* a definition of every schema */
     travel_str_t           name;
     travel_str_t           alias;
     travel_str_t           text;
@@ -96,6 +97,10 @@ typedef struct travel_graphql_document_s  travel_graphql_document_t;
 /* Parses operations, SDL, or both; whoever asks says what it takes.
  * TRAVEL_OK; TRAVEL_INVALID with *ret_fault; TRAVEL_ERROR: out of memory. */
 int travel_graphql_parse(travel_graphql_document_t **ret_document,
+    travel_str_t source, travel_graphql_fault_t *ret_fault) TRAVEL_MUST_CHECK;
+/* The same for a schema, with the definitions that every schema has behind it
+ * (scalars, directives, introspection's types).  'source' need not outlive. */
+int travel_graphql_parse_schema(travel_graphql_document_t **ret_document,
     travel_str_t source, travel_graphql_fault_t *ret_fault) TRAVEL_MUST_CHECK;
 void travel_graphql_document_free(travel_graphql_document_t *document);
 

@@ -832,7 +832,9 @@ mapping_field(mapping_t *m, const ast_t *def, travel_graphql_map_field_t *field)
                        &field->cost));
     TRY(mapping_args(m, def, field));
 
-    return mapping_used(m, field);
+    /* what introspection's fields take, its own code reads */
+
+    return field->owner->def->builtin ? TRAVEL_OK : mapping_used(m, field);
 }
 
 
@@ -1018,6 +1020,13 @@ travel_graphql_map_type(const travel_graphql_mapping_t *mapping,
     }
 
     return NULL;
+}
+
+
+const travel_graphql_document_t *
+travel_graphql_map_document(const travel_graphql_mapping_t *mapping)
+{
+    return mapping->sdl;
 }
 
 

@@ -184,6 +184,9 @@ int travel_graphql_map(travel_graphql_mapping_t **ret_mapping,
 /* The type of queries, of mutations (NULL: none). */
 const travel_graphql_map_type_t *travel_graphql_map_root(
     const travel_graphql_mapping_t *mapping, travel_graphql_op_e op);
+/* The SDL it was made from. */
+const travel_graphql_document_t *travel_graphql_map_document(
+    const travel_graphql_mapping_t *mapping);
 /* A definition of the SDL by name, or NULL. */
 const travel_graphql_ast_t *travel_graphql_map_definition(
     const travel_graphql_mapping_t *mapping, travel_str_t name);

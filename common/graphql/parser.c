@@ -13,6 +13,45 @@
 #define PARSER_CHUNK      8192
 #define PARSER_TYPE_MAX   16          /* lists in lists, of a type */
 
+/* What every schema has (October 2021, section 4; 2025: isOneOf). */
+static const char  parser_builtin[] =
+    "scalar Int scalar Float scalar String scalar Boolean scalar ID\n"
+    "directive @skip(if: Boolean!) on FIELD | FRAGMENT_SPREAD"
+    " | INLINE_FRAGMENT\n"
+    "directive @include(if: Boolean!) on FIELD | FRAGMENT_SPREAD"
+    " | INLINE_FRAGMENT\n"
+    "directive @deprecated(reason: String = \"No longer supported\") on"
+    " FIELD_DEFINITION | ARGUMENT_DEFINITION | INPUT_FIELD_DEFINITION"
+    " | ENUM_VALUE\n"
+    "directive @specifiedBy(url: String!) on SCALAR\n"
+    "directive @oneOf on INPUT_OBJECT\n"
+    "type __Schema { description: String types: [__Type!]! queryType: __Type!"
+    " mutationType: __Type subscriptionType: __Type"
+    " directives(includeDeprecated: Boolean = false): [__Directive!]! }\n"
+    "type __Type { kind: __TypeKind! name: String description: String"
+    " specifiedByURL: String"
+    " fields(includeDeprecated: Boolean = false): [__Field!]"
+    " interfaces: [__Type!] possibleTypes: [__Type!]"
+    " enumValues(includeDeprecated: Boolean = false): [__EnumValue!]"
+    " inputFields(includeDeprecated: Boolean = false): [__InputValue!]"
+    " ofType: __Type isOneOf: Boolean }\n"
+    "enum __TypeKind { SCALAR OBJECT INTERFACE UNION ENUM INPUT_OBJECT LIST"
+    " NON_NULL }\n"
+    "type __Field { name: String! description: String"
+    " args(includeDeprecated: Boolean = false): [__InputValue!]!"
+    " type: __Type! isDeprecated: Boolean! deprecationReason: String }\n"
+    "type __InputValue { name: String! description: String type: __Type!"
+    " defaultValue: String isDeprecated: Boolean! deprecationReason: String }\n"
+    "type __EnumValue { name: String! description: String"
+    " isDeprecated: Boolean! deprecationReason: String }\n"
+    "type __Directive { name: String! description: String"
+    " isRepeatable: Boolean! locations: [__DirectiveLocation!]!"
+    " args(includeDeprecated: Boolean = false): [__InputValue!]! }\n"
+    "enum __DirectiveLocation { QUERY MUTATION SUBSCRIPTION FIELD"
+    " FRAGMENT_DEFINITION FRAGMENT_SPREAD INLINE_FRAGMENT VARIABLE_DEFINITION"
+    " SCHEMA SCALAR OBJECT FIELD_DEFINITION ARGUMENT_DEFINITION INTERFACE"
+    " UNION ENUM ENUM_VALUE INPUT_OBJECT INPUT_FIELD_DEFINITION }\n";
+
 typedef struct parser_chunk_s  parser_chunk_t;
 
 struct parser_chunk_s {
@@ -26,6 +65,7 @@ struct travel_graphql_document_s {
     parser_chunk_t        *chunks;
     travel_graphql_ast_t   root;        /* its children: the definitions */
     size_t                 nodes;
+    char                  *owned;       /* the source, if it is ours */
 };
 
 typedef struct {
@@ -859,6 +899,51 @@ travel_graphql_parse(travel_graphql_document_t **ret_document,
 }
 
 
+int
+travel_graphql_parse_schema(travel_graphql_document_t **ret_document,
+    travel_str_t source, travel_graphql_fault_t *ret_fault)
+{
+    int            rc;
+    char          *text;
+    ast_t         *def;
+    size_t         i;
+    uint32_t       lines = 1;
+    travel_str_t   builtin = TRAVEL_STR(parser_builtin);
+
+    text = malloc(source.len + 1 + builtin.len);
+    if (text == NULL) {
+        return TRAVEL_ERROR;
+    }
+
+    for (i = 0; i < source.len; i++) {
+        lines += source.data[i] == '\n';
+    }
+
+    if (source.len > 0) {
+        memcpy(text, source.data, source.len);
+    }
+
+    text[source.len] = '\n';
+    memcpy(text + source.len + 1, builtin.data, builtin.len);
+
+    rc = travel_graphql_parse(ret_document, (travel_str_t) {
+                                  text, source.len + 1 + builtin.len },
+                              ret_fault);
+    if (rc != TRAVEL_OK) {
+        free(text);
+        return rc;
+    }
+
+    (*ret_document)->owned = text;
+
+    for (def = (*ret_document)->root.children; def != NULL; def = def->next) {
+        def->builtin = def->line > lines;
+    }
+
+    return TRAVEL_OK;
+}
+
+
 void
 travel_graphql_document_free(travel_graphql_document_t *document)
 {
@@ -873,6 +958,7 @@ travel_graphql_document_free(travel_graphql_document_t *document)
         free(chunk);
     }
 
+    free(document->owned);
     free(document);
 }
 

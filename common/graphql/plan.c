@@ -973,6 +973,63 @@ plan_below(plan_t *p, const plan_entry_t *entry, node_t *node, uint32_t depth)
 }
 
 
+/* __schema, __type: what is below is a tree like any other, but costs neither
+ * depth nor the database anything. */
+static int
+plan_meta(plan_t *p, const plan_entry_t *entry, node_t *node)
+{
+    int                               rc;
+    bool                              data = p->plan->data;
+    uint32_t                          depth = p->plan->depth;
+    const ast_t                      *arg;
+    travel_str_t                      name = TRAVEL_STR("__Schema");
+    const travel_graphql_map_type_t  *type;
+
+    node->kind = TRAVEL_GRAPHQL_NODE_META;
+    p->plan->meta = true;
+
+    if (plan_is(entry->field->name, "__type")) {
+        name = TRAVEL_STR("__Type");
+        arg = travel_graphql_find(entry->field->arguments, TRAVEL_STR("name"));
+        node->given = plan_alloc(p, sizeof(*node->given));
+
+        if (node->given == NULL) {
+            return TRAVEL_ERROR;
+        }
+
+        if (arg == NULL || (arg->value->kind != TRAVEL_GRAPHQL_STRING
+                            && arg->value->kind != TRAVEL_GRAPHQL_VARIABLE))
+        {
+            return plan_error(p->error, entry->field,
+                              TRAVEL_E_VALIDATION_ERROR, "Argument \"name\" of "
+                              "type \"String!\" is required, but it was not "
+                              "provided.");
+        }
+
+        node->given->given = true;
+        node->given->value.text = arg->value->text;
+
+        if (arg->value->kind == TRAVEL_GRAPHQL_VARIABLE) {
+            node->given->value.variable = arg->value->name;
+        }
+    }
+
+    type = travel_graphql_map_type(p->plan->mapping, name);
+
+    if (type == NULL || entry->field->children == NULL) {
+        return plan_error(p->error, entry->field, TRAVEL_E_VALIDATION_ERROR,
+                          "Field \"%.*s\" must have a selection of "
+                          "subfields.", S_(entry->field->name));
+    }
+
+    rc = plan_fields(p, type, entry, PLAN_PLAIN, 2, &node->children);
+
+    p->plan->data = data;
+    p->plan->depth = depth;
+    return rc;
+}
+
+
 static int
 plan_node(plan_t *p, const travel_graphql_map_type_t *type,
     const plan_entry_t *entry, plan_where_e where, uint32_t depth,
@@ -1009,9 +1066,7 @@ plan_node(plan_t *p, const travel_graphql_map_type_t *type,
         && type == travel_graphql_map_root(p->plan->mapping,
                                            TRAVEL_GRAPHQL_QUERY))
     {
-        node->kind = TRAVEL_GRAPHQL_NODE_META;
-        p->plan->meta = true;
-        return TRAVEL_OK;
+        return plan_meta(p, entry, node);
     }
 
     node->field = travel_graphql_map_field(type, ast->name);

@@ -84,7 +84,8 @@ typedef enum {
     TRAVEL_GRAPHQL_BIND_LIMIT,        /* the same, between 0 and max */
     TRAVEL_GRAPHQL_BIND_KEY,          /* the key-th value of a cursor */
     TRAVEL_GRAPHQL_BIND_VIEWER,
-    TRAVEL_GRAPHQL_BIND_MARK
+    TRAVEL_GRAPHQL_BIND_MARK,
+    TRAVEL_GRAPHQL_BIND_META          /* what introspection says, as JSON */
 } travel_graphql_bind_e;
 
 /* A value: of the document, or where in the variables it is. */

@@ -868,6 +868,12 @@ sql_value(sql_t *s, sql_row_t *row, const travel_graphql_node_t *node,
         puts_(out, "::text");
         break;
 
+    case TRAVEL_GRAPHQL_NODE_META:
+        travel_graphql_text_printf(out, "$%u::json",
+            sql_bind(s, (travel_graphql_bind_t) {
+                         .kind = TRAVEL_GRAPHQL_BIND_META, .node = node }));
+        break;
+
     default:
         puts_(out, "NULL::json");
     }

@@ -298,6 +298,10 @@ travel_graphql_sdl(const travel_graphql_document_t *document, text_t *out)
     for (def = travel_graphql_definitions(document); def != NULL;
          def = def->next)
     {
+        if (def->builtin) {
+            continue;
+        }
+
         switch (def->kind) {
 
         case TRAVEL_GRAPHQL_DEF_SCHEMA:    word = "schema";    break;

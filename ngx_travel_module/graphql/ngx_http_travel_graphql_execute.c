@@ -7,6 +7,7 @@
  */
 
 #include "ngx_http_travel_graphql_room.h"
+#include "../../common/graphql/introspection.h"
 
 
 static ngx_int_t ngx_http_travel_graphql_rules(ngx_http_travel_graphql_t *g,
@@ -31,6 +32,10 @@ static ngx_int_t ngx_http_travel_graphql_failed(ngx_http_request_t *r,
 static void ngx_http_travel_graphql_ended(ngx_http_request_t *r, void *data,
     ngx_int_t rc);
 
+static ngx_int_t ngx_http_travel_graphql_meta(ngx_http_travel_graphql_t *g,
+    const travel_graphql_node_t *node, const char **ret_value);
+static ngx_int_t ngx_http_travel_graphql_memory(ngx_http_travel_graphql_t *g);
+
 static ngx_int_t ngx_http_travel_graphql_roots(ngx_http_travel_graphql_t *g);
 static ngx_int_t ngx_http_travel_graphql_next(ngx_http_travel_graphql_t *g);
 static void ngx_http_travel_graphql_rooted(ngx_http_request_t *r, void *data,
@@ -51,6 +56,11 @@ ngx_http_travel_graphql_execute(ngx_http_travel_graphql_t *g)
     if (rc == NGX_OK) {
         status = NGX_HTTP_TRAVEL_GRAPHQL_INVALID;
         rc = ngx_http_travel_graphql_rules(g, &status, &error);
+    }
+
+    if (rc == NGX_OK && !g->plan->plan->data) {
+        ngx_http_travel_graphql_end(g, ngx_http_travel_graphql_memory(g));
+        return;
     }
 
     if (rc == NGX_OK) {
@@ -258,6 +268,84 @@ ngx_http_travel_graphql_key(ngx_http_travel_graphql_t *g,
 
 
 static ngx_int_t
+ngx_http_travel_graphql_meta(ngx_http_travel_graphql_t *g,
+    const travel_graphql_node_t *node, const char **ret_value)
+{
+    char                   *copy;
+    travel_graphql_text_t   text;
+
+    ngx_memzero(&text, sizeof(travel_graphql_text_t));
+    travel_graphql_introspect(g->plan->plan, node, &g->variables, &text);
+
+    copy = text.failed ? NULL : ngx_pnalloc(g->request->pool, text.len + 1);
+
+    if (copy != NULL) {
+        ngx_memcpy(copy, text.data, text.len + 1);
+        *ret_value = copy;
+    }
+
+    travel_graphql_text_free(&text);
+
+    return copy != NULL ? NGX_OK : NGX_ERROR;
+}
+
+
+/* Nothing but introspection: no server is asked. */
+static ngx_int_t
+ngx_http_travel_graphql_memory(ngx_http_travel_graphql_t *g)
+{
+    u_char                       *p;
+    size_t                        len;
+    ngx_str_t                     body, key;
+    const char                   *value;
+    const travel_graphql_node_t  *node;
+
+    ngx_str_set(&body, "{\"data\":{}}");
+    p = body.data + sizeof("{\"data\":{") - 1;
+
+    for (node = g->plan->plan->roots; node != NULL; node = node->next) {
+        value = NULL;
+
+        if (node->kind == TRAVEL_GRAPHQL_NODE_META
+            && ngx_http_travel_graphql_meta(g, node, &value) != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        key = ngx_http_travel_str(node->key);
+        len = (p - body.data) + key.len + node->type.len + 16
+              + (value != NULL ? ngx_strlen(value) : 0);
+        p = ngx_pnalloc(g->request->pool, len);
+
+        if (p == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        len = body.len - 2;
+        ngx_memcpy(p, body.data, len);
+        body.data = p;
+        p += len;
+        p = ngx_sprintf(p, "%s\"%V\":", node == g->plan->plan->roots ? ""
+                                                                     : ",",
+                        &key);
+
+        if (value != NULL) {
+            p = ngx_cpymem(p, value, ngx_strlen(value));
+
+        } else {
+            key = ngx_http_travel_str(node->type);
+            p = ngx_sprintf(p, "\"%V\"", &key);
+        }
+
+        p = ngx_cpymem(p, "}}", 2);
+        body.len = p - body.data;
+    }
+
+    return ngx_http_travel_graphql_send(g, NGX_HTTP_OK, &body);
+}
+
+
+static ngx_int_t
 ngx_http_travel_graphql_value(ngx_http_travel_graphql_t *g,
     const travel_graphql_bind_t *bind, const char **ret_value,
     travel_graphql_error_t *ret_error)
@@ -298,6 +386,9 @@ ngx_http_travel_graphql_value(ngx_http_travel_graphql_t *g,
     case TRAVEL_GRAPHQL_BIND_MARK:
         *ret_value = (char *) g->mark;
         return NGX_OK;
+
+    case TRAVEL_GRAPHQL_BIND_META:
+        return ngx_http_travel_graphql_meta(g, bind->node, ret_value);
 
     default:
         if (travel_graphql_value(g->plan->plan, bind->value, &g->variables,

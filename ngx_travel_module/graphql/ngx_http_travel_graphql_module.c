@@ -364,8 +364,9 @@ ngx_http_travel_graphql_load(ngx_conf_t *cf)
     cln->handler = ngx_http_travel_graphql_unload;
     cln->data = gmcf;
 
-    if (travel_graphql_parse(&gmcf->document, ngx_http_travel_view(&gmcf->sdl),
-                             &fault) != TRAVEL_OK
+    if (travel_graphql_parse_schema(&gmcf->document,
+                                    ngx_http_travel_view(&gmcf->sdl), &fault)
+        != TRAVEL_OK
         || travel_graphql_map(&gmcf->mapping, gmcf->document, &fault)
            != TRAVEL_OK)
     {

@@ -30,7 +30,8 @@ setup(void **state)
 
     (void) state;
 
-    return travel_graphql_parse(&sdl, TRAVEL_STR(SCHEMA), &fault) != TRAVEL_OK
+    return travel_graphql_parse_schema(&sdl, TRAVEL_STR(SCHEMA), &fault)
+           != TRAVEL_OK
            || travel_graphql_map(&mapping, sdl, &fault) != TRAVEL_OK;
 }
 

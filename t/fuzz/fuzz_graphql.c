@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "../../common/graphql/plan.h"
+#include "../../common/graphql/introspection.h"
 #include "../../common/graphql/sdl.h"
 
 static const char  schema[] =
@@ -38,12 +39,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     travel_graphql_error_t       error;
     travel_graphql_fault_t       fault;
     travel_graphql_document_t   *document;
+    const travel_graphql_node_t *node;
     travel_graphql_mapping_t    *other;
     travel_graphql_variables_t   none = { 0 };
 
     if (mapping == NULL
-        && (travel_graphql_parse(&sdl, (travel_str_t) { schema,
-                                 sizeof(schema) - 1 }, &fault) != TRAVEL_OK
+        && (travel_graphql_parse_schema(&sdl, (travel_str_t) { schema,
+                                        sizeof(schema) - 1 }, &fault)
+            != TRAVEL_OK
             || travel_graphql_map(&mapping, sdl, &fault) != TRAVEL_OK))
     {
         abort();
@@ -61,6 +64,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                             &error) == TRAVEL_OK)
     {
         (void) !travel_graphql_cost(plan, &none, &cost, &error);
+
+        for (node = plan->roots; node != NULL; node = node->next) {
+            if (node->kind == TRAVEL_GRAPHQL_NODE_META) {
+                travel_graphql_introspect(plan, node, &none, &out);
+                travel_graphql_text_free(&out);
+            }
+        }
+
         (void) !travel_graphql_check_variables(mapping, plan->operation,
                                                &none, &error);
         travel_graphql_plan_free(plan);

@@ -677,11 +677,12 @@ ngx_http_travel_auth_admit(ngx_http_request_t *r, ngx_http_travel_ctx_t *ctx,
     const ngx_http_travel_jwks_t *jwks, const ngx_http_travel_facts_t *facts,
     const char **ret_why)
 {
-    size_t               i;
-    u_char              *p, user[TRAVEL_UUID_TEXT_LEN];
-    ngx_str_t           *dst[5];
-    travel_str_t         src[5], subject;
-    const travel_jwt_t  *jwt;
+    size_t                            i;
+    u_char                           *p, user[TRAVEL_UUID_TEXT_LEN];
+    ngx_str_t                        *dst[5];
+    travel_str_t                      src[5], subject;
+    const travel_jwt_t               *jwt;
+    ngx_http_travel_auth_loc_conf_t  *alcf;
 
     jwt = &facts->jwt;
 
@@ -722,7 +723,10 @@ ngx_http_travel_auth_admit(ngx_http_request_t *r, ngx_http_travel_ctx_t *ctx,
         }
     }
 
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_auth_module);
+
     ctx->auth_time = jwt->auth_time;
+    ctx->expires = jwt->exp + alcf->leeway;
     ctx->authenticated = 1;
 
     return NGX_OK;
@@ -741,6 +745,7 @@ ngx_http_travel_auth_forget(ngx_http_travel_ctx_t *ctx)
     ngx_str_null(&ctx->api_key);
     ngx_str_null(&ctx->acr);
     ctx->auth_time = INT64_MIN;
+    ctx->expires = 0;
 }
 
 

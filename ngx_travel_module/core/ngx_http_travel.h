@@ -102,6 +102,8 @@ typedef struct {
                                               the caller in */
     ngx_str_t              acr;            /* claims acr and auth_time: how */
     int64_t                auth_time;      /* and when; INT64_MIN: unsaid */
+    int64_t                expires;        /* the token's last second; 0: it
+                                              has none (an API key) */
     unsigned               authenticated:1;
 
     /* core: the headers' configuration of the location first come to */

@@ -10,6 +10,7 @@ static void ngx_http_travel_echo_message(ngx_http_travel_socket_t *s,
 
 const ngx_http_travel_protocol_t  ngx_http_travel_echo = {
     ngx_null_string,
+    NULL,
     ngx_http_travel_echo_message,
     NULL,
     NULL

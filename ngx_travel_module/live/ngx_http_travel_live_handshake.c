@@ -217,7 +217,16 @@ ngx_http_travel_live_switch(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = ngx_http_travel_live_answer(r, key);
+    rc = conf->protocol->open ? conf->protocol->open(s, r) : NGX_OK;
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_travel_live_answer(r, key);
+
+        if (rc != NGX_OK && conf->protocol->gone) {
+            conf->protocol->gone(s);
+        }
+    }
+
     if (rc != NGX_OK) {
         ngx_free(s);
         return rc;

@@ -1,6 +1,6 @@
-/* The travel_live directive. */
+/* The directives travel_live and travel_live_allow. */
 
-#include "ngx_http_travel_live_room.h"
+#include "ngx_http_travel_live_hub.h"
 #include "../../common/origin.h"
 
 #define NGX_HTTP_TRAVEL_LIVE_MESSAGE_MAX  (16 * 1024 * 1024)
@@ -8,10 +8,14 @@
 
 static void *ngx_http_travel_live_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_travel_live_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_travel_live_merge_loc_conf(ngx_conf_t *cf,
+    void *parent, void *child);
 static char *ngx_http_travel_live_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_travel_live_parameter(ngx_conf_t *cf,
     ngx_http_travel_live_loc_conf_t *llcf, ngx_str_t *arg);
+static char *ngx_http_travel_live_grant(ngx_conf_t *cf,
+    ngx_http_travel_live_loc_conf_t *llcf, ngx_str_t *value);
 static char *ngx_http_travel_live_origins(ngx_conf_t *cf,
     ngx_http_travel_live_loc_conf_t *llcf, ngx_str_t *list);
 static ngx_int_t ngx_http_travel_live_counters(ngx_conf_t *cf);
@@ -24,6 +28,13 @@ static ngx_command_t  ngx_http_travel_live_commands[] = {
     { ngx_string("travel_live"),
       NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_travel_live_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("travel_live_allow"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_2MORE,
+      ngx_http_travel_live_allow_directive,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -43,7 +54,7 @@ static ngx_http_module_t  ngx_http_travel_live_module_ctx = {
     NULL,                                  /* merge server configuration */
 
     ngx_http_travel_live_create_loc_conf,  /* create location configuration */
-    NULL                                   /* merge location configuration */
+    ngx_http_travel_live_merge_loc_conf    /* merge location configuration */
 };
 
 
@@ -90,8 +101,25 @@ ngx_http_travel_live_create_loc_conf(ngx_conf_t *cf)
     llcf->close = 5000;
     llcf->rate = 50;
     llcf->deflate = 1;
+    llcf->topics = 64;
 
     return llcf;
+}
+
+
+static char *
+ngx_http_travel_live_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_travel_live_loc_conf_t  *prev = parent;
+    ngx_http_travel_live_loc_conf_t  *conf = child;
+
+    (void) cf;
+
+    if (conf->rules == NULL) {
+        conf->rules = prev->rules;
+    }
+
+    return NGX_CONF_OK;
 }
 
 
@@ -101,9 +129,10 @@ ngx_http_travel_live_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_travel_live_loc_conf_t  *llcf = conf;
 
-    char        *rv;
-    ngx_str_t   *value;
-    ngx_uint_t   i;
+    char                              *rv;
+    ngx_str_t                         *value;
+    ngx_uint_t                         i;
+    ngx_http_travel_live_main_conf_t  *lmcf;
 
     (void) cmd;
 
@@ -122,9 +151,15 @@ ngx_http_travel_live_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (value[1].len == 4 && ngx_strncmp(value[1].data, "echo", 4) == 0) {
         llcf->protocol = &ngx_http_travel_echo;
 
+    } else if (value[1].len == 6
+               && ngx_strncmp(value[1].data, "topics", 6) == 0)
+    {
+        llcf->protocol = &ngx_http_travel_topics;
+
     } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_live\" knows no \"%V\": use echo or off",
+                           "\"travel_live\" knows no \"%V\": use topics, echo "
+                           "or off",
                            &value[1]);
         return NGX_CONF_ERROR;
     }
@@ -146,6 +181,12 @@ ngx_http_travel_live_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (ngx_http_travel_live_counters(cf) != NGX_OK) {
         return NGX_CONF_ERROR;
+    }
+
+    if (llcf->protocol == &ngx_http_travel_topics) {
+        lmcf = ngx_http_conf_get_module_main_conf(cf,
+                                                  ngx_http_travel_live_module);
+        lmcf->topics = 1;
     }
 
     return ngx_http_travel_claim(cf, NGX_HTTP_GET,
@@ -253,11 +294,48 @@ ngx_http_travel_live_parameter(ngx_conf_t *cf,
         return "must be on or off";
     }
 
+    if (ngx_http_travel_live_is(arg, "topics=", &v)) {
+        n = ngx_atoi(v.data, v.len);
+
+        if (n < 1 || n > 1000) {
+            return "must be a number of topics from 1 to 1000";
+        }
+
+        llcf->topics = n;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_http_travel_live_is(arg, "grant=", &v)) {
+        return ngx_http_travel_live_grant(cf, llcf, &v);
+    }
+
     if (ngx_http_travel_live_is(arg, "origins=", &v)) {
         return ngx_http_travel_live_origins(cf, llcf, &v);
     }
 
     return "is no parameter that is known";
+}
+
+
+static char *
+ngx_http_travel_live_grant(ngx_conf_t *cf,
+    ngx_http_travel_live_loc_conf_t *llcf, ngx_str_t *value)
+{
+    ngx_http_compile_complex_value_t  ccv;
+
+    llcf->grant = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (llcf->grant == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = value;
+    ccv.complex_value = llcf->grant;
+
+    return ngx_http_compile_complex_value(&ccv) == NGX_OK ? NGX_CONF_OK
+                                                          : NGX_CONF_ERROR;
 }
 
 
@@ -317,6 +395,8 @@ ngx_http_travel_live_counters(ngx_conf_t *cf)
         "travel_live_ended_total{how=\"broken\"}",
         "travel_live_ended_total{how=\"flood\"}",
         "travel_live_ended_total{how=\"released\"}",
+        "travel_live_ended_total{how=\"expired\"}",
+        "travel_live_ended_total{how=\"revoked\"}",
         "travel_live_refused_total",
         "travel_live_messages_total{way=\"in\"}",
         "travel_live_messages_total{way=\"out\"}"
@@ -324,6 +404,7 @@ ngx_http_travel_live_counters(ngx_conf_t *cf)
 
     static const char *const  help[] = {
         "Sockets that were opened.",
+        "Sockets that ended, and how.", "Sockets that ended, and how.",
         "Sockets that ended, and how.", "Sockets that ended, and how.",
         "Sockets that ended, and how.", "Sockets that ended, and how.",
         "Sockets that ended, and how.", "Sockets that ended, and how.",
@@ -359,6 +440,16 @@ ngx_http_travel_live_init_process(ngx_cycle_t *cycle)
     ngx_http_travel_live_conf = ngx_http_cycle_get_module_main_conf(cycle,
                                     ngx_http_travel_live_module);
 
+    if (ngx_http_travel_live_conf == NULL) {
+        return NGX_OK;                                   /* no http{} */
+    }
+
+    if (ngx_http_travel_live_conf->topics
+        && ngx_http_travel_hub_start(cycle) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     return ngx_http_travel_socket_start(cycle);
 }
 
@@ -369,4 +460,6 @@ ngx_http_travel_live_exit_process(ngx_cycle_t *cycle)
     (void) cycle;
 
     ngx_http_travel_socket_stop();
+    ngx_http_travel_hub_stop();
+    ngx_http_travel_watcher_stop();
 }

@@ -21,6 +21,8 @@ typedef enum {
     NGX_HTTP_TRAVEL_LIVE_BROKEN,       /* broke the protocol */
     NGX_HTTP_TRAVEL_LIVE_FLOOD,        /* sent too often */
     NGX_HTTP_TRAVEL_LIVE_RELEASED,     /* the nginx worker shuts down */
+    NGX_HTTP_TRAVEL_LIVE_EXPIRED_TOKEN,
+    NGX_HTTP_TRAVEL_LIVE_REVOKED_TOKEN,
     NGX_HTTP_TRAVEL_LIVE_REFUSED,      /* handshakes */
     NGX_HTTP_TRAVEL_LIVE_RECEIVED,     /* messages */
     NGX_HTTP_TRAVEL_LIVE_SENT,
@@ -29,20 +31,21 @@ typedef enum {
 
 typedef struct {
     ngx_int_t              counters[NGX_HTTP_TRAVEL_LIVE_COUNTERS];
+    unsigned               topics:1;   /* some location watches topics */
 } ngx_http_travel_live_main_conf_t;
 
-/*
- * What is spoken over a socket.  All are called from its read handler; 'open'
- * may refuse by ngx_http_travel_socket_close().
- */
+/* What is spoken over a socket.  All but 'open' are called from the socket's
+ * own handlers. */
 typedef struct {
     ngx_str_t    name;                 /* of the subprotocol; empty: none */
+    /* while there is still a request: copies what it needs of it */
+    ngx_int_t  (*open)(ngx_http_travel_socket_t *s, ngx_http_request_t *r);
     void       (*message)(ngx_http_travel_socket_t *s, ngx_uint_t text,
                           ngx_str_t *data);
     /* the socket is about to be freed; NULL: nothing to do */
     void       (*gone)(ngx_http_travel_socket_t *s);
-    /* the nginx worker shuts down: last words before 1001; may be NULL */
-    void       (*farewell)(ngx_http_travel_socket_t *s);
+    /* last words before the server closes with that code; may be NULL */
+    void       (*farewell)(ngx_http_travel_socket_t *s, unsigned code);
 } ngx_http_travel_protocol_t;
 
 typedef struct {
@@ -55,6 +58,9 @@ typedef struct {
     ngx_uint_t                         rate;       /* frames a second */
     ngx_flag_t                         deflate;
     ngx_array_t                       *origins;    /* travel_str_t patterns */
+    ngx_uint_t                         topics;     /* of one socket */
+    ngx_http_complex_value_t          *grant;      /* a topic; NULL: none */
+    ngx_array_t                       *rules;      /* travel_live_allow */
 } ngx_http_travel_live_loc_conf_t;
 
 void ngx_http_travel_live_count(ngx_http_travel_live_counter_e what);
@@ -105,8 +111,10 @@ struct ngx_http_travel_socket_s {
     size_t                                  queued;    /* bytes of all */
 
     ngx_msec_t                              beat;      /* the next look */
+    ngx_msec_t                              alive;     /* the next ping */
     ngx_msec_t                              paid;      /* rate: until when */
     ngx_msec_t                              since;     /* a message began */
+    time_t                                  expires;   /* the token; 0: none */
 
     /* what the end is counted as, and for the log; NULL: it goes on */
     const char                             *why;
@@ -140,6 +148,13 @@ void ngx_http_travel_socket_message(ngx_http_travel_socket_t *s,
 void ngx_http_travel_socket_close(ngx_http_travel_socket_t *s, unsigned code,
     const char *reason, ngx_http_travel_live_counter_e how);
 
+/* The same after the protocol's last words. */
+void ngx_http_travel_socket_leave(ngx_http_travel_socket_t *s, unsigned code,
+    const char *reason, ngx_http_travel_live_counter_e how);
+
+/* When the caller's token ends (unix time); the socket ends with it, 4401. */
+void ngx_http_travel_socket_expires(ngx_http_travel_socket_t *s, time_t when);
+
 ngx_int_t ngx_http_travel_socket_start(ngx_cycle_t *cycle);
 void ngx_http_travel_socket_stop(void);
 
@@ -149,5 +164,38 @@ void ngx_http_travel_socket_stop(void);
 ngx_int_t ngx_http_travel_live_handler(ngx_http_request_t *r);
 
 extern const ngx_http_travel_protocol_t  ngx_http_travel_echo;
+extern const ngx_http_travel_protocol_t  ngx_http_travel_topics;
+
+
+/* --- who may watch what (allow) ------------------------------------------- */
+
+/* One travel_live_allow line. */
+typedef struct {
+    ngx_uint_t             kind;       /* travel_live_kind_e, or PATTERN */
+    ngx_uint_t             own;
+    ngx_uint_t             all;
+    ngx_str_t              permission; /* empty: none will do */
+} ngx_http_travel_live_rule_t;
+
+#define NGX_HTTP_TRAVEL_LIVE_PATTERN  4
+
+/* What a caller may watch, as bits, so that the request is not needed later:
+ * kinds of which he may all, and those of which he may his own. */
+typedef struct {
+    unsigned               all;
+    unsigned               own;
+    u_char                 user[TRAVEL_UUID_TEXT_LEN];
+    unsigned               known:1;
+    ngx_str_t              grant;      /* this topic too; in the heap */
+} ngx_http_travel_live_rights_t;
+
+char *ngx_http_travel_live_allow_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_travel_live_rights(ngx_http_request_t *r,
+    const ngx_http_travel_live_loc_conf_t *conf,
+    ngx_http_travel_live_rights_t *ret_rights);
+/* NGX_OK; NGX_DECLINED: he may not; NGX_ERROR: there is no such topic. */
+ngx_int_t ngx_http_travel_live_allowed(
+    const ngx_http_travel_live_rights_t *rights, const ngx_str_t *topic);
 
 #endif

@@ -18,6 +18,7 @@
  */
 
 #include "ngx_http_travel_live_room.h"
+#include "../../common/live_message.h"
 
 #define NGX_HTTP_TRAVEL_SOCKET_READ    65536    /* bytes at once */
 #define NGX_HTTP_TRAVEL_SOCKET_TURNS   16       /* reads before others turn */
@@ -47,6 +48,7 @@ static void ngx_http_travel_socket_whole(ngx_http_travel_socket_t *s,
     const travel_ws_event_t *ev, travel_str_t data);
 static ngx_uint_t ngx_http_travel_socket_flood(ngx_http_travel_socket_t *s);
 static void ngx_http_travel_socket_look(ngx_http_travel_socket_t *s);
+static void ngx_http_travel_socket_next(ngx_http_travel_socket_t *s);
 static void ngx_http_travel_socket_queue(ngx_http_travel_socket_t *s,
     ngx_http_travel_text_t *text);
 static void ngx_http_travel_socket_flush(ngx_http_travel_socket_t *s);
@@ -242,8 +244,9 @@ ngx_http_travel_socket_takeover(ngx_event_t *rev)
     }
 
     /* not all in the same moment, however fast they came */
-    s->beat = ngx_current_msec + s->conf->heartbeat / 2
-              + (ngx_msec_t) ngx_random() % (s->conf->heartbeat / 2 + 1);
+    s->alive = ngx_current_msec + s->conf->heartbeat / 2
+               + (ngx_msec_t) ngx_random() % (s->conf->heartbeat / 2 + 1);
+    ngx_http_travel_socket_next(s);
 
     if (n > 0 && !s->failed) {
         ngx_http_travel_socket_parse(s, ngx_http_travel_socket_buffer,
@@ -306,11 +309,7 @@ ngx_http_travel_socket_read_handler(ngx_event_t *rev)
 
     if (!s->failed && c->close && !s->closing) {
 
-        if (s->protocol->farewell) {
-            s->protocol->farewell(s);
-        }
-
-        ngx_http_travel_socket_close(s, TRAVEL_WS_GOING_AWAY,
+        ngx_http_travel_socket_leave(s, TRAVEL_WS_GOING_AWAY,
                                      "the server restarts",
                                      NGX_HTTP_TRAVEL_LIVE_RELEASED);
     }
@@ -363,7 +362,21 @@ ngx_http_travel_socket_look(ngx_http_travel_socket_t *s)
         return;
     }
 
-    s->beat = ngx_current_msec + s->conf->heartbeat;
+    if (s->expires && s->expires <= ngx_time()) {
+        ngx_http_travel_socket_leave(s, TRAVEL_LIVE_EXPIRED,
+                                     "the token has expired",
+                                     NGX_HTTP_TRAVEL_LIVE_EXPIRED_TOKEN);
+        return;
+    }
+
+    /* it may have been the token that made us look */
+    if ((ngx_msec_int_t) (s->alive - ngx_current_msec) > 0) {
+        ngx_http_travel_socket_next(s);
+        return;
+    }
+
+    s->alive = ngx_current_msec + s->conf->heartbeat;
+    ngx_http_travel_socket_next(s);
 
     if (s->pinged && !s->heard) {
         ngx_http_travel_socket_fail(s, "the client shows no sign of life",
@@ -381,6 +394,39 @@ ngx_http_travel_socket_look(ngx_http_travel_socket_t *s)
     s->heard = 0;
     s->pinged = 1;
     ngx_http_travel_socket_send(s, ngx_http_travel_socket_ping);
+}
+
+
+/* When the next look is due: at a sign of life, or when the token ends. */
+static void
+ngx_http_travel_socket_next(ngx_http_travel_socket_t *s)
+{
+    time_t  left;
+
+    s->beat = s->alive;
+
+    if (s->expires == 0) {
+        return;
+    }
+
+    left = s->expires - ngx_time();
+
+    if (left < (time_t) (s->conf->heartbeat / 1000 + 1)) {
+        left = ngx_max(left, 0) * 1000;
+
+        if ((ngx_msec_int_t) (ngx_current_msec + left - s->beat) < 0) {
+            s->beat = ngx_current_msec + left + 1;
+        }
+    }
+}
+
+
+void
+ngx_http_travel_socket_expires(ngx_http_travel_socket_t *s, time_t when)
+{
+    s->expires = when;
+    ngx_http_travel_socket_next(s);
+    ngx_post_event(s->connection->read, &ngx_posted_events);
 }
 
 
@@ -890,6 +936,19 @@ ngx_http_travel_socket_close(ngx_http_travel_socket_t *s, unsigned code,
 
     /* whoever called: the timer is set where it always is */
     ngx_post_event(s->connection->read, &ngx_posted_events);
+}
+
+
+/* It is the server that leaves: with last words. */
+void
+ngx_http_travel_socket_leave(ngx_http_travel_socket_t *s, unsigned code,
+    const char *reason, ngx_http_travel_live_counter_e how)
+{
+    if (s->protocol->farewell && !s->closing && !s->failed) {
+        s->protocol->farewell(s, code);
+    }
+
+    ngx_http_travel_socket_close(s, code, reason, how);
 }
 
 

@@ -136,6 +136,31 @@ ngx_int_t ngx_http_travel_redis_tail(ngx_cycle_t *cycle,
     ngx_http_travel_redis_role_e role, ngx_http_travel_redis_tail_t *tail);
 
 
+/*
+ * Channels of the cache role that come and go, on one link of this nginx
+ * worker.  on_up: the link is (again) there and nothing is joined; on_joined:
+ * from now on every message of the channel comes; a message of a channel that
+ * was left may come late.  A name with a "*" is a pattern, and 'source' the
+ * channel that the message was sent to.  There is one listener (live).
+ */
+typedef struct {
+    void        (*on_up)(void *data);
+    void        (*on_down)(void *data);
+    void        (*on_joined)(void *data, const ngx_str_t *channel);
+    void        (*on_message)(void *data, const ngx_str_t *channel,
+                              const ngx_str_t *source,
+                              const ngx_str_t *payload);
+    void         *data;
+} ngx_http_travel_redis_listener_t;
+
+/* From init_process; NGX_DECLINED: the role is not configured. */
+ngx_int_t ngx_http_travel_redis_listen(ngx_cycle_t *cycle,
+    ngx_http_travel_redis_listener_t *listener);
+/* NGX_DECLINED: no link; join again when it is up. */
+ngx_int_t ngx_http_travel_redis_join(const ngx_str_t *channel);
+void ngx_http_travel_redis_leave(const ngx_str_t *channel);
+
+
 extern ngx_module_t  ngx_http_travel_net_module;
 
 #endif /* NGX_HTTP_TRAVEL_REDIS_H */

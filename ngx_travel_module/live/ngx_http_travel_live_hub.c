@@ -1,0 +1,966 @@
+/*
+ * Topics of this nginx worker: joined, followed, read again after a loss.
+ *
+ * A topic's life: JOINING (Redis was asked to send its channel), PLACING (it
+ * does; now its position is asked for), LIVE.  When the link is lost all
+ * topics are JOINING again, but those that were LIVE keep their position and
+ * read what they missed from the history, which is the truth; a hint that does
+ * not follow on the position also leads there.
+ *
+ * Answers of Redis may come when who asked is gone: an op's 'data' is cleared
+ * then, and its handler does nothing.
+ *
+ * Topics are in a hash of chains that has a fixed size; all of it belongs to
+ * this process.
+ */
+
+#include "ngx_http_travel_live_hub.h"
+
+#define NGX_HTTP_TRAVEL_HUB_BUCKETS  8192
+#define NGX_HTTP_TRAVEL_HUB_READ     "100"     /* of history, at once */
+#define NGX_HTTP_TRAVEL_HUB_BATCH    100
+#define NGX_HTTP_TRAVEL_HUB_RETRY    500       /* ms */
+
+typedef enum {
+    NGX_HTTP_TRAVEL_TOPIC_JOINING,
+    NGX_HTTP_TRAVEL_TOPIC_PLACING,
+    NGX_HTTP_TRAVEL_TOPIC_LIVE
+} ngx_http_travel_topic_state_e;
+
+struct ngx_http_travel_topic_s {
+    ngx_http_travel_topic_t        *next;      /* of the chain */
+    ngx_queue_t                     all;
+    ngx_queue_t                     subs;
+    ngx_http_travel_redis_op_t     *op;        /* asks the position, or reads */
+    travel_stream_id_t              last;      /* valid when 'placed' */
+    ngx_uint_t                      watchers;
+    ngx_http_travel_topic_state_e   state;
+    unsigned                        placed:1;
+    unsigned                        again:1;   /* read once more */
+    unsigned                        ripe:1;    /* is in that queue */
+    unsigned                        pattern:1;
+    ngx_queue_t                     unsettled;
+    ngx_str_t                       name;
+    ngx_str_t                       key;       /* name with the prefix */
+    u_char                          text[];
+};
+
+
+static ngx_http_travel_topic_t **ngx_http_travel_hub_chain(
+    const ngx_str_t *name);
+static ngx_http_travel_topic_t *ngx_http_travel_hub_find(
+    const ngx_str_t *name);
+static ngx_http_travel_topic_t *ngx_http_travel_hub_create(
+    const ngx_str_t *name);
+static void ngx_http_travel_hub_forget(ngx_http_travel_topic_t *t);
+static void ngx_http_travel_hub_up(void *data);
+static void ngx_http_travel_hub_down(void *data);
+static void ngx_http_travel_hub_joined(void *data, const ngx_str_t *channel);
+static void ngx_http_travel_hub_hint(void *data, const ngx_str_t *channel,
+    const ngx_str_t *source, const ngx_str_t *payload);
+static void ngx_http_travel_hub_wild(ngx_http_travel_topic_t *t,
+    const ngx_str_t *source, const ngx_str_t *payload);
+static void ngx_http_travel_hub_read(ngx_http_travel_topic_t *t);
+static void ngx_http_travel_hub_placed(ngx_http_travel_redis_op_t *op,
+    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
+static void ngx_http_travel_hub_entries(ngx_http_travel_topic_t *t,
+    const ngx_http_travel_reply_t *reply);
+static void ngx_http_travel_hub_position(ngx_http_travel_topic_t *t,
+    travel_stream_id_t position);
+static void ngx_http_travel_hub_gap(ngx_http_travel_topic_t *t,
+    int64_t missed);
+static void ngx_http_travel_hub_deliver(ngx_http_travel_topic_t *t,
+    const ngx_str_t *name, travel_stream_id_t id, const ngx_str_t *json);
+static void ngx_http_travel_hub_settle(ngx_http_travel_topic_t *t,
+    ngx_http_travel_subscriber_t *sub);
+static void ngx_http_travel_hub_catch_up(ngx_http_travel_subscriber_t *sub);
+static void ngx_http_travel_hub_caught(ngx_http_travel_redis_op_t *op,
+    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
+static ngx_int_t ngx_http_travel_hub_range(ngx_http_travel_redis_op_t *op,
+    const ngx_str_t *key, travel_stream_id_t after);
+static ngx_int_t ngx_http_travel_hub_entry(
+    const ngx_http_travel_reply_t *entry, travel_stream_id_t *ret_id,
+    ngx_str_t *ret_json);
+static void ngx_http_travel_hub_release(ngx_http_travel_message_t *m);
+static void ngx_http_travel_hub_settle_later(ngx_http_travel_topic_t *t);
+static void ngx_http_travel_hub_settle_ripe(ngx_event_t *ev);
+static void ngx_http_travel_hub_settle_all(ngx_http_travel_topic_t *t);
+static void ngx_http_travel_hub_retry(ngx_event_t *ev);
+
+
+static ngx_http_travel_topic_t          **ngx_http_travel_hub_topics;
+static ngx_queue_t                        ngx_http_travel_hub_all;
+static ngx_queue_t                        ngx_http_travel_hub_ripe;
+static ngx_http_travel_redis_listener_t   ngx_http_travel_hub_listener;
+static ngx_event_t                        ngx_http_travel_hub_timer;
+static ngx_event_t                        ngx_http_travel_hub_event;
+
+
+ngx_int_t
+ngx_http_travel_hub_start(ngx_cycle_t *cycle)
+{
+    ngx_http_travel_hub_topics = ngx_calloc(NGX_HTTP_TRAVEL_HUB_BUCKETS
+                                            * sizeof(ngx_http_travel_topic_t *),
+                                            cycle->log);
+    if (ngx_http_travel_hub_topics == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_queue_init(&ngx_http_travel_hub_all);
+    ngx_queue_init(&ngx_http_travel_hub_ripe);
+
+    ngx_http_travel_hub_timer.handler = ngx_http_travel_hub_retry;
+    ngx_http_travel_hub_timer.data = &ngx_http_travel_hub_all;
+    ngx_http_travel_hub_timer.log = cycle->log;
+    ngx_http_travel_hub_timer.cancelable = 1;
+
+    ngx_http_travel_hub_event.handler = ngx_http_travel_hub_settle_ripe;
+    ngx_http_travel_hub_event.log = cycle->log;
+
+    ngx_http_travel_hub_listener.on_up = ngx_http_travel_hub_up;
+    ngx_http_travel_hub_listener.on_down = ngx_http_travel_hub_down;
+    ngx_http_travel_hub_listener.on_joined = ngx_http_travel_hub_joined;
+    ngx_http_travel_hub_listener.on_message = ngx_http_travel_hub_hint;
+
+    return ngx_http_travel_redis_listen(cycle, &ngx_http_travel_hub_listener)
+           == NGX_ERROR ? NGX_ERROR : NGX_OK;
+}
+
+
+void
+ngx_http_travel_hub_stop(void)
+{
+    if (ngx_http_travel_hub_timer.timer_set) {
+        ngx_del_timer(&ngx_http_travel_hub_timer);
+    }
+
+    /* topics went with their subscribers */
+    ngx_free(ngx_http_travel_hub_topics);
+    ngx_http_travel_hub_topics = NULL;
+}
+
+
+/* --- topics --------------------------------------------------------------- */
+
+static ngx_http_travel_topic_t **
+ngx_http_travel_hub_chain(const ngx_str_t *name)
+{
+    return &ngx_http_travel_hub_topics[ngx_murmur_hash2(name->data, name->len)
+                                       % NGX_HTTP_TRAVEL_HUB_BUCKETS];
+}
+
+
+static ngx_http_travel_topic_t *
+ngx_http_travel_hub_find(const ngx_str_t *name)
+{
+    ngx_http_travel_topic_t  *t;
+
+    if (ngx_http_travel_hub_topics == NULL) {
+        return NULL;
+    }
+
+    for (t = *ngx_http_travel_hub_chain(name); t != NULL; t = t->next) {
+        if (t->name.len == name->len
+            && ngx_memcmp(t->name.data, name->data, name->len) == 0)
+        {
+            return t;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_http_travel_topic_t *
+ngx_http_travel_hub_create(const ngx_str_t *name)
+{
+    ngx_http_travel_topic_t  *t, **chain;
+
+    t = ngx_calloc(sizeof(ngx_http_travel_topic_t)
+                   + sizeof(TRAVEL_LIVE_PREFIX) - 1 + name->len,
+                   ngx_cycle->log);
+    if (t == NULL) {
+        return NULL;
+    }
+
+    ngx_queue_init(&t->subs);
+
+    t->key.data = t->text;
+    t->key.len = sizeof(TRAVEL_LIVE_PREFIX) - 1 + name->len;
+    t->name.data = ngx_cpymem(t->text, TRAVEL_LIVE_PREFIX,
+                              sizeof(TRAVEL_LIVE_PREFIX) - 1);
+    t->name.len = name->len;
+    ngx_memcpy(t->name.data, name->data, name->len);
+
+    t->pattern = ngx_strlchr(name->data, name->data + name->len, '*') != NULL;
+
+    chain = ngx_http_travel_hub_chain(name);
+    t->next = *chain;
+    *chain = t;
+    ngx_queue_insert_tail(&ngx_http_travel_hub_all, &t->all);
+
+    (void) ngx_http_travel_redis_join(&t->key);
+
+    return t;
+}
+
+
+static void
+ngx_http_travel_hub_forget(ngx_http_travel_topic_t *t)
+{
+    ngx_http_travel_topic_t  **chain;
+
+    for (chain = ngx_http_travel_hub_chain(&t->name); *chain != t;
+         chain = &(*chain)->next)
+    {
+        /* void */
+    }
+
+    *chain = t->next;
+    ngx_queue_remove(&t->all);
+
+    if (t->ripe) {
+        ngx_queue_remove(&t->unsettled);
+    }
+
+    if (t->op != NULL) {
+        t->op->data = NULL;
+    }
+
+    ngx_http_travel_redis_leave(&t->key);
+    ngx_free(t);
+}
+
+
+ngx_uint_t
+ngx_http_travel_topic_watchers(const ngx_str_t *topic)
+{
+    ngx_http_travel_topic_t  *t;
+
+    t = ngx_http_travel_hub_find(topic);
+
+    return t ? t->watchers : 0;
+}
+
+
+/* --- subscribers ---------------------------------------------------------- */
+
+ngx_int_t
+ngx_http_travel_subscribe(ngx_http_travel_subscriber_t *sub,
+    const ngx_str_t *topic, const travel_stream_id_t *cursor,
+    const ngx_http_travel_subscriber_pt *handlers, void *data)
+{
+    ngx_http_travel_topic_t  *t;
+
+    if (!ngx_http_travel_redis_configured(NGX_HTTP_TRAVEL_REDIS_CACHE)) {
+        return NGX_ERROR;
+    }
+
+    t = ngx_http_travel_hub_find(topic);
+
+    if (t == NULL) {
+        t = ngx_http_travel_hub_create(topic);
+        if (t == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_memzero(sub, sizeof(ngx_http_travel_subscriber_t));
+
+    sub->topic = t;
+    sub->handlers = handlers;
+    sub->data = data;
+
+    if (cursor != NULL) {
+        sub->pos = *cursor;
+        sub->resumes = 1;
+    }
+
+    ngx_queue_insert_tail(&t->subs, &sub->queue);
+    t->watchers++;
+
+    if (t->state == NGX_HTTP_TRAVEL_TOPIC_LIVE) {
+        ngx_http_travel_hub_settle_later(t);
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_travel_unsubscribe(ngx_http_travel_subscriber_t *sub)
+{
+    ngx_http_travel_topic_t  *t = sub->topic;
+
+    if (t == NULL) {
+        return;
+    }
+
+    if (sub->op != NULL) {
+        sub->op->data = NULL;
+        sub->op = NULL;
+    }
+
+    sub->topic = NULL;
+    ngx_queue_remove(&sub->queue);
+
+    if (--t->watchers == 0) {
+        ngx_http_travel_hub_forget(t);
+    }
+}
+
+
+const ngx_str_t *
+ngx_http_travel_subscribed(const ngx_http_travel_subscriber_t *sub)
+{
+    return &sub->topic->name;
+}
+
+
+/* Those who came to a topic that is live are settled in an event of their
+ * own, never within subscribe(). */
+static void
+ngx_http_travel_hub_settle_later(ngx_http_travel_topic_t *t)
+{
+    if (!t->ripe) {
+        t->ripe = 1;
+        ngx_queue_insert_tail(&ngx_http_travel_hub_ripe, &t->unsettled);
+    }
+
+    ngx_post_event(&ngx_http_travel_hub_event, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_travel_hub_settle_ripe(ngx_event_t *ev)
+{
+    ngx_queue_t              *q;
+    ngx_http_travel_topic_t  *t;
+
+    (void) ev;
+
+    while (!ngx_queue_empty(&ngx_http_travel_hub_ripe)) {
+        q = ngx_queue_head(&ngx_http_travel_hub_ripe);
+        t = ngx_queue_data(q, ngx_http_travel_topic_t, unsettled);
+
+        ngx_queue_remove(q);
+        t->ripe = 0;
+
+        if (t->state == NGX_HTTP_TRAVEL_TOPIC_LIVE) {
+            ngx_http_travel_hub_settle_all(t);
+        }
+    }
+}
+
+
+/* The newest are last, and behind them nobody is. */
+static void
+ngx_http_travel_hub_settle_all(ngx_http_travel_topic_t *t)
+{
+    ngx_queue_t                   *q;
+    ngx_http_travel_subscriber_t  *sub;
+
+    for (q = ngx_queue_last(&t->subs); q != ngx_queue_sentinel(&t->subs);
+         q = ngx_queue_prev(q))
+    {
+        sub = ngx_queue_data(q, ngx_http_travel_subscriber_t, queue);
+
+        if (sub->ready) {
+            return;
+        }
+
+        ngx_http_travel_hub_settle(t, sub);
+    }
+}
+
+
+/* --- what Redis says ------------------------------------------------------ */
+
+static void
+ngx_http_travel_hub_up(void *data)
+{
+    ngx_queue_t              *q;
+    ngx_http_travel_topic_t  *t;
+
+    (void) data;
+
+    for (q = ngx_queue_head(&ngx_http_travel_hub_all);
+         q != ngx_queue_sentinel(&ngx_http_travel_hub_all);
+         q = ngx_queue_next(q))
+    {
+        t = ngx_queue_data(q, ngx_http_travel_topic_t, all);
+        (void) ngx_http_travel_redis_join(&t->key);
+    }
+}
+
+
+static void
+ngx_http_travel_hub_down(void *data)
+{
+    ngx_queue_t              *q;
+    ngx_http_travel_topic_t  *t;
+
+    (void) data;
+
+    for (q = ngx_queue_head(&ngx_http_travel_hub_all);
+         q != ngx_queue_sentinel(&ngx_http_travel_hub_all);
+         q = ngx_queue_next(q))
+    {
+        t = ngx_queue_data(q, ngx_http_travel_topic_t, all);
+        t->state = NGX_HTTP_TRAVEL_TOPIC_JOINING;
+    }
+}
+
+
+static void
+ngx_http_travel_hub_joined(void *data, const ngx_str_t *channel)
+{
+    ngx_str_t                 name;
+    ngx_http_travel_topic_t  *t;
+
+    (void) data;
+
+    name.data = channel->data + sizeof(TRAVEL_LIVE_PREFIX) - 1;
+    name.len = channel->len - (sizeof(TRAVEL_LIVE_PREFIX) - 1);
+
+    t = ngx_http_travel_hub_find(&name);
+
+    if (t == NULL || t->state != NGX_HTTP_TRAVEL_TOPIC_JOINING) {
+        return;
+    }
+
+    if (t->pattern) {
+        t->state = NGX_HTTP_TRAVEL_TOPIC_LIVE;
+
+        if (t->placed) {
+            ngx_http_travel_hub_gap(t, -1);
+        }
+
+        t->placed = 1;
+        ngx_http_travel_hub_settle_all(t);
+        return;
+    }
+
+    t->state = NGX_HTTP_TRAVEL_TOPIC_PLACING;
+    ngx_http_travel_hub_read(t);
+}
+
+
+static void
+ngx_http_travel_hub_hint(void *data, const ngx_str_t *channel,
+    const ngx_str_t *source, const ngx_str_t *payload)
+{
+    ngx_str_t                 name, json;
+    travel_str_t              text;
+    travel_stream_id_t        id;
+    ngx_http_travel_topic_t  *t;
+
+    (void) data;
+
+    name.data = channel->data + sizeof(TRAVEL_LIVE_PREFIX) - 1;
+    name.len = channel->len - (sizeof(TRAVEL_LIVE_PREFIX) - 1);
+
+    t = ngx_http_travel_hub_find(&name);
+
+    if (t == NULL || t->state == NGX_HTTP_TRAVEL_TOPIC_JOINING) {
+        return;
+    }
+
+    if (t->pattern) {
+        ngx_http_travel_hub_wild(t, source, payload);
+        return;
+    }
+
+    if (t->state == NGX_HTTP_TRAVEL_TOPIC_PLACING || t->op != NULL
+        || travel_live_hint(ngx_http_travel_view(payload), &id, &text)
+           != TRAVEL_OK)
+    {
+        ngx_http_travel_hub_read(t);
+        return;
+    }
+
+    if (travel_live_follows(t->last, id)
+        || (id.seq == 1 && id.ms > t->last.ms))
+    {
+        /* a new history began, and nothing of the old one was missed: the
+         * channel has been joined all the time */
+        json = ngx_http_travel_str(text);
+        t->last = id;
+        ngx_http_travel_hub_deliver(t, &t->name, id, &json);
+
+    } else if (travel_stream_id_cmp(id, t->last) > 0) {
+        ngx_http_travel_hub_read(t);
+    }
+}
+
+
+/* Patterns have no history and no position: each message as it comes, under
+ * its own topic's name. */
+static void
+ngx_http_travel_hub_wild(ngx_http_travel_topic_t *t, const ngx_str_t *source,
+    const ngx_str_t *payload)
+{
+    ngx_str_t           name, json;
+    travel_str_t        text;
+    travel_stream_id_t  id;
+
+    if (travel_live_hint(ngx_http_travel_view(payload), &id, &text)
+        != TRAVEL_OK)
+    {
+        return;
+    }
+
+    name.data = source->data + sizeof(TRAVEL_LIVE_PREFIX) - 1;
+    name.len = source->len - (sizeof(TRAVEL_LIVE_PREFIX) - 1);
+    json = ngx_http_travel_str(text);
+
+    ngx_http_travel_hub_deliver(t, &name, id, &json);
+}
+
+
+/* Reads what follows the topic's position, if it has one, and then where the
+ * topic is. */
+static void
+ngx_http_travel_hub_read(ngx_http_travel_topic_t *t)
+{
+    size_t       len[1];
+    const char  *argv[1];
+
+    if (t->op != NULL) {
+        t->again = 1;
+        return;
+    }
+
+    t->again = 0;
+    t->op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_CACHE, NULL, 0,
+                                     ngx_http_travel_hub_placed, t);
+
+    if (t->op != NULL && t->placed
+        && ngx_http_travel_hub_range(t->op, &t->key, t->last) != NGX_OK)
+    {
+        t->op = NULL;
+    }
+
+    argv[0] = (char *) t->key.data;
+    len[0] = t->key.len;
+
+    if (t->op != NULL
+        && ngx_http_travel_redis_script(t->op, travel_live_position, 1, 1,
+                                        argv, len)
+           != NGX_OK)
+    {
+        t->op = NULL;
+    }
+
+    if (t->op == NULL && !ngx_http_travel_hub_timer.timer_set) {
+        t->again = 1;
+        ngx_add_timer(&ngx_http_travel_hub_timer, NGX_HTTP_TRAVEL_HUB_RETRY);
+    }
+}
+
+
+/* Topics whose question was lost ask again. */
+static void
+ngx_http_travel_hub_retry(ngx_event_t *ev)
+{
+    ngx_queue_t              *q;
+    ngx_http_travel_topic_t  *t;
+
+    (void) ev;
+
+    for (q = ngx_queue_head(&ngx_http_travel_hub_all);
+         q != ngx_queue_sentinel(&ngx_http_travel_hub_all);
+         q = ngx_queue_next(q))
+    {
+        t = ngx_queue_data(q, ngx_http_travel_topic_t, all);
+
+        if (t->state != NGX_HTTP_TRAVEL_TOPIC_JOINING && t->op == NULL
+            && (t->again || t->state == NGX_HTTP_TRAVEL_TOPIC_PLACING))
+        {
+            ngx_http_travel_hub_read(t);
+        }
+    }
+}
+
+
+static void
+ngx_http_travel_hub_placed(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
+    const ngx_http_travel_reply_t *reply)
+{
+    ngx_str_t                 text;
+    travel_stream_id_t        position;
+    ngx_http_travel_topic_t  *t;
+
+    t = op->data;
+
+    if (t == NULL) {
+        return;
+    }
+
+    if (reply != NULL && t->placed && i == 0) {
+        ngx_http_travel_hub_entries(t, reply);
+        return;
+    }
+
+    t->op = NULL;
+
+    if (reply == NULL
+        || ngx_http_travel_reply_type(reply) != NGX_HTTP_TRAVEL_REPLY_STRING)
+    {
+        t->again = 1;
+
+        if (!ngx_http_travel_hub_timer.timer_set) {
+            ngx_add_timer(&ngx_http_travel_hub_timer,
+                          NGX_HTTP_TRAVEL_HUB_RETRY);
+        }
+
+        return;
+    }
+
+    text = ngx_http_travel_reply_str(reply);
+
+    if (travel_stream_id_parse(&position, ngx_http_travel_view(&text))
+        == TRAVEL_OK)
+    {
+        ngx_http_travel_hub_position(t, position);
+    }
+}
+
+
+/* What was found after the topic's position: it is told to those who are up
+ * to there. */
+static void
+ngx_http_travel_hub_entries(ngx_http_travel_topic_t *t,
+    const ngx_http_travel_reply_t *reply)
+{
+    int64_t             missed;
+    ngx_str_t           json;
+    ngx_uint_t          i, n;
+    travel_stream_id_t  id;
+
+    if (ngx_http_travel_reply_type(reply) != NGX_HTTP_TRAVEL_REPLY_ARRAY) {
+        return;
+    }
+
+    n = ngx_http_travel_reply_count(reply);
+
+    for (i = 0; i < n; i++) {
+        if (ngx_http_travel_hub_entry(ngx_http_travel_reply_elt(reply, i),
+                                      &id, &json)
+            != NGX_OK)
+        {
+            continue;
+        }
+
+        missed = travel_live_missed(t->last, id);
+
+        if (missed != 0) {
+            ngx_http_travel_hub_gap(t, missed);
+        }
+
+        t->last = id;
+        ngx_http_travel_hub_deliver(t, &t->name, id, &json);
+    }
+
+    if (n == NGX_HTTP_TRAVEL_HUB_BATCH) {
+        t->again = 1;
+    }
+}
+
+
+/* Where the topic was when it was asked, which may be later than what was read
+ * just before: then it is read again. */
+static void
+ngx_http_travel_hub_position(ngx_http_travel_topic_t *t,
+    travel_stream_id_t position)
+{
+    if (!t->placed) {
+        t->placed = 1;
+        t->last = position;
+
+    } else if (position.ms == t->last.ms) {
+
+        if (position.seq > t->last.seq) {
+            t->again = 1;
+        }
+
+    } else if (t->last.seq != 0 || position.seq != 0) {
+
+        if (position.seq != 0 && position.ms > t->last.ms) {
+            /* there is more to read */
+            t->again = 1;
+
+        } else {
+            /* the history is gone, with whatever came last */
+            ngx_http_travel_hub_gap(t, -1);
+            t->last = position;
+        }
+    }
+
+    t->state = NGX_HTTP_TRAVEL_TOPIC_LIVE;
+
+    if (t->again) {
+        ngx_http_travel_hub_read(t);
+    }
+
+    ngx_http_travel_hub_settle_all(t);
+}
+
+
+static ngx_int_t
+ngx_http_travel_hub_range(ngx_http_travel_redis_op_t *op,
+    const ngx_str_t *key, travel_stream_id_t after)
+{
+    char         from[48];
+    size_t       len[6];
+    const char  *argv[6];
+
+    from[0] = '(';
+
+    argv[0] = "XRANGE";
+    len[0] = 6;
+    argv[1] = (char *) key->data;
+    len[1] = key->len;
+    argv[2] = from;
+    len[2] = 1 + travel_stream_id_format(from + 1, after);
+    argv[3] = "+";
+    len[3] = 1;
+    argv[4] = "COUNT";
+    len[4] = 5;
+    argv[5] = NGX_HTTP_TRAVEL_HUB_READ;
+    len[5] = sizeof(NGX_HTTP_TRAVEL_HUB_READ) - 1;
+
+    return ngx_http_travel_redis_command(op, 6, argv, len);
+}
+
+
+/* [id, ["m", JSON]] */
+static ngx_int_t
+ngx_http_travel_hub_entry(const ngx_http_travel_reply_t *entry,
+    travel_stream_id_t *ret_id, ngx_str_t *ret_json)
+{
+    ngx_str_t                       id;
+    const ngx_http_travel_reply_t  *fields;
+
+    if (ngx_http_travel_reply_type(entry) != NGX_HTTP_TRAVEL_REPLY_ARRAY
+        || ngx_http_travel_reply_count(entry) != 2)
+    {
+        return NGX_ERROR;
+    }
+
+    id = ngx_http_travel_reply_str(ngx_http_travel_reply_elt(entry, 0));
+    fields = ngx_http_travel_reply_elt(entry, 1);
+
+    if (travel_stream_id_parse(ret_id, ngx_http_travel_view(&id))
+        != TRAVEL_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_travel_reply_type(fields) != NGX_HTTP_TRAVEL_REPLY_ARRAY
+        || ngx_http_travel_reply_count(fields) < 2)
+    {
+        /* deleted while it was read: it had its number all the same */
+        ngx_str_set(ret_json, "null");
+        return NGX_OK;
+    }
+
+    *ret_json = ngx_http_travel_reply_str(ngx_http_travel_reply_elt(fields,
+                                                                    1));
+    return NGX_OK;
+}
+
+
+/* --- to the subscribers --------------------------------------------------- */
+
+static void
+ngx_http_travel_hub_gap(ngx_http_travel_topic_t *t, int64_t missed)
+{
+    ngx_queue_t                   *q;
+    ngx_http_travel_subscriber_t  *sub;
+
+    for (q = ngx_queue_head(&t->subs); q != ngx_queue_sentinel(&t->subs);
+         q = ngx_queue_next(q))
+    {
+        sub = ngx_queue_data(q, ngx_http_travel_subscriber_t, queue);
+
+        if (sub->ready && !sub->behind) {
+            sub->handlers->gap(sub, missed);
+        }
+    }
+}
+
+
+static void
+ngx_http_travel_hub_deliver(ngx_http_travel_topic_t *t,
+    const ngx_str_t *name, travel_stream_id_t id, const ngx_str_t *json)
+{
+    ngx_queue_t                   *q;
+    ngx_http_travel_message_t      m;
+    ngx_http_travel_subscriber_t  *sub;
+
+    ngx_memzero(&m, sizeof(m));
+
+    m.topic = name;
+    m.id = id;
+    m.json = *json;
+
+    for (q = ngx_queue_head(&t->subs); q != ngx_queue_sentinel(&t->subs);
+         q = ngx_queue_next(q))
+    {
+        sub = ngx_queue_data(q, ngx_http_travel_subscriber_t, queue);
+
+        if (sub->ready && !sub->behind
+            && (t->pattern || travel_stream_id_cmp(sub->pos, id) < 0))
+        {
+            if (!t->pattern) {
+                sub->pos = id;
+            }
+
+            sub->handlers->message(sub, &m);
+        }
+    }
+
+    ngx_http_travel_hub_release(&m);
+}
+
+
+static void
+ngx_http_travel_hub_release(ngx_http_travel_message_t *m)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_TRAVEL_FORMS; i++) {
+        if (m->forms[i] != NULL) {
+            ngx_http_travel_text_release(m->forms[i]);
+        }
+    }
+}
+
+
+/* The topic is live: from where on does this one follow it? */
+static void
+ngx_http_travel_hub_settle(ngx_http_travel_topic_t *t,
+    ngx_http_travel_subscriber_t *sub)
+{
+    sub->ready = 1;
+
+    if (!sub->resumes) {
+        sub->pos = t->last;
+        sub->handlers->ready(sub);
+        return;
+    }
+
+    sub->handlers->ready(sub);
+
+    if (t->pattern) {
+        sub->handlers->gap(sub, -1);
+        return;
+    }
+
+    if (sub->pos.ms == t->last.ms && sub->pos.seq >= t->last.seq) {
+        /* all is read, or a cursor of the future, which nobody was given */
+        sub->pos = t->last;
+        return;
+    }
+
+    if (t->last.seq == 0 && sub->pos.seq == 0) {
+        /* nothing was there, nothing is */
+        sub->pos = t->last;
+        return;
+    }
+
+    if (sub->pos.ms == t->last.ms
+        || (sub->pos.seq == 0 && sub->pos.ms < t->last.ms))
+    {
+        sub->behind = 1;
+        ngx_http_travel_hub_catch_up(sub);
+        return;
+    }
+
+    sub->pos = t->last;
+    sub->handlers->gap(sub, -1);
+}
+
+
+static void
+ngx_http_travel_hub_catch_up(ngx_http_travel_subscriber_t *sub)
+{
+    sub->op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_CACHE, NULL, 0,
+                                       ngx_http_travel_hub_caught, sub);
+
+    if (sub->op == NULL
+        || ngx_http_travel_hub_range(sub->op, &sub->topic->key, sub->pos)
+           != NGX_OK)
+    {
+        /* it is not known what was missed */
+        sub->op = NULL;
+        sub->behind = 0;
+        sub->pos = sub->topic->last;
+        sub->handlers->gap(sub, -1);
+    }
+}
+
+
+static void
+ngx_http_travel_hub_caught(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
+    const ngx_http_travel_reply_t *reply)
+{
+    int64_t                        missed;
+    ngx_uint_t                     k, n;
+    ngx_http_travel_topic_t       *t;
+    ngx_http_travel_message_t      m;
+    ngx_http_travel_subscriber_t  *sub;
+
+    (void) i;
+
+    sub = op->data;
+
+    if (sub == NULL) {
+        return;
+    }
+
+    sub->op = NULL;
+    t = sub->topic;
+    n = 0;
+
+    if (reply != NULL
+        && ngx_http_travel_reply_type(reply) == NGX_HTTP_TRAVEL_REPLY_ARRAY)
+    {
+        n = ngx_http_travel_reply_count(reply);
+    }
+
+    for (k = 0; k < n; k++) {
+        ngx_memzero(&m, sizeof(m));
+        m.topic = &t->name;
+
+        if (ngx_http_travel_hub_entry(ngx_http_travel_reply_elt(reply, k),
+                                      &m.id, &m.json)
+            != NGX_OK)
+        {
+            continue;
+        }
+
+        missed = travel_live_missed(sub->pos, m.id);
+
+        if (missed != 0) {
+            sub->handlers->gap(sub, missed);
+        }
+
+        sub->pos = m.id;
+        sub->handlers->message(sub, &m);
+        ngx_http_travel_hub_release(&m);
+    }
+
+    if (n > 0 && travel_stream_id_cmp(sub->pos, t->last) < 0) {
+        ngx_http_travel_hub_catch_up(sub);
+        return;
+    }
+
+    sub->behind = 0;
+
+    if (travel_stream_id_cmp(sub->pos, t->last) < 0) {
+        sub->pos = t->last;
+        sub->handlers->gap(sub, -1);
+    }
+}

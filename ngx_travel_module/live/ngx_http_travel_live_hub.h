@@ -1,0 +1,80 @@
+/*
+ * The hub: topics that somebody on this nginx worker watches, and who.
+ *
+ * A topic is joined on Redis when its first subscriber comes and left with its
+ * last; each message is made into a text once, whoever is sent it.  What is
+ * subscribed is told only when it is true: after Redis has joined the channel
+ * and the topic's position is known.
+ *
+ * A subscriber says where it has stopped reading (a cursor), or nothing.  It
+ * hears, in this order: ready, then a gap if there is one, then messages, each
+ * after the other without holes; a hole is always told as a gap.
+ */
+
+#ifndef NGX_HTTP_TRAVEL_LIVE_HUB_H
+#define NGX_HTTP_TRAVEL_LIVE_HUB_H
+
+#include "ngx_http_travel_live_room.h"
+#include "../net/ngx_http_travel_redis.h"
+#include "../../common/live_message.h"
+
+typedef struct ngx_http_travel_topic_s       ngx_http_travel_topic_t;
+typedef struct ngx_http_travel_subscriber_s  ngx_http_travel_subscriber_t;
+
+/* Forms that a message is made into at most once (per nginx worker). */
+typedef enum {
+    NGX_HTTP_TRAVEL_FORM_FRAME,        /* the JSON protocol's, as a frame */
+    NGX_HTTP_TRAVEL_FORM_EVENT,        /* an event of text/event-stream */
+    NGX_HTTP_TRAVEL_FORMS
+} ngx_http_travel_form_e;
+
+/* Lives during the call that hands it on; its texts count their owners. */
+typedef struct {
+    const ngx_str_t          *topic;
+    travel_stream_id_t        id;
+    ngx_str_t                 json;
+    ngx_http_travel_text_t   *forms[NGX_HTTP_TRAVEL_FORMS];
+} ngx_http_travel_message_t;
+
+/* None of these may unsubscribe from within, nor free the subscriber. */
+typedef struct {
+    void  (*ready)(ngx_http_travel_subscriber_t *sub);
+    /* 'missed' messages are lost, -1: nobody knows how many */
+    void  (*gap)(ngx_http_travel_subscriber_t *sub, int64_t missed);
+    void  (*message)(ngx_http_travel_subscriber_t *sub,
+                     ngx_http_travel_message_t *message);
+} ngx_http_travel_subscriber_pt;
+
+struct ngx_http_travel_subscriber_s {
+    ngx_queue_t                           queue;      /* the topic's */
+    ngx_http_travel_topic_t              *topic;
+    const ngx_http_travel_subscriber_pt  *handlers;
+    void                                 *data;       /* the owner's */
+    ngx_http_travel_subscriber_t         *next;       /* the owner's */
+    ngx_http_travel_redis_op_t           *op;         /* reads history */
+    travel_stream_id_t                    pos;        /* all up to it is told */
+    unsigned                              resumes:1;  /* pos was given */
+    unsigned                              ready:1;
+    unsigned                              behind:1;   /* history first */
+};
+
+/* Fills and adds the subscriber, whose memory is its owner's; 'cursor' may be
+ * NULL.  'handlers' are called from now on, never from within.  NGX_ERROR: no
+ * memory, or live is not possible. */
+ngx_int_t ngx_http_travel_subscribe(ngx_http_travel_subscriber_t *sub,
+    const ngx_str_t *topic, const travel_stream_id_t *cursor,
+    const ngx_http_travel_subscriber_pt *handlers, void *data);
+void ngx_http_travel_unsubscribe(ngx_http_travel_subscriber_t *sub);
+
+const ngx_str_t *ngx_http_travel_subscribed(
+    const ngx_http_travel_subscriber_t *sub);
+/* How many of this nginx worker watch it. */
+ngx_uint_t ngx_http_travel_topic_watchers(const ngx_str_t *topic);
+
+ngx_int_t ngx_http_travel_hub_start(ngx_cycle_t *cycle);
+void ngx_http_travel_hub_stop(void);
+
+/* Of the topic protocol: what this nginx worker keeps for it. */
+void ngx_http_travel_watcher_stop(void);
+
+#endif

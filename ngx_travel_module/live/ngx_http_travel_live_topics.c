@@ -1,0 +1,569 @@
+/*
+ * travel_live topics: the plain JSON protocol.
+ *
+ *   → {"type":"subscribe","topic":T}          cursor: what was read last
+ *   → {"type":"subscribe","topic":T,"cursor":C}
+ *   → {"type":"resume","cursors":{T:C, ...}}  many of these in one
+ *   ← {"type":"subscribed","topic":T,"cursor":C}
+ *   ← {"type":"gap","topic":T,"missed":N|null,"cursor":C}
+ *   ← {"type":"message","topic":T,"cursor":C,"message":{...}}
+ *   → {"type":"unsubscribe","topic":T}        ← "unsubscribed"
+ *   → {"type":"ping"}                         ← {"type":"pong"}
+ *   ← {"type":"error","code":..,"message":..,"topic":T}
+ *   ← {"type":"bye","code":N,"reconnect_in":MS,"cursors":{T:C, ...}}
+ *
+ * What a message changes of the socket (a subscription, the end) happens at
+ * once; what is told of topics comes from the hub.
+ */
+
+#include "ngx_http_travel_live_hub.h"
+#include "../../common/json.h"
+#include "../../common/json_writer.h"
+
+#define NGX_HTTP_TRAVEL_WATCHER_ROOM  1024     /* bytes of a short answer */
+#define NGX_HTTP_TRAVEL_WATCHER_BACK  5000     /* ms: reconnections spread */
+
+
+typedef struct {
+    ngx_http_travel_socket_t       *socket;
+    ngx_http_travel_subscriber_t   *subs;
+    ngx_uint_t                      n;
+    ngx_http_travel_live_rights_t   rights;
+} ngx_http_travel_watcher_t;
+
+
+static ngx_int_t ngx_http_travel_watcher_open(ngx_http_travel_socket_t *s,
+    ngx_http_request_t *r);
+static void ngx_http_travel_watcher_gone(ngx_http_travel_socket_t *s);
+static void ngx_http_travel_watcher_farewell(ngx_http_travel_socket_t *s,
+    unsigned code);
+static void ngx_http_travel_watcher_message(ngx_http_travel_socket_t *s,
+    ngx_uint_t text, ngx_str_t *data);
+static void ngx_http_travel_watcher_subscribe(ngx_http_travel_watcher_t *w,
+    ngx_str_t *topic, const travel_json_node_t *cursor);
+static void ngx_http_travel_watcher_resume(ngx_http_travel_watcher_t *w,
+    const travel_json_node_t *cursors);
+static void ngx_http_travel_watcher_unsubscribe(ngx_http_travel_watcher_t *w,
+    ngx_str_t *topic);
+static ngx_http_travel_subscriber_t **ngx_http_travel_watcher_find(
+    ngx_http_travel_watcher_t *w, const ngx_str_t *topic);
+static void ngx_http_travel_watcher_tell(ngx_http_travel_watcher_t *w,
+    travel_json_writer_t *json);
+static void ngx_http_travel_watcher_say(ngx_http_travel_watcher_t *w,
+    const char *type, const ngx_str_t *topic);
+static void ngx_http_travel_watcher_error(ngx_http_travel_watcher_t *w,
+    const char *code, const char *message, const ngx_str_t *topic);
+static void ngx_http_travel_watcher_cursor(travel_json_writer_t *json,
+    travel_stream_id_t id);
+static void ngx_http_travel_watcher_ready(ngx_http_travel_subscriber_t *sub);
+static void ngx_http_travel_watcher_gap(ngx_http_travel_subscriber_t *sub,
+    int64_t missed);
+static void ngx_http_travel_watcher_news(ngx_http_travel_subscriber_t *sub,
+    ngx_http_travel_message_t *message);
+
+
+const ngx_http_travel_protocol_t  ngx_http_travel_topics = {
+    ngx_null_string,
+    ngx_http_travel_watcher_open,
+    ngx_http_travel_watcher_message,
+    ngx_http_travel_watcher_gone,
+    ngx_http_travel_watcher_farewell
+};
+
+static const ngx_http_travel_subscriber_pt  ngx_http_travel_watcher_hears = {
+    ngx_http_travel_watcher_ready,
+    ngx_http_travel_watcher_gap,
+    ngx_http_travel_watcher_news
+};
+
+/* This worker's reader of messages. */
+static travel_json_t  *ngx_http_travel_watcher_json;
+
+
+static ngx_int_t
+ngx_http_travel_watcher_open(ngx_http_travel_socket_t *s,
+    ngx_http_request_t *r)
+{
+    ngx_http_travel_ctx_t      *ctx;
+    ngx_http_travel_watcher_t  *w;
+
+    if (ngx_http_travel_watcher_json == NULL) {
+        ngx_http_travel_watcher_json = travel_json_create(4096);
+
+        if (ngx_http_travel_watcher_json == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    ctx = ngx_http_travel_get_ctx(r);
+    w = ngx_calloc(sizeof(ngx_http_travel_watcher_t), r->connection->log);
+
+    if (ctx == NULL || w == NULL
+        || ngx_http_travel_live_rights(r, s->conf, &w->rights) != NGX_OK)
+    {
+        ngx_free(w);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    w->socket = s;
+    s->data = w;
+    s->expires = ctx->authenticated ? (time_t) ctx->expires : 0;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_travel_watcher_gone(ngx_http_travel_socket_t *s)
+{
+    ngx_http_travel_watcher_t     *w = s->data;
+    ngx_http_travel_subscriber_t  *sub;
+
+    while (w->subs != NULL) {
+        sub = w->subs;
+        w->subs = sub->next;
+
+        ngx_http_travel_unsubscribe(sub);
+        ngx_free(sub);
+    }
+
+    ngx_free(w->rights.grant.data);
+    ngx_free(w);
+    s->data = NULL;
+}
+
+
+/* Where each topic stands, and when to come back: not all at once. */
+static void
+ngx_http_travel_watcher_farewell(ngx_http_travel_socket_t *s, unsigned code)
+{
+    char                          *dst;
+    size_t                         room;
+    travel_json_writer_t           json;
+    ngx_http_travel_watcher_t     *w = s->data;
+    ngx_http_travel_subscriber_t  *sub;
+
+    room = NGX_HTTP_TRAVEL_WATCHER_ROOM
+           + w->n * (TRAVEL_LIVE_TOPIC_MAX + 64);
+
+    dst = ngx_alloc(room, s->connection->log);
+    if (dst == NULL) {
+        return;
+    }
+
+    travel_json_writer_init(&json, dst, room);
+    travel_json_object(&json);
+    travel_json_member_cstring(&json, "type", "bye");
+    travel_json_member_int(&json, "code", code);
+    travel_json_member_int(&json, "reconnect_in",
+                           code == TRAVEL_WS_GOING_AWAY
+                           ? ngx_random() % NGX_HTTP_TRAVEL_WATCHER_BACK : 0);
+    travel_json_key(&json, TRAVEL_STR("cursors"));
+    travel_json_object(&json);
+
+    for (sub = w->subs; sub != NULL; sub = sub->next) {
+        if (sub->ready) {
+            travel_json_key(&json, ngx_http_travel_view(
+                                       ngx_http_travel_subscribed(sub)));
+            ngx_http_travel_watcher_cursor(&json, sub->pos);
+        }
+    }
+
+    travel_json_object_end(&json);
+    travel_json_object_end(&json);
+
+    ngx_http_travel_watcher_tell(w, &json);
+    ngx_free(dst);
+}
+
+
+/* --- in ------------------------------------------------------------------- */
+
+/* A member that is a string; NULL data: it is not there. */
+static ngx_str_t
+ngx_http_travel_watcher_member(const char *name)
+{
+    ngx_str_t                  s = ngx_null_string;
+    const travel_json_node_t  *node;
+
+    node = travel_json_member(ngx_http_travel_watcher_json, 0,
+                              (travel_str_t) { name, ngx_strlen(name) });
+
+    if (node != NULL && node->type == TRAVEL_JSON_STRING) {
+        s = ngx_http_travel_str(node->text);
+    }
+
+    return s;
+}
+
+
+static ngx_uint_t
+ngx_http_travel_watcher_is(const ngx_str_t *s, const char *text)
+{
+    return s->len == ngx_strlen(text)
+           && ngx_memcmp(s->data, text, s->len) == 0;
+}
+
+
+static void
+ngx_http_travel_watcher_message(ngx_http_travel_socket_t *s, ngx_uint_t text,
+    ngx_str_t *data)
+{
+    ngx_str_t                   type, topic;
+    travel_json_t              *doc = ngx_http_travel_watcher_json;
+    travel_json_error_t         err;
+    const travel_json_node_t   *nodes;
+    ngx_http_travel_watcher_t  *w = s->data;
+
+    if (!text
+        || travel_json_parse(doc, ngx_http_travel_view(data), 8, &err)
+           != TRAVEL_OK)
+    {
+        ngx_http_travel_watcher_error(w, "MALFORMED_JSON",
+                                      "A message is a JSON object as text.",
+                                      NULL);
+        return;
+    }
+
+    nodes = travel_json_nodes(doc);
+
+    if (nodes[0].type != TRAVEL_JSON_OBJECT) {
+        ngx_http_travel_watcher_error(w, "MALFORMED_JSON",
+                                      "A message is a JSON object as text.",
+                                      NULL);
+        return;
+    }
+
+    type = ngx_http_travel_watcher_member("type");
+    topic = ngx_http_travel_watcher_member("topic");
+
+    if (ngx_http_travel_watcher_is(&type, "subscribe")) {
+        ngx_http_travel_watcher_subscribe(w, &topic,
+            travel_json_member(doc, 0, TRAVEL_STR("cursor")));
+
+    } else if (ngx_http_travel_watcher_is(&type, "resume")) {
+        ngx_http_travel_watcher_resume(w,
+            travel_json_member(doc, 0, TRAVEL_STR("cursors")));
+
+    } else if (ngx_http_travel_watcher_is(&type, "unsubscribe")) {
+        ngx_http_travel_watcher_unsubscribe(w, &topic);
+
+    } else if (ngx_http_travel_watcher_is(&type, "ping")) {
+        ngx_http_travel_watcher_say(w, "pong", NULL);
+
+    } else {
+        ngx_http_travel_watcher_error(w, "VALIDATION_ERROR",
+            "The type must be subscribe, unsubscribe, resume or ping.", NULL);
+    }
+}
+
+
+static void
+ngx_http_travel_watcher_subscribe(ngx_http_travel_watcher_t *w,
+    ngx_str_t *topic, const travel_json_node_t *cursor)
+{
+    ngx_int_t                      rc;
+    travel_stream_id_t             pos;
+    ngx_http_travel_subscriber_t  *sub;
+
+    if (cursor != NULL && cursor->type == TRAVEL_JSON_NULL) {
+        cursor = NULL;
+    }
+
+    if (cursor != NULL
+        && (cursor->type != TRAVEL_JSON_STRING
+            || travel_stream_id_parse(&pos, cursor->text) != TRAVEL_OK))
+    {
+        ngx_http_travel_watcher_error(w, "VALIDATION_ERROR",
+            "The cursor is none that was given here.", topic);
+        return;
+    }
+
+    rc = ngx_http_travel_live_allowed(&w->rights, topic);
+
+    if (rc != NGX_OK) {
+        ngx_http_travel_watcher_error(w, rc == NGX_ERROR
+                                         ? "RESOURCE_NOT_FOUND"
+                                         : "AUTHORIZATION_ERROR",
+                                      rc == NGX_ERROR
+                                      ? "There is no such topic."
+                                      : "The caller may not watch this topic.",
+                                      topic);
+        return;
+    }
+
+    if (*ngx_http_travel_watcher_find(w, topic) != NULL) {
+        ngx_http_travel_watcher_error(w, "CONFLICT",
+                                      "This topic is subscribed already.",
+                                      topic);
+        return;
+    }
+
+    if (w->n == w->socket->conf->topics) {
+        ngx_http_travel_watcher_error(w, "RATE_LIMIT_EXCEEDED",
+                                      "One socket may not watch more topics.",
+                                      topic);
+        return;
+    }
+
+    sub = ngx_alloc(sizeof(ngx_http_travel_subscriber_t), ngx_cycle->log);
+
+    if (sub == NULL
+        || ngx_http_travel_subscribe(sub, topic, cursor ? &pos : NULL,
+                                     &ngx_http_travel_watcher_hears, w)
+           != NGX_OK)
+    {
+        ngx_free(sub);
+        ngx_http_travel_watcher_error(w, "DEPENDENCY_UNAVAILABLE",
+                                      "Nothing can be watched now.", topic);
+        return;
+    }
+
+    sub->next = w->subs;
+    w->subs = sub;
+    w->n++;
+}
+
+
+static void
+ngx_http_travel_watcher_resume(ngx_http_travel_watcher_t *w,
+    const travel_json_node_t *cursors)
+{
+    ngx_str_t                  topic;
+    ngx_uint_t                 i;
+    const travel_json_node_t  *node, *nodes;
+
+    if (cursors == NULL || cursors->type != TRAVEL_JSON_OBJECT) {
+        ngx_http_travel_watcher_error(w, "VALIDATION_ERROR",
+            "\"cursors\" must be an object of topics and cursors.", NULL);
+        return;
+    }
+
+    nodes = travel_json_nodes(ngx_http_travel_watcher_json);
+    node = cursors + 1;
+
+    for (i = 0; i < cursors->count; i++) {
+        topic = ngx_http_travel_str(node->text);
+        node++;
+        ngx_http_travel_watcher_subscribe(w, &topic, node);
+        node = &nodes[node->next];
+    }
+}
+
+
+static void
+ngx_http_travel_watcher_unsubscribe(ngx_http_travel_watcher_t *w,
+    ngx_str_t *topic)
+{
+    ngx_http_travel_subscriber_t  *sub, **at;
+
+    at = ngx_http_travel_watcher_find(w, topic);
+    sub = *at;
+
+    if (sub == NULL) {
+        ngx_http_travel_watcher_error(w, "RESOURCE_NOT_FOUND",
+                                      "This topic is not subscribed.", topic);
+        return;
+    }
+
+    *at = sub->next;
+    w->n--;
+
+    ngx_http_travel_unsubscribe(sub);
+    ngx_free(sub);
+
+    ngx_http_travel_watcher_say(w, "unsubscribed", topic);
+}
+
+
+static ngx_http_travel_subscriber_t **
+ngx_http_travel_watcher_find(ngx_http_travel_watcher_t *w,
+    const ngx_str_t *topic)
+{
+    const ngx_str_t                *name;
+    ngx_http_travel_subscriber_t  **at;
+
+    for (at = &w->subs; *at != NULL; at = &(*at)->next) {
+        name = ngx_http_travel_subscribed(*at);
+
+        if (name->len == topic->len
+            && ngx_memcmp(name->data, topic->data, topic->len) == 0)
+        {
+            break;
+        }
+    }
+
+    return at;
+}
+
+
+/* --- out ------------------------------------------------------------------ */
+
+static void
+ngx_http_travel_watcher_tell(ngx_http_travel_watcher_t *w,
+    travel_json_writer_t *json)
+{
+    size_t  len;
+
+    len = travel_json_writer_finish(json);
+
+    if (len > 0) {
+        ngx_http_travel_socket_message(w->socket, TRAVEL_WS_TEXT, json->dst,
+                                       len);
+    }
+}
+
+
+static void
+ngx_http_travel_watcher_cursor(travel_json_writer_t *json,
+    travel_stream_id_t id)
+{
+    char    text[48];
+    size_t  len;
+
+    len = travel_stream_id_format(text, id);
+    travel_json_string(json, (travel_str_t) { text, len });
+}
+
+
+static void
+ngx_http_travel_watcher_say(ngx_http_travel_watcher_t *w, const char *type,
+    const ngx_str_t *topic)
+{
+    char                  text[NGX_HTTP_TRAVEL_WATCHER_ROOM];
+    travel_json_writer_t  json;
+
+    travel_json_writer_init(&json, text, sizeof(text));
+    travel_json_object(&json);
+    travel_json_member_cstring(&json, "type", type);
+
+    if (topic != NULL) {
+        travel_json_member_string(&json, "topic", ngx_http_travel_view(topic));
+    }
+
+    travel_json_object_end(&json);
+    ngx_http_travel_watcher_tell(w, &json);
+}
+
+
+static void
+ngx_http_travel_watcher_error(ngx_http_travel_watcher_t *w, const char *code,
+    const char *message, const ngx_str_t *topic)
+{
+    char                  text[NGX_HTTP_TRAVEL_WATCHER_ROOM];
+    travel_json_writer_t  json;
+
+    travel_json_writer_init(&json, text, sizeof(text));
+    travel_json_object(&json);
+    travel_json_member_cstring(&json, "type", "error");
+    travel_json_member_cstring(&json, "code", code);
+    travel_json_member_cstring(&json, "message", message);
+
+    if (topic != NULL && topic->len > 0
+        && topic->len <= TRAVEL_LIVE_TOPIC_MAX)
+    {
+        travel_json_member_string(&json, "topic", ngx_http_travel_view(topic));
+    }
+
+    travel_json_object_end(&json);
+    ngx_http_travel_watcher_tell(w, &json);
+}
+
+
+static void
+ngx_http_travel_watcher_ready(ngx_http_travel_subscriber_t *sub)
+{
+    char                  text[NGX_HTTP_TRAVEL_WATCHER_ROOM];
+    travel_json_writer_t  json;
+
+    travel_json_writer_init(&json, text, sizeof(text));
+    travel_json_object(&json);
+    travel_json_member_cstring(&json, "type", "subscribed");
+    travel_json_member_string(&json, "topic", ngx_http_travel_view(
+                                  ngx_http_travel_subscribed(sub)));
+    travel_json_key(&json, TRAVEL_STR("cursor"));
+    ngx_http_travel_watcher_cursor(&json, sub->pos);
+    travel_json_object_end(&json);
+
+    ngx_http_travel_watcher_tell(sub->data, &json);
+}
+
+
+static void
+ngx_http_travel_watcher_gap(ngx_http_travel_subscriber_t *sub, int64_t missed)
+{
+    char                  text[NGX_HTTP_TRAVEL_WATCHER_ROOM];
+    travel_json_writer_t  json;
+
+    travel_json_writer_init(&json, text, sizeof(text));
+    travel_json_object(&json);
+    travel_json_member_cstring(&json, "type", "gap");
+    travel_json_member_string(&json, "topic", ngx_http_travel_view(
+                                  ngx_http_travel_subscribed(sub)));
+    travel_json_key(&json, TRAVEL_STR("missed"));
+
+    if (missed >= 0) {
+        travel_json_int(&json, missed);
+    } else {
+        travel_json_null(&json);
+    }
+
+    travel_json_key(&json, TRAVEL_STR("cursor"));
+    ngx_http_travel_watcher_cursor(&json, sub->pos);
+    travel_json_object_end(&json);
+
+    ngx_http_travel_watcher_tell(sub->data, &json);
+}
+
+
+/* The same frame for all, made by the first who is sent it. */
+static void
+ngx_http_travel_watcher_news(ngx_http_travel_subscriber_t *sub,
+    ngx_http_travel_message_t *message)
+{
+    char                        *dst;
+    size_t                       room, len;
+    travel_json_writer_t         json;
+    ngx_http_travel_text_t     **frame;
+    ngx_http_travel_watcher_t   *w = sub->data;
+
+    frame = &message->forms[NGX_HTTP_TRAVEL_FORM_FRAME];
+
+    if (*frame == NULL) {
+        room = NGX_HTTP_TRAVEL_WATCHER_ROOM + message->json.len;
+
+        dst = ngx_alloc(room, ngx_cycle->log);
+        if (dst == NULL) {
+            return;
+        }
+
+        travel_json_writer_init(&json, dst, room);
+        travel_json_object(&json);
+        travel_json_member_cstring(&json, "type", "message");
+        travel_json_member_string(&json, "topic",
+                                  ngx_http_travel_view(message->topic));
+        travel_json_key(&json, TRAVEL_STR("cursor"));
+        ngx_http_travel_watcher_cursor(&json, message->id);
+        travel_json_key(&json, TRAVEL_STR("message"));
+        travel_json_raw(&json, ngx_http_travel_view(&message->json));
+        travel_json_object_end(&json);
+
+        len = travel_json_writer_finish(&json);
+        *frame = ngx_http_travel_text_frame(TRAVEL_WS_TEXT, 0, dst, len);
+        ngx_free(dst);
+
+        if (*frame == NULL) {
+            return;
+        }
+    }
+
+    ngx_http_travel_socket_send(w->socket, *frame);
+}
+
+
+void
+ngx_http_travel_watcher_stop(void)
+{
+    travel_json_free(ngx_http_travel_watcher_json);
+    ngx_http_travel_watcher_json = NULL;
+}

@@ -1,0 +1,274 @@
+# Live topics: who may watch what, order, resume by cursor, gaps told honestly,
+# the history's end, Redis that goes away, tokens that end, reload.
+use strict;
+use warnings;
+use Test::More;
+use Time::HiRes qw(sleep time);
+use Travel::Socket;
+use Travel::Test;
+
+my $t = Travel::Test->start(
+    parts       => 'queue cache nginx',
+    ngx_workers => 2,
+    allow_5xx   => 1,
+    env         => { TRAVEL_LIMITS => 'limits-open.conf' },
+    edit        => sub {
+        s{(include\s+\S+/conf/travel/routes/\*\.conf;)}{
+            location = /live {
+                travel_auth optional jwks=main audience=travel leeway=0s;
+                travel_live_allow journey journeys:watch;
+                travel_live_allow pattern live:all;
+                travel_live topics rate=0; }
+            location ~ ^/watch/(?<watched>[^/]+)\$ {
+                travel_auth required jwks=main audience=travel;
+                travel_live topics topics=2 grant=journey:\$watched; }};
+    },
+);
+
+my ($alice, $bob) = map { $t->user_token($_) } 1, 2;
+my ($ua, $ub) = map { $t->user($_) } 1, 2;
+my $J = '01890000-0000-7000-8000-0000000000aa';
+my $c = $t->redis('cache');
+my ($script) = slurp(Travel::Test::root() . '/common/live_message.c')
+    =~ /travel_live_publish\[\] =\n(.*?);\n/s;
+$script = join '', map { s/\\n/\n/r } $script =~ /"(.*?)"\n?/g;
+
+sub publish {
+    my ($topic, $n, %o) = @_;
+    return $c->call('EVAL', $script, 1, "travel:live:$topic",
+        qq({"type":"test","data":{"n":$n}}), $o{keep} // 256, $o{ttl} // 60000);
+}
+
+sub watch {
+    my ($token, $topic, $cursor, %o) = @_;
+    my $s = Travel::Socket->open($t, $o{path} // '/live', token => $token);
+    is($s->status, 101, 'switched') or return $s;
+    $s->json({ type => 'subscribe', topic => $topic,
+        $cursor ? (cursor => $cursor) : () }) if $topic;
+    return $s;
+}
+
+# Reads messages until that many have come; their numbers.
+sub numbers {
+    my ($s, $n) = @_;
+    return map { my $m = $s->next_json; $m ? $m->{message}{data}{n}
+        // $m->{type} : 'nothing' } 1 .. $n;
+}
+
+subtest 'subscribe, messages, unsubscribe' => sub {
+    my $topic = "user:$ua:events";
+    my $s = watch($alice, $topic);
+    my $m = $s->next_json;
+    is($m->{type}, 'subscribed', 'told when it is so');
+    is($m->{topic}, $topic, '... which');
+    like($m->{cursor}, qr/^\d+-0$/, '... and where: nothing is there yet');
+    my $id = publish($topic, 1);
+    $m = $s->next_json;
+    is_deeply($m, { type => 'message', topic => $topic, cursor => $id,
+        message => { type => 'test', data => { n => 1 } } }, 'a message');
+    publish($topic, $_) for 2 .. 50;
+    is_deeply([numbers($s, 49)], [2 .. 50], 'in order, each once');
+
+    my $late = watch($alice, $topic);
+    like($late->next_json->{cursor}, qr/-50$/, 'a second one knows the place');
+    publish($topic, 51);
+    is_deeply([numbers($_, 1)], [51], 'both hear') for $s, $late;
+
+    $s->json({ type => 'unsubscribe', topic => $topic });
+    is($s->next_json->{type}, 'unsubscribed', 'unsubscribed');
+    publish($topic, 52);
+    is_deeply([numbers($late, 1)], [52], 'the other goes on');
+    $s->json({ type => 'ping' });
+    is($s->next_json->{type}, 'pong', 'nothing came in between');
+    $s->json({ type => 'subscribe', topic => $topic });
+    like($s->next_json->{cursor}, qr/-52$/, 'again');
+    $s->json({ type => 'subscribe', topic => $topic });
+    is($s->next_json->{code}, 'CONFLICT', 'twice');
+};
+
+subtest 'who may' => sub {
+    my $s = watch($alice);
+    my $ask = sub {
+        $s->json({ type => 'subscribe', topic => $_[0] });
+        my $m = $s->next_json;
+        return $m->{code} // $m->{type};
+    };
+    is($ask->("user:$ua:$_"), 'subscribed', "own $_")
+        for qw(predictions insights notifications);
+    is($ask->("user:$ub:events"), 'AUTHORIZATION_ERROR', 'a stranger\'s');
+    is($ask->("journey:$J"), 'AUTHORIZATION_ERROR', 'a journey');
+    is($ask->("job:booking.1.$J"), 'AUTHORIZATION_ERROR', 'a job');
+    is($ask->('journey:*'), 'AUTHORIZATION_ERROR', 'a pattern');
+    is($ask->('system:announcements'), 'subscribed', 'announcements');
+    is($ask->($_), 'RESOURCE_NOT_FOUND', "no topic: $_")
+        for 'x', '', "user:$ua:mails", '*', "user:$ua";
+
+    my $anon = watch(undef, 'system:announcements');
+    is($anon->next_json->{type}, 'subscribed', 'anonymous: announcements');
+    $anon->json({ type => 'subscribe', topic => "user:$ua:events" });
+    is($anon->next_json->{code}, 'AUTHORIZATION_ERROR', 'anonymous: no more');
+
+    my $watcher = watch($t->token(sub => $ub, permissions =>
+        'journeys:watch'), "journey:$J");
+    is($watcher->next_json->{type}, 'subscribed', 'by a permission');
+    my $granted = watch($bob, "journey:$J", undef, path => "/watch/$J");
+    is($granted->next_json->{type}, 'subscribed', 'by the location');
+    $granted->json({ type => 'subscribe', topic =>
+        'journey:01890000-0000-7000-8000-0000000000ab' });
+    is($granted->next_json->{code}, 'AUTHORIZATION_ERROR', 'that one alone');
+    $granted->json({ type => 'subscribe', topic => "user:$ub:events" });
+    is($granted->next_json->{type}, 'subscribed', 'the second topic');
+    $granted->json({ type => 'subscribe', topic => "user:$ub:insights" });
+    is($granted->next_json->{code}, 'RATE_LIMIT_EXCEEDED', 'the third');
+
+    my $op = watch($t->token(sub => $ub, permissions => 'live:all'),
+        'journey:*');
+    is($op->next_json->{type}, 'subscribed', 'an operator: a pattern');
+    publish("journey:$J", 7);
+    my $m = $op->next_json;
+    is("$m->{topic} $m->{message}{data}{n}", "journey:$J 7",
+        'under the topic\'s own name');
+    is_deeply([numbers($_, 1)], [7], 'and to who watches it')
+        for $watcher, $granted;
+
+    is(Travel::Socket->open($t, "/watch/$J")->status, 401, 'no token');
+};
+
+subtest 'what is no message' => sub {
+    my $s = watch($alice);
+    for my $case (['{', 'MALFORMED_JSON'], ['[]', 'MALFORMED_JSON'],
+        ['{}', 'VALIDATION_ERROR'], ['{"type":"x"}', 'VALIDATION_ERROR'],
+        ['{"type":"subscribe"}', 'RESOURCE_NOT_FOUND'],
+        ['{"type":"resume"}', 'VALIDATION_ERROR'],
+        ['{"type":"resume","cursors":{"a":1}}', 'VALIDATION_ERROR'],
+        [qq({"type":"subscribe","topic":"user:$ua:events","cursor":"x"}),
+            'VALIDATION_ERROR'],
+        ['{"type":"unsubscribe","topic":"x"}', 'RESOURCE_NOT_FOUND'])
+    {
+        $s->text($case->[0]);
+        is($s->next_json->{code}, $case->[1], $case->[0]);
+    }
+    $s->frame(0x82, '{}');
+    is($s->next_json->{code}, 'MALFORMED_JSON', 'binary');
+};
+
+subtest 'resume' => sub {
+    my $topic = "user:$ub:events";
+    my $s = watch($bob, $topic);
+    my $empty = $s->next_json->{cursor};
+    my @id = map { publish($topic, $_) } 1 .. 5;
+    is_deeply([numbers($s, 5)], [1 .. 5], 'five');
+    $s->close;
+
+    $s = watch($bob, $topic, $id[1]);
+    my $m = $s->next_json;
+    is("$m->{type} $m->{cursor}", "subscribed $id[1]", 'from there');
+    is_deeply([numbers($s, 3)], [3 .. 5], 'what was missed');
+    $s = watch($bob, $topic, $id[4]);
+    $s->next_json;
+    push @id, publish($topic, 6);
+    is_deeply([numbers($s, 1)], [6], 'nothing was missed');
+    $s = watch($bob, $topic, $empty);
+    $s->next_json;
+    is_deeply([numbers($s, 6)], [1 .. 6], 'from before the first');
+
+    # many at once
+    $s = watch($bob);
+    $s->json({ type => 'resume', cursors => { $topic => $id[3],
+        'system:announcements' => undef } });
+    my %got;
+    for (1 .. 4) {
+        my $m = $s->next_json;
+        push @{ $got{$m->{topic}} }, $m->{type};
+    }
+    is_deeply(\%got, { $topic => [qw(subscribed message message)],
+        'system:announcements' => ['subscribed'] }, 'resume');
+
+    # while messages come: each once, in order
+    my $n = 6;
+    publish($topic, ++$n) for 1 .. 200;
+    $s = watch($bob, $topic, $id[0]);
+    publish($topic, ++$n) for 1 .. 150;
+    $s->next_json;
+    is_deeply([numbers($s, $n - 1)], [2 .. $n], 'a long way, with new ones');
+
+    publish($topic, ++$n, keep => 10) for 1 .. 30;
+    $s = watch($bob, $topic, $id[0]);
+    $s->next_json;
+    $m = $s->next_json;
+    is("$m->{type} " . ($m->{missed} // 'null'), 'gap ' . ($n - 11),
+        'what fell off the end is counted');
+    is_deeply([numbers($s, 10)], [$n - 9 .. $n], 'and the rest comes');
+
+    $c->call('DEL', "travel:live:$topic");
+    sleep 0.01;
+    publish($topic, 1000);
+    is_deeply([numbers($s, 1)], [1000],
+        'a new history begins: who was there missed nothing');
+    my $r = watch($bob, $topic, $id[5]);
+    $r->next_json;
+    $m = $r->next_json;
+    is("$m->{type} " . ($m->{missed} // 'null'), 'gap null',
+        'another epoch: nobody knows how many');
+    publish($topic, 1001);
+    is_deeply([numbers($r, 1)], [1001], 'and on it goes');
+};
+
+subtest 'Redis goes and comes' => sub {
+    my $topic = 'system:announcements';
+    my $s = watch($alice, $topic);
+    $s->next_json;
+    publish($topic, 1);
+    is_deeply([numbers($s, 1)], [1], 'before');
+    # the links go, the server stays: what is published meanwhile is read
+    $c->call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    publish($topic, $_) for 2 .. 5;
+    is_deeply([numbers($s, 4)], [2 .. 5], 'nothing is lost with the link');
+
+    $t->kill_part('cache');
+    my $new = watch($bob, $topic);
+    ok(!$new->next(0.5), 'nothing is told that is not so');
+    $t->start_part('cache');
+    $c = $t->redis('cache');
+    is($new->next_json(15)->{type}, 'subscribed', 'when it is');
+    my $m = $s->next_json(15);
+    is("$m->{type} " . ($m->{missed} // 'null'), 'gap null',
+        'the history went with it, and that is told');
+    publish($topic, 6);
+    is_deeply([numbers($_, 1)], [6], 'on it goes') for $s, $new;
+};
+
+subtest 'the token ends' => sub {
+    my $token = $t->token(sub => $ua, ttl => '3s');
+    my $s = watch($token, "user:$ua:events");
+    $s->next_json;
+    my $m = $s->next_json(8);
+    is($m->{type}, 'bye', 'last words');
+    like($m->{cursors}{"user:$ua:events"}, qr/^\d+-\d+$/, '... a cursor');
+    my ($code, $why) = $s->closed;
+    is("$code $why", '4401 the token has expired', 'closed');
+};
+
+subtest 'reload' => sub {
+    my $topic = "user:$ua:insights";
+    my @s = map { watch($alice, $topic) } 1 .. 20;
+    $_->next_json for @s;
+    publish($topic, 1);
+    is_deeply([map { numbers($_, 1) } @s], [(1) x 20], 'all hear');
+    $t->reload;
+    my @cursor;
+    for my $s (@s) {
+        my $m = $s->next_json;
+        push @cursor, $m->{cursors}{$topic};
+        ok($m->{reconnect_in} >= 0 && $m->{reconnect_in} < 5000, 'a hint');
+        is(scalar $s->closed, 1001, 'closed');
+    }
+    publish($topic, 2);
+    my @again = map { watch($alice, $topic, $_) } @cursor;
+    $_->next_json for @again;
+    is_deeply([map { numbers($_, 1) } @again], [(2) x 20],
+        'nothing is lost meanwhile');
+};
+
+$t->finish;
+done_testing;

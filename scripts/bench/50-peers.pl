@@ -106,7 +106,8 @@ sub command {
         pairs("edge.command.vs_$name", 'requests/s', sub {
             my $o = warm(sub {
                 wipe();
-                wrk('/command', $_[0], $peer, '-s', $script);
+                wrk('/command', $_[0], { %$peer, core => 0 }, '-s',
+                    $script);
             });
             delete $o->{cpu};
             return $o;

@@ -113,6 +113,7 @@ int travelctl_saga_show(int argc, char **argv);
 int travelctl_saga_resume(int argc, char **argv);
 int travelctl_saga_compensate(int argc, char **argv);
 int travelctl_saga_close(int argc, char **argv);
+int travelctl_topic_list(int argc, char **argv);
 int travelctl_trace_show(int argc, char **argv);
 int travelctl_catalog_check(int argc, char **argv);
 int travelctl_cache_purge(int argc, char **argv);

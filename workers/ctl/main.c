@@ -78,6 +78,8 @@ static const ctl_command_t  ctl_commands[] = {
       "undo what one has done" },
     { "saga", "close", travelctl_saga_close,
       "it was settled by hand" },
+    { "topic", "list", travelctl_topic_list,
+      "streams of domain events and how far they are" },
     { "trace", "show", travelctl_trace_show,
       "a trace as a tree" },
     { "catalog", "check", travelctl_catalog_check,

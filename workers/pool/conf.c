@@ -95,6 +95,7 @@ static cfg_opt_t  conf_opts[] = {
     CFG_STR("prompts", "conf/travel/prompts", CFGF_NONE),
     CFG_STR("templates", "conf/travel/templates", CFGF_NONE),
     CFG_STR("sealed_key", NULL, CFGF_NONE),
+    CFG_STR("topics", "off", CFGF_NONE),
     CFG_SEC("redis", conf_redis_opts, CFGF_TITLE | CFGF_MULTI),
     CFG_SEC("postgres", conf_postgres_opts, CFGF_TITLE | CFGF_MULTI),
     CFG_SEC("smtp", conf_smtp_opts, CFGF_NONE),
@@ -189,6 +190,7 @@ typedef enum {
     CONF_STARTTLS,
     CONF_URL,
     CONF_HEADER,
+    CONF_SWITCH,
     CONF_CRON,
     CONF_TIMEZONE,
     CONF_CATCH_UP,
@@ -220,6 +222,7 @@ static const struct conf_rule {
     { "type|base", CONF_DURATION, 1, 0 },
     { "type|cap", CONF_DURATION, 1, 0 },
     { "type|timeout", CONF_DURATION, 1, 0 },
+    { "topics", CONF_SWITCH, 0, 0 },
     { "etl|batch", CONF_NUMBER, 1, 100000 },
     { "schedule|cron", CONF_CRON, 0, 0 },
     { "schedule|timezone", CONF_TIMEZONE, 0, 0 },
@@ -345,6 +348,10 @@ conf_text_wrong(const struct conf_rule *rule, const char *v)
 
     case CONF_HEADER:
         return strchr(v, ':') != NULL ? NULL : "is not \"Name: value\"";
+
+    case CONF_SWITCH:
+        return strcmp(v, "on") == 0 || strcmp(v, "off") == 0
+               ? NULL : "is neither \"on\" nor \"off\"";
 
     case CONF_CRON:
         return conf_cron_wrong(v);
@@ -841,6 +848,7 @@ conf_top(cfg_t *cfg, worker_conf_t *conf)
     conf->prompts_dir = conf_string(cfg, "prompts");
     conf->templates_dir = conf_string(cfg, "templates");
     conf->sealed_key = conf_string(cfg, "sealed_key");
+    conf->topics = strcmp(cfg_getstr(cfg, "topics"), "on") == 0;
     conf->log_level = worker_log_level(cfg_getstr(cfg, "log_level"));
     conf->processes = (unsigned) cfg_getint(cfg, "processes");
     conf->slots = (unsigned) cfg_getint(cfg, "slots");

@@ -111,6 +111,7 @@ typedef struct {
     size_t              nschedules;
     worker_etl_t        etl[WORKER_ETL_MAX];
     size_t              netl;
+    bool                topics;        /* domain events are published */
 } worker_conf_t;
 
 /* NULL with one line "file:line: what, what to do" on stderr. */

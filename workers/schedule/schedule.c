@@ -1,5 +1,6 @@
 /*
- * The scheduler's thread: who leads, what is due, what was missed.
+ * The scheduler's thread: who leads, what is due, what was missed.  The leader
+ * is the publisher of domain events, too.
  *
  * Everything here belongs to that thread but for 'stopping', which has the
  * mutex.  What was fired last is in jobs.schedule; the leader keeps a copy and
@@ -18,6 +19,7 @@
 #include <hiredis/hiredis.h>
 
 #include "schedule.h"
+#include "../publish/publish.h"
 #include "../pool/log.h"
 #include "../queue/link.h"
 #include "../store/pg.h"
@@ -49,6 +51,7 @@ struct worker_scheduler_s {
     redisContext         *redis;
     bool                  leads;
     int64_t               refresh_at;
+    worker_publisher_t    publisher;
     schedule_state_t      states[WORKER_SCHEDULES_MAX];
 };
 
@@ -166,6 +169,7 @@ schedule_lead(worker_scheduler_t *s)
 
     s->leads = true;
     s->refresh_at = 0;
+    s->publisher.checkpoint[0] = '\0';
 
     if (!schedule_register(s)) {
         s->leads = false;
@@ -274,6 +278,49 @@ schedule_move(worker_scheduler_t *s, size_t i, int64_t at, const char *job)
 }
 
 
+/* The queue Redis, for a while; NULL: not now. */
+static redisContext *
+schedule_redis(worker_scheduler_t *s)
+{
+    if (s->redis == NULL) {
+        s->redis = worker_redis_connect(s->conf, "travel-schedule",
+                                        SCHEDULE_REDIS_S);
+    }
+
+    return s->redis;
+}
+
+
+static void
+schedule_redis_drop(worker_scheduler_t *s)
+{
+    if (s->redis != NULL) {
+        redisFree(s->redis);
+        s->redis = NULL;
+    }
+}
+
+
+/* What waits to be published, one batch at a time.  True: more waits. */
+static bool
+schedule_publish(worker_scheduler_t *s)
+{
+    int  n;
+
+    if (!s->conf->topics || !s->leads || schedule_redis(s) == NULL) {
+        return false;
+    }
+
+    n = worker_publish(&s->publisher, s->pg, s->redis);
+
+    if (n < 0) {
+        schedule_redis_drop(s);
+    }
+
+    return n > 0;
+}
+
+
 static bool
 schedule_fire(worker_scheduler_t *s, size_t i, int64_t at)
 {
@@ -283,24 +330,14 @@ schedule_fire(worker_scheduler_t *s, size_t i, int64_t at)
 
     schedule = &s->conf->schedules[i];
 
-    if (s->redis == NULL) {
-        s->redis = worker_redis_connect(s->conf, "travel-schedule",
-                                        SCHEDULE_REDIS_S);
-    }
-
-    rc = s->redis != NULL
+    rc = schedule_redis(s) != NULL
          ? worker_schedule_enqueue(s->redis, schedule, at, NULL, job)
          : TRAVEL_ERROR;
 
     if (rc != TRAVEL_OK) {
         worker_log(WORKER_LOG_WARN, "schedule %s: the job is not enqueued, "
                    "will try again", schedule->name);
-
-        if (s->redis != NULL) {
-            redisFree(s->redis);
-            s->redis = NULL;
-        }
-
+        schedule_redis_drop(s);
         return false;
     }
 
@@ -399,6 +436,10 @@ schedule_turn(worker_scheduler_t *s)
         next = s->states[i].next < next ? s->states[i].next : next;
     }
 
+    if (schedule_publish(s)) {
+        return 1;
+    }
+
     if (next - now > 1) {
         return SCHEDULE_TICK_MS;
     }
@@ -454,7 +495,7 @@ worker_scheduler_start(const worker_conf_t *conf, const char *owner)
 {
     worker_scheduler_t  *s;
 
-    if (conf->nschedules == 0) {
+    if (conf->nschedules == 0 && !conf->topics) {
         return NULL;
     }
 
@@ -502,10 +543,7 @@ worker_scheduler_stop(worker_scheduler_t **pscheduler)
     pthread_join(s->thread, NULL);
 
     worker_pg_free(&s->pg);
-
-    if (s->redis != NULL) {
-        redisFree(s->redis);
-    }
+    schedule_redis_drop(s);
 
     pthread_cond_destroy(&s->cond);
     pthread_mutex_destroy(&s->mutex);

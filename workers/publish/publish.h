@@ -1,0 +1,34 @@
+/*
+ * Domain events, from the event store to the streams that others follow:
+ *
+ *     travel:topic:<topic>:<partition>
+ *
+ * on the queue Redis.  An entry has "id" (the event's position: tells a
+ * repeat), "type" and "event", a JSON object.  One aggregate's events are in
+ * one partition, in the order of their versions.  At least once; kept for the
+ * topic's retention, or WORKER_TOPIC_MAX entries of a partition.
+ *
+ * Called by the thread that leads the schedules (schedule/schedule.h): there
+ * is one publisher.
+ */
+
+#ifndef WORKER_PUBLISH_H
+#define WORKER_PUBLISH_H
+
+#include "../store/pg.h"
+
+#define WORKER_TOPIC_PREFIX  "travel:topic:"
+#define WORKER_TOPIC_MAX     100000
+
+struct redisContext;
+
+typedef struct {
+    char  checkpoint[24];       /* "": to be read */
+} worker_publisher_t;
+
+/* Publishes a batch and moves the checkpoint.  Events published; 0: none
+ * waits; TRAVEL_ERROR: later again, from the checkpoint of the database. */
+int worker_publish(worker_publisher_t *publisher, worker_pg_t *pg,
+    struct redisContext *redis) TRAVEL_MUST_CHECK;
+
+#endif

@@ -107,6 +107,11 @@ $(BUILD)/travel-worker: $(call objs,$(WORKER_SRC)) $(LIB)
 $(BUILD)/travelctl: $(call objs,$(CTL_SRC)) $(POOL) $(LIB)
 	$(call link)
 
+# Ceilings that bench measures against.
+$(BUILD)/bench/%: $(BUILD)/obj/scripts/bench/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(call link)
+
 $(BUILD)/t-unit/%: $(BUILD)/obj/t/00-unit/%.o $(POOL) $(LIB)
 	@mkdir -p $(@D)
 	$(call link,-lcmocka)

@@ -5,4 +5,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export TRAVEL_BUILD=${TRAVEL_BUILD:-$PWD/build}
 case " ${*:-vs_} " in *vs_*) scripts/install.sh packages-peers.txt ;; esac
+make --no-print-directory BUILD="$TRAVEL_BUILD" "$TRAVEL_BUILD/bench/bare_loop"
 exec perl -It/lib scripts/bench.pl "$@"

@@ -18,34 +18,61 @@ end
 return n
 LUA
 
+sub preloaded {
+    my ($rc, $out) = $t->run(Travel::Test::build() . '/travelctl', 'queue',
+        'preload', '--type', 'maintenance.noop', '--count', $JOBS,
+        '--config', $t->dir . '/workers.conf');
+    die "preload: $out" if $rc;
+}
+
+sub all_done {
+    my ($redis) = @_;
+    my $done = $redis->call('EVAL', $COUNT_DONE, 0);
+    die "only $done of $JOBS succeeded\n" if $done != $JOBS;
+}
+
 # From the start of a cold pool to nothing pending, status of every job written.
-sub worker_noop {
-    my @rates;
-    my $began_all = time;
-    $t->redis('queue')->call('CONFIG', 'SET', 'auto-aof-rewrite-percentage', 0);
-    for (1 .. 3) {
-        $t->stop_part('workers');
-        wipe();
-        my ($rc, $out) = $t->run(Travel::Test::build() . '/travelctl', 'queue',
-            'preload', '--type', 'maintenance.noop', '--count', $JOBS,
-            '--config', $t->dir . '/workers.conf');
-        die "preload: $out" if $rc;
-        my $redis = $t->redis('queue');
-        my @streams = grep { $redis->call('TYPE', $_) eq 'stream' }
-            @{ $redis->call('KEYS', 'travel:{maintenance.*}:*[a-z]') };
-        my $began = time;
-        $t->start_part('workers');
-        while (grep { $_ } map { $redis->call('XLEN', $_) } @streams) {
-            die "not done after 60 s\n" if time - $began > 60;
-            sleep 0.02;
-        }
-        push @rates, $JOBS / (time - $began);
-        my $done = $redis->call('EVAL', $COUNT_DONE, 0);
-        die "only $done of $JOBS succeeded\n" if $done != $JOBS;
-        last if time - $began_all > LIMIT;
+sub pool_rate {
+    my ($redis) = @_;
+    wipe();
+    preloaded();
+    my @streams = grep { $redis->call('TYPE', $_) eq 'stream' }
+        @{ $redis->call('KEYS', 'travel:{maintenance.*}:*[a-z]') };
+    my $began = time;
+    $t->start_part('workers');
+    while (grep { $_ } map { $redis->call('XLEN', $_) } @streams) {
+        die "not done after 60 s\n" if time - $began > 60;
+        sleep 0.02;
     }
-    report('worker.noop', 'jobs/s per process', value => median(@rates),
-        pairs => scalar @rates, spread => spread('%.0f', @rates));
+    my $took = time - $began;
+    all_done($redis);
+    $t->stop_part('workers');
+    return { rate => $JOBS / $took };
+}
+
+# The same jobs, read and settled by a loop that does nothing else.
+sub bare_rate {
+    my ($redis) = @_;
+    wipe();
+    preloaded();
+    my $partitions = () = @{ $redis->call('KEYS', 'travel:{maintenance.*}:normal') };
+    my $began = time;
+    my ($rc, $out) = $t->run(Travel::Test::build() . '/bench/bare_loop',
+        $t->socket('queue'), 'worker',
+        slurp($t->dir . '/keys/redis-worker.password') =~ s/\s+\z//r,
+        'maintenance', $partitions);
+    my $took = time - $began;
+    die "bare_loop: $out" if $rc || $out != $JOBS;
+    all_done($redis);
+    return { rate => $JOBS / $took };
+}
+
+sub worker_noop {
+    my $redis = $t->redis('queue');
+    $redis->call('CONFIG', 'SET', 'auto-aof-rewrite-percentage', 0);
+    $t->stop_part('workers');
+    pairs('worker.noop', 'jobs/s per process', sub { bare_rate($redis) },
+        sub { pool_rate($redis) });
 }
 
 bench('worker.noop', \&worker_noop);

@@ -1,0 +1,236 @@
+/*
+ * The ceiling of worker.noop: what a loop does that only reads jobs and writes
+ * their ends, on one connection, one call after the other: XREADGROUP COUNT
+ * 256, then the settle script for what came.  No leases, no order per key, no
+ * start that a cancel could come before, no handler.
+ *
+ *   bare_loop SOCKET USER PASSWORD QUEUE PARTITIONS
+ *
+ * Prints how many jobs it has taken from the queue's normal streams.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <hiredis/hiredis.h>
+
+#include "../../common/envelope.h"
+#include "../../common/queues.h"
+#include "../../common/worker_scripts.h"
+
+#define LOOP_COUNT    256
+#define LOOP_COUNT_S  "256"
+#define LOOP_KEYS     6
+#define LOOP_ARGS     6
+#define LOOP_OWNER    "bench"
+#define LOOP_FENCE    "1"
+#define LOOP_NOW      "1795000000000"
+#define LOOP_TTL      "345600"
+
+typedef struct {
+    redisContext  *redis;
+    const char    *queue;
+    unsigned       partition;
+    char           sha[41];
+    char           keys[LOOP_KEYS][128];
+    char           jobs[LOOP_COUNT][128];
+    const char    *argv[3 + LOOP_KEYS + LOOP_ARGS + 2 * LOOP_COUNT];
+} loop_t;
+
+
+static void
+loop_die(const loop_t *l, const char *what)
+{
+    fprintf(stderr, "bare_loop: %s: %s\n", what, l->redis != NULL
+            && l->redis->err ? l->redis->errstr : "refused");
+    exit(1);
+}
+
+
+static redisReply *
+loop_call(loop_t *l, int argc, const char **argv)
+{
+    redisReply  *reply;
+
+    reply = redisCommandArgv(l->redis, argc, argv, NULL);
+
+    if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
+        loop_die(l, reply != NULL ? reply->str : argv[0]);
+    }
+
+    return reply;
+}
+
+
+static void
+loop_connect(loop_t *l, const char *socket, const char *user,
+    const char *password)
+{
+    redisReply    *reply;
+    travel_str_t   script;
+    const char    *auth[] = { "AUTH", user, password };
+    const char    *load[] = { "SCRIPT", "LOAD", NULL };
+
+    l->redis = redisConnectUnix(socket);
+
+    if (l->redis == NULL || l->redis->err) {
+        loop_die(l, socket);
+    }
+
+    freeReplyObject(loop_call(l, 3, auth));
+
+    script = travel_worker_script(TRAVEL_SCRIPT_SETTLE);
+    load[2] = script.data;              /* a literal: it ends with a NUL */
+    reply = loop_call(l, 3, load);
+    snprintf(l->sha, sizeof(l->sha), "%s", reply->str);
+    freeReplyObject(reply);
+}
+
+
+/* The keys of a partition, in the script's order; it is ours from now on. */
+static void
+loop_take(loop_t *l, unsigned partition)
+{
+    int                      i;
+    static const char *const  names[LOOP_KEYS] = {
+        "owner", "high", "normal", "low", "delayed", "dead"
+    };
+    const char              *own[] = { "HSET", l->keys[0], "owner", LOOP_OWNER,
+                                       "fence", LOOP_FENCE };
+    const char              *group[] = { "XGROUP", "CREATE", l->keys[2],
+                                         "workers", "0", "MKSTREAM" };
+
+    l->partition = partition;
+
+    for (i = 0; i < LOOP_KEYS; i++) {
+        snprintf(l->keys[i], sizeof(l->keys[i]), "travel:{%s.%u}:%s", l->queue,
+                 partition, names[i]);
+    }
+
+    freeReplyObject(loop_call(l, 6, own));
+    freeReplyObject(loop_call(l, 6, group));
+}
+
+
+static void
+loop_job(loop_t *l, size_t i, const redisReply *entry)
+{
+    size_t             n;
+    const char        *why, *uuid;
+    travel_str_t       fields[2 * TRAVEL_ENVELOPE_FIELDS];
+    const redisReply  *body;
+    travel_envelope_t  env;
+
+    body = entry->element[1];
+
+    for (n = 0; n < body->elements && n < 2 * TRAVEL_ENVELOPE_FIELDS; n++) {
+        fields[n].data = body->element[n]->str;
+        fields[n].len = (size_t) body->element[n]->len;
+    }
+
+    if (travel_envelope_read(&env, fields, n, &why) != TRAVEL_OK) {
+        loop_die(l, why);
+    }
+
+    uuid = env.id.data + env.id.len - TRAVEL_UUID_TEXT_LEN;
+    snprintf(l->jobs[i], sizeof(l->jobs[i]), "travel:{%s.%u}:job:%.*s",
+             l->queue, l->partition, TRAVEL_UUID_TEXT_LEN, uuid);
+}
+
+
+static void
+loop_settle(loop_t *l, const redisReply *entries)
+{
+    int     argc, i;
+    char    nkeys[16], heads[LOOP_COUNT * TRAVEL_SETTLE_HEAD + 1];
+    size_t  n;
+
+    argc = 0;
+    snprintf(nkeys, sizeof(nkeys), "%zu", LOOP_KEYS + entries->elements);
+    l->argv[argc++] = "EVALSHA";
+    l->argv[argc++] = l->sha;
+    l->argv[argc++] = nkeys;
+
+    for (i = 0; i < LOOP_KEYS; i++) {
+        l->argv[argc++] = l->keys[i];
+    }
+
+    for (n = 0; n < entries->elements; n++) {
+        loop_job(l, n, entries->element[n]);
+        l->argv[argc++] = l->jobs[n];
+        memcpy(heads + n * TRAVEL_SETTLE_HEAD, "2S0-", TRAVEL_SETTLE_HEAD);
+    }
+
+    heads[n * TRAVEL_SETTLE_HEAD] = '\0';
+
+    l->argv[argc++] = LOOP_OWNER;
+    l->argv[argc++] = LOOP_FENCE;
+    l->argv[argc++] = LOOP_NOW;
+    l->argv[argc++] = LOOP_TTL;
+    l->argv[argc++] = "0";
+    l->argv[argc++] = heads;
+
+    for (n = 0; n < entries->elements; n++) {
+        l->argv[argc++] = entries->element[n]->element[0]->str;
+    }
+
+    freeReplyObject(loop_call(l, argc, l->argv));
+}
+
+
+/* One batch; how many jobs it had. */
+static size_t
+loop_turn(loop_t *l)
+{
+    size_t       n;
+    redisReply  *reply, *entries;
+    const char  *read[] = { "XREADGROUP", "GROUP", "workers", TRAVEL_CONSUMER,
+                            "COUNT", LOOP_COUNT_S, "STREAMS", l->keys[2],
+                            ">" };
+
+    reply = loop_call(l, sizeof(read) / sizeof(read[0]), read);
+    n = 0;
+
+    if (reply->type == REDIS_REPLY_ARRAY) {
+        entries = reply->element[0]->element[1];
+        n = entries->elements;
+
+        if (n > 0) {
+            loop_settle(l, entries);
+        }
+    }
+
+    freeReplyObject(reply);
+    return n;
+}
+
+
+int
+main(int argc, char **argv)
+{
+    size_t     n, all;
+    unsigned   partition, partitions;
+    static loop_t  l;
+
+    if (argc != 6) {
+        fprintf(stderr, "usage: bare_loop SOCKET USER PASSWORD QUEUE "
+                        "PARTITIONS\n");
+        return 2;
+    }
+
+    l.queue = argv[4];
+    partitions = (unsigned) strtoul(argv[5], NULL, 10);
+    loop_connect(&l, argv[1], argv[2], argv[3]);
+
+    for (all = 0, partition = 0; partition < partitions; partition++) {
+        loop_take(&l, partition);
+
+        while ((n = loop_turn(&l)) > 0) {
+            all += n;
+        }
+    }
+
+    redisFree(l.redis);
+    printf("%zu\n", all);
+    return 0;
+}

@@ -738,7 +738,14 @@ static int
 mapping_command(mapping_t *m, const ast_t *def,
     travel_graphql_map_field_t *field)
 {
+    size_t        i;
     const ast_t  *command = mapping_directive(def, "command");
+
+    for (i = 0; i < m->ntypes; i++) {
+        if (travel_str_eq(m->types[i].name, field->base)) {
+            m->types[i].payload = m->types[i].table.len == 0;
+        }
+    }
 
     field->kind = TRAVEL_GRAPHQL_MAP_COMMAND;
     field->command = mapping_string(command, "type");

@@ -28,8 +28,10 @@
  *     @cache(ttl: 30, tags: "journeys:{$viewer}")   besides the type's
  *     @auth(requires: "journeys:read")
  *     @cost(value: 10)
- *     @command(type: "booking.create", input: "input", check: "...",
- *              wait: "2s")     of Mutation
+ *     @command(type: "booking.create", check: "bookings.precheck",
+ *              wait: 2000)     of Mutation; its type is a payload: success,
+ *                              job { id status }, and types with rows, of
+ *                              which it is the one with the command's id
  *   on ARGUMENT_DEFINITION and INPUT_FIELD_DEFINITION
  *     @filter(sql: "{status} = {$}")   a condition when a value is given
  *     @column(name: "booking_date")    the command's member of that name
@@ -162,6 +164,7 @@ struct travel_graphql_map_type_s {
     travel_graphql_order_t       key;
     travel_str_t                 owner;          /* column, or empty */
     bool                         public;
+    bool                         payload;        /* what a command answers */
     travel_graphql_template_t    tag;            /* of a row */
     travel_graphql_template_t    tags;           /* of a plan with such rows */
     bool                         cached;

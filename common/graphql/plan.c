@@ -24,7 +24,8 @@ typedef enum {
     PLAN_PLAIN,
     PLAN_IN_CONNECTION,
     PLAN_IN_EDGE,
-    PLAN_IN_PAGE_INFO
+    PLAN_IN_PAGE_INFO,
+    PLAN_IN_PAYLOAD
 } plan_where_e;
 
 /* Fields of one response key, as they were found. */
@@ -902,7 +903,15 @@ plan_kind_within(plan_where_e where, travel_str_t name)
 static travel_graphql_node_e
 plan_kind(const travel_graphql_map_field_t *field, plan_where_e where)
 {
-    if (where != PLAN_PLAIN) {
+    if (where == PLAN_IN_PAYLOAD && plan_is(field->name, "success")) {
+        return TRAVEL_GRAPHQL_NODE_SUCCESS;
+    }
+
+    if (where == PLAN_IN_PAYLOAD && plan_is(field->name, "job")) {
+        return TRAVEL_GRAPHQL_NODE_JOB;
+    }
+
+    if (where != PLAN_PLAIN && where != PLAN_IN_PAYLOAD) {
         return plan_kind_within(where, field->name);
     }
 
@@ -927,6 +936,7 @@ plan_within(travel_graphql_node_e kind)
     case TRAVEL_GRAPHQL_NODE_CONNECTION: return PLAN_IN_CONNECTION;
     case TRAVEL_GRAPHQL_NODE_EDGES:      return PLAN_IN_EDGE;
     case TRAVEL_GRAPHQL_NODE_PAGE_INFO:  return PLAN_IN_PAGE_INFO;
+    case TRAVEL_GRAPHQL_NODE_COMMAND:    return PLAN_IN_PAYLOAD;
     default:                             return PLAN_PLAIN;
     }
 }

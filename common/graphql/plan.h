@@ -38,6 +38,10 @@
  * are absent, null, true or false, of enums the word.  Other values do not
  * change the text, so that a statement is prepared once.
  *
+ * A mutation's root is a command; what it made is read by a statement of its
+ * own, whose roots are the payload's fields: "success" is true, "job" comes as
+ * a parameter, and a type with rows is the row with the command's id.
+ *
  * Cost = for each object field its @cost (1) plus, for lists, the items asked
  * for times what an item costs.  It is known before anything is asked.
  */
@@ -64,6 +68,8 @@ typedef enum {
     TRAVEL_GRAPHQL_NODE_META,           /* __schema, __type: from memory */
     TRAVEL_GRAPHQL_NODE_COMMAND,
     TRAVEL_GRAPHQL_NODE_OTHER,          /* of a payload */
+    TRAVEL_GRAPHQL_NODE_SUCCESS,        /* a payload's "success", "job" */
+    TRAVEL_GRAPHQL_NODE_JOB,
 
     /* within a connection */
     TRAVEL_GRAPHQL_NODE_EDGES,
@@ -85,7 +91,9 @@ typedef enum {
     TRAVEL_GRAPHQL_BIND_KEY,          /* the key-th value of a cursor */
     TRAVEL_GRAPHQL_BIND_VIEWER,
     TRAVEL_GRAPHQL_BIND_MARK,
-    TRAVEL_GRAPHQL_BIND_META          /* what introspection says, as JSON */
+    TRAVEL_GRAPHQL_BIND_META,         /* what introspection says, as JSON */
+    TRAVEL_GRAPHQL_BIND_MADE,         /* id of what a command made */
+    TRAVEL_GRAPHQL_BIND_JOB           /* what 'node' says of the job, JSON */
 } travel_graphql_bind_e;
 
 /* A value: of the document, or where in the variables it is. */

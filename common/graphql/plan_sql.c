@@ -263,6 +263,16 @@ sql_filters(sql_t *s, sql_row_t *row, const travel_graphql_node_t *node,
 }
 
 
+/* A payload's row: that of what the command made. */
+static bool
+sql_made(const travel_graphql_node_t *node)
+{
+    return node->kind == TRAVEL_GRAPHQL_NODE_ONE && node->field->nlinks == 0
+           && node->field->nargs == 0 && node->field->from.n == 0
+           && node->field->owner->payload;
+}
+
+
 /* Every row that is read comes through here: links to the parent's row, the
  * owner's condition, the arguments'. */
 static void
@@ -288,6 +298,14 @@ sql_from(sql_t *s, sql_row_t *row, sql_row_t *parent,
         sql_column(s, row, field->remote[i], out);
         puts_(out, " = ");
         sql_column(s, parent, field->local[i], out);
+    }
+
+    if (sql_made(node)) {
+        sql_and(out, &n);
+        sql_column(s, row, row->type->key.keys[0].column, out);
+        travel_graphql_text_printf(out, " = $%u",
+            sql_bind(s, (travel_graphql_bind_t) {
+                         .kind = TRAVEL_GRAPHQL_BIND_MADE }));
     }
 
     if (row->type->owner.len > 0) {
@@ -866,6 +884,16 @@ sql_value(sql_t *s, sql_row_t *row, const travel_graphql_node_t *node,
     case TRAVEL_GRAPHQL_NODE_TYPENAME:
         travel_graphql_text_literal(out, node->type);
         puts_(out, "::text");
+        break;
+
+    case TRAVEL_GRAPHQL_NODE_SUCCESS:
+        puts_(out, "true");
+        break;
+
+    case TRAVEL_GRAPHQL_NODE_JOB:
+        travel_graphql_text_printf(out, "$%u::json",
+            sql_bind(s, (travel_graphql_bind_t) {
+                         .kind = TRAVEL_GRAPHQL_BIND_JOB, .node = node }));
         break;
 
     case TRAVEL_GRAPHQL_NODE_META:

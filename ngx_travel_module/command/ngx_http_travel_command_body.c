@@ -161,6 +161,28 @@ ngx_http_travel_command_body(ngx_http_request_t *r,
 }
 
 
+ngx_int_t
+ngx_http_travel_command_given(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd)
+{
+    ngx_int_t  rc;
+
+    if (cmd->body.len > cmd->use->max_body) {
+        return ngx_http_travel_body_large(r, cmd->use->max_body);
+    }
+
+    rc = ngx_http_travel_body_parse(r, ngx_http_travel_view(&cmd->body));
+
+    if (rc == NGX_OK) { rc = ngx_http_travel_body_schema(r, cmd); }
+    if (rc == NGX_OK) { rc = ngx_http_travel_body_nuls(r); }
+    if (rc == NGX_OK) { rc = ngx_http_travel_body_values(r, cmd); }
+    if (rc == NGX_OK) { rc = ngx_http_travel_body_echo(r, cmd); }
+    if (rc == NGX_OK) { rc = ngx_http_travel_body_key(r, cmd); }
+
+    return rc;
+}
+
+
 /* --- a batch -------------------------------------------------------------- */
 
 size_t

@@ -13,6 +13,8 @@
 
 
 static void ngx_http_travel_command_read(ngx_http_request_t *r);
+static void ngx_http_travel_command_ordered(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, ngx_int_t rc);
 static ngx_int_t ngx_http_travel_command_prepare(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
 static ngx_int_t ngx_http_travel_command_ask(ngx_http_request_t *r,
@@ -164,12 +166,115 @@ ngx_http_travel_command_end(ngx_http_request_t *r, ngx_int_t rc)
 
     cmd = ngx_http_travel_command_of(r);
 
+    if (cmd->done != NULL) {
+        ngx_http_travel_command_ordered(r, cmd, rc);
+        return;
+    }
+
     if (cmd->async) {
         ngx_http_travel_finish(r, rc);
         return;
     }
 
     ngx_http_finalize_request(r, rc);
+}
+
+
+/* --- of another room ------------------------------------------------------- */
+
+void
+ngx_http_travel_command_run(ngx_http_request_t *r,
+    const ngx_http_travel_order_t *order, ngx_str_t *body, ngx_uint_t keyed,
+    ngx_http_travel_ordered_pt done, void *data)
+{
+    ngx_int_t                         rc;
+    ngx_http_travel_ctx_t            *ctx;
+    ngx_http_travel_command_t        *cmd;
+    const ngx_http_travel_ordered_t   none = {
+        NGX_HTTP_INTERNAL_SERVER_ERROR, TRAVEL_E_INTERNAL_ERROR,
+        ngx_string("The command could not be carried out."),
+        ngx_null_string, ngx_null_string
+    };
+
+    ctx = ngx_http_travel_get_ctx(r);
+    cmd = ngx_pcalloc(r->pool, sizeof(ngx_http_travel_command_t));
+
+    if (cmd == NULL) {
+        done(r, data, &none);
+        return;
+    }
+
+    cmd->use = (ngx_http_travel_command_use_t *) &order->use;
+    cmd->body = *body;
+    cmd->wait = order->wait;
+    cmd->done = done;
+    cmd->data = data;
+
+    ctx->room[NGX_HTTP_TRAVEL_ROOM_COMMAND] = cmd;
+    ctx->divert = &cmd->divert;
+    ngx_str_null(&ctx->error_message);
+
+    rc = ngx_http_travel_command_given(r, cmd);
+
+    if (rc == NGX_OK && keyed) {
+        rc = ngx_http_travel_command_idempotency(r, cmd);
+    }
+
+    if (rc != NGX_OK) {
+        ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_REFUSED);
+        ngx_http_travel_command_end(r, rc == NGX_DONE ? cmd->told : rc);
+        return;
+    }
+
+    if (cmd->use->check == NULL) {
+        ngx_http_travel_command_accept(r, cmd);
+        return;
+    }
+
+    if (ngx_http_travel_command_ask(r, cmd) != NGX_OK) {
+        ngx_http_travel_command_end(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+    }
+}
+
+
+/* The answer was caught: the room that asked is told what it says. */
+static void
+ngx_http_travel_command_ordered(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, ngx_int_t rc)
+{
+    ngx_http_travel_ctx_t      *ctx;
+    ngx_http_travel_ordered_t   ordered;
+
+    ctx = ngx_http_travel_get_ctx(r);
+    ctx->divert = NULL;
+
+    ngx_memzero(&ordered, sizeof(ngx_http_travel_ordered_t));
+    ordered.status = cmd->divert.status;
+    ordered.error = TRAVEL_E_NONE;
+    ordered.id = cmd->id;
+    ordered.job.data = (u_char *) cmd->name.text;
+    ordered.job.len = cmd->name.len;
+
+    if (ordered.status == 0) {
+        ordered.status = rc >= NGX_HTTP_SPECIAL_RESPONSE
+                         ? (ngx_uint_t) rc : NGX_HTTP_INTERNAL_SERVER_ERROR;
+        ctx->error = TRAVEL_E_INTERNAL_ERROR;
+    }
+
+    if (ordered.status >= NGX_HTTP_SPECIAL_RESPONSE) {
+        ordered.error = ctx->error;
+        ordered.message = ctx->error_message;
+
+        /* what is wrong with a member says more than that something is */
+
+        if (ctx->ndetails != 0 && ctx->details[0].message.len != 0
+            && ctx->error == TRAVEL_E_VALIDATION_ERROR)
+        {
+            ordered.message = ngx_http_travel_str(ctx->details[0].message);
+        }
+    }
+
+    cmd->done(r, cmd->data, &ordered);
 }
 
 

@@ -492,6 +492,43 @@ ngx_http_travel_command_check(ngx_conf_t *cf,
 }
 
 
+const ngx_http_travel_order_t *
+ngx_http_travel_command_order(ngx_conf_t *cf, ngx_str_t *type,
+    ngx_str_t *check, ngx_msec_t wait)
+{
+    ngx_http_travel_order_t              *order;
+    ngx_http_travel_command_use_t        *use;
+    ngx_http_travel_command_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_travel_command_module);
+    order = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_order_t));
+
+    if (order == NULL) {
+        return NULL;
+    }
+
+    cmcf->used = 1;
+    order->wait = wait;
+    use = &order->use;
+    use->method = NGX_HTTP_POST;
+    use->max_body = 65536;
+    use->max_errors = 20;
+    ngx_str_set(&use->idem_ttl, "86400000");
+
+    use->entry = ngx_http_travel_command_load(cf, type);
+
+    if (use->entry == NULL
+        || (check->len != 0
+            && ngx_http_travel_command_check(cf, use, check) != NGX_CONF_OK))
+    {
+        return NULL;
+    }
+
+    return order;
+}
+
+
 /* What only shows when all parameters are known. */
 static char *
 ngx_http_travel_command_whole(ngx_conf_t *cf,

@@ -91,6 +91,11 @@ typedef struct {
     unsigned                               final:1;         /* require=final */
 } ngx_http_travel_command_use_t;
 
+struct ngx_http_travel_order_s {
+    ngx_http_travel_command_use_t   use;       /* of no location */
+    ngx_msec_t                      wait;
+};
+
 typedef struct {
     ngx_array_t                uses;       /* ..._command_use_t * */
     ngx_http_complex_value_t  *job_id;     /* travel_job_status */
@@ -262,6 +267,9 @@ typedef struct {
     ngx_http_travel_batch_t         *batch;      /* of the request, or NULL */
     ngx_uint_t                       index;      /* of an item */
     ngx_http_travel_fault_t          fault;
+    ngx_http_travel_ordered_pt       done;       /* another room's command */
+    void                            *data;
+    ngx_http_travel_divert_t         divert;
     unsigned                         item:1;
     unsigned                         answered:1;
     unsigned                         ndjson:1;
@@ -285,6 +293,9 @@ ngx_int_t ngx_http_travel_command_told(ngx_http_request_t *r, ngx_int_t rc);
 ngx_int_t ngx_http_travel_command_media(ngx_http_request_t *r,
     ngx_http_travel_command_use_t *use);
 ngx_int_t ngx_http_travel_command_body(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
+/* The same for a body that is in cmd->body already. */
+ngx_int_t ngx_http_travel_command_given(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
 /* The most that a body may have; that of a batch holds many. */
 size_t ngx_http_travel_command_max_body(

@@ -129,8 +129,18 @@ typedef struct {
     ngx_msec_t             wait;           /* ms spent in Prefer: wait */
     unsigned               dependency_us;  /* time spent waiting on Redis */
 
+    /* the answer of a room is another room's to use: see _send() */
+    struct ngx_http_travel_divert_s  *divert;
+
     void                  *room[NGX_HTTP_TRAVEL_ROOM_MAX];
 } ngx_http_travel_ctx_t;
+
+
+/* An answer that was not sent. */
+typedef struct ngx_http_travel_divert_s {
+    ngx_uint_t             status;         /* 0: none yet */
+    ngx_str_t              body;
+} ngx_http_travel_divert_t;
 
 
 extern ngx_module_t  ngx_http_travel_module;
@@ -204,7 +214,8 @@ ngx_int_t ngx_http_travel_refuse(ngx_http_request_t *r, ngx_int_t rc);
 void ngx_http_travel_finish(ngx_http_request_t *r, ngx_int_t rc);
 
 /* Sends a complete body and returns what finalize wants.  'body' must live as
- * long as the request; type NULL means application/json. */
+ * long as the request; type NULL means application/json.  While the context
+ * has a 'divert', status and body go there, and the client hears nothing. */
 ngx_int_t ngx_http_travel_send(ngx_http_request_t *r, ngx_uint_t status,
     const ngx_str_t *type, ngx_str_t *body);
 

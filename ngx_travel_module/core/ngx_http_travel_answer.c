@@ -228,7 +228,17 @@ ngx_http_travel_send(ngx_http_request_t *r, ngx_uint_t status,
     ngx_buf_t    *b;
     ngx_chain_t   out;
 
+    ngx_http_travel_ctx_t  *ctx;
+
     static const ngx_str_t  json = ngx_string("application/json");
+
+    ctx = ngx_http_travel_get_ctx(r);
+
+    if (ctx != NULL && ctx->divert != NULL) {
+        ctx->divert->status = status;
+        ctx->divert->body = *body;
+        return NGX_OK;
+    }
 
     if (type == NULL) {
         type = &json;

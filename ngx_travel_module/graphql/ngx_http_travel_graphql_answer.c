@@ -167,18 +167,21 @@ ngx_http_travel_graphql_partial(ngx_http_travel_graphql_t *g)
     size_t                        size;
     u_char                       *buf;
     ngx_str_t                     body, key;
-    ngx_uint_t                    i, none;
+    ngx_uint_t                    i, none, failed;
     travel_json_writer_t          w;
     travel_graphql_error_t        error;
     const travel_graphql_node_t  *node;
 
     none = 0;
+    failed = 0;
     size = 64;
 
     for (node = g->plan->plan->roots, i = 0; node != NULL;
          node = node->next, i++)
     {
-        size += 6 * node->key.len * 2 + g->pieces[i].len + 256;
+        size += 6 * node->key.len * 2 + g->pieces[i].len
+                + 6 * sizeof(error.message) + 256;
+        failed |= g->failures[i] != NGX_OK;
         none |= g->failures[i] != NGX_OK && node->field != NULL
                 && node->field->nonnull;
     }
@@ -190,8 +193,11 @@ ngx_http_travel_graphql_partial(ngx_http_travel_graphql_t *g)
 
     travel_json_writer_init(&w, (char *) buf, size);
     travel_json_object(&w);
-    travel_json_key(&w, TRAVEL_STR("errors"));
-    travel_json_array(&w);
+
+    if (failed) {
+        travel_json_key(&w, TRAVEL_STR("errors"));
+        travel_json_array(&w);
+    }
 
     for (node = g->plan->plan->roots, i = 0; node != NULL;
          node = node->next, i++)
@@ -207,11 +213,22 @@ ngx_http_travel_graphql_partial(ngx_http_travel_graphql_t *g)
         (void) ngx_cpystrn((u_char *) error.message, (u_char *)
                            ngx_http_travel_graphql_sentence(g->failures[i]),
                            sizeof(error.message));
+
+        if (g->messages != NULL && g->messages[i].len != 0) {
+            (void) ngx_cpystrn((u_char *) error.message, g->messages[i].data,
+                               ngx_min(g->messages[i].len + 1,
+                                       sizeof(error.message)));
+        }
+
         key = ngx_http_travel_str(node->key);
         ngx_http_travel_graphql_write(&w, &error, &key);
     }
 
-    travel_json_array_end(&w);
+    if (failed) {
+        travel_json_array_end(&w);
+        ngx_http_travel_count(g->main->partial, 1);
+    }
+
     travel_json_key(&w, TRAVEL_STR("data"));
 
     if (none) {
@@ -235,8 +252,7 @@ ngx_http_travel_graphql_partial(ngx_http_travel_graphql_t *g)
     travel_json_object_end(&w);
     body.data = buf;
     body.len = travel_json_writer_finish(&w);
-    ngx_http_travel_count(g->main->partial, 1);
 
-    return ngx_http_travel_graphql_send(g, g->modern && g->conf->strict
-                                           ? 294 : NGX_HTTP_OK, &body);
+    return ngx_http_travel_graphql_send(g, failed && g->modern
+                                           && g->conf->strict ? 294 : NGX_HTTP_OK, &body);
 }

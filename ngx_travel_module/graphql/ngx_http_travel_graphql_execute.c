@@ -58,6 +58,16 @@ ngx_http_travel_graphql_execute(ngx_http_travel_graphql_t *g)
         rc = ngx_http_travel_graphql_rules(g, &status, &error);
     }
 
+    if (rc == NGX_OK
+        && g->plan->plan->operation->op == TRAVEL_GRAPHQL_MUTATION)
+    {
+        if (ngx_http_travel_graphql_mutate(g) != NGX_OK) {
+            ngx_http_travel_graphql_end(g, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        }
+
+        return;
+    }
+
     if (rc == NGX_OK && !g->plan->plan->data) {
         ngx_http_travel_graphql_end(g, ngx_http_travel_graphql_memory(g));
         return;
@@ -386,6 +396,13 @@ ngx_http_travel_graphql_value(ngx_http_travel_graphql_t *g,
     case TRAVEL_GRAPHQL_BIND_MARK:
         *ret_value = (char *) g->mark;
         return NGX_OK;
+
+    case TRAVEL_GRAPHQL_BIND_MADE:
+        return ngx_http_travel_graphql_text(g,
+                   ngx_http_travel_view(&g->made), ret_value, ret_error);
+
+    case TRAVEL_GRAPHQL_BIND_JOB:
+        return ngx_http_travel_graphql_job(g, bind->node, ret_value);
 
     case TRAVEL_GRAPHQL_BIND_META:
         return ngx_http_travel_graphql_meta(g, bind->node, ret_value);

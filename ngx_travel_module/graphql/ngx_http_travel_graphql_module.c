@@ -14,6 +14,8 @@ static char *ngx_http_travel_graphql_sdl_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static ngx_int_t ngx_http_travel_graphql_sdl_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_travel_graphql_load(ngx_conf_t *cf);
+static ngx_int_t ngx_http_travel_graphql_orders(ngx_conf_t *cf,
+    ngx_http_travel_graphql_main_conf_t *gmcf);
 static ngx_int_t ngx_http_travel_graphql_counters(ngx_conf_t *cf,
     ngx_http_travel_graphql_main_conf_t *gmcf);
 static char *ngx_http_travel_graphql_param(ngx_conf_t *cf, ngx_str_t *value,
@@ -384,8 +386,62 @@ ngx_http_travel_graphql_load(ngx_conf_t *cf)
     ngx_str_set(&route, "graphql");
     gmcf->reads = ngx_http_travel_query_read_conf(cf, &route);
 
-    return gmcf->reads != NULL ? ngx_http_travel_graphql_counters(cf, gmcf)
-                               : NGX_ERROR;
+    if (gmcf->reads == NULL
+        || ngx_http_travel_graphql_orders(cf, gmcf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_travel_graphql_counters(cf, gmcf);
+}
+
+
+/* The commands of mutations: their files, checks, input. */
+static ngx_int_t
+ngx_http_travel_graphql_orders(ngx_conf_t *cf,
+    ngx_http_travel_graphql_main_conf_t *gmcf)
+{
+    size_t                             at;
+    ngx_str_t                          type, check;
+    const travel_graphql_map_field_t  *field;
+    ngx_http_travel_graphql_order_t   *order;
+
+    if (ngx_array_init(&gmcf->orders, cf->pool, 8,
+                       sizeof(ngx_http_travel_graphql_order_t)) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    at = 0;
+
+    while ((field = travel_graphql_map_command(gmcf->mapping, &at)) != NULL) {
+
+        order = ngx_array_push(&gmcf->orders);
+        type = ngx_http_travel_str(field->command);
+        check = ngx_http_travel_str(field->check);
+
+        /* names of files are NUL-terminated there */
+
+        type.data = ngx_pstrdup(cf->pool, &type);
+        check.data = ngx_pstrdup(cf->pool, &check);
+
+        if (order == NULL || type.data == NULL || check.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        order->field = field;
+        order->order = ngx_http_travel_command_order(cf, &type, &check,
+                                                     field->wait);
+
+        if (order->order == NULL) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V:%uD: the command of "
+                               "this field does not load", &gmcf->file,
+                               field->line);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

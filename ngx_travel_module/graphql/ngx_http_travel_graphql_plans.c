@@ -208,7 +208,7 @@ ngx_http_travel_graphql_alone(ngx_http_travel_graphql_plan_t *slot,
 
     slot->sql = &plan->statement;
 
-    if (only == 0 || plan->operation->op != TRAVEL_GRAPHQL_QUERY) {
+    if (only == 0) {
         return TRAVEL_OK;
     }
 
@@ -219,6 +219,10 @@ ngx_http_travel_graphql_alone(ngx_http_travel_graphql_plan_t *slot,
     }
 
     slot->sql = &slot->alone;
+
+    if (plan->operation->op == TRAVEL_GRAPHQL_MUTATION) {
+        return travel_graphql_sql(&slot->alone, node->children, NULL);
+    }
 
     return travel_graphql_sql(&slot->alone, plan->roots, node);
 }

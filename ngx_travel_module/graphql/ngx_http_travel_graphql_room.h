@@ -6,6 +6,7 @@
 #include "ngx_http_travel_graphql.h"
 #include "../query/ngx_http_travel_query.h"
 #include "../auth/ngx_http_travel_auth.h"
+#include "../command/ngx_http_travel_command.h"
 #include "../../common/cursor.h"
 #include "../../common/graphql/text.h"
 #include "../../common/json_writer.h"
@@ -16,6 +17,12 @@
 #define NGX_HTTP_TRAVEL_GRAPHQL_INVALID  422   /* as strict clients hear it */
 
 
+/* A mutation's field and its command. */
+typedef struct {
+    const travel_graphql_map_field_t  *field;
+    const ngx_http_travel_order_t     *order;
+} ngx_http_travel_graphql_order_t;
+
 typedef struct {
     ngx_str_t                          file;
     ngx_str_t                          sdl;
@@ -23,6 +30,7 @@ typedef struct {
     travel_graphql_document_t         *document;
     travel_graphql_mapping_t          *mapping;
     ngx_http_travel_read_conf_t       *reads;
+    ngx_array_t                        orders;
     ngx_uint_t                         planned;    /* counters */
     ngx_uint_t                         reused;
     ngx_uint_t                         refused;
@@ -89,6 +97,10 @@ typedef struct {
     ngx_uint_t                          root;      /* being asked alone */
     ngx_str_t                          *pieces;    /* of the roots */
     ngx_int_t                          *failures;  /* travel_error_e, or NGX_OK */
+    ngx_str_t                          *messages;  /* of mutations, or NULL */
+    ngx_str_t                           made;      /* id of what was made */
+    ngx_str_t                           job;
+    unsigned                            finished:1;   /* the job */
     unsigned                            get:1;
     unsigned                            modern:1;  /* graphql-response+json */
     unsigned                            async:1;
@@ -122,6 +134,15 @@ void ngx_http_travel_graphql_execute(ngx_http_travel_graphql_t *g);
 ngx_int_t ngx_http_travel_graphql_bind(ngx_http_travel_graphql_t *g,
     const ngx_http_travel_graphql_plan_t *plan, const char ***ret_values,
     travel_graphql_error_t *ret_error);
+
+
+/* --- mutations (mutation.c) ------------------------------------------------ */
+
+/* Always ends the request, unless NGX_ERROR. */
+ngx_int_t ngx_http_travel_graphql_mutate(ngx_http_travel_graphql_t *g);
+/* What a payload's "job" says, NUL-terminated. */
+ngx_int_t ngx_http_travel_graphql_job(ngx_http_travel_graphql_t *g,
+    const travel_graphql_node_t *node, const char **ret_json);
 
 
 /* --- cursors (cursor.c) ---------------------------------------------------- */

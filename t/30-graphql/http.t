@@ -56,6 +56,9 @@ is(post('[' . $q . ']')->{status}, 400, 'no batches');
 is(post('{"query": 1}')->{status}, 400, 'no string');
 is(post('{')->{status}, 400, 'no JSON');
 is(post('{"query":"' . 'x' x 300_000 . '"}')->{status}, 413, 'too large');
+$r = $t->get('/api/graphql?query=mutation+%7B+__typename+%7D');
+is($r->{status}, 405, 'GET is for queries');
+is($r->{headers}{allow}, 'POST', '... and says so');
 $r = $t->get('/api/graphql?query=query(%24n:Int)%7BmyPlaces:places(query:%22Lyon%22,limit:%24n)%7Bname%7D%7D&variables=%7B%22n%22:1%7D');
 is_deeply($r->{json}{data}, { myPlaces => [ { name => 'Lyon' } ] }, 'GET with variables');
 

@@ -162,6 +162,40 @@ travel_network_holds(const travel_network_t *network,
 }
 
 
+/* Whatever these hold is not public; of IPv6 only 2000::/3 is. */
+bool
+travel_address_public(const travel_address_t *address)
+{
+    size_t            i;
+    travel_network_t  net;
+
+    static const char *const  special[] = {
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8",
+        "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24",
+        "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15",
+        "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+        "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"
+    };
+
+    if (!travel_address_is_v4(address)
+        && (address->bytes[0] & 0xe0) != 0x20)
+    {
+        return false;
+    }
+
+    for (i = 0; i < sizeof(special) / sizeof(special[0]); i++) {
+        if (travel_network_parse(&net, (travel_str_t) { special[i],
+                                 strlen(special[i]) }) != TRAVEL_OK
+            || travel_network_holds(&net, address))
+        {
+            return false;
+        }
+    }
+
+    return true;
+}
+
+
 /* --- hops ---------------------------------------------------------------- */
 
 /* ":" and a port: digits, or in RFC 7239 section 6.3 "_" and a name. */

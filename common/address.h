@@ -44,6 +44,11 @@ int travel_network_parse(travel_network_t *ret_network, travel_str_t text)
 bool travel_network_holds(const travel_network_t *network,
     const travel_address_t *address);
 
+/* Is it an address of the public Internet?  Not: this host, private networks,
+ * links, multicast, documentation, translations of such (IANA's registries of
+ * special purpose addresses). */
+bool travel_address_public(const travel_address_t *address);
+
 /*
  * Takes the last element from *list, one header line.  TRAVEL_OK with its
  * address; TRAVEL_UNKNOWN: there is none left; TRAVEL_INVALID: it does not

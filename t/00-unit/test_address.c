@@ -231,12 +231,48 @@ forwarded(void **state)
 }
 
 
+static void
+public(void **state)
+{
+    size_t            i;
+    travel_address_t  a;
+
+    static const struct {
+        const char  *text;
+        bool         yes;
+    } table[] = {
+        { "8.8.8.8", true }, { "1.1.1.1", true }, { "172.15.255.255", true },
+        { "172.32.0.0", true }, { "100.63.255.255", true },
+        { "2606:4700::1111", true }, { "2a00:1450::1", true },
+        { "0.0.0.0", false }, { "10.255.255.255", false },
+        { "100.64.0.1", false }, { "127.0.0.1", false },
+        { "169.254.169.254", false }, { "172.16.0.0", false },
+        { "172.31.255.255", false }, { "192.168.1.1", false },
+        { "198.18.0.1", false }, { "224.0.0.1", false },
+        { "255.255.255.255", false }, { "::", false }, { "::1", false },
+        { "::ffff:127.0.0.1", false }, { "::ffff:8.8.8.8", true },
+        { "fe80::1", false }, { "fc00::1", false }, { "fd12::1", false },
+        { "ff02::1", false }, { "64:ff9b::7f00:1", false },
+        { "2001:db8::1", false }, { "2002:7f00:1::", false }
+    };
+
+    (void) state;
+
+    for (i = 0; i < N(table); i++) {
+        assert_int_equal(travel_address_parse(&a, S(table[i].text)),
+                         TRAVEL_OK);
+        assert_int_equal(travel_address_public(&a), table[i].yes);
+    }
+}
+
+
 int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(addresses),
         cmocka_unit_test(networks),
+        cmocka_unit_test(public),
         cmocka_unit_test(x_forwarded_for),
         cmocka_unit_test(forwarded)
     };

@@ -51,6 +51,8 @@ my @bad = (
     ['schedule s { catch_up = "some" }', qr/none of "skip", "once", "all"/],
     ['schedule s { body = "[]" }',      qr/not a JSON object/],
     ['schedule s { cron = "@daily" type = "no.such" }', qr/type of a job/],
+    ['topics = "maybe"',              qr/neither "on" nor "off"/],
+    ['etl e { batch = 0 }',             qr/outside 1\.\.100000/],
     ['schedule s { type = "maintenance.noop" }', qr/needs cron/],
 );
 

@@ -12,5 +12,6 @@ extern const worker_job_type_t  worker_jobs_notification[];
 extern const worker_job_type_t  worker_jobs_maintenance[];
 extern const worker_job_type_t  worker_jobs_etl[];
 extern const worker_job_type_t  worker_jobs_saga[];
+extern const worker_job_type_t  worker_jobs_webhook[];
 
 #endif

@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include <curl/curl.h>
+#include <netinet/in.h>
 
 #include "http.h"
 #include "breaker.h"
@@ -39,6 +40,7 @@ struct http_call_s {
     http_call_t                  *next;      /* of its list */
     CURL                         *easy;      /* I/O thread */
     struct curl_slist            *headers;   /* I/O thread */
+    const worker_conf_t          *conf;
     uint64_t                      until_ms;
     size_t                        room;      /* of resp->body */
     size_t                        too_large; /* the bound that was hit, or 0 */
@@ -208,6 +210,42 @@ http_headers(http_call_t *call)
 }
 
 
+/* The address that is about to be connected to, after the name was resolved:
+ * a name cannot say one thing to a check and another to the connection. */
+static curl_socket_t
+http_open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *to)
+{
+    size_t             i;
+    http_call_t       *call = ctx;
+    travel_address_t   address = { { 0 } };
+
+    (void) purpose;
+
+    if (to->family == AF_INET) {
+        memset(address.bytes + 10, 0xff, 2);
+        memcpy(address.bytes + 12,
+               &((struct sockaddr_in *) &to->addr)->sin_addr, 4);
+
+    } else if (to->family == AF_INET6) {
+        memcpy(address.bytes,
+               &((struct sockaddr_in6 *) &to->addr)->sin6_addr, 16);
+    }
+
+    for (i = 0; i < call->conf->nwebhook_allow; i++) {
+        if (travel_network_holds(&call->conf->webhook_allow[i], &address)) {
+            break;
+        }
+    }
+
+    if (i == call->conf->nwebhook_allow && !travel_address_public(&address)) {
+        call->resp->barred = true;
+        return CURL_SOCKET_BAD;
+    }
+
+    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
+
 static bool
 http_easy(http_call_t *call, uint64_t now)
 {
@@ -244,6 +282,13 @@ http_easy(http_call_t *call, uint64_t now)
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "");
     }
 
+    if (call->req->stranger) {
+        curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, http_open_socket);
+        curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+    }
+
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, call->req->method);
     return true;
 }
@@ -265,7 +310,9 @@ http_send(worker_http_t *http, http_call_t *call)
         return;
     }
 
-    if (!worker_breaker_ask(&to->breaker, now, &call->pass, &wait)) {
+    if (!call->req->stranger
+        && !worker_breaker_ask(&to->breaker, now, &call->pass, &wait))
+    {
         snprintf(call->why, sizeof(call->why), "the breaker for %s is open",
                  to->name);
         call->resp->retry_after_ms = (long) wait;
@@ -277,7 +324,11 @@ http_send(worker_http_t *http, http_call_t *call)
         || curl_multi_add_handle(http->multi, call->easy) != CURLM_OK)
     {
         snprintf(call->why, sizeof(call->why), "out of memory");
-        (void) worker_breaker_report(&to->breaker, call->pass, false, now);
+
+        if (!call->req->stranger) {
+            (void) worker_breaker_report(&to->breaker, call->pass, false, now);
+        }
+
         http_finish(http, call, TRAVEL_ERROR);
         return;
     }
@@ -376,7 +427,9 @@ http_complete(worker_http_t *http, CURL *easy, CURLcode code)
                                  ? (long) after * 1000 : 0;
     good = code == CURLE_OK && status < 500;
 
-    if (worker_breaker_report(&to->breaker, call->pass, good, http_now())) {
+    if (!call->req->stranger
+        && worker_breaker_report(&to->breaker, call->pass, good, http_now()))
+    {
         worker_log(WORKER_LOG_WARN, "circuit breaker for %s %s", to->name,
                    to->breaker.state == WORKER_BREAKER_OPEN ? "opened"
                                                             : "closed");
@@ -623,6 +676,7 @@ worker_http_call(worker_http_t *http, const worker_http_request_t *req,
     memset(&call, 0, sizeof(call));
     call.req = req;
     call.resp = ret_resp;
+    call.conf = http->conf;
     call.until_ms = http_now() + (uint64_t) (req->timeout_ms > 0
                                              ? req->timeout_ms
                                              : HTTP_TIMEOUT_MS);

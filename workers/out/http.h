@@ -20,6 +20,10 @@ typedef struct {
     size_t                  max_response;  /* 0: 1 MiB */
     const travel_trace_t   *trace;         /* parent span; injected */
     const char             *destination;   /* breaker and span name: partner */
+    bool                    stranger;      /* a url that others chose: only to
+                                              public addresses and those that
+                                              webhook_allow names; no breaker,
+                                              which all of them would share */
 } worker_http_request_t;
 
 typedef struct {
@@ -27,6 +31,7 @@ typedef struct {
     char   *body;                          /* NUL-terminated, owned */
     size_t  len;
     long    retry_after_ms;                /* 0: none */
+    bool    barred;                        /* the address was not allowed */
     char    error[160];                    /* why there is no answer */
 } worker_http_response_t;
 

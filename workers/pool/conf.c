@@ -96,6 +96,7 @@ static cfg_opt_t  conf_opts[] = {
     CFG_STR("templates", "conf/travel/templates", CFGF_NONE),
     CFG_STR("sealed_key", NULL, CFGF_NONE),
     CFG_STR("topics", "off", CFGF_NONE),
+    CFG_STR_LIST("webhook_allow", "{}", CFGF_NONE),
     CFG_SEC("redis", conf_redis_opts, CFGF_TITLE | CFGF_MULTI),
     CFG_SEC("postgres", conf_postgres_opts, CFGF_TITLE | CFGF_MULTI),
     CFG_SEC("smtp", conf_smtp_opts, CFGF_NONE),
@@ -859,12 +860,41 @@ conf_top(cfg_t *cfg, worker_conf_t *conf)
 }
 
 
+/* Networks that are not public and yet may be told. */
+static int
+conf_allow(cfg_t *cfg, worker_conf_t *conf)
+{
+    size_t       i, n;
+    const char  *text;
+
+    n = cfg_size(cfg, "webhook_allow");
+
+    for (i = 0; i < n; i++) {
+        text = cfg_getnstr(cfg, "webhook_allow", i);
+
+        if (i == WORKER_ALLOW_MAX
+            || travel_network_parse(&conf->webhook_allow[i], (travel_str_t) {
+                                    text, strlen(text) }) != TRAVEL_OK)
+        {
+            cfg_error(cfg, "webhook_allow: \"%s\" is no network, write it "
+                      "like 10.1.0.0/16 (%d at most)", text, WORKER_ALLOW_MAX);
+            return TRAVEL_INVALID;
+        }
+
+        conf->nwebhook_allow++;
+    }
+
+    return TRAVEL_OK;
+}
+
+
 static bool
 conf_fill(cfg_t *cfg, worker_conf_t *conf)
 {
     conf_otlp(cfg, conf);
 
     return conf_top(cfg, conf) == TRAVEL_OK
+           && conf_allow(cfg, conf) == TRAVEL_OK
            && conf_redis(cfg, conf) == TRAVEL_OK
            && conf_postgres(cfg, conf) == TRAVEL_OK
            && conf_smtp(cfg, conf) == TRAVEL_OK

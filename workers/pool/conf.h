@@ -23,11 +23,13 @@
 #ifndef WORKER_CONF_H
 #define WORKER_CONF_H
 
+#include "../../common/address.h"
 #include "../../common/cron.h"
 
 #define WORKER_PARTNERS_MAX  32
 #define WORKER_SCHEDULES_MAX 64
 #define WORKER_ETL_MAX       32
+#define WORKER_ALLOW_MAX     16
 #define WORKER_TYPES_MAX     64
 #define WORKER_HEADERS_MAX   8
 
@@ -111,6 +113,9 @@ typedef struct {
     size_t              nschedules;
     worker_etl_t        etl[WORKER_ETL_MAX];
     size_t              netl;
+    travel_network_t    webhook_allow[WORKER_ALLOW_MAX];  /* not public, but
+                                          webhooks may go there */
+    size_t              nwebhook_allow;
     bool                topics;        /* domain events are published */
 } worker_conf_t;
 

@@ -321,6 +321,22 @@ schedule_publish(worker_scheduler_t *s)
 }
 
 
+/* Webhooks: a batch of events becomes deliveries.  True: more may wait. */
+static bool
+schedule_fan_out(worker_scheduler_t *s)
+{
+    bool       more;
+    PGresult  *res;
+
+    res = s->leads ? schedule_ask(s, "SELECT jobs.fan_out(500)", 0, NULL)
+                   : NULL;
+    more = res != NULL && strcmp(PQgetvalue(res, 0, 0), "0") != 0;
+    PQclear(res);
+
+    return more;
+}
+
+
 static bool
 schedule_fire(worker_scheduler_t *s, size_t i, int64_t at)
 {
@@ -436,7 +452,7 @@ schedule_turn(worker_scheduler_t *s)
         next = s->states[i].next < next ? s->states[i].next : next;
     }
 
-    if (schedule_publish(s)) {
+    if (schedule_publish(s) || schedule_fan_out(s)) {
         return 1;
     }
 

@@ -1,0 +1,110 @@
+# GraphQL: a kept answer against `return 200` of the same bytes to the same
+# POST; one that is not kept against pgbench with the SQL it compiles to.
+package Travel::Bench::GraphQL;
+
+use strict;
+use warnings;
+use JSON::PP ();
+use Time::HiRes qw(time sleep);
+use Travel::Bench;
+use Travel::Test;
+
+my $MINE = '{ myJourneys(limit: 5) { id origin destination theme stories(limit: 2) '
+    . '{ title content } bookings(limit: 2) { venueName confirmationNumber } } }';
+my $ONE = 'query($id: ID!) { journey(journeyId: $id) { id origin destination theme '
+    . 'distanceMiles stories(limit: 2) { title } } }';
+my ($KEY, $FIRST, $LAST) =
+    ('01890000-0000-7000-9000-', 100_000_000_000, 100_000_019_999);
+
+sub lua {
+    my ($name, $text) = @_;
+    $t->write("$name.lua", $text);
+    return $t->dir . "/$name.lua";
+}
+
+sub hits {
+    my ($n) = $t->get('/metrics')->{content}
+        =~ /^travel_cache_requests_total\{route="graphql",result="hit"\} (\d+)/m;
+    return $n // 0;
+}
+
+sub graphql_cached {
+    for (1 .. 5) {
+        my $r = $t->post('/api/v1/journeys', { origin => 'Boston, US',
+            destination => 'Hartford, US', theme => 'food' }, token => $token,
+            headers => { prefer => 'wait=10' });
+        die "journey: $r->{content}" if $r->{status} != 201;
+    }
+    my $body = JSON::PP->new->encode({ query => $MINE });
+    my $ask = sub { $t->post('/api/graphql', { query => $MINE }, token => $token) };
+    # kept for longer than a run
+    my $location = "location = /bench/graphql {\n    travel_auth required jwks=main "
+        . "audience=travel;\n    travel_graphql;\n    travel_cache 1h stale=1h;\n}\n";
+    add_conf($location);
+    my $r;
+    wait_for(sub {
+        my $before = hits();
+        $r = $ask->();
+        $r->{status} == 200 && $r->{json}{data} && hits() == $before + 1;
+    }, 20, 'a hit') or die "not kept: $r->{content}\n";
+    add_conf($location . same_answer('/bench/ceiling', $r));
+    my $script = lua('graphql', "wrk.method = 'POST'\nwrk.body = [=[$body]=]\n"
+        . "wrk.headers['Content-Type'] = 'application/json'\n");
+    my $before = hits();
+    pairs('graphql.cached', 'requests/s', map {
+        my $path = $_;
+        sub { warm(sub { wrk($path, $_[0], '-s', $script) }) };
+    } '/bench/ceiling', '/bench/graphql');
+    die "no hits\n" if hits() - $before < 1000;
+}
+
+sub graphql_query {
+    my $user = $t->user(0);
+    my ($from, $to) = map { $_->[0] } $t->sql(
+        'SELECT id FROM travel.place ORDER BY population DESC LIMIT 2');
+    $t->sql('INSERT INTO travel.journeys (id, user_id, origin, destination, '
+        . 'origin_place_id, destination_place_id, theme, distance_miles) '
+        . "SELECT ('$KEY' || n)::uuid, '$user', 'here', 'there', $from, $to, "
+        . "'food', 93.4 FROM generate_series($FIRST, $LAST) AS n",
+        role => 'postgres');
+    $t->sql('VACUUM ANALYZE travel.journeys', role => 'postgres');
+    add_conf("location = /bench/graphql {\n    travel_auth required jwks=main "
+        . "audience=travel;\n    travel_graphql;\n}\n");
+    $t->write('one.graphql', $ONE);
+    my ($rc, $sql) = $t->run($t->build . '/travelctl', 'graphql', 'explain',
+        '--dir', ROOT . '/conf/travel', '--variables', '{"id":"x"}',
+        $t->dir . '/one.graphql');
+    die $sql if $rc;
+    my %bind = $sql =~ /^\$(\d+) (viewer|variable \$id|limit 2)$/mg;
+    ($sql) = split /\n/, $sql;
+    my %text = (viewer => "'$user'", 'variable $id' => "('$KEY' || :n)::uuid",
+        'limit 2' => '2');
+    $sql =~ s/\$(\d+)/$text{ $bind{$1} }/ge;
+    $t->write('graphql.pgbench', "\\set n random($FIRST, $LAST)\n$sql;\n");
+    my $socket = readlink($t->dir . '/pg-replica');
+    my $pgbench = sub {
+        my ($clients, $seconds) = @_;
+        my ($rc, $out) = $t->run('/usr/bin/pgbench', '-n', '-M', 'prepared', '-c',
+            $clients, '-j', 1, '-T', $seconds, '-f', $t->dir . '/graphql.pgbench',
+            '-h', $socket, '-U', 'travel_edge', 'travel');
+        return $out =~ /tps = ([\d.]+) \(without/ ? $1 : die "pgbench: $out";
+    };
+    my $script = lua('graphql-one', <<"LUA");
+local head = { ["Content-Type"] = "application/json" }
+request = function()
+    return wrk.format("POST", nil, head, string.format(
+        [=[{"query":"$ONE","variables":{"id":"$KEY%012d"}}]=],
+        math.random(0, $LAST - $FIRST) + $FIRST))
+end
+LUA
+    my $ours = sub { wrk('/bench/graphql', $_[0], '-s', $script) };
+    $ours->(WARM);
+    my %tps = map { $_ => $pgbench->($_, 2 * WARM) } 4, 16, 64;
+    my ($best) = sort { $tps{$b} <=> $tps{$a} } keys %tps;
+    pairs('graphql.query', 'requests/s',
+        sub { { rate => $pgbench->($best, SECONDS) } },
+        sub { my $o = warm($ours); delete $o->{cpu}; $o });
+}
+
+bench('graphql.cached', \&graphql_cached);
+bench('graphql.query', \&graphql_query);

@@ -47,6 +47,7 @@ ngx_http_travel_graphql_handler(ngx_http_request_t *r)
     g->conf = ngx_http_get_module_loc_conf(r, ngx_http_travel_graphql_module);
     g->main = ngx_http_get_module_main_conf(r, ngx_http_travel_graphql_module);
     g->get = (r->method != NGX_HTTP_POST);
+    ngx_str_set(&g->operation, "");      /* bytes, even if there are none */
 
     if (ngx_http_travel_graphql_accept(g) != NGX_OK) {
         return ngx_http_travel_error(r, TRAVEL_E_NOT_ACCEPTABLE,
@@ -327,7 +328,7 @@ ngx_http_travel_graphql_string(ngx_http_travel_graphql_t *g, uint32_t object,
     key.data = name;
     key.len = ngx_strlen(name);
     node = travel_json_member(g->json, object, key);
-    ngx_str_null(ret_text);
+    ngx_str_set(ret_text, "");
 
     if (node == NULL || node->type == TRAVEL_JSON_NULL) {
         return NGX_OK;
@@ -450,7 +451,7 @@ ngx_http_travel_graphql_arg(ngx_http_travel_graphql_t *g, const char *name,
     u_char     *src, *dst, *p;
     ngx_str_t   value;
 
-    ngx_str_null(ret_text);
+    ngx_str_set(ret_text, "");
 
     if (ngx_http_arg(g->request, (u_char *) name, ngx_strlen(name), &value)
         != NGX_OK)

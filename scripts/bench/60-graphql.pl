@@ -90,9 +90,9 @@ sub graphql_query {
         return $out =~ /tps = ([\d.]+) \(without/ ? $1 : die "pgbench: $out";
     };
     my $script = lua('graphql-one', <<"LUA");
-local head = { ["Content-Type"] = "application/json" }
+wrk.headers["Content-Type"] = "application/json"
 request = function()
-    return wrk.format("POST", nil, head, string.format(
+    return wrk.format("POST", nil, nil, string.format(
         [=[{"query":"$ONE","variables":{"id":"$KEY%012d"}}]=],
         math.random(0, $LAST - $FIRST) + $FIRST))
 end

@@ -269,7 +269,7 @@ sub same_answer {
     return "location = $path {\n    travel_trace off;\n"
         . "    travel_limit off;\n    travel_cors off;\n"
         . "    travel_security_headers off;\n    travel_request_id off;\n"
-        . "    default_type $type;\n$headers"
+        . '    default_type ' . $quote->($type) . ";\n$headers"
         . "    return $r->{status} " . $quote->($r->{content}) . ";\n}\n";
 }
 

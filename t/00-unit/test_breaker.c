@@ -130,6 +130,31 @@ test_late_answers_do_not_count(void **state)
 }
 
 
+/* Two failures, a second, one success. */
+static void
+test_own_figures(void **state)
+{
+    unsigned          pass, i;
+    uint64_t          wait;
+    worker_breaker_t  b = { .max_failures = 2, .min_successes = 1,
+                            .open_ms = 1000 };
+
+    (void) state;
+
+    for (i = 0; i < 2; i++) {
+        assert_true(worker_breaker_ask(&b, 5000, &pass, &wait));
+        assert_int_equal(worker_breaker_report(&b, pass, false, 5000), i == 1);
+    }
+
+    assert_false(worker_breaker_ask(&b, 5001, &pass, &wait));
+    assert_int_equal(wait, 999);
+    assert_true(worker_breaker_ask(&b, 6000, &pass, &wait));
+    assert_false(worker_breaker_ask(&b, 6000, &pass, &wait));
+    assert_true(worker_breaker_report(&b, pass, true, 6000));
+    assert_int_equal(b.state, WORKER_BREAKER_CLOSED);
+}
+
+
 int
 main(void)
 {
@@ -138,6 +163,7 @@ main(void)
         cmocka_unit_test(test_one_probe_at_a_time),
         cmocka_unit_test(test_failed_probe_opens_again),
         cmocka_unit_test(test_late_answers_do_not_count),
+        cmocka_unit_test(test_own_figures),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

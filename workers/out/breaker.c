@@ -14,7 +14,8 @@ breaker_move(worker_breaker_t *b, worker_breaker_state_e state,
     b->probing = false;
 
     if (state == WORKER_BREAKER_OPEN) {
-        b->until_ms = now_ms + WORKER_BREAKER_OPEN_MS;
+        b->until_ms = now_ms + (b->open_ms > 0 ? b->open_ms
+                                               : WORKER_BREAKER_OPEN_MS);
     }
 }
 
@@ -67,7 +68,9 @@ worker_breaker_report(worker_breaker_t *b, unsigned pass, bool good,
             return true;
         }
 
-        if (++b->successes == WORKER_BREAKER_SUCCESSES) {
+        if (++b->successes == (b->min_successes > 0
+                               ? b->min_successes : WORKER_BREAKER_SUCCESSES))
+        {
             breaker_move(b, WORKER_BREAKER_CLOSED, now_ms);
             return true;
         }
@@ -80,7 +83,9 @@ worker_breaker_report(worker_breaker_t *b, unsigned pass, bool good,
         return false;
     }
 
-    if (++b->failures == WORKER_BREAKER_FAILURES) {
+    if (++b->failures == (b->max_failures > 0 ? b->max_failures
+                                              : WORKER_BREAKER_FAILURES))
+    {
         breaker_move(b, WORKER_BREAKER_OPEN, now_ms);
         return true;
     }

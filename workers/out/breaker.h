@@ -1,9 +1,9 @@
 /*
  * A circuit breaker for one destination: closed, open, half-open.
  *
- * Five failures in a row open it; after 60 s one probe at a time is let
- * through; two successful probes in a row close it, a failed one opens it
- * again for another 60 s.  Answers to calls that were let through before the
+ * So many failures in a row open it (five); after a while (60 s) one probe at a
+ * time is let through; so many successful probes in a row close it (two), a
+ * failed one opens it again for as long.  Answers to calls that were let through before the
  * last change of state say nothing about the present and are not counted.
  *
  * Not locked: the I/O thread alone asks and reports.
@@ -31,6 +31,10 @@ typedef struct {
     bool                    probing;      /* half-open: a probe is under way */
     uint64_t                until_ms;     /* open until then */
     unsigned                generation;   /* raised by each change of state */
+
+    unsigned                max_failures; /* 0: the default, so below */
+    unsigned                min_successes;
+    uint64_t                open_ms;
 } worker_breaker_t;                       /* all zero: closed */
 
 /* May a call go out at 'now_ms' (monotonic)?  When so, *ret_pass is to be

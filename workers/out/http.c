@@ -161,6 +161,13 @@ http_destination(worker_http_t *http, const char *name)
     snprintf(to->name, sizeof(to->name), "%s", name);
     to->limit = partner != NULL && partner->concurrency > 0
                 ? partner->concurrency : HTTP_CONCURRENCY;
+
+    if (partner != NULL) {
+        to->breaker.max_failures = partner->breaker_failures;
+        to->breaker.min_successes = partner->breaker_successes;
+        to->breaker.open_ms = (uint64_t) partner->breaker_open_ms;
+    }
+
     to->last = &to->waiting;
 
     return to;

@@ -56,6 +56,9 @@ static cfg_opt_t  conf_partner_opts[] = {
     CFG_STR("key_file", NULL, CFGF_NONE),
     CFG_STR("timeout", "5s", CFGF_NONE),
     CFG_INT("concurrency", 16, CFGF_NONE),
+    CFG_INT("breaker_failures", 5, CFGF_NONE),
+    CFG_STR("breaker_open", "60s", CFGF_NONE),
+    CFG_INT("breaker_successes", 2, CFGF_NONE),
     CFG_STR_LIST("header", "{}", CFGF_NONE),
     CFG_END()
 };
@@ -218,6 +221,9 @@ static const struct conf_rule {
     { "partner|url", CONF_URL, 0, 0 },
     { "partner|timeout", CONF_DURATION, 1, 0 },
     { "partner|concurrency", CONF_NUMBER, 1, 1024 },
+    { "partner|breaker_failures", CONF_NUMBER, 1, 1000 },
+    { "partner|breaker_open", CONF_DURATION, 10, 0 },
+    { "partner|breaker_successes", CONF_NUMBER, 1, 100 },
     { "partner|header", CONF_HEADER, 0, 0 },
     { "type|retries", CONF_NUMBER, 0, 1000 },
     { "type|base", CONF_DURATION, 1, 0 },
@@ -645,6 +651,11 @@ conf_partner(cfg_t *sec, worker_partner_t *partner)
 
     conf_duration(sec, "timeout", &partner->timeout_ms);
     partner->concurrency = (unsigned) cfg_getint(sec, "concurrency");
+    partner->breaker_failures = (unsigned) cfg_getint(sec,
+                                                      "breaker_failures");
+    partner->breaker_successes = (unsigned) cfg_getint(sec,
+                                                       "breaker_successes");
+    conf_duration(sec, "breaker_open", &partner->breaker_open_ms);
 
     return conf_secret(sec, "key_file", &partner->key);
 }

@@ -40,6 +40,9 @@ typedef struct {
     char         *headers[WORKER_HEADERS_MAX];    /* NULL-terminated */
     long          timeout_ms;
     unsigned      concurrency;         /* requests in flight, per process */
+    unsigned      breaker_failures;    /* in a row, open it */
+    unsigned      breaker_successes;   /* of probes, close it */
+    long          breaker_open_ms;
 } worker_partner_t;
 
 typedef struct {                       /* overrides of a job type's table row */

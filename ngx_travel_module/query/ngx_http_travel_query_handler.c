@@ -740,6 +740,7 @@ ngx_http_travel_query_step_send(ngx_http_travel_query_t *q)
     q->run.data = q;
     q->run.avoid = NULL;
     q->run.rerouted = 0;
+    q->run.waits = 0;
     q->run.need.primary = q->primary;
     q->run.need.floor = q->need.commit;
 

@@ -129,6 +129,7 @@ typedef struct {
     ngx_int_t                              rc;
     uint64_t                               sent_us;
     unsigned                               rerouted:1;
+    unsigned                               waits:3;
     unsigned                               cleanup:1;
 } ngx_http_travel_query_run_t;
 

@@ -15,6 +15,8 @@
 
 
 #define NGX_HTTP_TRAVEL_RUN_BIRTH_STEP  5       /* ms between looks */
+#define NGX_HTTP_TRAVEL_RUN_WAITS       4       /* for a server to be gone */
+#define NGX_HTTP_TRAVEL_RUN_WAIT        50      /* ms each */
 
 
 static ngx_int_t ngx_http_travel_run_send(ngx_http_travel_query_run_t *run);
@@ -32,6 +34,7 @@ static void ngx_http_travel_run_refused(ngx_http_travel_query_run_t *run,
 static ngx_uint_t ngx_http_travel_run_elsewhere(const char *sqlstate);
 static travel_error_e ngx_http_travel_run_error(const char *sqlstate);
 static ngx_uint_t ngx_http_travel_run_again(ngx_http_travel_query_run_t *run);
+static ngx_uint_t ngx_http_travel_run_later(ngx_http_travel_query_run_t *run);
 static void ngx_http_travel_run_fail_later(ngx_http_travel_query_run_t *run,
     travel_error_e error);
 static void ngx_http_travel_run_overloaded(ngx_http_travel_query_run_t *run);
@@ -331,7 +334,7 @@ ngx_http_travel_run_lost(ngx_http_travel_query_run_t *run,
         return;
     }
 
-    if (ngx_http_travel_run_again(run)) {
+    if (ngx_http_travel_run_again(run) || ngx_http_travel_run_later(run)) {
         return;
     }
 
@@ -450,6 +453,28 @@ ngx_http_travel_run_again(ngx_http_travel_query_run_t *run)
 
     ngx_http_travel_count(ngx_http_travel_query_main(run->request)->rerouted,
                           1);
+
+    return 1;
+}
+
+
+/*
+ * A server that goes down loses one session after the other, and the second
+ * try may have met the next.  A moment later it has none left and is no place
+ * any more: then it counts what holds without it.
+ */
+
+static ngx_uint_t
+ngx_http_travel_run_later(ngx_http_travel_query_run_t *run)
+{
+    if (run->waits == NGX_HTTP_TRAVEL_RUN_WAITS) {
+        return 0;
+    }
+
+    run->waits++;
+    run->avoid = run->route.server;
+
+    ngx_add_timer(&run->event, NGX_HTTP_TRAVEL_RUN_WAIT);
 
     return 1;
 }

@@ -396,6 +396,27 @@ ngx_http_travel_graphql_load(ngx_conf_t *cf)
 }
 
 
+/* NUL-terminated, as names of files are. */
+static ngx_int_t
+ngx_http_travel_graphql_word(ngx_conf_t *cf, travel_str_t text,
+    ngx_str_t *ret_word)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(cf->pool, text.len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_cpystrn(p, (u_char *) (text.len ? text.data : ""),
+                       text.len + 1);
+    ret_word->data = p;
+    ret_word->len = text.len;
+
+    return NGX_OK;
+}
+
+
 /* The commands of mutations: their files, checks, input. */
 static ngx_int_t
 ngx_http_travel_graphql_orders(ngx_conf_t *cf,
@@ -417,15 +438,13 @@ ngx_http_travel_graphql_orders(ngx_conf_t *cf,
     while ((field = travel_graphql_map_command(gmcf->mapping, &at)) != NULL) {
 
         order = ngx_array_push(&gmcf->orders);
-        type = ngx_http_travel_str(field->command);
-        check = ngx_http_travel_str(field->check);
 
-        /* names of files are NUL-terminated there */
-
-        type.data = ngx_pstrdup(cf->pool, &type);
-        check.data = ngx_pstrdup(cf->pool, &check);
-
-        if (order == NULL || type.data == NULL || check.data == NULL) {
+        if (order == NULL
+            || ngx_http_travel_graphql_word(cf, field->command, &type)
+               != NGX_OK
+            || ngx_http_travel_graphql_word(cf, field->check, &check)
+               != NGX_OK)
+        {
             return NGX_ERROR;
         }
 

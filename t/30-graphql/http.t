@@ -5,8 +5,14 @@ use warnings;
 use Test::More;
 use Travel::Test;
 
-my $t = Travel::Test->start(parts => 'postgres queue cache nginx',
-    env => { TRAVEL_LIMITS => 'limits-open.conf' });
+my $t = Travel::Test->new(parts => 'postgres queue cache nginx',
+    env => { TRAVEL_LIMITS => 'limits-open.conf' }, edit => sub {
+        s{(server_name _;)}{$1
+            location = /strict { travel_graphql status=strict persisted=off depth=3; }
+            location = /listed { travel_graphql persisted=\@RUN\@/listed; }} or die });
+mkdir $t->dir . '/listed';
+$t->write('listed/places.graphql', '{ places(query: "Lyon", limit: 1) { name } }');
+$t->launch;
 my $url = $t->url . '/api/graphql';
 my $audit = $t->root . '/scripts/node/graphql-audit.js';
 
@@ -61,6 +67,19 @@ is($r->{status}, 405, 'GET is for queries');
 is($r->{headers}{allow}, 'POST', '... and says so');
 $r = $t->get('/api/graphql?query=query(%24n:Int)%7BmyPlaces:places(query:%22Lyon%22,limit:%24n)%7Bname%7D%7D&variables=%7B%22n%22:1%7D');
 is_deeply($r->{json}{data}, { myPlaces => [ { name => 'Lyon' } ] }, 'GET with variables');
+
+# --- the switches ----------------------------------------------------------------
+
+my %modern = (headers => { accept => 'application/graphql-response+json' });
+is($t->post('/strict', { query => '{ nothing }' }, %modern)->{status}, 422, 'strict: a document that is not valid');
+is($t->post('/strict', { query => '{' }, %modern)->{status}, 400, 'strict: one that cannot be read');
+is($t->post('/strict', { query => '{ place(id: "x") { name } }' }, %modern)->{status}, 294, 'strict: data with errors');
+is($t->post('/strict', { query => '{ place(id: "1") { position { lat } } }' }, %modern)->{status}, 200, 'as deep as it may be');
+like($t->post('/strict', { query => '{ places(query: "x") { position { lat } } a: __typename }' }, %modern)->{content},
+    qr/"places"/, 'introspection and names cost no depth');
+$r = $t->post('/listed', { query => '{ places(query: "Lyon", limit: 1) { name } }' });
+is_deeply($r->{json}{data}{places}, [ { name => 'Lyon' } ], 'a document on the list');
+is($t->post('/listed', { query => '{ __typename }' })->{status}, 403, 'and none that is not');
 
 # --- persisted ---------------------------------------------------------------------
 

@@ -1,0 +1,75 @@
+# Kept GraphQL answers: by document, values and viewer; gone with what a
+# command changes; with rights judged on each hit; filled once for many.
+use strict;
+use warnings;
+use Test::More;
+use Time::HiRes qw(sleep);
+use Travel::Test;
+
+my $t = Travel::Test->start(parts => 'postgres queue cache nginx workers',
+    env => { TRAVEL_LIMITS => "limits-open.conf" });
+my $token = $t->user_token(5);
+my $theirs = $t->user_token(6);
+my $mine = '{ myJourneys { id theme } }';
+
+sub ask {
+    my ($query, %o) = @_;
+    return $t->post('/api/graphql', { query => $query, ($o{variables} ? (variables => $o{variables}) : ()) },
+        token => $o{token} // $token, headers => $o{headers} // {});
+}
+sub hits { my ($n) = $t->get('/metrics')->{content}
+    =~ /^travel_cache_requests_total\{route="graphql",result="hit"\} (\d+)/m; return $n // 0 }
+sub hit { my $before = hits(); my $r = ask(@_); return wantarray ? (hits() - $before, $r) : hits() - $before }
+sub kept { my @a = @_; return wait_for(sub { hit(@a) }, 10, 'a hit') }
+
+ok(kept($mine), 'an answer is kept');
+ok(kept("{ myJourneys {\n  id theme } }"), 'white space makes another plan, the same statement');
+is(hit('{ myJourneys { id } }'), 0, 'other fields are another answer');
+is(hit($mine, token => $theirs), 0, "another's is not his");
+is_deeply(ask($mine, token => $theirs)->{json}, { data => { myJourneys => [] } }, 'which is empty');
+
+my $q = 'query($n: Int) { myJourneys(limit: $n) { id } }';
+ok(kept($q, variables => { n => 3 }), 'with a variable');
+is(hit($q, variables => { n => 4 }), 0, 'another value, another answer');
+ok(kept($q, variables => { n => 3 }), 'the first is still there');
+
+my $reader = $t->token(sub => $t->user(5), permissions => 'stories:read');
+is(ask($mine, token => $reader)->{status}, 403, 'what is kept is not for who may not ask');
+
+# --- a command makes an end of it, for its caller alone ---------------------------
+
+ok(kept($mine, token => $theirs), "another's answer is kept as well");
+my $made = ask('mutation { startJourney(context: { origin: "Lyon, FR", destination: "Paris, FR", theme: food }) { journey { id } } }')
+    ->{json}{data}{startJourney}{journey}{id};
+ok($made, 'a journey');
+is(ask($mine)->{json}{data}{myJourneys}[0]{id}, $made, 'is in the very next answer');
+my ($n, $r) = hit($mine, token => $theirs);
+is($n, 1, "another's answer stays");
+$r = $t->post('/api/v1/journeys', { origin => 'Paris, FR', destination => 'Lyon, FR', theme => 'music' },
+    token => $token, headers => { prefer => 'wait=10' });
+is(ask($mine)->{json}{data}{myJourneys}[0]{theme}, 'music', 'and what REST writes is seen, too');
+
+# --- cursors are for whom they were made, kept or not -------------------------------
+
+my $page = '{ journeys(first: 1) { nodes { id } pageInfo { endCursor } } }';
+my $cursor = ask($page)->{json}{data}{journeys}{pageInfo}{endCursor};
+ok(kept($page), 'a page is kept');
+is(ask($page)->{json}{data}{journeys}{pageInfo}{endCursor}, $cursor, 'with its cursor');
+is(ask('query($a: String) { journeys(first: 1, after: $a) { nodes { id } } }', variables => { a => $cursor })
+    ->{json}{data}{journeys}{nodes}[0]{id}, $made, 'that goes on from there');
+
+# --- many at once ---------------------------------------------------------------------
+
+$t->sql('SELECT count(*) FROM travel.place', role => 'postgres');
+my ($before) = $t->get('/metrics')->{content} =~ /^travel_route_total\{to="primary"\} (\d+)/m;
+my @kids = map {
+    my $pid = fork // die;
+    if (!$pid) { delete $t->{http}; ask('{ searchEvents(location: "DE", dateFrom: "2026-12-01T00:00:00Z", limit: 200) { eventId eventName startsAt } }'); require POSIX; POSIX::_exit(0) }
+    $pid;
+} 1 .. 12;
+waitpid $_, 0 for @kids;
+my ($after) = $t->get('/metrics')->{content} =~ /^travel_route_total\{to="primary"\} (\d+)/m;
+cmp_ok($after - $before, '<', 12, 'twelve who ask the same do not ask the database twelve times');
+
+$t->finish;
+done_testing();

@@ -97,6 +97,32 @@ subtest 'no row changes without an event' => sub {
         'an event of an earlier transaction does not count');
 };
 
+subtest 'keys are made and taken back in the audit' => sub {
+    my @ctl = (Travel::Test::build() . '/travelctl', 'key');
+    my @conf = ('--config', $t->dir . '/jobs.conf');
+    my $owner = $t->user(3);
+    my ($rc, $out) = $t->run(@ctl, 'create', '--owner', $owner,
+        '--permissions', 'journeys:read', @conf);
+    is($rc, 0, 'a key') or diag $out;
+    my ($id) = worker("SELECT id FROM credentials.api_key
+        WHERE user_id = '$owner'");
+    my $data = json(scalar worker("SELECT data FROM
+        events.get_user_events('$owner', 'infinity', 1)"));
+    is($data->{key}, $id->[0], 'its id is told');
+    is_deeply($data->{permissions}, ['journeys:read'], 'what it may');
+    my ($secret) = $out =~ /([0-9A-Za-z_-]{30,})/;
+    is(scalar worker("SELECT count(*) FROM events.event
+        WHERE data::text LIKE '%$secret%'"), 0, 'but not the key itself');
+    worker("UPDATE credentials.api_key SET revoked_at = now()
+        WHERE user_id = '$owner'") for 1, 2;
+    is(scalar worker("SELECT string_agg(type, ' ' ORDER BY version) FROM
+        events.event WHERE user_id = '$owner'"), 'key.created key.revoked',
+        'each once');
+    is(scalar worker("SELECT events.state_at('key', stream_id, now())
+        ->> 'status' FROM events.event WHERE type = 'key.revoked'"), 'revoked',
+        'and its state');
+};
+
 # One row as its events tell it, and as it is; updated_at of rows that a
 # failure wrote is the transaction's, not the event's.
 sub differs {

@@ -104,16 +104,17 @@ sub start {
         or die "the instance is not ready\n";
 }
 
-# The collector, on core 1; its port.
+# The collector, on core 1; its port.  It ends with us, however we end.
 sub collect {
+    my $us = $$;
     my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 8)
         or die "collector: $!";
     $collector = fork // die "fork: $!";
     return $listen->sockport if $collector;
     $SIG{TERM} = 'DEFAULT';
     my ($all, %in) = IO::Select->new($listen);
-    while (1) {
-        for my $s ($all->can_read) {
+    while (getppid == $us) {
+        for my $s ($all->can_read(1)) {
             if ($s == $listen) {
                 $all->add(scalar $listen->accept);
             } elsif (!sysread $s, $in{$s}, 1 << 18, length($in{$s} //= '')) {
@@ -128,6 +129,7 @@ sub collect {
             }
         }
     }
+    POSIX::_exit(0);
 }
 
 sub add_conf {

@@ -299,6 +299,7 @@ ngx_http_travel_graphql_make(ngx_http_travel_graphql_t *g, uint64_t hash,
     }
 
     ngx_http_travel_graphql_empty(slot);
+    plan = NULL;
 
     if (ngx_http_travel_graphql_copy(g, sizeof(shape), slot) == NULL) {
         return NGX_ERROR;

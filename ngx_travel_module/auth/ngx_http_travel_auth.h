@@ -27,6 +27,21 @@ ngx_uint_t ngx_http_travel_permitted(ngx_http_request_t *r,
 u_char *ngx_http_travel_auth_metrics(u_char *p, u_char *last);
 size_t ngx_http_travel_auth_metrics_size(void);
 
+/*
+ * The caller's credential, for who outlives the request (a socket): in the
+ * heap, NULL where revocations are not asked for.  NGX_ERROR: no memory, or it
+ * is not known any more.
+ */
+typedef struct ngx_http_travel_lasting_s  ngx_http_travel_lasting_t;
+
+ngx_int_t ngx_http_travel_lasting(ngx_http_request_t *r,
+    ngx_http_travel_lasting_t **ret_lasting);
+void ngx_http_travel_lasting_free(ngx_http_travel_lasting_t *lasting);
+ngx_uint_t ngx_http_travel_lasting_revoked(
+    const ngx_http_travel_lasting_t *lasting);
+/* Another number than before: something has been revoked since. */
+ngx_uint_t ngx_http_travel_revocations(void);
+
 extern ngx_module_t  ngx_http_travel_auth_module;
 
 #endif

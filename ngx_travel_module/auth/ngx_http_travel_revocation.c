@@ -72,6 +72,9 @@ static ngx_http_travel_redis_tail_t   ngx_http_travel_revocation_tail;
 static ngx_event_t                    ngx_http_travel_revocation_timer;
 static ngx_connection_t               ngx_http_travel_revocation_ident;
 
+/* How many were applied by this process. */
+static ngx_uint_t                     ngx_http_travel_revocation_seen;
+
 /* This process's tail: its link is up and has a place; what it asked for and
  * when; what it has read. */
 static ngx_uint_t                     ngx_http_travel_revocation_up;
@@ -392,6 +395,13 @@ ngx_http_travel_revocation_on_entry(void *data, ngx_str_t *id,
 }
 
 
+ngx_uint_t
+ngx_http_travel_revocations(void)
+{
+    return ngx_http_travel_revocation_seen;
+}
+
+
 static void
 ngx_http_travel_revocation_apply(ngx_str_t *member, ngx_str_t *expires)
 {
@@ -413,6 +423,9 @@ ngx_http_travel_revocation_apply(ngx_str_t *member, ngx_str_t *expires)
 
     rc = ngx_http_travel_revoked_add(ngx_http_travel_revocation_zone,
                                      &revocation, (int64_t) until);
+
+    /* a neighbour may have been faster: it is news to this process */
+    ngx_http_travel_revocation_seen++;
 
     if (rc == NGX_OK) {
         ngx_http_travel_count(

@@ -228,6 +228,7 @@ ngx_http_travel_live_switch(ngx_http_request_t *r,
     }
 
     if (rc != NGX_OK) {
+        ngx_http_travel_lasting_free(s->lasting);
         ngx_free(s);
         return rc;
     }

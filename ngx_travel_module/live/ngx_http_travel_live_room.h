@@ -4,6 +4,7 @@
 #define NGX_HTTP_TRAVEL_LIVE_ROOM_H
 
 #include "ngx_http_travel_live.h"
+#include "../auth/ngx_http_travel_auth.h"
 #include "../../common/websocket.h"
 #include "../../common/websocket_deflate.h"
 
@@ -115,6 +116,7 @@ struct ngx_http_travel_socket_s {
     ngx_msec_t                              paid;      /* rate: until when */
     ngx_msec_t                              since;     /* a message began */
     time_t                                  expires;   /* the token; 0: none */
+    ngx_http_travel_lasting_t              *lasting;   /* may be revoked */
 
     /* what the end is counted as, and for the log; NULL: it goes on */
     const char                             *why;

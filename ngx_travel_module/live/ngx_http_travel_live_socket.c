@@ -27,8 +27,10 @@
 #define NGX_HTTP_TRAVEL_SOCKET_BURST   2000     /* ms of the rate, at once */
 #define NGX_HTTP_TRAVEL_SOCKET_PACK    256      /* bytes worth packing */
 #define NGX_HTTP_TRAVEL_SOCKET_LINGER  1000     /* ms */
+#define NGX_HTTP_TRAVEL_SOCKET_REVOKE  100      /* ms between two looks */
 
 
+static void ngx_http_travel_socket_revoke(ngx_event_t *ev);
 static void ngx_http_travel_socket_takeover(ngx_event_t *rev);
 static void ngx_http_travel_socket_free_headers(ngx_connection_t *c,
     ngx_http_connection_t *hc);
@@ -67,6 +69,8 @@ static ngx_queue_t              ngx_http_travel_sockets;
 static u_char                  *ngx_http_travel_socket_buffer;
 static travel_ws_packer_t      *ngx_http_travel_socket_packer;
 static ngx_http_travel_text_t  *ngx_http_travel_socket_ping;
+static ngx_event_t              ngx_http_travel_socket_timer;
+static ngx_uint_t               ngx_http_travel_socket_revocations;
 
 
 /* --- birth ---------------------------------------------------------------- */
@@ -74,11 +78,47 @@ static ngx_http_travel_text_t  *ngx_http_travel_socket_ping;
 ngx_int_t
 ngx_http_travel_socket_start(ngx_cycle_t *cycle)
 {
-    (void) cycle;
-
     ngx_queue_init(&ngx_http_travel_sockets);
 
+    ngx_http_travel_socket_timer.handler = ngx_http_travel_socket_revoke;
+    ngx_http_travel_socket_timer.data = &ngx_http_travel_sockets;
+    ngx_http_travel_socket_timer.log = cycle->log;
+    ngx_http_travel_socket_timer.cancelable = 1;
+
     return NGX_OK;
+}
+
+
+/* Something has been revoked since the last look: whose sockets end? */
+static void
+ngx_http_travel_socket_revoke(ngx_event_t *ev)
+{
+    ngx_uint_t                 n;
+    ngx_queue_t               *q;
+    ngx_http_travel_socket_t  *s;
+
+    n = ngx_http_travel_revocations();
+
+    if (n != ngx_http_travel_socket_revocations) {
+        ngx_http_travel_socket_revocations = n;
+
+        for (q = ngx_queue_head(&ngx_http_travel_sockets);
+             q != ngx_queue_sentinel(&ngx_http_travel_sockets);
+             q = ngx_queue_next(q))
+        {
+            s = ngx_queue_data(q, ngx_http_travel_socket_t, queue);
+
+            if (s->lasting && ngx_http_travel_lasting_revoked(s->lasting)) {
+                ngx_http_travel_socket_leave(s, TRAVEL_LIVE_REVOKED,
+                                         "the credential has been revoked",
+                                         NGX_HTTP_TRAVEL_LIVE_REVOKED_TOKEN);
+            }
+        }
+    }
+
+    if (!ngx_queue_empty(&ngx_http_travel_sockets) && !ngx_exiting) {
+        ngx_add_timer(ev, NGX_HTTP_TRAVEL_SOCKET_REVOKE);
+    }
 }
 
 
@@ -94,6 +134,10 @@ ngx_http_travel_socket_stop(void)
         q = ngx_queue_head(&ngx_http_travel_sockets);
         ngx_http_travel_socket_end(ngx_queue_data(q, ngx_http_travel_socket_t,
                                                   queue));
+    }
+
+    if (ngx_http_travel_socket_timer.timer_set) {
+        ngx_del_timer(&ngx_http_travel_socket_timer);
     }
 
     travel_ws_packer_free(ngx_http_travel_socket_packer);
@@ -236,6 +280,13 @@ ngx_http_travel_socket_takeover(ngx_event_t *rev)
     ngx_queue_insert_tail(&ngx_http_travel_sockets, &s->queue);
     ngx_http_travel_live_count(NGX_HTTP_TRAVEL_LIVE_OPENED);
 
+    if (s->lasting && !ngx_http_travel_socket_timer.timer_set
+        && !ngx_exiting)
+    {
+        ngx_add_timer(&ngx_http_travel_socket_timer,
+                      NGX_HTTP_TRAVEL_SOCKET_REVOKE);
+    }
+
     /* a shutdown asks idle connections to close, and we are always idle */
     c->idle = 1;
 
@@ -247,6 +298,13 @@ ngx_http_travel_socket_takeover(ngx_event_t *rev)
     s->alive = ngx_current_msec + s->conf->heartbeat / 2
                + (ngx_msec_t) ngx_random() % (s->conf->heartbeat / 2 + 1);
     ngx_http_travel_socket_next(s);
+
+    /* what was revoked while the request was served counts too */
+    if (s->lasting && ngx_http_travel_lasting_revoked(s->lasting)) {
+        ngx_http_travel_socket_leave(s, TRAVEL_LIVE_REVOKED,
+                                     "the credential has been revoked",
+                                     NGX_HTTP_TRAVEL_LIVE_REVOKED_TOKEN);
+    }
 
     if (n > 0 && !s->failed) {
         ngx_http_travel_socket_parse(s, ngx_http_travel_socket_buffer,
@@ -1005,6 +1063,7 @@ ngx_http_travel_socket_end(ngx_http_travel_socket_t *s)
 
     ngx_queue_remove(&s->queue);
 
+    ngx_http_travel_lasting_free(s->lasting);
     ngx_free(s->message);
     ngx_free(s);
 

@@ -99,9 +99,14 @@ ngx_http_travel_watcher_open(ngx_http_travel_socket_t *s,
     w = ngx_calloc(sizeof(ngx_http_travel_watcher_t), r->connection->log);
 
     if (ctx == NULL || w == NULL
-        || ngx_http_travel_live_rights(r, s->conf, &w->rights) != NGX_OK)
+        || ngx_http_travel_live_rights(r, s->conf, &w->rights) != NGX_OK
+        || ngx_http_travel_lasting(r, &s->lasting) != NGX_OK)
     {
-        ngx_free(w);
+        if (w != NULL) {
+            ngx_free(w->rights.grant.data);
+            ngx_free(w);
+        }
+
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -72,8 +72,8 @@ subtest 'kill -9 among 400 bookings' => sub {
         grep { $_->{uri} =~ /confirm/ && $_->{status} == 200 } $j->calls;
     is(scalar keys %confirm, 400, 'one confirm key each');
     is(scalar keys %ids, 400, 'one Message-ID each');
-    is(scalar($t->sql('SELECT count(*) FROM jobs.outbox WHERE sent_at IS NULL')),
-        0, 'the outbox is empty');
+    wait_for(sub { !$t->sql('SELECT count(*) FROM jobs.outbox WHERE sent_at '
+        . 'IS NULL') }, 20, 'the outbox is empty');
     my $r = $t->redis('queue');
     my %status;
     for my $key (@{ $r->call('KEYS', 'travel:{booking.*}:job:*') }) {

@@ -249,6 +249,25 @@ subtest 'the token ends' => sub {
     is("$code $why", '4401 the token has expired', 'closed');
 };
 
+subtest 'the token is taken back' => sub {
+    my @s = map { watch($_, 'system:announcements') } $bob, $bob, $alice;
+    $_->next_json for @s;
+    my ($q, $until) = ($t->redis('queue'), int(time) + 600);
+    my $member = join "\t", 'user', int(time) + 1, '', $ub;
+    $q->calls(['ZADD', 'travel:revoke:set', $until, $member],
+        ['XADD', 'travel:revoke', '*', 'r', $member, 'exp', $until]);
+    my $start = time;
+    for my $s (@s[0, 1]) {
+        is($s->next_json(5)->{type}, 'bye', 'last words');
+        is(scalar $s->closed, 4403, 'closed');
+    }
+    cmp_ok(time - $start, '<', 5, 'at once');
+    publish('system:announcements', 77);
+    is_deeply([numbers($s[2], 1)], [77], 'others stay');
+    is(Travel::Socket->open($t, '/live', token => $bob)->status, 401,
+        'and he does not come back');
+};
+
 subtest 'reload' => sub {
     my $topic = "user:$ua:insights";
     my @s = map { watch($alice, $topic) } 1 .. 20;

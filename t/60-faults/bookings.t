@@ -215,8 +215,8 @@ subtest 'nothing is left in the queue' => sub {
     wait_for(sub { !%{ $left->() } }, 30, 'the streams to be empty');
     is_deeply($left->(), {}, 'no entry, none delayed, none dead');
     is($t->sql('SELECT count(*) FROM jobs.dead'), 0, 'none in jobs.dead');
-    is($t->sql('SELECT count(*) FROM jobs.outbox WHERE sent_at IS NULL'), 0,
-        'nothing in the outbox');
+    wait_for(sub { !$t->sql('SELECT count(*) FROM jobs.outbox WHERE sent_at '
+        . 'IS NULL') }, 20, 'nothing in the outbox');
     my %status;
     for my $key (grep { /:job:/ } @{ $q->call('KEYS', 'travel:{booking*') }) {
         $status{ $q->call('HGET', $key, 'status') // 'none' }++;

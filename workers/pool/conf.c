@@ -508,7 +508,22 @@ conf_redis(cfg_t *cfg, worker_conf_t *conf)
     conf->redis_socket = conf_string(sec, "socket");
     conf->redis_user = conf_string(sec, "user");
 
-    return conf_secret(sec, "password_file", &conf->redis_password);
+    if (conf_secret(sec, "password_file", &conf->redis_password)
+        != TRAVEL_OK)
+    {
+        return TRAVEL_INVALID;
+    }
+
+    sec = cfg_gettsec(cfg, "redis", "cache");
+
+    if (sec == NULL || cfg_getstr(sec, "socket") == NULL) {
+        return TRAVEL_OK;
+    }
+
+    conf->cache_socket = conf_string(sec, "socket");
+    conf->cache_user = conf_string(sec, "user");
+
+    return conf_secret(sec, "password_file", &conf->cache_password);
 }
 
 
@@ -1016,6 +1031,9 @@ worker_conf_free(worker_conf_t *conf)
     free(conf->redis_socket);
     free(conf->redis_user);
     free(conf->redis_password);
+    free(conf->cache_socket);
+    free(conf->cache_user);
+    free(conf->cache_password);
     for (i = 0; i < conf->netl; i++) {
         free(conf->etl[i].name);
         free(conf->etl[i].file);

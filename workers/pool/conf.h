@@ -90,6 +90,10 @@ typedef struct {
     char               *redis_socket;  /* or host:port */
     char               *redis_user;
     char               *redis_password;
+    char               *cache_socket;  /* of the cache role, or NULL: no live
+                                          messages */
+    char               *cache_user;
+    char               *cache_password;
 
     char               *pg_dsn;        /* password merged in */
     char               *analytics_dsn; /* likewise, or NULL */

@@ -14,17 +14,16 @@
 #define ENQUEUE_ARGS  (3 + 3 + 4 + 2 * TRAVEL_ENVELOPE_FIELDS)
 
 
-redisContext *
-worker_redis_connect(const worker_conf_t *conf, const char *name,
-    int timeout_s)
+static redisContext *
+redis_connect(const char *at, const char *user, const char *password,
+    const char *name, int timeout_s)
 {
     char            host[256];
     redisReply     *reply;
-    const char     *at, *colon;
+    const char     *colon;
     redisContext   *rc;
     struct timeval  tv = { timeout_s, 0 };
 
-    at = conf->redis_socket;
     at += strncmp(at, "unix:", 5) == 0 ? 5 : 0;
     colon = strchr(at, '/') == NULL ? strrchr(at, ':') : NULL;
 
@@ -39,11 +38,10 @@ worker_redis_connect(const worker_conf_t *conf, const char *name,
         goto failed;
     }
 
-    if (conf->redis_password != NULL) {
-        reply = conf->redis_user != NULL
-                ? redisCommand(rc, "AUTH %s %s", conf->redis_user,
-                               conf->redis_password)
-                : redisCommand(rc, "AUTH %s", conf->redis_password);
+    if (password != NULL) {
+        reply = user != NULL
+                ? redisCommand(rc, "AUTH %s %s", user, password)
+                : redisCommand(rc, "AUTH %s", password);
 
         if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
             freeReplyObject(reply);
@@ -70,6 +68,27 @@ failed:
     }
 
     return NULL;
+}
+
+
+redisContext *
+worker_redis_connect(const worker_conf_t *conf, const char *name,
+    int timeout_s)
+{
+    return redis_connect(conf->redis_socket, conf->redis_user,
+                         conf->redis_password, name, timeout_s);
+}
+
+
+redisContext *
+worker_redis_cache(const worker_conf_t *conf, const char *name, int timeout_s)
+{
+    if (conf->cache_socket == NULL) {
+        return NULL;
+    }
+
+    return redis_connect(conf->cache_socket, conf->cache_user,
+                         conf->cache_password, name, timeout_s);
 }
 
 

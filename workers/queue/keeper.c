@@ -33,6 +33,7 @@
 #define KEEPER_KEY_SEATS   "travel:workers"
 #define KEEPER_TICK_MS     250
 #define KEEPER_ERRAND_MS   1000     /* outbox and dead, without a ring */
+#define KEEPER_LIVE_MS        1000     /* between attempts to connect */
 #define KEEPER_LAYOUT_MS   5000
 #define KEEPER_ORPHAN_MS   2000     /* free that long: anybody takes it */
 #define KEEPER_SETTLED_MS  3000     /* a seat that lives as long gets its own */
@@ -69,6 +70,8 @@ struct worker_keeper_s {
 
     worker_pg_t          *pg;           /* keeper thread, so below */
     redisContext         *redis;
+    redisContext         *cache;       /* that role; NULL: away */
+    int64_t               told_at;     /* when it is tried again */
     size_t                rank;
     size_t                live;
     int64_t               live_since;   /* the table has not changed since */
@@ -803,6 +806,23 @@ keeper_beat(worker_keeper_t *keeper)
 
 
 static void
+keeper_watchers(worker_keeper_t *keeper, int64_t now)
+{
+    if (keeper->cache != NULL && keeper->cache->err) {
+        worker_log(WORKER_LOG_WARN, "redis cache: %s", keeper->cache->errstr);
+        redisFree(keeper->cache);
+        keeper->cache = NULL;
+    }
+
+    if (keeper->cache == NULL && now >= keeper->told_at) {
+        keeper->cache = worker_redis_cache(keeper->spec.conf, "travel-live",
+                                          KEEPER_REDIS_S);
+        keeper->told_at = now + KEEPER_LIVE_MS;
+    }
+}
+
+
+static void
 keeper_errands(worker_keeper_t *keeper, int64_t now)
 {
     int             sent;
@@ -832,8 +852,16 @@ keeper_errands(worker_keeper_t *keeper, int64_t now)
             return;                 /* the next round connects */
         }
 
-        relay = (worker_relay_t) { keeper->pg, keeper->redis, lot->queue,
-                                   lot->number };
+        keeper_watchers(keeper, now);
+
+        relay = (worker_relay_t) {
+            .pg = keeper->pg,
+            .redis = keeper->redis,
+            .live = keeper->cache,
+            .mute = keeper->spec.conf->cache_socket == NULL,
+            .queue = lot->queue,
+            .number = lot->number,
+        };
         sent = worker_relay_outbox(&relay);
 
         if (sent >= 0 && all) {
@@ -999,6 +1027,10 @@ worker_keeper_stop(worker_keeper_t **pkeeper)
     pthread_join(keeper->thread, NULL);
 
     worker_pg_free(&keeper->pg);
+
+    if (keeper->cache != NULL) {
+        redisFree(keeper->cache);
+    }
 
     if (keeper->redis != NULL) {
         redisFree(keeper->redis);

@@ -51,6 +51,10 @@ void worker_link_send(worker_link_t *link, worker_reply_pt cb, void *data,
 struct redisContext *worker_redis_connect(const worker_conf_t *conf,
     const char *name, int timeout_s);
 
+/* The same to the cache role; NULL also when there is none. */
+struct redisContext *worker_redis_cache(const worker_conf_t *conf,
+    const char *name, int timeout_s);
+
 /* The arguments of a script call, gathered piece by piece. */
 typedef struct {
     const char  **argv;

@@ -13,6 +13,7 @@
 
 #include "queue.h"
 #include "relay.h"
+#include "../../common/live_message.h"
 #include "../pool/log.h"
 
 #define RELAY_BATCH      100
@@ -134,37 +135,60 @@ relay_job(const worker_relay_t *relay, const json_t *row, uint64_t at)
 }
 
 
+/*
+ * {"topics": [...], "message": {...}} goes to the history of each topic
+ * (live_message.h).  One that has waited longer than a history lasts is of no
+ * use to anybody.
+ */
 static int
-relay_live(const worker_relay_t *relay, const char *aggregate,
-    const char *payload)
+relay_live(const worker_relay_t *relay, const json_t *payload, bool stale)
 {
-    int          rc;
-    redisReply  *reply;
+    int           rc;
+    char         *text;
+    size_t        i;
+    travel_str_t  topic;
+    redisReply   *reply;
+    const json_t *topics;
 
-    reply = redisCommand(relay->redis, "PUBLISH travel:live:%s %s", aggregate,
-                         payload);
-
-    if (reply == NULL) {
-        return TRAVEL_ERROR;
+    if (relay->mute) {
+        return TRAVEL_OK;
     }
 
-    rc = reply->type == REDIS_REPLY_INTEGER ? TRAVEL_OK : TRAVEL_ERROR;
-    freeReplyObject(reply);
+    text = json_dumps(json_object_get(payload, "message"), JSON_COMPACT);
+    topics = json_object_get(payload, "topics");
 
+    if (text == NULL || stale || relay->live == NULL) {
+        free(text);
+        return TRAVEL_INVALID;
+    }
+
+    rc = TRAVEL_OK;
+
+    for (i = 0; rc == TRAVEL_OK && i < json_array_size(topics); i++) {
+        topic.data = json_string_value(json_array_get(topics, i));
+        topic.len = json_string_length(json_array_get(topics, i));
+
+        reply = redisCommand(relay->live, "EVAL %s 1 " TRAVEL_LIVE_PREFIX
+                             "%b %s %d %d", travel_live_publish, topic.data,
+                             topic.len, text, TRAVEL_LIVE_KEEP,
+                             TRAVEL_LIVE_TTL_MS);
+
+        rc = reply != NULL && reply->type == REDIS_REPLY_STRING
+             ? TRAVEL_OK : TRAVEL_ERROR;
+        freeReplyObject(reply);
+    }
+
+    free(text);
     return rc;
 }
 
 
-/* Columns: id, kind, aggregate, payload, unix ms. */
+/* Columns: id, kind, stale, payload, unix ms. */
 static int
 relay_row(const worker_relay_t *relay, PGresult *res, int i)
 {
     int          rc;
     json_t      *payload;
-
-    if (strcmp(PQgetvalue(res, i, 1), "live") == 0) {
-        return relay_live(relay, PQgetvalue(res, i, 2), PQgetvalue(res, i, 3));
-    }
 
     payload = json_loads(PQgetvalue(res, i, 3), 0, NULL);
 
@@ -172,7 +196,10 @@ relay_row(const worker_relay_t *relay, PGresult *res, int i)
         return TRAVEL_INVALID;
     }
 
-    rc = relay_job(relay, payload, strtoull(PQgetvalue(res, i, 4), NULL, 10));
+    rc = strcmp(PQgetvalue(res, i, 1), "live") == 0
+         ? relay_live(relay, payload, PQgetvalue(res, i, 2)[0] == 't')
+         : relay_job(relay, payload,
+                     strtoull(PQgetvalue(res, i, 4), NULL, 10));
     json_decref(payload);
 
     return rc;
@@ -238,7 +265,9 @@ worker_relay_outbox(const worker_relay_t *relay)
     int          n, rc, sent;
     char         number[8];
     PGresult    *res;
-    const char  *params[2] = { relay->queue, number };
+    const char  *params[3] = { relay->queue, number,
+                               relay->live != NULL || relay->mute
+                               ? "t" : "f" };
 
     snprintf(number, sizeof(number), "%u", relay->number);
     sent = 0;
@@ -249,14 +278,19 @@ worker_relay_outbox(const worker_relay_t *relay)
         }
 
         res = worker_pg_exec(relay->pg,
-                             "SELECT id, kind, aggregate, payload,"
+                             "SELECT id, kind,"
+                             "       created_at < now() - interval '1 hour',"
+                             "       payload,"
                              "       (extract(epoch FROM clock_timestamp())"
                              "        * 1000)::bigint"
                              "  FROM jobs.outbox"
                              " WHERE queue = $1 AND partition = $2::integer"
                              "   AND sent_at IS NULL"
+                             "   AND (kind = 'job' OR $3::boolean"
+                             "        OR created_at"
+                             "           < now() - interval '1 hour')"
                              " ORDER BY id LIMIT " RELAY_BATCH_STR,
-                             2, params);
+                             3, params);
 
         if (!relay_good(res)) {
             PQclear(res);

@@ -10,6 +10,9 @@ struct redisContext;
 typedef struct {
     worker_pg_t          *pg;
     struct redisContext  *redis;
+    struct redisContext  *live;       /* the cache role; NULL: away, and live
+                                         messages wait, jobs do not */
+    bool                  mute;       /* there is no such role: nobody hears */
     const char           *queue;
     unsigned              number;
 } worker_relay_t;

@@ -294,13 +294,46 @@ tx_traceparent(char dst[TRAVEL_TRACEPARENT_LEN + 1],
 }
 
 
+/*
+ * An event is also told to who watches (live_message.h): its user, and those
+ * of a journey.  The same statement, so that nothing is told that did not
+ * happen, and nothing happens that is not told.
+ */
+#define TX_EVENT                                                              \
+    "WITH e AS (SELECT events.append($1, $2::uuid, $3::int, $4, $5::jsonb,"   \
+    "                  $6::uuid, $7::uuid, $8) AS version),"                  \
+    " t AS (SELECT array_remove(ARRAY["                                       \
+    "         'user:' || $6 || ':events',"                                    \
+    "         CASE WHEN $1 = 'journey' THEN 'journey:' || $2 END], NULL)"     \
+    "       AS topics)"                                                       \
+    "INSERT INTO jobs.outbox"                                                 \
+    " (queue, partition, kind, aggregate, payload, trace)"                    \
+    " SELECT $9, $10::int, 'live', $2::uuid, jsonb_build_object("             \
+    "   'topics', t.topics,"                                                  \
+    "   'message', jsonb_build_object('type', $4,"                            \
+    "     'id', $2 || '/' || e.version, 'data', $5::jsonb,"                   \
+    "     'aggregate', jsonb_build_object('type', $1, 'id', $2),"             \
+    "     'ts', clock_timestamp())), $8 FROM e, t"
+
+
+static void
+tx_partition(const worker_tx_t *tx, char queue[TRAVEL_QUEUE_NAME_MAX + 1],
+    char partition[16])
+{
+    snprintf(queue, TRAVEL_QUEUE_NAME_MAX + 1, "%.*s",
+             (int) tx->job->id.queue.len, tx->job->id.queue.data);
+    snprintf(partition, 16, "%u", tx->job->id.partition);
+}
+
+
 int
 worker_tx_event(worker_tx_t *tx, const char *stream_type,
     const char *stream_id, int expected, const char *type, json_t *data)
 {
     int          rc;
     char         version[16], tp[TRAVEL_TRACEPARENT_LEN + 1], *text;
-    const char  *params[8];
+    char         queue[TRAVEL_QUEUE_NAME_MAX + 1], partition[16];
+    const char  *params[10];
 
     text = json_dumps(data, TX_DUMP);
     json_decref(data);
@@ -315,9 +348,17 @@ worker_tx_event(worker_tx_t *tx, const char *stream_type,
     params[6] = tx->job->uuid;
     params[7] = tx_traceparent(tp, &tx->job->trace);
 
-    rc = tx_do(tx, "SELECT events.append($1, $2::uuid, $3::int, $4, $5::jsonb,"
-                   " $6::uuid, $7::uuid, $8)", 8, params);
+    tx_partition(tx, queue, partition);
+    params[8] = queue;
+    params[9] = partition;
+
+    rc = tx_do(tx, TX_EVENT, 10, params);
     free(text);
+
+    if (rc == TRAVEL_OK) {
+        tx->outbox = true;
+    }
+
     return rc;
 }
 
@@ -449,9 +490,7 @@ worker_tx_job(worker_tx_t *tx, const char *type, const char *key,
     text = json_dumps(payload, TX_DUMP);
     json_decref(payload);
 
-    snprintf(queue, sizeof(queue), "%.*s", (int) tx->job->id.queue.len,
-             tx->job->id.queue.data);
-    snprintf(partition, sizeof(partition), "%u", tx->job->id.partition);
+    tx_partition(tx, queue, partition);
 
     params[0] = queue;
     params[1] = partition;

@@ -1,0 +1,110 @@
+#!/usr/bin/perl
+# Live sockets in numbers, on an instance of its own (four nginx workers):
+#   live.pl fanout [N]     one message to N sockets (10000): delays at the read
+#   live.pl idle [N]       N idle authenticated sockets (50000) from four
+#                          processes: memory of the nginx workers per socket
+#   live.pl storm [N]      N connections at once (10000): seconds until all are
+#                          subscribed
+# A machine that is shared shows larger delays than nginx makes.
+use strict;
+use warnings;
+use FindBin qw($Bin);
+use lib "$Bin/../../t/lib";
+use IPC::Open2 qw(open2);
+use Test::More;
+use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC sleep time);
+use Travel::Test;
+
+my ($what, $n) = @ARGV;
+my $BUILD = Travel::Test::build();
+system("cc -O2 -D_GNU_SOURCE -o $BUILD/crowd $Bin/crowd.c") == 0 or die;
+
+my $t = Travel::Test->start(
+    parts => 'queue cache nginx',
+    ngx_workers => 4,
+    allow_5xx => 1,
+    env => { TRAVEL_LIMITS => 'limits-open.conf' },
+    edit => sub {
+        s/worker_connections\s+\d+;/worker_connections 18000;/;
+        s/worker_rlimit_nofile\s+\d+;/worker_rlimit_nofile 20000;/;
+        s{(include\s+\S+/conf/travel/routes/\*\.conf;)}{$1
+            location = /live {
+                travel_auth required jwks=main audience=travel;
+                travel_live_allow journey all;
+                travel_live topics; }};
+        s/listen(\s+\S+:\@PORT\@)([^;]*);/listen$1$2 reuseport backlog=8192;/;
+    },
+);
+my $J = 'journey:01890000-0000-7000-8000-0000000000aa';
+my $c = $t->redis('cache');
+my ($script) = slurp("$Bin/../../common/live_message.c")
+    =~ /travel_live_publish\[\] =\n(.*?);\n/s;
+$script = join '', map { s/\\n/\n/r } $script =~ /"(.*?)"\n?/g;
+my $token = $t->user_token(1);
+
+sub crowd {
+    my ($from, $n, $topic) = @_;
+    my $pid = open2(my $out, my $in, "$BUILD/crowd", '127.0.0.1', $t->port,
+        $from, $n, $token, $topic);
+    $in->autoflush(1);
+    return { pid => $pid, in => $in, out => $out };
+}
+
+sub line { my $l = readline $_[0]{out}; chomp $l; return $l }
+
+# Anonymous and shared memory that only these processes have, in KB.
+sub memory {
+    my $kb = 0;
+    for my $pid ($t->children_of('nginx')) {
+        my $s = slurp("/proc/$pid/smaps_rollup");
+        $kb += ($s =~ /^Private_Dirty:\s+(\d+)/m)[0];
+    }
+    return $kb;
+}
+
+my %do = (
+    fanout => sub {
+        my $n = $n || 10000;
+        my $crowd = crowd('127.0.0.2', $n, $J);
+        diag(line($crowd));
+        for my $k (1 .. 10) {
+            print { $crowd->{in} } "wait 1\n";
+            sleep 0.3;
+            $c->call('EVAL', $script, 1, "travel:live:$J",
+                sprintf('{"type":"test","t":%d}',
+                    clock_gettime(CLOCK_MONOTONIC) * 1e9), 256, 60000);
+            my $got = line($crowd);
+            diag("message $k: $got (count, p50, p99, max in ms)");
+            like($got, qr/^got $n /, 'each has it');
+        }
+        print { $crowd->{in} } "quit\n";
+    },
+    storm => sub {
+        my $crowd = crowd('127.0.0.2', $n || 10000, $J);
+        my $line = line($crowd);
+        diag($line);
+        my ($s) = $line =~ /^open ([\d.]+)/;
+        ok($s < 5, "under 5 s: $s");
+        print { $crowd->{in} } "quit\n";
+    },
+    idle => sub {
+        my $n = $n || 50000;
+        my $warm = crowd('127.0.0.6', 400, '-');
+        line($warm);
+        print { $warm->{in} } "quit\n";
+        sleep 1;
+        my $before = memory();
+        my @crowd = map { crowd("127.0.0.$_", int($n / 4), '-') } 2 .. 5;
+        diag(line($_)) for @crowd;
+        sleep 2;
+        my $kb = memory() - $before;
+        diag(sprintf '%d sockets, %d KB: %.2f KB each', $n, $kb, $kb / $n);
+        ok($kb / $n <= 6, 'at most 6 KB each');
+        print { $_->{in} } "quit\n" for @crowd;
+    },
+);
+$do{$what // ''} or die "usage: live.pl fanout|idle|storm [N]\n";
+$do{$what}->();
+sleep 1;
+$t->finish;
+done_testing;

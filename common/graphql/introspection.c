@@ -72,7 +72,7 @@ meta_bool(meta_t *m, bool v)
 }
 
 
-/* --- directives of definitions --------------------------------------------- */
+/* --- directives of definitions ------------------------------------------- */
 
 static travel_str_t
 meta_argument(const ast_t *def, const char *directive, const char *argument,
@@ -115,7 +115,7 @@ meta_all(meta_t *m, const node_t *node)
 }
 
 
-/* --- lists ------------------------------------------------------------------ */
+/* --- lists --------------------------------------------------------------- */
 
 static void
 meta_list(meta_t *m, const node_t *node, const ast_t *list, bool all,
@@ -143,7 +143,7 @@ meta_list(meta_t *m, const node_t *node, const ast_t *list, bool all,
 }
 
 
-/* --- __InputValue, __EnumValue, __Field ------------------------------------ */
+/* --- __InputValue, __EnumValue, __Field ---------------------------------- */
 
 static void meta_member(meta_t *m, const node_t *node, about_t about);
 
@@ -186,7 +186,7 @@ meta_member(meta_t *m, const node_t *node, about_t about)
 }
 
 
-/* --- __Type ------------------------------------------------------------------ */
+/* --- __Type -------------------------------------------------------------- */
 
 static const char *
 meta_kind(const about_t *about)
@@ -311,7 +311,7 @@ meta_type(meta_t *m, const node_t *node, about_t about)
 }
 
 
-/* --- __Directive, __Schema ----------------------------------------------------- */
+/* --- __Directive, __Schema ----------------------------------------------- */
 
 static void
 meta_directive(meta_t *m, const node_t *node, about_t about)
@@ -398,7 +398,7 @@ meta_schema(meta_t *m, const node_t *node, about_t about)
 }
 
 
-/* --- objects --------------------------------------------------------------------- */
+/* --- objects ------------------------------------------------------------- */
 
 static void
 meta_object(meta_t *m, const node_t *first, about_t about,

@@ -338,7 +338,7 @@ travel_graphql_lexer_next(travel_graphql_lexer_t *lexer)
 }
 
 
-/* --- what a string says --------------------------------------------------- */
+/* --- what a string says -------------------------------------------------- */
 
 static int
 lexer_hex(const char *p, const char *end, size_t n, uint32_t *ret_v)

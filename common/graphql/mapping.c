@@ -56,7 +56,7 @@ mapping_fault(mapping_t *m, const ast_t *at, const char *fmt, ...)
 }
 
 
-/* --- directives' arguments ------------------------------------------------ */
+/* --- directives' arguments ----------------------------------------------- */
 
 static const ast_t *
 mapping_directive(const ast_t *node, const char *name)
@@ -113,7 +113,7 @@ mapping_number(mapping_t *m, const ast_t *directive, const char *name,
 }
 
 
-/* --- text into parts ------------------------------------------------------ */
+/* --- text into parts ----------------------------------------------------- */
 
 static bool
 mapping_space(char c)
@@ -344,7 +344,7 @@ mapping_snake(mapping_t *m, travel_str_t name, travel_str_t *ret_snake)
 }
 
 
-/* --- definitions ---------------------------------------------------------- */
+/* --- definitions --------------------------------------------------------- */
 
 const travel_graphql_ast_t *
 travel_graphql_map_definition(const travel_graphql_mapping_t *mapping,
@@ -407,7 +407,7 @@ mapping_builtin(travel_str_t name)
 }
 
 
-/* --- fields' arguments ---------------------------------------------------- */
+/* --- fields' arguments --------------------------------------------------- */
 
 static int
 mapping_choices(mapping_t *m, const ast_t *def, travel_graphql_map_arg_t *arg,
@@ -601,7 +601,7 @@ mapping_used(mapping_t *m, const travel_graphql_map_field_t *field)
 }
 
 
-/* --- fields --------------------------------------------------------------- */
+/* --- fields -------------------------------------------------------------- */
 
 static int
 mapping_leaf(mapping_t *m, const ast_t *def, travel_graphql_map_field_t *field,
@@ -845,7 +845,7 @@ mapping_field(mapping_t *m, const ast_t *def, travel_graphql_map_field_t *field)
 }
 
 
-/* --- types ---------------------------------------------------------------- */
+/* --- types --------------------------------------------------------------- */
 
 static int
 mapping_type(mapping_t *m, const ast_t *def, travel_graphql_map_type_t *type)
@@ -1012,7 +1012,7 @@ travel_graphql_map(travel_graphql_mapping_t **ret_mapping,
 }
 
 
-/* --- looking up ----------------------------------------------------------- */
+/* --- looking up ---------------------------------------------------------- */
 
 const travel_graphql_map_type_t *
 travel_graphql_map_type(const travel_graphql_mapping_t *mapping,

@@ -85,7 +85,7 @@ typedef travel_graphql_ast_t  ast_t;
     } while (0)
 
 
-/* --- memory and tokens ---------------------------------------------------- */
+/* --- memory and tokens --------------------------------------------------- */
 
 void *
 travel_graphql_alloc(travel_graphql_document_t *document, size_t size)
@@ -263,7 +263,7 @@ parser_string(const parser_t *p)
 }
 
 
-/* --- values --------------------------------------------------------------- */
+/* --- values -------------------------------------------------------------- */
 
 /* One value without what is inside of it. */
 static int
@@ -408,7 +408,7 @@ parser_type(parser_t *p, ast_t **ret_type)
 }
 
 
-/* --- arguments and directives --------------------------------------------- */
+/* --- arguments and directives -------------------------------------------- */
 
 static int
 parser_arguments(parser_t *p, bool constant, ast_t **list)
@@ -453,7 +453,7 @@ parser_directives(parser_t *p, bool constant, ast_t **list)
 }
 
 
-/* --- operations ----------------------------------------------------------- */
+/* --- operations ---------------------------------------------------------- */
 
 static int
 parser_field(parser_t *p, ast_t *field)
@@ -628,7 +628,7 @@ parser_fragment(parser_t *p, ast_t *node)
 }
 
 
-/* --- definitions of a schema ---------------------------------------------- */
+/* --- definitions of a schema --------------------------------------------- */
 
 static int
 parser_description(parser_t *p, travel_str_t *ret_text)

@@ -90,7 +90,7 @@ plan_alloc(plan_t *p, size_t size)
 }
 
 
-/* --- variables ------------------------------------------------------------ */
+/* --- variables ----------------------------------------------------------- */
 
 /* The value given for a variable, or its default: exactly one is not NULL, or
  * neither is. */
@@ -211,7 +211,7 @@ travel_graphql_shape(const travel_graphql_mapping_t *mapping,
 }
 
 
-/* --- literals ------------------------------------------------------------- */
+/* --- literals ------------------------------------------------------------ */
 
 static bool
 plan_is(travel_str_t name, const char *word)
@@ -325,7 +325,7 @@ plan_array(plan_t *p, const ast_t *list, travel_str_t base,
 }
 
 
-/* --- arguments ------------------------------------------------------------ */
+/* --- arguments ----------------------------------------------------------- */
 
 static int
 plan_choice(plan_t *p, const travel_graphql_map_arg_t *arg, const ast_t *value,
@@ -544,7 +544,7 @@ plan_args(plan_t *p, const ast_t *ast, node_t *node)
 }
 
 
-/* --- collecting fields ---------------------------------------------------- */
+/* --- collecting fields --------------------------------------------------- */
 
 /* @skip and @include; *ret_in: the selection counts. */
 static int
@@ -759,7 +759,7 @@ plan_collect(plan_t *p, const travel_graphql_map_type_t *type,
 }
 
 
-/* --- nodes ---------------------------------------------------------------- */
+/* --- nodes --------------------------------------------------------------- */
 
 static int
 plan_tags(plan_t *p, const travel_graphql_template_t *tags, const node_t *node)
@@ -1135,7 +1135,7 @@ plan_fields(plan_t *p, const travel_graphql_map_type_t *type,
 }
 
 
-/* --- operations ----------------------------------------------------------- */
+/* --- operations ---------------------------------------------------------- */
 
 int
 travel_graphql_operation(const ast_t **ret_operation,

@@ -155,7 +155,7 @@ int travel_graphql_sql(travel_graphql_statement_t *ret_statement,
     TRAVEL_MUST_CHECK;
 void travel_graphql_statement_fini(travel_graphql_statement_t *statement);
 
-/* --- a plan --------------------------------------------------------------- */
+/* --- a plan -------------------------------------------------------------- */
 
 /* The variables of a request: a member of a JSON document, or none. */
 typedef struct {
@@ -227,7 +227,7 @@ int travel_graphql_check_variables(const travel_graphql_mapping_t *mapping,
     const travel_graphql_variables_t *variables,
     travel_graphql_error_t *ret_error) TRAVEL_MUST_CHECK;
 
-/* --- values --------------------------------------------------------------- */
+/* --- values -------------------------------------------------------------- */
 
 /*
  * What a value is now, as PostgreSQL reads it; 'alloc' gives the room for what

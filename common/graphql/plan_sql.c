@@ -466,7 +466,7 @@ sql_tags(const sql_parts_t *parts, text_t *out)
 }
 
 
-/* --- rows: one, a list ---------------------------------------------------- */
+/* --- rows: one, a list --------------------------------------------------- */
 
 /* What stands around the innermost SELECT of a list: its keys for the order
  * that json_agg shall keep. */
@@ -563,7 +563,7 @@ sql_list(sql_t *s, sql_row_t *row, sql_row_t *parent,
 }
 
 
-/* --- connections ---------------------------------------------------------- */
+/* --- connections --------------------------------------------------------- */
 
 /* MARK<index>:<hex>.<hex>; NULL would be no place to go on from. */
 static void
@@ -785,7 +785,7 @@ sql_connection(sql_t *s, sql_row_t *row, sql_row_t *parent,
 }
 
 
-/* --- objects -------------------------------------------------------------- */
+/* --- objects ------------------------------------------------------------- */
 
 /* Joins rows of their own to the parts; returns their alias. */
 static unsigned
@@ -956,7 +956,7 @@ sql_only(sql_t *s, sql_row_t *row, const travel_graphql_node_t *node,
 }
 
 
-/* --- the statement -------------------------------------------------------- */
+/* --- the statement ------------------------------------------------------- */
 
 int
 travel_graphql_sql(travel_graphql_statement_t *ret_statement,

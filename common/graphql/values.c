@@ -42,7 +42,7 @@ values_index(const travel_graphql_variables_t *variables,
 }
 
 
-/* --- one value ------------------------------------------------------------ */
+/* --- one value ----------------------------------------------------------- */
 
 /* A list of scalars as PostgreSQL's array text. */
 static int
@@ -187,7 +187,7 @@ travel_graphql_value(const travel_graphql_plan_t *plan,
 }
 
 
-/* --- limits and cost ------------------------------------------------------ */
+/* --- limits and cost ----------------------------------------------------- */
 
 int
 travel_graphql_limit(const travel_graphql_plan_t *plan,
@@ -295,7 +295,7 @@ travel_graphql_cost(const travel_graphql_plan_t *plan,
 }
 
 
-/* --- the types of variables ----------------------------------------------- */
+/* --- the types of variables ---------------------------------------------- */
 
 static bool
 values_is(travel_str_t name, const char *word)

@@ -138,7 +138,7 @@ ngx_http_travel_graphql_error(ngx_http_travel_graphql_t *g,
 }
 
 
-/* --- some of it failed --------------------------------------------------------- */
+/* --- some of it failed --------------------------------------------------- */
 
 static const char *
 ngx_http_travel_graphql_sentence(ngx_int_t failure)

@@ -94,7 +94,7 @@ ngx_http_travel_graphql_execute(ngx_http_travel_graphql_t *g)
 }
 
 
-/* --- rules ------------------------------------------------------------------- */
+/* --- rules --------------------------------------------------------------- */
 
 static ngx_int_t
 ngx_http_travel_graphql_told(travel_graphql_error_t *error, ngx_uint_t *status,
@@ -200,7 +200,7 @@ ngx_http_travel_graphql_rules(ngx_http_travel_graphql_t *g,
 }
 
 
-/* --- values -------------------------------------------------------------------- */
+/* --- values -------------------------------------------------------------- */
 
 static void *
 ngx_http_travel_graphql_room(void *pool, size_t size)
@@ -459,7 +459,7 @@ ngx_http_travel_graphql_bind(ngx_http_travel_graphql_t *g,
 }
 
 
-/* --- the read -------------------------------------------------------------------- */
+/* --- the read ------------------------------------------------------------ */
 
 static ngx_int_t
 ngx_http_travel_graphql_prepare(ngx_http_travel_graphql_t *g,
@@ -635,7 +635,7 @@ ngx_http_travel_graphql_tags(ngx_http_travel_graphql_t *g,
 }
 
 
-/* --- what the query room asks ------------------------------------------------------ */
+/* --- what the query room asks -------------------------------------------- */
 
 /* An array of PostgreSQL's, whose items need no quotes, as words. */
 static void
@@ -759,7 +759,7 @@ ngx_http_travel_graphql_ended(ngx_http_request_t *r, void *data, ngx_int_t rc)
 }
 
 
-/* --- one root after the other --------------------------------------------------------- */
+/* --- one root after the other -------------------------------------------- */
 
 static ngx_int_t
 ngx_http_travel_graphql_roots(ngx_http_travel_graphql_t *g)

@@ -105,7 +105,7 @@ ngx_http_travel_graphql_create_loc_conf(ngx_conf_t *cf)
 }
 
 
-/* --- directives -------------------------------------------------------------- */
+/* --- directives ---------------------------------------------------------- */
 
 static char *
 ngx_http_travel_graphql_directive(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -305,7 +305,7 @@ ngx_http_travel_graphql_list(ngx_conf_t *cf, ngx_str_t *dir,
 }
 
 
-/* --- the schema ------------------------------------------------------------------ */
+/* --- the schema ---------------------------------------------------------- */
 
 static ngx_int_t
 ngx_http_travel_graphql_load(ngx_conf_t *cf)
@@ -511,7 +511,7 @@ ngx_http_travel_graphql_counters(ngx_conf_t *cf,
 }
 
 
-/* --- the SDL's own location -------------------------------------------------------- */
+/* --- the SDL's own location ---------------------------------------------- */
 
 static char *
 ngx_http_travel_graphql_sdl_directive(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -549,7 +549,7 @@ ngx_http_travel_graphql_sdl_handler(ngx_http_request_t *r)
 }
 
 
-/* --- life --------------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 static ngx_int_t
 ngx_http_travel_graphql_init_process(ngx_cycle_t *cycle)

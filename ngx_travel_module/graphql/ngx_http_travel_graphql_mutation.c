@@ -59,7 +59,7 @@ ngx_http_travel_graphql_mutate(ngx_http_travel_graphql_t *g)
 }
 
 
-/* --- asking -------------------------------------------------------------------- */
+/* --- asking -------------------------------------------------------------- */
 
 static void
 ngx_http_travel_graphql_order(ngx_http_travel_graphql_t *g)
@@ -222,7 +222,7 @@ ngx_http_travel_graphql_input(ngx_http_travel_graphql_t *g,
 }
 
 
-/* --- what came of it ------------------------------------------------------------- */
+/* --- what came of it ----------------------------------------------------- */
 
 static void
 ngx_http_travel_graphql_ordered(ngx_http_request_t *r, void *data,
@@ -375,7 +375,7 @@ ngx_http_travel_graphql_payload(ngx_http_travel_graphql_t *g,
 }
 
 
-/* --- reading the payload ----------------------------------------------------------- */
+/* --- reading the payload ------------------------------------------------- */
 
 /* {"data":PAYLOAD} */
 static void

@@ -114,7 +114,7 @@ ngx_http_travel_graphql_plans_exit(void)
 }
 
 
-/* --- finding --------------------------------------------------------------- */
+/* --- finding ------------------------------------------------------------- */
 
 static uint64_t
 ngx_http_travel_graphql_hash(ngx_http_travel_graphql_t *g)
@@ -175,7 +175,7 @@ ngx_http_travel_graphql_find(ngx_http_travel_graphql_t *g, uint64_t hash,
 }
 
 
-/* --- making ---------------------------------------------------------------- */
+/* --- making -------------------------------------------------------------- */
 
 /* The least recently used that nobody holds. */
 static ngx_http_travel_graphql_plan_t *
@@ -293,7 +293,9 @@ ngx_http_travel_graphql_make(ngx_http_travel_graphql_t *g, uint64_t hash,
     travel_graphql_document_t       *document;
     ngx_http_travel_graphql_plan_t  *slot;
 
+    plan = NULL;
     slot = ngx_http_travel_graphql_slot();
+
     if (slot == NULL) {
         return NGX_ERROR;
     }
@@ -408,7 +410,7 @@ ngx_http_travel_graphql_release(void *data)
 }
 
 
-/* --- persisted documents ---------------------------------------------------- */
+/* --- persisted documents ------------------------------------------------- */
 
 static ngx_http_travel_graphql_persisted_t *
 ngx_http_travel_graphql_place(const ngx_str_t *hash)

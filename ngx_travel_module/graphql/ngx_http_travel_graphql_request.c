@@ -115,7 +115,7 @@ ngx_http_travel_graphql_end(ngx_http_travel_graphql_t *g, ngx_int_t rc)
 }
 
 
-/* --- media types ------------------------------------------------------------ */
+/* --- media types --------------------------------------------------------- */
 
 static ngx_uint_t
 ngx_http_travel_graphql_named(const ngx_str_t *s, const char *name)
@@ -188,7 +188,7 @@ ngx_http_travel_graphql_type(ngx_http_request_t *r)
 }
 
 
-/* --- the members ------------------------------------------------------------- */
+/* --- the members --------------------------------------------------------- */
 
 static ngx_int_t
 ngx_http_travel_graphql_bytes(ngx_http_travel_graphql_t *g,
@@ -441,7 +441,7 @@ ngx_http_travel_graphql_members(ngx_http_travel_graphql_t *g)
 }
 
 
-/* --- GET ---------------------------------------------------------------------- */
+/* --- GET ----------------------------------------------------------------- */
 
 /* An argument of the query string, decoded; absent: empty. */
 static ngx_int_t
@@ -538,7 +538,7 @@ ngx_http_travel_graphql_get(ngx_http_travel_graphql_t *g)
 }
 
 
-/* --- persisted documents -------------------------------------------------------- */
+/* --- persisted documents ------------------------------------------------- */
 
 static ngx_int_t
 ngx_http_travel_graphql_persist(ngx_http_travel_graphql_t *g)

@@ -120,13 +120,13 @@ void ngx_http_travel_graphql_remember(const ngx_str_t *hash,
     const ngx_str_t *query);
 
 
-/* --- a request (request.c) ------------------------------------------------ */
+/* --- a request (request.c) ----------------------------------------------- */
 
 ngx_int_t ngx_http_travel_graphql_handler(ngx_http_request_t *r);
 void ngx_http_travel_graphql_end(ngx_http_travel_graphql_t *g, ngx_int_t rc);
 
 
-/* --- its execution (execute.c) -------------------------------------------- */
+/* --- its execution (execute.c) ------------------------------------------- */
 
 /* The document and its variables are known: always ends the request. */
 void ngx_http_travel_graphql_execute(ngx_http_travel_graphql_t *g);
@@ -136,7 +136,7 @@ ngx_int_t ngx_http_travel_graphql_bind(ngx_http_travel_graphql_t *g,
     travel_graphql_error_t *ret_error);
 
 
-/* --- mutations (mutation.c) ------------------------------------------------ */
+/* --- mutations (mutation.c) ---------------------------------------------- */
 
 /* Always ends the request, unless NGX_ERROR. */
 ngx_int_t ngx_http_travel_graphql_mutate(ngx_http_travel_graphql_t *g);
@@ -145,7 +145,7 @@ ngx_int_t ngx_http_travel_graphql_job(ngx_http_travel_graphql_t *g,
     const travel_graphql_node_t *node, const char **ret_json);
 
 
-/* --- cursors (cursor.c) ---------------------------------------------------- */
+/* --- cursors (cursor.c) -------------------------------------------------- */
 
 /* The keys of a connection's "after", NUL-terminated. */
 ngx_int_t ngx_http_travel_graphql_cursor_read(ngx_http_travel_graphql_t *g,
@@ -156,7 +156,7 @@ ngx_int_t ngx_http_travel_graphql_cursor_body(ngx_http_travel_graphql_t *g,
     const travel_graphql_node_t *roots, ngx_str_t *body);
 
 
-/* --- answers (answer.c) ---------------------------------------------------- */
+/* --- answers (answer.c) -------------------------------------------------- */
 
 /* {"data": ...} that is complete. */
 ngx_int_t ngx_http_travel_graphql_send(ngx_http_travel_graphql_t *g,

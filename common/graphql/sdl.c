@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#define SDL_TYPE_MAX   40             /* wrappers that the parser lets through */
+#define SDL_TYPE_MAX   40             /* wrappers that the parser lets by */
 #define SDL_DEPTH_MAX  64             /* of a constant */
 
 typedef travel_graphql_ast_t   ast_t;

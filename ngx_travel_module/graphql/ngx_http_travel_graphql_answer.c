@@ -253,6 +253,7 @@ ngx_http_travel_graphql_partial(ngx_http_travel_graphql_t *g)
     body.data = buf;
     body.len = travel_json_writer_finish(&w);
 
-    return ngx_http_travel_graphql_send(g, failed && g->modern
-                                           && g->conf->strict ? 294 : NGX_HTTP_OK, &body);
+    return ngx_http_travel_graphql_send(g,
+               failed && g->modern && g->conf->strict ? 294 : NGX_HTTP_OK,
+               &body);
 }

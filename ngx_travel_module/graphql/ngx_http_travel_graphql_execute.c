@@ -117,7 +117,7 @@ ngx_http_travel_graphql_told(travel_graphql_error_t *error, ngx_uint_t *status,
 }
 
 
-/* Before the look-up, each time: the answer may be kept, the right to it not. */
+/* Before the look-up, each time: an answer may be kept, the right to it not. */
 static ngx_int_t
 ngx_http_travel_graphql_permitted(ngx_http_travel_graphql_t *g,
     ngx_uint_t *ret_status, travel_graphql_error_t *ret_error)

@@ -96,7 +96,7 @@ typedef struct {
     u_char                              mark[NGX_HTTP_TRAVEL_GRAPHQL_MARK + 1];
     ngx_uint_t                          root;      /* being asked alone */
     ngx_str_t                          *pieces;    /* of the roots */
-    ngx_int_t                          *failures;  /* travel_error_e, or NGX_OK */
+    ngx_int_t                          *failures;  /* errors, or NGX_OK */
     ngx_str_t                          *messages;  /* of mutations, or NULL */
     ngx_str_t                           made;      /* id of what was made */
     ngx_str_t                           job;

@@ -171,7 +171,7 @@ test_cost(void **state)
 }
 
 
-/* --- what the SDL must say ------------------------------------------------- */
+/* --- what the SDL must say ------------------------------------------------ */
 
 static void
 test_faults(void **state)
@@ -228,7 +228,7 @@ test_faults(void **state)
 }
 
 
-/* --- the language ---------------------------------------------------------- */
+/* --- the language --------------------------------------------------------- */
 
 static void
 test_strings(void **state)

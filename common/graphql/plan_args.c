@@ -1,0 +1,462 @@
+/*
+ * The arguments of a document's fields: literals, variables, what they are by
+ * default; and the shape of the variables, which a plan depends on.
+ */
+
+#include "plan_parts.h"
+
+#include <stdlib.h>
+
+typedef travel_graphql_ast_t     ast_t;
+typedef travel_graphql_node_t    node_t;
+typedef travel_graphql_making_t  plan_t;
+
+#define plan_error     travel_graphql_plan_error
+#define plan_alloc     travel_graphql_plan_alloc
+#define plan_variable  travel_graphql_plan_variable
+#define plan_is        travel_graphql_is
+
+
+/* --- variables ----------------------------------------------------------- */
+
+void
+plan_variable(const ast_t *operation,
+    const travel_graphql_variables_t *variables, travel_str_t name,
+    const travel_json_node_t **ret_json, const ast_t **ret_default)
+{
+    const ast_t  *def;
+
+    *ret_json = variables->present
+                ? travel_json_member(variables->json, variables->object, name)
+                : NULL;
+    *ret_default = NULL;
+
+    if (*ret_json == NULL) {
+        def = travel_graphql_find(operation->variables, name);
+        *ret_default = def != NULL ? def->value : NULL;
+    }
+}
+
+
+static bool
+plan_given(const ast_t *operation, const travel_graphql_variables_t *variables,
+    travel_str_t name)
+{
+    const ast_t               *value;
+    const travel_json_node_t  *json;
+
+    plan_variable(operation, variables, name, &json, &value);
+
+    return json != NULL ? json->type != TRAVEL_JSON_NULL
+                        : value != NULL && value->kind != TRAVEL_GRAPHQL_NULL;
+}
+
+
+static const ast_t *
+plan_base(const ast_t *type)
+{
+    while (type->kind != TRAVEL_GRAPHQL_TYPE_NAMED) {
+        type = type->type;
+    }
+
+    return type;
+}
+
+
+size_t
+travel_graphql_shape(const travel_graphql_mapping_t *mapping,
+    const ast_t *operation, const travel_graphql_variables_t *variables,
+    char *dst, size_t room)
+{
+    size_t                     n = 0;
+    const ast_t               *var, *value, *type;
+    travel_str_t               word;
+    const travel_json_node_t  *json, *member;
+
+    for (var = operation->variables; var != NULL; var = var->next) {
+        plan_variable(operation, variables, var->name, &json, &value);
+        type = travel_graphql_map_definition(mapping,
+                                             plan_base(var->type)->name);
+        word = TRAVEL_STR("v");
+
+        if (json == NULL && value == NULL) {
+            word = TRAVEL_STR("-");
+
+        } else if (json != NULL && json->type == TRAVEL_JSON_NULL) {
+            word = TRAVEL_STR("n");
+
+        } else if (json != NULL && json->type == TRAVEL_JSON_TRUE) {
+            word = TRAVEL_STR("t");
+
+        } else if (json != NULL && json->type == TRAVEL_JSON_FALSE) {
+            word = TRAVEL_STR("f");
+
+        } else if (json == NULL) {
+            word = TRAVEL_STR("d");
+
+        } else if (json->type == TRAVEL_JSON_STRING && type != NULL
+                   && type->kind == TRAVEL_GRAPHQL_DEF_ENUM)
+        {
+            word = json->text;
+        }
+
+        if (n + word.len + 1 > room) {
+            return 0;
+        }
+
+        memcpy(dst + n, word.data, word.len);
+        n += word.len;
+        dst[n++] = ' ';
+
+        if (json == NULL || json->type != TRAVEL_JSON_OBJECT || type == NULL
+            || type->kind != TRAVEL_GRAPHQL_DEF_INPUT)
+        {
+            continue;
+        }
+
+        for (type = type->children; type != NULL; type = type->next) {
+            member = travel_json_member(variables->json,
+                (uint32_t) (json - travel_json_nodes(variables->json)),
+                type->name);
+
+            if (n == room) {
+                return 0;
+            }
+
+            dst[n++] = member == NULL || member->type == TRAVEL_JSON_NULL
+                       ? '-' : 'v';
+        }
+    }
+
+    if (n == 0 && room > 0) {
+        dst[n++] = '.';
+    }
+
+    return n;
+}
+
+
+/* --- literals ------------------------------------------------------------ */
+
+/* Is a literal one of the type (without lists and exclamation marks)? */
+static bool
+plan_literal_fits(plan_t *p, travel_str_t base, const ast_t *value)
+{
+    const ast_t  *type;
+
+    if (value->kind == TRAVEL_GRAPHQL_VARIABLE) {
+        return true;
+    }
+
+    if (plan_is(base, "Int")) {
+        return value->kind == TRAVEL_GRAPHQL_INT && value->text.len < 12
+               && strtoll(value->text.data, NULL, 10) == (int32_t)
+                      strtoll(value->text.data, NULL, 10);
+    }
+
+    if (plan_is(base, "Float")) {
+        return value->kind == TRAVEL_GRAPHQL_INT
+               || value->kind == TRAVEL_GRAPHQL_FLOAT;
+    }
+
+    if (plan_is(base, "Boolean")) {
+        return value->kind == TRAVEL_GRAPHQL_BOOLEAN;
+    }
+
+    if (plan_is(base, "String")) {
+        return value->kind == TRAVEL_GRAPHQL_STRING;
+    }
+
+    if (plan_is(base, "ID")) {
+        return value->kind == TRAVEL_GRAPHQL_STRING
+               || value->kind == TRAVEL_GRAPHQL_INT;
+    }
+
+    type = travel_graphql_map_definition(p->plan->mapping, base);
+
+    if (type != NULL && type->kind == TRAVEL_GRAPHQL_DEF_ENUM) {
+        return value->kind == TRAVEL_GRAPHQL_ENUM
+               && travel_graphql_find(type->children, value->text) != NULL;
+    }
+
+    if (type != NULL && type->kind == TRAVEL_GRAPHQL_DEF_INPUT) {
+        return value->kind == TRAVEL_GRAPHQL_OBJECT;
+    }
+
+    return value->kind != TRAVEL_GRAPHQL_ENUM;
+}
+
+
+/* A list as PostgreSQL's array text: {"a","b"}. */
+static int
+plan_array(plan_t *p, const ast_t *list, travel_str_t base,
+    travel_str_t *ret_text)
+{
+    char         *dst;
+    size_t        i, n = 3;
+    const ast_t  *item;
+
+    for (item = list->children; item != NULL; item = item->next) {
+
+        if (item->kind == TRAVEL_GRAPHQL_VARIABLE
+            || item->kind == TRAVEL_GRAPHQL_NULL
+            || !plan_literal_fits(p, base, item))
+        {
+            return plan_error(p->error, item, TRAVEL_E_VALIDATION_ERROR,
+                              "An item of this list must be a \"%.*s\" literal;"
+                              " pass the list as a variable instead.",
+                              S_(base));
+        }
+
+        n += 2 * item->text.len + 3;
+    }
+
+    dst = plan_alloc(p, n);
+    if (dst == NULL) {
+        return TRAVEL_ERROR;
+    }
+
+    n = 0;
+    dst[n++] = '{';
+
+    for (item = list->children; item != NULL; item = item->next) {
+        dst[n++] = '"';
+
+        for (i = 0; i < item->text.len; i++) {
+            if (item->text.data[i] == '"' || item->text.data[i] == '\\') {
+                dst[n++] = '\\';
+            }
+
+            dst[n++] = item->text.data[i];
+        }
+
+        dst[n++] = '"';
+
+        if (item->next != NULL) {
+            dst[n++] = ',';
+        }
+    }
+
+    dst[n++] = '}';
+    *ret_text = (travel_str_t) { dst, n };
+    return TRAVEL_OK;
+}
+
+
+/* --- arguments ----------------------------------------------------------- */
+
+static int
+plan_choice(plan_t *p, const travel_graphql_map_arg_t *arg, const ast_t *value,
+    travel_graphql_given_t *given)
+{
+    size_t                     i;
+    const ast_t               *fallback;
+    travel_str_t               word = value->text;
+    const travel_json_node_t  *json;
+
+    if (value->kind == TRAVEL_GRAPHQL_VARIABLE) {
+        plan_variable(p->plan->operation, p->variables, value->name, &json,
+                      &fallback);
+        word = json != NULL ? json->text : fallback->text;
+    }
+
+    for (i = 0; i < arg->nchoices; i++) {
+        if (travel_str_eq(arg->choices[i].name, word)) {
+            given->choice = &arg->choices[i];
+            return TRAVEL_OK;
+        }
+    }
+
+    return plan_error(p->error, value, TRAVEL_E_VALIDATION_ERROR,
+                      "Value \"%.*s\" does not exist in \"%.*s\" enum.",
+                      S_(word), S_(arg->base));
+}
+
+
+static int
+plan_members(plan_t *p, const travel_graphql_map_arg_t *arg,
+    const ast_t *value, travel_graphql_given_t *given);
+
+
+/* One argument's value, a default of the SDL included. */
+static int
+plan_value(plan_t *p, const travel_graphql_map_arg_t *arg, const ast_t *value,
+    const ast_t *at, travel_graphql_given_t *given)
+{
+    if (value != NULL && value->kind == TRAVEL_GRAPHQL_VARIABLE
+        && travel_graphql_find(p->plan->operation->variables, value->name)
+           == NULL)
+    {
+        return plan_error(p->error, value, TRAVEL_E_VALIDATION_ERROR,
+                          "Variable \"$%.*s\" is not defined.",
+                          S_(value->name));
+    }
+
+    if (value != NULL && value->kind == TRAVEL_GRAPHQL_VARIABLE
+        && !plan_given(p->plan->operation, p->variables, value->name))
+    {
+        const ast_t               *fallback;
+        const travel_json_node_t  *json;
+
+        plan_variable(p->plan->operation, p->variables, value->name, &json,
+                      &fallback);
+
+        /* an absent variable leaves the argument to its default */
+        value = json == NULL && fallback == NULL ? NULL : value;
+
+        if (value != NULL) {
+            if (arg->nonnull) {
+                return plan_error(p->error, value, TRAVEL_E_VALIDATION_ERROR,
+                                  "Argument \"%.*s\" must not be null.",
+                                  S_(arg->name));
+            }
+
+            return TRAVEL_OK;
+        }
+    }
+
+    if (value == NULL) {
+        value = arg->def->value;
+    }
+
+    if (value == NULL || value->kind == TRAVEL_GRAPHQL_NULL) {
+
+        if (arg->nonnull) {
+            return plan_error(p->error, at, TRAVEL_E_VALIDATION_ERROR,
+                              "Argument \"%.*s\" of type \"%.*s!\" is "
+                              "required, but it was not provided.",
+                              S_(arg->name), S_(arg->base));
+        }
+
+        return TRAVEL_OK;
+    }
+
+    given->given = true;
+
+    if (value->kind == TRAVEL_GRAPHQL_VARIABLE) {
+        given->value.variable = value->name;
+
+    } else if (arg->list && value->kind == TRAVEL_GRAPHQL_LIST) {
+        return arg->nmembers > 0 ? TRAVEL_OK
+               : plan_array(p, value, arg->base, &given->value.text);
+
+    } else if (!plan_literal_fits(p, arg->base, value)) {
+        return plan_error(p->error, value, TRAVEL_E_VALIDATION_ERROR,
+                          "Argument \"%.*s\" has a value that is no \"%.*s\".",
+                          S_(arg->name), S_(arg->base));
+
+    } else {
+        given->value.text = value->text;
+    }
+
+    if (arg->kind == TRAVEL_GRAPHQL_ARG_ORDER) {
+        return plan_choice(p, arg, value, given);
+    }
+
+    return arg->nmembers > 0 ? plan_members(p, arg, value, given) : TRAVEL_OK;
+}
+
+
+static int
+plan_members(plan_t *p, const travel_graphql_map_arg_t *arg,
+    const ast_t *value, travel_graphql_given_t *given)
+{
+    size_t                     i;
+    const ast_t               *member, *fallback;
+    const travel_json_node_t  *json, *at;
+    travel_graphql_given_t    *m;
+
+    given->members = plan_alloc(p, arg->nmembers * sizeof(*given->members));
+    if (given->members == NULL) {
+        return TRAVEL_ERROR;
+    }
+
+    if (value->kind == TRAVEL_GRAPHQL_OBJECT) {
+
+        for (member = value->children; member != NULL; member = member->next) {
+            for (i = 0; i < arg->nmembers; i++) {
+                if (travel_str_eq(arg->members[i].name, member->name)) {
+                    break;
+                }
+            }
+
+            if (i == arg->nmembers) {
+                return plan_error(p->error, member, TRAVEL_E_VALIDATION_ERROR,
+                                  "Field \"%.*s\" is not defined by type "
+                                  "\"%.*s\".", S_(member->name),
+                                  S_(arg->base));
+            }
+        }
+
+        for (i = 0; i < arg->nmembers; i++) {
+            member = travel_graphql_find(value->children,
+                                         arg->members[i].name);
+
+            if (arg->members[i].nmembers == 0) {
+                TRY(plan_value(p, &arg->members[i],
+                               member != NULL ? member->value : NULL, value,
+                               &given->members[i]));
+            }
+        }
+
+        return TRAVEL_OK;
+    }
+
+    plan_variable(p->plan->operation, p->variables, value->name, &json,
+                  &fallback);
+
+    for (i = 0; i < arg->nmembers && json != NULL; i++) {
+        m = &given->members[i];
+        at = json->type != TRAVEL_JSON_OBJECT ? NULL
+             : travel_json_member(p->variables->json, (uint32_t)
+                   (json - travel_json_nodes(p->variables->json)),
+                   arg->members[i].name);
+
+        m->given = at != NULL && at->type != TRAVEL_JSON_NULL;
+        m->value.variable = value->name;
+        m->value.path[0] = arg->members[i].name;
+        m->value.npath = 1;
+    }
+
+    return TRAVEL_OK;
+}
+
+
+int
+travel_graphql_plan_args(plan_t *p, const ast_t *ast, node_t *node)
+{
+    size_t        i;
+    const ast_t  *arg;
+
+    for (arg = ast->arguments; arg != NULL; arg = arg->next) {
+
+        if (travel_graphql_map_arg(node->field, arg->name) == NULL) {
+            return plan_error(p->error, arg, TRAVEL_E_VALIDATION_ERROR,
+                              "Unknown argument \"%.*s\" on field "
+                              "\"%.*s.%.*s\".", S_(arg->name),
+                              S_(node->field->owner->name),
+                              S_(node->field->name));
+        }
+
+        if (travel_graphql_find(arg->next, arg->name) != NULL) {
+            return plan_error(p->error, arg, TRAVEL_E_VALIDATION_ERROR,
+                              "There can be only one argument named \"%.*s\".",
+                              S_(arg->name));
+        }
+    }
+
+    node->given = plan_alloc(p, (node->field->nargs + 1)
+                                * sizeof(*node->given));
+    if (node->given == NULL) {
+        return TRAVEL_ERROR;
+    }
+
+    for (i = 0; i < node->field->nargs; i++) {
+        arg = travel_graphql_find(ast->arguments, node->field->args[i].name);
+        TRY(plan_value(p, &node->field->args[i],
+                       arg != NULL ? arg->value : NULL, ast,
+                       &node->given[i]));
+    }
+
+    return TRAVEL_OK;
+}

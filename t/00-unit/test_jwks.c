@@ -73,6 +73,20 @@ static const char  rfc_eddsa[] =
     "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0Jz"
     "lnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
 
+/* The RFCs have no token of Ed448: this one was signed with the secret key of
+ * RFC 8032 section 7.4 ("Blank") by that section's formulas in plain integers,
+ * without a line of the library that checks it. */
+
+static const char  own_ed448_key[] =
+    "{\"kty\":\"OKP\",\"crv\":\"Ed448\","
+    "\"x\":\"X9dEm1m0Yf0s54fsYWrUah2hNCSFpw4fig6nXYDpZ3jt8SR2m0bHBhvWeD3x5Q9s0foa"
+    "vq_oJWGA\"}";
+
+static const char  own_ed448[] =
+    "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDQ0OCBzaWduaW5n.wW3QG5pxlbrl9796"
+    "GM2Qj9-MQq3jDHjsK2qqqtr9Q0ihOxa0OCRBzy4zbFnaQk-s6xvjcRnRaDIAR4oP1CIeu-"
+    "wQpEzyTYHE4bXP6uhQXLTkJzjEW_5OyLX3_BdsvrFcWfncU3KgI24y1ShgnvigBA4A";
+
 /* RFC 7520 sections 4.1 to 4.4 */
 
 #define COOK                                                                  \
@@ -240,7 +254,7 @@ rfc_vectors(void **state)
         { rfc_es256_key, rfc_es256 }, { rfc_es512_key, rfc_es512 },
         { rfc_eddsa_key, rfc_eddsa }, { cook_rs256_key, cook_rs256 },
         { cook_ps384_key, cook_ps384 }, { cook_es512_key, cook_es512 },
-        { cook_hs256_key, cook_hs256 }
+        { cook_hs256_key, cook_hs256 }, { own_ed448_key, own_ed448 }
     };
 
     (void) state;
@@ -321,6 +335,43 @@ ed448_vectors(void **state)
 
         travel_jwk_close(&jwk);
         travel_json_free(doc);
+    }
+}
+
+
+/* RFC 8032 sections 5.1.7 and 5.2.7: S is below the group's order.  The same
+ * signatures with the order added to S fulfil the equation all the same, so
+ * only the bound tells them apart: one token has one spelling. */
+
+static void
+ed_canonical(void **state)
+{
+    char            token[512];
+    size_t          i;
+    travel_jwks_t  *jwks;
+
+    static const struct { const char *key, *token, *sig; } rows[] = {
+        { rfc_eddsa_key, rfc_eddsa,
+          "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6KLa6_pyZkOh9Vg8wk"
+          "iO1VhVsPt9g7sVvpAr_MuM0KEg" },
+        { own_ed448_key, own_ed448,
+          "wW3QG5pxlbrl9796GM2Qj9-MQq3jDHjsK2qqqtr9Q0ihOxa0OCRBzy4zbFna"
+          "Qk-s6xvjcRnRaDIAOs9nf7XgMxBmMxKAwEMxA0YGwZeaNwOpEVyO2P1OyLX3"
+          "_BdsvrFcWfncU3KgI24y1ShgnvigBE4A" }
+    };
+
+    (void) state;
+
+    for (i = 0; i < N(rows); i++) {
+        assert_int_equal(load(&jwks, ALL, rows[i].key), TRAVEL_OK);
+        assert_int_equal(verify(jwks, rows[i].token, NULL), TRAVEL_OK);
+
+        strcpy(token, rows[i].token);
+        strcpy(strrchr(token, '.') + 1, rows[i].sig);
+        assert_int_equal(strlen(token), strlen(rows[i].token));
+        assert_int_equal(verify(jwks, token, NULL), TRAVEL_REFUSED);
+
+        travel_jwks_free(jwks);
     }
 }
 
@@ -1102,6 +1153,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test_teardown(rfc_vectors, errors_cleared),
         cmocka_unit_test_teardown(ed448_vectors, errors_cleared),
+        cmocka_unit_test_teardown(ed_canonical, errors_cleared),
         cmocka_unit_test_teardown(keys_in_the_header, errors_cleared),
         cmocka_unit_test_teardown(kids_that_are_not_names, errors_cleared),
         cmocka_unit_test_teardown(points_of_small_order, errors_cleared),

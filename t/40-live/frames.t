@@ -35,6 +35,7 @@ http {
         location = /echo { travel_live echo rate=0 max_message=1m; }
         location = /small { travel_live echo max_message=1000 rate=20
             deflate=off heartbeat=400ms close=500ms queue=8k; }
+        listen unix:@RUN@/h2.sock http2;
         location = /page { travel_live echo origins=https://*.example.com; }
     }
 }
@@ -96,6 +97,8 @@ subtest 'handshake' => sub {
     is(open_echo('/echo', headers => { Origin => 'http://127.0.0.1',
         Cookie => 'a=b' })->status, 101, 'cookies, our page');
 
+    like(scalar `curl -si --http2-prior-knowledge --unix-socket @{[
+        $t->dir]}/h2.sock http://x/echo`, qr{\AHTTP/2 426 }, 'over HTTP/2');
     $s = open_echo('/echo', with => Travel::Socket->encode(0x81, 'early'));
     is($s->next->[1], 'early', 'a frame that came with the request');
     is(open_echo('/echo', headers => { Cookie => 'x' x 5000 })->status, 101,

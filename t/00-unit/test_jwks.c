@@ -79,8 +79,8 @@ static const char  rfc_eddsa[] =
 
 static const char  own_ed448_key[] =
     "{\"kty\":\"OKP\",\"crv\":\"Ed448\","
-    "\"x\":\"X9dEm1m0Yf0s54fsYWrUah2hNCSFpw4fig6nXYDpZ3jt8SR2m0bHBhvWeD3x5Q9s0foa"
-    "vq_oJWGA\"}";
+    "\"x\":\"X9dEm1m0Yf0s54fsYWrUah2hNCSFpw4fig6nXYDpZ3jt8SR2m0bHBhvWeD3x5Q9s"
+    "0foavq_oJWGA\"}";
 
 static const char  own_ed448[] =
     "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDQ0OCBzaWduaW5n.wW3QG5pxlbrl9796"

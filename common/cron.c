@@ -43,7 +43,7 @@ static const struct {
 };
 
 
-/* --- parsing ---------------------------------------------------------------- */
+/* --- parsing ------------------------------------------------------------- */
 
 static bool
 cron_is_name(const char *p, const char *end, const char *name)
@@ -251,7 +251,7 @@ travel_cron_parse(travel_cron_t *ret_cron, travel_str_t text,
 }
 
 
-/* --- the next time ---------------------------------------------------------- */
+/* --- the next time ------------------------------------------------------- */
 
 /* Month and day of a day since 1970 (H. Hinnant's civil_from_days). */
 static void

@@ -100,7 +100,7 @@ tzif_put(tzif_out_t *out, int64_t at, int32_t offset)
 }
 
 
-/* --- the rule ---------------------------------------------------------------- */
+/* --- the rule ------------------------------------------------------------ */
 
 /* A name: letters, or anything in <>. */
 static bool
@@ -351,7 +351,7 @@ rule_put(tzif_out_t *out, const tzif_rule_t *rule, int64_t last)
 }
 
 
-/* --- the file ---------------------------------------------------------------- */
+/* --- the file ------------------------------------------------------------ */
 
 /* Reads a header and leaves b behind it. */
 static bool

@@ -41,7 +41,7 @@ typedef struct {
 } etl_t;
 
 
-/* --- the file ---------------------------------------------------------------- */
+/* --- the file ------------------------------------------------------------ */
 
 static char *
 etl_read(const char *path)
@@ -78,8 +78,8 @@ etl_statements(etl_t *etl, const char *path)
 
     if (load == NULL) {
         return worker_job_fail(etl->job, WORKER_REJECT, "INTERNAL_ERROR",
-                               "%s: no \"-- @extract\" line with a \"-- @load\" "
-                               "line after it", path);
+                               "%s: no \"-- @extract\" line with a "
+                               "\"-- @load\" line after it", path);
     }
 
     *load = '\0';
@@ -89,7 +89,7 @@ etl_statements(etl_t *etl, const char *path)
 }
 
 
-/* --- statements -------------------------------------------------------------- */
+/* --- statements ---------------------------------------------------------- */
 
 static worker_verdict_e
 etl_failed(etl_t *etl, const worker_pg_t *pg)
@@ -139,7 +139,7 @@ etl_do(etl_t *etl, worker_pg_t *pg, const char *sql, int n,
 }
 
 
-/* --- one batch --------------------------------------------------------------- */
+/* --- one batch ----------------------------------------------------------- */
 
 /* The rows between two points as a JSON array; NULL: job->error is filled. */
 static PGresult *

@@ -200,7 +200,7 @@ maintenance_project(worker_job_t *job)
 }
 
 
-/* --- reminders --------------------------------------------------------------- */
+/* --- reminders ----------------------------------------------------------- */
 
 static int
 maintenance_remind_mails(worker_tx_t *tx, const PGresult *res)

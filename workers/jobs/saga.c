@@ -22,7 +22,7 @@
 #define SAGA_REDIS_S  2
 
 
-/* --- resume ------------------------------------------------------------------ */
+/* --- resume -------------------------------------------------------------- */
 
 /* Is the first job still in somebody's hands?  TRAVEL_OK: no, TRAVEL_REFUSED:
  * yes, TRAVEL_ERROR: Redis does not say. */
@@ -238,7 +238,7 @@ saga_resume(worker_job_t *job)
 }
 
 
-/* --- pending confirmations ---------------------------------------------------- */
+/* --- pending confirmations ----------------------------------------------- */
 
 /* Sagas of bookings that nobody has moved for a while are taken up again; one
  * that does not get on is looked at once an hour. */
@@ -299,7 +299,7 @@ saga_check_pending(worker_job_t *job)
 }
 
 
-/* --- the drill ---------------------------------------------------------------- */
+/* --- the drill ----------------------------------------------------------- */
 
 static const worker_saga_t  saga_drill;
 

@@ -70,7 +70,7 @@ webhook_do(worker_job_t *job, const char *sql, int n,
 }
 
 
-/* --- the request --------------------------------------------------------------- */
+/* --- the request --------------------------------------------------------- */
 
 /* "v1,<base64>" of "<id>.<timestamp>.<payload>" by one "whsec_..." secret. */
 static bool
@@ -177,7 +177,7 @@ webhook_send(worker_job_t *job, const webhook_t *hook,
 }
 
 
-/* --- what became of it --------------------------------------------------------- */
+/* --- what became of it --------------------------------------------------- */
 
 /* One row per attempt; 'state' of the delivery from now on. */
 static bool

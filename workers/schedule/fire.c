@@ -22,7 +22,7 @@
 #define FIRE_YEAR      (366LL * 86400)
 
 
-/* --- times ------------------------------------------------------------------ */
+/* --- times --------------------------------------------------------------- */
 
 static int
 fire_zone(const char *name, int64_t at, travel_zone_change_t *changes,
@@ -122,7 +122,7 @@ worker_schedule_last(const worker_schedule_t *schedule, int64_t after,
 }
 
 
-/* --- the job ---------------------------------------------------------------- */
+/* --- the job ------------------------------------------------------------- */
 
 /* How many partitions the queue has; 0: Redis did not say. */
 static unsigned

@@ -87,7 +87,7 @@ schedule_ask(worker_scheduler_t *s, const char *sql, int n,
 }
 
 
-/* --- the lead ---------------------------------------------------------------- */
+/* --- the lead ------------------------------------------------------------ */
 
 /* A leader whose sign is old is frozen: its session is ended, so that its lock
  * is free at the next try. */
@@ -248,7 +248,7 @@ schedule_refresh(worker_scheduler_t *s, int64_t now)
 }
 
 
-/* --- firing ------------------------------------------------------------------ */
+/* --- firing -------------------------------------------------------------- */
 
 static bool
 schedule_move(worker_scheduler_t *s, size_t i, int64_t at, const char *job)
@@ -464,7 +464,7 @@ schedule_turn(worker_scheduler_t *s)
 }
 
 
-/* --- the thread -------------------------------------------------------------- */
+/* --- the thread ---------------------------------------------------------- */
 
 static bool
 schedule_wait(worker_scheduler_t *s, long ms)

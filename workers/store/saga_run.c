@@ -21,7 +21,7 @@ saga_do(worker_tx_t *tx, const char *sql, int n, const char *const *params)
 }
 
 
-/* --- forwards ---------------------------------------------------------------- */
+/* --- forwards ------------------------------------------------------------ */
 
 static int64_t
 saga_now(void)
@@ -117,7 +117,7 @@ worker_saga_forwards(worker_job_t *job, const worker_saga_t *saga)
 }
 
 
-/* --- backwards --------------------------------------------------------------- */
+/* --- backwards ----------------------------------------------------------- */
 
 /* Names of the steps that were begun, as members of an object; NULL: the
  * database did not say. */
@@ -191,7 +191,7 @@ worker_saga_backwards(worker_job_t *job, const worker_saga_t *saga,
 }
 
 
-/* --- on record --------------------------------------------------------------- */
+/* --- on record ----------------------------------------------------------- */
 
 int
 worker_saga_begin(worker_tx_t *tx, const worker_saga_t *saga)

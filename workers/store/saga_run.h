@@ -7,7 +7,8 @@
  *         { "hold",    do_hold,   un_hold, 10000, 0 },
  *         { NULL }
  *     };
- *     static const worker_saga_t  saga = { "booking", "booking.release", steps };
+ *     static const worker_saga_t  saga = { "booking", "booking.release",
+ *                                          steps };
  *
  * A step is a transaction (store/tx.h) or a call outside (store/saga.h) under
  * its own name: what is done is on record with it, so a job that runs again

@@ -629,7 +629,8 @@ worker_tx_user(worker_tx_t *tx)
     res = worker_tx_exec(tx,
                          "INSERT INTO travel.users AS u (id, sub, email)"
                          " VALUES ($1::uuid, $1::text, $2)"
-                         " ON CONFLICT (id) DO UPDATE SET email = EXCLUDED.email"
+                         " ON CONFLICT (id) DO UPDATE"
+                         "    SET email = EXCLUDED.email"
                          "  WHERE u.email IS NULL"
                          "    AND EXCLUDED.email IS NOT NULL"
                          " RETURNING xmax = 0", 2, params);

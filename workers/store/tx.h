@@ -51,7 +51,8 @@ int worker_tx_event(worker_tx_t *tx, const char *stream_type,
     TRAVEL_MUST_CHECK;
 
 /* Follow-up job: enqueued by the relay under UUIDv8(job id, step, type,
- * key), in the caller's bucket.  Steals 'body'.  'key' is the id of its aggregate. */
+ * key), in the caller's bucket.  Steals 'body'.  'key' is the id of its
+ * aggregate. */
 int worker_tx_job(worker_tx_t *tx, const char *type, const char *key,
     json_t *body) TRAVEL_MUST_CHECK;
 

@@ -116,7 +116,14 @@ load(5);                            # pools, statements, zones: all warm
 my $held = $t->edge_figures;
 my $round = $SECONDS < 30 ? 3 : 20;
 my $end = time + $SECONDS;
-load($round) while $REQUESTS ? $all < $REQUESTS : time < $end;
+while ($REQUESTS ? $all < $REQUESTS : time < $end) {
+    my $before = $all;
+    load($round);
+    last if $all == $before;        # told above; it would go on for ever
+    diag(sprintf '%d requests: %s MB', $all, join ' ',
+        map { sprintf '%.1f', $_ / 1e6 } @{ $samples[-1] })
+        if $REQUESTS && @samples % 10 == 2;
+}
 
 my @first = @{ $samples[1] };
 my @last  = @{ $samples[-1] };
@@ -125,6 +132,7 @@ for my $i (0 .. $#first) {
         'a worker has %.1f MB, had %.1f', map { $_ / 1e6 } $last[$i], $first[$i]);
 }
 note("$all requests");
+cmp_ok($all, '>=', $REQUESTS, 'all that were asked for') if $REQUESTS;
 ok(wait_for(sub {
     my $now = $t->edge_figures;
     !grep { $now->{$_} > $held->{$_} + 2 } keys %$held;

@@ -173,7 +173,7 @@ sub calls {
 sub outbox {
     my ($self) = @_;
     my @rows = $self->t->sql('UPDATE jobs.outbox SET sent_at = now()'
-        . ' WHERE sent_at IS NULL RETURNING payload');
+        . " WHERE sent_at IS NULL AND kind = 'job' RETURNING payload");
     return map { $JSON->decode($_->[0]) } @rows;
 }
 

@@ -9,7 +9,7 @@ use Travel::Bench;
 
 $| = 1;
 Test::More->builder->output(\my $tap);
-for my $file (sort glob "$FindBin::Bin/bench/*.pl") {
+for my $file (sort glob "$FindBin::Bin/bench/[0-9]*.pl") {
     do $file or die "$file: ", $@ || $!, "\n";
 }
 exit(Travel::Bench::run(@ARGV) ? 0 : 1);

@@ -102,6 +102,8 @@ settled();
 
 subtest 'a list, page by page' => sub {
     my (@seen, $cursor);
+    wait_for(sub { ($t->get('/journeys', token => $ta)->{headers}{'x-server'}
+        // '') eq 'replica-1' }, 20, 'a replica that has caught up');
     for my $page (1 .. 3) {
         my $r = $t->get('/journeys?limit=10' . ($cursor ? "&cursor=$cursor" : ''),
             token => $ta);

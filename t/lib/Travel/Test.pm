@@ -154,7 +154,10 @@ sub new {
     }, $class;
     push @LIVE, $self;
 
-    my $san = $ENV{TRAVEL_SAN} ? ":log_path=$dir/logs/san" : '';
+    # nginx's workers and PostgreSQL are other users, who must be able to write
+    mkdir "$dir/san";
+    chmod 01777, "$dir/san";
+    my $san = $ENV{TRAVEL_SAN} ? ":log_path=$dir/san/san" : '';
     $self->{env} = {
         TRAVEL_RUN            => $dir,
         TRAVEL_BUILD          => $BUILD,
@@ -527,13 +530,13 @@ sub _check_figures {
         or Test::More::diag(map { "$_: $was->{$_}, now $now->{$_}\n" } @more);
 }
 
-my $BAD_LINE = qr/\[(?:alert|emerg)\]|Sanitizer|runtime\ error:|
+my $BAD_LINE = qr/\[(?:alert|emerg)\]|Sanitizer|runtime\ error:|Can't\ open\ file|
                   \bPANIC:|worker\ process\ \d+\ exited\ on\ signal/x;
 
 sub bad_lines {
     my ($self) = @_;
     my @bad;
-    for my $file (glob("$self->{dir}/logs/*")) {
+    for my $file (glob("$self->{dir}/logs/* $self->{dir}/san/*")) {
         my $short = $file =~ s{.*/}{}r;
         for (split /\n/, slurp($file)) {
             next unless $_ =~ $BAD_LINE;

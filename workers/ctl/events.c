@@ -9,10 +9,6 @@
 #define EVENTS_TURNS     100000      /* of a rebuild */
 #define EVENTS_WAIT_US   100000      /* somebody else is at it, or not yet */
 
-#define EVENTS_CONFIG(var)                                                    \
-    { "config", CTL_STRING, &(var), "FILE",                                   \
-      "workers.conf (that of the run directory)" }
-
 typedef struct {
     worker_conf_t  *conf;
     PGconn         *pg;
@@ -38,55 +34,6 @@ events_close(events_ctl_t *e, int rc)
 }
 
 
-/* Rows of one statement, or NULL with a complaint. */
-static PGresult *
-events_ask(events_ctl_t *e, const char *sql, int n, const char *const *params)
-{
-    PGresult  *res;
-
-    res = PQexecParams(e->pg, sql, n, NULL, params, NULL, NULL, 0);
-
-    if (PQresultStatus(res) == PGRES_TUPLES_OK) {
-        return res;
-    }
-
-    ctl_broken("PostgreSQL: %s", PQresultErrorMessage(res));
-    PQclear(res);
-    return NULL;
-}
-
-
-/* Prints all rows, columns two spaces apart; CTL_REFUSED when there are none
- * and no complaint was made. */
-static int
-events_print(const char *config, const char *sql, int n,
-    const char *const *params)
-{
-    int           i, k, rc;
-    PGresult     *res;
-    events_ctl_t  e = { NULL, NULL };
-
-    res = events_open(&e, config) ? events_ask(&e, sql, n, params) : NULL;
-    rc = CTL_BROKEN;
-
-    if (res != NULL) {
-        rc = PQntuples(res) > 0 ? CTL_GOOD : CTL_REFUSED;
-
-        for (i = 0; i < PQntuples(res); i++) {
-            for (k = 0; k < PQnfields(res); k++) {
-                printf("%s%s", k > 0 ? "  " : "", PQgetvalue(res, i, k));
-            }
-
-            putchar('\n');
-        }
-
-        PQclear(res);
-    }
-
-    return events_close(&e, rc);
-}
-
-
 #define EVENTS_COLUMNS                                                        \
     "to_char(created_at AT TIME ZONE 'UTC',"                                  \
     "        'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), stream_type, stream_id,"   \
@@ -103,7 +50,7 @@ travelctl_events_list(int argc, char **argv)
     const char  *params[3];
 
     ctl_option_t  options[] = {
-        EVENTS_CONFIG(config),
+        CTL_CONFIG(config),
         { "user", CTL_STRING, &user, "UUID", "of this user, newest first" },
         { "limit", CTL_NUMBER, &limit, "N", "at most so many (100)" },
         { .name = NULL }
@@ -127,17 +74,17 @@ travelctl_events_list(int argc, char **argv)
         params[0] = user;
         params[1] = number;
 
-        return events_print(config, "SELECT " EVENTS_COLUMNS
+        return ctl_rows(config, "SELECT " EVENTS_COLUMNS
             "  FROM events.get_user_events($1::uuid, 'infinity', $2::int)",
-            2, params);
+            2, params, NULL);
     }
 
     params[0] = args[0];
     params[1] = args[1];
     params[2] = number;
 
-    return events_print(config, "SELECT " EVENTS_COLUMNS
-        "  FROM events.get_events($1, $2::uuid, 0, $3::int)", 3, params);
+    return ctl_rows(config, "SELECT " EVENTS_COLUMNS
+        "  FROM events.get_events($1, $2::uuid, 0, $3::int)", 3, params, NULL);
 }
 
 
@@ -149,7 +96,7 @@ travelctl_events_state(int argc, char **argv)
     const char  *params[3];
 
     ctl_option_t  options[] = {
-        EVENTS_CONFIG(config),
+        CTL_CONFIG(config),
         { "as-of", CTL_STRING, &at, "TIME",
           "as it was then: 2026-05-01T12:00:00Z (now)" },
         { .name = NULL }
@@ -166,9 +113,9 @@ travelctl_events_state(int argc, char **argv)
     params[1] = args[1];
     params[2] = at != NULL ? at : "infinity";
 
-    return events_print(config,
+    return ctl_rows(config,
         "SELECT jsonb_pretty(s) FROM events.state_at($1, $2::uuid,"
-        "       $3::timestamptz) AS s WHERE s IS NOT NULL", 3, params);
+        "       $3::timestamptz) AS s WHERE s IS NOT NULL", 3, params, NULL);
 }
 
 
@@ -178,7 +125,7 @@ travelctl_events_types(int argc, char **argv)
     int          rc;
     const char  *config = NULL, *args[CTL_ARGS_MAX + 1];
 
-    ctl_option_t  options[] = { EVENTS_CONFIG(config), { .name = NULL } };
+    ctl_option_t  options[] = { CTL_CONFIG(config), { .name = NULL } };
     ctl_spec_t    spec = { "events types [options]",
                            "Every event type: aggregate, topic, what its data "
                            "must have.", options, 0, 0 };
@@ -187,10 +134,10 @@ travelctl_events_types(int argc, char **argv)
         return rc;
     }
 
-    return events_print(config,
+    return ctl_rows(config,
         "SELECT rpad(type, 24), rpad(stream_type, 12),"
         "       rpad(coalesce(topic, '-'), 16), members::text"
-        "  FROM events.type ORDER BY type", 0, NULL);
+        "  FROM events.type ORDER BY type", 0, NULL, NULL);
 }
 
 
@@ -203,7 +150,7 @@ travelctl_projection_list(int argc, char **argv)
     int          rc;
     const char  *config = NULL, *args[CTL_ARGS_MAX + 1];
 
-    ctl_option_t  options[] = { EVENTS_CONFIG(config), { .name = NULL } };
+    ctl_option_t  options[] = { CTL_CONFIG(config), { .name = NULL } };
     ctl_spec_t    spec = { "projection list [options]",
                            "Each projection: generation, live or being "
                            "rebuilt, events taken in,\nevents that wait, when "
@@ -213,14 +160,15 @@ travelctl_projection_list(int argc, char **argv)
         return rc;
     }
 
-    return events_print(config,
+    return ctl_rows(config,
         "SELECT rpad(name, 20), generation,"
         "       CASE WHEN live THEN 'live' ELSE 'rebuilding' END, events,"
         "       (SELECT count(*) FROM events.event AS e"
         "         WHERE e.xid >= p.checkpoint),"
         "       to_char(updated_at AT TIME ZONE 'UTC',"
         "               'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
-        "  FROM events.projection AS p ORDER BY name, generation", 0, NULL);
+        "  FROM events.projection AS p ORDER BY name, generation", 0, NULL,
+        NULL);
 }
 
 
@@ -232,7 +180,7 @@ events_number(events_ctl_t *e, const char *sql, int n,
     long       v;
     PGresult  *res;
 
-    res = events_ask(e, sql, n, params);
+    res = ctl_query(e->pg, sql, n, params);
 
     if (res == NULL) {
         return -2;
@@ -294,7 +242,7 @@ travelctl_projection_rebuild(int argc, char **argv)
     const char   *config = NULL, *args[CTL_ARGS_MAX + 1];
     events_ctl_t  e = { NULL, NULL };
 
-    ctl_option_t  options[] = { EVENTS_CONFIG(config), { .name = NULL } };
+    ctl_option_t  options[] = { CTL_CONFIG(config), { .name = NULL } };
     ctl_spec_t    spec = { "projection rebuild [options] NAME",
                            "Makes a projection anew from the first event on; "
                            "readers see the old\none until the new one has "

@@ -103,8 +103,7 @@ travelctl_jobs_status(int argc, char **argv)
     travel_job_id_t  id;
 
     ctl_option_t  options[] = {
-        { "config", CTL_STRING, &config, "FILE",
-          "workers.conf (that of the run directory)" },
+        CTL_CONFIG(config),
         { .name = NULL }
     };
     ctl_spec_t  spec = { "jobs status [options] ID",
@@ -150,43 +149,6 @@ travelctl_jobs_status(int argc, char **argv)
 }
 
 
-/* Runs one query of the dead and prints its rows; CTL_REFUSED when none. */
-static int
-dead_query(const char *config, const char *sql, int n,
-    const char *const *params, void (*print)(const PGresult *res, int row))
-{
-    int             i, rc;
-    PGconn         *pg;
-    PGresult       *res;
-    worker_conf_t  *conf;
-
-    conf = ctl_conf(config);
-    pg = conf != NULL ? ctl_pg(conf->pg_dsn) : NULL;
-    rc = CTL_BROKEN;
-
-    if (pg != NULL) {
-        res = PQexecParams(pg, sql, n, NULL, params, NULL, NULL, 0);
-
-        if (PQresultStatus(res) != PGRES_TUPLES_OK) {
-            ctl_broken("PostgreSQL: %s", PQresultErrorMessage(res));
-
-        } else {
-            rc = PQntuples(res) > 0 ? CTL_GOOD : CTL_REFUSED;
-
-            for (i = 0; i < PQntuples(res); i++) {
-                print(res, i);
-            }
-        }
-
-        PQclear(res);
-        PQfinish(pg);
-    }
-
-    worker_conf_free(conf);
-    return rc;
-}
-
-
 static void
 dead_row(const PGresult *res, int row)
 {
@@ -207,8 +169,7 @@ travelctl_dead_list(int argc, char **argv)
     const char  *params[2];
 
     ctl_option_t  options[] = {
-        { "config", CTL_STRING, &config, "FILE",
-          "workers.conf (that of the run directory)" },
+        CTL_CONFIG(config),
         { "queue", CTL_STRING, &queue, "NAME", "of this queue only" },
         { "limit", CTL_NUMBER, &limit, "N", "at most so many (50)" },
         { .name = NULL }
@@ -226,7 +187,7 @@ travelctl_dead_list(int argc, char **argv)
     params[0] = queue;
     params[1] = number;
 
-    return dead_query(config,
+    return ctl_rows(config,
         "SELECT to_char(died_at AT TIME ZONE 'UTC',"
         "               'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
         "       job_id, type, attempts, cause, coalesce(last_error, '')"
@@ -249,8 +210,7 @@ travelctl_dead_show(int argc, char **argv)
     const char  *config = NULL, *args[CTL_ARGS_MAX + 1];
 
     ctl_option_t  options[] = {
-        { "config", CTL_STRING, &config, "FILE",
-          "workers.conf (that of the run directory)" },
+        CTL_CONFIG(config),
         { .name = NULL }
     };
     ctl_spec_t  spec = { "dead show [options] ID",
@@ -261,7 +221,7 @@ travelctl_dead_show(int argc, char **argv)
         return rc;
     }
 
-    rc = dead_query(config, "SELECT jsonb_pretty(to_jsonb(d)) FROM jobs.dead"
+    rc = ctl_rows(config, "SELECT jsonb_pretty(to_jsonb(d)) FROM jobs.dead"
                             " AS d WHERE job_id = $1", 1, args, dead_document);
 
     if (rc == CTL_REFUSED) {

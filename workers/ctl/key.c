@@ -18,29 +18,6 @@ typedef struct {
     long         expires;
 } key_ctl_t;
 
-#define KEY_CONFIG(c)                                                         \
-    { "config", CTL_STRING, &(c).config, "FILE",                              \
-      "workers.conf (that of the run directory)" }
-
-
-/* Runs a statement; NULL with a complaint. */
-static PGresult *
-key_query(PGconn *pg, const char *sql, int n, const char *const *params)
-{
-    PGresult        *res;
-    ExecStatusType   status;
-
-    res = PQexecParams(pg, sql, n, NULL, params, NULL, NULL, 0);
-    status = PQresultStatus(res);
-
-    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
-        ctl_broken("PostgreSQL: %s", PQresultErrorMessage(res));
-        PQclear(res);
-        return NULL;
-    }
-
-    return res;
-}
 
 
 static bool
@@ -81,7 +58,7 @@ key_store(PGconn *pg, const key_ctl_t *c, const char *owner, const char *id,
     params[4] = c->permissions;
     params[5] = c->expires ? expires : NULL;
 
-    res = key_query(pg,
+    res = ctl_query(pg,
         "INSERT INTO credentials.api_key "
         "(id, hash, user_id, name, permissions, expires_at) "
         "VALUES ($1, decode($2, 'hex'), $3, $4, "
@@ -118,7 +95,7 @@ travelctl_key_create(int argc, char **argv)
           "what it may do (nothing)" },
         { "name", CTL_STRING, &c.name, "TEXT", "what it is for" },
         { "expires", CTL_SECONDS, &c.expires, "TIME", "its life (for ever)" },
-        KEY_CONFIG(c),
+        CTL_CONFIG(c.config),
         { .name = NULL }
     };
     ctl_spec_t  spec = { "key create --owner USER [options]",
@@ -174,7 +151,7 @@ key_list(PGconn *pg, const char *owner)
     int        i, n;
     PGresult  *res;
 
-    res = key_query(pg,
+    res = ctl_query(pg,
         "SELECT id, user_id, name, array_to_string(permissions, ' '), "
         "       CASE WHEN revoked_at IS NOT NULL THEN 'revoked' "
         "            WHEN expires_at <= now() THEN 'expired' "
@@ -214,7 +191,7 @@ travelctl_key_list(int argc, char **argv)
 
     ctl_option_t  options[] = {
         { "owner", CTL_STRING, &c.owner, "USER", "only this user's" },
-        KEY_CONFIG(c),
+        CTL_CONFIG(c.config),
         { .name = NULL }
     };
     ctl_spec_t  spec = { "key list [options]",
@@ -252,7 +229,7 @@ key_revoke(PGconn *pg, redisContext *redis, const char *id, const char *owner)
     const char           *params[2] = { id, owner };
     travel_revocation_t  *list;
 
-    res = key_query(pg,
+    res = ctl_query(pg,
         "UPDATE credentials.api_key "
         "   SET revoked_at = coalesce(revoked_at, now()) "
         " WHERE id = $1 OR user_id = $2::uuid RETURNING id", 2, params);
@@ -302,7 +279,7 @@ travelctl_key_revoke(int argc, char **argv)
 
     ctl_option_t  options[] = {
         { "owner", CTL_STRING, &c.owner, "USER", "all keys of this user" },
-        KEY_CONFIG(c),
+        CTL_CONFIG(c.config),
         { .name = NULL }
     };
     ctl_spec_t  spec = { "key revoke ID | --owner USER [options]",

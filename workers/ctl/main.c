@@ -34,8 +34,6 @@ static const ctl_command_t  ctl_commands[] = {
       "list API keys" },
     { "key", "revoke", travelctl_key_revoke,
       "take API keys back" },
-    { "schema", "check", travelctl_schema_check,
-      "check an instance against a JSON Schema" },
     { "jobs", "status", travelctl_jobs_status,
       "what became of a job" },
     { "jobs", "run", travelctl_jobs_run,

@@ -20,9 +20,6 @@ typedef struct {
     redisContext   *redis;
 } queue_ctl_t;
 
-#define QUEUE_CONFIG(q)                                                       \
-    { "config", CTL_STRING, &(q).config, "FILE",                              \
-      "workers.conf (that of the run directory)" }
 
 
 static bool
@@ -191,7 +188,7 @@ travelctl_queue_init(int argc, char **argv)
     queue_ctl_t  q = { .config = NULL };
 
     ctl_option_t  options[] = {
-        QUEUE_CONFIG(q),
+        CTL_CONFIG(q.config),
         { "partitions", CTL_NUMBER, &partitions, "N",
           "for queues that have no number yet (4)" },
         { .name = NULL }
@@ -455,7 +452,7 @@ travelctl_queue_stat(int argc, char **argv)
     queue_ctl_t  q = { .config = NULL };
 
     ctl_option_t  options[] = {
-        QUEUE_CONFIG(q),
+        CTL_CONFIG(q.config),
         { "queue", CTL_STRING, &queue, "NAME", "this queue only" },
         { "json", CTL_FLAG, &json, NULL, "one JSON object a line" },
         { .name = NULL }
@@ -630,7 +627,7 @@ travelctl_queue_preload(int argc, char **argv)
                            .body = "{}" };
 
     ctl_option_t  options[] = {
-        QUEUE_CONFIG(q),
+        CTL_CONFIG(q.config),
         { "type", CTL_STRING, &type, "TYPE", "job type, maintenance.noop say" },
         { "count", CTL_NUMBER, &count, "N", "how many (1000)" },
         { "body", CTL_STRING, &p.body, "JSON", "the same for all ({})" },

@@ -263,8 +263,7 @@ travelctl_token_revoke(int argc, char **argv)
           "unix seconds or 2026-03-01T19:00:00Z (now)" },
         { "expires", CTL_SECONDS, &c.expires, "TIME",
           "how long to remember: longer than any such token lives (30d)" },
-        { "config", CTL_STRING, &c.config, "FILE",
-          "workers.conf (that of the run directory)" },
+        CTL_CONFIG(c.config),
         { .name = NULL }
     };
     ctl_spec_t  spec = { "token revoke --jti J | --user U | --kid K [options]",
@@ -363,8 +362,7 @@ travelctl_token_revocations(int argc, char **argv)
     worker_conf_t  *conf;
 
     ctl_option_t  options[] = {
-        { "config", CTL_STRING, &config, "FILE",
-          "workers.conf (that of the run directory)" },
+        CTL_CONFIG(config),
         { .name = NULL }
     };
     ctl_spec_t  spec = { "token revocations [options]",

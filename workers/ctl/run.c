@@ -288,8 +288,7 @@ travelctl_jobs_run(int argc, char **argv)
     r.owner = "travelctl";
 
     ctl_option_t  options[] = {
-        { "config", CTL_STRING, &r.config, "FILE",
-          "workers.conf (that of the run directory)" },
+        CTL_CONFIG(r.config),
         { "id", CTL_STRING, &r.id, "ID", "job id (a new one)" },
         { "sub", CTL_STRING, &r.sub, "UUID", "whose job (the demo user's)" },
         { "email", CTL_STRING, &r.email, "ADDRESS", "as if from the token" },

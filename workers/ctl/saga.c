@@ -2,20 +2,12 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
-
-#include <hiredis/hiredis.h>
-#include <jansson.h>
 
 #include "ctl.h"
 #include "../jobs/job.h"
 #include "../queue/queue.h"
 #include "../schedule/schedule.h"
 #include "../../common/timestamp.h"
-
-#define SAGA_CONFIG(var)                                                      \
-    { "config", CTL_STRING, &(var), "FILE",                                   \
-      "workers.conf (that of the run directory)" }
 
 /* Its steps in the order in which they were begun. */
 #define SAGA_STEPS                                                            \
@@ -36,8 +28,6 @@ static PGresult *
 saga_ask(saga_ctl_t *s, const char *config, const char *sql, int n,
     const char *const *params)
 {
-    PGresult  *res;
-
     if (s->conf == NULL) {
         s->conf = ctl_conf(config);
         s->pg = s->conf != NULL ? ctl_pg(s->conf->pg_dsn) : NULL;
@@ -47,15 +37,7 @@ saga_ask(saga_ctl_t *s, const char *config, const char *sql, int n,
         return NULL;
     }
 
-    res = PQexecParams(s->pg, sql, n, NULL, params, NULL, NULL, 0);
-
-    if (PQresultStatus(res) != PGRES_TUPLES_OK) {
-        ctl_broken("PostgreSQL: %s", PQresultErrorMessage(res));
-        PQclear(res);
-        return NULL;
-    }
-
-    return res;
+    return ctl_query(s->pg, sql, n, params);
 }
 
 
@@ -68,19 +50,27 @@ saga_close(saga_ctl_t *s, int rc)
 }
 
 
+static void
+saga_row(const PGresult *res, int row)
+{
+    printf("%s  %-10s %-8s %s  %s  %s\n", PQgetvalue(res, row, 0),
+           PQgetvalue(res, row, 1), PQgetvalue(res, row, 2),
+           PQgetvalue(res, row, 3), PQgetvalue(res, row, 4),
+           PQgetvalue(res, row, 5));
+}
+
+
 int
 travelctl_saga_list(int argc, char **argv)
 {
-    int          i, rc;
+    int          rc;
     long         older = 0, limit = 100;
     char         age[24], number[24];
-    PGresult    *res;
-    saga_ctl_t   s = { NULL, NULL };
     const char  *config = NULL, *state = NULL, *args[CTL_ARGS_MAX + 1];
     const char  *params[] = { NULL, age, number };
 
     ctl_option_t  options[] = {
-        SAGA_CONFIG(config),
+        CTL_CONFIG(config),
         { "state", CTL_STRING, &state, "STATE",
           "running, undoing, stuck (these three), done, undone, closed" },
         { "older", CTL_SECONDS, &older, "TIME", "not moved for so long" },
@@ -99,7 +89,8 @@ travelctl_saga_list(int argc, char **argv)
     params[0] = state;
     snprintf(age, sizeof(age), "%ld", older);
     snprintf(number, sizeof(number), "%ld", limit);
-    res = saga_ask(&s, config,
+
+    return ctl_rows(config,
         "SELECT r.id, r.name, r.state,"
         "       to_char(r.updated_at AT TIME ZONE 'UTC',"
         "               'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
@@ -110,23 +101,7 @@ travelctl_saga_list(int argc, char **argv)
         "            THEN r.state IN ('running', 'undoing', 'stuck')"
         "            ELSE r.state = $1 END"
         "   AND r.updated_at <= now() - make_interval(secs => $2::int)"
-        " ORDER BY r.updated_at LIMIT $3::bigint", 3, params);
-    rc = CTL_BROKEN;
-
-    if (res != NULL) {
-        rc = PQntuples(res) > 0 ? CTL_GOOD : CTL_REFUSED;
-
-        for (i = 0; i < PQntuples(res); i++) {
-            printf("%s  %-10s %-8s %s  %s  %s\n", PQgetvalue(res, i, 0),
-                   PQgetvalue(res, i, 1), PQgetvalue(res, i, 2),
-                   PQgetvalue(res, i, 3), PQgetvalue(res, i, 4),
-                   PQgetvalue(res, i, 5));
-        }
-
-        PQclear(res);
-    }
-
-    return saga_close(&s, rc);
+        " ORDER BY r.updated_at LIMIT $3::bigint", 3, params, saga_row);
 }
 
 
@@ -138,7 +113,7 @@ travelctl_saga_show(int argc, char **argv)
     saga_ctl_t   s = { NULL, NULL };
     const char  *config = NULL, *args[CTL_ARGS_MAX + 1];
 
-    ctl_option_t  options[] = { SAGA_CONFIG(config), { .name = NULL } };
+    ctl_option_t  options[] = { CTL_CONFIG(config), { .name = NULL } };
     ctl_spec_t    spec = { "saga show [options] ID",
                            "Everything known about a saga and its steps, as "
                            "JSON.", options, 1, 1 };
@@ -178,32 +153,36 @@ static int
 saga_enqueue(saga_ctl_t *s, const char *type, const char *id,
     const char *body)
 {
-    int                 rc;
-    char                job[TRAVEL_JOB_ID_MAX + 1];
-    redisContext       *redis;
-    struct timespec     now;
-    char                salt[64];
-    worker_schedule_t   schedule = { .name = (char *) id,
-                                     .type = (char *) type,
-                                     .body = (char *) body };
+    worker_schedule_t  schedule = { .name = (char *) id,
+                                    .type = (char *) type,
+                                    .body = (char *) body };
 
-    redis = ctl_redis(s->conf);
+    return ctl_enqueue(s->conf, &schedule, "saga by hand");
+}
 
-    if (redis == NULL) {
+
+/* A job takes it up again: 'rest' is what its body says besides. */
+static int
+saga_take_up(saga_ctl_t *s, const char *config, const char *id,
+    const char *rest)
+{
+    int        rc;
+    char       body[128];
+    PGresult  *res;
+
+    res = saga_ask(s, config, "UPDATE jobs.saga_run SET state = 'running'"
+                              " WHERE id = $1::uuid RETURNING id", 1, &id);
+
+    if (res == NULL) {
         return CTL_BROKEN;
     }
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    snprintf(salt, sizeof(salt), "%ld saga by hand", now.tv_nsec);
-    rc = worker_schedule_enqueue(redis, &schedule, now.tv_sec, salt, job);
-    redisFree(redis);
+    snprintf(body, sizeof(body), "{\"saga\": \"%s\"%s}",
+             PQgetvalue(res, 0, 0), rest);
+    rc = saga_enqueue(s, "saga.resume", id, body);
+    PQclear(res);
 
-    if (rc != TRAVEL_OK) {
-        return ctl_broken("the job could not be enqueued");
-    }
-
-    puts(job);
-    return CTL_GOOD;
+    return rc;
 }
 
 
@@ -239,12 +218,11 @@ int
 travelctl_saga_resume(int argc, char **argv)
 {
     int          rc;
-    char         body[128];
-    PGresult    *res, *back;
+    PGresult    *res;
     saga_ctl_t   s = { NULL, NULL };
     const char  *config = NULL, *args[CTL_ARGS_MAX + 1];
 
-    ctl_option_t  options[] = { SAGA_CONFIG(config), { .name = NULL } };
+    ctl_option_t  options[] = { CTL_CONFIG(config), { .name = NULL } };
     ctl_spec_t    spec = { "saga resume [options] ID",
                            "Takes up a saga that nobody works at, where it "
                            "was: forwards when it was\non its way, backwards "
@@ -267,14 +245,7 @@ travelctl_saga_resume(int argc, char **argv)
         rc = saga_is(args[0], PQgetvalue(res, 0, 0), "there is nothing to do");
 
     } else if (res != NULL) {
-        back = saga_ask(&s, config, "UPDATE jobs.saga_run SET state = 'running'"
-                                    " WHERE id = $1::uuid RETURNING id", 1,
-                        args);
-        snprintf(body, sizeof(body), "{\"saga\": \"%s\"}",
-                 back != NULL ? PQgetvalue(back, 0, 0) : "");
-        rc = back != NULL ? saga_enqueue(&s, "saga.resume", args[0], body)
-                          : CTL_BROKEN;
-        PQclear(back);
+        rc = saga_take_up(&s, config, args[0], "");
     }
 
     PQclear(res);
@@ -294,12 +265,11 @@ int
 travelctl_saga_compensate(int argc, char **argv)
 {
     int          rc;
-    char         body[128];
-    PGresult    *res, *back;
+    PGresult    *res;
     saga_ctl_t   s = { NULL, NULL };
     const char  *type, *config = NULL, *args[CTL_ARGS_MAX + 1];
 
-    ctl_option_t  options[] = { SAGA_CONFIG(config), { .name = NULL } };
+    ctl_option_t  options[] = { CTL_CONFIG(config), { .name = NULL } };
     ctl_spec_t    spec = { "saga compensate [options] ID",
                            "Undoes what a saga has done: one that is on its "
                            "way is turned round first,\none that got stuck "
@@ -318,14 +288,7 @@ travelctl_saga_compensate(int argc, char **argv)
                          || (strcmp(PQgetvalue(res, 0, 0), "stuck") == 0
                              && PQgetisnull(res, 0, 2))))
     {
-        back = saga_ask(&s, config, "UPDATE jobs.saga_run SET state = 'running'"
-                                    " WHERE id = $1::uuid RETURNING id", 1,
-                        args);
-        snprintf(body, sizeof(body), "{\"saga\": \"%s\", \"turn\": true}",
-                 back != NULL ? PQgetvalue(back, 0, 0) : "");
-        rc = back != NULL ? saga_enqueue(&s, "saga.resume", args[0], body)
-                          : CTL_BROKEN;
-        PQclear(back);
+        rc = saga_take_up(&s, config, args[0], ", \"turn\": true");
 
     } else if (type != NULL && !PQgetisnull(res, 0, 2)
                && (strcmp(PQgetvalue(res, 0, 0), "stuck") == 0
@@ -351,7 +314,7 @@ travelctl_saga_close(int argc, char **argv)
     saga_ctl_t   s = { NULL, NULL };
     const char  *config = NULL, *args[CTL_ARGS_MAX + 1];
 
-    ctl_option_t  options[] = { SAGA_CONFIG(config), { .name = NULL } };
+    ctl_option_t  options[] = { CTL_CONFIG(config), { .name = NULL } };
     ctl_spec_t    spec = { "saga close [options] ID",
                            "The saga was settled by hand: it is not listed "
                            "any more.", options, 1, 1 };

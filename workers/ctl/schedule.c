@@ -4,15 +4,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include <hiredis/hiredis.h>
-
 #include "ctl.h"
 #include "../schedule/schedule.h"
 #include "../../common/timestamp.h"
-
-#define SCHEDULE_CONFIG(var)                                                  \
-    { "config", CTL_STRING, &(var), "FILE",                                   \
-      "workers.conf (that of the run directory)" }
 
 
 static const worker_schedule_t *
@@ -84,7 +78,7 @@ travelctl_schedule_list(int argc, char **argv)
     const char     *config = NULL, *args[CTL_ARGS_MAX + 1];
     worker_conf_t  *conf;
 
-    ctl_option_t  options[] = { SCHEDULE_CONFIG(config), { .name = NULL } };
+    ctl_option_t  options[] = { CTL_CONFIG(config), { .name = NULL } };
     ctl_spec_t    spec = { "schedule list [options]",
                            "Name, cron, time zone, job type, last and next "
                            "fire, fired, skipped, catch-up, state.", options,
@@ -112,14 +106,11 @@ int
 travelctl_schedule_run(int argc, char **argv)
 {
     int                       rc;
-    char                      salt[64], job[TRAVEL_JOB_ID_MAX + 1];
     const char               *config = NULL, *args[CTL_ARGS_MAX + 1];
-    redisContext             *redis;
     worker_conf_t            *conf;
-    struct timespec           now;
     const worker_schedule_t  *schedule;
 
-    ctl_option_t  options[] = { SCHEDULE_CONFIG(config), { .name = NULL } };
+    ctl_option_t  options[] = { CTL_CONFIG(config), { .name = NULL } };
     ctl_spec_t    spec = { "schedule run [options] NAME",
                            "Enqueues the schedule's job now and prints its "
                            "id.", options, 1, 1 };
@@ -132,22 +123,9 @@ travelctl_schedule_run(int argc, char **argv)
     rc = CTL_BROKEN;
 
     if (conf != NULL) {
-        rc = CTL_REFUSED;
         schedule = schedule_find(conf, args[0]);
-        redis = schedule != NULL ? ctl_redis(conf) : NULL;
-        clock_gettime(CLOCK_REALTIME, &now);
-        snprintf(salt, sizeof(salt), "%ld by hand", now.tv_nsec);
-
-        if (redis != NULL) {
-            rc = worker_schedule_enqueue(redis, schedule, now.tv_sec, salt,
-                                         job) == TRAVEL_OK
-                 ? CTL_GOOD : ctl_broken("the job could not be enqueued");
-            redisFree(redis);
-        }
-    }
-
-    if (rc == CTL_GOOD) {
-        puts(job);
+        rc = schedule != NULL ? ctl_enqueue(conf, schedule, "by hand")
+                              : CTL_REFUSED;
     }
 
     worker_conf_free(conf);
@@ -169,18 +147,13 @@ schedule_pause(const char *config, const char *name, const char *paused)
     rc = CTL_BROKEN;
 
     if (pg != NULL) {
-        res = PQexecParams(pg, "UPDATE jobs.schedule SET paused = $2::boolean"
-                               " WHERE name = $1 RETURNING name", 2, NULL,
-                           params, NULL, NULL, 0);
+        res = ctl_query(pg, "UPDATE jobs.schedule SET paused = $2::boolean"
+                            " WHERE name = $1 RETURNING name", 2, params);
 
-        if (PQresultStatus(res) != PGRES_TUPLES_OK) {
-            ctl_broken("PostgreSQL: %s", PQresultErrorMessage(res));
-
-        } else if (PQntuples(res) == 0) {
-            rc = ctl_refused(TRAVEL_E_RESOURCE_NOT_FOUND, "-",
-                             "no schedule \"%s\" has ever run here", name);
-        } else {
-            rc = CTL_GOOD;
+        if (res != NULL) {
+            rc = PQntuples(res) > 0 ? CTL_GOOD
+                 : ctl_refused(TRAVEL_E_RESOURCE_NOT_FOUND, "-",
+                               "no schedule \"%s\" has ever run here", name);
         }
 
         PQclear(res);
@@ -198,7 +171,7 @@ travelctl_schedule_pause(int argc, char **argv)
     int          rc;
     const char  *config = NULL, *args[CTL_ARGS_MAX + 1];
 
-    ctl_option_t  options[] = { SCHEDULE_CONFIG(config), { .name = NULL } };
+    ctl_option_t  options[] = { CTL_CONFIG(config), { .name = NULL } };
     ctl_spec_t    spec = { "schedule pause [options] NAME",
                            "From the leader's next look on (1 s) it does not "
                            "fire.", options, 1, 1 };
@@ -217,7 +190,7 @@ travelctl_schedule_resume(int argc, char **argv)
     int          rc;
     const char  *config = NULL, *args[CTL_ARGS_MAX + 1];
 
-    ctl_option_t  options[] = { SCHEDULE_CONFIG(config), { .name = NULL } };
+    ctl_option_t  options[] = { CTL_CONFIG(config), { .name = NULL } };
     ctl_spec_t    spec = { "schedule resume [options] NAME",
                            "It fires again; what was missed goes by its "
                            "catch_up.", options, 1, 1 };

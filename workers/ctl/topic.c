@@ -35,7 +35,7 @@ topic_list(PGconn *pg, redisContext *redis)
     int        i, rc;
     PGresult  *res;
 
-    res = PQexec(pg,
+    res = ctl_query(pg,
         "SELECT p.name, p.partitions, p.retention,"
         "       (SELECT string_agg(t.type, ' ' ORDER BY t.type)"
         "          FROM events.type AS t WHERE t.topic = p.name),"
@@ -44,12 +44,8 @@ topic_list(PGconn *pg, redisContext *redis)
         "         WHERE t.topic = p.name AND e.xid >= coalesce("
         "               (SELECT checkpoint FROM events.publisher"
         "                 WHERE name = 'topics'), '0'))"
-        "  FROM events.topic AS p ORDER BY p.name");
-    rc = CTL_GOOD;
-
-    if (PQresultStatus(res) != PGRES_TUPLES_OK) {
-        rc = ctl_broken("PostgreSQL: %s", PQresultErrorMessage(res));
-    }
+        "  FROM events.topic AS p ORDER BY p.name", 0, NULL);
+    rc = res != NULL ? CTL_GOOD : CTL_BROKEN;
 
     for (i = 0; rc == CTL_GOOD && i < PQntuples(res); i++) {
         printf("%-18s %3s  %-8s %8lld %8s  %s\n", PQgetvalue(res, i, 0),
@@ -74,8 +70,7 @@ travelctl_topic_list(int argc, char **argv)
     worker_conf_t  *conf;
 
     ctl_option_t  options[] = {
-        { "config", CTL_STRING, &config, "FILE",
-          "workers.conf (that of the run directory)" },
+        CTL_CONFIG(config),
         { .name = NULL }
     };
     ctl_spec_t  spec = { "topic list [options]",

@@ -222,6 +222,11 @@ void worker_part_twin(worker_partition_t *part, worker_entry_t *twin);
 /* The name of the entry's hash, one more argument. */
 void worker_args_job(worker_args_t *args, const worker_partition_t *part,
     const worker_entry_t *entry);
+/* What the calls for a batch begin with: the partition's keys (with :dead, if
+ * that is asked for) and the jobs', then owner, fence and now.  Returns how
+ * many are keys. */
+int worker_args_batch(worker_args_t *args, const worker_partition_t *part,
+    const worker_entries_t *entries, bool dead);
 /* Out of memory and off the books. */
 void worker_part_forget(worker_partition_t *part, worker_entry_t *entry);
 worker_type_t *worker_queue_type(worker_queue_t *queue, travel_str_t name);

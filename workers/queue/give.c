@@ -235,7 +235,7 @@ start_on_reply(void *data, const redisReply *reply)
 static void
 start_send(worker_partition_t *part)
 {
-    size_t           i;
+    int              keys;
     worker_args_t   *args;
     worker_batch_t  *batch;
     worker_entry_t  *entry;
@@ -243,22 +243,7 @@ start_send(worker_partition_t *part)
     batch = part->batch;
     part->batch = NULL;
     args = &part->queue->args;
-    worker_args_begin(args);
-    worker_args_str(args, part->owner.text, part->owner.len);
-
-    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
-        worker_args_str(args, part->streams[i].key, part->streams[i].key_len);
-    }
-
-    worker_args_str(args, part->delayed.text, part->delayed.len);
-
-    for (entry = batch->entries.head; entry; entry = entry->next) {
-        worker_args_job(args, part, entry);
-    }
-
-    worker_args_str(args, part->queue->owner, strlen(part->queue->owner));
-    worker_args_int(args, part->fence);
-    worker_args_int(args, part->queue->now_unix);
+    keys = worker_args_batch(args, part, &batch->entries, false);
 
     for (entry = batch->entries.head; entry; entry = entry->next) {
         worker_args_int(args, entry->stream);
@@ -267,7 +252,7 @@ start_send(worker_partition_t *part)
 
     part->starting = true;
     worker_link_script(part->queue->cmd, TRAVEL_SCRIPT_START, start_on_reply,
-                       batch, args, (int) (5 + batch->entries.count));
+                       batch, args, keys);
 }
 
 

@@ -499,6 +499,42 @@ worker_args_job(worker_args_t *args, const worker_partition_t *part,
 }
 
 
+int
+worker_args_batch(worker_args_t *args, const worker_partition_t *part,
+    const worker_entries_t *entries, bool dead)
+{
+    int                    first, keys;
+    size_t                 i;
+    const worker_entry_t  *entry;
+
+    worker_args_begin(args);
+    first = args->argc;
+    worker_args_str(args, part->owner.text, part->owner.len);
+
+    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
+        worker_args_str(args, part->streams[i].key, part->streams[i].key_len);
+    }
+
+    worker_args_str(args, part->delayed.text, part->delayed.len);
+
+    if (dead) {
+        worker_args_str(args, part->dead.text, part->dead.len);
+    }
+
+    for (entry = entries->head; entry; entry = entry->next) {
+        worker_args_job(args, part, entry);
+    }
+
+    keys = args->argc - first;
+
+    worker_args_str(args, part->queue->owner, strlen(part->queue->owner));
+    worker_args_int(args, part->fence);
+    worker_args_int(args, part->queue->now_unix);
+
+    return keys;
+}
+
+
 /* --- entries out ---------------------------------------------------------- */
 
 void

@@ -245,7 +245,8 @@ worker_settle_count(worker_queue_t *queue, const worker_entry_t *entry)
 /*
  * What the job has cost goes to the limit that admitted it (quota_claim.h):
  * with the end the cost takes the place of what was reserved, before that it
- * counts besides.  Should this process die just here, the reserve is what it cost.
+ * counts besides.  Should this process die just here, the reserve is what it
+ * cost.
  */
 static void
 settle_charge(worker_partition_t *part, const worker_entry_t *entry)
@@ -372,28 +373,13 @@ static void
 settle_send(worker_partition_t *part, worker_batch_t *batch)
 {
     char             heads[WORKER_BATCH_MAX * TRAVEL_SETTLE_HEAD];
+    int              keys;
     size_t           i;
     worker_args_t   *args;
     worker_entry_t  *entry;
 
     args = &part->queue->args;
-    worker_args_begin(args);
-    worker_args_str(args, part->owner.text, part->owner.len);
-
-    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
-        worker_args_str(args, part->streams[i].key, part->streams[i].key_len);
-    }
-
-    worker_args_str(args, part->delayed.text, part->delayed.len);
-    worker_args_str(args, part->dead.text, part->dead.len);
-
-    for (entry = batch->entries.head; entry; entry = entry->next) {
-        worker_args_job(args, part, entry);
-    }
-
-    worker_args_str(args, part->queue->owner, strlen(part->queue->owner));
-    worker_args_int(args, part->fence);
-    worker_args_int(args, part->queue->now_unix);
+    keys = worker_args_batch(args, part, &batch->entries, true);
     worker_args_int(args, TRAVEL_RESULT_TTL_S);
     worker_args_str(args, settle_doubtful(&batch->entries) ? "1" : "0", 1);
     worker_args_str(args, heads, batch->entries.count * TRAVEL_SETTLE_HEAD);
@@ -404,8 +390,7 @@ settle_send(worker_partition_t *part, worker_batch_t *batch)
 
     part->settling = true;
     worker_link_script(part->queue->cmd, TRAVEL_SCRIPT_SETTLE,
-                       settle_on_reply, batch, args,
-                       (int) (6 + batch->entries.count));
+                       settle_on_reply, batch, args, keys);
 }
 
 

@@ -21,8 +21,6 @@ typedef struct {
 } ngx_http_travel_field_head_t;
 
 
-static ngx_int_t ngx_http_travel_record_push(ngx_http_request_t *r,
-    const ngx_http_travel_field_t *field, ngx_table_elt_t **ret_h);
 static ngx_int_t ngx_http_travel_record_fields(ngx_http_request_t *r,
     const ngx_http_travel_record_t *rec);
 static ngx_int_t ngx_http_travel_record_date(ngx_http_request_t *r,
@@ -386,28 +384,6 @@ ngx_http_travel_record_reset(ngx_http_request_t *r)
 
 
 static ngx_int_t
-ngx_http_travel_record_push(ngx_http_request_t *r,
-    const ngx_http_travel_field_t *field, ngx_table_elt_t **ret_h)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-    h->hash = 1;
-    h->key = field->name;
-    h->value = field->value;
-
-    *ret_h = h;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
 ngx_http_travel_record_fields(ngx_http_request_t *r,
     const ngx_http_travel_record_t *rec)
 {
@@ -446,7 +422,8 @@ ngx_http_travel_record_fields(ngx_http_request_t *r,
             continue;
         }
 
-        if (ngx_http_travel_record_push(r, &field[i], &h) != NGX_OK) {
+        h = ngx_http_travel_push_field(r, &field[i].name, &field[i].value);
+        if (h == NULL) {
             return NGX_ERROR;
         }
 
@@ -502,20 +479,21 @@ static ngx_int_t
 ngx_http_travel_record_date(ngx_http_request_t *r,
     const ngx_http_travel_record_t *rec)
 {
-    ngx_http_travel_field_t  field;
+    ngx_str_t  value;
 
-    field.hidden = 0;
-    ngx_str_set(&field.name, "Date");
+    static const ngx_str_t  name = ngx_string("Date");
 
-    field.value.len = TRAVEL_HTTP_DATE_LEN;
-    field.value.data = ngx_pnalloc(r->pool, TRAVEL_HTTP_DATE_LEN);
-    if (field.value.data == NULL) {
+    value.len = TRAVEL_HTTP_DATE_LEN;
+    value.data = ngx_pnalloc(r->pool, TRAVEL_HTTP_DATE_LEN);
+    if (value.data == NULL) {
         return NGX_ERROR;
     }
 
-    travel_http_date_format((char *) field.value.data, rec->head.date);
+    travel_http_date_format((char *) value.data, rec->head.date);
 
-    return ngx_http_travel_record_push(r, &field, &r->headers_out.date);
+    r->headers_out.date = ngx_http_travel_push_field(r, &name, &value);
+
+    return r->headers_out.date ? NGX_OK : NGX_ERROR;
 }
 
 

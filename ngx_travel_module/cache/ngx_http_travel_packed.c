@@ -131,19 +131,14 @@ ngx_http_travel_packed_vary(ngx_http_request_t *r)
 ngx_int_t
 ngx_http_travel_packed_said(ngx_http_request_t *r)
 {
-    ngx_table_elt_t  *h;
+    static const ngx_str_t  name = ngx_string("Content-Encoding");
+    static const ngx_str_t  gzip = ngx_string("gzip");
 
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
+    r->headers_out.content_encoding = ngx_http_travel_push_field(r, &name,
+                                                                 &gzip);
+    if (r->headers_out.content_encoding == NULL) {
         return NGX_ERROR;
     }
-
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-    h->hash = 1;
-    ngx_str_set(&h->key, "Content-Encoding");
-    ngx_str_set(&h->value, "gzip");
-
-    r->headers_out.content_encoding = h;
 
     return ngx_http_travel_packed_weaken(r);
 }

@@ -161,8 +161,9 @@ ngx_http_travel_command_body(ngx_http_request_t *r,
 }
 
 
-ngx_int_t
-ngx_http_travel_command_given(ngx_http_request_t *r,
+/* One body of its own: its size, its syntax, its schema. */
+static ngx_int_t
+ngx_http_travel_body_document(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd)
 {
     ngx_int_t  rc;
@@ -175,6 +176,19 @@ ngx_http_travel_command_given(ngx_http_request_t *r,
 
     if (rc == NGX_OK) { rc = ngx_http_travel_body_schema(r, cmd); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_nuls(r); }
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_travel_command_given(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_travel_body_document(r, cmd);
+
     if (rc == NGX_OK) { rc = ngx_http_travel_body_values(r, cmd); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_echo(r, cmd); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_key(r, cmd); }
@@ -284,14 +298,8 @@ ngx_http_travel_body_item(ngx_http_request_t *r,
 {
     ngx_int_t  rc;
 
-    if (item->body.len > item->use->max_body) {
-        return ngx_http_travel_body_large(r, item->use->max_body);
-    }
+    rc = ngx_http_travel_body_document(r, item);
 
-    rc = ngx_http_travel_body_parse(r, ngx_http_travel_view(&item->body));
-
-    if (rc == NGX_OK) { rc = ngx_http_travel_body_schema(r, item); }
-    if (rc == NGX_OK) { rc = ngx_http_travel_body_nuls(r); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_echo(r, item); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_key(r, item); }
 
@@ -354,18 +362,11 @@ ngx_http_travel_body_bytes(ngx_http_request_t *r,
 {
     u_char       *p;
     off_t         size;
-    size_t        n;
-    ssize_t       got;
-    ngx_buf_t    *b;
     ngx_chain_t  *cl;
 
     static const ngx_str_t  empty = ngx_string("{}");
 
-    size = 0;
-
-    for (cl = r->request_body->bufs; cl; cl = cl->next) {
-        size += ngx_buf_size(cl->buf);
-    }
+    size = ngx_http_travel_received_size(r);
 
     if (size > (off_t) ngx_http_travel_command_max_body(use)) {
         return ngx_http_travel_body_large(r,
@@ -393,30 +394,8 @@ ngx_http_travel_body_bytes(ngx_http_request_t *r,
     ret_body->data = p;
     ret_body->len = (size_t) size;
 
-    for (/* void */ ; cl; cl = cl->next) {
-        b = cl->buf;
-
-        if (ngx_buf_in_memory(b)) {
-            p = ngx_cpymem(p, b->pos, b->last - b->pos);
-            continue;
-        }
-
-        if (!b->in_file) {
-            /* the mark of the end */
-            continue;
-        }
-
-        n = (size_t) (b->file_last - b->file_pos);
-        got = ngx_read_file(b->file, p, n, b->file_pos);
-
-        if (got != (ssize_t) n) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        p += n;
-    }
-
-    return NGX_OK;
+    return (ngx_http_travel_received_copy(r, p) == NGX_OK)
+           ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 

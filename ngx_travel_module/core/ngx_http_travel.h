@@ -219,11 +219,12 @@ void ngx_http_travel_finish(ngx_http_request_t *r, ngx_int_t rc);
 ngx_int_t ngx_http_travel_send(ngx_http_request_t *r, ngx_uint_t status,
     const ngx_str_t *type, ngx_str_t *body);
 
-/* Adds a response header; key and value must live as long as the request. */
-ngx_int_t ngx_http_travel_add_field(ngx_http_request_t *r,
+/* Adds a response header; key and value must live as long as the request.  For
+ * who has to keep it where nginx's filters look; NULL: no memory. */
+ngx_table_elt_t *ngx_http_travel_push_field(ngx_http_request_t *r,
     const ngx_str_t *key, const ngx_str_t *value);
 
-/* The same; the length of a literal is known when this is compiled. */
+/* For all others; the length of a literal is known when this is compiled. */
 static ngx_inline ngx_int_t
 ngx_http_travel_add_header(ngx_http_request_t *r, const char *key,
     const ngx_str_t *value)
@@ -233,12 +234,19 @@ ngx_http_travel_add_header(ngx_http_request_t *r, const char *key,
     name.data = (u_char *) key;
     name.len = ngx_strlen(key);
 
-    return ngx_http_travel_add_field(r, &name, value);
+    return ngx_http_travel_push_field(r, &name, value) ? NGX_OK : NGX_ERROR;
 }
 
 /* The first request header of that name (lower case), or NULL. */
 ngx_str_t *ngx_http_travel_header_in(ngx_http_request_t *r, const char *lower,
     size_t len);
+
+
+/* --- a body that has been read -------------------------------------------- */
+
+/* Its bytes, and a copy of so many at 'p'; NGX_ERROR: a file cannot be read. */
+off_t ngx_http_travel_received_size(ngx_http_request_t *r);
+ngx_int_t ngx_http_travel_received_copy(ngx_http_request_t *r, u_char *p);
 
 
 /* --- content dispatch by method ------------------------------------------ */

@@ -281,15 +281,15 @@ ngx_http_travel_send(ngx_http_request_t *r, ngx_uint_t status,
 }
 
 
-ngx_int_t
-ngx_http_travel_add_field(ngx_http_request_t *r, const ngx_str_t *key,
+ngx_table_elt_t *
+ngx_http_travel_push_field(ngx_http_request_t *r, const ngx_str_t *key,
     const ngx_str_t *value)
 {
     ngx_table_elt_t  *h;
 
     h = ngx_list_push(&r->headers_out.headers);
     if (h == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
     ngx_memzero(h, sizeof(ngx_table_elt_t));
@@ -297,7 +297,7 @@ ngx_http_travel_add_field(ngx_http_request_t *r, const ngx_str_t *key,
     h->key = *key;
     h->value = *value;
 
-    return NGX_OK;
+    return h;
 }
 
 

@@ -247,9 +247,10 @@ ngx_http_travel_security_add(ngx_http_request_t *r,
             continue;
         }
 
-        if (ngx_http_travel_add_field(r, &ngx_http_travel_securities[i].header,
-                                      &security->value[i])
-            != NGX_OK)
+        if (ngx_http_travel_push_field(r,
+                                       &ngx_http_travel_securities[i].header,
+                                       &security->value[i])
+            == NULL)
         {
             return NGX_ERROR;
         }

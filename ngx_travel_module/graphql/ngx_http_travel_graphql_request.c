@@ -194,17 +194,10 @@ static ngx_int_t
 ngx_http_travel_graphql_bytes(ngx_http_travel_graphql_t *g,
     ngx_str_t *ret_body)
 {
-    u_char       *p;
-    off_t         size;
-    size_t        n;
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
+    u_char  *p;
+    off_t    size;
 
-    size = 0;
-
-    for (cl = g->request->request_body->bufs; cl; cl = cl->next) {
-        size += ngx_buf_size(cl->buf);
-    }
+    size = ngx_http_travel_received_size(g->request);
 
     if (size > (off_t) g->conf->max_body) {
         return NGX_DECLINED;
@@ -218,28 +211,7 @@ ngx_http_travel_graphql_bytes(ngx_http_travel_graphql_t *g,
     ret_body->data = p;
     ret_body->len = (size_t) size;
 
-    for (cl = g->request->request_body->bufs; cl; cl = cl->next) {
-        b = cl->buf;
-
-        if (ngx_buf_in_memory(b)) {
-            p = ngx_cpymem(p, b->pos, b->last - b->pos);
-            continue;
-        }
-
-        if (!b->in_file) {
-            continue;
-        }
-
-        n = (size_t) (b->file_last - b->file_pos);
-
-        if (ngx_read_file(b->file, p, n, b->file_pos) != (ssize_t) n) {
-            return NGX_ERROR;
-        }
-
-        p += n;
-    }
-
-    return NGX_OK;
+    return ngx_http_travel_received_copy(g->request, p);
 }
 
 

@@ -246,7 +246,7 @@ ngx_http_travel_limit_x_headers(ngx_http_request_t *r,
         p = ngx_http_travel_limit_number(p, figure[i]);
         value.len = p - value.data;
 
-        if (ngx_http_travel_add_field(r, &names[i], &value) != NGX_OK) {
+        if (ngx_http_travel_push_field(r, &names[i], &value) == NULL) {
             return NGX_ERROR;
         }
     }

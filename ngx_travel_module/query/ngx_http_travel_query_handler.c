@@ -1070,19 +1070,9 @@ ngx_http_travel_query_counted(ngx_http_travel_query_t *q)
 static ngx_int_t
 ngx_http_travel_query_etag(ngx_http_request_t *r, ngx_str_t *etag)
 {
-    ngx_table_elt_t  *h;
+    static const ngx_str_t  name = ngx_string("ETag");
 
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
+    r->headers_out.etag = ngx_http_travel_push_field(r, &name, etag);
 
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-    h->hash = 1;
-    ngx_str_set(&h->key, "ETag");
-    h->value = *etag;
-
-    r->headers_out.etag = h;
-
-    return NGX_OK;
+    return r->headers_out.etag ? NGX_OK : NGX_ERROR;
 }

@@ -132,6 +132,9 @@ const travel_siphash_key_t *ngx_http_travel_node_key(void);
 /* The last invalidation of a tag, or of one that shares its slot. */
 void ngx_http_travel_tag_last(uint64_t tag, travel_stream_id_t *ret_id,
     travel_lsn_t *ret_lsn);
+/* Was any of them invalidated after 'pos', as far as is known? */
+ngx_uint_t ngx_http_travel_tags_since(const uint64_t *tags, ngx_uint_t n,
+    travel_stream_id_t pos);
 
 
 /* --- L1 (l1.c) ----------------------------------------------------------- */

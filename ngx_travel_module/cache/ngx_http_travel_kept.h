@@ -97,6 +97,7 @@ typedef struct {
     uint32_t                    ntags;
     uint32_t                    nmarks;
     uint32_t                    type_len;      /* of Content-Type, up to ";" */
+    uint32_t                    packable;      /* may be given in gzip, too */
     int64_t                     date;          /* unix s */
     int64_t                     last_modified; /* unix s, 0: none */
     travel_http_freshness_t     fresh;
@@ -132,10 +133,10 @@ ngx_http_travel_field_t *ngx_http_travel_record_field(
 ngx_int_t ngx_http_travel_record_respond(ngx_http_request_t *r,
     const ngx_http_travel_record_t *rec);
 
-/* May the answer be given in gzip, too?  Not one that is coded already, whose
- * bytes are vouched for, or that must stay as it is. */
-ngx_uint_t ngx_http_travel_record_packable(ngx_http_request_t *r,
-    const ngx_http_travel_record_t *rec);
+/* Before it is written: may the answer be given in gzip, too?  Not one that is
+ * coded already, whose bytes are vouched for, or that must stay as it is. */
+void ngx_http_travel_record_judge_coding(ngx_http_request_t *r,
+    ngx_http_travel_record_t *rec);
 /* After _respond(): what is to be said of its coding. */
 ngx_int_t ngx_http_travel_record_coding(ngx_http_request_t *r,
     const ngx_http_travel_record_t *rec);

@@ -321,6 +321,8 @@ ngx_http_travel_kept_received(ngx_http_travel_kept_t *h)
     }
 
     if (why == NULL) {
+        ngx_http_travel_record_judge_coding(r, rec);
+
         h->head = ngx_http_travel_record_size(rec);
         h->size = h->head + (h->expected >= 0 ? (size_t) h->expected
                                               : NGX_HTTP_TRAVEL_KEPT_GROW);
@@ -696,6 +698,8 @@ ngx_http_travel_kept_confirmed(ngx_http_travel_kept_t *h)
         if (!typed) {
             rec->head.type_len = h->old->head.type_len;
         }
+
+        ngx_http_travel_record_judge_coding(r, rec);
 
         rec->body = h->old->body;
         h->head = ngx_http_travel_record_size(rec);

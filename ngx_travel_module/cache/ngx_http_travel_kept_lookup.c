@@ -742,10 +742,7 @@ static ngx_uint_t
 ngx_http_travel_kept_valid(ngx_http_travel_kept_t *h,
     const ngx_http_travel_record_t *rec)
 {
-    ngx_uint_t             i;
-    travel_lsn_t           lsn;
-    travel_stream_id_t     last;
-    travel_consistency_t   own;
+    travel_consistency_t  own;
 
     if (ngx_http_travel_kept_marked(rec)) {
         return 0;
@@ -764,12 +761,10 @@ ngx_http_travel_kept_valid(ngx_http_travel_kept_t *h,
         return 0;
     }
 
-    for (i = 0; i < rec->head.ntags; i++) {
-        ngx_http_travel_tag_last(rec->head.tags[i], &last, &lsn);
-
-        if (travel_stream_id_cmp(last, rec->head.pos) > 0) {
-            return 0;
-        }
+    if (ngx_http_travel_tags_since(rec->head.tags, rec->head.ntags,
+                                   rec->head.pos))
+    {
+        return 0;
     }
 
     if (h->user.len) {

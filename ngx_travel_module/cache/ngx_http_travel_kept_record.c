@@ -10,7 +10,7 @@
 #include "../../common/http_date.h"
 
 
-#define NGX_HTTP_TRAVEL_RECORD_VERSION  1
+#define NGX_HTTP_TRAVEL_RECORD_VERSION  2
 #define NGX_HTTP_TRAVEL_RECORD_TYPE     128       /* bytes of a media type */
 
 /* A field's lengths, before its name and value. */
@@ -24,6 +24,8 @@ typedef struct {
 static ngx_int_t ngx_http_travel_record_fields(ngx_http_request_t *r,
     const ngx_http_travel_record_t *rec);
 static ngx_int_t ngx_http_travel_record_date(ngx_http_request_t *r,
+    const ngx_http_travel_record_t *rec);
+static ngx_uint_t ngx_http_travel_record_packable(ngx_http_request_t *r,
     const ngx_http_travel_record_t *rec);
 static ngx_uint_t ngx_http_travel_record_type_in(
     const ngx_http_travel_record_t *rec, ngx_hash_t *types);
@@ -247,7 +249,16 @@ ngx_http_travel_record_respond(ngx_http_request_t *r,
 
 /* --- its coding ---------------------------------------------------------- */
 
-ngx_uint_t
+void
+ngx_http_travel_record_judge_coding(ngx_http_request_t *r,
+    ngx_http_travel_record_t *rec)
+{
+    rec->head.packable = ngx_http_travel_packed_conf(r)->level != 0
+                         && ngx_http_travel_record_packable(r, rec);
+}
+
+
+static ngx_uint_t
 ngx_http_travel_record_packable(ngx_http_request_t *r,
     const ngx_http_travel_record_t *rec)
 {
@@ -311,9 +322,7 @@ ngx_http_travel_record_coding(ngx_http_request_t *r,
 {
     ngx_str_t  value;
 
-    if (ngx_http_travel_packed_conf(r)->level == 0
-        || !ngx_http_travel_record_packable(r, rec))
-    {
+    if (!rec->head.packable || ngx_http_travel_packed_conf(r)->level == 0) {
         return NGX_OK;
     }
 

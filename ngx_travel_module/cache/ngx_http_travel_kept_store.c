@@ -62,7 +62,7 @@ ngx_http_travel_kept_insert(ngx_http_travel_kept_t *h, const ngx_str_t *bytes,
     content.head = h->head;
     ngx_str_set(&etag, "");
 
-    if (pcf->level && ngx_http_travel_record_packable(h->request, rec)) {
+    if (rec->head.packable) {
         ngx_http_travel_packed_make(h->request, pcf, &content);
     }
 
@@ -77,10 +77,7 @@ ngx_uint_t
 ngx_http_travel_kept_keepable(ngx_http_travel_kept_t *h,
     const ngx_http_travel_record_t *rec)
 {
-    ngx_uint_t                    i;
-    travel_lsn_t                  lsn;
-    travel_stream_id_t            last;
-    ngx_http_travel_knowledge_t   look;
+    ngx_http_travel_knowledge_t  look;
 
     if (ngx_http_travel_kept_marked(rec)) {
         return 0;
@@ -101,12 +98,10 @@ ngx_http_travel_kept_keepable(ngx_http_travel_kept_t *h,
         return 0;
     }
 
-    for (i = 0; i < rec->head.ntags; i++) {
-        ngx_http_travel_tag_last(rec->head.tags[i], &last, &lsn);
-
-        if (travel_stream_id_cmp(last, rec->head.pos) > 0) {
-            return 0;
-        }
+    if (ngx_http_travel_tags_since(rec->head.tags, rec->head.ntags,
+                                   rec->head.pos))
+    {
+        return 0;
     }
 
     return ngx_http_travel_node_generation() == rec->head.generation;

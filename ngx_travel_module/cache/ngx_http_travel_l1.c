@@ -368,10 +368,7 @@ static ngx_http_travel_l1_e
 ngx_http_travel_l1_judge(const ngx_http_travel_l1_entry_t *e,
     const ngx_http_travel_fill_t *fill, travel_stream_id_t floor, int64_t now)
 {
-    int64_t              expires, over;
-    ngx_uint_t           k;
-    travel_lsn_t         lsn;
-    travel_stream_id_t   last;
+    int64_t  expires, over;
 
     if (e->era != fill->era) {
         return NGX_HTTP_TRAVEL_L1_INVALID;
@@ -379,12 +376,10 @@ ngx_http_travel_l1_judge(const ngx_http_travel_l1_entry_t *e,
 
     /* a commit is hard: nothing brings back what it overwrote */
 
-    for (k = 0; k < e->ntags + e->nrows && fill->generation != 0; k++) {
-        ngx_http_travel_tag_last(e->tags[k], &last, &lsn);
-
-        if (travel_stream_id_cmp(last, e->pos) > 0) {
-            return NGX_HTTP_TRAVEL_L1_INVALID;
-        }
+    if (fill->generation != 0
+        && ngx_http_travel_tags_since(e->tags, e->ntags + e->nrows, e->pos))
+    {
+        return NGX_HTTP_TRAVEL_L1_INVALID;
     }
 
     /* slots of a table that was emptied meanwhile tell nothing */

@@ -312,10 +312,7 @@ static ngx_uint_t
 ngx_http_travel_l2_followed(const ngx_http_travel_fill_t *fill,
     const travel_cache_record_t *record)
 {
-    ngx_uint_t                    k;
-    travel_lsn_t                  lsn;
-    travel_stream_id_t            last;
-    ngx_http_travel_knowledge_t   look;
+    ngx_http_travel_knowledge_t  look;
 
     ngx_http_travel_node_look(&look);
 
@@ -330,12 +327,8 @@ ngx_http_travel_l2_followed(const ngx_http_travel_fill_t *fill,
         return 0;
     }
 
-    for (k = 0; k < fill->ntags; k++) {
-        ngx_http_travel_tag_last(fill->tags[k], &last, &lsn);
-
-        if (travel_stream_id_cmp(last, record->pos) > 0) {
-            return 0;
-        }
+    if (ngx_http_travel_tags_since(fill->tags, fill->ntags, record->pos)) {
+        return 0;
     }
 
     return ngx_http_travel_node_generation() == fill->generation;

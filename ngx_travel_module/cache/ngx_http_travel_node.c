@@ -345,6 +345,26 @@ ngx_http_travel_tag_last(uint64_t tag, travel_stream_id_t *ret_id,
 }
 
 
+ngx_uint_t
+ngx_http_travel_tags_since(const uint64_t *tags, ngx_uint_t n,
+    travel_stream_id_t pos)
+{
+    ngx_uint_t           i;
+    travel_lsn_t         lsn;
+    travel_stream_id_t   last;
+
+    for (i = 0; i < n; i++) {
+        ngx_http_travel_tag_last(tags[i], &last, &lsn);
+
+        if (travel_stream_id_cmp(last, pos) > 0) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 /* --- writing: the tail --------------------------------------------------- */
 
 static void

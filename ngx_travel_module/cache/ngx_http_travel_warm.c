@@ -70,6 +70,7 @@ typedef struct {
     ngx_msec_t                      asked;
 
     u_char                         *missing;     /* per URI, all servers' */
+    size_t                          total;       /* of them */
     ngx_uint_t                      number;      /* of the URI under way */
 
     ngx_connection_t               *client;      /* our end; NULL: none */
@@ -431,7 +432,6 @@ ngx_int_t
 ngx_http_travel_warm_start(ngx_cycle_t *cycle,
     ngx_http_travel_cache_main_conf_t *cmcf)
 {
-    size_t                         total;
     ngx_uint_t                     i;
     ngx_http_travel_warm_conf_t  **wcf;
 
@@ -443,12 +443,12 @@ ngx_http_travel_warm_start(ngx_cycle_t *cycle,
     warm.servers = &cmcf->warm;
     wcf = warm.servers->elts;
 
-    for (i = 0, total = 0; i < warm.servers->nelts; i++) {
+    for (i = 0; i < warm.servers->nelts; i++) {
         ngx_http_travel_warm_server(wcf[i]);
-        total += wcf[i]->uris.nelts;
+        warm.total += wcf[i]->uris.nelts;
     }
 
-    warm.missing = ngx_pcalloc(cycle->pool, total);
+    warm.missing = ngx_pcalloc(cycle->pool, warm.total);
     if (warm.missing == NULL) {
         return NGX_ERROR;
     }
@@ -553,16 +553,7 @@ ngx_http_travel_warm_due(void)
 static void
 ngx_http_travel_warm_begin(void)
 {
-    ngx_uint_t                     i, total;
-    ngx_http_travel_warm_conf_t  **wcf;
-
-    wcf = warm.servers->elts;
-
-    for (i = 0, total = 0; i < warm.servers->nelts; i++) {
-        total += wcf[i]->uris.nelts;
-    }
-
-    ngx_memset(warm.missing, 1, total);
+    ngx_memset(warm.missing, 1, warm.total);
 
     warm.state = NGX_HTTP_TRAVEL_WARM_ROUND;
     warm.server = 0;

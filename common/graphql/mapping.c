@@ -6,6 +6,7 @@
  */
 
 #include "mapping.h"
+#include "steps.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,17 +27,6 @@ struct travel_graphql_mapping_s {
 };
 
 typedef travel_graphql_mapping_t  mapping_t;
-
-#define TRY(call)                                                             \
-    do {                                                                      \
-        int  rc_ = (call);                                                    \
-        if (rc_ != TRAVEL_OK) {                                               \
-            return rc_;                                                       \
-        }                                                                     \
-    } while (0)
-
-/* A view for "%.*s". */
-#define S_(s)  (int) (s).len, (s).data
 
 
 TRAVEL_PRINTF(3, 4)

@@ -7,6 +7,7 @@
 
 #include "document.h"
 #include "lexer.h"
+#include "steps.h"
 
 #include <stdlib.h>
 
@@ -74,15 +75,6 @@ typedef struct {
 } parser_t;
 
 typedef travel_graphql_ast_t  ast_t;
-
-/* A step that failed ends the parse. */
-#define TRY(call)                                                             \
-    do {                                                                      \
-        int  rc_ = (call);                                                    \
-        if (rc_ != TRAVEL_OK) {                                               \
-            return rc_;                                                       \
-        }                                                                     \
-    } while (0)
 
 
 /* --- memory and tokens --------------------------------------------------- */

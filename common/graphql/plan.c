@@ -8,6 +8,7 @@
  */
 
 #include "plan_parts.h"
+#include "steps.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -4,6 +4,8 @@
  */
 
 #include "plan_parts.h"
+#include "steps.h"
+#include "text.h"
 
 #include <stdlib.h>
 
@@ -193,7 +195,7 @@ plan_array(plan_t *p, const ast_t *list, travel_str_t base,
     travel_str_t *ret_text)
 {
     char         *dst;
-    size_t        i, n = 3;
+    size_t        n = 3;
     const ast_t  *item;
 
     for (item = list->children; item != NULL; item = item->next) {
@@ -220,17 +222,7 @@ plan_array(plan_t *p, const ast_t *list, travel_str_t base,
     dst[n++] = '{';
 
     for (item = list->children; item != NULL; item = item->next) {
-        dst[n++] = '"';
-
-        for (i = 0; i < item->text.len; i++) {
-            if (item->text.data[i] == '"' || item->text.data[i] == '\\') {
-                dst[n++] = '\\';
-            }
-
-            dst[n++] = item->text.data[i];
-        }
-
-        dst[n++] = '"';
+        n += travel_graphql_text_item(dst + n, item->text);
 
         if (item->next != NULL) {
             dst[n++] = ',';

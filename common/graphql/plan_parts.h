@@ -41,16 +41,4 @@ int travel_graphql_plan_args(travel_graphql_making_t *p,
     const travel_graphql_ast_t *ast, travel_graphql_node_t *node)
     TRAVEL_MUST_CHECK;
 
-/* A step that failed ends what it is part of. */
-#define TRY(call)                                                             \
-    do {                                                                      \
-        int  rc_ = (call);                                                    \
-        if (rc_ != TRAVEL_OK) {                                               \
-            return rc_;                                                       \
-        }                                                                     \
-    } while (0)
-
-/* A view for "%.*s". */
-#define S_(s)  (int) (s).len, (s).data
-
 #endif

@@ -136,3 +136,24 @@ travel_graphql_text_join(travel_graphql_text_t *t,
         travel_graphql_text_add(t, (travel_str_t) { other->data, other->len });
     }
 }
+
+
+size_t
+travel_graphql_text_item(char *dst, travel_str_t s)
+{
+    size_t  i, n = 0;
+
+    dst[n++] = '"';
+
+    for (i = 0; i < s.len; i++) {
+        if (s.data[i] == '"' || s.data[i] == '\\') {
+            dst[n++] = '\\';
+        }
+
+        dst[n++] = s.data[i];
+    }
+
+    dst[n++] = '"';
+
+    return n;
+}

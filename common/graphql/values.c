@@ -1,6 +1,7 @@
 /* What a plan's values are in a request: variables, limits, the cost. */
 
 #include "plan.h"
+#include "text.h"
 #include "../errors.h"
 
 #include <stdarg.h>
@@ -51,7 +52,7 @@ values_array(const travel_graphql_variables_t *variables,
     travel_str_t *ret_text)
 {
     char                      *dst;
-    size_t                     i, n = 3;
+    size_t                     n = 3;
     uint32_t                   at, k;
     travel_str_t               text;
     const travel_json_node_t  *nodes, *item;
@@ -86,17 +87,7 @@ values_array(const travel_graphql_variables_t *variables,
         case TRAVEL_JSON_FALSE: text = TRAVEL_STR("false"); break;
 
         case TRAVEL_JSON_STRING:
-            dst[n++] = '"';
-
-            for (i = 0; i < item->text.len; i++) {
-                if (item->text.data[i] == '"' || item->text.data[i] == '\\') {
-                    dst[n++] = '\\';
-                }
-
-                dst[n++] = item->text.data[i];
-            }
-
-            dst[n++] = '"';
+            n += travel_graphql_text_item(dst + n, item->text);
             continue;
 
         case TRAVEL_JSON_NUMBER:

@@ -232,17 +232,6 @@ ngx_http_travel_hub_forget(ngx_http_travel_topic_t *t)
 }
 
 
-ngx_uint_t
-ngx_http_travel_topic_watchers(const ngx_str_t *topic)
-{
-    ngx_http_travel_topic_t  *t;
-
-    t = ngx_http_travel_hub_find(topic);
-
-    return t ? t->watchers : 0;
-}
-
-
 /* --- subscribers ---------------------------------------------------------- */
 
 ngx_int_t

@@ -68,8 +68,6 @@ void ngx_http_travel_unsubscribe(ngx_http_travel_subscriber_t *sub);
 
 const ngx_str_t *ngx_http_travel_subscribed(
     const ngx_http_travel_subscriber_t *sub);
-/* How many of this nginx worker watch it. */
-ngx_uint_t ngx_http_travel_topic_watchers(const ngx_str_t *topic);
 
 ngx_int_t ngx_http_travel_hub_start(ngx_cycle_t *cycle);
 void ngx_http_travel_hub_stop(void);

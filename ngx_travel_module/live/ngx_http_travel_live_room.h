@@ -154,9 +154,6 @@ void ngx_http_travel_socket_close(ngx_http_travel_socket_t *s, unsigned code,
 void ngx_http_travel_socket_leave(ngx_http_travel_socket_t *s, unsigned code,
     const char *reason, ngx_http_travel_live_counter_e how);
 
-/* When the caller's token ends (unix time); the socket ends with it, 4401. */
-void ngx_http_travel_socket_expires(ngx_http_travel_socket_t *s, time_t when);
-
 ngx_int_t ngx_http_travel_socket_start(ngx_cycle_t *cycle);
 void ngx_http_travel_socket_stop(void);
 

@@ -479,15 +479,6 @@ ngx_http_travel_socket_next(ngx_http_travel_socket_t *s)
 }
 
 
-void
-ngx_http_travel_socket_expires(ngx_http_travel_socket_t *s, time_t when)
-{
-    s->expires = when;
-    ngx_http_travel_socket_next(s);
-    ngx_post_event(s->connection->read, &ngx_posted_events);
-}
-
-
 /* --- in ------------------------------------------------------------------- */
 
 static void

@@ -27,14 +27,15 @@ is_deeply([$j->events($j->uuid_of($id))],
     [qw(booking.created booking.failed)], 'the booking has failed');
 
 my ($release) = $j->outbox;
-is($release->{type}, 'booking.release', 'and the hold is to be released')
-    or BAIL_OUT('no release');
-$j->mode('');
-$j->calls;
-is($j->follow($release)->{verdict}, 'done', 'released');
-is_deeply([map { "$_->{method} $_->{idempotency_key}" } $j->calls],
-    ["POST $id:hold", "DELETE $release->{id}:release"],
-    'learnt under the first key, then deleted');
+is($release->{type}, 'booking.release', 'and the hold is to be released');
+if ($release) {
+    $j->mode('');
+    $j->calls;
+    is($j->follow($release)->{verdict}, 'done', 'released');
+    is_deeply([map { "$_->{method} $_->{idempotency_key}" } $j->calls],
+        ["POST $id:hold", "DELETE $release->{id}:release"],
+        'learnt under the first key, then deleted');
+}
 
 $t->finish;
 done_testing;

@@ -27,7 +27,7 @@ static atomic_int         together;
 static atomic_int         most;
 static char               last[4096];        /* the last request's head */
 static pthread_mutex_t    last_mutex = PTHREAD_MUTEX_INITIALIZER;
-static worker_http_t     *http;
+static worker_io_t       *http;
 
 
 static void
@@ -317,6 +317,36 @@ test_concurrency_is_the_partner_s(void **state)
 }
 
 
+static void
+test_many_at_once(void **state)
+{
+    int                     i;
+    char                    url[128];
+    worker_http_request_t   reqs[12];
+    worker_http_response_t  resps[12];
+
+    (void) state;
+
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u/slow", port);
+
+    for (i = 0; i < 12; i++) {
+        reqs[i] = (worker_http_request_t) { .method = "GET",
+            .url = i == 5 ? "nonsense://x" : url, .destination = "crowd",
+            .timeout_ms = 5000 };
+    }
+
+    atomic_store(&most, 0);
+    worker_http_calls(http, reqs, resps, 12);
+    assert_int_equal(atomic_load(&most), 3);
+
+    for (i = 0; i < 12; i++) {
+        assert_int_equal(resps[i].rc, i == 5 ? TRAVEL_ERROR : TRAVEL_OK);
+        assert_int_equal(resps[i].status, i == 5 ? 0 : 200);
+        worker_http_response_free(&resps[i]);
+    }
+}
+
+
 static int
 setup(void **state)
 {
@@ -345,7 +375,7 @@ setup(void **state)
     conf.partners[0].code = (char *) "crowd";
     conf.partners[0].concurrency = 3;
     conf.npartners = 1;
-    http = worker_http_start(&conf);
+    http = worker_io_start(&conf);
 
     return http != NULL ? 0 : -1;
 }
@@ -356,7 +386,7 @@ teardown(void **state)
 {
     (void) state;
 
-    worker_http_stop(&http);
+    worker_io_stop(&http);
     return http == NULL ? 0 : -1;
 }
 
@@ -370,6 +400,7 @@ main(void)
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_breaker_refuses_without_asking),
         cmocka_unit_test(test_concurrency_is_the_partner_s),
+        cmocka_unit_test(test_many_at_once),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -256,16 +256,16 @@ run_open(run_t *r, const worker_job_type_t *type, const char *body)
     r->slot.conf = r->conf;
     r->slot.job = &r->job;
     r->slot.pg = worker_pg_create(r->conf->pg_dsn, "travelctl");
-    r->slot.http = worker_http_start(r->conf);
+    r->slot.io = worker_io_start(r->conf);
 
-    if (r->slot.pg != NULL && r->slot.http != NULL
+    if (r->slot.pg != NULL && r->slot.io != NULL
         && worker_trace_start(r->conf) == TRAVEL_OK
         && run_fill(r, type, body))
     {
         rc = run_job(r, type);
     }
 
-    worker_http_stop(&r->slot.http);
+    worker_io_stop(&r->slot.io);
     worker_trace_stop();
     worker_pg_free(&r->slot.pg);
     json_decref(r->job.body);

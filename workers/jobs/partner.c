@@ -157,7 +157,7 @@ partner_send(worker_job_t *job, const worker_partner_t *partner,
     req.trace = &job->trace;
     req.destination = partner->code;
 
-    rc = worker_http_call(job->slot->http, &req, ret_resp);
+    rc = worker_http_call(job->slot->io, &req, ret_resp);
     free(body);
     return rc;
 }

@@ -173,7 +173,7 @@ webhook_send(worker_job_t *job, const webhook_t *hook,
     snprintf(at, sizeof(at), "webhook-timestamp: %s", timestamp);
     snprintf(signature, sizeof(signature), "webhook-signature: %s", sign);
 
-    return worker_http_call(job->slot->http, &req, ret_resp);
+    return worker_http_call(job->slot->io, &req, ret_resp);
 }
 
 

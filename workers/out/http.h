@@ -1,15 +1,13 @@
 /*
- * Outgoing HTTP: one I/O thread per process owns the libcurl multi handle;
- * slots hand a request over and wait on it (contracts section 7).
+ * Outgoing HTTP, by the process's I/O thread (io.h): slots hand requests over
+ * and wait for the answers.
  */
 
 #ifndef WORKER_HTTP_H
 #define WORKER_HTTP_H
 
 #include "../../common/traceparent.h"
-#include "../pool/conf.h"
-
-typedef struct worker_http_s  worker_http_t;
+#include "io.h"
 
 typedef struct {
     const char             *method;
@@ -20,6 +18,10 @@ typedef struct {
     size_t                  max_response;  /* 0: 1 MiB */
     const travel_trace_t   *trace;         /* parent span; injected */
     const char             *destination;   /* breaker and span name: partner */
+    const char             *ca_file;       /* whom to trust, or NULL: the
+                                              system's list */
+    bool                    multiplexed;   /* https: over one HTTP/2
+                                              connection with others */
     bool                    stranger;      /* a url that others chose: only to
                                               public addresses and those that
                                               webhook_allow names; no breaker,
@@ -27,21 +29,25 @@ typedef struct {
 } worker_http_request_t;
 
 typedef struct {
+    int     rc;                            /* as of worker_http_call */
     int     status;                        /* 0: no answer */
     char   *body;                          /* NUL-terminated, owned */
     size_t  len;
     long    retry_after_ms;                /* 0: none */
+    long    version;                       /* of HTTP: 11, 20; 0 not known */
     bool    barred;                        /* the address was not allowed */
     char    error[160];                    /* why there is no answer */
 } worker_http_response_t;
 
-worker_http_t *worker_http_start(const worker_conf_t *conf);
-void worker_http_stop(worker_http_t **phttp);
-
 /* Any thread; blocks until the answer or the time-out.  TRAVEL_OK: a status
  * came; TRAVEL_REFUSED: the breaker is open; TRAVEL_ERROR: none came. */
-int worker_http_call(worker_http_t *http, const worker_http_request_t *req,
+int worker_http_call(worker_io_t *io, const worker_http_request_t *req,
     worker_http_response_t *ret_resp) TRAVEL_MUST_CHECK;
+
+/* Many at once, each with its answer and its rc; blocks until the last. */
+void worker_http_calls(worker_io_t *io, const worker_http_request_t *reqs,
+    worker_http_response_t *ret_resps, size_t n);
+
 void worker_http_response_free(worker_http_response_t *resp);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * A worker process: its threads in the order they start and stop.
  *
- *     trace exporter, I/O thread (http), scheduler (of two processes), keeper,
+ *     trace exporter, I/O thread (io), scheduler (of two processes), keeper,
  *     slots, and the fetcher on the main thread; signals are blocked in all of them and read by the
  *     fetcher from a signalfd.
  *
@@ -21,7 +21,7 @@
 #include "log.h"
 #include "process.h"
 #include "slots.h"
-#include "../out/http.h"
+#include "../out/io.h"
 #include "../queue/run.h"
 #include "../schedule/schedule.h"
 #include "../trace/trace.h"
@@ -90,7 +90,7 @@ process_signals(void)
 /* Threads that have not ended may be anywhere: nothing they use is touched,
  * and no exit handler runs under them. */
 static void __attribute__((noreturn))
-process_end(worker_queue_end_e end, worker_http_t *http, int signal_fd)
+process_end(worker_queue_end_e end, worker_io_t *io, int signal_fd)
 {
     worker_trace_stop();
     worker_log(WORKER_LOG_INFO, "ended");
@@ -103,7 +103,7 @@ process_end(worker_queue_end_e end, worker_http_t *http, int signal_fd)
         _exit(1);
     }
 
-    worker_http_stop(&http);
+    worker_io_stop(&io);
     close(signal_fd);
     curl_global_cleanup();
     exit(0);
@@ -114,7 +114,7 @@ void
 worker_process_main(const worker_process_t *process)
 {
     char                  name[16];
-    worker_http_t        *http;
+    worker_io_t          *io;
     worker_queue_end_e    end;
     worker_scheduler_t   *scheduler;
     worker_queue_spec_t   spec;
@@ -140,14 +140,14 @@ worker_process_main(const worker_process_t *process)
         _exit(1);
     }
 
-    http = worker_http_start(process->conf);
+    io = worker_io_start(process->conf);
 
-    if (http == NULL) {
+    if (io == NULL) {
         worker_log(WORKER_LOG_ERROR, "the I/O thread does not start");
         _exit(1);
     }
 
-    spec.http = http;
+    spec.io = io;
     worker_log(WORKER_LOG_INFO, "started as %s with %u slots, pid %d",
                process->owner, process->conf->slots, (int) getpid());
 
@@ -155,5 +155,5 @@ worker_process_main(const worker_process_t *process)
                 ? worker_scheduler_start(process->conf, process->owner) : NULL;
     end = worker_queue_run(&spec);
     worker_scheduler_stop(&scheduler);
-    process_end(end, http, spec.signal_fd);
+    process_end(end, io, spec.signal_fd);
 }

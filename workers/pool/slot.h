@@ -11,16 +11,14 @@
 #include "../jobs/job.h"
 
 struct worker_pg_s;          /* store/pg.h: this slot's connection */
-struct worker_http_s;        /* out/http.h: the process's I/O thread */
-struct worker_smtp_s;        /* out/smtp.h: this slot's SMTP session */
+struct worker_io_s;          /* out/io.h: the process's I/O thread */
 struct worker_queue_s;       /* queue/queue.h: the process's queue client */
 
 typedef struct worker_slot_s {
     const worker_conf_t     *conf;
     unsigned                 number;
     struct worker_pg_s      *pg;
-    struct worker_http_s    *http;     /* shared, thread-safe */
-    struct worker_smtp_s    *smtp;
+    struct worker_io_s      *io;       /* shared, thread-safe */
     struct worker_queue_s   *queue;    /* shared, thread-safe */
     worker_job_t            *job;      /* running now, or NULL */
 } worker_slot_t;

@@ -232,7 +232,7 @@ slots_thread_start(worker_slots_t *slots, unsigned i)
     t->slot.conf = slots->spec.conf;
     t->slot.number = i;
     t->slot.queue = slots->spec.queue;
-    t->slot.http = slots->spec.http;
+    t->slot.io = slots->spec.io;
 
     snprintf(t->name, sizeof(t->name), "%s.%u", slots->spec.name, i);
     t->slot.pg = worker_pg_create(slots->spec.conf->pg_dsn, t->name);

@@ -17,7 +17,7 @@ typedef struct {
     const worker_conf_t     *conf;
     worker_sheet_t          *sheet;
     struct worker_queue_s   *queue;
-    struct worker_http_s    *http;
+    struct worker_io_s      *io;
     const char              *name;      /* of the process, for sessions */
     int                      ring_fd;   /* eventfd: entries came back */
 } worker_slots_spec_t;

@@ -595,7 +595,7 @@ fetcher_start(worker_queue_t *queue, const worker_queue_spec_t *spec)
     };
     slots = (worker_slots_spec_t) {
         .conf = spec->conf, .sheet = spec->sheet, .queue = queue,
-        .http = spec->http, .name = spec->owner, .ring_fd = queue->ring_fd
+        .io = spec->io, .name = spec->owner, .ring_fd = queue->ring_fd
     };
 
     if (queue->ring_fd < 0 || queue->cmd == NULL || queue->bell == NULL) {

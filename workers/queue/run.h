@@ -6,14 +6,14 @@
 #include "queue.h"
 #include "../pool/board.h"
 
-struct worker_http_s;
+struct worker_io_s;
 
 typedef struct {
     const worker_conf_t   *conf;
     worker_sheet_t        *sheet;
     const char            *owner;       /* outlives the queue, so does seat */
     const char            *seat;
-    struct worker_http_s  *http;
+    struct worker_io_s    *io;
     int                    signal_fd;   /* signalfd: SIGTERM drains */
 } worker_queue_spec_t;
 

@@ -1,0 +1,484 @@
+/*
+ * The I/O thread: one libcurl multi handle, many calls.
+ *
+ * A call is its owner's until it is submitted.  Then it is on exactly one
+ * list: 'incoming' (mutex), its destination's 'waiting' or in the multi handle
+ * (I/O thread alone); and when it is over the I/O thread calls its 'over' and
+ * never looks at it again.  Destinations, breakers and easy handles belong to
+ * the I/O thread.
+ *
+ * The time-out counts from the submission, so a call that waits for its turn
+ * at a busy destination does not wait for ever.
+ */
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "io.h"
+#include "breaker.h"
+#include "../pool/log.h"
+
+#define IO_TIMEOUT_MS    30000
+#define IO_CONCURRENCY   64
+#define IO_DESTINATIONS  64
+#define IO_NAME_MAX      48
+#define IO_CONNECTIONS   256L            /* kept */
+#define IO_STREAMS       1000L           /* of one HTTP/2 connection, if the
+                                            server allows so many */
+
+struct io_destination_s {
+    char                name[IO_NAME_MAX];
+    unsigned            limit;
+    unsigned            active;
+    worker_io_call_t   *waiting;
+    worker_io_call_t  **last;
+    worker_breaker_t    breaker;
+};
+
+struct worker_io_s {
+    pthread_mutex_t       mutex;
+    pthread_t             thread;
+    worker_io_call_t     *incoming;      /* mutex */
+    worker_io_call_t    **last;          /* mutex */
+    bool                  stopping;      /* mutex */
+    CURLM                *multi;         /* I/O thread, but for wakeup */
+    io_destination_t      destinations[IO_DESTINATIONS];
+    size_t                ndestinations; /* I/O thread */
+    const worker_conf_t  *conf;          /* borrowed */
+};
+
+typedef struct io_group_s {
+    pthread_mutex_t  mutex;
+    pthread_cond_t   ended;
+    size_t           left;               /* mutex */
+} io_group_t;
+
+
+static uint64_t
+io_now(void)
+{
+    struct timespec  ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t) ts.tv_sec * 1000 + (uint64_t) ts.tv_nsec / 1000000;
+}
+
+
+/* The only way a call ends. */
+static void
+io_finish(worker_io_call_t *call, int rc)
+{
+    if (call->easy != NULL) {
+        curl_easy_cleanup(call->easy);
+        call->easy = NULL;
+    }
+
+    call->rc = rc;
+    call->over(call);
+}
+
+
+static void
+io_refuse(worker_io_call_t *call, const char *why)
+{
+    snprintf(call->why, sizeof(call->why), "%s", why);
+    io_finish(call, TRAVEL_ERROR);
+}
+
+
+static io_destination_t *
+io_destination(worker_io_t *io, const char *name)
+{
+    size_t                   i;
+    io_destination_t        *to;
+    const worker_partner_t  *partner;
+
+    for (i = 0; i < io->ndestinations; i++) {
+        if (strncmp(io->destinations[i].name, name, IO_NAME_MAX - 1) == 0) {
+            return &io->destinations[i];
+        }
+    }
+
+    if (io->ndestinations == IO_DESTINATIONS) {
+        return NULL;
+    }
+
+    to = &io->destinations[io->ndestinations++];
+    partner = worker_conf_partner(io->conf, name);
+
+    snprintf(to->name, sizeof(to->name), "%s", name);
+    to->limit = partner != NULL && partner->concurrency > 0
+                ? partner->concurrency : IO_CONCURRENCY;
+
+    if (partner != NULL) {
+        to->breaker.max_failures = partner->breaker_failures;
+        to->breaker.min_successes = partner->breaker_successes;
+        to->breaker.open_ms = (uint64_t) partner->breaker_open_ms;
+    }
+
+    to->last = &to->waiting;
+
+    return to;
+}
+
+
+static void
+io_report(worker_io_call_t *call, bool good)
+{
+    io_destination_t  *to;
+
+    to = call->to;
+
+    if (!call->unguarded
+        && worker_breaker_report(&to->breaker, call->pass, good, io_now()))
+    {
+        worker_log(WORKER_LOG_WARN, "circuit breaker for %s %s", to->name,
+                   to->breaker.state == WORKER_BREAKER_OPEN ? "opened"
+                                                            : "closed");
+    }
+}
+
+
+static bool
+io_easy(worker_io_call_t *call, uint64_t now)
+{
+    CURL  *easy;
+
+    easy = curl_easy_init();
+    call->easy = easy;
+
+    if (easy == NULL || !call->prepare(call, easy)) {
+        return false;
+    }
+
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, (char *) call);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->why);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) (call->until_ms - now));
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    /* none from the environment */
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    return true;
+}
+
+
+/* Sends a call that has its turn, or ends it at once. */
+static void
+io_send(worker_io_t *io, worker_io_call_t *call)
+{
+    uint64_t           now, wait;
+    io_destination_t  *to;
+
+    to = call->to;
+    now = io_now();
+
+    if (now >= call->until_ms) {
+        io_refuse(call, "no turn within the time-out");
+        return;
+    }
+
+    if (!call->unguarded
+        && !worker_breaker_ask(&to->breaker, now, &call->pass, &wait))
+    {
+        snprintf(call->why, sizeof(call->why), "the breaker for %s is open",
+                 to->name);
+        call->wait_ms = (long) wait;
+        io_finish(call, TRAVEL_REFUSED);
+        return;
+    }
+
+    if (!io_easy(call, now)
+        || curl_multi_add_handle(io->multi, call->easy) != CURLM_OK)
+    {
+        io_report(call, false);
+        io_refuse(call, "out of memory");
+        return;
+    }
+
+    to->active++;
+}
+
+
+static void
+io_pump(worker_io_t *io, io_destination_t *to)
+{
+    worker_io_call_t  *call;
+
+    while (to->waiting != NULL && to->active < to->limit) {
+        call = to->waiting;
+        to->waiting = call->next;
+
+        if (to->waiting == NULL) {
+            to->last = &to->waiting;
+        }
+
+        io_send(io, call);
+    }
+}
+
+
+/* Takes what was submitted; false when it is time to stop. */
+static bool
+io_accept(worker_io_t *io)
+{
+    bool               stopping;
+    worker_io_call_t  *call, *next;
+    io_destination_t  *to;
+
+    pthread_mutex_lock(&io->mutex);
+    call = io->incoming;
+    io->incoming = NULL;
+    io->last = &io->incoming;
+    stopping = io->stopping;
+    pthread_mutex_unlock(&io->mutex);
+
+    for ( ; call != NULL; call = next) {
+        next = call->next;
+        call->next = NULL;
+        to = io_destination(io, call->destination);
+        call->to = to;
+
+        if (stopping || to == NULL) {
+            io_refuse(call, stopping ? "the process is stopping"
+                                     : "too many destinations");
+            continue;
+        }
+
+        *to->last = call;
+        to->last = &call->next;
+        io_pump(io, to);
+    }
+
+    return !stopping;
+}
+
+
+static void
+io_complete(worker_io_t *io, CURL *easy, CURLcode code)
+{
+    bool               good;
+    worker_io_call_t  *call;
+    io_destination_t  *to;
+
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **) &call);
+    curl_multi_remove_handle(io->multi, easy);
+    to = call->to;
+    to->active--;
+
+    good = call->judge(call, easy, code);
+
+    if (code != CURLE_OK && call->why[0] == '\0') {
+        snprintf(call->why, sizeof(call->why), "%s", curl_easy_strerror(code));
+    }
+
+    io_report(call, good);
+    io_finish(call, code == CURLE_OK ? TRAVEL_OK : TRAVEL_ERROR);
+    io_pump(io, to);
+}
+
+
+/* At the end: whoever still waits is told. */
+static void
+io_abandon(worker_io_t *io)
+{
+    size_t             i;
+    worker_io_call_t  *call, *next;
+
+    for (i = 0; i < io->ndestinations; i++) {
+        call = io->destinations[i].waiting;
+        io->destinations[i].waiting = NULL;
+        io->destinations[i].last = &io->destinations[i].waiting;
+
+        for ( ; call != NULL; call = next) {
+            next = call->next;
+            io_refuse(call, "the process is stopping");
+        }
+    }
+}
+
+
+static bool
+io_busy(const worker_io_t *io)
+{
+    size_t  i;
+
+    for (i = 0; i < io->ndestinations; i++) {
+        if (io->destinations[i].active > 0) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+static void *
+io_main(void *ctx)
+{
+    int           running, left;
+    bool          go_on;
+    CURLMsg      *msg;
+    worker_io_t  *io = ctx;
+
+    do {
+        go_on = io_accept(io);
+
+        if (!go_on) {
+            io_abandon(io);
+        }
+
+        (void) curl_multi_perform(io->multi, &running);
+
+        while ((msg = curl_multi_info_read(io->multi, &left)) != NULL) {
+            if (msg->msg == CURLMSG_DONE) {
+                io_complete(io, msg->easy_handle, msg->data.result);
+            }
+        }
+
+        if (go_on || io_busy(io)) {
+            (void) curl_multi_poll(io->multi, NULL, 0, 1000, NULL);
+        }
+
+        /* those on the wire finish, bounded by their time-outs */
+    } while (go_on || io_busy(io));
+
+    return NULL;
+}
+
+
+worker_io_t *
+worker_io_start(const worker_conf_t *conf)
+{
+    worker_io_t  *io;
+
+    io = calloc(1, sizeof(worker_io_t));
+
+    if (io == NULL) {
+        return NULL;
+    }
+
+    io->conf = conf;
+    io->last = &io->incoming;
+    io->multi = curl_multi_init();
+
+    if (io->multi == NULL) {
+        free(io);
+        return NULL;
+    }
+
+    curl_multi_setopt(io->multi, CURLMOPT_MAXCONNECTS, IO_CONNECTIONS);
+    curl_multi_setopt(io->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, IO_STREAMS);
+    pthread_mutex_init(&io->mutex, NULL);
+
+    if (pthread_create(&io->thread, NULL, io_main, io) != 0) {
+        curl_multi_cleanup(io->multi);
+        pthread_mutex_destroy(&io->mutex);
+        free(io);
+        return NULL;
+    }
+
+    return io;
+}
+
+
+void
+worker_io_stop(worker_io_t **pio)
+{
+    worker_io_t  *io;
+
+    io = *pio;
+    *pio = NULL;
+
+    if (io == NULL) {
+        return;
+    }
+
+    pthread_mutex_lock(&io->mutex);
+    io->stopping = true;
+    pthread_mutex_unlock(&io->mutex);
+    curl_multi_wakeup(io->multi);
+
+    pthread_join(io->thread, NULL);
+    curl_multi_cleanup(io->multi);
+    pthread_mutex_destroy(&io->mutex);
+    free(io);
+}
+
+
+const worker_conf_t *
+worker_io_conf(const worker_io_t *io)
+{
+    return io->conf;
+}
+
+
+void
+worker_io_submit(worker_io_t *io, worker_io_call_t *call)
+{
+    bool  stopping;
+
+    call->until_ms = io_now() + (uint64_t) (call->timeout_ms > 0
+                                            ? call->timeout_ms
+                                            : IO_TIMEOUT_MS);
+    call->next = NULL;
+
+    pthread_mutex_lock(&io->mutex);
+    stopping = io->stopping;
+
+    if (!stopping) {
+        *io->last = call;
+        io->last = &call->next;
+        curl_multi_wakeup(io->multi);
+    }
+
+    pthread_mutex_unlock(&io->mutex);
+
+    if (stopping) {
+        io_refuse(call, "the process is stopping");
+    }
+}
+
+
+/* --- and wait ------------------------------------------------------------ */
+
+static void
+io_group_over(worker_io_call_t *call)
+{
+    io_group_t  *group = call->group;
+
+    pthread_mutex_lock(&group->mutex);
+
+    if (--group->left == 0) {
+        pthread_cond_signal(&group->ended);
+    }
+
+    pthread_mutex_unlock(&group->mutex);
+}
+
+
+void
+worker_io_run(worker_io_t *io, worker_io_call_t *const *calls, size_t n)
+{
+    size_t      i;
+    io_group_t  group = { .left = n };
+
+    pthread_mutex_init(&group.mutex, NULL);
+    pthread_cond_init(&group.ended, NULL);
+
+    for (i = 0; i < n; i++) {
+        calls[i]->group = &group;
+        calls[i]->over = io_group_over;
+        worker_io_submit(io, calls[i]);
+    }
+
+    pthread_mutex_lock(&group.mutex);
+
+    while (group.left > 0) {
+        pthread_cond_wait(&group.ended, &group.mutex);
+    }
+
+    pthread_mutex_unlock(&group.mutex);
+    pthread_cond_destroy(&group.ended);
+    pthread_mutex_destroy(&group.mutex);
+}

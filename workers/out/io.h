@@ -1,0 +1,66 @@
+/*
+ * The I/O thread of a worker process: it owns the libcurl multi handle, and
+ * every call to the outside goes through it (contracts section 7), be it HTTP
+ * (http.h) or mail (smtp.h).
+ *
+ * Each destination has its bound on calls under way and its circuit breaker
+ * (breaker.h); connections are libcurl's, kept and used again.
+ */
+
+#ifndef WORKER_IO_H
+#define WORKER_IO_H
+
+#include <curl/curl.h>
+
+#include "../pool/conf.h"
+
+typedef struct worker_io_s       worker_io_t;
+typedef struct worker_io_call_s  worker_io_call_t;
+typedef struct io_destination_s  io_destination_t;
+
+/* All zero but for what the caller sets; it must stay where it is until
+ * 'over' was called. */
+struct worker_io_call_s {
+    const char         *destination;     /* a partner's code, "smtp" ... */
+    long                timeout_ms;      /* from the submission; 0: 30 s */
+    bool                unguarded;       /* no breaker */
+    void               *ctx;
+
+    /* On the I/O thread.  Sets the handle's options (all but time-out and
+     * error buffer); false: out of memory. */
+    bool              (*prepare)(worker_io_call_t *call, CURL *easy);
+    /* On the I/O thread, when a transfer is over: notes what came; true when
+     * the destination is well, whatever it answered. */
+    bool              (*judge)(worker_io_call_t *call, CURL *easy,
+                               CURLcode code);
+    /* Last of all, exactly once, on the I/O thread (or in worker_io_submit,
+     * when the process is stopping): the call is its owner's again. */
+    void              (*over)(worker_io_call_t *call);
+
+    /* TRAVEL_OK: a transfer took place; TRAVEL_REFUSED: the breaker is open
+     * for wait_ms; TRAVEL_ERROR: no answer, 'why' says why. */
+    int                 rc;
+    long                wait_ms;
+    char                why[CURL_ERROR_SIZE];
+
+    struct io_group_s  *group;           /* of worker_io_run */
+    io_destination_t   *to;              /* the I/O thread's, so below */
+    worker_io_call_t   *next;
+    CURL               *easy;
+    uint64_t            until_ms;
+    unsigned            pass;
+};
+
+worker_io_t *worker_io_start(const worker_conf_t *conf);
+void worker_io_stop(worker_io_t **pio);
+
+const worker_conf_t *worker_io_conf(const worker_io_t *io);
+
+/* Any thread; returns at once. */
+void worker_io_submit(worker_io_t *io, worker_io_call_t *call);
+
+/* Any thread but the I/O thread: submits all, their 'over' being its own, and
+ * waits for the last. */
+void worker_io_run(worker_io_t *io, worker_io_call_t *const *calls, size_t n);
+
+#endif

@@ -34,7 +34,14 @@ subtest 'SIGTERM: what runs ends, what waits is left' => sub {
 subtest 'SIGTERM: a job that takes too long is left to the next owner' => sub {
     my $id = $p->enqueue(body => { sleep_ms => 8000 });
     $p->until_status($id, 'running');
+    my $due = $p->delay(500);
     my $t0 = time;
+    kill 'TERM', $p->pid;
+    sleep 1.5;
+    my ($child) = $p->children;
+    my @cpu = split ' ', slurp("/proc/$child/stat") =~ s/^.*\) //sr;
+    cmp_ok($cpu[11] + $cpu[12], '<', 60,
+        'while a job that is due waits, too, the process is idle');
     is($p->stop_workers, 0, 'the pool ends with code 0');
     my $took = time - $t0;
     cmp_ok($took, '>', 2.5, 'not before the drain is over');
@@ -44,6 +51,7 @@ subtest 'SIGTERM: a job that takes too long is left to the next owner' => sub {
     $p->until_over($id, 20);
     is($p->status($id), 'succeeded', 'it runs again');
     is($p->job($id)->{attempts}, 1, 'and that is no second attempt');
+    $p->until_over($due, 5);
 };
 
 subtest 'SIGHUP: new processes with the new config' => sub {

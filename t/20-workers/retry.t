@@ -74,15 +74,8 @@ subtest 'retries used up' => sub {
 };
 
 subtest 'a job with a time of its own' => sub {
-    my $uuid = $p->new_uuid(3);
-    my $at   = int(time * 1000) + 1500;
-    my $tag  = 'travel:{maintenance.3}';
-    my ($id, $hset, $xadd) = $p->commands(partition => 3, uuid => $uuid);
-    # As worker_enqueue leaves it: hash, packed entry, sorted set.
-    $r->call(@$hset);
-    $r->call('EVAL', q{redis.call('HSET', KEYS[1], 'entry',
-        cmsgpack.pack(ARGV))}, 1, "$tag:job:$uuid", @$xadd[3 .. $#$xadd]);
-    $r->call('ZADD', "$tag:delayed", $at, $uuid);
+    my $at = int(time * 1000) + 1500;
+    my $id = $p->delay(1500, partition => 3);
     sleep 1;
     is($p->status($id), 'queued', 'not before');
     $p->until_over($id, 10);
@@ -107,6 +100,39 @@ subtest 'retrying and delayed jobs survive their owner' => sub {
     my @order = $p->ran($key);
     is($order[-1], $ids[1], 'the key was held for it by the next owner');
     is($p->job($ids[0])->{attempts}, 2, 'attempts are not forgotten');
+    $p->until_empty(5);
+};
+
+# The clock alone says nothing: the process stood still, not the job.
+subtest 'a retry that is late keeps its key' => sub {
+    my $key = $p->new_uuid;
+    $p->stop_workers;
+    $p->configure("slots = 4\nlease_ttl = 20s\n" . 'type "maintenance.noop" '
+        . '{ retries = 2 base = 500ms cap = 500ms timeout = 5s }');
+    $p->start_workers;
+    $p->until_owned;
+    my @ids = map { $p->enqueue(key => $key, partition => 1, body => $_) }
+        { fail_until => 2 }, {};
+    $p->until_status($ids[0], 'retrying', 5);
+    my @stopped = $p->children;
+    kill 'STOP', @stopped;
+    sleep 7;
+    kill 'CONT', @stopped;
+    $p->until_over($_, 20) for @ids;
+    is_deeply([$p->ran($key)], [@ids[0, 0, 1]],
+        'its successor waits while the process stood still for 7 s');
+    $p->until_empty(5);
+};
+
+subtest 'a retry that is gone gives its key up' => sub {
+    my $key = $p->new_uuid;
+    my @ids = map { $p->enqueue(key => $key, partition => 1, body => $_) }
+        { fail_until => 2 }, {};
+    $p->until_status($ids[0], 'retrying', 5);
+    $r->call('DEL', $p->hash_key($ids[0]));
+    $r->call('ZREM', 'travel:{maintenance.1}:delayed', $ids[0] =~ s/.*\.//r);
+    $p->until_over($ids[1], 20);
+    is($p->status($ids[1]), 'succeeded', 'and its successor runs');
     $p->until_empty(5);
 };
 

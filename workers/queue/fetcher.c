@@ -425,8 +425,7 @@ fetcher_wait(const worker_queue_t *queue)
     for (i = 0; i < queue->nparts; i++) {
         part = queue->parts[i];
 
-        if (part->state == WORKER_PART_OPEN && !part->promoting
-            && worker_link_up(queue->cmd)
+        if (worker_take_promotes(part)
             && part->promote_at - queue->now_unix < wait)
         {
             at = part->promote_at - queue->now_unix;

@@ -109,6 +109,8 @@ struct worker_partition_s {
     bool                  starting;
     bool                  settling;
     bool                  promoting;
+    bool                  doubtful;         /* settle holds entries that may
+                                               have been settled */
     int64_t               promote_at;       /* unix ms */
 
     worker_entries_t      ready[TRAVEL_PRIORITY_MAX];
@@ -215,8 +217,9 @@ void worker_part_hold_key(worker_partition_t *part, travel_str_t key,
 void worker_part_unhold(worker_partition_t *part, travel_str_t uuid);
 /* Is the job with this uuid, of the delayed set, in memory? */
 bool worker_part_in_hand(const worker_partition_t *part, travel_str_t uuid);
-/* Held keys whose job is overdue by 'ms': it was cancelled. */
-void worker_part_unhold_overdue(worker_partition_t *part, int64_t ms);
+/* Calls 'overdue' for every key held by a job that is overdue by 'ms'. */
+void worker_part_overdue(worker_partition_t *part, int64_t ms,
+    void (*overdue)(worker_partition_t *part, const char *uuid));
 /* Takes the place of an entry that hangs: its key, its row in in_hand. */
 void worker_part_twin(worker_partition_t *part, worker_entry_t *twin);
 /* The name of the entry's hash, one more argument. */
@@ -243,6 +246,8 @@ void worker_spans_end(const worker_spans_t *spans,
 void worker_take_turn(worker_queue_t *queue);
 void worker_take_link_down(worker_queue_t *queue);
 void worker_take_bell(worker_queue_t *queue);
+/* May it promote, were it time? */
+bool worker_take_promotes(const worker_partition_t *part);
 
 /* give.c: what starts, settles and reports */
 void worker_give_turn(worker_queue_t *queue);

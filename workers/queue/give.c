@@ -8,8 +8,10 @@
  *
  * A finished job waits for the ids of its invalidations (state FINISHED),
  * then enters part->settle.  That list is settled in order, so the next job
- * of the same key may start as soon as its predecessor is in it: whatever is
- * lost from there on, the later one can not be settled without the earlier.
+ * of the same key may start as soon as one that succeeded is in it: should
+ * this process die there, the next owner runs that one again and finds its
+ * effect in the inbox.  Any other end has left nothing behind: run again after
+ * its successor it might well succeed, so its key is free once it is written.
  */
 
 #include <stdio.h>
@@ -408,8 +410,7 @@ give_start(worker_queue_t *queue)
 
 /* --- what the slots hand back --------------------------------------------- */
 
-/* All it had to say is said: into the settle list, and its key is free unless
- * it comes again. */
+/* All it had to say is said: into the settle list. */
 void
 worker_give_finish(worker_queue_t *queue, worker_entry_t *entry)
 {
@@ -440,7 +441,7 @@ worker_give_finish(worker_queue_t *queue, worker_entry_t *entry)
     entry->state = WORKER_ENTRY_SETTLING;
     entry->due_ms = queue->now_unix + entry->delay_ms;
 
-    if (entry->outcome != WORKER_OUTCOME_RETRYING) {
+    if (entry->outcome == WORKER_OUTCOME_SUCCEEDED) {
         worker_part_release(part, entry);
     }
 

@@ -230,16 +230,14 @@ worker_part_unhold(worker_partition_t *part, travel_str_t uuid)
 
 
 void
-worker_part_unhold_overdue(worker_partition_t *part, int64_t ms)
+worker_part_overdue(worker_partition_t *part, int64_t ms,
+    void (*overdue)(worker_partition_t *part, const char *uuid))
 {
-    worker_key_t  *key, *next;
+    worker_key_t  *key;
 
-    for (key = part->held; key; key = next) {
-        next = key->held_next;
-
+    for (key = part->held; key; key = key->held_next) {
         if (key->held_until + ms < part->queue->now_unix) {
-            part_key_unhold(part, key);
-            part_key_next(part, key);
+            overdue(part, key->held_by);
         }
     }
 }
@@ -594,6 +592,7 @@ worker_part_lose(worker_partition_t *part, const char *why)
 
     part->epoch++;                  /* open calls will find it changed */
     part->state = WORKER_PART_FREE;
+    part->doubtful = false;
     part->fence = 0;
     part->retry_at = queue->now;
 

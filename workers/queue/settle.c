@@ -4,7 +4,9 @@
  *
  * An entry in part->settle is the fetcher's alone.  A batch whose answer was
  * lost goes back to the head of that list and is settled again: done twice it
- * is done once.
+ * is done once.  Until that is answered the partition is doubtful and promotes
+ * nothing: a retry that may stand in :delayed already would come into our hand
+ * a second time.
  */
 
 #include <stdlib.h>
@@ -287,19 +289,15 @@ settle_one(worker_partition_t *part, worker_entry_t *entry, bool written)
         settle_charge(part, entry);
     }
 
-    if (entry->outcome == WORKER_OUTCOME_RETRYING) {
-        if (written) {
-            worker_part_hold(part, entry, entry->due_ms);
+    if (entry->outcome == WORKER_OUTCOME_RETRYING && written) {
+        worker_part_hold(part, entry, entry->due_ms);
 
-            if (entry->due_ms < part->promote_at) {
-                part->promote_at = entry->due_ms;
-            }
-
-        } else {
-            worker_part_release(part, entry);
+        if (entry->due_ms < part->promote_at) {
+            part->promote_at = entry->due_ms;
         }
     }
 
+    worker_part_release(part, entry);   /* unless it is held, or was early */
     worker_part_forget(part, entry);
 }
 
@@ -330,6 +328,7 @@ settle_on_reply(void *data, const redisReply *reply)
     {
         /* Whether it was done is not known; done twice it is done once. */
         part->resync = true;
+        part->doubtful = true;
 
         while ((entry = worker_entries_pop(&part->settle)) != NULL) {
             worker_entries_push(&batch->entries, entry);
@@ -349,6 +348,7 @@ settle_on_reply(void *data, const redisReply *reply)
         }
     }
 
+    part->doubtful = part->settle.head != NULL && part->settle.head->resent;
     free(batch);
 }
 

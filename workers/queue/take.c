@@ -822,6 +822,17 @@ worker_take_bell(worker_queue_t *queue)
 
 /* --- the turn ------------------------------------------------------------- */
 
+bool
+worker_take_promotes(const worker_partition_t *part)
+{
+    return part->state == WORKER_PART_OPEN && !part->resync
+           && !part->promoting && !part->doubtful
+           && !part->queue->draining
+           && part->queue->now >= part->retry_at
+           && worker_link_up(part->queue->cmd);
+}
+
+
 static void
 take_part(worker_partition_t *part)
 {
@@ -853,7 +864,9 @@ take_part(worker_partition_t *part)
 
     take_fetch(part);
 
-    if (!part->promoting && part->queue->now_unix >= part->promote_at) {
+    if (worker_take_promotes(part)
+        && part->queue->now_unix >= part->promote_at)
+    {
         take_promote(part);
     }
 }

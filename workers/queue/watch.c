@@ -13,7 +13,7 @@
 #include "../../common/digits.h"
 
 #define WATCH_GRACE_MS   10000     /* past its deadline: a slot is stuck */
-#define WATCH_UNHOLD_MS  5000
+#define WATCH_HELD_MS    5000      /* a retry is overdue: does it exist? */
 
 
 /* --- once a second -------------------------------------------------------- */
@@ -59,6 +59,67 @@ watch_stuck(worker_queue_t *queue, worker_entry_t *entry)
 }
 
 
+/* A retry that is long overdue and still holds its key. */
+typedef struct {
+    worker_partition_t  *part;
+    uint64_t             epoch;
+    char                 uuid[37];
+} watch_held_t;
+
+
+/*
+ * Gone from the set: it was cancelled, or its hash has expired.  In its
+ * owner's hand, but not in ours: the answer that brought it was lost.  Else it
+ * is only late (we stood still, or memory is short) and keeps its key.
+ */
+static void
+watch_on_score(void *data, const redisReply *reply)
+{
+    watch_held_t        *held = data;
+    travel_str_t         uuid;
+    worker_partition_t  *part;
+
+    part = held->part;
+    uuid = (travel_str_t) { held->uuid, strlen(held->uuid) };
+
+    if (held->epoch != part->epoch || reply == NULL) {
+        free(held);
+        return;
+    }
+
+    if (reply->type == REDIS_REPLY_NIL) {
+        worker_part_unhold(part, uuid);
+
+    } else if (reply->type == REDIS_REPLY_STRING
+               && strcmp(reply->str, "0") == 0
+               && !worker_part_in_hand(part, uuid))
+    {
+        part->resync = true;
+    }
+
+    free(held);
+}
+
+
+static void
+watch_overdue(worker_partition_t *part, const char *uuid)
+{
+    const char    *argv[3] = { "ZSCORE", part->delayed.text, uuid };
+    watch_held_t  *held;
+
+    held = malloc(sizeof(watch_held_t));
+
+    if (held == NULL) {
+        return;                     /* asked again in a second */
+    }
+
+    held->part = part;
+    held->epoch = part->epoch;
+    snprintf(held->uuid, sizeof(held->uuid), "%s", uuid);
+    worker_link_send(part->queue->cmd, watch_on_score, held, 3, argv, NULL);
+}
+
+
 void
 worker_watch_slots(worker_queue_t *queue)
 {
@@ -81,9 +142,9 @@ worker_watch_slots(worker_queue_t *queue)
         }
     }
 
-    for (i = 0; i < queue->nparts; i++) {
+    for (i = 0; worker_link_up(queue->cmd) && i < queue->nparts; i++) {
         if (queue->parts[i]->state == WORKER_PART_OPEN) {
-            worker_part_unhold_overdue(queue->parts[i], WATCH_UNHOLD_MS);
+            worker_part_overdue(queue->parts[i], WATCH_HELD_MS, watch_overdue);
         }
     }
 

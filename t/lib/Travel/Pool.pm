@@ -159,6 +159,22 @@ sub enqueue {
     return $id;
 }
 
+# Enqueued for $ms from now, as worker_enqueue leaves it: hash, packed entry,
+# sorted set.
+sub delay {
+    my ($self, $ms, %o) = @_;
+    my $partition = $o{partition} //= 0;
+    my $uuid = $o{uuid} //= $self->new_uuid($partition);
+    my ($id, $hset, $xadd) = $self->commands(%o);
+    my $tag = "travel:{maintenance.$partition}";
+    $self->r->call(@$hset);
+    $self->r->call('EVAL', q{redis.call('HSET', KEYS[1], 'entry',
+        cmsgpack.pack(ARGV))}, 1, "$tag:job:$uuid", @$xadd[3 .. $#$xadd]);
+    $self->r->call('ZADD', "$tag:delayed", 
+        int(Time::HiRes::time() * 1000) + $ms, $uuid);
+    return $id;
+}
+
 # Many at once, pipelined; their ids.
 sub preload {
     my ($self, $n, %o) = @_;

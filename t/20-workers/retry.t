@@ -108,7 +108,7 @@ subtest 'a retry that is late keeps its key' => sub {
     my $key = $p->new_uuid;
     $p->stop_workers;
     $p->configure("slots = 4\nlease_ttl = 20s\n" . 'type "maintenance.noop" '
-        . '{ retries = 2 base = 500ms cap = 500ms timeout = 5s }');
+        . '{ retries = 2 base = 1500ms cap = 1500ms timeout = 5s }');
     $p->start_workers;
     $p->until_owned;
     my @ids = map { $p->enqueue(key => $key, partition => 1, body => $_) }
@@ -116,11 +116,11 @@ subtest 'a retry that is late keeps its key' => sub {
     $p->until_status($ids[0], 'retrying', 5);
     my @stopped = $p->children;
     kill 'STOP', @stopped;
-    sleep 7;
+    sleep 8;
     kill 'CONT', @stopped;
     $p->until_over($_, 20) for @ids;
     is_deeply([$p->ran($key)], [@ids[0, 0, 1]],
-        'its successor waits while the process stood still for 7 s');
+        'its successor waits while the process stood still for 8 s');
     $p->until_empty(5);
 };
 

@@ -12,7 +12,8 @@
 
 #include "../travel.h"
 
-#define TRAVEL_GRAPHQL_NODES_MAX  50000     /* of one document */
+#define TRAVEL_GRAPHQL_NODES_MAX   50000     /* of one document */
+#define TRAVEL_GRAPHQL_SCHEMA_MAX  1000000   /* of a schema */
 
 typedef enum {
     TRAVEL_GRAPHQL_OPERATION,         /* op; variables, selections */
@@ -38,7 +39,8 @@ typedef enum {
     TRAVEL_GRAPHQL_TYPE_LIST,         /* type */
     TRAVEL_GRAPHQL_TYPE_NONNULL,      /* type */
 
-    TRAVEL_GRAPHQL_DEF_SCHEMA,        /* children: FIELD_DEF query ... */
+    TRAVEL_GRAPHQL_DEF_SCHEMA,        /* children: FIELD_DEF query ..., each
+                                         of a named type */
     TRAVEL_GRAPHQL_DEF_SCALAR,
     TRAVEL_GRAPHQL_DEF_OBJECT,        /* children: FIELD_DEF; implements */
     TRAVEL_GRAPHQL_DEF_INTERFACE,
@@ -46,7 +48,7 @@ typedef enum {
     TRAVEL_GRAPHQL_DEF_ENUM,          /* children: ENUM_VALUE */
     TRAVEL_GRAPHQL_DEF_INPUT,         /* children: INPUT_VALUE */
     TRAVEL_GRAPHQL_DEF_DIRECTIVE,     /* arguments: INPUT_VALUE; implements:
-                                         its locations */
+                                         its locations, as bits in 'mark' */
     TRAVEL_GRAPHQL_FIELD_DEF,         /* name, type; arguments: INPUT_VALUE */
     TRAVEL_GRAPHQL_INPUT_VALUE,       /* name, type, value (default) */
     TRAVEL_GRAPHQL_ENUM_VALUE         /* name */
@@ -58,7 +60,31 @@ typedef enum {
     TRAVEL_GRAPHQL_SUBSCRIPTION
 } travel_graphql_op_e;
 
-typedef struct travel_graphql_ast_s  travel_graphql_ast_t;
+/* Where a directive stands (section 3.13). */
+typedef enum {
+    TRAVEL_GRAPHQL_AT_QUERY,
+    TRAVEL_GRAPHQL_AT_MUTATION,
+    TRAVEL_GRAPHQL_AT_SUBSCRIPTION,
+    TRAVEL_GRAPHQL_AT_FIELD,
+    TRAVEL_GRAPHQL_AT_FRAGMENT_DEFINITION,
+    TRAVEL_GRAPHQL_AT_FRAGMENT_SPREAD,
+    TRAVEL_GRAPHQL_AT_INLINE_FRAGMENT,
+    TRAVEL_GRAPHQL_AT_VARIABLE_DEFINITION,
+    TRAVEL_GRAPHQL_AT_SCHEMA,
+    TRAVEL_GRAPHQL_AT_SCALAR,
+    TRAVEL_GRAPHQL_AT_OBJECT,
+    TRAVEL_GRAPHQL_AT_FIELD_DEFINITION,
+    TRAVEL_GRAPHQL_AT_ARGUMENT_DEFINITION,
+    TRAVEL_GRAPHQL_AT_INTERFACE,
+    TRAVEL_GRAPHQL_AT_UNION,
+    TRAVEL_GRAPHQL_AT_ENUM,
+    TRAVEL_GRAPHQL_AT_ENUM_VALUE,
+    TRAVEL_GRAPHQL_AT_INPUT_OBJECT,
+    TRAVEL_GRAPHQL_AT_INPUT_FIELD_DEFINITION
+} travel_graphql_location_e;
+
+typedef struct travel_graphql_ast_s   travel_graphql_ast_t;
+typedef struct travel_graphql_type_s  travel_graphql_type_t;  /* schema.h */
 
 struct travel_graphql_ast_s {
     travel_graphql_ast_e   kind;
@@ -83,12 +109,20 @@ struct travel_graphql_ast_s {
     travel_graphql_ast_t  *next;
     uint32_t               line;          /* from 1 */
     uint32_t               column;
+    uint32_t               name_line;     /* 0: it has none */
+    uint32_t               name_column;
     uint32_t               mark;          /* for whoever walks it */
+
+    /* what the schema says of it, once it was looked at (schema.h) */
+    const travel_graphql_type_t  *of;     /* what a selection is of; the type
+                                             of a TYPE_NAMED */
+    const travel_graphql_ast_t   *def;    /* FIELD: its FIELD_DEF */
 };
 
 typedef struct {
     uint32_t  line;
     uint32_t  column;
+    bool      bound;          /* not wrong, but larger than is read */
     char      message[160];
 } travel_graphql_fault_t;
 
@@ -109,6 +143,9 @@ const travel_graphql_ast_t *travel_graphql_definitions(
     const travel_graphql_document_t *document);
 /* Zeroed room that lives as long as the document; NULL: out of memory. */
 void *travel_graphql_alloc(travel_graphql_document_t *document, size_t size);
+
+/* "FIELD", "INLINE_FRAGMENT", ... */
+const char *travel_graphql_location(travel_graphql_location_e location);
 
 /* The node of that name in a list by 'next', or NULL. */
 const travel_graphql_ast_t *travel_graphql_find(

@@ -17,10 +17,6 @@ travel_graphql_lexer_init(travel_graphql_lexer_t *lexer, travel_str_t source,
     lexer->line = 1;
     lexer->fault = fault;
 
-    if (source.len >= 3 && memcmp(source.data, "\xEF\xBB\xBF", 3) == 0) {
-        lexer->p += 3;
-    }
-
     lexer->counted = lexer->p;
     lexer->column = 1;
     lexer->at_line = 1;
@@ -73,7 +69,29 @@ lexer_newline(travel_graphql_lexer_t *lexer)
 }
 
 
-static void
+static int
+lexer_comment(travel_graphql_lexer_t *lexer)
+{
+    unsigned  n;
+
+    while (lexer->p < lexer->end && *lexer->p != '\n' && *lexer->p != '\r') {
+        n = travel_utf8_len(lexer->p, lexer->end);
+
+        if (n == 0) {
+            lexer_here(lexer);
+            return travel_graphql_lexer_fault(lexer, "Syntax Error: Invalid "
+                                              "character within a comment.");
+        }
+
+        lexer->p += n;
+    }
+
+    return TRAVEL_OK;
+}
+
+
+/* What means nothing; a byte order mark is such wherever it stands. */
+static int
 lexer_skip(travel_graphql_lexer_t *lexer)
 {
     while (lexer->p < lexer->end) {
@@ -89,18 +107,28 @@ lexer_skip(travel_graphql_lexer_t *lexer)
             break;
 
         case '#':
-            while (lexer->p < lexer->end && *lexer->p != '\n'
-                   && *lexer->p != '\r')
-            {
-                lexer->p++;
+            if (lexer_comment(lexer) != TRAVEL_OK) {
+                return TRAVEL_INVALID;
             }
 
             break;
 
+        case '\xEF':
+            if (lexer->end - lexer->p < 3
+                || memcmp(lexer->p, "\xEF\xBB\xBF", 3) != 0)
+            {
+                return TRAVEL_OK;
+            }
+
+            lexer->p += 3;
+            break;
+
         default:
-            return;
+            return TRAVEL_OK;
         }
     }
+
+    return TRAVEL_OK;
 }
 
 
@@ -214,7 +242,7 @@ lexer_block(travel_graphql_lexer_t *lexer)
         } else {
             n = travel_utf8_len(lexer->p, lexer->end);
 
-            if (n == 0 || ((uint8_t) *lexer->p < 0x20 && *lexer->p != '\t')) {
+            if (n == 0) {
                 return travel_graphql_lexer_fault(lexer, "Syntax Error: "
                                        "Invalid character within String.");
             }
@@ -261,7 +289,7 @@ lexer_string(travel_graphql_lexer_t *lexer)
 
         n = travel_utf8_len(lexer->p, lexer->end);
 
-        if (n == 0 || ((uint8_t) *lexer->p < 0x20 && *lexer->p != '\t')) {
+        if (n == 0) {
             return travel_graphql_lexer_fault(lexer, "Syntax Error: Invalid "
                                               "character within String.");
         }
@@ -280,7 +308,10 @@ travel_graphql_lexer_next(travel_graphql_lexer_t *lexer)
     size_t       n;
     const char  *start;
 
-    lexer_skip(lexer);
+    if (lexer_skip(lexer) != TRAVEL_OK) {
+        return TRAVEL_INVALID;
+    }
+
     lexer_here(lexer);
 
     lexer->escaped = false;

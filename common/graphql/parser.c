@@ -5,13 +5,13 @@
  * loop that goes down and up by the nodes' own 'parent'.
  */
 
+#include "arena.h"
 #include "document.h"
 #include "lexer.h"
 #include "steps.h"
 
 #include <stdlib.h>
 
-#define PARSER_CHUNK      8192
 #define PARSER_TYPE_MAX   16          /* lists in lists, of a type */
 
 /* What every schema has (October 2021, section 4; 2025: isOneOf). */
@@ -53,20 +53,12 @@ static const char  parser_builtin[] =
     " SCHEMA SCALAR OBJECT FIELD_DEFINITION ARGUMENT_DEFINITION INTERFACE"
     " UNION ENUM ENUM_VALUE INPUT_OBJECT INPUT_FIELD_DEFINITION }\n";
 
-typedef struct parser_chunk_s  parser_chunk_t;
-
-struct parser_chunk_s {
-    parser_chunk_t  *next;
-    size_t           used;
-    size_t           size;
-    max_align_t      data[];
-};
-
 struct travel_graphql_document_s {
-    parser_chunk_t        *chunks;
-    travel_graphql_ast_t   root;        /* its children: the definitions */
-    size_t                 nodes;
-    char                  *owned;       /* the source, if it is ours */
+    travel_graphql_arena_t  arena;
+    travel_graphql_ast_t    root;       /* its children: the definitions */
+    size_t                  nodes;
+    size_t                  max;
+    char                   *owned;      /* the source, if it is ours */
 };
 
 typedef struct {
@@ -82,28 +74,7 @@ typedef travel_graphql_ast_t  ast_t;
 void *
 travel_graphql_alloc(travel_graphql_document_t *document, size_t size)
 {
-    void            *p;
-    size_t           room;
-    parser_chunk_t  *chunk = document->chunks;
-
-    size = (size + sizeof(max_align_t) - 1) & ~(sizeof(max_align_t) - 1);
-
-    if (chunk == NULL || chunk->size - chunk->used < size) {
-        room = size > PARSER_CHUNK ? size : PARSER_CHUNK;
-        chunk = calloc(1, sizeof(*chunk) + room);
-
-        if (chunk == NULL) {
-            return NULL;
-        }
-
-        chunk->size = room;
-        chunk->next = document->chunks;
-        document->chunks = chunk;
-    }
-
-    p = (char *) chunk->data + chunk->used;
-    chunk->used += size;
-    return p;
+    return travel_graphql_arena_alloc(&document->arena, size);
 }
 
 
@@ -112,7 +83,8 @@ parser_node(parser_t *p, travel_graphql_ast_e kind, ast_t **ret_node)
 {
     ast_t  *node;
 
-    if (p->document->nodes++ >= TRAVEL_GRAPHQL_NODES_MAX) {
+    if (p->document->nodes++ >= p->document->max) {
+        p->lexer.fault->bound = true;
         return travel_graphql_lexer_fault(&p->lexer, "Syntax Error: The "
                                           "document is too large.");
     }
@@ -221,6 +193,17 @@ parser_name(parser_t *p, travel_str_t *ret_name)
 }
 
 
+/* The node's own name, and where it is. */
+static int
+parser_named(parser_t *p, ast_t *node)
+{
+    node->name_line = p->lexer.at_line;
+    node->name_column = p->lexer.at_column;
+
+    return parser_name(p, &node->name);
+}
+
+
 static int
 parser_text(parser_t *p, travel_str_t *ret_text)
 {
@@ -276,7 +259,7 @@ parser_value_head(parser_t *p, bool constant, ast_t **ret_value)
     if (parser_punct(p, "$") && !constant) {
         v->kind = TRAVEL_GRAPHQL_VARIABLE;
         TRY(parser_next(p));
-        return parser_name(p, &v->name);
+        return parser_named(p, v);
     }
 
     if (parser_punct(p, "[")) {
@@ -329,7 +312,7 @@ parser_value(parser_t *p, bool constant, ast_t **ret_value)
 
         if (cur->kind == TRAVEL_GRAPHQL_OBJECT) {
             TRY(parser_node(p, TRAVEL_GRAPHQL_ARGUMENT, &member));
-            TRY(parser_name(p, &member->name));
+            TRY(parser_named(p, member));
             TRY(parser_expect(p, ":"));
             parser_append(cur, member);
         }
@@ -363,6 +346,7 @@ parser_type(parser_t *p, ast_t **ret_type)
     while (parser_punct(p, "[")) {
 
         if (n == PARSER_TYPE_MAX) {
+            p->lexer.fault->bound = true;
             return travel_graphql_lexer_fault(&p->lexer, "Syntax Error: A "
                                               "type nests too deep.");
         }
@@ -372,7 +356,7 @@ parser_type(parser_t *p, ast_t **ret_type)
     }
 
     TRY(parser_node(p, TRAVEL_GRAPHQL_TYPE_NAMED, &type));
-    TRY(parser_name(p, &type->name));
+    TRY(parser_named(p, type));
 
     for ( ;; ) {
         TRY(parser_skip(p, "!", &was));
@@ -412,7 +396,7 @@ parser_arguments(parser_t *p, bool constant, ast_t **list)
 
     while (was) {
         TRY(parser_node(p, TRAVEL_GRAPHQL_ARGUMENT, &arg));
-        TRY(parser_name(p, &arg->name));
+        TRY(parser_named(p, arg));
         TRY(parser_expect(p, ":"));
         TRY(parser_value(p, constant, &arg->value));
         *tail = arg;
@@ -435,7 +419,7 @@ parser_directives(parser_t *p, bool constant, ast_t **list)
     while (parser_punct(p, "@")) {
         TRY(parser_node(p, TRAVEL_GRAPHQL_DIRECTIVE, &directive));
         TRY(parser_next(p));
-        TRY(parser_name(p, &directive->name));
+        TRY(parser_named(p, directive));
         TRY(parser_arguments(p, constant, &directive->arguments));
         *tail = directive;
         tail = &directive->next;
@@ -452,12 +436,12 @@ parser_field(parser_t *p, ast_t *field)
 {
     bool  was;
 
-    TRY(parser_name(p, &field->name));
+    TRY(parser_named(p, field));
     TRY(parser_skip(p, ":", &was));
 
     if (was) {
         field->alias = field->name;
-        TRY(parser_name(p, &field->name));
+        TRY(parser_named(p, field));
     }
 
     TRY(parser_arguments(p, false, &field->arguments));
@@ -486,11 +470,11 @@ parser_selection(parser_t *p, ast_t **ret_node)
     if (parser_word(p, "on")) {
         TRY(parser_next(p));
         TRY(parser_node(p, TRAVEL_GRAPHQL_TYPE_NAMED, &node->type));
-        TRY(parser_name(p, &node->type->name));
+        TRY(parser_named(p, node->type));
 
     } else if (p->lexer.kind == TRAVEL_GRAPHQL_TOKEN_NAME) {
         node->kind = TRAVEL_GRAPHQL_SPREAD;
-        TRY(parser_name(p, &node->name));
+        TRY(parser_named(p, node));
     }
 
     return parser_directives(p, false, &node->directives);
@@ -549,7 +533,7 @@ parser_variables(parser_t *p, ast_t *operation)
         }
 
         TRY(parser_expect(p, "$"));
-        TRY(parser_name(p, &var->name));
+        TRY(parser_named(p, var));
         TRY(parser_expect(p, ":"));
         TRY(parser_type(p, &var->type));
         TRY(parser_skip(p, "=", &was));
@@ -584,7 +568,7 @@ parser_operation(parser_t *p, ast_t *node)
         TRY(parser_next(p));
 
         if (p->lexer.kind == TRAVEL_GRAPHQL_TOKEN_NAME) {
-            TRY(parser_name(p, &node->name));
+            TRY(parser_named(p, node));
         }
 
         TRY(parser_variables(p, node));
@@ -605,7 +589,7 @@ parser_fragment(parser_t *p, ast_t *node)
         return parser_unexpected(p, "a fragment's name");
     }
 
-    TRY(parser_name(p, &node->name));
+    TRY(parser_named(p, node));
 
     if (!parser_word(p, "on")) {
         return parser_unexpected(p, "\"on\"");
@@ -613,7 +597,7 @@ parser_fragment(parser_t *p, ast_t *node)
 
     TRY(parser_next(p));
     TRY(parser_node(p, TRAVEL_GRAPHQL_TYPE_NAMED, &node->type));
-    TRY(parser_name(p, &node->type->name));
+    TRY(parser_named(p, node->type));
     TRY(parser_directives(p, false, &node->directives));
 
     return parser_selections(p, node);
@@ -639,7 +623,7 @@ parser_input_value(parser_t *p, ast_t **ret_node)
     TRY(parser_description(p, &node->description));
     node->line = p->lexer.at_line;
     node->column = p->lexer.at_column;
-    TRY(parser_name(p, &node->name));
+    TRY(parser_named(p, node));
     TRY(parser_expect(p, ":"));
     TRY(parser_type(p, &node->type));
     TRY(parser_skip(p, "=", &was));
@@ -675,6 +659,79 @@ parser_argument_defs(parser_t *p, ast_t **list)
 }
 
 
+/* "query: Query", of a schema. */
+static int
+parser_root(parser_t *p, ast_t *node)
+{
+    if (!parser_word(p, "query") && !parser_word(p, "mutation")
+        && !parser_word(p, "subscription"))
+    {
+        return parser_unexpected(p, "\"query\", \"mutation\" or "
+                                 "\"subscription\"");
+    }
+
+    TRY(parser_named(p, node));
+    TRY(parser_expect(p, ":"));
+    TRY(parser_node(p, TRAVEL_GRAPHQL_TYPE_NAMED, &node->type));
+
+    return parser_named(p, node->type);
+}
+
+
+static int
+parser_enum_value(parser_t *p, ast_t *node)
+{
+    if (parser_word(p, "true") || parser_word(p, "false")
+        || parser_word(p, "null"))
+    {
+        return parser_unexpected(p, "a name that no other value has");
+    }
+
+    TRY(parser_named(p, node));
+
+    return parser_directives(p, true, &node->directives);
+}
+
+
+static int
+parser_field_def(parser_t *p, ast_t *node)
+{
+    TRY(parser_named(p, node));
+    TRY(parser_argument_defs(p, &node->arguments));
+    TRY(parser_expect(p, ":"));
+    TRY(parser_type(p, &node->type));
+
+    return parser_directives(p, true, &node->directives);
+}
+
+
+static int
+parser_member(parser_t *p, travel_graphql_ast_e owner, ast_t **ret_node)
+{
+    ast_t  *node;
+
+    if (owner == TRAVEL_GRAPHQL_DEF_INPUT) {
+        return parser_input_value(p, ret_node);
+    }
+
+    TRY(parser_node(p, owner == TRAVEL_GRAPHQL_DEF_ENUM
+                       ? TRAVEL_GRAPHQL_ENUM_VALUE : TRAVEL_GRAPHQL_FIELD_DEF,
+                    &node));
+    *ret_node = node;
+
+    if (owner == TRAVEL_GRAPHQL_DEF_SCHEMA) {
+        return parser_root(p, node);
+    }
+
+    TRY(parser_description(p, &node->description));
+    node->line = p->lexer.at_line;
+    node->column = p->lexer.at_column;
+
+    return owner == TRAVEL_GRAPHQL_DEF_ENUM ? parser_enum_value(p, node)
+                                            : parser_field_def(p, node);
+}
+
+
 /* "{" members "}": of an object, an enum, an input or a schema. */
 static int
 parser_members(parser_t *p, ast_t *def)
@@ -685,28 +742,7 @@ parser_members(parser_t *p, ast_t *def)
     TRY(parser_skip(p, "{", &was));
 
     while (was) {
-
-        if (def->kind == TRAVEL_GRAPHQL_DEF_INPUT) {
-            TRY(parser_input_value(p, &node));
-
-        } else {
-            TRY(parser_node(p, def->kind == TRAVEL_GRAPHQL_DEF_ENUM
-                               ? TRAVEL_GRAPHQL_ENUM_VALUE
-                               : TRAVEL_GRAPHQL_FIELD_DEF, &node));
-            TRY(parser_description(p, &node->description));
-            node->line = p->lexer.at_line;
-            node->column = p->lexer.at_column;
-            TRY(parser_name(p, &node->name));
-
-            if (def->kind != TRAVEL_GRAPHQL_DEF_ENUM) {
-                TRY(parser_argument_defs(p, &node->arguments));
-                TRY(parser_expect(p, ":"));
-                TRY(parser_type(p, &node->type));
-            }
-
-            TRY(parser_directives(p, true, &node->directives));
-        }
-
+        TRY(parser_member(p, def->kind, &node));
         parser_append(def, node);
 
         if (parser_punct(p, "}")) {
@@ -729,7 +765,7 @@ parser_names(parser_t *p, const char *between, ast_t **list)
 
     do {
         TRY(parser_node(p, TRAVEL_GRAPHQL_TYPE_NAMED, &node));
-        TRY(parser_name(p, &node->name));
+        TRY(parser_named(p, node));
         *tail = node;
         tail = &node->next;
         TRY(parser_skip(p, between, &was));
@@ -739,11 +775,48 @@ parser_names(parser_t *p, const char *between, ast_t **list)
 }
 
 
+/* Where a directive may stand (section 3.13), in the order of
+ * travel_graphql_location_e. */
+static const char *const  parser_locations[] = {
+    "QUERY", "MUTATION", "SUBSCRIPTION", "FIELD", "FRAGMENT_DEFINITION",
+    "FRAGMENT_SPREAD", "INLINE_FRAGMENT", "VARIABLE_DEFINITION", "SCHEMA",
+    "SCALAR", "OBJECT", "FIELD_DEFINITION", "ARGUMENT_DEFINITION", "INTERFACE",
+    "UNION", "ENUM", "ENUM_VALUE", "INPUT_OBJECT", "INPUT_FIELD_DEFINITION"
+};
+
+
+const char *
+travel_graphql_location(travel_graphql_location_e location)
+{
+    return parser_locations[location];
+}
+
+
+static int
+parser_location(parser_t *p, ast_t *def)
+{
+    size_t  i;
+
+    for (i = 0; i < sizeof(parser_locations) / sizeof(*parser_locations); i++)
+    {
+        if (parser_word(p, parser_locations[i])) {
+            def->mark |= 1u << i;
+            return TRAVEL_OK;
+        }
+    }
+
+    return parser_unexpected(p, "a place of directives");
+}
+
+
 static int
 parser_directive_def(parser_t *p, ast_t *def)
 {
+    bool    was;
+    ast_t  *node, **tail = &def->implements;
+
     TRY(parser_expect(p, "@"));
-    TRY(parser_name(p, &def->name));
+    TRY(parser_named(p, def));
     TRY(parser_argument_defs(p, &def->arguments));
 
     if (parser_word(p, "repeatable")) {
@@ -756,21 +829,48 @@ parser_directive_def(parser_t *p, ast_t *def)
     }
 
     TRY(parser_next(p));
-    return parser_names(p, "|", &def->implements);
+    TRY(parser_skip(p, "|", &was));
+
+    do {
+        TRY(parser_location(p, def));
+        TRY(parser_node(p, TRAVEL_GRAPHQL_TYPE_NAMED, &node));
+        TRY(parser_named(p, node));
+        *tail = node;
+        tail = &node->next;
+        TRY(parser_skip(p, "|", &was));
+    } while (was);
+
+    return TRAVEL_OK;
+}
+
+
+/* An extension that adds nothing is none; a schema lists its roots. */
+static int
+parser_complete(parser_t *p, const ast_t *def)
+{
+    if (def->kind == TRAVEL_GRAPHQL_DEF_SCHEMA && !def->extend
+        && def->children == NULL)
+    {
+        return parser_unexpected(p, "\"{\"");
+    }
+
+    if (def->extend && def->implements == NULL && def->directives == NULL
+        && def->children == NULL)
+    {
+        return parser_unexpected(p, "what the extension adds");
+    }
+
+    return TRAVEL_OK;
 }
 
 
 static int
 parser_type_def(parser_t *p, ast_t *def)
 {
-    bool  was;
-
-    if (def->kind == TRAVEL_GRAPHQL_DEF_DIRECTIVE) {
-        return parser_directive_def(p, def);
-    }
+    bool  was = false;
 
     if (def->kind != TRAVEL_GRAPHQL_DEF_SCHEMA) {
-        TRY(parser_name(p, &def->name));
+        TRY(parser_named(p, def));
     }
 
     if ((def->kind == TRAVEL_GRAPHQL_DEF_OBJECT
@@ -783,26 +883,25 @@ parser_type_def(parser_t *p, ast_t *def)
 
     TRY(parser_directives(p, true, &def->directives));
 
-    switch (def->kind) {
-
-    case TRAVEL_GRAPHQL_DEF_SCALAR:
-        return TRAVEL_OK;
-
-    case TRAVEL_GRAPHQL_DEF_UNION:
+    if (def->kind == TRAVEL_GRAPHQL_DEF_UNION) {
         TRY(parser_skip(p, "=", &was));
-        return was ? parser_names(p, "|", &def->implements) : TRAVEL_OK;
 
-    default:
-        return parser_members(p, def);
+        if (was) {
+            TRY(parser_names(p, "|", &def->implements));
+        }
+
+    } else if (def->kind != TRAVEL_GRAPHQL_DEF_SCALAR) {
+        TRY(parser_members(p, def));
     }
+
+    return parser_complete(p, def);
 }
 
 
 static int
-parser_definition(parser_t *p)
+parser_system_def(parser_t *p, ast_t *node)
 {
     size_t  i;
-    ast_t  *node;
 
     static const struct {
         const char            *word;
@@ -818,11 +917,41 @@ parser_definition(parser_t *p)
         { "directive", TRAVEL_GRAPHQL_DEF_DIRECTIVE }
     };
 
+    for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+
+        if (!parser_word(p, words[i].word)
+            || (node->extend && words[i].kind == TRAVEL_GRAPHQL_DEF_DIRECTIVE))
+        {
+            continue;
+        }
+
+        node->kind = words[i].kind;
+        TRY(parser_next(p));
+
+        return node->kind == TRAVEL_GRAPHQL_DEF_DIRECTIVE
+               ? parser_directive_def(p, node) : parser_type_def(p, node);
+    }
+
+    return parser_unexpected(p, "a definition");
+}
+
+
+static int
+parser_definition(parser_t *p)
+{
+    bool    described;
+    ast_t  *node;
+
     TRY(parser_node(p, TRAVEL_GRAPHQL_OPERATION, &node));
+    described = parser_string(p);
     TRY(parser_description(p, &node->description));
     node->line = p->lexer.at_line;
     node->column = p->lexer.at_column;
     parser_append(&p->document->root, node);
+
+    if (described && (parser_punct(p, "{") || parser_word(p, "extend"))) {
+        return parser_unexpected(p, "a definition that can be described");
+    }
 
     if (parser_punct(p, "{") || parser_word(p, "query")
         || parser_word(p, "mutation") || parser_word(p, "subscription"))
@@ -839,26 +968,24 @@ parser_definition(parser_t *p)
         TRY(parser_next(p));
     }
 
-    for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        if (parser_word(p, words[i].word)) {
-            node->kind = words[i].kind;
-            TRY(parser_next(p));
-            return parser_type_def(p, node);
-        }
-    }
-
-    return parser_unexpected(p, "a definition");
+    return parser_system_def(p, node);
 }
 
 
+/* Appends what 'source' defines to the document. */
 static int
-parser_document(parser_t *p)
+parser_source(travel_graphql_document_t *document, travel_str_t source,
+    travel_graphql_fault_t *ret_fault)
 {
-    TRY(parser_next(p));
+    parser_t  p;
+
+    travel_graphql_lexer_init(&p.lexer, source, ret_fault);
+    p.document = document;
+    TRY(parser_next(&p));
 
     do {
-        TRY(parser_definition(p));
-    } while (p->lexer.kind != TRAVEL_GRAPHQL_TOKEN_END);
+        TRY(parser_definition(&p));
+    } while (p.lexer.kind != TRAVEL_GRAPHQL_TOKEN_END);
 
     return TRAVEL_OK;
 }
@@ -868,25 +995,56 @@ int
 travel_graphql_parse(travel_graphql_document_t **ret_document,
     travel_str_t source, travel_graphql_fault_t *ret_fault)
 {
-    int       rc;
-    parser_t  p;
+    int                         rc;
+    travel_graphql_document_t  *document;
 
     memset(ret_fault, 0, sizeof(*ret_fault));
-    travel_graphql_lexer_init(&p.lexer, source, ret_fault);
-    p.document = calloc(1, sizeof(*p.document));
 
-    if (p.document == NULL) {
+    document = calloc(1, sizeof(*document));
+    if (document == NULL) {
         return TRAVEL_ERROR;
     }
 
-    rc = parser_document(&p);
+    document->max = TRAVEL_GRAPHQL_NODES_MAX;
+    rc = parser_source(document, source, ret_fault);
 
     if (rc != TRAVEL_OK) {
-        travel_graphql_document_free(p.document);
+        travel_graphql_document_free(document);
         return rc;
     }
 
-    *ret_document = p.document;
+    *ret_document = document;
+    return TRAVEL_OK;
+}
+
+
+/* The builtin definitions are behind the others, and marked as such. */
+static int
+parser_schema(travel_graphql_document_t *document, travel_str_t source,
+    travel_graphql_fault_t *ret_fault)
+{
+    ast_t  *def;
+
+    document->max = TRAVEL_GRAPHQL_SCHEMA_MAX;
+    document->owned = malloc(source.len + 1);
+
+    if (document->owned == NULL) {
+        return TRAVEL_ERROR;
+    }
+
+    if (source.len > 0) {
+        memcpy(document->owned, source.data, source.len);
+    }
+
+    TRY(parser_source(document, (travel_str_t) { document->owned, source.len },
+                      ret_fault));
+    def = document->root.last;
+    TRY(parser_source(document, TRAVEL_STR(parser_builtin), ret_fault));
+
+    for (def = def->next; def != NULL; def = def->next) {
+        def->builtin = true;
+    }
+
     return TRAVEL_OK;
 }
 
@@ -895,43 +1053,24 @@ int
 travel_graphql_parse_schema(travel_graphql_document_t **ret_document,
     travel_str_t source, travel_graphql_fault_t *ret_fault)
 {
-    int            rc;
-    char          *text;
-    ast_t         *def;
-    size_t         i;
-    uint32_t       lines = 1;
-    travel_str_t   builtin = TRAVEL_STR(parser_builtin);
+    int                         rc;
+    travel_graphql_document_t  *document;
 
-    text = malloc(source.len + 1 + builtin.len);
-    if (text == NULL) {
+    memset(ret_fault, 0, sizeof(*ret_fault));
+
+    document = calloc(1, sizeof(*document));
+    if (document == NULL) {
         return TRAVEL_ERROR;
     }
 
-    for (i = 0; i < source.len; i++) {
-        lines += source.data[i] == '\n';
-    }
+    rc = parser_schema(document, source, ret_fault);
 
-    if (source.len > 0) {
-        memcpy(text, source.data, source.len);
-    }
-
-    text[source.len] = '\n';
-    memcpy(text + source.len + 1, builtin.data, builtin.len);
-
-    rc = travel_graphql_parse(ret_document, (travel_str_t) {
-                                  text, source.len + 1 + builtin.len },
-                              ret_fault);
     if (rc != TRAVEL_OK) {
-        free(text);
+        travel_graphql_document_free(document);
         return rc;
     }
 
-    (*ret_document)->owned = text;
-
-    for (def = (*ret_document)->root.children; def != NULL; def = def->next) {
-        def->builtin = def->line > lines;
-    }
-
+    *ret_document = document;
     return TRAVEL_OK;
 }
 
@@ -939,17 +1078,11 @@ travel_graphql_parse_schema(travel_graphql_document_t **ret_document,
 void
 travel_graphql_document_free(travel_graphql_document_t *document)
 {
-    parser_chunk_t  *chunk, *next;
-
     if (document == NULL) {
         return;
     }
 
-    for (chunk = document->chunks; chunk != NULL; chunk = next) {
-        next = chunk->next;
-        free(chunk);
-    }
-
+    travel_graphql_arena_free(&document->arena);
     free(document->owned);
     free(document);
 }

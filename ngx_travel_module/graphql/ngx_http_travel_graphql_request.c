@@ -330,6 +330,7 @@ static ngx_int_t
 ngx_http_travel_graphql_extension(ngx_http_travel_graphql_t *g,
     const travel_json_t *json, const travel_json_node_t *extensions)
 {
+    u_char                    *hash;
     uint32_t                   at;
     const travel_json_node_t  *node;
 
@@ -351,7 +352,17 @@ ngx_http_travel_graphql_extension(ngx_http_travel_graphql_t *g,
                                      "digits.");
     }
 
-    g->hash = ngx_http_travel_str(node->text);
+    /* it is looked up as bytes */
+
+    hash = ngx_pnalloc(g->request->pool, node->text.len);
+    if (hash == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_strlow(hash, (u_char *) node->text.data, node->text.len);
+    g->hash.data = hash;
+    g->hash.len = node->text.len;
+
     return NGX_OK;
 }
 

@@ -94,6 +94,13 @@ for (1 .. 20) {
     $t->post('/api/graphql', { query => $doc, extensions => \%ext });
 }
 is_deeply($r->{json}{data}{places}, [ { name => 'Lyon', countryCode => 'FR' } ], 'known by its hash');
+my %upper = (persistedQuery => { version => 1, sha256Hash => uc $sha });
+for (1 .. 20) {
+    $r = $t->post('/api/graphql', { extensions => \%upper });
+    last if $r->{json}{data};
+    $t->post('/api/graphql', { query => $doc, extensions => \%upper });
+}
+is_deeply($r->{json}{data}{places}, [ { name => 'Lyon', countryCode => 'FR' } ], '... in upper case, too');
 $r = $t->post('/api/graphql', { query => "$doc ", extensions => \%ext });
 is($r->{status}, 400, 'a hash that is of another text');
 

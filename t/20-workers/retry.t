@@ -108,11 +108,11 @@ subtest 'a retry that is late keeps its key' => sub {
     my $key = $p->new_uuid;
     $p->stop_workers;
     $p->configure("slots = 4\nlease_ttl = 20s\n" . 'type "maintenance.noop" '
-        . '{ retries = 2 base = 1500ms cap = 1500ms timeout = 5s }');
+        . '{ retries = 2 base = 1s cap = 1s timeout = 5s }');
     $p->start_workers;
     $p->until_owned;
     my @ids = map { $p->enqueue(key => $key, partition => 1, body => $_) }
-        { fail_until => 2 }, {};
+        { fail_until => 2, retry_ms => 1500 }, {};
     $p->until_status($ids[0], 'retrying', 5);
     my @stopped = $p->children;
     kill 'STOP', @stopped;
@@ -127,7 +127,7 @@ subtest 'a retry that is late keeps its key' => sub {
 subtest 'a retry that is gone gives its key up' => sub {
     my $key = $p->new_uuid;
     my @ids = map { $p->enqueue(key => $key, partition => 1, body => $_) }
-        { fail_until => 2 }, {};
+        { fail_until => 2, retry_ms => 1500 }, {};
     $p->until_status($ids[0], 'retrying', 5);
     $r->call('DEL', $p->hash_key($ids[0]));
     $r->call('ZREM', 'travel:{maintenance.1}:delayed', $ids[0] =~ s/.*\.//r);

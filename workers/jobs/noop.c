@@ -8,8 +8,8 @@
 
 
 /* Body members, all optional: sleep_ms; hang_ms (sleeps on when told to stop);
- * fail_until (retry below this attempt); reject (a code); crash (abort on this
- * attempt).  They let tests and drills put a pool into any state without a
+ * fail_until (retry below this attempt), not before retry_ms have passed;
+ * reject (a code); crash (abort on this attempt).  They let tests and drills put a pool into any state without a
  * partner. */
 static worker_verdict_e
 noop_drill(worker_job_t *job)
@@ -42,8 +42,11 @@ noop_drill(worker_job_t *job)
     if ((json_int_t) job->attempt
         < json_integer_value(json_object_get(job->body, "fail_until")))
     {
-        return worker_job_fail(job, WORKER_RETRY, "DEPENDENCY_UNAVAILABLE",
+        (void) worker_job_fail(job, WORKER_RETRY, "DEPENDENCY_UNAVAILABLE",
                                "drill: attempt %u fails", job->attempt);
+        job->error.retry_after_ms =
+            (long) json_integer_value(json_object_get(job->body, "retry_ms"));
+        return WORKER_RETRY;
     }
 
     code = json_string_value(json_object_get(job->body, "reject"));

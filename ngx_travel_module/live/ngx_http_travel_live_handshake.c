@@ -9,8 +9,6 @@ static ngx_uint_t ngx_http_travel_live_token(ngx_http_request_t *r,
     const char *header, size_t len, const char *token);
 static ngx_int_t ngx_http_travel_live_upgrade_required(ngx_http_request_t *r,
     const char *why);
-static ngx_uint_t ngx_http_travel_live_origin(ngx_http_request_t *r,
-    const ngx_http_travel_live_loc_conf_t *conf);
 static ngx_int_t ngx_http_travel_live_offers(ngx_http_request_t *r,
     ngx_str_t *ret_offers);
 static ngx_int_t ngx_http_travel_live_switch(ngx_http_request_t *r,
@@ -33,6 +31,14 @@ ngx_http_travel_live_handler(ngx_http_request_t *r)
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    if (conf->protocol == &ngx_http_travel_topics) {
+        rc = ngx_http_travel_live_http(r, conf);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
     }
 
     if (r->http_version != NGX_HTTP_VERSION_11 || r != r->main) {
@@ -144,7 +150,7 @@ ngx_http_travel_live_upgrade_required(ngx_http_request_t *r, const char *why)
  * origins= an Origin must be one of them; without, one that comes with cookies
  * must be our own.  Programs send none.
  */
-static ngx_uint_t
+ngx_uint_t
 ngx_http_travel_live_origin(ngx_http_request_t *r,
     const ngx_http_travel_live_loc_conf_t *conf)
 {
@@ -228,7 +234,7 @@ ngx_http_travel_live_switch(ngx_http_request_t *r,
     }
 
     if (rc != NGX_OK) {
-        ngx_http_travel_lasting_free(s->lasting);
+        ngx_http_travel_guest_gone(&s->guest);
         ngx_free(s);
         return rc;
     }

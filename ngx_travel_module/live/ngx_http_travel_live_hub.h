@@ -23,8 +23,10 @@ typedef struct ngx_http_travel_subscriber_s  ngx_http_travel_subscriber_t;
 
 /* Forms that a message is made into at most once (per nginx worker). */
 typedef enum {
-    NGX_HTTP_TRAVEL_FORM_FRAME,        /* the JSON protocol's, as a frame */
-    NGX_HTTP_TRAVEL_FORM_EVENT,        /* an event of text/event-stream */
+    NGX_HTTP_TRAVEL_FORM_JSON,         /* the JSON protocol's */
+    NGX_HTTP_TRAVEL_FORM_FRAME,        /* the same as a frame */
+    NGX_HTTP_TRAVEL_FORM_EVENT,        /* as an event, its id the cursor */
+    NGX_HTTP_TRAVEL_FORM_DATA,         /* as an event without an id */
     NGX_HTTP_TRAVEL_FORMS
 } ngx_http_travel_form_e;
 
@@ -71,6 +73,25 @@ const ngx_str_t *ngx_http_travel_subscribed(
 
 ngx_int_t ngx_http_travel_hub_start(ngx_cycle_t *cycle);
 void ngx_http_travel_hub_stop(void);
+
+/* --- what is told of a topic --------------------------------------------- */
+
+#define NGX_HTTP_TRAVEL_CURSOR_MAX  48
+#define NGX_HTTP_TRAVEL_TOLD_MAX    1024   /* all but a message's own JSON */
+#define NGX_HTTP_TRAVEL_LIVE_BACK   5000   /* ms: reconnections spread */
+
+/* JSON at 'dst', which holds NGX_HTTP_TRAVEL_TOLD_MAX; its length. */
+size_t ngx_http_travel_told_ready(const ngx_http_travel_subscriber_t *sub,
+    char *dst);
+size_t ngx_http_travel_told_gap(const ngx_http_travel_subscriber_t *sub,
+    int64_t missed, char *dst);
+/* JSON of its own for n subscribers, linked by 'next'; NULL: no memory. */
+ngx_http_travel_text_t *ngx_http_travel_told_bye(
+    const ngx_http_travel_subscriber_t *subs, ngx_uint_t n, unsigned code);
+/* The message's own text in that form, made by the first who asks; NULL: no
+ * memory. */
+ngx_http_travel_text_t *ngx_http_travel_told(
+    ngx_http_travel_message_t *message, ngx_http_travel_form_e form);
 
 /* Of the topic protocol: what this nginx worker keeps for it. */
 void ngx_http_travel_watcher_stop(void);

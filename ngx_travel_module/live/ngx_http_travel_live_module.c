@@ -102,6 +102,8 @@ ngx_http_travel_live_create_loc_conf(ngx_conf_t *cf)
     llcf->rate = 50;
     llcf->deflate = 1;
     llcf->topics = 64;
+    llcf->poll = 30000;
+    llcf->retry = 2000;
 
     return llcf;
 }
@@ -264,6 +266,28 @@ ngx_http_travel_live_parameter(ngx_conf_t *cf,
         }
 
         llcf->close = n;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_http_travel_live_is(arg, "poll=", &v)) {
+        n = ngx_parse_time(&v, 0);
+
+        if (n < 1000 || n > 300000) {
+            return "must be a time from 1s to 5m";
+        }
+
+        llcf->poll = n;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_http_travel_live_is(arg, "retry=", &v)) {
+        n = ngx_parse_time(&v, 0);
+
+        if (n < 100 || n > 60000) {
+            return "must be a time from 100ms to 1m";
+        }
+
+        llcf->retry = n;
         return NGX_CONF_OK;
     }
 
@@ -450,7 +474,10 @@ ngx_http_travel_live_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    return ngx_http_travel_socket_start(cycle);
+    ngx_http_travel_guests_start(cycle);
+    ngx_http_travel_socket_start();
+
+    return NGX_OK;
 }
 
 
@@ -460,6 +487,7 @@ ngx_http_travel_live_exit_process(ngx_cycle_t *cycle)
     (void) cycle;
 
     ngx_http_travel_socket_stop();
+    ngx_http_travel_guests_stop();
     ngx_http_travel_hub_stop();
     ngx_http_travel_watcher_stop();
 }

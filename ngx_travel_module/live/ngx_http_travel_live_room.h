@@ -60,6 +60,8 @@ typedef struct {
     ngx_flag_t                         deflate;
     ngx_array_t                       *origins;    /* travel_str_t patterns */
     ngx_uint_t                         topics;     /* of one socket */
+    ngx_msec_t                         poll;       /* the longest */
+    ngx_msec_t                         retry;      /* told to EventSource */
     ngx_http_complex_value_t          *grant;      /* a topic; NULL: none */
     ngx_array_t                       *rules;      /* travel_live_allow */
 } ngx_http_travel_live_loc_conf_t;
@@ -77,11 +79,53 @@ typedef struct {
 
 /* With one owner, and room for 'len' bytes; NULL: out of memory. */
 ngx_http_travel_text_t *ngx_http_travel_text(size_t len);
+ngx_http_travel_text_t *ngx_http_travel_text_copy(const void *data,
+    size_t len);
 void ngx_http_travel_text_release(ngx_http_travel_text_t *text);
 
 /* A whole message as one frame. */
 ngx_http_travel_text_t *ngx_http_travel_text_frame(travel_ws_opcode_e opcode,
     ngx_uint_t compressed, const void *data, size_t len);
+
+/* JSON as an event of text/event-stream (WHATWG HTML section 9.2); type and
+ * id may be NULL. */
+ngx_http_travel_text_t *ngx_http_travel_text_event(const char *type,
+    const ngx_str_t *id, const void *data, size_t len);
+
+
+/* --- guests: whoever stays longer than a request ------------------------- */
+
+/*
+ * What lets him in, and until when.  A guest is told to leave when his
+ * credential is taken back and when the nginx worker ends; that his token
+ * expires he finds himself, by his own timer.
+ */
+typedef struct ngx_http_travel_guest_s  ngx_http_travel_guest_t;
+
+struct ngx_http_travel_guest_s {
+    ngx_queue_t                     queue;
+    ngx_http_travel_lasting_t      *lasting;   /* may be revoked; NULL: not */
+    time_t                          expires;   /* the token; 0: never */
+    /* may be called more than once; must not free the guest */
+    void                          (*leave)(ngx_http_travel_guest_t *guest,
+                                           unsigned code, const char *reason,
+                                           ngx_http_travel_live_counter_e how);
+    unsigned                        entered:1;
+};
+
+/* Fills it from the caller of r.  NGX_OK, NGX_ERROR. */
+ngx_int_t ngx_http_travel_guest_invite(ngx_http_travel_guest_t *guest,
+    ngx_http_request_t *r);
+/* From now on he is told to leave, perhaps at once, but never from within. */
+void ngx_http_travel_guest_enter(ngx_http_travel_guest_t *guest);
+/* He is gone, whether he had entered or not. */
+void ngx_http_travel_guest_gone(ngx_http_travel_guest_t *guest);
+/* ms until his token ends; -1: never, 0: it has. */
+ngx_msec_int_t ngx_http_travel_guest_left(
+    const ngx_http_travel_guest_t *guest);
+
+void ngx_http_travel_guests_start(ngx_cycle_t *cycle);
+void ngx_http_travel_guests_stop(void);
 
 
 /* --- sockets ------------------------------------------------------------- */
@@ -115,8 +159,7 @@ struct ngx_http_travel_socket_s {
     ngx_msec_t                              alive;     /* the next ping */
     ngx_msec_t                              paid;      /* rate: until when */
     ngx_msec_t                              since;     /* a message began */
-    time_t                                  expires;   /* the token; 0: none */
-    ngx_http_travel_lasting_t              *lasting;   /* may be revoked */
+    ngx_http_travel_guest_t                 guest;
 
     /* what the end is counted as, and for the log; NULL: it goes on */
     const char                             *why;
@@ -154,19 +197,86 @@ void ngx_http_travel_socket_close(ngx_http_travel_socket_t *s, unsigned code,
 void ngx_http_travel_socket_leave(ngx_http_travel_socket_t *s, unsigned code,
     const char *reason, ngx_http_travel_live_counter_e how);
 
-ngx_int_t ngx_http_travel_socket_start(ngx_cycle_t *cycle);
+void ngx_http_travel_socket_start(void);
 void ngx_http_travel_socket_stop(void);
 
 
-/* --- the handshake, and what is spoken ------------------------------------ */
+/* --- event streams (text/event-stream) ----------------------------------- */
+
+typedef struct ngx_http_travel_events_s  ngx_http_travel_events_t;
+
+/* Both are called once; 'gone' also when 'farewell' was not. */
+typedef struct {
+    /* last words before the server ends it; may be NULL */
+    void       (*farewell)(ngx_http_travel_events_t *e, unsigned code);
+    void       (*gone)(ngx_http_travel_events_t *e);
+} ngx_http_travel_events_pt;
+
+/* One that outlives the handler of its request, in the request's pool. */
+struct ngx_http_travel_events_s {
+    ngx_http_request_t                     *request;
+    const ngx_http_travel_live_loc_conf_t  *conf;
+    const ngx_http_travel_events_pt        *owner;
+    void                                   *data;      /* the owner's */
+    ngx_http_travel_guest_t                 guest;
+
+    ngx_http_travel_unsent_t               *unsent;
+    ngx_http_travel_unsent_t              **last;
+    ngx_http_travel_unsent_t               *flying;    /* nginx has them */
+    size_t                                  queued;    /* bytes unsent */
+    ngx_chain_t                            *free;
+    ngx_chain_t                            *busy;
+
+    ngx_event_t                             flush;     /* posted */
+    ngx_event_t                             timer;
+    ngx_msec_t                              beat;      /* the next comment */
+    ngx_msec_t                              end;       /* ending: until when */
+    ngx_msec_t                              stuck;     /* since when, or 0 */
+
+    const char                             *why;
+    ngx_http_travel_live_counter_e          how;
+
+    unsigned                                opened:1;
+    unsigned                                ending:1;
+    unsigned                                failed:1;
+};
+
+/* Sends the header and takes r over.  NGX_DONE: it is on; other values are for
+ * the handler to return ('gone' is called when r goes, in any case). */
+ngx_int_t ngx_http_travel_events_open(ngx_http_travel_events_t *e,
+    ngx_http_request_t *r, const ngx_http_travel_live_loc_conf_t *conf);
+/* Whole events; they are sent together at the end of the loop's turn.  Never
+ * frees.  One that has more unsent than it may is ended. */
+void ngx_http_travel_events_send(ngx_http_travel_events_t *e,
+    ngx_http_travel_text_t *text);
+/* The same for a text that the caller gives away; NULL: out of memory. */
+void ngx_http_travel_events_give(ngx_http_travel_events_t *e,
+    ngx_http_travel_text_t *text);
+/* Ends it when all is sent; with last words when the server wants it. */
+void ngx_http_travel_events_end(ngx_http_travel_events_t *e);
+void ngx_http_travel_events_leave(ngx_http_travel_events_t *e, unsigned code,
+    const char *reason, ngx_http_travel_live_counter_e how);
+
+
+/* --- topics by HTTP alone ------------------------------------------------ */
+
+/* NGX_DECLINED: r does not ask for an event stream, nor for a poll. */
+ngx_int_t ngx_http_travel_live_http(ngx_http_request_t *r,
+    const ngx_http_travel_live_loc_conf_t *conf);
+
+
+/* --- the handshake, and what is spoken ----------------------------------- */
 
 ngx_int_t ngx_http_travel_live_handler(ngx_http_request_t *r);
+/* May a page of r's Origin speak for its reader? */
+ngx_uint_t ngx_http_travel_live_origin(ngx_http_request_t *r,
+    const ngx_http_travel_live_loc_conf_t *conf);
 
 extern const ngx_http_travel_protocol_t  ngx_http_travel_echo;
 extern const ngx_http_travel_protocol_t  ngx_http_travel_topics;
 
 
-/* --- who may watch what (allow) ------------------------------------------- */
+/* --- who may watch what (allow) ------------------------------------------ */
 
 /* One travel_live_allow line. */
 typedef struct {

@@ -27,10 +27,10 @@
 #define NGX_HTTP_TRAVEL_SOCKET_BURST   2000     /* ms of the rate, at once */
 #define NGX_HTTP_TRAVEL_SOCKET_PACK    256      /* bytes worth packing */
 #define NGX_HTTP_TRAVEL_SOCKET_LINGER  1000     /* ms */
-#define NGX_HTTP_TRAVEL_SOCKET_REVOKE  100      /* ms between two looks */
 
 
-static void ngx_http_travel_socket_revoke(ngx_event_t *ev);
+static void ngx_http_travel_socket_guest(ngx_http_travel_guest_t *guest,
+    unsigned code, const char *reason, ngx_http_travel_live_counter_e how);
 static void ngx_http_travel_socket_takeover(ngx_event_t *rev);
 static void ngx_http_travel_socket_free_headers(ngx_connection_t *c,
     ngx_http_connection_t *hc);
@@ -69,56 +69,25 @@ static ngx_queue_t              ngx_http_travel_sockets;
 static u_char                  *ngx_http_travel_socket_buffer;
 static travel_ws_packer_t      *ngx_http_travel_socket_packer;
 static ngx_http_travel_text_t  *ngx_http_travel_socket_ping;
-static ngx_event_t              ngx_http_travel_socket_timer;
-static ngx_uint_t               ngx_http_travel_socket_revocations;
 
 
 /* --- birth ---------------------------------------------------------------- */
 
-ngx_int_t
-ngx_http_travel_socket_start(ngx_cycle_t *cycle)
+void
+ngx_http_travel_socket_start(void)
 {
     ngx_queue_init(&ngx_http_travel_sockets);
-
-    ngx_http_travel_socket_timer.handler = ngx_http_travel_socket_revoke;
-    ngx_http_travel_socket_timer.data = &ngx_http_travel_sockets;
-    ngx_http_travel_socket_timer.log = cycle->log;
-    ngx_http_travel_socket_timer.cancelable = 1;
-
-    return NGX_OK;
 }
 
 
-/* Something has been revoked since the last look: whose sockets end? */
 static void
-ngx_http_travel_socket_revoke(ngx_event_t *ev)
+ngx_http_travel_socket_guest(ngx_http_travel_guest_t *guest, unsigned code,
+    const char *reason, ngx_http_travel_live_counter_e how)
 {
-    ngx_uint_t                 n;
-    ngx_queue_t               *q;
-    ngx_http_travel_socket_t  *s;
-
-    n = ngx_http_travel_revocations();
-
-    if (n != ngx_http_travel_socket_revocations) {
-        ngx_http_travel_socket_revocations = n;
-
-        for (q = ngx_queue_head(&ngx_http_travel_sockets);
-             q != ngx_queue_sentinel(&ngx_http_travel_sockets);
-             q = ngx_queue_next(q))
-        {
-            s = ngx_queue_data(q, ngx_http_travel_socket_t, queue);
-
-            if (s->lasting && ngx_http_travel_lasting_revoked(s->lasting)) {
-                ngx_http_travel_socket_leave(s, TRAVEL_LIVE_REVOKED,
-                                         "the credential has been revoked",
-                                         NGX_HTTP_TRAVEL_LIVE_REVOKED_TOKEN);
-            }
-        }
-    }
-
-    if (!ngx_queue_empty(&ngx_http_travel_sockets) && !ngx_exiting) {
-        ngx_add_timer(ev, NGX_HTTP_TRAVEL_SOCKET_REVOKE);
-    }
+    ngx_http_travel_socket_leave(ngx_queue_data(guest,
+                                                ngx_http_travel_socket_t,
+                                                guest),
+                                 code, reason, how);
 }
 
 
@@ -134,10 +103,6 @@ ngx_http_travel_socket_stop(void)
         q = ngx_queue_head(&ngx_http_travel_sockets);
         ngx_http_travel_socket_end(ngx_queue_data(q, ngx_http_travel_socket_t,
                                                   queue));
-    }
-
-    if (ngx_http_travel_socket_timer.timer_set) {
-        ngx_del_timer(&ngx_http_travel_socket_timer);
     }
 
     travel_ws_packer_free(ngx_http_travel_socket_packer);
@@ -199,6 +164,7 @@ ngx_http_travel_socket_create(ngx_http_request_t *r,
     s->deal = *deal;
     s->last = &s->unsent;
     s->how = NGX_HTTP_TRAVEL_LIVE_CLOSED;
+    s->guest.leave = ngx_http_travel_socket_guest;
 
     travel_ws_reader_init(&s->reader, conf->max_message, deal->window != 0);
 
@@ -280,13 +246,6 @@ ngx_http_travel_socket_takeover(ngx_event_t *rev)
     ngx_queue_insert_tail(&ngx_http_travel_sockets, &s->queue);
     ngx_http_travel_live_count(NGX_HTTP_TRAVEL_LIVE_OPENED);
 
-    if (s->lasting && !ngx_http_travel_socket_timer.timer_set
-        && !ngx_exiting)
-    {
-        ngx_add_timer(&ngx_http_travel_socket_timer,
-                      NGX_HTTP_TRAVEL_SOCKET_REVOKE);
-    }
-
     /* a shutdown asks idle connections to close, and we are always idle */
     c->idle = 1;
 
@@ -299,12 +258,7 @@ ngx_http_travel_socket_takeover(ngx_event_t *rev)
                + (ngx_msec_t) ngx_random() % (s->conf->heartbeat / 2 + 1);
     ngx_http_travel_socket_next(s);
 
-    /* what was revoked while the request was served counts too */
-    if (s->lasting && ngx_http_travel_lasting_revoked(s->lasting)) {
-        ngx_http_travel_socket_leave(s, TRAVEL_LIVE_REVOKED,
-                                     "the credential has been revoked",
-                                     NGX_HTTP_TRAVEL_LIVE_REVOKED_TOKEN);
-    }
+    ngx_http_travel_guest_enter(&s->guest);
 
     if (n > 0 && !s->failed) {
         ngx_http_travel_socket_parse(s, ngx_http_travel_socket_buffer,
@@ -420,7 +374,7 @@ ngx_http_travel_socket_look(ngx_http_travel_socket_t *s)
         return;
     }
 
-    if (s->expires && s->expires <= ngx_time()) {
+    if (ngx_http_travel_guest_left(&s->guest) == 0) {
         ngx_http_travel_socket_leave(s, TRAVEL_LIVE_EXPIRED,
                                      "the token has expired",
                                      NGX_HTTP_TRAVEL_LIVE_EXPIRED_TOKEN);
@@ -459,22 +413,15 @@ ngx_http_travel_socket_look(ngx_http_travel_socket_t *s)
 static void
 ngx_http_travel_socket_next(ngx_http_travel_socket_t *s)
 {
-    time_t  left;
+    ngx_msec_int_t  left;
 
     s->beat = s->alive;
+    left = ngx_http_travel_guest_left(&s->guest);
 
-    if (s->expires == 0) {
-        return;
-    }
-
-    left = s->expires - ngx_time();
-
-    if (left < (time_t) (s->conf->heartbeat / 1000 + 1)) {
-        left = ngx_max(left, 0) * 1000;
-
-        if ((ngx_msec_int_t) (ngx_current_msec + left - s->beat) < 0) {
-            s->beat = ngx_current_msec + left + 1;
-        }
+    if (left >= 0
+        && (ngx_msec_int_t) (ngx_current_msec + left - s->beat) < 0)
+    {
+        s->beat = ngx_current_msec + left + 1;
     }
 }
 
@@ -1054,7 +1001,7 @@ ngx_http_travel_socket_end(ngx_http_travel_socket_t *s)
 
     ngx_queue_remove(&s->queue);
 
-    ngx_http_travel_lasting_free(s->lasting);
+    ngx_http_travel_guest_gone(&s->guest);
     ngx_free(s->message);
     ngx_free(s);
 

@@ -21,7 +21,6 @@
 #include "../../common/json_writer.h"
 
 #define NGX_HTTP_TRAVEL_WATCHER_ROOM  1024     /* bytes of a short answer */
-#define NGX_HTTP_TRAVEL_WATCHER_BACK  5000     /* ms: reconnections spread */
 
 
 typedef struct {
@@ -53,8 +52,6 @@ static void ngx_http_travel_watcher_say(ngx_http_travel_watcher_t *w,
     const char *type, const ngx_str_t *topic);
 static void ngx_http_travel_watcher_error(ngx_http_travel_watcher_t *w,
     const char *code, const char *message, const ngx_str_t *topic);
-static void ngx_http_travel_watcher_cursor(travel_json_writer_t *json,
-    travel_stream_id_t id);
 static void ngx_http_travel_watcher_ready(ngx_http_travel_subscriber_t *sub);
 static void ngx_http_travel_watcher_gap(ngx_http_travel_subscriber_t *sub,
     int64_t missed);
@@ -84,7 +81,6 @@ static ngx_int_t
 ngx_http_travel_watcher_open(ngx_http_travel_socket_t *s,
     ngx_http_request_t *r)
 {
-    ngx_http_travel_ctx_t      *ctx;
     ngx_http_travel_watcher_t  *w;
 
     if (ngx_http_travel_watcher_json == NULL) {
@@ -95,12 +91,11 @@ ngx_http_travel_watcher_open(ngx_http_travel_socket_t *s,
         }
     }
 
-    ctx = ngx_http_travel_get_ctx(r);
     w = ngx_calloc(sizeof(ngx_http_travel_watcher_t), r->connection->log);
 
-    if (ctx == NULL || w == NULL
+    if (w == NULL
         || ngx_http_travel_live_rights(r, s->conf, &w->rights) != NGX_OK
-        || ngx_http_travel_lasting(r, &s->lasting) != NGX_OK)
+        || ngx_http_travel_guest_invite(&s->guest, r) != NGX_OK)
     {
         if (w != NULL) {
             ngx_free(w->rights.grant.data);
@@ -112,7 +107,6 @@ ngx_http_travel_watcher_open(ngx_http_travel_socket_t *s,
 
     w->socket = s;
     s->data = w;
-    s->expires = ctx->authenticated ? (time_t) ctx->expires : 0;
 
     return NGX_OK;
 }
@@ -138,47 +132,18 @@ ngx_http_travel_watcher_gone(ngx_http_travel_socket_t *s)
 }
 
 
-/* Where each topic stands, and when to come back: not all at once. */
 static void
 ngx_http_travel_watcher_farewell(ngx_http_travel_socket_t *s, unsigned code)
 {
-    char                          *dst;
-    size_t                         room;
-    travel_json_writer_t           json;
-    ngx_http_travel_watcher_t     *w = s->data;
-    ngx_http_travel_subscriber_t  *sub;
+    ngx_http_travel_text_t     *bye;
+    ngx_http_travel_watcher_t  *w = s->data;
 
-    room = NGX_HTTP_TRAVEL_WATCHER_ROOM
-           + w->n * (TRAVEL_LIVE_TOPIC_MAX + 64);
+    bye = ngx_http_travel_told_bye(w->subs, w->n, code);
 
-    dst = ngx_alloc(room, s->connection->log);
-    if (dst == NULL) {
-        return;
+    if (bye != NULL) {
+        ngx_http_travel_socket_message(s, TRAVEL_WS_TEXT, bye->data, bye->len);
+        ngx_http_travel_text_release(bye);
     }
-
-    travel_json_writer_init(&json, dst, room);
-    travel_json_object(&json);
-    travel_json_member_cstring(&json, "type", "bye");
-    travel_json_member_int(&json, "code", code);
-    travel_json_member_int(&json, "reconnect_in",
-                           code == TRAVEL_WS_GOING_AWAY
-                           ? ngx_random() % NGX_HTTP_TRAVEL_WATCHER_BACK : 0);
-    travel_json_key(&json, TRAVEL_STR("cursors"));
-    travel_json_object(&json);
-
-    for (sub = w->subs; sub != NULL; sub = sub->next) {
-        if (sub->ready) {
-            travel_json_key(&json, ngx_http_travel_view(
-                                       ngx_http_travel_subscribed(sub)));
-            ngx_http_travel_watcher_cursor(&json, sub->pos);
-        }
-    }
-
-    travel_json_object_end(&json);
-    travel_json_object_end(&json);
-
-    ngx_http_travel_watcher_tell(w, &json);
-    ngx_free(dst);
 }
 
 
@@ -420,18 +385,6 @@ ngx_http_travel_watcher_tell(ngx_http_travel_watcher_t *w,
 
 
 static void
-ngx_http_travel_watcher_cursor(travel_json_writer_t *json,
-    travel_stream_id_t id)
-{
-    char    text[48];
-    size_t  len;
-
-    len = travel_stream_id_format(text, id);
-    travel_json_string(json, (travel_str_t) { text, len });
-}
-
-
-static void
 ngx_http_travel_watcher_say(ngx_http_travel_watcher_t *w, const char *type,
     const ngx_str_t *topic)
 {
@@ -478,91 +431,39 @@ ngx_http_travel_watcher_error(ngx_http_travel_watcher_t *w, const char *code,
 static void
 ngx_http_travel_watcher_ready(ngx_http_travel_subscriber_t *sub)
 {
-    char                  text[NGX_HTTP_TRAVEL_WATCHER_ROOM];
-    travel_json_writer_t  json;
+    char                        text[NGX_HTTP_TRAVEL_TOLD_MAX];
+    size_t                      len;
+    ngx_http_travel_watcher_t  *w = sub->data;
 
-    travel_json_writer_init(&json, text, sizeof(text));
-    travel_json_object(&json);
-    travel_json_member_cstring(&json, "type", "subscribed");
-    travel_json_member_string(&json, "topic", ngx_http_travel_view(
-                                  ngx_http_travel_subscribed(sub)));
-    travel_json_key(&json, TRAVEL_STR("cursor"));
-    ngx_http_travel_watcher_cursor(&json, sub->pos);
-    travel_json_object_end(&json);
-
-    ngx_http_travel_watcher_tell(sub->data, &json);
+    len = ngx_http_travel_told_ready(sub, text);
+    ngx_http_travel_socket_message(w->socket, TRAVEL_WS_TEXT, text, len);
 }
 
 
 static void
 ngx_http_travel_watcher_gap(ngx_http_travel_subscriber_t *sub, int64_t missed)
 {
-    char                  text[NGX_HTTP_TRAVEL_WATCHER_ROOM];
-    travel_json_writer_t  json;
+    char                        text[NGX_HTTP_TRAVEL_TOLD_MAX];
+    size_t                      len;
+    ngx_http_travel_watcher_t  *w = sub->data;
 
-    travel_json_writer_init(&json, text, sizeof(text));
-    travel_json_object(&json);
-    travel_json_member_cstring(&json, "type", "gap");
-    travel_json_member_string(&json, "topic", ngx_http_travel_view(
-                                  ngx_http_travel_subscribed(sub)));
-    travel_json_key(&json, TRAVEL_STR("missed"));
-
-    if (missed >= 0) {
-        travel_json_int(&json, missed);
-    } else {
-        travel_json_null(&json);
-    }
-
-    travel_json_key(&json, TRAVEL_STR("cursor"));
-    ngx_http_travel_watcher_cursor(&json, sub->pos);
-    travel_json_object_end(&json);
-
-    ngx_http_travel_watcher_tell(sub->data, &json);
+    len = ngx_http_travel_told_gap(sub, missed, text);
+    ngx_http_travel_socket_message(w->socket, TRAVEL_WS_TEXT, text, len);
 }
 
 
-/* The same frame for all, made by the first who is sent it. */
 static void
 ngx_http_travel_watcher_news(ngx_http_travel_subscriber_t *sub,
     ngx_http_travel_message_t *message)
 {
-    char                        *dst;
-    size_t                       room, len;
-    travel_json_writer_t         json;
-    ngx_http_travel_text_t     **frame;
-    ngx_http_travel_watcher_t   *w = sub->data;
+    ngx_http_travel_text_t     *frame;
+    ngx_http_travel_watcher_t  *w = sub->data;
 
-    frame = &message->forms[NGX_HTTP_TRAVEL_FORM_FRAME];
+    frame = ngx_http_travel_told(message, NGX_HTTP_TRAVEL_FORM_FRAME);
 
-    if (*frame == NULL) {
-        room = NGX_HTTP_TRAVEL_WATCHER_ROOM + message->json.len;
-
-        dst = ngx_alloc(room, ngx_cycle->log);
-        if (dst == NULL) {
-            return;
-        }
-
-        travel_json_writer_init(&json, dst, room);
-        travel_json_object(&json);
-        travel_json_member_cstring(&json, "type", "message");
-        travel_json_member_string(&json, "topic",
-                                  ngx_http_travel_view(message->topic));
-        travel_json_key(&json, TRAVEL_STR("cursor"));
-        ngx_http_travel_watcher_cursor(&json, message->id);
-        travel_json_key(&json, TRAVEL_STR("message"));
-        travel_json_raw(&json, ngx_http_travel_view(&message->json));
-        travel_json_object_end(&json);
-
-        len = travel_json_writer_finish(&json);
-        *frame = ngx_http_travel_text_frame(TRAVEL_WS_TEXT, 0, dst, len);
-        ngx_free(dst);
-
-        if (*frame == NULL) {
-            return;
-        }
+    if (frame != NULL) {
+        ngx_http_travel_socket_send(w->socket, frame);
     }
-
-    ngx_http_travel_socket_send(w->socket, *frame);
 }
 
 

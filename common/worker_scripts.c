@@ -254,6 +254,20 @@ static const char  lua_promote[] =
     "return out\n";
 
 
+/* The envelope begins at ARGV[first]: onto its stream, or into the delayed
+ * set when its time has not come. */
+#define LUA_PUT(first)                                                        \
+    "if tonumber(ARGV[1]) > tonumber(ARGV[2]) then\n"                         \
+    "  local f = {}\n"                                                        \
+    "  for i = " first ", #ARGV do f[#f + 1] = ARGV[i] end\n"                 \
+    "  redis.call('HSET', KEYS[1], 'entry', cmsgpack.pack(f))\n"              \
+    "  redis.call('ZADD', KEYS[3], ARGV[1], ARGV[3])\n"                       \
+    "else\n"                                                                  \
+    "  redis.call('XADD', KEYS[2], '*', unpack(ARGV, " first "))\n"           \
+    "end\n"                                                                   \
+    "return 1\n"
+
+
 static const char  lua_enqueue[] =
     "if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end\n"
     "local e = {}\n"
@@ -261,15 +275,24 @@ static const char  lua_enqueue[] =
     "redis.call('HSET', KEYS[1], 'status', 'queued', 'type', e.type,\n"
     "    'queue', ARGV[4], 'sub', e.sub, 'key', e.key,\n"
     "    'created_at', ARGV[2], 'updated_at', ARGV[2], 'attempts', '0')\n"
-    "if tonumber(ARGV[1]) > tonumber(ARGV[2]) then\n"
-    "  local f = {}\n"
-    "  for i = 5, #ARGV do f[i - 4] = ARGV[i] end\n"
-    "  redis.call('HSET', KEYS[1], 'entry', cmsgpack.pack(f))\n"
-    "  redis.call('ZADD', KEYS[3], ARGV[1], ARGV[3])\n"
-    "else\n"
-    "  redis.call('XADD', KEYS[2], '*', unpack(ARGV, 5))\n"
+    LUA_PUT("5");
+
+
+static const char  lua_requeue[] =
+    "local was = redis.call('HMGET', KEYS[1], 'status', 'requeued')\n"
+    "if was[2] == ARGV[5] or (was[1] and was[1] ~= 'dead') then\n"
+    "  return 0\n"
     "end\n"
-    "return 1\n";
+    "local e = {}\n"
+    "for i = 6, #ARGV, 2 do e[ARGV[i]] = ARGV[i + 1] end\n"
+    "redis.call('HDEL', KEYS[1], 'error', 'first_error', 'entry', 'suspect',\n"
+    "    'result', 'progress')\n"
+    "redis.call('HSETNX', KEYS[1], 'created_at', e.ts or ARGV[2])\n"
+    "redis.call('HSET', KEYS[1], 'status', 'queued', 'type', e.type,\n"
+    "    'queue', ARGV[4], 'sub', e.sub, 'key', e.key, 'updated_at', ARGV[2],\n"
+    "    'attempts', '0', 'requeued', ARGV[5])\n"
+    "redis.call('PERSIST', KEYS[1])\n"
+    LUA_PUT("6");
 
 
 static const char  lua_suspect[] =
@@ -312,6 +335,7 @@ static const struct {
     [TRAVEL_SCRIPT_SETTLE]  = SCRIPT("settle", lua_settle),
     [TRAVEL_SCRIPT_PROMOTE] = SCRIPT("promote", lua_promote),
     [TRAVEL_SCRIPT_ENQUEUE] = SCRIPT("enqueue", lua_enqueue),
+    [TRAVEL_SCRIPT_REQUEUE] = SCRIPT("requeue", lua_requeue),
     [TRAVEL_SCRIPT_SUSPECT] = SCRIPT("suspect", lua_suspect),
     [TRAVEL_SCRIPT_GAUGE]   = SCRIPT("gauge", lua_gauge)
 };

@@ -2,7 +2,7 @@
  * The Redis scripts of the workers (contracts section 3): what must happen to
  * a partition at once.  All keys of one call share one hash tag.
  *
- * Every script but ENQUEUE, SUSPECT and GAUGE starts with KEYS[1] = :owner,
+ * Every script but ENQUEUE, REQUEUE, SUSPECT and GAUGE starts with KEYS[1] = :owner,
  * ARGV[1] = owner, ARGV[2] = fence, and answers an array whose first element
  * is a code below; with TRAVEL_SCRIPT_FENCED the owner and fence that Redis
  * knows follow, and nothing was done.
@@ -26,7 +26,6 @@
 #define TRAVEL_START_OVER      (-2)
 
 #define TRAVEL_SETTLE_HEAD     4         /* characters per job */
-#define TRAVEL_RESULT_TTL_S    (4 * 24 * 3600)
 #define TRAVEL_DEAD_MAX        "10000"
 #define TRAVEL_CONSUMER        "owner"   /* the one consumer of the group */
 
@@ -105,6 +104,15 @@ typedef enum {
      * Once per job id.  → 1 enqueued, 0 was there
      */
     TRAVEL_SCRIPT_ENQUEUE,
+
+    /*
+     * REQUEUE  KEYS job stream delayed
+     *          ARGV not-before now uuid queue token field value ...
+     * A dead job is queued again under its id, as if it had never run.  Once
+     * per token; one that is not dead, and not forgotten, is left alone.
+     * → 1 queued, 0 was not
+     */
+    TRAVEL_SCRIPT_REQUEUE,
 
     /* SUSPECT  KEYS job: its slot crashed.  → 1 counted, 0 not running */
     TRAVEL_SCRIPT_SUSPECT,

@@ -55,6 +55,8 @@ my @bad = (
         qr/breaker_failures = 0 is outside 1/],
     ['partner p { url = "http://x" breaker_open = 5 }', qr/breaker_open.*10s/],
     ['topics = "maybe"',              qr/neither "on" nor "off"/],
+    ['queue "booking" { retention = 30d }', qr/retention.*1h to 21d/],
+    ['queue "hotel" { retention = 2d }', qr/"hotel" is not the name/],
     ['etl e { batch = 0 }',             qr/outside 1\.\.100000/],
     ['schedule s { type = "maintenance.noop" }', qr/needs cron/],
 );

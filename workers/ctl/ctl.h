@@ -115,6 +115,8 @@ int travelctl_jobs_status(int argc, char **argv);
 int travelctl_jobs_run(int argc, char **argv);
 int travelctl_dead_list(int argc, char **argv);
 int travelctl_dead_show(int argc, char **argv);
+int travelctl_dead_requeue(int argc, char **argv);
+int travelctl_dead_drop(int argc, char **argv);
 int travelctl_queue_init(int argc, char **argv);
 int travelctl_queue_stat(int argc, char **argv);
 int travelctl_queue_preload(int argc, char **argv);

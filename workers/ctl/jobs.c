@@ -1,4 +1,4 @@
-/* travelctl jobs status, dead list, dead show: what became of jobs. */
+/* travelctl jobs status: what became of a job. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,89 +145,5 @@ travelctl_jobs_status(int argc, char **argv)
     }
 
     worker_conf_free(conf);
-    return rc;
-}
-
-
-static void
-dead_row(const PGresult *res, int row)
-{
-    printf("%s  %-55s %-20s %3s  %s: %s\n", PQgetvalue(res, row, 0),
-           PQgetvalue(res, row, 1), PQgetvalue(res, row, 2),
-           PQgetvalue(res, row, 3), PQgetvalue(res, row, 4),
-           PQgetvalue(res, row, 5));
-}
-
-
-int
-travelctl_dead_list(int argc, char **argv)
-{
-    int          rc;
-    char         number[24];
-    long         limit = 50;
-    const char  *config = NULL, *queue = NULL, *args[CTL_ARGS_MAX + 1];
-    const char  *params[2];
-
-    ctl_option_t  options[] = {
-        CTL_CONFIG(config),
-        { "queue", CTL_STRING, &queue, "NAME", "of this queue only" },
-        { "limit", CTL_NUMBER, &limit, "N", "at most so many (50)" },
-        { .name = NULL }
-    };
-    ctl_spec_t  spec = { "dead list [options]",
-                         "The dead, newest first: when, job, type, attempts, "
-                         "cause: last error.\nExit code 1: there are none.",
-                         options, 0, 0 };
-
-    if (!ctl_parse(&spec, argc, argv, args, &rc)) {
-        return rc;
-    }
-
-    snprintf(number, sizeof(number), "%ld", limit);
-    params[0] = queue;
-    params[1] = number;
-
-    return ctl_rows(config,
-        "SELECT to_char(died_at AT TIME ZONE 'UTC',"
-        "               'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
-        "       job_id, type, attempts, cause, coalesce(last_error, '')"
-        "  FROM jobs.dead WHERE $1::text IS NULL OR queue = $1"
-        " ORDER BY died_at DESC LIMIT $2::bigint", 2, params, dead_row);
-}
-
-
-static void
-dead_document(const PGresult *res, int row)
-{
-    puts(PQgetvalue(res, row, 0));
-}
-
-
-int
-travelctl_dead_show(int argc, char **argv)
-{
-    int          rc;
-    const char  *config = NULL, *args[CTL_ARGS_MAX + 1];
-
-    ctl_option_t  options[] = {
-        CTL_CONFIG(config),
-        { .name = NULL }
-    };
-    ctl_spec_t  spec = { "dead show [options] ID",
-                         "Everything known about a dead job, as JSON.  Exit "
-                         "code 1: it is not among the dead.", options, 1, 1 };
-
-    if (!ctl_parse(&spec, argc, argv, args, &rc)) {
-        return rc;
-    }
-
-    rc = ctl_rows(config, "SELECT jsonb_pretty(to_jsonb(d)) FROM jobs.dead"
-                            " AS d WHERE job_id = $1", 1, args, dead_document);
-
-    if (rc == CTL_REFUSED) {
-        ctl_refused(TRAVEL_E_RESOURCE_NOT_FOUND, "-",
-                    "%s is not among the dead", args[0]);
-    }
-
     return rc;
 }

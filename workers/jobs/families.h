@@ -13,5 +13,6 @@ extern const worker_job_type_t  worker_jobs_maintenance[];
 extern const worker_job_type_t  worker_jobs_etl[];
 extern const worker_job_type_t  worker_jobs_saga[];
 extern const worker_job_type_t  worker_jobs_webhook[];
+extern const worker_job_type_t  worker_jobs_dead[];
 
 #endif

@@ -103,6 +103,40 @@ maintenance_snapshots(worker_job_t *job)
 }
 
 
+/* Dead letters, each queue's by its retention, or all by the body's "dead". */
+static bool
+maintenance_expire_dead(worker_job_t *job, json_int_t *sum)
+{
+    int          i;
+    char         keep[48];
+    json_int_t   n;
+    PGresult    *res;
+    const char  *queue, *params[2];
+
+    for (i = 0; (queue = travel_queue_name((size_t) i)) != NULL; i++) {
+        snprintf(keep, sizeof(keep), "%ld ms",
+                 worker_conf_retention_ms(job->slot->conf, queue));
+        params[0] = queue;
+        params[1] = maintenance_option(job, "dead", keep);
+
+        do {
+            res = maintenance_ask(job, "SELECT jobs.expire_dead($1,"
+                                       " $2::interval, 5000)", 2, params);
+
+            if (res == NULL) {
+                return false;
+            }
+
+            n = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
+            *sum += n;
+            PQclear(res);
+        } while (n > 0 && !job->cancel);
+    }
+
+    return true;
+}
+
+
 /* Batches until one has nothing to do; their sum per column is the result. */
 static worker_verdict_e
 maintenance_expire(worker_job_t *job)
@@ -112,15 +146,14 @@ maintenance_expire(worker_job_t *job)
     PGresult    *res;
     const char  *params[] = {
         maintenance_option(job, "inbox", "30 days"),
-        maintenance_option(job, "outbox", "7 days"),
-        maintenance_option(job, "dead", "90 days")
+        maintenance_option(job, "outbox", "7 days")
     };
 
     batch = 1;
 
     for (i = 0; batch > 0 && i < MAINTENANCE_TURNS && !job->cancel; i++) {
         res = maintenance_ask(job, "SELECT * FROM jobs.expire($1::interval,"
-                                   " $2::interval, $3::interval, 5000)", 3,
+                                   " $2::interval, NULL, 5000)", 2,
                               params);
 
         if (res == NULL) {
@@ -134,6 +167,10 @@ maintenance_expire(worker_job_t *job)
         }
 
         PQclear(res);
+    }
+
+    if (!maintenance_expire_dead(job, &sum[3])) {
+        return WORKER_RETRY;
     }
 
     res = maintenance_ask(job, "SELECT jobs.expire_sagas($1::interval, 50000),"

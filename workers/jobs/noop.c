@@ -9,7 +9,8 @@
 
 /* Body members, all optional: sleep_ms; hang_ms (sleeps on when told to stop);
  * fail_until (retry below this attempt), not before retry_ms have passed;
- * reject (a code); crash (abort on this attempt).  They let tests and drills put a pool into any state without a
+ * fail_before (retry before this moment, unix ms); reject (a code); crash (abort
+ * on this attempt).  They let tests and drills put a pool into any state without a
  * partner. */
 static worker_verdict_e
 noop_drill(worker_job_t *job)
@@ -39,8 +40,12 @@ noop_drill(worker_job_t *job)
         abort();
     }
 
+    clock_gettime(CLOCK_REALTIME, &ts);
+
     if ((json_int_t) job->attempt
-        < json_integer_value(json_object_get(job->body, "fail_until")))
+        < json_integer_value(json_object_get(job->body, "fail_until"))
+        || (json_int_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000
+           < json_integer_value(json_object_get(job->body, "fail_before")))
     {
         (void) worker_job_fail(job, WORKER_RETRY, "DEPENDENCY_UNAVAILABLE",
                                "drill: attempt %u fails", job->attempt);

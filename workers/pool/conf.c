@@ -15,7 +15,7 @@
 
 #include <confuse.h>
 
-#include "conf.h"
+#include "conf_parts.h"
 #include "log.h"
 #include "../jobs/job.h"
 
@@ -63,14 +63,6 @@ static cfg_opt_t  conf_partner_opts[] = {
     CFG_END()
 };
 
-static cfg_opt_t  conf_type_opts[] = {
-    CFG_INT("retries", -1, CFGF_NONE),
-    CFG_STR("base", NULL, CFGF_NONE),
-    CFG_STR("cap", NULL, CFGF_NONE),
-    CFG_STR("timeout", NULL, CFGF_NONE),
-    CFG_END()
-};
-
 static cfg_opt_t  conf_schedule_opts[] = {
     CFG_STR("cron", NULL, CFGF_NONE),
     CFG_STR("timezone", "UTC", CFGF_NONE),
@@ -105,7 +97,9 @@ static cfg_opt_t  conf_opts[] = {
     CFG_SEC("smtp", conf_smtp_opts, CFGF_NONE),
     CFG_SEC("otlp", conf_otlp_opts, CFGF_NONE),
     CFG_SEC("partner", conf_partner_opts, CFGF_TITLE | CFGF_MULTI),
-    CFG_SEC("type", conf_type_opts, CFGF_TITLE | CFGF_MULTI),
+    CFG_SEC("type", worker_conf_type_opts, CFGF_TITLE | CFGF_MULTI),
+    CFG_SEC("queue", worker_conf_queue_opts,
+            CFGF_TITLE | CFGF_MULTI | CFGF_NO_TITLE_DUPES),
     CFG_SEC("schedule", conf_schedule_opts,
             CFGF_TITLE | CFGF_MULTI | CFGF_NO_TITLE_DUPES),
     CFG_SEC("etl", conf_etl_opts,
@@ -198,7 +192,8 @@ typedef enum {
     CONF_CRON,
     CONF_TIMEZONE,
     CONF_CATCH_UP,
-    CONF_JSON                   /* an object */
+    CONF_JSON,                  /* an object */
+    CONF_RETENTION
 } conf_kind_e;
 
 static const struct conf_rule {
@@ -229,6 +224,7 @@ static const struct conf_rule {
     { "type|base", CONF_DURATION, 1, 0 },
     { "type|cap", CONF_DURATION, 1, 0 },
     { "type|timeout", CONF_DURATION, 1, 0 },
+    { "queue|retention", CONF_RETENTION, 3600 * 1000, 21 * CONF_DAY_MS },
     { "topics", CONF_SWITCH, 0, 0 },
     { "etl|batch", CONF_NUMBER, 1, 100000 },
     { "schedule|cron", CONF_CRON, 0, 0 },
@@ -334,6 +330,12 @@ conf_text_wrong(const struct conf_rule *rule, const char *v)
                ? NULL : "is no duration or too short a one, write it like "
                         "250ms, 10s, 5m, 2h or 1d";
 
+    case CONF_RETENTION:
+        return conf_duration_parse(v, &ms) == TRAVEL_OK && ms >= rule->min
+               && ms <= rule->max
+               ? NULL : "is no duration from 1h to 21d: what a job has done "
+                        "is remembered for 30d, and longer than the job";
+
     case CONF_LEVEL:
         return worker_log_level(v) >= 0
                ? NULL : "is none of error, warn, info, debug";
@@ -437,9 +439,8 @@ conf_check(cfg_t *cfg, cfg_opt_t *opt)
 }
 
 
-/* Leaves *ms alone when the option is not given. */
-static void
-conf_duration(cfg_t *cfg, const char *name, long *ms)
+void
+worker_conf_duration(cfg_t *cfg, const char *name, long *ms)
 {
     const char  *text;
 
@@ -664,13 +665,13 @@ conf_partner(cfg_t *sec, worker_partner_t *partner)
         partner->headers[i] = strdup(cfg_getnstr(sec, "header", i));
     }
 
-    conf_duration(sec, "timeout", &partner->timeout_ms);
+    worker_conf_duration(sec, "timeout", &partner->timeout_ms);
     partner->concurrency = (unsigned) cfg_getint(sec, "concurrency");
     partner->breaker_failures = (unsigned) cfg_getint(sec,
                                                       "breaker_failures");
     partner->breaker_successes = (unsigned) cfg_getint(sec,
                                                        "breaker_successes");
-    conf_duration(sec, "breaker_open", &partner->breaker_open_ms);
+    worker_conf_duration(sec, "breaker_open", &partner->breaker_open_ms);
 
     return conf_secret(sec, "key_file", &partner->key);
 }
@@ -696,41 +697,6 @@ conf_partners(cfg_t *cfg, worker_conf_t *conf)
         {
             return TRAVEL_INVALID;
         }
-    }
-
-    return TRAVEL_OK;
-}
-
-
-static void
-conf_type(cfg_t *sec, worker_type_conf_t *type)
-{
-    type->base_ms = -1;
-    type->cap_ms = -1;
-    type->timeout_ms = -1;
-    type->type = strdup(cfg_title(sec));
-    type->retries = (int) cfg_getint(sec, "retries");
-    conf_duration(sec, "base", &type->base_ms);
-    conf_duration(sec, "cap", &type->cap_ms);
-    conf_duration(sec, "timeout", &type->timeout_ms);
-}
-
-
-static int
-conf_types(cfg_t *cfg, worker_conf_t *conf)
-{
-    size_t  i, n;
-
-    n = cfg_size(cfg, "type");
-
-    if (n > WORKER_TYPES_MAX) {
-        cfg_error(cfg, "more than %d types", WORKER_TYPES_MAX);
-        return TRAVEL_INVALID;
-    }
-
-    for (i = 0; i < n; i++) {
-        conf_type(cfg_getnsec(cfg, "type", i), &conf->types[i]);
-        conf->ntypes++;
     }
 
     return TRAVEL_OK;
@@ -879,8 +845,8 @@ conf_top(cfg_t *cfg, worker_conf_t *conf)
     conf->log_level = worker_log_level(cfg_getstr(cfg, "log_level"));
     conf->processes = (unsigned) cfg_getint(cfg, "processes");
     conf->slots = (unsigned) cfg_getint(cfg, "slots");
-    conf_duration(cfg, "lease_ttl", &conf->lease_ttl_ms);
-    conf_duration(cfg, "drain", &conf->drain_ms);
+    worker_conf_duration(cfg, "lease_ttl", &conf->lease_ttl_ms);
+    worker_conf_duration(cfg, "drain", &conf->drain_ms);
 
     return conf_queues(cfg, conf);
 }
@@ -925,7 +891,7 @@ conf_fill(cfg_t *cfg, worker_conf_t *conf)
            && conf_postgres(cfg, conf) == TRAVEL_OK
            && conf_smtp(cfg, conf) == TRAVEL_OK
            && conf_partners(cfg, conf) == TRAVEL_OK
-           && conf_types(cfg, conf) == TRAVEL_OK
+           && worker_conf_work(cfg, conf) == TRAVEL_OK
            && conf_schedules(cfg, conf) == TRAVEL_OK
            && conf_etl(cfg, conf) == TRAVEL_OK;
 }

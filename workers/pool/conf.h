@@ -18,6 +18,7 @@
  *     etl fact_journeys { file = "conf/travel/etl/fact_journeys.sql"
  *                         batch = 1000 }
  *     type "booking.create" { retries = 3 base = 1s cap = 300s timeout = 300s }
+ *     queue "booking" { retention = 4d }
  */
 
 #ifndef WORKER_CONF_H
@@ -32,6 +33,7 @@
 #define WORKER_ALLOW_MAX     16
 #define WORKER_TYPES_MAX     64
 #define WORKER_HEADERS_MAX   8
+#define WORKER_QUEUES_MAX    16
 
 typedef struct {
     char         *code;
@@ -82,7 +84,10 @@ typedef struct {
     unsigned            processes;
     unsigned            slots;         /* threads per process */
     int                 log_level;
-    char               *queues[16];    /* NULL-terminated */
+    char               *queues[WORKER_QUEUES_MAX];    /* NULL-terminated */
+    long                retention_ms[WORKER_QUEUES_MAX];  /* by the index of
+                                          travel_queue_name: how long ends of
+                                          jobs and dead letters are kept */
     long                lease_ttl_ms;
     long                drain_ms;      /* SIGTERM: how long jobs may finish */
     char               *metrics;       /* host:port; process 0 serves */
@@ -129,6 +134,8 @@ typedef struct {
 /* NULL with one line "file:line: what, what to do" on stderr. */
 worker_conf_t *worker_conf_load(const char *path);
 void worker_conf_free(worker_conf_t *conf);
+/* How long a queue keeps what became of jobs. */
+long worker_conf_retention_ms(const worker_conf_t *conf, const char *queue);
 const worker_etl_t *worker_conf_etl(const worker_conf_t *conf,
     const char *name);
 /* "skip", "once" or "all". */

@@ -11,7 +11,7 @@
 #include "../pool/log.h"
 #include "../../common/digits.h"
 
-#define ENQUEUE_ARGS  (3 + 3 + 4 + 2 * TRAVEL_ENVELOPE_FIELDS)
+#define ENQUEUE_ARGS  (3 + 3 + 5 + 2 * TRAVEL_ENVELOPE_FIELDS)
 
 
 static redisContext *
@@ -139,9 +139,10 @@ enqueue_send(redisContext *redis, int argc, const char **argv,
 }
 
 
-int
-worker_enqueue(redisContext *redis, const travel_envelope_t *env,
-    travel_priority_e priority, int64_t not_before_ms)
+/* 'token' NULL: a new job. */
+static int
+enqueue_put(redisContext *redis, const travel_envelope_t *env,
+    travel_priority_e priority, int64_t not_before_ms, const char *token)
 {
     char                        job[TRAVEL_KEY_MAX], stream[TRAVEL_KEY_MAX];
     char                        delayed[TRAVEL_KEY_MAX];
@@ -160,7 +161,8 @@ worker_enqueue(redisContext *redis, const travel_envelope_t *env,
         return TRAVEL_INVALID;
     }
 
-    script = travel_worker_script(TRAVEL_SCRIPT_ENQUEUE);
+    script = travel_worker_script(token != NULL ? TRAVEL_SCRIPT_REQUEUE
+                                                : TRAVEL_SCRIPT_ENQUEUE);
     travel_uuid_format(uuid, &id.id);
 
     argv[0] = "EVAL";
@@ -183,7 +185,30 @@ worker_enqueue(redisContext *redis, const travel_envelope_t *env,
     len[8] = sizeof(uuid);
     argv[9] = id.queue.data;
     len[9] = id.queue.len;
-    n = travel_envelope_args(env, &scratch, argv, len, 10);
+    n = 10;
+
+    if (token != NULL) {
+        argv[n] = token;
+        len[n++] = strlen(token);
+    }
+
+    n = travel_envelope_args(env, &scratch, argv, len, n);
 
     return enqueue_send(redis, (int) n, argv, len);
+}
+
+
+int
+worker_enqueue(redisContext *redis, const travel_envelope_t *env,
+    travel_priority_e priority, int64_t not_before_ms)
+{
+    return enqueue_put(redis, env, priority, not_before_ms, NULL);
+}
+
+
+int
+worker_requeue(redisContext *redis, const travel_envelope_t *env,
+    travel_priority_e priority, int64_t not_before_ms, const char *token)
+{
+    return enqueue_put(redis, env, priority, not_before_ms, token);
 }

@@ -91,6 +91,7 @@ struct worker_partition_s {
     worker_rkey_t         dead;
     worker_rkey_t         job;              /* without the uuid */
     worker_stream_t       streams[TRAVEL_PRIORITY_MAX];
+    long                  retention_s;      /* of what became of jobs */
 
     worker_part_state_e   state;
     worker_adopt_step_e   adopt_step;

@@ -861,6 +861,8 @@ keeper_errands(worker_keeper_t *keeper, int64_t now)
             .mute = keeper->spec.conf->cache_socket == NULL,
             .queue = lot->queue,
             .number = lot->number,
+            .retention_ms = worker_conf_retention_ms(keeper->spec.conf,
+                                                     lot->queue),
         };
         sent = worker_relay_outbox(&relay);
 

@@ -667,6 +667,8 @@ worker_part_create(worker_queue_t *queue, const char *queue_name,
     snprintf(part->queue_name, sizeof(part->queue_name), "%s", queue_name);
     snprintf(part->name, sizeof(part->name), "%s.%u", part->queue_name,
              number);
+    part->retention_s = worker_conf_retention_ms(queue->conf, queue_name)
+                        / 1000;
 
     for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
         worker_entries_init(&part->ready[i]);

@@ -35,4 +35,10 @@ struct redisContext;
 int worker_enqueue(struct redisContext *redis, const travel_envelope_t *env,
     travel_priority_e priority, int64_t not_before_ms) TRAVEL_MUST_CHECK;
 
+/* A dead job once more, under its own id and as if it had never run; exactly
+ * once for a token, and not while it is anything but dead or forgotten. */
+int worker_requeue(struct redisContext *redis, const travel_envelope_t *env,
+    travel_priority_e priority, int64_t not_before_ms, const char *token)
+    TRAVEL_MUST_CHECK;
+
 #endif

@@ -2,18 +2,22 @@
  * Outbox and dead letters: from PostgreSQL to Redis, and the other way.
  *
  * Neither is done in one step with its mark, so each may be done twice: a job
- * is enqueued once per id, a dead letter has its id as primary key.
+ * is enqueued once per id, and requeued once per outbox row; a dead letter has
+ * its id as primary key.
  */
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <hiredis/hiredis.h>
 #include <jansson.h>
 
 #include "queue.h"
 #include "relay.h"
+#include "../../common/digits.h"
 #include "../../common/live_message.h"
+#include "../jobs/job.h"
 #include "../pool/log.h"
 
 #define RELAY_BATCH      100
@@ -94,10 +98,25 @@ relay_job_id(const worker_relay_t *relay, const json_t *row, char *ret_text,
 }
 
 
+/* What a row says of a job but for its id and body; false: too little. */
+static bool
+relay_envelope(const json_t *row, travel_envelope_t *env)
+{
+    env->type = relay_member(row, "type");
+    env->sub = relay_member(row, "sub");
+    env->email = relay_member(row, "email");
+    env->key = relay_member(row, "key");
+    env->tp = relay_member(row, "tp");
+
+    return env->type.len > 0 && env->sub.len > 0 && env->key.len > 0;
+}
+
+
 static int
 relay_job(const worker_relay_t *relay, const json_t *row, uint64_t at)
 {
     int                 rc;
+    bool                whole;
     char                id[TRAVEL_JOB_ID_MAX + 1], *body;
     travel_envelope_t   env = { 0 };
     travel_priority_e   priority;
@@ -115,23 +134,75 @@ relay_job(const worker_relay_t *relay, const json_t *row, uint64_t at)
         return TRAVEL_INVALID;
     }
 
+    whole = relay_envelope(row, &env);
     env.id = (travel_str_t) { id, strlen(id) };
-    env.type = relay_member(row, "type");
-    env.sub = relay_member(row, "sub");
-    env.email = relay_member(row, "email");
-    env.key = relay_member(row, "key");
-    env.tp = relay_member(row, "tp");
     env.ts = at;
     env.body = (travel_str_t) { body, strlen(body) };
 
-    rc = env.type.len == 0 || env.sub.len == 0 || env.key.len == 0
-         ? TRAVEL_INVALID
+    rc = !whole ? TRAVEL_INVALID
          : worker_enqueue(relay->redis, &env, priority,
                           json_integer_value(json_object_get(row,
                                                              "not_before")));
     free(body);
 
     return rc;
+}
+
+
+/* The letter of a job that is not among the dead any more. */
+static int
+relay_drop(const worker_relay_t *relay, const json_t *row)
+{
+    int           rc;
+    char          dead[TRAVEL_KEY_MAX];
+    redisReply   *reply;
+    travel_str_t  entry;
+
+    entry = relay_member(row, "entry");
+
+    if (entry.len == 0) {
+        return TRAVEL_OK;
+    }
+
+    (void) travel_key_named(dead, (travel_str_t) { relay->queue,
+                            strlen(relay->queue) }, relay->number, "dead");
+    reply = redisCommand(relay->redis, "XDEL %s %b", dead, entry.data,
+                         entry.len);
+    rc = reply != NULL ? TRAVEL_OK : TRAVEL_ERROR;
+    freeReplyObject(reply);
+
+    return rc;
+}
+
+
+/* Its body as it came; neither deadline nor waiter: both were of the first
+ * time.  'token' is the outbox row. */
+static int
+relay_requeue(const worker_relay_t *relay, const json_t *row,
+    const char *token)
+{
+    int                        rc;
+    uint64_t                   ts;
+    travel_envelope_t          env = { 0 };
+    const worker_job_type_t   *type;
+
+    env.id = relay_member(row, "id");
+    env.body = relay_member(row, "body");
+
+    if (!relay_envelope(row, &env) || env.body.len == 0) {
+        return TRAVEL_INVALID;
+    }
+
+    type = worker_job_type(env.type);
+    env.ts = travel_digits_parse(&ts, relay_member(row, "ts")) == TRAVEL_OK
+             ? ts : 0;
+
+    rc = worker_requeue(relay->redis, &env, type != NULL
+                        ? type->priority : TRAVEL_PRIORITY_NORMAL,
+                        (int64_t) json_number_value(
+                            json_object_get(row, "not_before")), token);
+
+    return rc == TRAVEL_OK ? relay_drop(relay, row) : rc;
 }
 
 
@@ -189,6 +260,7 @@ relay_row(const worker_relay_t *relay, PGresult *res, int i)
 {
     int          rc;
     json_t      *payload;
+    const char  *kind;
 
     payload = json_loads(PQgetvalue(res, i, 3), 0, NULL);
 
@@ -196,10 +268,22 @@ relay_row(const worker_relay_t *relay, PGresult *res, int i)
         return TRAVEL_INVALID;
     }
 
-    rc = strcmp(PQgetvalue(res, i, 1), "live") == 0
-         ? relay_live(relay, payload, PQgetvalue(res, i, 2)[0] == 't')
-         : relay_job(relay, payload,
-                     strtoull(PQgetvalue(res, i, 4), NULL, 10));
+    kind = PQgetvalue(res, i, 1);
+
+    if (strcmp(kind, "live") == 0) {
+        rc = relay_live(relay, payload, PQgetvalue(res, i, 2)[0] == 't');
+
+    } else if (strcmp(kind, "requeue") == 0) {
+        rc = relay_requeue(relay, payload, PQgetvalue(res, i, 0));
+
+    } else if (strcmp(kind, "drop") == 0) {
+        rc = relay_drop(relay, payload);
+
+    } else {
+        rc = relay_job(relay, payload,
+                       strtoull(PQgetvalue(res, i, 4), NULL, 10));
+    }
+
     json_decref(payload);
 
     return rc;
@@ -286,7 +370,7 @@ worker_relay_outbox(const worker_relay_t *relay)
                              "  FROM jobs.outbox"
                              " WHERE queue = $1 AND partition = $2::integer"
                              "   AND sent_at IS NULL"
-                             "   AND (kind = 'job' OR $3::boolean"
+                             "   AND (kind <> 'live' OR $3::boolean"
                              "        OR created_at"
                              "           < now() - interval '1 hour')"
                              " ORDER BY id LIMIT " RELAY_BATCH_STR,
@@ -402,15 +486,17 @@ dead_insert(const worker_relay_t *relay, const redisReply *entry)
     params[11] = dead_field(fields, "trace");
     params[12] = dead_field(fields, "died_at");
     params[13] = envelope;
+    params[14] = entry->element[0]->str;
 
     res = worker_pg_exec(relay->pg,
                          "INSERT INTO jobs.dead (job_id, queue, partition,"
                          "  type, sub, key, body, attempts, cause,"
-                         "  first_error, last_error, trace, died_at, envelope)"
+                         "  first_error, last_error, trace, died_at, envelope,"
+                         "  entry)"
                          " VALUES ($1, $2, $3::integer, $4, $5, $6,"
                          "  $7::jsonb, $8::integer, $9, $10, $11, $12,"
-                         "  to_timestamp($13::float8 / 1000), $14::jsonb)"
-                         " ON CONFLICT (job_id) DO NOTHING", 14, params);
+                         "  to_timestamp($13::float8 / 1000), $14::jsonb, $15)"
+                         " ON CONFLICT (job_id) DO NOTHING", 15, params);
     rc = relay_good(res) ? TRAVEL_OK : TRAVEL_ERROR;
 
     if (rc != TRAVEL_OK) {
@@ -455,6 +541,20 @@ dead_read(const worker_relay_t *relay, const char *owner, const char *dead)
 }
 
 
+/* Letters that are all copied and past their time. */
+static void
+dead_trim(const worker_relay_t *relay, const char *dead)
+{
+    redisReply       *reply;
+    struct timespec   now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    reply = redisCommand(relay->redis, "XTRIM %s MINID %lld", dead,
+                         (long long) now.tv_sec * 1000 - relay->retention_ms);
+    freeReplyObject(reply);         /* another day, if not now */
+}
+
+
 int
 worker_relay_dead(const worker_relay_t *relay)
 {
@@ -491,6 +591,10 @@ worker_relay_dead(const worker_relay_t *relay)
             rc = set != NULL ? TRAVEL_OK : TRAVEL_ERROR;
             freeReplyObject(set);
         }
+    }
+
+    if (rc == TRAVEL_OK && n > 0 && n < RELAY_BATCH) {
+        dead_trim(relay, dead);
     }
 
     freeReplyObject(reply);

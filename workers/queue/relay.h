@@ -15,13 +15,15 @@ typedef struct {
     bool                  mute;       /* there is no such role: nobody hears */
     const char           *queue;
     unsigned              number;
+    long                  retention_ms;         /* of dead letters */
 } worker_relay_t;
 
 /* Sends what waits in jobs.outbox, in id order, and marks it.  Returns rows
  * sent, or a TRAVEL_ code below zero: what was not marked is sent again. */
 int worker_relay_outbox(const worker_relay_t *relay) TRAVEL_MUST_CHECK;
 
-/* Copies what is new in :dead to jobs.dead.  Likewise. */
+/* Copies what is new in :dead to jobs.dead, and takes out of it what is past
+ * its time there.  Likewise. */
 int worker_relay_dead(const worker_relay_t *relay) TRAVEL_MUST_CHECK;
 
 #endif

@@ -1,0 +1,181 @@
+# Dead letters in an operator's hands, by HTTP and by travelctl: listed, shown,
+# requeued (one, a filter, all, at a rate) exactly once under the old id, dropped,
+# expired by their queue's retention.
+use strict;
+use warnings;
+use lib 't/lib';
+use Test::More;
+use Time::HiRes qw(sleep time);
+use Travel::Test;
+use Travel::Pool;
+
+plan skip_all => 'travel-worker is not built'
+    unless -x Travel::Test::build() . '/travel-worker';
+
+my $p = Travel::Pool->start(parts => 'postgres queue cache nginx',
+    env => { TRAVEL_LIMITS => 'limits-open.conf' }, conf => <<'END');
+queues = { "maintenance", "account" }
+type "maintenance.noop" { retries = 1 base = 20ms cap = 50ms timeout = 20s }
+queue "maintenance" { retention = 2h }
+END
+my ($t, $r) = ($p->t, $p->r);
+my @op = (token => $t->token(sub => $t->user(0),
+    permissions => 'dead:read dead:write'));
+my @reader = (token => $t->token(sub => $t->user(0),
+    permissions => 'dead:read'));
+$p->until_owned;
+
+sub ctl {
+    return $t->run(Travel::Test::build() . '/travelctl', 'dead', @_,
+        '--config', $t->dir . '/pool.conf');
+}
+
+# So many jobs, dead and on record; they would do well from a moment on.
+sub dead_ones {
+    my ($n, %o) = @_;
+    my $body = $o{body} // { fail_before => int(time * 1000) + 700 };
+    my @ids = map { $p->enqueue(partition => 1, %o, body => $body) } 1 .. $n;
+    $p->until_over($_) for @ids;
+    is($p->census(@ids)->{dead}, $n, "$n dead");
+    wait_for(sub { rows(@ids) == $n }, 10, 'rows');
+    sleep 0.8 unless $o{body};
+    return @ids;
+}
+
+sub rows {
+    return $t->sql('SELECT count(*) FROM jobs.dead WHERE job_id IN ('
+        . join(',', map { "'$_'" } @_) . ')');
+}
+
+sub letters { return $r->call('XLEN', 'travel:{maintenance.1}:dead') }
+
+subtest 'seen' => sub {
+    my $key = $p->new_uuid;
+    my ($id) = dead_ones(1, key => $key, body => { fail_until => 9 },
+        tp => '00-' . 'c3' x 16 . '-' . 'd4' x 8 . '-01');
+    my $list = json($t->get('/api/v1/dead?type=maintenance.noop', @reader)
+        ->{content});
+    is(scalar @{ $list->{items} }, 1, 'one in the list');
+    my $e = $list->{items}[0];
+    is_deeply([@$e{qw(job queue type key attempts cause trace_id)}],
+        [$id, 'maintenance', 'maintenance.noop', $key, 2,
+        'DEPENDENCY_UNAVAILABLE', 'c3' x 16], 'what it was');
+    like($e->{first_error}{message}, qr/attempt 1/, 'the first error');
+    like($e->{last_error}{message}, qr/attempt 2/, 'the last');
+    ok($e->{requeueable}, 'fit to be run');
+    is_deeply(json($t->get('/api/v1/dead?cause=X', @reader)->{content}),
+        { items => [], next_cursor => undef }, 'none of another cause');
+    my $one = json($t->get("/api/v1/dead/$id", @reader)->{content});
+    is($one->{body}{fail_until}, 9, 'shown with its body');
+    is($t->get('/api/v1/dead/maintenance.1.' . $p->new_uuid, @reader)
+        ->{status}, 404, 'one that is not dead');
+    my ($rc, $out) = ctl('list', '--cause', 'DEPENDENCY_UNAVAILABLE');
+    is($rc, 0, 'travelctl lists it');
+    like($out, qr/\Q$id\E/, 'by its id');
+    is((ctl('list', '--queue', 'booking'))[0], 1, 'none of another queue');
+    is((ctl('drop', $id))[0], 0, 'dropped');
+    wait_for(sub { letters() == 0 }, 10, 'the letter to be gone');
+    is($p->status($id), 'dead', 'it stays dead');
+    is((ctl('drop', $id))[0], 1, 'once');
+};
+
+subtest 'who may' => sub {
+    is($t->get('/api/v1/dead')->{status}, 401, 'nobody unknown');
+    is($t->get('/api/v1/dead', token => $t->user_token(1))->{status}, 403,
+        'nobody without the permission');
+    is($t->post('/api/v1/dead/requeue', { all => JSON::PP::true }, @reader)
+        ->{status}, 403, 'who reads may not write');
+    is($t->post('/api/v1/dead/drop', {}, @op)->{status}, 422,
+        'without a filter nothing');
+    is($t->post('/api/v1/dead/requeue', { job => 'maintenance.1.x' }, @op)
+        ->{status}, 404, 'one that is not dead');
+    is((ctl('requeue'))[0], 2, 'travelctl asks which');
+};
+
+subtest 'requeued, one, by HTTP' => sub {
+    my ($id) = dead_ones(1);
+    my $old = $p->job($id);
+    my $x = $t->post("/api/v1/dead/$id/requeue", {}, @op);
+    is($x->{status}, 201, 'at once') or diag $x->{content};
+    is(json($x->{content})->{requeued}, 1, 'one');
+    is(rows($id), 0, 'the row is gone with it');
+    $p->until_status($id, 'succeeded');
+    my $job = $p->job($id);
+    is($job->{attempts}, 1, 'its attempts began anew');
+    is($job->{created_at}, $old->{created_at}, 'it is the same job');
+    is($job->{error}, undef, 'without its old error');
+    my $ttl = $r->call('TTL', $p->hash_key($id));
+    ok($ttl > 7000 && $ttl <= 7200, 'kept as long as its queue says');
+    wait_for(sub { letters() == 0 }, 10, 'the letter to be gone');
+};
+
+subtest 'once, whatever the relay does' => sub {
+    my ($id) = dead_ones(1, body => { fail_until => 9 });
+    is((ctl('requeue', $id))[0], 0, 'requeued');
+    wait_for(sub { 4 == $p->ran($p->job($id)->{key}) }, 10, 'two more runs');
+    wait_for(sub { rows($id) }, 10, 'dead again');
+    $t->sql("UPDATE jobs.outbox SET sent_at = NULL WHERE kind = 'requeue'");
+    wait_for(sub { !$t->sql("SELECT count(*) FROM jobs.outbox WHERE
+        sent_at IS NULL") }, 10, 'the relay to repeat itself');
+    sleep 0.3;
+    is(scalar($p->ran($p->job($id)->{key})), 4, 'not run again');
+    is($p->status($id), 'dead', 'dead as before');
+    is((ctl('drop', '--all'))[0], 0, 'put aside');
+};
+
+subtest 'a filter, in the order of death' => sub {
+    my $key = $p->new_uuid;
+    my @ids = dead_ones(3, key => $key);
+    my @died = map { (split /\./, $_->[0])[2] } $t->sql('SELECT job_id FROM
+        jobs.dead ORDER BY died_at, job_id');
+    my ($other) = dead_ones(1, body => { fail_until => 9 }, partition => 2);
+    my $until = $t->sql("SELECT travel.rfc3339(died_at) FROM jobs.dead WHERE
+        job_id = '$other'");
+    my $x = $t->post('/api/v1/dead/requeue', { before => $until,
+        type => 'maintenance.noop' }, @op);
+    is(json($x->{content})->{requeued}, 3, 'those before') or diag $x->{content};
+    $p->until_status($_, 'succeeded') for @ids;
+    my @again = map { (split /\./)[2] } grep { $_ } ($p->ran($key))[-3 .. -1];
+    is_deeply(\@again, \@died, 'one after the other');
+    is(rows($other), 1, 'not the one after');
+    is((ctl('drop', $other))[0], 0, 'put aside');
+};
+
+subtest 'all, at a rate' => sub {
+    my @ids = dead_ones(5);
+    my ($rc, $out) = ctl('requeue', '--all', '--rate', 4);
+    is($rc, 0, 'requeued');
+    like($out, qr/^5 requeued$/m, 'five');
+    $p->until_status($_, 'succeeded') for @ids;
+    my @at = sort { $a <=> $b } map { $p->job($_)->{updated_at} } @ids;
+    cmp_ok($at[-1] - $at[0], '>=', 600, 'spread over a second');
+};
+
+subtest 'a letter that names another partition' => sub {
+    my $uuid = $p->new_uuid;
+    $r->call('XADD', 'travel:{maintenance.3}:normal', '*',
+        id => "account.0.$uuid", type => 'dead.drop', v => 1,
+        sub => $t->user(1), key => $uuid, ts => 1, body => '{"all":true}');
+    wait_for(sub { rows("account.0.$uuid") }, 10, 'the letter');
+    my ($rc, $out) = ctl('requeue', '--all');
+    is($rc, 1, 'is not requeued');
+    like($out, qr/^0 requeued, 1 cannot be run again$/m, 'and told');
+    ok(!json($t->get("/api/v1/dead/account.0.$uuid", @reader)->{content})
+        ->{requeueable}, 'nor looks fit');
+    is($t->delete("/api/v1/dead/account.0.$uuid", @op)->{status}, 201,
+        'dropped by HTTP');
+    is(rows("account.0.$uuid"), 0, 'gone');
+};
+
+subtest 'retention' => sub {
+    my @ids = dead_ones(2, body => { fail_until => 9 });
+    $t->sql("UPDATE jobs.dead SET died_at = now() - interval '121 minutes'
+        WHERE job_id = '$ids[0]'");
+    my $expire = $p->enqueue(type => 'maintenance.expire');
+    $p->until_over($expire);
+    is(json($p->job($expire)->{result})->{dead}, 1, 'one was past its time');
+    is(rows(@ids), 1, 'one was not');
+};
+
+$p->finish;
+done_testing;

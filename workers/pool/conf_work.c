@@ -1,0 +1,125 @@
+/* workers.conf: what it says of types and of queues. */
+
+#include <string.h>
+
+#include "conf_parts.h"
+#include "../../common/queues.h"
+
+#define CONF_RETENTION_MS  (4L * 24 * 3600 * 1000)
+
+cfg_opt_t  worker_conf_type_opts[] = {
+    CFG_INT("retries", -1, CFGF_NONE),
+    CFG_STR("base", NULL, CFGF_NONE),
+    CFG_STR("cap", NULL, CFGF_NONE),
+    CFG_STR("timeout", NULL, CFGF_NONE),
+    CFG_END()
+};
+
+cfg_opt_t  worker_conf_queue_opts[] = {
+    CFG_STR("retention", NULL, CFGF_NONE),
+    CFG_END()
+};
+
+
+static void
+conf_type(cfg_t *sec, worker_type_conf_t *type)
+{
+    type->base_ms = -1;
+    type->cap_ms = -1;
+    type->timeout_ms = -1;
+    type->type = strdup(cfg_title(sec));
+    type->retries = (int) cfg_getint(sec, "retries");
+    worker_conf_duration(sec, "base", &type->base_ms);
+    worker_conf_duration(sec, "cap", &type->cap_ms);
+    worker_conf_duration(sec, "timeout", &type->timeout_ms);
+}
+
+
+static int
+conf_types(cfg_t *cfg, worker_conf_t *conf)
+{
+    size_t  i, n;
+
+    n = cfg_size(cfg, "type");
+
+    if (n > WORKER_TYPES_MAX) {
+        cfg_error(cfg, "more than %d types", WORKER_TYPES_MAX);
+        return TRAVEL_INVALID;
+    }
+
+    for (i = 0; i < n; i++) {
+        conf_type(cfg_getnsec(cfg, "type", i), &conf->types[i]);
+        conf->ntypes++;
+    }
+
+    return TRAVEL_OK;
+}
+
+
+/* The queue's place in the list of all, or -1. */
+static int
+conf_queue_index(const char *queue)
+{
+    int          i;
+    const char  *name;
+
+    for (i = 0; (name = travel_queue_name((size_t) i)) != NULL; i++) {
+        if (strcmp(name, queue) == 0) {
+            return i;
+        }
+    }
+
+    return -1;
+}
+
+
+static int
+conf_queue(cfg_t *sec, worker_conf_t *conf)
+{
+    int  i;
+
+    i = conf_queue_index(cfg_title(sec));
+
+    if (i < 0 || i >= WORKER_QUEUES_MAX) {
+        cfg_error(sec, "queue \"%s\" is not the name of a queue",
+                  cfg_title(sec));
+        return TRAVEL_INVALID;
+    }
+
+    worker_conf_duration(sec, "retention", &conf->retention_ms[i]);
+
+    return TRAVEL_OK;
+}
+
+
+int
+worker_conf_work(cfg_t *cfg, worker_conf_t *conf)
+{
+    size_t  i, n;
+
+    for (i = 0; i < WORKER_QUEUES_MAX; i++) {
+        conf->retention_ms[i] = CONF_RETENTION_MS;
+    }
+
+    n = cfg_size(cfg, "queue");
+
+    for (i = 0; i < n; i++) {
+        if (conf_queue(cfg_getnsec(cfg, "queue", i), conf) != TRAVEL_OK) {
+            return TRAVEL_INVALID;
+        }
+    }
+
+    return conf_types(cfg, conf);
+}
+
+
+long
+worker_conf_retention_ms(const worker_conf_t *conf, const char *queue)
+{
+    int  i;
+
+    i = conf_queue_index(queue);
+
+    return i >= 0 && i < WORKER_QUEUES_MAX ? conf->retention_ms[i]
+                                           : CONF_RETENTION_MS;
+}

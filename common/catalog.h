@@ -43,6 +43,7 @@
 
 #define TRAVEL_QUERY_PARAMS_MAX  16
 #define TRAVEL_QUERY_KEYS_MAX    4
+#define TRAVEL_COMMAND_SEALED_MAX  8
 
 typedef enum {
     TRAVEL_PARAM_INT,           /* 32 bits */
@@ -137,6 +138,9 @@ int travel_param_check(const travel_param_t *param, travel_str_t value,
  *       "accepted": "cancelling",         the aggregate's status in the 202;
  *                                         default "pending"
  *       "schema": { ... JSON Schema 2020-12 of the body ... } }
+ *
+ * Members that the schema marks "x-sealed": true are sealed before the command
+ * is stored (seal.h); none of them is the key or echoed.
  */
 typedef struct {
     char                *type;
@@ -151,6 +155,8 @@ typedef struct {
     char               **pending;        /* members echoed while it is pending,
                                             NULL-terminated */
     char                *accepted;       /* or NULL: "pending" */
+    char                *sealed[TRAVEL_COMMAND_SEALED_MAX];
+    size_t               nsealed;
     travel_schema_t     *schema;
 } travel_command_t;
 

@@ -8,6 +8,7 @@
 #include "json.h"
 
 #define TRAVEL_COMMAND_PENDING_MAX  16
+#define TRAVEL_COMMAND_SEALED_NAME  64
 
 typedef struct {
     travel_command_t            *command;
@@ -29,6 +30,10 @@ travel_command_free(travel_command_t *command)
 
     for (i = 0; command->pending != NULL && command->pending[i]; i++) {
         free(command->pending[i]);
+    }
+
+    for (i = 0; i < command->nsealed; i++) {
+        free(command->sealed[i]);
     }
 
     free(command->pending);
@@ -454,6 +459,126 @@ travel_command_schema(travel_command_file_t *f)
 }
 
 
+static bool
+travel_command_seals(const travel_command_t *command, travel_str_t member)
+{
+    size_t  i;
+
+    for (i = 0; i < command->nsealed; i++) {
+        if (travel_str_eq(member, (travel_str_t) { command->sealed[i],
+                                           strlen(command->sealed[i]) }))
+        {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+/* Their names go along with the command, with a space between them. */
+
+static bool
+travel_command_sealable(travel_str_t member)
+{
+    size_t  i;
+    char    c;
+
+    for (i = 0; i < member.len; i++) {
+        c = member.data[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
+              || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.'))
+        {
+            return false;
+        }
+    }
+
+    return member.len > 0 && member.len <= TRAVEL_COMMAND_SEALED_NAME;
+}
+
+
+static int
+travel_command_sealed(travel_command_file_t *f)
+{
+    size_t             i;
+    char              *copy;
+    travel_str_t       member;
+    travel_command_t  *command = f->command;
+
+    travel_command_at(f, travel_json_member(f->doc, 0, TRAVEL_STR("schema")));
+
+    if (travel_schema_seals_astray(command->schema)) {
+        return travel_catalog_fault(&f->place, "\"x-sealed\": true is for "
+                                    "the members in the schema's own "
+                                    "\"properties\" (also by allOf and $ref);"
+                                    " elsewhere it would seal nothing: move "
+                                    "it there");
+    }
+
+    for (i = 0; travel_schema_seals(command->schema, i, &member); i++) {
+
+        if (travel_command_seals(command, member)) {
+            continue;
+        }
+
+        if (!travel_command_sealable(member)
+            || command->nsealed == TRAVEL_COMMAND_SEALED_MAX)
+        {
+            return travel_catalog_fault(&f->place, "sealed member \"%.*s\" "
+                                        "must have a name of at most %d "
+                                        "letters, digits, '_', '-' and '.'; "
+                                        "%d members at most are sealed",
+                                        (int) member.len, member.data,
+                                        TRAVEL_COMMAND_SEALED_NAME,
+                                        TRAVEL_COMMAND_SEALED_MAX);
+        }
+
+        copy = travel_catalog_copy(member);
+        if (copy == NULL) {
+            return TRAVEL_ERROR;
+        }
+
+        command->sealed[command->nsealed++] = copy;
+    }
+
+    return TRAVEL_OK;
+}
+
+
+/* What is sealed is not to be told otherwise. */
+
+static int
+travel_command_secret(travel_command_file_t *f)
+{
+    size_t             i;
+    const char        *told;
+    travel_command_t  *command = f->command;
+
+    told = travel_command_seals(command, (travel_str_t) { command->key,
+                                                  strlen(command->key) })
+           ? command->key : NULL;
+
+    for (i = 0; told == NULL && command->pending[i]; i++) {
+        if (travel_command_seals(command, (travel_str_t) { command->pending[i],
+                                              strlen(command->pending[i]) }))
+        {
+            told = command->pending[i];
+        }
+    }
+
+    if (told == NULL) {
+        return TRAVEL_OK;
+    }
+
+    travel_command_at(f, travel_json_member(f->doc, 0, TRAVEL_STR("schema")));
+
+    return travel_catalog_fault(&f->place, "member \"%s\" is sealed, so it "
+                                "cannot be the key or be echoed while "
+                                "pending: name another there", told);
+}
+
+
 static int
 travel_command_fill(travel_command_file_t *f, const char *type)
 {
@@ -470,6 +595,7 @@ travel_command_fill(travel_command_file_t *f, const char *type)
     /* the schema comes first: key and pending look into it */
 
     if (rc == TRAVEL_OK) { rc = travel_command_schema(f); }
+    if (rc == TRAVEL_OK) { rc = travel_command_sealed(f); }
     if (rc == TRAVEL_OK) { rc = travel_command_type(f, type); }
     if (rc == TRAVEL_OK) { rc = travel_command_queue(f); }
     if (rc == TRAVEL_OK) { rc = travel_command_priority(f); }
@@ -481,6 +607,7 @@ travel_command_fill(travel_command_file_t *f, const char *type)
     if (rc == TRAVEL_OK) { rc = travel_command_key(f); }
     if (rc == TRAVEL_OK) { rc = travel_command_deadline(f); }
     if (rc == TRAVEL_OK) { rc = travel_command_pending(f); }
+    if (rc == TRAVEL_OK) { rc = travel_command_secret(f); }
     if (rc == TRAVEL_OK) {
         rc = travel_command_string(f, "accepted", false,
                                    &f->command->accepted);

@@ -18,7 +18,8 @@ enum {
     SEEN_DEADLINE = 1 << 8,
     SEEN_REPLY    = 1 << 9,
     SEEN_BODY     = 1 << 10,
-    SEEN_QUOTA    = 1 << 11
+    SEEN_QUOTA    = 1 << 11,
+    SEEN_SEALED   = 1 << 12
 };
 
 
@@ -77,6 +78,8 @@ travel_envelope_args(const travel_envelope_t *env,
                                  env->reply);
     n = travel_envelope_optional(argv, argvlen, n, TRAVEL_STR("quota"),
                                  env->quota);
+    n = travel_envelope_optional(argv, argvlen, n, TRAVEL_STR("sealed"),
+                                 env->sealed);
 
     return travel_envelope_arg(argv, argvlen, n, TRAVEL_STR("body"),
                                env->body);
@@ -118,6 +121,9 @@ travel_envelope_field(travel_str_t name)
              : travel_envelope_is(name, "reply") ? SEEN_REPLY
              : travel_envelope_is(name, "quota") ? SEEN_QUOTA : 0;
 
+    case 6:
+        return travel_envelope_is(name, "sealed") ? SEEN_SEALED : 0;
+
     case 8:
         return travel_envelope_is(name, "deadline") ? SEEN_DEADLINE : 0;
     }
@@ -154,6 +160,7 @@ travel_envelope_store(travel_envelope_t *env, int field, travel_str_t value)
     case SEEN_REPLY: env->reply = value; break;
     case SEEN_BODY:  env->body = value;  break;
     case SEEN_QUOTA: env->quota = value; break;
+    case SEEN_SEALED: env->sealed = value; break;
     }
 
     return NULL;

@@ -1,7 +1,7 @@
 /*
  * The message of a command on its stream: flat fields (contracts section 3)
  *
- *     id type v sub email key tp ts deadline reply quota body
+ *     id type v sub email key tp ts deadline reply quota sealed body
  *
  *   id        job id text             type      "booking.create"
  *   v         "1"                     sub       internal user id (UUID text)
@@ -11,7 +11,8 @@
  *   ts        enqueue time, unix ms   deadline  unix ms, 0 = none
  *   reply     pub/sub channel of a waiter, empty when nobody waits
  *   quota     what its cost is to be charged to (quota_claim.h), empty: nothing
- *   body      JSON exactly as it was validated
+ *   sealed    members of the body that are sealed (seal.h), with spaces between
+ *   body      JSON exactly as it was validated, but for what is sealed
  *
  * Everything is a view: writing takes pointers, reading yields pointers into
  * the reply it was given.
@@ -23,7 +24,7 @@
 #include "travel.h"
 
 #define TRAVEL_ENVELOPE_VERSION  "1"
-#define TRAVEL_ENVELOPE_FIELDS   12
+#define TRAVEL_ENVELOPE_FIELDS   13
 
 typedef struct {
     travel_str_t  id;
@@ -34,6 +35,7 @@ typedef struct {
     travel_str_t  tp;
     travel_str_t  reply;
     travel_str_t  quota;
+    travel_str_t  sealed;
     travel_str_t  body;
     uint64_t      ts;
     uint64_t      deadline;

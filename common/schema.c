@@ -30,7 +30,7 @@ struct schema_chunk_s {
 static int schema_load(schema_compile_t *cc, travel_str_t text);
 static void schema_collect_sealed(schema_compile_t *cc);
 static void schema_root_walk(schema_compile_t *cc, uint8_t *seen,
-    uint32_t *stack);
+    uint8_t *counted, uint32_t *stack);
 
 
 int
@@ -351,7 +351,7 @@ schema_names_add(schema_compile_t *cc, schema_names_t *names,
 static void
 schema_collect_sealed(schema_compile_t *cc)
 {
-    uint8_t          *seen;
+    uint8_t          *seen, *counted;
     uint32_t          i, *stack;
     travel_schema_t  *schema = cc->schema;
 
@@ -360,20 +360,26 @@ schema_collect_sealed(schema_compile_t *cc)
     }
 
     seen = calloc(schema->n, 1);
+    counted = calloc(schema->n, 1);
     stack = malloc(schema->n * sizeof(stack[0]));
 
     for (i = 0; i < schema->n && !schema->nodes[i].sealed; i++) {
         /* void */
     }
 
-    if (seen == NULL || stack == NULL) {
+    if (seen == NULL || counted == NULL || stack == NULL) {
         cc->rc = TRAVEL_ERROR;
 
     } else if (i < schema->n) {
-        schema_root_walk(cc, seen, stack);
+        schema_root_walk(cc, seen, counted, stack);
+
+        for (i = 0; i < schema->n; i++) {
+            schema->stray |= schema->nodes[i].sealed && !counted[i];
+        }
     }
 
     free(seen);
+    free(counted);
     free(stack);
 }
 
@@ -407,9 +413,10 @@ schema_push_merged(const schema_node_t *node, uint8_t *seen, uint32_t *stack,
 }
 
 
-/* Is this subschema, or one that it takes in whole, marked? */
+/* Is this subschema, or one that it takes in whole, marked?  The marks that
+ * say so are noted in 'counted'. */
 static bool
-schema_is_sealed(schema_compile_t *cc, uint32_t start)
+schema_is_sealed(schema_compile_t *cc, uint32_t start, uint8_t *counted)
 {
     bool              sealed = false;
     uint8_t          *seen;
@@ -422,9 +429,10 @@ schema_is_sealed(schema_compile_t *cc, uint32_t start)
     if (seen && stack) {
         schema_push_unseen(seen, stack, &top, start);
 
-        while (top && !sealed) {
+        while (top) {
             at = stack[--top];
-            sealed = schema->nodes[at].sealed;
+            counted[at] |= schema->nodes[at].sealed;
+            sealed |= schema->nodes[at].sealed;
             schema_push_merged(&schema->nodes[at], seen, stack, &top);
         }
 
@@ -440,7 +448,8 @@ schema_is_sealed(schema_compile_t *cc, uint32_t start)
 
 
 static void
-schema_root_walk(schema_compile_t *cc, uint8_t *seen, uint32_t *stack)
+schema_root_walk(schema_compile_t *cc, uint8_t *seen, uint8_t *counted,
+    uint32_t *stack)
 {
     uint32_t               i, top = 0, cap = 0;
     travel_str_t          *list = NULL, *kept;
@@ -456,7 +465,7 @@ schema_root_walk(schema_compile_t *cc, uint8_t *seen, uint32_t *stack)
             known = &node->object->names;
 
             if (known->names[i].schema == SCHEMA_NONE
-                || !schema_is_sealed(cc, known->names[i].schema)
+                || !schema_is_sealed(cc, known->names[i].schema, counted)
                 || !schema_array_grow(cc, (void **) &list,
                                       cc->schema->nsealed, &cap,
                                       sizeof(list[0])))
@@ -496,4 +505,25 @@ travel_schema_sealed(const travel_schema_t *schema, travel_str_t member)
     }
 
     return false;
+}
+
+
+bool
+travel_schema_seals(const travel_schema_t *schema, size_t i,
+    travel_str_t *ret_member)
+{
+    if (i >= schema->nsealed) {
+        return false;
+    }
+
+    *ret_member = schema->sealed[i];
+
+    return true;
+}
+
+
+bool
+travel_schema_seals_astray(const travel_schema_t *schema)
+{
+    return schema->stray;
 }

@@ -52,5 +52,10 @@ int travel_schema_check(const travel_schema_t *schema, const travel_json_t *doc,
 /* Does the schema's root (through allOf/$ref/properties) mark this top-level
  * member "x-sealed": true? */
 bool travel_schema_sealed(const travel_schema_t *schema, travel_str_t member);
+/* The i-th of them; one may come twice.  False past the end. */
+bool travel_schema_seals(const travel_schema_t *schema, size_t i,
+    travel_str_t *ret_member);
+/* Is "x-sealed": true said of anything else, where it would seal nothing? */
+bool travel_schema_seals_astray(const travel_schema_t *schema);
 
 #endif

@@ -179,6 +179,7 @@ struct travel_schema_s {
     uint32_t            patterns_cap;
     travel_str_t       *sealed;
     uint32_t            nsealed;
+    bool                stray;        /* "x-sealed" where it means nothing */
     schema_chunk_t     *chunks;       /* everything else */
 };
 

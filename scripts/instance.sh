@@ -127,6 +127,11 @@ init() {
                 -out "$KEYS/signing.pem"
         [ -s "$KEYS/consistency.key" ] ||
             openssl rand -hex 32 > "$KEYS/consistency.key"
+        [ -s "$KEYS/sealed.pem" ] ||
+            openssl genpkey -algorithm X25519 -out "$KEYS/sealed.pem"
+        [ -s "$KEYS/sealed.pub" ] ||
+            openssl pkey -in "$KEYS/sealed.pem" -pubout \
+                -out "$KEYS/sealed.pub"
     )
     publish_key
     echo "$PORT" > "$TRAVEL_RUN/port"

@@ -336,6 +336,7 @@ ngx_http_travel_accept_message(ngx_http_request_t *r,
     m->env.email = ngx_http_travel_view(&ctx->email);
     m->env.key = ngx_http_travel_view(&cmd->key);
     m->env.body = ngx_http_travel_view(&cmd->body);
+    m->env.sealed = ngx_http_travel_view(&cmd->sealed);
     m->env.ts = ms;
     m->env.deadline = cmd->use->deadline ? ms + cmd->use->deadline
                       : command->deadline_ms

@@ -57,6 +57,13 @@ static ngx_command_t  ngx_http_travel_command_commands[] = {
       0,
       NULL },
 
+    { ngx_string("travel_sealed_key"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_travel_sealed_key_directive,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("travel_backlog"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
       ngx_http_travel_backlog_directive,
@@ -486,6 +493,10 @@ ngx_http_travel_command_check(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_http_travel_command_check_secret(cf, use) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     use->check_statement = ngx_http_travel_query_statement(cf, use->check);
 
     return use->check_statement ? NGX_CONF_OK : NGX_CONF_ERROR;
@@ -836,15 +847,6 @@ ngx_http_travel_command_parse_file(ngx_conf_t *cf, ngx_str_t *type,
         source.data = text;
         source.len = len;
 
-        if (strstr(text, "\"x-sealed\"")) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "%s: \"x-sealed\" members would be stored "
-                               "unsealed: remove them from this command",
-                               path);
-            free(text);
-            return NGX_ERROR;
-        }
-
         rc = travel_command_parse(ret_command, (char *) type->data, path,
                                   source, &fault);
         free(text);
@@ -940,6 +942,10 @@ ngx_http_travel_command_postconfiguration(ngx_conf_t *cf)
 
     if (!cmcf->used) {
         return NGX_OK;
+    }
+
+    if (ngx_http_travel_command_sealable(cf, cmcf) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     waited = ngx_http_travel_counter_add(cf,

@@ -363,11 +363,7 @@ ngx_http_travel_idempotency_marks(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    parts[0] = ngx_http_travel_view(&r->method_name);
-    parts[1] = ngx_http_travel_view(&r->uri);
-    parts[2] = ngx_http_travel_view(&cmd->body);
-
-    if (travel_sha256_parts(md, parts, 3) != TRAVEL_OK) {
+    if (ngx_http_travel_command_print(r, cmd, md) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -16,6 +16,7 @@
 #include "../../common/json_writer.h"
 #include "../../common/queues.h"
 #include "../../common/queue_scripts.h"
+#include "../../common/seal.h"
 
 #define NGX_HTTP_TRAVEL_JOBS_URL       "/api/v1/jobs/"
 #define NGX_HTTP_TRAVEL_COMMAND_ERRORS 100     /* of a body, at most */
@@ -23,6 +24,7 @@
 #define NGX_HTTP_TRAVEL_BATCH_BODY     8388608         /* bytes, at most */
 #define NGX_HTTP_TRAVEL_IDEM_KEY_MAX   255
 #define NGX_HTTP_TRAVEL_IDEM_TTL_MAX   259200000       /* 3 d, ms */
+#define NGX_HTTP_TRAVEL_SEALED_NAMES   (TRAVEL_COMMAND_SEALED_MAX * 65)
 
 
 /* --- configuration -------------------------------------------------------- */
@@ -57,6 +59,7 @@ typedef struct {
 typedef struct {
     ngx_array_t                entries;    /* ..._command_entry_t * */
     ngx_http_travel_backlog_t  backlog;
+    travel_seal_public_t      *sealed_key; /* or NULL */
     ngx_uint_t                 used;       /* any directive of the room */
     ngx_uint_t                 waited;     /* counters */
     ngx_uint_t                 late;
@@ -244,6 +247,8 @@ typedef struct {
 typedef struct {
     ngx_http_travel_command_use_t   *use;
     ngx_str_t                        body;       /* as it will be enqueued */
+    ngx_str_t                        plain;      /* before it was sealed */
+    ngx_str_t                        sealed;     /* names; empty: nothing is */
     ngx_str_t                        echo;       /* members while pending */
     ngx_str_t                        key;        /* ordering key, creates: "" */
     const char                     **values;     /* of the check */
@@ -309,6 +314,20 @@ ngx_int_t ngx_http_travel_batch_lines(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
 void ngx_http_travel_batch_put(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, unsigned partitions);
+
+/* seal.c: the directive; at the start, what a command needs to be sealed, and
+ * that its check reads nothing sealed; a body that 'doc' was parsed from. */
+char *ngx_http_travel_sealed_key_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_travel_command_sealable(ngx_conf_t *cf,
+    ngx_http_travel_command_main_conf_t *cmcf);
+ngx_int_t ngx_http_travel_command_check_secret(ngx_conf_t *cf,
+    const ngx_http_travel_command_use_t *use);
+ngx_int_t ngx_http_travel_command_seal(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, const travel_json_t *doc);
+/* What tells a repeat from another request: of what the client sent. */
+ngx_int_t ngx_http_travel_command_print(ngx_http_request_t *r,
+    const ngx_http_travel_command_t *cmd, uint8_t md[TRAVEL_SHA256_LEN]);
 
 /* coding.c: gzip or not; refuses what is neither */
 ngx_int_t ngx_http_travel_command_coding(ngx_http_request_t *r,

@@ -160,6 +160,52 @@ test_refused(void **state)
 }
 
 
+#define SEALED(members)  "\"schema\": { \"properties\": { " members " } } }"
+#define MARK             "{ \"x-sealed\": true }"
+
+static void
+test_sealed(void **state)
+{
+    travel_command_t        *c;
+    travel_catalog_fault_t   fault;
+
+    (void) state;
+
+    /* however it is spelt, and wherever the mark comes from */
+
+    assert_int_equal(load(&c, HEAD "\"schema\": { \"properties\": { "
+                          "\"card\": { \"x\\u002dsealed\": true }, "
+                          "\"open\": { \"x-sealed\": false }, "
+                          "\"pin\": { \"$ref\": \"#/$defs/s\" } }, "
+                          "\"allOf\": [ { \"properties\": { \"card\": " MARK
+                          " } } ], \"$defs\": { \"s\": " MARK " } } }",
+                          &fault), TRAVEL_OK);
+    assert_int_equal(c->nsealed, 2);
+    assert_true(strcmp(c->sealed[0], "card") == 0
+                || strcmp(c->sealed[1], "card") == 0);
+    assert_true(strcmp(c->sealed[0], "pin") == 0
+                || strcmp(c->sealed[1], "pin") == 0);
+    travel_command_free(c);
+
+    refuse(HEAD "\"key\": \"card\", " SEALED("\"card\": " MARK), 4,
+           "cannot be the key");
+    refuse(HEAD "\"pending\": { \"card\": true }, " SEALED("\"card\": " MARK),
+           4, "echoed");
+    refuse(HEAD SEALED("\"a b\": " MARK), 4, "letters");
+    refuse(HEAD SEALED("\"card\": { \"properties\": { \"no\": " MARK " } }"),
+           4, "seal nothing");
+    refuse(HEAD "\"schema\": { \"anyOf\": [ { \"properties\": { \"card\": "
+           MARK " } } ] } }", 4, "seal nothing");
+    refuse(HEAD "\"schema\": " MARK " }", 4, "seal nothing");
+    refuse(HEAD "\"schema\": { \"additionalProperties\": " MARK " } }", 4,
+           "seal nothing");
+    refuse(HEAD SEALED("\"a\": " MARK ", \"b\": " MARK ", \"c\": " MARK ", "
+                       "\"d\": " MARK ", \"e\": " MARK ", \"f\": " MARK ", "
+                       "\"g\": " MARK ", \"h\": " MARK ", \"i\": " MARK),
+           4, "8 members at most");
+}
+
+
 int
 main(void)
 {
@@ -167,6 +213,7 @@ main(void)
         cmocka_unit_test(test_whole_file),
         cmocka_unit_test(test_schema_judges),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_sealed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

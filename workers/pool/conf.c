@@ -18,6 +18,7 @@
 #include "conf_parts.h"
 #include "log.h"
 #include "../jobs/job.h"
+#include "../../common/seal.h"
 
 #define CONF_DAY_MS  (24L * 3600 * 1000)
 
@@ -493,6 +494,45 @@ conf_secret(cfg_t *cfg, const char *name, char **ret_secret)
 }
 
 
+/* The private keys that open what the edge seals. */
+static int
+conf_sealed(cfg_t *cfg, worker_conf_t *conf)
+{
+    int           rc;
+    char          pem[16384];
+    FILE         *f;
+    const char   *path;
+    travel_str_t  text;
+
+    path = cfg_getstr(cfg, "sealed_key");
+
+    if (path == NULL || *path == '\0') {
+        return TRAVEL_OK;
+    }
+
+    f = fopen(path, "re");
+
+    if (f == NULL) {
+        cfg_error(cfg, "sealed_key \"%s\": %s, create it or correct the path",
+                  path, strerror(errno));
+        return TRAVEL_INVALID;
+    }
+
+    text = (travel_str_t) { pem, fread(pem, 1, sizeof(pem), f) };
+    fclose(f);
+    rc = travel_seal_private(&conf->sealed_keys, text);
+    explicit_bzero(pem, sizeof(pem));
+
+    if (rc != TRAVEL_OK) {
+        cfg_error(cfg, "sealed_key \"%s\" must hold 1 to %d private X25519 "
+                  "keys in PEM, the newest first: make one with \"openssl "
+                  "genpkey -algorithm X25519\"", path, TRAVEL_SEAL_KEYS_MAX);
+    }
+
+    return rc;
+}
+
+
 static int
 conf_redis(cfg_t *cfg, worker_conf_t *conf)
 {
@@ -840,7 +880,6 @@ conf_top(cfg_t *cfg, worker_conf_t *conf)
     conf->metrics = conf_string(cfg, "metrics");
     conf->prompts_dir = conf_string(cfg, "prompts");
     conf->templates_dir = conf_string(cfg, "templates");
-    conf->sealed_key = conf_string(cfg, "sealed_key");
     conf->topics = strcmp(cfg_getstr(cfg, "topics"), "on") == 0;
     conf->log_level = worker_log_level(cfg_getstr(cfg, "log_level"));
     conf->processes = (unsigned) cfg_getint(cfg, "processes");
@@ -889,6 +928,7 @@ conf_fill(cfg_t *cfg, worker_conf_t *conf)
            && conf_allow(cfg, conf) == TRAVEL_OK
            && conf_redis(cfg, conf) == TRAVEL_OK
            && conf_postgres(cfg, conf) == TRAVEL_OK
+           && conf_sealed(cfg, conf) == TRAVEL_OK
            && conf_smtp(cfg, conf) == TRAVEL_OK
            && conf_partners(cfg, conf) == TRAVEL_OK
            && worker_conf_work(cfg, conf) == TRAVEL_OK
@@ -1014,7 +1054,7 @@ worker_conf_free(worker_conf_t *conf)
     free(conf->otlp_url);
     free(conf->prompts_dir);
     free(conf->templates_dir);
-    free(conf->sealed_key);
+    travel_seal_free(conf->sealed_keys);
     free(conf);
 }
 

@@ -115,7 +115,7 @@ typedef struct {
 
     char               *prompts_dir;   /* conf/travel/prompts */
     char               *templates_dir; /* conf/travel/templates */
-    char               *sealed_key;    /* file, or NULL */
+    struct travel_seal_keys_s  *sealed_keys;   /* or NULL: none */
 
     worker_partner_t    partners[WORKER_PARTNERS_MAX];
     size_t              npartners;

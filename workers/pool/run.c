@@ -13,6 +13,7 @@
 
 #include "log.h"
 #include "run.h"
+#include "sealed.h"
 #include "../../common/backoff.h"
 #include "../../common/hash.h"
 #include "../store/pg.h"
@@ -182,7 +183,7 @@ run_body(worker_job_t *job)
                            JSON_DECODE_ANY, &err);
 
     if (job->body != NULL) {
-        return WORKER_DONE;
+        return job->env.sealed.len > 0 ? worker_sealed_open(job) : WORKER_DONE;
     }
 
     return worker_job_fail(job, WORKER_REJECT, "MALFORMED",

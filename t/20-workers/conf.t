@@ -76,6 +76,8 @@ for my $without ('redis queue', 'postgres primary') {
     like($out, qr/no \Q$without\E/, 'and told so');
 }
 
+is((check("sealed_key = \"$dir/none\"\n$good"))[0], 1, 'no sealed_key there');
+
 my ($rc, $out) = check($good =~ s/dsn = /password_file = "$dir\/none" dsn = /r);
 is($rc, 1, 'a password file that is not there');
 like($out, qr/No such file/, 'is named');
@@ -94,6 +96,8 @@ for my $name (qw(redis-worker pg-worker)) {
     print $f "secret\n";
     close $f;
 }
+is(system("openssl genpkey -algorithm X25519 -out $dir/run/keys/sealed.pem"), 0,
+    'a key for sealed members');
 is(system("TRAVEL_RUN=$dir/run $root/scripts/render.sh "
     . "$root/conf/workers.conf $dir/w.conf"), 0, 'conf/workers.conf renders');
 $out = `$worker -t -c $dir/w.conf 2>&1`;

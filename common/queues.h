@@ -15,7 +15,7 @@
 #define TRAVEL_KEY_INVAL       "travel:inval"    /* stream, section 4 */
 #define TRAVEL_KEY_REVOKE      "travel:revoke"   /* stream, section 4 */
 #define TRAVEL_KEY_REVOKED     "travel:revoke:set"  /* sorted set, beside it */
-#define TRAVEL_GROUP           "workers"         /* the consumer group */
+#define TRAVEL_GROUP           "workers"         /* the pool, in traces */
 
 typedef enum {
     TRAVEL_PRIORITY_HIGH,

@@ -11,74 +11,34 @@
 #define LUA_OVER                                                              \
     "local over = {succeeded=1, failed=1, dead=1, cancelled=1}\n"
 
-/* acks[1..3]: entry ids of KEYS[2..4] that are done with. */
-#define LUA_ACK                                                               \
-    "for i = 1, 3 do\n"                                                       \
-    "  if #acks[i] > 0 then\n"                                                \
-    "    redis.call('XACK', KEYS[i + 1], 'workers', unpack(acks[i]))\n"       \
-    "    redis.call('XDEL', KEYS[i + 1], unpack(acks[i]))\n"                  \
-    "  end\n"                                                                 \
-    "end\n"
-
-
+/*
+ * Whoever adopts again (an answer was lost, the connection is another one)
+ * does it under a higher turn: what the old connection may still hold in a
+ * buffer is refused from then on.  A group is what an older version has left.
+ */
 static const char  lua_adopt[] =
     "local o = redis.call('HMGET', KEYS[1], 'owner', 'fence')\n"
     "local mine, theirs = tonumber(ARGV[2]), tonumber(o[2] or '0')\n"
-    "if theirs > mine or (theirs == mine and o[1] ~= ARGV[1]) then\n"
+    "local name, turn = string.match(ARGV[1], '^(.*)#(%d+)$')\n"
+    "local last, at = string.match(o[1] or '', '^(.*)#(%d+)$')\n"
+    "if theirs > mine or (theirs == mine\n"
+    "    and (last ~= name or tonumber(at) > tonumber(turn))) then\n"
     "  return {-1, o[1] or '', o[2] or ''}\n"
     "end\n"
     "redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'fence', ARGV[2])\n"
-    "local function field(list, name)\n"
-    "  for i = 1, #list, 2 do\n"
-    "    if list[i] == name then return list[i + 1] end\n"
-    "  end\n"
-    "end\n"
-    "local function younger(a, b)\n"
-    "  local am, as = string.match(a, '^(%d+)-(%d+)$')\n"
-    "  local bm, bs = string.match(b, '^(%d+)-(%d+)$')\n"
-    "  am, bm = tonumber(am), tonumber(bm)\n"
-    "  return am < bm or (am == bm and tonumber(as) < tonumber(bs))\n"
-    "end\n"
     "local out = {0}\n"
-    "for i = 1, 3 do\n"
-    "  local key, at = KEYS[i + 1], ARGV[i + 2]\n"
-    "  local info = redis.pcall('XINFO', 'STREAM', key)\n"
-    /* A stream whose ids are behind ours was lost and began anew. */
-    "  if info.err or younger(field(info, 'last-generated-id'), at) then\n"
-    "    at = '0-0'\n"
-    "  end\n"
-    "  local made = redis.pcall('XGROUP', 'CREATE', key, 'workers', at,\n"
-    "                           'MKSTREAM')\n"
-    "  if made.err and not string.find(made.err, 'BUSYGROUP') then\n"
-    "    return made\n"
-    "  end\n"
-    "  for _, group in ipairs(redis.call('XINFO', 'GROUPS', key)) do\n"
-    "    if field(group, 'name') == 'workers' then\n"
-    "      out[i + 1] = field(group, 'last-delivered-id')\n"
+    "for i = 2, 4 do\n"
+    "  local newest, oldest = '0-0', ''\n"
+    "  local info = redis.pcall('XINFO', 'STREAM', KEYS[i])\n"
+    "  for n = 1, info.err and 0 or #info, 2 do\n"
+    "    if info[n] == 'last-generated-id' then newest = info[n + 1] end\n"
+    "    if info[n] == 'first-entry' and info[n + 1] then\n"
+    "      oldest = info[n + 1][1]\n"
     "    end\n"
     "  end\n"
-    "end\n"
-    "return out\n";
-
-
-static const char  lua_pending[] =
-    LUA_FENCE
-    "local r = redis.pcall('XREADGROUP', 'GROUP', 'workers', 'owner',\n"
-    "                      'COUNT', ARGV[4], 'STREAMS', KEYS[2], ARGV[3])\n"
-    "local out = {0}\n"
-    "if not r then return out end\n"
-    "if r.err then\n"
-    "  if string.find(r.err, 'NOGROUP') then return {-2} end\n"
-    "  return r\n"
-    "end\n"
-    "for _, e in ipairs(r[1][2]) do\n"
-    "  out[#out + 1] = e[1]\n"
-    "  if e[2] then\n"
-    "    out[#out + 1] = cmsgpack.pack(e[2])\n"
-    "  else\n"
-    "    redis.call('XACK', KEYS[2], 'workers', e[1])\n"
-    "    out[#out + 1] = ''\n"
-    "  end\n"
+    "  redis.pcall('XGROUP', 'DESTROY', KEYS[i], 'workers')\n"
+    "  out[#out + 1] = newest\n"
+    "  out[#out + 1] = oldest\n"
     "end\n"
     "return out\n";
 
@@ -99,41 +59,17 @@ static const char  lua_delayed[] =
     "return out\n";
 
 
-static const char  lua_fetch[] =
-    LUA_FENCE
-    "local out = {0}\n"
-    "for i = 2, #KEYS do\n"
-    "  local flat = {}\n"
-    "  if ARGV[i + 1] ~= '0' then\n"
-    "    local r = redis.pcall('XREADGROUP', 'GROUP', 'workers', 'owner',\n"
-    "        'COUNT', ARGV[i + 1], 'STREAMS', KEYS[i], '>')\n"
-    "    if r then\n"
-    "      if r.err then\n"
-    "        if string.find(r.err, 'NOGROUP') then return {-2} end\n"
-    "        return r\n"
-    "      end\n"
-    "      for n, e in ipairs(r[1][2]) do\n"
-    "        flat[2 * n - 1] = e[1]\n"
-    "        flat[2 * n] = cmsgpack.pack(e[2])\n"
-    "      end\n"
-    "    end\n"
-    "  end\n"
-    "  out[i] = flat\n"
-    "end\n"
-    "return out\n";
-
-
 static const char  lua_start[] =
     LUA_FENCE
     LUA_OVER
-    "local acks, out = {{}, {}, {}}, {0}\n"
+    "local out = {0}\n"
     "for i = 6, #KEYS do\n"
     "  local k, a = KEYS[i], 2 * (i - 6) + 4\n"
     "  local j = redis.call('HMGET', k, 'status', 'attempts', 'suspect')\n"
     "  if over[j[1]] then\n"
     "    local s = tonumber(ARGV[a])\n"
     "    if s > 0 then\n"
-    "      acks[s][#acks[s] + 1] = ARGV[a + 1]\n"
+    "      redis.call('XDEL', KEYS[s + 1], ARGV[a + 1])\n"
     "    else\n"
     "      redis.call('ZREM', KEYS[5], string.match(k, ':job:(.*)$'))\n"
     "    end\n"
@@ -143,22 +79,21 @@ static const char  lua_start[] =
     "    out[i - 4] = tonumber(j[2] or '0') + (j[3] and 1000000 or 0)\n"
     "  end\n"
     "end\n"
-    LUA_ACK
     "return out\n";
 
 
 /*
  * A call costs Redis more than what it does: a job that just succeeded takes
- * two (HSET, EXPIRE), and of its batch all take XACK and XTRIM together.  What
- * was delivered and is not pending any more is settled, so what lies before the
- * first pending entry can be trimmed; only a batch that left gaps is taken out
- * entry by entry.
+ * two (HSET, EXPIRE), and what its batch settles at the head of a stream goes
+ * with one XTRIM.  The owner says up to where; that its word is about this
+ * stream and not about one that was lost shows in the stream's first entry.
+ * Else, and what lies behind a gap, is taken out entry by entry.
  */
 static const char  lua_settle[] =
     LUA_FENCE
     LUA_OVER
     "local call, now, check, heads = redis.call, ARGV[3], ARGV[5], ARGV[6]\n"
-    "local acks, out, a = {{}, {}, {}}, {0}, 7\n"
+    "local done, out, a = {{}, {}, {}}, {0}, 13\n"
     "local function bury(k, x)\n"
     "  local f = {'cause', ARGV[x], 'attempts', ARGV[x + 1],\n"
     "    'first_error', call('HGET', k, 'first_error') or ARGV[x + 2],\n"
@@ -211,20 +146,20 @@ static const char  lua_settle[] =
     "  end\n"
     "  out[i - 5] = written\n"
     "  if s > 0 then\n"
-    "    acks[s][#acks[s] + 1] = id\n"
+    "    done[s][#done[s] + 1] = id\n"
     "  elseif not again then\n"
     "    call('ZREM', KEYS[5], string.match(k, ':job:(.*)$'))\n"
     "  end\n"
     "end\n"
     "for i = 1, 3 do\n"
-    "  local n, key = #acks[i], KEYS[i + 1]\n"
-    "  if n > 0 then\n"
-    "    call('XACK', key, 'workers', unpack(acks[i]))\n"
-    "    local min = call('XPENDING', key, 'workers')[2]\n"
-    "    if not min or call('XTRIM', key, 'MINID', min) ~= n then\n"
-    "      call('XDEL', key, unpack(acks[i]))\n"
+    "  local n, key, oldest = #done[i], KEYS[i + 1], ARGV[5 + 2 * i]\n"
+    "  if n > 4 and oldest ~= '' then\n"
+    "    local first = call('XRANGE', key, '-', '+', 'COUNT', 1)[1]\n"
+    "    if first and first[1] == oldest then\n"
+    "      n = n - call('XTRIM', key, 'MINID', ARGV[6 + 2 * i])\n"
     "    end\n"
     "  end\n"
+    "  if n > 0 then call('XDEL', key, unpack(done[i])) end\n"
     "end\n"
     "return out\n";
 
@@ -328,9 +263,7 @@ static const struct {
     travel_str_t   text;
 } worker_scripts[TRAVEL_SCRIPT_MAX] = {
     [TRAVEL_SCRIPT_ADOPT]   = SCRIPT("adopt", lua_adopt),
-    [TRAVEL_SCRIPT_PENDING] = SCRIPT("pending", lua_pending),
     [TRAVEL_SCRIPT_DELAYED] = SCRIPT("delayed", lua_delayed),
-    [TRAVEL_SCRIPT_FETCH]   = SCRIPT("fetch", lua_fetch),
     [TRAVEL_SCRIPT_START]   = SCRIPT("start", lua_start),
     [TRAVEL_SCRIPT_SETTLE]  = SCRIPT("settle", lua_settle),
     [TRAVEL_SCRIPT_PROMOTE] = SCRIPT("promote", lua_promote),

@@ -5,11 +5,15 @@
  * Every script but ENQUEUE, REQUEUE, SUSPECT and GAUGE starts with KEYS[1] = :owner,
  * ARGV[1] = owner, ARGV[2] = fence, and answers an array whose first element
  * is a code below; with TRAVEL_SCRIPT_FENCED the owner and fence that Redis
- * knows follow, and nothing was done.
+ * knows follow, and nothing was done.  'owner' ends in "#" and a number that
+ * the owner raises with each ADOPT.
  *
- * A fetched entry travels as its flat field list packed by MessagePack: one
- * string instead of twenty-two, and the same bytes go into the job's hash
- * (field 'entry') when it has to wait for a retry.
+ * Streams are read by a plain XREAD, without a group: only the owner settles,
+ * and what is settled is deleted, so a stream holds what is not settled, and
+ * reading changes nothing.
+ *
+ * A job that waits in the delayed set has its entry in its hash (field
+ * 'entry'): the flat field list, packed by MessagePack.
  */
 
 #ifndef TRAVEL_WORKER_SCRIPTS_H
@@ -19,7 +23,6 @@
 
 #define TRAVEL_SCRIPT_GOOD      0
 #define TRAVEL_SCRIPT_FENCED  (-1)
-#define TRAVEL_SCRIPT_NOGROUP (-2)
 
 #define TRAVEL_SUSPECT_BIT     1000000   /* see START */
 #define TRAVEL_START_CANCELLED (-1)
@@ -27,36 +30,20 @@
 
 #define TRAVEL_SETTLE_HEAD     4         /* characters per job */
 #define TRAVEL_DEAD_MAX        "10000"
-#define TRAVEL_CONSUMER        "owner"   /* the one consumer of the group */
 
 typedef enum {
     /*
-     * ADOPT  KEYS owner high normal low  ARGV owner fence last-id x 3
-     * Raises the fence (never lowers it), makes missing groups from the last
-     * ids on (from the start when the stream is younger than that).
-     * → code, the groups' last delivered ids x 3
+     * ADOPT  KEYS owner high normal low  ARGV owner fence
+     * Raises the fence (never lowers it).
+     * → code, per stream: the id it gave last, that of its first entry or ""
      */
     TRAVEL_SCRIPT_ADOPT,
-
-    /*
-     * PENDING  KEYS owner stream  ARGV owner fence after count
-     * What was delivered after 'after' and never settled; entries that are
-     * deleted are acknowledged and come with an empty pack.
-     * → code, id, pack, id, pack ...
-     */
-    TRAVEL_SCRIPT_PENDING,
 
     /*
      * DELAYED  KEYS owner delayed  ARGV owner fence offset count
      * → code, uuid, score, status, pack ...
      */
     TRAVEL_SCRIPT_DELAYED,
-
-    /*
-     * FETCH  KEYS owner stream...  ARGV owner fence count...
-     * → code, [id, pack ...] per stream.  Count 0 leaves a stream alone.
-     */
-    TRAVEL_SCRIPT_FETCH,
 
     /*
      * START  KEYS owner high normal low delayed job...
@@ -70,8 +57,8 @@ typedef enum {
 
     /*
      * SETTLE  KEYS owner high normal low delayed dead job...
-     *         ARGV owner fence now ttl check heads, then per job
-     *           id [field value ...] [reply status] [extra ...]
+     *         ARGV owner fence now ttl check heads, per stream: oldest next,
+     *           then per job: id [field value ...] [reply status] [extra ...]
      * 'heads' has four characters for each job:
      *   its stream, '1' to '3', '0' for the delayed set;
      *   what became of it, and the extras that go with that:
@@ -83,6 +70,8 @@ typedef enum {
      *     'B'  an entry that names no job: as 'D', and nothing else is written
      *   how many fields and values, '0' and up;
      *   'w' when somebody waits, '-' when nobody does.
+     * 'oldest': the entry that is the stream's oldest, if this batch settles
+     * it, else ""; all before 'next' are settled or in this batch.
      * Ends are published to 'reply' and expire.  check "1": a final status is
      * looked for and never overwritten; needed where the batch may have been
      * settled before, or holds a job that START was not asked about.

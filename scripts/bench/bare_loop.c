@@ -1,7 +1,7 @@
 /*
  * The ceiling of worker.noop: what a loop does that only reads jobs and writes
  * their ends, on one connection, one call after the other: XREADGROUP COUNT
- * 256, then the settle script for what came.  No leases, no order per key, no
+ * 256, then XACK and the settle script for what came, in one write.  No leases, no order per key, no
  * start that a cancel could come before, no handler.
  *
  *   bare_loop SOCKET USER PASSWORD QUEUE PARTITIONS
@@ -21,7 +21,8 @@
 #define LOOP_COUNT    256
 #define LOOP_COUNT_S  "256"
 #define LOOP_KEYS     6
-#define LOOP_ARGS     6
+#define LOOP_ARGS     12
+#define LOOP_GROUP    "bench"
 #define LOOP_OWNER    "bench"
 #define LOOP_FENCE    "1"
 #define LOOP_NOW      "1795000000000"
@@ -34,6 +35,7 @@ typedef struct {
     char           sha[41];
     char           keys[LOOP_KEYS][128];
     char           jobs[LOOP_COUNT][128];
+    char           next[64];        /* behind the last entry of the batch */
     const char    *argv[3 + LOOP_KEYS + LOOP_ARGS + 2 * LOOP_COUNT];
 } loop_t;
 
@@ -44,6 +46,28 @@ loop_die(const loop_t *l, const char *what)
     fprintf(stderr, "bare_loop: %s: %s\n", what, l->redis != NULL
             && l->redis->err ? l->redis->errstr : "refused");
     exit(1);
+}
+
+
+static redisReply *
+loop_reply(loop_t *l, const char *what)
+{
+    void        *raw;
+    redisReply  *reply;
+
+    raw = NULL;
+
+    if (redisGetReply(l->redis, &raw) != REDIS_OK) {
+        loop_die(l, what);
+    }
+
+    reply = raw;
+
+    if (reply->type == REDIS_REPLY_ERROR) {
+        loop_die(l, reply->str);
+    }
+
+    return reply;
 }
 
 
@@ -98,7 +122,7 @@ loop_take(loop_t *l, unsigned partition)
     const char              *own[] = { "HSET", l->keys[0], "owner", LOOP_OWNER,
                                        "fence", LOOP_FENCE };
     const char              *group[] = { "XGROUP", "CREATE", l->keys[2],
-                                         "workers", "0", "MKSTREAM" };
+                                         LOOP_GROUP, "0", "MKSTREAM" };
 
     l->partition = partition;
 
@@ -138,6 +162,44 @@ loop_job(loop_t *l, size_t i, const redisReply *entry)
 }
 
 
+static const char *
+loop_id(const redisReply *entries, size_t n)
+{
+    return entries->element[n]->element[0]->str;
+}
+
+
+/* The id behind the last one. */
+static const char *
+loop_next(loop_t *l, const redisReply *entries)
+{
+    unsigned long long  ms, seq;
+
+    if (sscanf(loop_id(entries, entries->elements - 1), "%llu-%llu", &ms, &seq)
+        != 2)
+    {
+        loop_die(l, "XREADGROUP");
+    }
+
+    snprintf(l->next, sizeof(l->next), "%llu-%llu", ms, seq + 1);
+    return l->next;
+}
+
+
+static void
+loop_ack(loop_t *l, const redisReply *entries)
+{
+    size_t       n;
+    const char  *argv[3 + LOOP_COUNT] = { "XACK", l->keys[2], LOOP_GROUP };
+
+    for (n = 0; n < entries->elements; n++) {
+        argv[3 + n] = loop_id(entries, n);
+    }
+
+    redisAppendCommandArgv(l->redis, (int) (3 + n), argv, NULL);
+}
+
+
 static void
 loop_settle(loop_t *l, const redisReply *entries)
 {
@@ -169,12 +231,21 @@ loop_settle(loop_t *l, const redisReply *entries)
     l->argv[argc++] = LOOP_TTL;
     l->argv[argc++] = "0";
     l->argv[argc++] = heads;
+    l->argv[argc++] = "";
+    l->argv[argc++] = "0";
+    l->argv[argc++] = loop_id(entries, 0);
+    l->argv[argc++] = loop_next(l, entries);
+    l->argv[argc++] = "";
+    l->argv[argc++] = "0";
 
     for (n = 0; n < entries->elements; n++) {
-        l->argv[argc++] = entries->element[n]->element[0]->str;
+        l->argv[argc++] = loop_id(entries, n);
     }
 
-    freeReplyObject(loop_call(l, argc, l->argv));
+    loop_ack(l, entries);
+    redisAppendCommandArgv(l->redis, argc, l->argv, NULL);
+    freeReplyObject(loop_reply(l, "XACK"));
+    freeReplyObject(loop_reply(l, "settle"));
 }
 
 
@@ -184,7 +255,7 @@ loop_turn(loop_t *l)
 {
     size_t       n;
     redisReply  *reply, *entries;
-    const char  *read[] = { "XREADGROUP", "GROUP", "workers", TRAVEL_CONSUMER,
+    const char  *read[] = { "XREADGROUP", "GROUP", LOOP_GROUP, "loop",
                             "COUNT", LOOP_COUNT_S, "STREAMS", l->keys[2],
                             ">" };
 

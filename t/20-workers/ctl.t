@@ -194,7 +194,7 @@ subtest 'the queue' => sub {
     is($sum, 1234, 'all are there');
     cmp_ok((grep { $_->{high} + $_->{normal} + $_->{low} > 200 } @p), '==', 4,
         'on every partition');
-    ok(!(grep { $_->{pending} || $_->{age_s} < 0 } @p), 'nobody works on them');
+    ok(!(grep { $_->{owner} || $_->{age_s} < 0 } @p), 'nobody owns them');
     like((ctl('queue', 'stat', @c))[1], qr/^maintenance\.3 +\d+/m, 'as a table');
     my ($key) = grep { /:job:/ } @{ $r->call('KEYS', 'travel:{maintenance.*') };
     my ($part, $uuid) = $key =~ /\{(.*?)\}:job:(.*)/;

@@ -115,33 +115,10 @@ queue_layout(redisContext *redis, unsigned partitions[16])
 
 
 static bool
-queue_make_group(redisContext *redis, const char *queue, unsigned partition,
-    travel_priority_e priority)
-{
-    char         key[TRAVEL_KEY_MAX];
-    bool         good;
-    redisReply  *reply;
-
-    travel_key_stream(key, queue_str(queue), partition, priority);
-    reply = redisCommand(redis, "XGROUP CREATE %s %s 0 MKSTREAM", key,
-                         TRAVEL_GROUP);
-    good = reply != NULL && (reply->type != REDIS_REPLY_ERROR
-                             || strncmp(reply->str, "BUSYGROUP", 9) == 0);
-
-    if (!good) {
-        ctl_broken("Redis: %s", reply != NULL ? reply->str : redis->errstr);
-    }
-
-    freeReplyObject(reply);
-    return good;
-}
-
-
-static bool
 queue_init(redisContext *redis, long partitions)
 {
     size_t       i;
-    unsigned     counts[16], p, priority;
+    unsigned     counts[16];
     redisReply  *reply;
     const char  *name;
 
@@ -164,14 +141,6 @@ queue_init(redisContext *redis, long partitions)
     }
 
     for (i = 0; (name = travel_queue_name(i)) != NULL; i++) {
-        for (p = 0; p < counts[i]; p++) {
-            for (priority = 0; priority < TRAVEL_PRIORITY_MAX; priority++) {
-                if (!queue_make_group(redis, name, p, priority)) {
-                    return false;
-                }
-            }
-        }
-
         printf("%-14s %u partitions\n", name, counts[i]);
     }
 
@@ -194,8 +163,8 @@ travelctl_queue_init(int argc, char **argv)
         { .name = NULL }
     };
     ctl_spec_t  spec = { "queue init [options]",
-                         "Writes travel:layout and makes the consumer groups; "
-                         "what is there already stays.", options, 0, 0 };
+                         "Writes travel:layout; what is there already stays.",
+                         options, 0, 0 };
 
     if (!ctl_parse(&spec, argc, argv, args, &rc)) {
         return rc;
@@ -217,7 +186,6 @@ travelctl_queue_init(int argc, char **argv)
 
 typedef struct {
     long long  depth[TRAVEL_PRIORITY_MAX];
-    long long  pending;
     long long  delayed;
     long long  dead;
     double     age;                  /* of the oldest entry, seconds; -1 none */
@@ -235,7 +203,6 @@ queue_ask(redisContext *redis, const char *queue, unsigned partition)
     for (p = 0; p < TRAVEL_PRIORITY_MAX; p++) {
         travel_key_stream(key, queue_str(queue), partition, p);
         redisAppendCommand(redis, "XLEN %s", key);
-        redisAppendCommand(redis, "XPENDING %s %s", key, TRAVEL_GROUP);
         redisAppendCommand(redis, "XRANGE %s - + COUNT 1", key);
     }
 
@@ -248,7 +215,7 @@ queue_ask(redisContext *redis, const char *queue, unsigned partition)
 }
 
 
-/* The next reply; an error (no such group yet) counts as nothing. */
+/* The next reply; an error counts as nothing. */
 static redisReply *
 queue_answer(redisContext *redis)
 {
@@ -275,18 +242,7 @@ queue_count(redisContext *redis, long long *ret_n)
         return false;
     }
 
-    if (reply->type == REDIS_REPLY_INTEGER) {
-        *ret_n = reply->integer;
-
-    } else if (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0
-               && reply->element[0]->type == REDIS_REPLY_INTEGER)
-    {
-        *ret_n = reply->element[0]->integer;            /* XPENDING */
-
-    } else {
-        *ret_n = 0;
-    }
-
+    *ret_n = reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
     freeReplyObject(reply);
     return true;
 }
@@ -336,7 +292,9 @@ queue_owner(redisContext *redis, queue_figures_t *f)
         && reply->element[0]->type == REDIS_REPLY_STRING
         && reply->element[1]->type == REDIS_REPLY_STRING)
     {
-        snprintf(f->owner, sizeof(f->owner), "%s", reply->element[0]->str);
+        snprintf(f->owner, sizeof(f->owner), "%.*s",
+                 (int) strcspn(reply->element[0]->str, "#"),
+                 reply->element[0]->str);
         snprintf(f->fence, sizeof(f->fence), "%s", reply->element[1]->str);
     }
 
@@ -348,20 +306,15 @@ queue_owner(redisContext *redis, queue_figures_t *f)
 static bool
 queue_figures(redisContext *redis, queue_figures_t *f)
 {
-    unsigned   p;
-    long long  pending;
+    unsigned  p;
 
     memset(f, 0, sizeof(*f));
     f->age = -1;
 
     for (p = 0; p < TRAVEL_PRIORITY_MAX; p++) {
-        if (!queue_count(redis, &f->depth[p])
-            || !queue_count(redis, &pending) || !queue_oldest(redis, f))
-        {
+        if (!queue_count(redis, &f->depth[p]) || !queue_oldest(redis, f)) {
             return false;
         }
-
-        f->pending += pending;
     }
 
     return queue_count(redis, &f->delayed) && queue_count(redis, &f->dead)
@@ -379,11 +332,10 @@ queue_print(const char *queue, unsigned partition, const queue_figures_t *f,
     snprintf(name, sizeof(name), "%s.%u", queue, partition);
 
     if (json) {
-        line = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:s}",
+        line = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:s}",
             "partition", name, "high", (json_int_t) f->depth[0],
             "normal", (json_int_t) f->depth[1],
             "low", (json_int_t) f->depth[2],
-            "pending", (json_int_t) f->pending,
             "delayed", (json_int_t) f->delayed,
             "dead", (json_int_t) f->dead, "age_s", f->age,
             "owner", f->owner, "fence", f->fence);
@@ -394,9 +346,8 @@ queue_print(const char *queue, unsigned partition, const queue_figures_t *f,
     }
 
     snprintf(age, sizeof(age), f->age < 0 ? "-" : "%.1fs", f->age);
-    printf("%-16s %8lld %8lld %8lld %8lld %8lld %6lld %9s  %s%s%s\n", name,
-           f->depth[0], f->depth[1], f->depth[2], f->pending, f->delayed,
-           f->dead, age, f->owner[0] != '\0' ? f->owner : "-",
+    printf("%-16s %8lld %8lld %8lld %8lld %6lld %9s  %s%s%s\n", name,
+           f->depth[0], f->depth[1], f->depth[2], f->delayed, f->dead, age, f->owner[0] != '\0' ? f->owner : "-",
            f->fence[0] != '\0' ? " #" : "", f->fence);
 }
 
@@ -414,9 +365,8 @@ queue_stat(redisContext *redis, const char *only, bool json)
     }
 
     if (!json) {
-        printf("%-16s %8s %8s %8s %8s %8s %6s %9s  %s\n", "partition", "high",
-               "normal", "low", "pending", "delayed", "dead", "oldest",
-               "owner #fence");
+        printf("%-16s %8s %8s %8s %8s %6s %9s  %s\n", "partition", "high",
+               "normal", "low", "delayed", "dead", "oldest", "owner #fence");
     }
 
     for (i = 0; (name = travel_queue_name(i)) != NULL; i++) {
@@ -458,10 +408,10 @@ travelctl_queue_stat(int argc, char **argv)
         { .name = NULL }
     };
     ctl_spec_t  spec = { "queue stat [options]",
-                         "Per partition: entries by priority, how many of "
-                         "them are being worked on\n(pending), waiting for a "
-                         "retry (delayed), dead, the oldest entry's age, and "
-                         "the\nowner with its fence.", options, 0, 0 };
+                         "Per partition: what is not settled, by priority; what "
+                         "waits for a retry or\nits time (delayed), dead, the "
+                         "oldest entry's age, and the owner with its fence.",
+                         options, 0, 0 };
 
     if (!ctl_parse(&spec, argc, argv, args, &rc)) {
         return rc;

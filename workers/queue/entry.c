@@ -11,6 +11,7 @@
 
 #include "entry.h"
 
+#define PACK_HEADER_MAX   5
 #define ENTRY_FIELDS_MAX  128       /* names and values; a newer edge may add */
 
 
@@ -163,6 +164,41 @@ pack_string(pack_reader_t *r, travel_str_t *ret_s)
 }
 
 
+/* The first bytes of the forms that a header takes, shortest first; 0: there
+ * is no such form. */
+typedef struct {
+    uint8_t  tiny;                  /* and the length in it, below tiny_max */
+    uint8_t  tiny_max;
+    uint8_t  one;                   /* the length follows in one byte, two, */
+    uint8_t  two;                   /* four */
+    uint8_t  four;
+} pack_form_t;
+
+static const pack_form_t  pack_list = { 0x90, 16, 0, 0xDC, 0xDD };
+static const pack_form_t  pack_text = { 0xA0, 32, 0xD9, 0xDA, 0xDB };
+
+
+static uint8_t *
+pack_write_header(uint8_t *p, size_t n, const pack_form_t *form)
+{
+    int  bytes;
+
+    if (n < form->tiny_max) {
+        *p++ = (uint8_t) (form->tiny | n);
+        return p;
+    }
+
+    bytes = n <= 0xFF && form->one ? 1 : n <= 0xFFFF ? 2 : 4;
+    *p++ = bytes == 1 ? form->one : bytes == 2 ? form->two : form->four;
+
+    while (bytes-- > 0) {
+        *p++ = (uint8_t) (n >> 8 * bytes);
+    }
+
+    return p;
+}
+
+
 travel_str_t
 worker_pack_field(travel_str_t pack, const char *name)
 {
@@ -287,8 +323,8 @@ entry_read(worker_entry_t *entry)
 }
 
 
-worker_entry_t *
-worker_entry_create(const char *pack, size_t len)
+static worker_entry_t *
+entry_alloc(size_t len)
 {
     worker_entry_t  *entry;
 
@@ -305,9 +341,58 @@ worker_entry_create(const char *pack, size_t len)
         return NULL;
     }
 
-    memcpy(entry->job.memory, pack, len);
     entry->job.memory[len] = '\0';
     entry->pack = (travel_str_t) { entry->job.memory, len };
+
+    return entry;
+}
+
+
+worker_entry_t *
+worker_entry_create(const char *pack, size_t len)
+{
+    worker_entry_t  *entry;
+
+    entry = entry_alloc(len);
+
+    if (entry != NULL) {
+        memcpy(entry->job.memory, pack, len);
+        entry_read(entry);
+    }
+
+    return entry;
+}
+
+
+worker_entry_t *
+worker_entry_pack(const travel_str_t *fields, size_t n)
+{
+    size_t           i, len;
+    uint8_t         *p;
+    worker_entry_t  *entry;
+
+    len = PACK_HEADER_MAX;
+
+    for (i = 0; i < n; i++) {
+        len += PACK_HEADER_MAX + fields[i].len;
+    }
+
+    entry = entry_alloc(len);
+
+    if (entry == NULL) {
+        return NULL;
+    }
+
+    p = pack_write_header((uint8_t *) entry->job.memory, n, &pack_list);
+
+    for (i = 0; i < n; i++) {
+        p = pack_write_header(p, fields[i].len, &pack_text);
+        memcpy(p, fields[i].data, fields[i].len);
+        p += fields[i].len;
+    }
+
+    *p = '\0';
+    entry->pack.len = (size_t) (p - (uint8_t *) entry->job.memory);
     entry_read(entry);
 
     return entry;

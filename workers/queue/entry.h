@@ -73,8 +73,9 @@ typedef struct worker_entry_s {
     bool                        stuck;        /* past deadline and grace */
     bool                        resent;       /* its settling may have been
                                                  done: no answer came */
-    struct worker_entry_s      *hand_prev;    /* stream 0: in part->in_hand */
-    struct worker_entry_s      *hand_next;
+    bool                        leaving;      /* in the settle call */
+    struct worker_entry_s      *older;        /* of the same stream, or of the */
+    struct worker_entry_s      *newer;        /* delayed set, in memory */
 
     /* set by the slot before it hands the entry back */
     bool                        giveup;       /* in: only give up, cause says
@@ -99,10 +100,12 @@ void worker_entries_push(worker_entries_t *list, worker_entry_t *entry);
 void worker_entries_push_front(worker_entries_t *list, worker_entry_t *entry);
 worker_entry_t *worker_entries_pop(worker_entries_t *list);
 
-/* An entry from its packed fields (copied).  Never fails for what the pack
- * holds: an entry that cannot be read has env.id or type missing and 'cause'
- * says MALFORMED.  NULL: out of memory. */
+/* An entry from its packed fields (copied), or from 'n' names and values,
+ * which it packs.  Never fails for what they hold: an entry that cannot be
+ * read has env.id or type missing and 'cause' says MALFORMED.  NULL: out of
+ * memory. */
 worker_entry_t *worker_entry_create(const char *pack, size_t len);
+worker_entry_t *worker_entry_pack(const travel_str_t *fields, size_t n);
 void worker_entry_free(worker_entry_t *entry);
 
 /* The ordering key of a pack, without making an entry; empty: none. */

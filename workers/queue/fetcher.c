@@ -229,7 +229,7 @@ lease_empty(const worker_partition_t *part)
     queue = part->queue;
 
     if (part->starting || part->settling || part->settle.count > 0
-        || part->fetching || part->promoting || queue->finishing > 0)
+        || part->adopting || part->promoting || queue->finishing > 0)
     {
         return false;
     }
@@ -299,7 +299,7 @@ lease_turn(worker_partition_t *part)
     }
 
     if (part->state == WORKER_PART_FREE) {
-        if (part->queue->now >= part->retry_at && !part->fetching
+        if (part->queue->now >= part->retry_at && !part->adopting
             && !part->starting && !part->settling && !part->promoting)
         {
             lease_take(part);
@@ -510,7 +510,7 @@ fetcher_turn(worker_queue_t *queue, int signal_fd)
 
     worker_give_turn(queue);
     worker_take_turn(queue);
-    worker_take_bell(queue);
+    worker_read_turn(queue);
     worker_link_flush(queue->cmd);
     worker_link_flush(queue->bell);
 }

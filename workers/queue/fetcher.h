@@ -26,15 +26,14 @@
 
 typedef enum {
     WORKER_PART_FREE,           /* not ours, or not yet adopted */
-    WORKER_PART_ADOPTING,       /* adopt, pending or delayed under way */
+    WORKER_PART_ADOPTING,
     WORKER_PART_OPEN,
     WORKER_PART_CLOSING         /* open, but starts nothing: to be released */
 } worker_part_state_e;
 
 typedef enum {                  /* how far an adoption has come */
     WORKER_ADOPT_SCRIPT,
-    WORKER_ADOPT_DELAYED,
-    WORKER_ADOPT_PENDING        /* per stream, page by page */
+    WORKER_ADOPT_DELAYED        /* page by page */
 } worker_adopt_step_e;
 
 /* The line of one ordering key: at most one job of it is busy; a retrying job
@@ -55,7 +54,15 @@ typedef struct {
     size_t    key_len;
     char      last[WORKER_STREAM_ID_MAX];   /* the last id that was read */
     bool      rung;                         /* it may have news */
+    bool      asked;                        /* in an open XREAD */
 } worker_stream_t;
+
+/* What is in memory of one stream, or of the delayed set; a stream's in the
+ * order it was read, so the first is the oldest that is not settled. */
+typedef struct {
+    worker_entry_t  *oldest;
+    worker_entry_t  *newest;
+} worker_origin_t;
 
 typedef struct {
     char      text[TRAVEL_KEY_MAX];
@@ -70,7 +77,6 @@ typedef struct {
     worker_partition_t   *part;
     uint64_t              epoch;
     worker_entries_t      entries;
-    unsigned              counts[TRAVEL_PRIORITY_MAX];
     uint64_t              sent_ns;          /* unix, for its span */
 } worker_batch_t;
 
@@ -95,18 +101,20 @@ struct worker_partition_s {
 
     worker_part_state_e   state;
     worker_adopt_step_e   adopt_step;
-    unsigned              adopt_stream;
     size_t                adopt_offset;
     bool                  resync;           /* adopt again, keep what is here:
                                                an answer was lost */
     bool                  first;            /* nothing is here yet */
     uint64_t              epoch;            /* raised when the lease is lost */
     long long             fence;
+    uint64_t              turn;             /* adoptions: see 'holder' */
+    worker_rkey_t         holder;           /* "owner#turn": who we are to the
+                                               scripts */
     int64_t               retry_at;         /* FREE: not before */
     int64_t               closing_since;
 
     worker_batch_t       *batch;            /* being gathered for a start */
-    bool                  fetching;         /* a call is open, so below */
+    bool                  adopting;         /* a call is open, so below */
     bool                  starting;
     bool                  settling;
     bool                  promoting;
@@ -118,7 +126,7 @@ struct worker_partition_s {
     worker_entries_t      settle;           /* in the order they finished */
     size_t                entries;          /* in memory */
     size_t                handed;           /* STARTING or HANDED */
-    worker_entry_t       *in_hand;          /* those of the delayed set */
+    worker_origin_t       origins[TRAVEL_PRIORITY_MAX + 1];  /* 0: delayed */
     worker_key_t         *held;
     worker_key_t         *keys[WORKER_KEY_BUCKETS];
 
@@ -156,7 +164,7 @@ struct worker_queue_s {
     worker_slots_t        *slots;
 
     worker_link_t         *cmd;             /* scripts, invalidations */
-    worker_link_t         *bell;            /* XREAD BLOCK: who has news? */
+    worker_link_t         *bell;            /* XREAD BLOCK: what is new? */
     bool                   bell_armed;
     int                    ring_fd;         /* eventfd: slots and keeper */
 
@@ -198,6 +206,7 @@ struct worker_queue_s {
 };
 
 /* partition.c */
+const char *worker_stream_last(const worker_stream_t *stream);
 worker_partition_t *worker_part_create(worker_queue_t *queue,
     const char *queue_name, unsigned number);
 void worker_part_free(worker_partition_t *part);
@@ -221,8 +230,16 @@ bool worker_part_in_hand(const worker_partition_t *part, travel_str_t uuid);
 /* Calls 'overdue' for every key held by a job that is overdue by 'ms'. */
 void worker_part_overdue(worker_partition_t *part, int64_t ms,
     void (*overdue)(worker_partition_t *part, const char *uuid));
-/* Takes the place of an entry that hangs: its key, its row in in_hand. */
-void worker_part_twin(worker_partition_t *part, worker_entry_t *twin);
+/* Takes the place of the hanging 'entry': its key, its place among its
+ * stream's. */
+void worker_part_twin(worker_partition_t *part, worker_entry_t *entry,
+    worker_entry_t *twin);
+/* The oldest of the stream (1-3) that is not settled, "" when there is none or
+ * it is not leaving; and the id before which all are settled or leaving. */
+void worker_part_bounds(const worker_partition_t *part, unsigned stream,
+    const char **ret_oldest, char ret_next[WORKER_STREAM_ID_MAX]);
+/* Who we are to the partition, two arguments. */
+void worker_args_fence(worker_args_t *args, const worker_partition_t *part);
 /* The name of the entry's hash, one more argument. */
 void worker_args_job(worker_args_t *args, const worker_partition_t *part,
     const worker_entry_t *entry);
@@ -243,10 +260,15 @@ void worker_spans_end(const worker_spans_t *spans,
     const worker_partition_t *part, const char *operation, uint64_t start_ns,
     bool error);
 
-/* take.c: what brings entries in */
+/* read.c: what is read from the streams */
+void worker_read_turn(worker_queue_t *queue);
+/* Entries that memory has room for, up to its share for this priority: what is
+ * short is kept for the higher ones. */
+size_t worker_read_room(const worker_queue_t *queue, unsigned priority);
+
+/* take.c: what brings entries in besides */
 void worker_take_turn(worker_queue_t *queue);
 void worker_take_link_down(worker_queue_t *queue);
-void worker_take_bell(worker_queue_t *queue);
 /* May it promote, were it time? */
 bool worker_take_promotes(const worker_partition_t *part);
 

@@ -698,11 +698,38 @@ worker_args_int(worker_args_t *args, int64_t v)
 }
 
 
+/* The text does not move any more: what was made in it can be pointed at. */
+static void
+args_settle(worker_args_t *args)
+{
+    int  i;
+
+    for (i = 0; i < args->argc; i++) {
+        if (args->offset[i] != SIZE_MAX) {
+            args->argv[i] = args->text + args->offset[i];
+        }
+    }
+}
+
+
+void
+worker_link_call(worker_link_t *link, worker_reply_pt cb, void *data,
+    worker_args_t *args)
+{
+    if (args->failed || link->state != LINK_UP) {
+        cb(data, NULL);
+        return;
+    }
+
+    args_settle(args);
+    link_send(link, cb, data, args->argc, args->argv, args->argvlen);
+}
+
+
 void
 worker_link_script(worker_link_t *link, travel_script_e script,
     worker_reply_pt cb, void *data, worker_args_t *args, int nkeys)
 {
-    int   i;
     char  keys[16];
 
     if (args->failed || link->state != LINK_UP) {
@@ -710,12 +737,7 @@ worker_link_script(worker_link_t *link, travel_script_e script,
         return;
     }
 
-    for (i = 3; i < args->argc; i++) {
-        if (args->offset[i] != SIZE_MAX) {
-            args->argv[i] = args->text + args->offset[i];
-        }
-    }
-
+    args_settle(args);
     args->argv[1] = link->sha[script];
     args->argvlen[1] = 40;
     args->argv[2] = keys;

@@ -76,6 +76,10 @@ void worker_args_str(worker_args_t *args, const char *s, size_t len);
 void worker_args_copy(worker_args_t *args, const char *s, size_t len);
 void worker_args_int(worker_args_t *args, int64_t v);
 
+/* What was gathered after args->argc was set to 0.  As below. */
+void worker_link_call(worker_link_t *link, worker_reply_pt cb, void *data,
+    worker_args_t *args);
+
 /* EVALSHA of what was gathered, the first nkeys of it keys.  Not sent, but
  * answered with NULL, when memory ran out. */
 void worker_link_script(worker_link_t *link, travel_script_e script,

@@ -64,7 +64,8 @@ part_key_make(worker_partition_t *part, const char *text)
     key = calloc(1, sizeof(worker_key_t));
 
     if (key == NULL) {
-        return NULL;
+        worker_log(WORKER_LOG_ERROR, "out of memory");
+        abort();                    /* the supervisor starts another */
     }
 
     h = part_key_hash(text);
@@ -206,7 +207,7 @@ worker_part_hold_key(worker_partition_t *part, travel_str_t text,
     snprintf(u, sizeof(u), "%.*s", (int) uuid.len, uuid.data);
     key = part_key_make(part, k);
 
-    if (key != NULL && key->busy == NULL) {
+    if (key->busy == NULL) {
         part_hold_key(part, key, u, due);
     }
 }
@@ -260,8 +261,6 @@ worker_part_release(worker_partition_t *part, worker_entry_t *entry)
 }
 
 
-/* --- entries in ----------------------------------------------------------- */
-
 static void
 part_dead(worker_partition_t *part, worker_entry_t *entry, const char *cause,
     const char *why)
@@ -275,30 +274,60 @@ part_dead(worker_partition_t *part, worker_entry_t *entry, const char *cause,
 }
 
 
-static void
-part_hand_link(worker_partition_t *part, worker_entry_t *entry)
-{
-    entry->hand_next = part->in_hand;
+/* --- where entries came from ---------------------------------------------- */
 
-    if (part->in_hand != NULL) {
-        part->in_hand->hand_prev = entry;
+/* Behind 'older', or as the newest when that is NULL. */
+static void
+part_origin_link(worker_partition_t *part, worker_entry_t *entry,
+    worker_entry_t *older)
+{
+    worker_origin_t  *origin;
+
+    origin = &part->origins[entry->stream];
+
+    if (older == NULL) {
+        older = origin->newest;
     }
 
-    part->in_hand = entry;
+    entry->older = older;
+    entry->newer = older != NULL ? older->newer : NULL;
+
+    if (older != NULL) {
+        older->newer = entry;
+    } else {
+        origin->oldest = entry;
+    }
+
+    if (entry->newer != NULL) {
+        entry->newer->older = entry;
+    } else {
+        origin->newest = entry;
+    }
 }
 
 
+/* What a lost lease has left in the slots was unlinked with it. */
 static void
-part_hand_unlink(worker_partition_t *part, worker_entry_t *entry)
+part_origin_unlink(worker_partition_t *part, worker_entry_t *entry)
 {
-    if (entry->hand_prev != NULL) {
-        entry->hand_prev->hand_next = entry->hand_next;
-    } else {
-        part->in_hand = entry->hand_next;
+    worker_origin_t  *origin;
+
+    if (entry->epoch != part->epoch) {
+        return;
     }
 
-    if (entry->hand_next != NULL) {
-        entry->hand_next->hand_prev = entry->hand_prev;
+    origin = &part->origins[entry->stream];
+
+    if (entry->older != NULL) {
+        entry->older->newer = entry->newer;
+    } else {
+        origin->oldest = entry->newer;
+    }
+
+    if (entry->newer != NULL) {
+        entry->newer->older = entry->older;
+    } else {
+        origin->newest = entry->older;
     }
 }
 
@@ -308,8 +337,8 @@ worker_part_in_hand(const worker_partition_t *part, travel_str_t uuid)
 {
     const worker_entry_t  *entry;
 
-    for (entry = part->in_hand; entry; entry = entry->hand_next) {
-        if (entry->epoch == part->epoch && strlen(entry->job.uuid) == uuid.len
+    for (entry = part->origins[0].oldest; entry; entry = entry->newer) {
+        if (strlen(entry->job.uuid) == uuid.len
             && memcmp(entry->job.uuid, uuid.data, uuid.len) == 0)
         {
             return true;
@@ -319,6 +348,42 @@ worker_part_in_hand(const worker_partition_t *part, travel_str_t uuid)
     return false;
 }
 
+
+void
+worker_part_bounds(const worker_partition_t *part, unsigned stream,
+    const char **ret_oldest, char ret_next[WORKER_STREAM_ID_MAX])
+{
+    const char            *last;
+    travel_stream_id_t     id;
+    const worker_entry_t  *entry;
+
+    entry = part->origins[stream].oldest;
+    *ret_oldest = entry != NULL && entry->leaving ? entry->stream_id : "";
+
+    while (entry != NULL && entry->leaving) {
+        entry = entry->newer;
+    }
+
+    if (entry != NULL) {
+        memcpy(ret_next, entry->stream_id, WORKER_STREAM_ID_MAX);
+        return;
+    }
+
+    last = worker_stream_last(&part->streams[stream - 1]);
+
+    if (travel_stream_id_parse(&id, (travel_str_t) { last, strlen(last) })
+        != TRAVEL_OK)
+    {
+        *ret_oldest = "";
+        id = (travel_stream_id_t) { 0, 0 };
+    }
+
+    id.seq++;
+    ret_next[travel_stream_id_format(ret_next, id)] = '\0';
+}
+
+
+/* --- entries in ----------------------------------------------------------- */
 
 /* Counts it in and looks at it; false when it is already on its way out. */
 static bool
@@ -334,9 +399,7 @@ part_admit(worker_partition_t *part, worker_entry_t *entry)
     part->queue->in_memory++;
     part->queue->bytes += entry->pack.len;
 
-    if (entry->stream == 0) {
-        part_hand_link(part, entry);
-    }
+    part_origin_link(part, entry, NULL);
 
     if (job->job_id[0] != '\0'
         && (job->id.partition != part->number
@@ -403,11 +466,6 @@ worker_part_add(worker_partition_t *part, worker_entry_t *entry)
 
     key = part_key_make(part, entry->job.key);
 
-    if (key == NULL) {              /* out of memory: read it again later */
-        worker_part_forget(part, entry);
-        part->resync = true;
-        return;
-    }
 
     entry->key = key;
 
@@ -438,12 +496,6 @@ worker_part_return(worker_partition_t *part, worker_entry_t *entry)
 
     key = part_key_make(part, entry->job.key);
 
-    if (key == NULL) {
-        worker_part_forget(part, entry);
-        part->resync = true;
-        return;
-    }
-
     if (key->held_by[0] && strcmp(key->held_by, entry->job.uuid) == 0) {
         part_key_unhold(part, key);
     }
@@ -463,14 +515,12 @@ worker_part_return(worker_partition_t *part, worker_entry_t *entry)
 
 /* The hanging entry keeps no key: the twin ends what that began. */
 void
-worker_part_twin(worker_partition_t *part, worker_entry_t *twin)
+worker_part_twin(worker_partition_t *part, worker_entry_t *entry,
+    worker_entry_t *twin)
 {
     worker_key_t  *key;
 
-    if (twin->stream == 0) {
-        part_hand_link(part, twin);
-    }
-
+    part_origin_link(part, twin, entry);
     key = part_key_find(part, twin->job.key);
 
     if (key != NULL && key->busy != NULL
@@ -494,6 +544,21 @@ worker_args_job(worker_args_t *args, const worker_partition_t *part,
     memcpy(key, part->job.text, part->job.len);
     memcpy(key + part->job.len, n == 1 ? "-" : entry->job.uuid, n);
     worker_args_copy(args, key, part->job.len + n);
+}
+
+
+const char *
+worker_stream_last(const worker_stream_t *stream)
+{
+    return stream->last[0] ? stream->last : "0-0";
+}
+
+
+void
+worker_args_fence(worker_args_t *args, const worker_partition_t *part)
+{
+    worker_args_str(args, part->holder.text, part->holder.len);
+    worker_args_int(args, part->fence);
 }
 
 
@@ -525,8 +590,7 @@ worker_args_batch(worker_args_t *args, const worker_partition_t *part,
 
     keys = args->argc - first;
 
-    worker_args_str(args, part->queue->owner, strlen(part->queue->owner));
-    worker_args_int(args, part->fence);
+    worker_args_fence(args, part);
     worker_args_int(args, part->queue->now_unix);
 
     return keys;
@@ -542,10 +606,7 @@ worker_part_forget(worker_partition_t *part, worker_entry_t *entry)
     part->queue->in_memory--;
     part->queue->bytes -= entry->pack.len;
 
-    if (entry->stream == 0) {
-        part_hand_unlink(part, entry);
-    }
-
+    part_origin_unlink(part, entry);
     worker_entry_free(entry);
 }
 
@@ -600,6 +661,8 @@ worker_part_lose(worker_partition_t *part, const char *why)
         part_forget_list(part, &part->ready[i]);
         part->streams[i].last[0] = '\0';
     }
+
+    memset(part->origins, 0, sizeof(part->origins));
 
     part_forget_list(part, &part->settle);
     part_forget_keys(part);

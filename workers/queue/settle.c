@@ -234,6 +234,22 @@ settle_args(worker_args_t *args, const worker_entry_t *entry,
 }
 
 
+/* Up to where the batch, its entries marked as leaving, clears each stream. */
+static void
+settle_args_bounds(worker_args_t *args, const worker_partition_t *part)
+{
+    char         next[WORKER_STREAM_ID_MAX];
+    unsigned     i;
+    const char  *oldest;
+
+    for (i = 1; i <= TRAVEL_PRIORITY_MAX; i++) {
+        worker_part_bounds(part, i, &oldest, next);
+        settle_arg_cstr(args, oldest);
+        worker_args_copy(args, next, strlen(next));
+    }
+}
+
+
 void
 worker_settle_count(worker_queue_t *queue, const worker_entry_t *entry)
 {
@@ -336,6 +352,7 @@ settle_on_reply(void *data, const redisReply *reply)
 
         while ((entry = worker_entries_pop(&batch->entries)) != NULL) {
             entry->resent = true;
+            entry->leaving = false;
             worker_entries_push(&part->settle, entry);
         }
     }
@@ -383,6 +400,7 @@ settle_send(worker_partition_t *part, worker_batch_t *batch)
     worker_args_int(args, part->retention_s);
     worker_args_str(args, settle_doubtful(&batch->entries) ? "1" : "0", 1);
     worker_args_str(args, heads, batch->entries.count * TRAVEL_SETTLE_HEAD);
+    settle_args_bounds(args, part);
 
     for (entry = batch->entries.head, i = 0; entry; entry = entry->next, i++) {
         settle_args(args, entry, heads + i * TRAVEL_SETTLE_HEAD);
@@ -416,6 +434,7 @@ worker_settle_turn(worker_partition_t *part)
     while (batch->entries.count < WORKER_BATCH_MAX
            && (entry = worker_entries_pop(&part->settle)) != NULL)
     {
+        entry->leaving = true;
         worker_entries_push(&batch->entries, entry);
     }
 

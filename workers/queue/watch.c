@@ -54,7 +54,7 @@ watch_stuck(worker_queue_t *queue, worker_entry_t *entry)
     twin->part->entries++;
     queue->in_memory++;
     queue->bytes += twin->pack.len;
-    worker_part_twin(twin->part, twin);
+    worker_part_twin(twin->part, entry, twin);
     worker_give_finish(queue, twin);
 }
 

@@ -236,7 +236,7 @@ sub census {
     return \%n;
 }
 
-# Entries in streams, pending ones, delayed ones: all zero when all is done.
+# Entries in streams and delayed ones: zero when all is done.
 sub left {
     my ($self) = @_;
     my $n = 0;
@@ -244,8 +244,6 @@ sub left {
         my $tag = "travel:{maintenance.$part}";
         for my $p (qw(high normal low)) {
             $n += $self->r->call('XLEN', "$tag:$p");
-            $n += eval { $self->r->call('XPENDING', "$tag:$p", 'workers')->[0] }
-                // 0;
         }
         $n += $self->r->call('ZCARD', "$tag:delayed");
     }

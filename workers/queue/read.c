@@ -1,0 +1,366 @@
+/*
+ * What is read from the streams.
+ *
+ * A stream holds what is not settled, in order, and only its owner settles:
+ * so it is read by a plain XREAD from the last id that was read, without a
+ * consumer group.  Reading changes nothing, hence an answer that is lost is
+ * simply asked for again, and a process that has lost the partition reads in
+ * vain.  A new owner begins at the start of the stream.
+ *
+ * Two reads may be open.  The bell waits inside Redis on a connection of its
+ * own, for the streams of which all was read; what it brings is taken at once.
+ * Streams that may have more (rung) are read between the scripts.  No stream
+ * is in both (asked).
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <hiredis/hiredis.h>
+
+#include "fetcher.h"
+#include "../pool/log.h"
+#include "../trace/trace.h"
+
+#define READ_BELL_MS     "250"     /* how long a bell may miss a new stream */
+#define READ_COUNT_MAX   256
+#define READ_COUNT_MIN   16        /* a stream is worth this many, or waits */
+#define READ_FIELDS_MAX  1024      /* names and values; an envelope has fewer */
+
+
+/* One open XREAD: of whom it asked, in the order of its keys. */
+typedef struct {
+    worker_partition_t  *part;
+    unsigned             stream;
+    uint64_t             epoch;
+} read_asked_t;
+
+typedef struct {
+    worker_queue_t      *queue;
+    bool                 bell;
+    unsigned             count;
+    uint64_t             sent_ns;
+    size_t               n;
+    read_asked_t         asked[];
+} read_call_t;
+
+
+static travel_str_t
+read_str(const redisReply *reply)
+{
+    if (reply->type != REDIS_REPLY_STRING) {
+        return TRAVEL_STR("");
+    }
+
+    return (travel_str_t) { reply->str, (size_t) reply->len };
+}
+
+
+static worker_stream_t *
+read_stream(const read_asked_t *asked)
+{
+    return &asked->part->streams[asked->stream];
+}
+
+
+/* --- answers -------------------------------------------------------------- */
+
+static worker_entry_t *
+read_entry(const redisReply *fields)
+{
+    size_t        i, n;
+    travel_str_t  list[READ_FIELDS_MAX];
+
+    n = fields->type == REDIS_REPLY_ARRAY ? fields->elements : 0;
+    n = n < READ_FIELDS_MAX ? n : READ_FIELDS_MAX;
+
+    for (i = 0; i < n; i++) {
+        list[i] = read_str(fields->element[i]);
+    }
+
+    return worker_entry_pack(list, n);
+}
+
+
+/* The entries of one stream: [id, fields] each. */
+static void
+read_entries(const read_asked_t *asked, const redisReply *list,
+    worker_spans_t *spans)
+{
+    size_t               i;
+    travel_str_t         id;
+    worker_entry_t      *entry;
+    worker_stream_t     *s;
+    worker_partition_t  *part;
+
+    part = asked->part;
+    s = read_stream(asked);
+
+    for (i = 0; i < list->elements; i++) {
+        entry = read_entry(list->element[i]->element[1]);
+
+        if (entry == NULL) {
+            s->rung = true;         /* no memory: this comes again */
+            break;
+        }
+
+        id = read_str(list->element[i]->element[0]);
+        entry->stream = (uint8_t) (asked->stream + 1);
+        snprintf(entry->stream_id, sizeof(entry->stream_id), "%.*s",
+                 (int) id.len, id.data);
+        memcpy(s->last, entry->stream_id, sizeof(s->last));
+        worker_spans_add(spans, entry, false);
+        worker_part_add(part, entry);
+    }
+
+    worker_board_add(&part->queue->sheet->fetched, i);
+}
+
+
+/* list NULL: the stream has nothing new. */
+static void
+read_answered(const read_call_t *call, const read_asked_t *asked,
+    const redisReply *list)
+{
+    worker_spans_t       spans = { 0 };
+    worker_stream_t     *s;
+    worker_partition_t  *part;
+
+    part = asked->part;
+    s = read_stream(asked);
+
+    if (asked->epoch != part->epoch || part->state != WORKER_PART_OPEN
+        || part->resync)
+    {
+        s->rung = true;
+        return;
+    }
+
+    s->rung = list != NULL && list->elements == call->count;
+
+    if (list != NULL) {
+        read_entries(asked, list, &spans);
+        worker_spans_end(&spans, part, "receive", call->sent_ns, false);
+    }
+}
+
+
+/* Is this element of the answer, [key, entries], that stream's? */
+static bool
+read_is_of(const redisReply *element, const worker_stream_t *s)
+{
+    travel_str_t  key;
+
+    key = read_str(element->element[0]);
+
+    return key.len == s->key_len && memcmp(key.data, s->key, key.len) == 0;
+}
+
+
+static void
+read_on_reply(void *data, const redisReply *reply)
+{
+    bool              failed;
+    size_t            i, n;
+    read_call_t      *call = data;
+    worker_stream_t  *s;
+
+    if (call->bell) {
+        call->queue->bell_armed = false;
+        call->sent_ns = worker_trace_now();     /* it waited, it did not work */
+    }
+
+    failed = reply == NULL || reply->type == REDIS_REPLY_ERROR;
+    n = 0;
+
+    for (i = 0; i < call->n; i++) {
+        s = read_stream(&call->asked[i]);
+        s->asked = false;
+
+        if (failed) {
+            s->rung = true;
+
+        } else if (n < reply->elements && read_is_of(reply->element[n], s)) {
+            read_answered(call, &call->asked[i],
+                          reply->element[n++]->element[1]);
+
+        } else {
+            read_answered(call, &call->asked[i], NULL);
+        }
+    }
+
+    if (failed && reply != NULL) {
+        worker_log(WORKER_LOG_WARN, "reading: redis: %s", reply->str);
+    }
+
+    free(call);
+}
+
+
+/* --- questions ------------------------------------------------------------ */
+
+size_t
+worker_read_room(const worker_queue_t *queue, unsigned priority)
+{
+    size_t                 limit;
+    static const unsigned  share[TRAVEL_PRIORITY_MAX] = { 8, 6, 4 };
+
+    limit = WORKER_IN_MEMORY_MAX / 8 * share[priority];
+
+    if (queue->in_memory >= limit
+        || queue->bytes >= WORKER_BYTES_MAX / 8 * share[priority])
+    {
+        return 0;
+    }
+
+    return limit - queue->in_memory;
+}
+
+
+/* Those to be asked: rung ones, or for the bell the others. */
+static bool
+read_wants(const worker_partition_t *part, const worker_stream_t *s, bool bell)
+{
+    return part->state == WORKER_PART_OPEN && !part->resync && !s->asked
+           && s->rung == !bell;
+}
+
+
+/* How many there are down to that priority; they are noted in 'call', unless
+ * that is NULL. */
+static size_t
+read_gather(worker_queue_t *queue, bool bell, unsigned lowest,
+    read_call_t *call)
+{
+    size_t               i, n;
+    unsigned             p;
+    worker_partition_t  *part;
+
+    n = 0;
+
+    for (i = 0; i < queue->nparts; i++) {
+        part = queue->parts[(queue->turn + i) % queue->nparts];
+
+        for (p = 0; p <= lowest; p++) {
+            if (!read_wants(part, &part->streams[p], bell)) {
+                continue;
+            }
+
+            if (call != NULL) {
+                part->streams[p].asked = true;
+                call->asked[n] = (read_asked_t) { part, p, part->epoch };
+            }
+
+            n++;
+        }
+    }
+
+    return n;
+}
+
+
+/* Down to the priority that memory has room for; NULL: there is nobody to ask
+ * or no room. */
+static read_call_t *
+read_create(worker_queue_t *queue, bool bell)
+{
+    size_t        n, room, count;
+    unsigned      lowest;
+    read_call_t  *call;
+
+    for (lowest = TRAVEL_PRIORITY_MAX - 1; ; lowest--) {
+        n = read_gather(queue, bell, lowest, NULL);
+        room = worker_read_room(queue, lowest);
+
+        if (n > 0 && room >= (lowest == 0 ? 1 : n * READ_COUNT_MIN)) {
+            break;
+        }
+
+        if (lowest == 0) {
+            return NULL;
+        }
+    }
+
+    call = malloc(sizeof(read_call_t) + n * sizeof(read_asked_t));
+
+    if (call == NULL) {
+        return NULL;
+    }
+
+    count = room / n;
+    call->queue = queue;
+    call->bell = bell;
+    call->count = count == 0 ? 1 : count < READ_COUNT_MAX ? (unsigned) count
+                                                          : READ_COUNT_MAX;
+    call->sent_ns = worker_trace_now();
+    call->n = read_gather(queue, bell, lowest, call);
+
+    return call;
+}
+
+
+static void
+read_send(read_call_t *call)
+{
+    size_t            i;
+    worker_args_t    *args;
+    worker_queue_t   *queue;
+    worker_stream_t  *s;
+
+    queue = call->queue;
+    args = &queue->args;
+    worker_args_begin(args);
+    args->argc = 0;
+    worker_args_str(args, "XREAD", 5);
+    worker_args_str(args, "COUNT", 5);
+    worker_args_int(args, call->count);
+
+    if (call->bell) {
+        worker_args_str(args, "BLOCK", 5);
+        worker_args_str(args, READ_BELL_MS, sizeof(READ_BELL_MS) - 1);
+    }
+
+    worker_args_str(args, "STREAMS", 7);
+
+    for (i = 0; i < call->n; i++) {
+        s = read_stream(&call->asked[i]);
+        worker_args_str(args, s->key, s->key_len);
+    }
+
+    for (i = 0; i < call->n; i++) {
+        s = read_stream(&call->asked[i]);
+        worker_args_str(args, worker_stream_last(s),
+                        strlen(worker_stream_last(s)));
+    }
+
+    worker_link_call(call->bell ? queue->bell : queue->cmd, read_on_reply,
+                     call, args);
+}
+
+
+void
+worker_read_turn(worker_queue_t *queue)
+{
+    read_call_t  *call;
+
+    if (queue->draining) {
+        return;
+    }
+
+    if (worker_link_up(queue->cmd)) {
+        call = read_create(queue, false);
+
+        if (call != NULL) {
+            read_send(call);
+        }
+    }
+
+    if (worker_link_up(queue->bell) && !queue->bell_armed) {
+        call = read_create(queue, true);
+
+        if (call != NULL) {
+            queue->bell_armed = true;
+            read_send(call);
+        }
+    }
+}

@@ -129,6 +129,11 @@ travel_error_e travel_jwt_judge(const travel_jwt_t *jwt,
  * NUL-terminated compact JWS to dst. */
 int travel_jwt_sign(char *dst, size_t room, travel_str_t pem,
     travel_str_t payload, const char **ret_why) TRAVEL_MUST_CHECK;
+/* The same with somebody else's rules: RS256 (a key of 2048 bits or more) or
+ * ES256, and the key named 'kid' (at most 128 bytes), or not at all. */
+int travel_jwt_sign_as(char *dst, size_t room, travel_str_t pem,
+    travel_alg_e alg, travel_str_t kid, travel_str_t payload,
+    const char **ret_why) TRAVEL_MUST_CHECK;
 /* The public JWKS document of that key; NUL-terminated. */
 int travel_jwks_of_pem(char *dst, size_t room, travel_str_t pem,
     const char **ret_why) TRAVEL_MUST_CHECK;

@@ -1,6 +1,7 @@
 /*
- * Signs access tokens with the house's own key, and publishes its public half.
- * Workers and travelctl only: the edge has no private key to give it.
+ * Signs access tokens with the house's own key, and publishes its public half;
+ * signs with keys that others gave us, by the names they go by.  Workers and
+ * travelctl only: the edge has no private key to give it.
  */
 
 #include <limits.h>
@@ -17,13 +18,18 @@
 
 #define TRAVEL_P256_FIELD  32
 #define TRAVEL_P256_TEXT   TRAVEL_BASE64URL_LEN(TRAVEL_P256_FIELD)
-#define TRAVEL_HEADER_MAX  160
+#define TRAVEL_HEADER_MAX  256
+#define TRAVEL_KID_ROOM    128
+#define TRAVEL_RSA_MIN     2048             /* bits: RFC 7518 section 3.3 */
+#define TRAVEL_RAW_MAX     1024             /* a signature of 8192 bits */
 
 typedef struct {
-    EVP_PKEY  *pkey;
-    char       x[TRAVEL_P256_TEXT];
-    char       y[TRAVEL_P256_TEXT];
-    char       kid[TRAVEL_BASE64URL_LEN(TRAVEL_THUMBPRINT_LEN)];
+    EVP_PKEY      *pkey;
+    travel_alg_e   alg;
+    char           x[TRAVEL_P256_TEXT];     /* ES256 */
+    char           y[TRAVEL_P256_TEXT];
+    char           kid[TRAVEL_KID_ROOM];
+    size_t         nkid;                    /* 0: none */
 } travel_signer_t;
 
 
@@ -80,19 +86,37 @@ travel_signer_describe(travel_signer_t *signer)
         return "the signing key could not be named";
     }
 
-    travel_base64url_encode(signer->kid, thumbprint, sizeof(thumbprint));
+    signer->nkid = travel_base64url_encode(signer->kid, thumbprint,
+                                           sizeof(thumbprint));
 
     return NULL;
 }
 
 
-/* Opens 'pem'; on success the caller frees signer->pkey. */
+static const char *
+travel_signer_check_rsa(const travel_signer_t *signer)
+{
+    if (EVP_PKEY_get_base_id(signer->pkey) != EVP_PKEY_RSA
+        || EVP_PKEY_get_bits(signer->pkey) < TRAVEL_RSA_MIN
+        || EVP_PKEY_get_size(signer->pkey) > TRAVEL_RAW_MAX)
+    {
+        return "the signing key is not an RSA key of 2048 bits or more";
+    }
+
+    return NULL;
+}
+
+
+/* Opens 'pem' for 'alg'; on success the caller frees signer->pkey. */
 
 static const char *
-travel_signer_open(travel_signer_t *signer, travel_str_t pem)
+travel_signer_open(travel_signer_t *signer, travel_str_t pem, travel_alg_e alg)
 {
     BIO         *bio;
     const char  *why;
+
+    signer->alg = alg;
+    signer->nkid = 0;
 
     if (pem.len == 0 || pem.len > INT_MAX) {
         return "the signing key is not PEM";
@@ -111,7 +135,8 @@ travel_signer_open(travel_signer_t *signer, travel_str_t pem)
         return "the signing key is not an unencrypted PEM private key";
     }
 
-    why = travel_signer_describe(signer);
+    why = alg == TRAVEL_ALG_RS256 ? travel_signer_check_rsa(signer)
+                                  : travel_signer_describe(signer);
 
     if (why) {
         EVP_PKEY_free(signer->pkey);
@@ -150,27 +175,34 @@ travel_signer_raw(uint8_t raw[2 * TRAVEL_P256_FIELD], const uint8_t *der,
 
 
 static bool
-travel_signer_sign(const travel_signer_t *signer,
-    uint8_t raw[2 * TRAVEL_P256_FIELD], travel_str_t input)
+travel_signer_sign(const travel_signer_t *signer, uint8_t raw[TRAVEL_RAW_MAX],
+    size_t *ret_n, travel_str_t input)
 {
     bool         ok;
     size_t       n;
-    uint8_t      der[2 * TRAVEL_P256_FIELD + 16];
+    uint8_t      made[TRAVEL_RAW_MAX];
     EVP_MD_CTX  *ctx;
 
-    n = sizeof(der);
+    n = sizeof(made);
     ctx = EVP_MD_CTX_new();
 
     ok = ctx
          && EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, signer->pkey)
             == 1
-         && EVP_DigestSign(ctx, der, &n, (const uint8_t *) input.data,
-                           input.len) == 1
-         && travel_signer_raw(raw, der, n);
+         && EVP_DigestSign(ctx, made, &n, (const uint8_t *) input.data,
+                           input.len) == 1;
 
     EVP_MD_CTX_free(ctx);
 
-    return ok;
+    if (ok && signer->alg == TRAVEL_ALG_RS256) {
+        memcpy(raw, made, n);
+        *ret_n = n;
+        return true;
+    }
+
+    *ret_n = 2 * TRAVEL_P256_FIELD;
+
+    return ok && travel_signer_raw(raw, made, n);
 }
 
 
@@ -182,10 +214,14 @@ travel_signer_header(const travel_signer_t *signer, char *dst, size_t room)
     travel_json_writer_init(&w, dst, room);
 
     travel_json_object(&w);
-    travel_json_member_cstring(&w, "alg", "ES256");
+    travel_json_member_cstring(&w, "alg", travel_alg_name(signer->alg));
     travel_json_member_cstring(&w, "typ", "JWT");
-    travel_json_member_string(&w, "kid", (travel_str_t) { signer->kid,
-                                             sizeof(signer->kid) });
+
+    if (signer->nkid > 0) {
+        travel_json_member_string(&w, "kid", (travel_str_t) {
+                                      signer->kid, signer->nkid });
+    }
+
     travel_json_object_end(&w);
 
     return travel_json_writer_finish(&w);
@@ -199,17 +235,23 @@ travel_signer_token(const travel_signer_t *signer, char *dst, size_t room,
     travel_str_t payload)
 {
     char     header[TRAVEL_HEADER_MAX], *p;
-    size_t   n, need;
-    uint8_t  raw[2 * TRAVEL_P256_FIELD];
+    size_t   n, nraw, need;
+    uint8_t  raw[TRAVEL_RAW_MAX];
 
     n = travel_signer_header(signer, header, sizeof(header));
+
+    if (n == 0) {
+        return "the key's name is too long";
+    }
 
     if (payload.len > TRAVEL_JWT_MAX) {
         return "the payload is too long";
     }
 
+    nraw = signer->alg == TRAVEL_ALG_RS256
+           ? (size_t) EVP_PKEY_get_size(signer->pkey) : 2 * TRAVEL_P256_FIELD;
     need = TRAVEL_BASE64URL_LEN(n) + 1 + TRAVEL_BASE64URL_LEN(payload.len) + 1
-           + TRAVEL_BASE64URL_LEN(sizeof(raw));
+           + TRAVEL_BASE64URL_LEN(nraw);
 
     if (need > TRAVEL_JWT_MAX || need + 1 > room) {
         return "the token is too long";
@@ -220,17 +262,52 @@ travel_signer_token(const travel_signer_t *signer, char *dst, size_t room,
     *p++ = '.';
     p += travel_base64url_encode(p, payload.data, payload.len);
 
-    if (!travel_signer_sign(signer, raw, (travel_str_t) { dst,
+    if (!travel_signer_sign(signer, raw, &nraw, (travel_str_t) { dst,
                                              (size_t) (p - dst) }))
     {
         return "the signature could not be made";
     }
 
     *p++ = '.';
-    p += travel_base64url_encode(p, raw, sizeof(raw));
+    p += travel_base64url_encode(p, raw, nraw);
     *p = '\0';
 
     return NULL;
+}
+
+
+int
+travel_jwt_sign_as(char *dst, size_t room, travel_str_t pem, travel_alg_e alg,
+    travel_str_t kid, travel_str_t payload, const char **ret_why)
+{
+    const char       *why;
+    travel_signer_t   signer;
+
+    if ((alg != TRAVEL_ALG_ES256 && alg != TRAVEL_ALG_RS256)
+        || kid.len > sizeof(signer.kid))
+    {
+        *ret_why = "neither ES256 nor RS256, or the key's name is too long";
+        return TRAVEL_INVALID;
+    }
+
+    ERR_set_mark();
+    why = travel_signer_open(&signer, pem, alg);
+
+    if (why == NULL) {
+        memcpy(signer.kid, kid.data, kid.len);
+        signer.nkid = kid.len;
+        why = travel_signer_token(&signer, dst, room, payload);
+        EVP_PKEY_free(signer.pkey);
+    }
+
+    ERR_pop_to_mark();
+
+    if (why) {
+        *ret_why = why;
+        return TRAVEL_INVALID;
+    }
+
+    return TRAVEL_OK;
 }
 
 
@@ -243,7 +320,7 @@ travel_jwt_sign(char *dst, size_t room, travel_str_t pem,
 
     ERR_set_mark();
 
-    why = travel_signer_open(&signer, pem);
+    why = travel_signer_open(&signer, pem, TRAVEL_ALG_ES256);
 
     if (why == NULL) {
         why = travel_signer_token(&signer, dst, room, payload);
@@ -271,7 +348,7 @@ travel_jwks_of_pem(char *dst, size_t room, travel_str_t pem,
     travel_json_writer_t   w;
 
     ERR_set_mark();
-    why = travel_signer_open(&signer, pem);
+    why = travel_signer_open(&signer, pem, TRAVEL_ALG_ES256);
     ERR_pop_to_mark();
 
     if (why) {
@@ -293,8 +370,7 @@ travel_jwks_of_pem(char *dst, size_t room, travel_str_t pem,
                                            sizeof(signer.x) });
     travel_json_member_string(&w, "y", (travel_str_t) { signer.y,
                                            sizeof(signer.y) });
-    travel_json_member_string(&w, "kid", (travel_str_t) { signer.kid,
-                                             sizeof(signer.kid) });
+    travel_json_member_string(&w, "kid", (travel_str_t) { signer.kid, signer.nkid });
     travel_json_member_cstring(&w, "alg", "ES256");
     travel_json_member_cstring(&w, "use", "sig");
     travel_json_object_end(&w);

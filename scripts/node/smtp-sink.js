@@ -1,6 +1,11 @@
 // A real SMTP server that delivers to a file: one JSON line per message.
 //
 //     node smtp-sink.js --port N --out FILE [--fail-file FILE]
+//         [--cert FILE --key FILE] [--implicit] [--user NAME --password WORD]
+//
+// --implicit speaks TLS from the first byte; otherwise STARTTLS is offered.
+// With a user nobody else may send.  A recipient's address says when it is to
+// be refused, and how: 550-5.1.1-ann@... is "550 5.1.1 ...".
 //
 // While the fail file exists every message is refused after DATA: with the
 // reply code that is its first word (default 451, try again later).
@@ -13,17 +18,23 @@ const { simpleParser } = require('mailparser');
 
 const { values: opt } = parseArgs({ options: {
     port: { type: 'string' }, out: { type: 'string' },
-    'fail-file': { type: 'string' },
+    'fail-file': { type: 'string' }, cert: { type: 'string' },
+    key: { type: 'string' }, implicit: { type: 'boolean' },
+    user: { type: 'string' }, password: { type: 'string' },
 } });
+
+function refusal(code, message) {
+    const err = new Error(message);
+    err.responseCode = code;
+    return err;
+}
 
 function failure() {
     if (!opt['fail-file'] || !fs.existsSync(opt['fail-file'])) {
         return null;
     }
     const code = Number.parseInt(fs.readFileSync(opt['fail-file'], 'utf8'), 10);
-    const err = new Error('refused for a test');
-    err.responseCode = code || 451;
-    return err;
+    return refusal(code || 451, 'refused for a test');
 }
 
 function addresses(field) {
@@ -41,6 +52,9 @@ function record(mail, session) {
     }
     return {
         received_at: new Date().toISOString(),
+        session: session.id,
+        secure: session.secure,
+        user: session.user || null,
         envelope: { from: session.envelope.mailFrom.address,
             to: session.envelope.rcptTo.map((r) => r.address) },
         from: addresses(mail.from)[0] ?? null,
@@ -58,12 +72,25 @@ function record(mail, session) {
 }
 
 const server = new SMTPServer({
-    authOptional: true,
+    authOptional: !opt.user,
+    secure: Boolean(opt.implicit),
     hideSTARTTLS: false,
     logger: false,
     disableReverseLookup: true,
+    ...(opt.cert ? { cert: fs.readFileSync(opt.cert),
+        key: fs.readFileSync(opt.key) } : {}),
     onAuth(auth, session, done) {
+        if (opt.user && (auth.username !== opt.user
+            || auth.password !== opt.password))
+        {
+            done(refusal(535, '5.7.8 not you'));
+            return;
+        }
         done(null, { user: auth.username });
+    },
+    onRcptTo(address, session, done) {
+        const said = /^(\d{3})-(\d\.\d+\.\d+)-/.exec(address.address);
+        done(said ? refusal(Number(said[1]), `${said[2]} as you wish`) : null);
     },
     onData(stream, session, done) {
         simpleParser(stream).then((mail) => {

@@ -1114,6 +1114,70 @@ own_tokens(void **state)
 }
 
 
+/* With others' keys, by the names they go by. */
+
+static void
+signed_for_others(void **state)
+{
+    int             i;
+    char           *pem, *jwk, set[4096], token[4096], long_kid[130];
+    size_t          key;
+    EVP_PKEY       *pkey;
+    const char     *why;
+    travel_jwt_t    jwt;
+    travel_alg_e    alg;
+    travel_jwks_t  *jwks;
+
+    (void) state;
+
+    memset(long_kid, 'k', sizeof(long_kid));
+
+    for (i = 0; i < 2; i++) {
+        alg = i == 0 ? TRAVEL_ALG_RS256 : TRAVEL_ALG_ES256;
+        pkey = jose_key(alg, 0);
+        pem = pem_of(pkey, NULL);
+        jwk = jose_jwk(pkey, ",\"kid\":\"ABC123\"");
+        snprintf(set, sizeof(set), "{\"keys\":[%s]}", jwk);
+        assert_int_equal(travel_jwks_load(&jwks, S(set),
+                                          TRAVEL_ALG_PUBLIC_MASK, &why),
+                         TRAVEL_OK);
+
+        assert_int_equal(travel_jwt_sign_as(token, sizeof(token), S(pem), alg,
+            L("ABC123"), L("{\"iss\":\"team\",\"iat\":1}"), &why),
+            TRAVEL_OK);
+        assert_int_equal(travel_jwt_parse(parser, S(token), &jwt, &why),
+                         TRAVEL_OK);
+        assert_int_equal(jwt.alg, alg);
+        assert_str(jwt.kid, "ABC123");
+        assert_str(jwt.iss, "team");
+        assert_int_equal(travel_jwks_verify(jwks, &jwt, S(token), &key, &why),
+                         TRAVEL_OK);
+
+        assert_int_equal(travel_jwt_sign_as(token, sizeof(token), S(pem), alg,
+            L(""), L("{}"), &why), TRAVEL_OK);
+        assert_int_equal(travel_jwt_parse(parser, S(token), &jwt, &why),
+                         TRAVEL_OK);
+        assert_int_equal(jwt.kid.len, 0);
+
+        /* the other algorithm's key, one that is not there, a long name */
+        assert_int_equal(travel_jwt_sign_as(token, sizeof(token), S(pem),
+            i == 0 ? TRAVEL_ALG_ES256 : TRAVEL_ALG_RS256, L("k"), L("{}"),
+            &why), TRAVEL_INVALID);
+        assert_int_equal(travel_jwt_sign_as(token, sizeof(token), S(pem),
+            TRAVEL_ALG_RS512, L("k"), L("{}"), &why), TRAVEL_INVALID);
+        assert_int_equal(travel_jwt_sign_as(token, sizeof(token), S(pem), alg,
+            (travel_str_t) { long_kid, 128 }, L("{}"), &why), TRAVEL_OK);
+        assert_int_equal(travel_jwt_sign_as(token, sizeof(token), S(pem), alg,
+            (travel_str_t) { long_kid, 129 }, L("{}"), &why), TRAVEL_INVALID);
+
+        travel_jwks_free(jwks);
+        free(jwk);
+        free(pem);
+        EVP_PKEY_free(pkey);
+    }
+}
+
+
 static void
 keys_that_do_not_sign(void **state)
 {
@@ -1169,6 +1233,7 @@ main(void)
         cmocka_unit_test_teardown(large_sets, errors_cleared),
         cmocka_unit_test_teardown(broken_sets, errors_cleared),
         cmocka_unit_test_teardown(own_tokens, errors_cleared),
+        cmocka_unit_test_teardown(signed_for_others, errors_cleared),
         cmocka_unit_test_teardown(keys_that_do_not_sign, errors_cleared)
     };
 

@@ -9,6 +9,8 @@ extern const worker_job_type_t  worker_jobs_journey[];
 extern const worker_job_type_t  worker_jobs_story[];
 extern const worker_job_type_t  worker_jobs_booking[];
 extern const worker_job_type_t  worker_jobs_notification[];
+extern const worker_job_type_t  worker_jobs_notice[];
+extern const worker_job_type_t  worker_jobs_device[];
 extern const worker_job_type_t  worker_jobs_maintenance[];
 extern const worker_job_type_t  worker_jobs_etl[];
 extern const worker_job_type_t  worker_jobs_saga[];

@@ -1,5 +1,5 @@
 /*
- * Jobs of notifications: notification.email.
+ * Jobs of notifications, one mail each: notification.email.
  *
  * body {template, to, data}: conf/travel/templates/<template>.txt (first line
  * "Subject: ...", an empty line, the text) and, when there is one,
@@ -9,93 +9,13 @@
  */
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "families.h"
 #include "resource.h"
-#include "template.h"
+#include "message.h"
 #include "../out/smtp.h"
 #include "../pool/slot.h"
 #include "../store/saga.h"
-
-#define NOTIFICATION_NAME_MAX  64
-
-typedef struct {
-    char  *subject;               /* all owned */
-    char  *text;
-    char  *html;                  /* or NULL */
-} notification_t;
-
-
-static void
-notification_free(notification_t *n)
-{
-    free(n->subject);
-    free(n->text);
-    free(n->html);
-}
-
-
-/* The subject is the file's first line, without "Subject: ". */
-static bool
-notification_split(notification_t *n, const char *source, const json_t *data)
-{
-    size_t       line;
-    const char  *body;
-
-    line = strcspn(source, "\n");
-
-    if (strncmp(source, "Subject: ", 9) != 0 || line < 10) {
-        return false;
-    }
-
-    body = source + line;
-    body += strspn(body, "\n");
-
-    n->subject = worker_template_render(
-                     (travel_str_t) { source + 9, line - 9 }, data, false);
-    n->text = worker_template_render(
-                  (travel_str_t) { body, strlen(body) }, data, false);
-
-    return n->subject != NULL && n->text != NULL;
-}
-
-
-static bool
-notification_render(const worker_job_t *job, const char *template,
-    notification_t *n)
-{
-    bool           good;
-    char           file[NOTIFICATION_NAME_MAX + 8], *source;
-    const char    *dir;
-    const json_t  *data;
-
-    dir = job->slot->conf->templates_dir;
-    data = json_object_get(job->body, "data");
-
-    snprintf(file, sizeof(file), "%.64s.txt", template);
-    source = worker_template_load(dir, file);
-
-    if (source == NULL) {
-        return false;
-    }
-
-    good = notification_split(n, source, data);
-    free(source);
-
-    snprintf(file, sizeof(file), "%.64s.html", template);
-    source = good ? worker_template_load(dir, file) : NULL;
-
-    if (source != NULL) {
-        n->html = worker_template_render(
-                      (travel_str_t) { source, strlen(source) }, data, true);
-        good = n->html != NULL;
-        free(source);
-    }
-
-    return good;
-}
-
 
 static worker_verdict_e
 notification_settled(worker_job_t *job, const char *state, json_t *result)
@@ -115,43 +35,55 @@ notification_settled(worker_job_t *job, const char *state, json_t *result)
 
 
 static worker_verdict_e
-notification_send(worker_job_t *job, const char *to, const notification_t *n)
+notification_refused(worker_job_t *job, const worker_mail_answer_t *answer)
 {
-    char              why[160], id[64];
-    worker_mail_t     mail = { .to = to, .subject = n->subject,
-                               .text = n->text, .html = n->html,
-                               .message_id = id, .trace = &job->trace };
     worker_verdict_e  verdict;
 
+    verdict = notification_settled(job, "refused",
+        json_pack("{s:s, s:s}", "refused", answer->why, "bounce",
+                  travel_smtp_bounce_name(answer->bounce)));
+
+    if (verdict != WORKER_DONE) {
+        return verdict;
+    }
+
+    return worker_job_fail(job, WORKER_REJECT, "EXTERNAL_SERVICE_ERROR",
+                           "%s", answer->why);
+}
+
+
+static worker_verdict_e
+notification_send(worker_job_t *job, const char *to, const worker_message_t *n)
+{
+    char                  id[64];
+    worker_mail_t         mail = { .to = to, .subject = n->subject,
+                                   .text = n->text, .html = n->html,
+                                   .message_id = id, .trace = &job->trace };
+    worker_mail_answer_t  answer;
+
     snprintf(id, sizeof(id), "%s@travel.local", job->uuid);
+    worker_smtp_send(job->slot->io, &mail, &answer, 1);
 
-    switch (worker_smtp_send(job->slot->conf, &mail, why)) {
+    switch (answer.bounce) {
 
-    case TRAVEL_OK:
+    case TRAVEL_SMTP_ACCEPTED:
         return notification_settled(job, "done",
                                     json_pack("{s:s, s:s}", "sent", to,
                                               "message_id", id));
 
-    case TRAVEL_REFUSED:
-        verdict = notification_settled(job, "refused",
-                                       json_pack("{s:s}", "refused", why));
-
-        if (verdict != WORKER_DONE) {
-            return verdict;
-        }
-
-        return worker_job_fail(job, WORKER_REJECT, "EXTERNAL_SERVICE_ERROR",
-                               "%s", why);
+    case TRAVEL_SMTP_SOFT:
+        job->error.retry_after_ms = answer.retry_after_ms;
+        return worker_job_fail(job, WORKER_RETRY, "EXTERNAL_SERVICE_ERROR",
+                               "%s", answer.why);
 
     default:
-        return worker_job_fail(job, WORKER_RETRY, "EXTERNAL_SERVICE_ERROR",
-                               "%s", why);
+        return notification_refused(job, &answer);
     }
 }
 
 
 static worker_verdict_e
-notification_take(worker_job_t *job, const char *to, const notification_t *n)
+notification_take(worker_job_t *job, const char *to, const worker_message_t *n)
 {
     char               key[WORKER_STEP_KEY_MAX];
     json_t            *earlier;
@@ -192,7 +124,7 @@ static worker_verdict_e
 notification_email(worker_job_t *job)
 {
     const char        *to, *template;
-    notification_t     n = { .subject = NULL };
+    worker_message_t   n = { .subject = NULL };
     worker_verdict_e   verdict;
 
     to = worker_body_string(job, "to");
@@ -209,7 +141,9 @@ notification_email(worker_job_t *job)
         return WORKER_DONE;
     }
 
-    if (notification_render(job, template, &n)) {
+    if (worker_message_render(job->slot->conf, template,
+                              json_object_get(job->body, "data"), &n))
+    {
         verdict = notification_take(job, to, &n);
 
     } else {
@@ -218,7 +152,7 @@ notification_email(worker_job_t *job)
                                   template);
     }
 
-    notification_free(&n);
+    worker_message_free(&n);
     return verdict;
 }
 

@@ -12,6 +12,8 @@ static const worker_job_type_t *const  table_families[] = {
     worker_jobs_story,
     worker_jobs_booking,
     worker_jobs_notification,
+    worker_jobs_notice,
+    worker_jobs_device,
     worker_jobs_maintenance,
     worker_jobs_etl,
     worker_jobs_saga,

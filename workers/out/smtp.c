@@ -1,75 +1,39 @@
 /*
- * Outgoing mail over SMTP, one message a call.
+ * Outgoing mail over SMTP: what a mail is for libcurl, and what became of it.
  *
- * Each slot thread keeps one libcurl handle, so that its next mail finds the
- * session of the last one open; the handle goes with the thread.
+ * libcurl has one code for most refusals.  What the server said to which
+ * command is seen where it is written and read (smtp_overhear), and judged by
+ * common/smtp_reply.h.
  */
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-#include <curl/curl.h>
-
 #include "smtp.h"
 #include "../trace/trace.h"
 
-#define SMTP_TIMEOUT_MS   30000
 #define SMTP_ADDRESS_MAX  320
+#define SMTP_LINE_MAX     160
 
 typedef struct {
-    char                url[300];
-    char                from[SMTP_ADDRESS_MAX + 3];
-    char                to[SMTP_ADDRESS_MAX + 3];
-    char                error[CURL_ERROR_SIZE];
-    struct curl_slist  *rcpt;
-    struct curl_slist  *headers;
-    curl_mime          *mime;
-    travel_trace_t      trace;
+    worker_io_call_t       io;
+    const worker_conf_t   *conf;
+    const worker_mail_t   *mail;
+    worker_mail_answer_t  *answer;
+    char                   url[300];
+    char                   from[SMTP_ADDRESS_MAX + 3];
+    char                   to[SMTP_ADDRESS_MAX + 3];
+    struct curl_slist     *rcpt;
+    struct curl_slist     *headers;
+    curl_mime             *mime;
+    travel_smtp_stage_e    stage;
+    bool                   over;         /* all that is said now is goodbye */
+    char                   line[SMTP_LINE_MAX];    /* of the server, the last */
+    travel_trace_t         trace;
+    uint64_t               start;
+    uint64_t               end;
 } smtp_message_t;
-
-static pthread_key_t   smtp_key;
-static pthread_once_t  smtp_once = PTHREAD_ONCE_INIT;
-
-
-static void
-smtp_close(void *easy)
-{
-    curl_easy_cleanup(easy);
-}
-
-
-static void
-smtp_make_key(void)
-{
-    (void) pthread_key_create(&smtp_key, smtp_close);
-}
-
-
-/* This thread's handle, its options cleared, its connections kept. */
-static CURL *
-smtp_easy(void)
-{
-    CURL  *easy;
-
-    pthread_once(&smtp_once, smtp_make_key);
-    easy = pthread_getspecific(smtp_key);
-
-    if (easy != NULL) {
-        curl_easy_reset(easy);
-        return easy;
-    }
-
-    easy = curl_easy_init();
-
-    if (easy != NULL && pthread_setspecific(smtp_key, easy) != 0) {
-        curl_easy_cleanup(easy);
-        return NULL;
-    }
-
-    return easy;
-}
 
 
 /* What goes into an envelope or header must not open a new line, and an
@@ -271,91 +235,191 @@ smtp_body(CURL *easy, smtp_message_t *m, const worker_mail_t *mail)
 }
 
 
-static bool
-smtp_prepare(CURL *easy, smtp_message_t *m, const worker_conf_t *conf,
-    const worker_mail_t *mail)
+/* libcurl's own account of the session: commands go out, lines come in. */
+static int
+smtp_overhear(CURL *easy, curl_infotype type, char *data, size_t len,
+    void *ctx)
+{
+    size_t           n;
+    smtp_message_t  *m = ctx;
+
+    (void) easy;
+
+    if (type == CURLINFO_HEADER_OUT) {
+        if (len >= 5 && strncasecmp(data, "RCPT ", 5) == 0) {
+            m->stage = TRAVEL_SMTP_RCPT;
+
+        } else if (len >= 4 && strncasecmp(data, "DATA", 4) == 0) {
+            m->stage = TRAVEL_SMTP_DATA;
+
+        } else if (len >= 4 && strncasecmp(data, "QUIT", 4) == 0) {
+            m->over = true;
+        }
+
+    } else if (type == CURLINFO_HEADER_IN && !m->over) {
+        n = len < sizeof(m->line) - 1 ? len : sizeof(m->line) - 1;
+        memcpy(m->line, data, n);
+        m->line[n] = '\0';
+        m->line[strcspn(m->line, "\r\n")] = '\0';
+    }
+
+    return 0;
+}
+
+
+/* "Name <address>" or an address, as the envelope has it. */
+static void
+smtp_sender(smtp_message_t *m)
 {
     const char  *from, *end;
 
-    /* "Name <address>" or an address */
-    from = strchr(conf->smtp_from, '<');
+    from = strchr(m->conf->smtp_from, '<');
     end = from != NULL ? strchr(from, '>') : NULL;
 
     if (end != NULL) {
         snprintf(m->from, sizeof(m->from), "%.*s", (int) (end - from + 1),
                  from);
     } else {
-        snprintf(m->from, sizeof(m->from), "<%.320s>", conf->smtp_from);
+        snprintf(m->from, sizeof(m->from), "<%.320s>", m->conf->smtp_from);
     }
+}
 
-    snprintf(m->to, sizeof(m->to), "<%.320s>", mail->to);
-    snprintf(m->url, sizeof(m->url), "smtp://%.255s:%u/travel.local",
-             conf->smtp_host, conf->smtp_port);
-    m->rcpt = curl_slist_append(NULL, m->to);
 
-    if (m->rcpt == NULL || !smtp_headers(m, conf, mail)
-        || !smtp_body(easy, m, mail))
-    {
-        return false;
-    }
+static void
+smtp_server(const smtp_message_t *m, CURL *easy)
+{
+    const worker_conf_t  *conf;
+
+    conf = m->conf;
 
     curl_easy_setopt(easy, CURLOPT_URL, m->url);
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(easy, CURLOPT_MAIL_FROM, m->from);
-    curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, m->rcpt);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, m->headers);
-    curl_easy_setopt(easy, CURLOPT_MIMEPOST, m->mime);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, m->error);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) SMTP_TIMEOUT_MS);
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp");
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
     curl_easy_setopt(easy, CURLOPT_USE_SSL,
-                     conf->smtp_starttls ? (long) CURLUSESSL_ALL
-                                         : (long) CURLUSESSL_NONE);
+                     conf->smtp_tls != WORKER_TLS_OFF
+                     ? (long) CURLUSESSL_ALL : (long) CURLUSESSL_NONE);
 
-    if (conf->smtp_user != NULL && *conf->smtp_user != '\0') {
+    if (conf->smtp_ca_file != NULL) {
+        curl_easy_setopt(easy, CURLOPT_CAINFO, conf->smtp_ca_file);
+    }
+
+    if (conf->smtp_user != NULL) {
         curl_easy_setopt(easy, CURLOPT_USERNAME, conf->smtp_user);
         curl_easy_setopt(easy, CURLOPT_PASSWORD,
                          conf->smtp_password != NULL ? conf->smtp_password
                                                      : "");
     }
+}
+
+
+static bool
+smtp_prepare(worker_io_call_t *io, CURL *easy)
+{
+    smtp_message_t  *m = io->ctx;
+
+    smtp_sender(m);
+    snprintf(m->to, sizeof(m->to), "<%.320s>", m->mail->to);
+    snprintf(m->url, sizeof(m->url), "%s://%.255s:%u/travel.local",
+             m->conf->smtp_tls == WORKER_TLS_IMPLICIT ? "smtps" : "smtp",
+             m->conf->smtp_host, m->conf->smtp_port);
+    m->rcpt = curl_slist_append(NULL, m->to);
+
+    if (m->rcpt == NULL || !smtp_headers(m, m->conf, m->mail)
+        || !smtp_body(easy, m, m->mail))
+    {
+        return false;
+    }
+
+    smtp_server(m, easy);
+    curl_easy_setopt(easy, CURLOPT_MAIL_FROM, m->from);
+    curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, m->rcpt);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, m->headers);
+    curl_easy_setopt(easy, CURLOPT_MIMEPOST, m->mime);
+    curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, smtp_overhear);
+    curl_easy_setopt(easy, CURLOPT_DEBUGDATA, m);
+    curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
 
     return true;
 }
 
 
-static void
-smtp_emit(const smtp_message_t *m, const worker_conf_t *conf,
-    const worker_mail_t *mail, uint64_t start, int rc, long status)
+/* The server is well when it had an opinion about the mail, whichever. */
+static bool
+smtp_judge(worker_io_call_t *io, CURL *easy, CURLcode code)
 {
-    size_t         n;
-    travel_span_t  span;
-    travel_attr_t  attrs[5];
+    smtp_message_t       *m = io->ctx;
+    travel_smtp_reply_t   reply;
+
+    (void) easy;
+    m->end = worker_trace_now();
+
+    if (travel_smtp_reply_parse(&reply, (travel_str_t) {
+                                m->line, strlen(m->line) }) == TRAVEL_OK)
+    {
+        m->answer->status = reply.code;
+    } else {
+        reply.code = 0;
+    }
+
+    if (code == CURLE_OK) {
+        m->answer->bounce = TRAVEL_SMTP_ACCEPTED;
+        return true;
+    }
+
+    m->answer->bounce = reply.code >= 400
+                        ? travel_smtp_judge(&reply, m->stage)
+                        : TRAVEL_SMTP_SOFT;
+
+    return reply.code >= 400 && reply.code != 421
+           && m->stage != TRAVEL_SMTP_SESSION;
+}
+
+
+static void
+smtp_emit(const smtp_message_t *m)
+{
+    char                         type[16];
+    size_t                       n;
+    travel_span_t                span;
+    travel_attr_t                attrs[7];
+    const worker_mail_answer_t  *answer;
 
     n = 0;
+    answer = m->answer;
     attrs[n++] = (travel_attr_t) { TRAVEL_STR("network.protocol.name"),
         TRAVEL_ATTR_STRING, { .s = TRAVEL_STR("smtp") } };
     attrs[n++] = (travel_attr_t) { TRAVEL_STR("server.address"),
         TRAVEL_ATTR_STRING,
-        { .s = { conf->smtp_host, strlen(conf->smtp_host) } } };
+        { .s = { m->conf->smtp_host, strlen(m->conf->smtp_host) } } };
     attrs[n++] = (travel_attr_t) { TRAVEL_STR("server.port"),
-        TRAVEL_ATTR_INT, { .i = conf->smtp_port } };
+        TRAVEL_ATTR_INT, { .i = m->conf->smtp_port } };
+    attrs[n++] = (travel_attr_t) { TRAVEL_STR("peer.service"),
+        TRAVEL_ATTR_STRING, { .s = TRAVEL_STR("smtp") } };
     attrs[n++] = (travel_attr_t) { TRAVEL_STR("messaging.message.id"),
         TRAVEL_ATTR_STRING,
-        { .s = { mail->message_id, strlen(mail->message_id) } } };
+        { .s = { m->mail->message_id, strlen(m->mail->message_id) } } };
     attrs[n++] = (travel_attr_t) { TRAVEL_STR("smtp.response.status_code"),
-        TRAVEL_ATTR_INT, { .i = status } };
+        TRAVEL_ATTR_INT, { .i = answer->status } };
 
     memset(&span, 0, sizeof(span));
+
+    if (answer->bounce != TRAVEL_SMTP_ACCEPTED) {
+        snprintf(type, sizeof(type), "%u", answer->status);
+        attrs[n++] = (travel_attr_t) { TRAVEL_STR("error.type"),
+            TRAVEL_ATTR_STRING, { .s = m->io.rc == TRAVEL_REFUSED
+                ? TRAVEL_STR("breaker_open")
+                : answer->status >= 400
+                  ? (travel_str_t) { type, strlen(type) }
+                  : TRAVEL_STR("no_answer") } };
+        span.error = true;
+        span.message = (travel_str_t) { answer->why, strlen(answer->why) };
+    }
+
     span.id = m->trace;
-    memcpy(span.parent, mail->trace->span_id, sizeof(span.parent));
+    memcpy(span.parent, m->mail->trace->span_id, sizeof(span.parent));
     span.name = TRAVEL_STR("send mail");
     span.kind = TRAVEL_SPAN_CLIENT;
-    span.start_ns = start;
-    span.end_ns = worker_trace_now();
-    span.error = rc != TRAVEL_OK;
-    span.message = (travel_str_t) { m->error, rc != TRAVEL_OK
-                                              ? strlen(m->error) : 0 };
+    span.start_ns = m->start;
+    span.end_ns = m->end != 0 ? m->end : worker_trace_now();
     span.attrs = attrs;
     span.nattrs = n;
 
@@ -363,75 +427,95 @@ smtp_emit(const smtp_message_t *m, const worker_conf_t *conf,
 }
 
 
-/* A 5xx to our mail is final; one to our login is a matter of configuration
- * that somebody will mend. */
-static int
-smtp_judge(CURLcode code, long status)
+/* False: the address is not one, and the mail is not sent at all. */
+static bool
+smtp_begin(smtp_message_t *m, worker_io_t *io, const worker_mail_t *mail,
+    worker_mail_answer_t *answer)
 {
-    if (code == CURLE_OK) {
-        return TRAVEL_OK;
+    memset(answer, 0, sizeof(*answer));
+    answer->bounce = TRAVEL_SMTP_SOFT;
+
+    if (!smtp_address_good(mail->to)) {
+        answer->bounce = TRAVEL_SMTP_HARD;
+        snprintf(answer->why, sizeof(answer->why),
+                 "not an address that mail can be sent to");
+        return false;
     }
 
-    if (status >= 500 && status <= 599 && code != CURLE_LOGIN_DENIED
-        && code != CURLE_USE_SSL_FAILED)
-    {
-        return TRAVEL_REFUSED;
+    m->conf = worker_io_conf(io);
+    m->mail = mail;
+    m->answer = answer;
+    m->io.destination = "smtp";
+    m->io.timeout_ms = m->conf->smtp_timeout_ms;
+    m->io.ctx = m;
+    m->io.prepare = smtp_prepare;
+    m->io.judge = smtp_judge;
+    m->start = worker_trace_now();
+
+    if (mail->trace != NULL) {
+        m->trace = worker_trace_child(mail->trace);
     }
 
-    return TRAVEL_ERROR;
+    return true;
 }
 
 
-int
-worker_smtp_send(const worker_conf_t *conf, const worker_mail_t *mail,
-    char why[160])
+static void
+smtp_end(smtp_message_t *m)
 {
-    int             rc;
-    CURL           *easy;
-    long            status;
-    CURLcode        code;
-    uint64_t        start;
-    smtp_message_t  m;
+    worker_mail_answer_t  *answer;
 
-    if (!smtp_address_good(mail->to)) {
-        snprintf(why, 160, "not an address that mail can be sent to");
-        return TRAVEL_REFUSED;
+    answer = m->answer;
+    answer->retry_after_ms = m->io.wait_ms;
+
+    if (answer->bounce != TRAVEL_SMTP_ACCEPTED) {
+        snprintf(answer->why, sizeof(answer->why), "SMTP: %.150s",
+                 answer->status >= 400 ? m->line : m->io.why);
     }
 
-    memset(&m, 0, sizeof(m));
-    start = worker_trace_now();
-    status = 0;
-    easy = smtp_easy();
-
-    if (mail->trace != NULL) {
-        m.trace = worker_trace_child(mail->trace);
+    if (m->mail->trace != NULL) {
+        smtp_emit(m);
     }
 
-    if (easy == NULL || !smtp_prepare(easy, &m, conf, mail)) {
-        snprintf(why, 160, "the message could not be put together");
-        rc = TRAVEL_ERROR;
+    curl_mime_free(m->mime);
+    curl_slist_free_all(m->rcpt);
+    curl_slist_free_all(m->headers);
+}
 
-    } else {
-        code = curl_easy_perform(easy);
-        curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-        rc = smtp_judge(code, status);
 
-        if (rc != TRAVEL_OK) {
-            snprintf(why, 160, "SMTP %ld: %.140s", status,
-                     m.error[0] != '\0' ? m.error : curl_easy_strerror(code));
+void
+worker_smtp_send(worker_io_t *io, const worker_mail_t *mails,
+    worker_mail_answer_t *ret_answers, size_t n)
+{
+    size_t              i, sent;
+    smtp_message_t     *messages;
+    worker_io_call_t  **calls;
+
+    sent = 0;
+    messages = calloc(n, sizeof(smtp_message_t));
+    calls = calloc(n, sizeof(worker_io_call_t *));
+
+    for (i = 0; i < n; i++) {
+        if (messages == NULL || calls == NULL) {
+            memset(&ret_answers[i], 0, sizeof(ret_answers[i]));
+            ret_answers[i].bounce = TRAVEL_SMTP_SOFT;
+            snprintf(ret_answers[i].why, sizeof(ret_answers[i].why),
+                     "out of memory");
+
+        } else if (smtp_begin(&messages[sent], io, &mails[i],
+                              &ret_answers[i]))
+        {
+            calls[sent] = &messages[sent].io;
+            sent++;
         }
     }
 
-    if (mail->trace != NULL) {
-        smtp_emit(&m, conf, mail, start, rc, status);
+    worker_io_run(io, calls, sent);
+
+    for (i = 0; i < sent; i++) {
+        smtp_end(&messages[i]);
     }
 
-    if (easy != NULL) {
-        curl_easy_reset(easy);
-    }
-
-    curl_mime_free(m.mime);
-    curl_slist_free_all(m.rcpt);
-    curl_slist_free_all(m.headers);
-    return rc;
+    free(messages);
+    free(calls);
 }

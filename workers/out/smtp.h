@@ -1,10 +1,15 @@
-/* Outgoing mail over SMTP (libcurl), one message a call, from a slot. */
+/*
+ * Outgoing mail over SMTP, by the process's I/O thread (io.h): sessions are
+ * kept and used again, as many at once as 'concurrency' of the section smtp
+ * says; one breaker for the server.
+ */
 
 #ifndef WORKER_SMTP_H
 #define WORKER_SMTP_H
 
+#include "../../common/smtp_reply.h"
 #include "../../common/traceparent.h"
-#include "../pool/conf.h"
+#include "io.h"
 
 typedef struct {
     const char            *to;
@@ -12,12 +17,18 @@ typedef struct {
     const char            *message_id;     /* without <>; stable per job */
     const char            *text;
     const char            *html;           /* or NULL */
-    const travel_trace_t  *trace;          /* parent span */
+    const travel_trace_t  *trace;          /* parent span, or NULL */
 } worker_mail_t;
 
-/* TRAVEL_OK accepted; TRAVEL_REFUSED a permanent 5xx; TRAVEL_ERROR try again;
- * 'why' gets one line in the last two. */
-int worker_smtp_send(const worker_conf_t *conf, const worker_mail_t *mail,
-    char why[160]) TRAVEL_MUST_CHECK;
+typedef struct {
+    travel_smtp_bounce_e  bounce;          /* SOFT when nobody answered, too */
+    unsigned              status;          /* of the reply; 0: none */
+    long                  retry_after_ms;  /* the breaker's; 0: none */
+    char                  why[160];        /* one line, unless ACCEPTED */
+} worker_mail_answer_t;
+
+/* Any thread; blocks until the last of them has its answer. */
+void worker_smtp_send(worker_io_t *io, const worker_mail_t *mails,
+    worker_mail_answer_t *ret_answers, size_t n);
 
 #endif

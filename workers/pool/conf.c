@@ -1,8 +1,8 @@
 /*
  * workers.conf: read by libconfuse, checked once, then immutable.
  *
- * libconfuse knows sections, titles and includes; what a duration is and what
- * a port may be is judged here, so that each refusal names file and line.
+ * libconfuse knows sections, titles and includes; what a value may be is in
+ * conf_value.c, what goes together with what is here.
  */
 
 #include <ctype.h>
@@ -20,7 +20,15 @@
 #include "../jobs/job.h"
 #include "../../common/seal.h"
 
-#define CONF_DAY_MS  (24L * 3600 * 1000)
+#define CONF_FILE_MAX  16384
+
+/* What every destination of calls to the outside has. */
+#define CONF_DESTINATION(timeout, concurrency)                                \
+    CFG_STR("timeout", timeout, CFGF_NONE),                                   \
+    CFG_INT("concurrency", concurrency, CFGF_NONE),                           \
+    CFG_INT("breaker_failures", 5, CFGF_NONE),                                \
+    CFG_STR("breaker_open", "60s", CFGF_NONE),                                \
+    CFG_INT("breaker_successes", 2, CFGF_NONE)
 
 
 static cfg_opt_t  conf_redis_opts[] = {
@@ -42,7 +50,20 @@ static cfg_opt_t  conf_smtp_opts[] = {
     CFG_STR("from", "travel@travel.local", CFGF_NONE),
     CFG_STR("user", NULL, CFGF_NONE),
     CFG_STR("password_file", NULL, CFGF_NONE),
-    CFG_STR("starttls", "off", CFGF_NONE),
+    CFG_STR("tls", "off", CFGF_NONE),
+    CFG_STR("ca_file", NULL, CFGF_NONE),
+    CONF_DESTINATION("30s", 8),
+    CFG_END()
+};
+
+static cfg_opt_t  conf_push_opts[] = {
+    CFG_STR("key_file", NULL, CFGF_NONE),
+    CFG_STR("key_id", NULL, CFGF_NONE),
+    CFG_STR("team_id", NULL, CFGF_NONE),
+    CFG_STR("topic", NULL, CFGF_NONE),
+    CFG_STR("url", NULL, CFGF_NONE),
+    CFG_STR("ca_file", NULL, CFGF_NONE),
+    CONF_DESTINATION("10s", 100),
     CFG_END()
 };
 
@@ -55,11 +76,7 @@ static cfg_opt_t  conf_otlp_opts[] = {
 static cfg_opt_t  conf_partner_opts[] = {
     CFG_STR("url", NULL, CFGF_NONE),
     CFG_STR("key_file", NULL, CFGF_NONE),
-    CFG_STR("timeout", "5s", CFGF_NONE),
-    CFG_INT("concurrency", 16, CFGF_NONE),
-    CFG_INT("breaker_failures", 5, CFGF_NONE),
-    CFG_STR("breaker_open", "60s", CFGF_NONE),
-    CFG_INT("breaker_successes", 2, CFGF_NONE),
+    CONF_DESTINATION("5s", 16),
     CFG_STR_LIST("header", "{}", CFGF_NONE),
     CFG_END()
 };
@@ -96,6 +113,7 @@ static cfg_opt_t  conf_opts[] = {
     CFG_SEC("redis", conf_redis_opts, CFGF_TITLE | CFGF_MULTI),
     CFG_SEC("postgres", conf_postgres_opts, CFGF_TITLE | CFGF_MULTI),
     CFG_SEC("smtp", conf_smtp_opts, CFGF_NONE),
+    CFG_SEC("push", conf_push_opts, CFGF_TITLE | CFGF_MULTI),
     CFG_SEC("otlp", conf_otlp_opts, CFGF_NONE),
     CFG_SEC("partner", conf_partner_opts, CFGF_TITLE | CFGF_MULTI),
     CFG_SEC("type", worker_conf_type_opts, CFGF_TITLE | CFGF_MULTI),
@@ -139,307 +157,6 @@ conf_string(cfg_t *cfg, const char *name)
 }
 
 
-/* "10s", "250ms", "5m", "2h", "1d"; a bare number is refused: of what? */
-static int
-conf_duration_parse(const char *text, long *ret_ms)
-{
-    static const struct {
-        const char  *unit;
-        long         ms;
-    } units[] = {
-        { "ms", 1 }, { "s", 1000 }, { "m", 60 * 1000 },
-        { "h", 3600 * 1000 }, { "d", CONF_DAY_MS }
-    };
-
-    char    *end;
-    long     n;
-    size_t   i;
-
-    if (!isdigit((unsigned char) text[0])) {
-        return TRAVEL_INVALID;
-    }
-
-    errno = 0;
-    n = strtol(text, &end, 10);
-
-    for (i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        if (strcmp(end, units[i].unit) == 0) {
-            if (errno != 0 || n > 365 * CONF_DAY_MS / units[i].ms) {
-                return TRAVEL_INVALID;
-            }
-
-            *ret_ms = n * units[i].ms;
-            return TRAVEL_OK;
-        }
-    }
-
-    return TRAVEL_INVALID;
-}
-
-
-/* --- what a value may be -------------------------------------------------- */
-
-typedef enum {
-    CONF_DURATION,              /* min in ms */
-    CONF_NUMBER,
-    CONF_SHARE,                 /* a number from 0 to 1 */
-    CONF_LEVEL,
-    CONF_QUEUE,
-    CONF_ADDRESS,               /* host:port */
-    CONF_STARTTLS,
-    CONF_URL,
-    CONF_HEADER,
-    CONF_SWITCH,
-    CONF_CRON,
-    CONF_TIMEZONE,
-    CONF_CATCH_UP,
-    CONF_JSON,                  /* an object */
-    CONF_RETENTION
-} conf_kind_e;
-
-static const struct conf_rule {
-    const char   *path;         /* as libconfuse names it */
-    conf_kind_e   kind;
-    long          min;
-    long          max;
-} conf_rules[] = {
-    { "processes", CONF_NUMBER, 1, 64 },
-    { "slots", CONF_NUMBER, 1, 256 },
-    { "lease_ttl", CONF_DURATION, 1000, 0 },
-    { "drain", CONF_DURATION, 0, 0 },
-    { "log_level", CONF_LEVEL, 0, 0 },
-    { "queues", CONF_QUEUE, 0, 0 },
-    { "metrics", CONF_ADDRESS, 0, 0 },
-    { "smtp|port", CONF_NUMBER, 1, 65535 },
-    { "smtp|starttls", CONF_STARTTLS, 0, 0 },
-    { "otlp|sample", CONF_SHARE, 0, 0 },
-    { "otlp|url", CONF_URL, 0, 0 },
-    { "partner|url", CONF_URL, 0, 0 },
-    { "partner|timeout", CONF_DURATION, 1, 0 },
-    { "partner|concurrency", CONF_NUMBER, 1, 1024 },
-    { "partner|breaker_failures", CONF_NUMBER, 1, 1000 },
-    { "partner|breaker_open", CONF_DURATION, 10, 0 },
-    { "partner|breaker_successes", CONF_NUMBER, 1, 100 },
-    { "partner|header", CONF_HEADER, 0, 0 },
-    { "type|retries", CONF_NUMBER, 0, 1000 },
-    { "type|base", CONF_DURATION, 1, 0 },
-    { "type|cap", CONF_DURATION, 1, 0 },
-    { "type|timeout", CONF_DURATION, 1, 0 },
-    { "queue|retention", CONF_RETENTION, 3600 * 1000, 21 * CONF_DAY_MS },
-    { "topics", CONF_SWITCH, 0, 0 },
-    { "etl|batch", CONF_NUMBER, 1, 100000 },
-    { "schedule|cron", CONF_CRON, 0, 0 },
-    { "schedule|timezone", CONF_TIMEZONE, 0, 0 },
-    { "schedule|catch_up", CONF_CATCH_UP, 0, 0 },
-    { "schedule|body", CONF_JSON, 0, 0 }
-};
-
-#define CONF_RULES  (sizeof(conf_rules) / sizeof(conf_rules[0]))
-
-
-/* By the last part of its path: names that two sections share mean one thing
- * in both. */
-static const struct conf_rule *
-conf_rule_of(const char *name)
-{
-    size_t       i;
-    const char  *bar;
-
-    for (i = 0; i < CONF_RULES; i++) {
-        bar = strchr(conf_rules[i].path, '|');
-
-        if (strcmp(bar != NULL ? bar + 1 : conf_rules[i].path, name) == 0) {
-            return &conf_rules[i];
-        }
-    }
-
-    return NULL;
-}
-
-
-static bool
-conf_url_good(const char *v)
-{
-    return strncmp(v, "http://", 7) == 0 || strncmp(v, "https://", 8) == 0;
-}
-
-
-/* The name of a file of the tz database, and nothing outside of it. */
-static bool
-conf_timezone_good(const char *v)
-{
-    char  path[256];
-
-    snprintf(path, sizeof(path), "/usr/share/zoneinfo/%s", v);
-
-    return strcmp(v, "UTC") == 0
-           || (isalpha((unsigned char) v[0]) && strstr(v, "..") == NULL
-               && strlen(v) < 64 && access(path, R_OK) == 0);
-}
-
-
-static bool
-conf_object_good(const char *v)
-{
-    bool     good;
-    json_t  *body;
-
-    body = json_loads(v, 0, NULL);
-    good = json_is_object(body);
-    json_decref(body);
-
-    return good;
-}
-
-
-static int
-conf_catch_up(const char *v)
-{
-    int  i;
-
-    for (i = WORKER_CATCH_UP_SKIP; i <= WORKER_CATCH_UP_ALL; i++) {
-        if (strcmp(worker_catch_up_name((worker_catch_up_e) i), v) == 0) {
-            return i;
-        }
-    }
-
-    return -1;
-}
-
-
-static const char *
-conf_cron_wrong(const char *v)
-{
-    const char     *why;
-    travel_cron_t   cron;
-
-    return travel_cron_parse(&cron, (travel_str_t) { v, strlen(v) }, &why)
-           == TRAVEL_OK ? NULL : why;
-}
-
-
-/* What is wrong with a text, or NULL. */
-static const char *
-conf_text_wrong(const struct conf_rule *rule, const char *v)
-{
-    long  ms;
-
-    switch (rule->kind) {
-
-    case CONF_DURATION:
-        return conf_duration_parse(v, &ms) == TRAVEL_OK && ms >= rule->min
-               ? NULL : "is no duration or too short a one, write it like "
-                        "250ms, 10s, 5m, 2h or 1d";
-
-    case CONF_RETENTION:
-        return conf_duration_parse(v, &ms) == TRAVEL_OK && ms >= rule->min
-               && ms <= rule->max
-               ? NULL : "is no duration from 1h to 21d: what a job has done "
-                        "is remembered for 30d, and longer than the job";
-
-    case CONF_LEVEL:
-        return worker_log_level(v) >= 0
-               ? NULL : "is none of error, warn, info, debug";
-
-    case CONF_QUEUE:
-        return travel_queue_exists((travel_str_t) { v, strlen(v) })
-               ? NULL : "is not the name of a queue";
-
-    case CONF_ADDRESS:
-        return strrchr(v, ':') != NULL ? NULL : "is not host:port";
-
-    case CONF_STARTTLS:
-        return strcmp(v, "off") == 0 || strcmp(v, "required") == 0
-               ? NULL : "is neither \"off\" nor \"required\"";
-
-    case CONF_URL:
-        return conf_url_good(v)
-               ? NULL : "does not begin with http:// or https://";
-
-    case CONF_HEADER:
-        return strchr(v, ':') != NULL ? NULL : "is not \"Name: value\"";
-
-    case CONF_SWITCH:
-        return strcmp(v, "on") == 0 || strcmp(v, "off") == 0
-               ? NULL : "is neither \"on\" nor \"off\"";
-
-    case CONF_CRON:
-        return conf_cron_wrong(v);
-
-    case CONF_TIMEZONE:
-        return conf_timezone_good(v)
-               ? NULL : "is no time zone below /usr/share/zoneinfo, write it "
-                        "like Europe/Berlin (is tzdata installed?)";
-
-    case CONF_CATCH_UP:
-        return conf_catch_up(v) >= 0
-               ? NULL : "is none of \"skip\", \"once\", \"all\"";
-
-    case CONF_JSON:
-        return conf_object_good(v) ? NULL : "is not a JSON object";
-
-    case CONF_NUMBER:
-    case CONF_SHARE:
-        break;
-    }
-
-    return NULL;
-}
-
-
-/* Called by the parser after each value, so that the line is the value's. */
-static int
-conf_check(cfg_t *cfg, cfg_opt_t *opt)
-{
-    long                      n;
-    double                    share;
-    unsigned                  last;
-    const char               *v, *wrong;
-    const struct conf_rule   *rule;
-
-    rule = conf_rule_of(cfg_opt_name(opt));
-    last = cfg_opt_size(opt) - 1;
-
-    if (rule == NULL || cfg_opt_size(opt) == 0) {
-        return 0;
-    }
-
-    if (rule->kind == CONF_NUMBER) {
-        n = cfg_opt_getnint(opt, last);
-
-        if (n < rule->min || n > rule->max) {
-            cfg_error(cfg, "%s = %ld is outside %ld..%ld", cfg_opt_name(opt),
-                      n, rule->min, rule->max);
-            return -1;
-        }
-
-        return 0;
-    }
-
-    if (rule->kind == CONF_SHARE) {
-        share = cfg_opt_getnfloat(opt, last);
-
-        if (share < 0 || share > 1) {
-            cfg_error(cfg, "%s = %g is outside 0..1", cfg_opt_name(opt),
-                      share);
-            return -1;
-        }
-
-        return 0;
-    }
-
-    v = cfg_opt_getnstr(opt, last);
-    wrong = v != NULL ? conf_text_wrong(rule, v) : NULL;
-
-    if (wrong != NULL) {
-        cfg_error(cfg, "%s: \"%s\" %s", cfg_opt_name(opt), v, wrong);
-        return -1;
-    }
-
-    return 0;
-}
-
-
 void
 worker_conf_duration(cfg_t *cfg, const char *name, long *ms)
 {
@@ -448,7 +165,7 @@ worker_conf_duration(cfg_t *cfg, const char *name, long *ms)
     text = cfg_getstr(cfg, name);
 
     if (text != NULL) {
-        (void) !conf_duration_parse(text, ms);
+        (void) !worker_conf_duration_parse(text, ms);
     }
 }
 
@@ -646,19 +363,203 @@ conf_postgres(cfg_t *cfg, worker_conf_t *conf)
 }
 
 
+/* Bounds and breaker of a destination, under its name. */
+static worker_partner_t *
+conf_destination(cfg_t *sec, worker_conf_t *conf, const char *name)
+{
+    worker_partner_t  *to;
+
+    if (conf->npartners == WORKER_PARTNERS_MAX
+        || worker_conf_partner(conf, name) != NULL)
+    {
+        cfg_error(sec, "\"%s\": %s", name,
+                  conf->npartners == WORKER_PARTNERS_MAX
+                  ? "too many partners" : "that name is taken");
+        return NULL;
+    }
+
+    to = &conf->partners[conf->npartners++];
+    to->code = strdup(name);
+    worker_conf_duration(sec, "timeout", &to->timeout_ms);
+    to->concurrency = (unsigned) cfg_getint(sec, "concurrency");
+    to->breaker_failures = (unsigned) cfg_getint(sec, "breaker_failures");
+    to->breaker_successes = (unsigned) cfg_getint(sec, "breaker_successes");
+    worker_conf_duration(sec, "breaker_open", &to->breaker_open_ms);
+
+    return to;
+}
+
+
 static int
 conf_smtp(cfg_t *cfg, worker_conf_t *conf)
 {
-    cfg_t  *sec;
+    cfg_t             *sec;
+    worker_partner_t  *to;
 
     sec = cfg_getsec(cfg, "smtp");
-    conf->smtp_starttls = strcmp(cfg_getstr(sec, "starttls"), "required") == 0;
+    to = conf_destination(sec, conf, "smtp");
+
+    if (to == NULL) {
+        return TRAVEL_INVALID;
+    }
+
+    conf->smtp_timeout_ms = to->timeout_ms;
+    conf->smtp_tls = (worker_tls_e) worker_conf_tls(cfg_getstr(sec, "tls"));
+    conf->smtp_ca_file = conf_string(sec, "ca_file");
     conf->smtp_host = conf_string(sec, "host");
     conf->smtp_from = conf_string(sec, "from");
     conf->smtp_user = conf_string(sec, "user");
     conf->smtp_port = (unsigned) cfg_getint(sec, "port");
 
     return conf_secret(sec, "password_file", &conf->smtp_password);
+}
+
+
+/* --- push services ------------------------------------------------------- */
+
+/* A whole file of at most 16 KiB, NUL-terminated, owned; NULL: said. */
+static char *
+conf_file(cfg_t *sec, const char *name)
+{
+    char        *text;
+    FILE        *f;
+    size_t       n;
+    const char  *path;
+
+    path = cfg_getstr(sec, name);
+    f = path != NULL ? fopen(path, "re") : NULL;
+    text = f != NULL ? calloc(1, CONF_FILE_MAX + 1) : NULL;
+
+    if (text == NULL) {
+        cfg_error(sec, "push %s needs %s, a file that can be read",
+                  cfg_title(sec), name);
+
+    } else {
+        n = fread(text, 1, CONF_FILE_MAX, f);
+        text[n] = '\0';
+    }
+
+    if (f != NULL) {
+        fclose(f);
+    }
+
+    return text;
+}
+
+
+static char *
+conf_member(const json_t *root, const char *name)
+{
+    const char  *text;
+
+    text = json_string_value(json_object_get(root, name));
+    return text != NULL && *text != '\0' ? strdup(text) : NULL;
+}
+
+
+/* A service account's key as Google hands it out. */
+static int
+conf_fcm(cfg_t *sec, worker_push_conf_t *push, const char *text)
+{
+    json_t  *root;
+
+    root = json_loads(text, 0, NULL);
+    push->pem = conf_member(root, "private_key");
+    push->key_id = conf_member(root, "private_key_id");
+    push->client_email = conf_member(root, "client_email");
+    push->project_id = conf_member(root, "project_id");
+    push->token_url = conf_member(root, "token_uri");
+    json_decref(root);
+
+    if (push->pem == NULL || push->key_id == NULL || push->project_id == NULL
+        || push->client_email == NULL || push->token_url == NULL)
+    {
+        cfg_error(sec, "push fcm: key_file is not the JSON key of a service "
+                  "account, download one from the Google Cloud console");
+        return TRAVEL_INVALID;
+    }
+
+    return TRAVEL_OK;
+}
+
+
+static int
+conf_apns(cfg_t *sec, worker_push_conf_t *push, const char *text)
+{
+    push->pem = strdup(text);
+    push->key_id = conf_string(sec, "key_id");
+    push->team_id = conf_string(sec, "team_id");
+    push->topic = conf_string(sec, "topic");
+
+    if (push->key_id == NULL || push->team_id == NULL || push->topic == NULL
+        || strstr(text, "PRIVATE KEY") == NULL)
+    {
+        cfg_error(sec, "push apns needs key_file (the .p8 of an APNs key), "
+                  "key_id, team_id and topic (the app's bundle id)");
+        return TRAVEL_INVALID;
+    }
+
+    return TRAVEL_OK;
+}
+
+
+static int
+conf_push(cfg_t *sec, worker_conf_t *conf)
+{
+    int                  rc;
+    char                *text;
+    bool                 fcm;
+    size_t               n;
+    const char          *url;
+    worker_partner_t    *to;
+    worker_push_conf_t  *push;
+
+    fcm = strcmp(cfg_title(sec), "fcm") == 0;
+
+    if (!fcm && strcmp(cfg_title(sec), "apns") != 0) {
+        cfg_error(sec, "push \"%s\": there are \"fcm\" and \"apns\"",
+                  cfg_title(sec));
+        return TRAVEL_INVALID;
+    }
+
+    to = conf_destination(sec, conf, cfg_title(sec));
+    text = to != NULL ? conf_file(sec, "key_file") : NULL;
+
+    if (text == NULL) {
+        return TRAVEL_INVALID;
+    }
+
+    push = &conf->push[fcm ? WORKER_PUSH_FCM : WORKER_PUSH_APNS];
+    url = cfg_getstr(sec, "url");
+    url = url != NULL ? url : fcm ? "https://fcm.googleapis.com"
+                                  : "https://api.push.apple.com";
+    push->url = strdup(url);
+
+    for (n = strlen(push->url); n > 0 && push->url[n - 1] == '/'; n--) {
+        push->url[n - 1] = '\0';
+    }
+
+    push->ca_file = conf_string(sec, "ca_file");
+    push->timeout_ms = to->timeout_ms;
+    rc = fcm ? conf_fcm(sec, push, text) : conf_apns(sec, push, text);
+    explicit_bzero(text, strlen(text));
+    free(text);
+    return rc;
+}
+
+
+static int
+conf_pushes(cfg_t *cfg, worker_conf_t *conf)
+{
+    size_t  i;
+
+    for (i = 0; i < cfg_size(cfg, "push"); i++) {
+        if (conf_push(cfg_getnsec(cfg, "push", i), conf) != TRAVEL_OK) {
+            return TRAVEL_INVALID;
+        }
+    }
+
+    return TRAVEL_OK;
 }
 
 
@@ -674,10 +575,11 @@ conf_otlp(cfg_t *cfg, worker_conf_t *conf)
 
 
 static int
-conf_partner(cfg_t *sec, worker_partner_t *partner)
+conf_partner(cfg_t *sec, worker_conf_t *conf)
 {
-    size_t       i, n;
-    const char  *url;
+    size_t             i, n;
+    const char        *url;
+    worker_partner_t  *partner;
 
     url = cfg_getstr(sec, "url");
 
@@ -686,7 +588,12 @@ conf_partner(cfg_t *sec, worker_partner_t *partner)
         return TRAVEL_INVALID;
     }
 
-    partner->code = strdup(cfg_title(sec));
+    partner = conf_destination(sec, conf, cfg_title(sec));
+
+    if (partner == NULL) {
+        return TRAVEL_INVALID;
+    }
+
     partner->url = strdup(url);
 
     for (n = strlen(partner->url); n > 0 && partner->url[n - 1] == '/'; n--) {
@@ -705,14 +612,6 @@ conf_partner(cfg_t *sec, worker_partner_t *partner)
         partner->headers[i] = strdup(cfg_getnstr(sec, "header", i));
     }
 
-    worker_conf_duration(sec, "timeout", &partner->timeout_ms);
-    partner->concurrency = (unsigned) cfg_getint(sec, "concurrency");
-    partner->breaker_failures = (unsigned) cfg_getint(sec,
-                                                      "breaker_failures");
-    partner->breaker_successes = (unsigned) cfg_getint(sec,
-                                                       "breaker_successes");
-    worker_conf_duration(sec, "breaker_open", &partner->breaker_open_ms);
-
     return conf_secret(sec, "key_file", &partner->key);
 }
 
@@ -724,17 +623,8 @@ conf_partners(cfg_t *cfg, worker_conf_t *conf)
 
     n = cfg_size(cfg, "partner");
 
-    if (n > WORKER_PARTNERS_MAX) {
-        cfg_error(cfg, "more than %d partners", WORKER_PARTNERS_MAX);
-        return TRAVEL_INVALID;
-    }
-
     for (i = 0; i < n; i++) {
-        conf->npartners++;          /* first, so that free sees the row */
-
-        if (conf_partner(cfg_getnsec(cfg, "partner", i), &conf->partners[i])
-            != TRAVEL_OK)
-        {
+        if (conf_partner(cfg_getnsec(cfg, "partner", i), conf) != TRAVEL_OK) {
             return TRAVEL_INVALID;
         }
     }
@@ -771,7 +661,7 @@ conf_schedule(cfg_t *sec, worker_schedule_t *schedule)
     schedule->timezone = strdup(cfg_getstr(sec, "timezone"));
     schedule->type = strdup(type);
     schedule->body = conf_string(sec, "body");
-    schedule->catch_up = (worker_catch_up_e) conf_catch_up(
+    schedule->catch_up = (worker_catch_up_e) worker_conf_catch_up(
                              cfg_getstr(sec, "catch_up"));
 
     return TRAVEL_OK;
@@ -930,6 +820,7 @@ conf_fill(cfg_t *cfg, worker_conf_t *conf)
            && conf_postgres(cfg, conf) == TRAVEL_OK
            && conf_sealed(cfg, conf) == TRAVEL_OK
            && conf_smtp(cfg, conf) == TRAVEL_OK
+           && conf_pushes(cfg, conf) == TRAVEL_OK
            && conf_partners(cfg, conf) == TRAVEL_OK
            && worker_conf_work(cfg, conf) == TRAVEL_OK
            && conf_schedules(cfg, conf) == TRAVEL_OK
@@ -942,7 +833,6 @@ worker_conf_load(const char *path)
 {
     int             rc;
     cfg_t          *cfg;
-    size_t          i;
     worker_conf_t  *conf;
 
     conf = calloc(1, sizeof(worker_conf_t));
@@ -955,9 +845,7 @@ worker_conf_load(const char *path)
 
     cfg_set_error_function(cfg, conf_complain);
 
-    for (i = 0; i < CONF_RULES; i++) {
-        cfg_set_validate_func(cfg, conf_rules[i].path, conf_check);
-    }
+    worker_conf_rules(cfg);
 
     conf->path = strdup(path);
     conf_reading = path;
@@ -1002,6 +890,21 @@ conf_partner_free(worker_partner_t *partner)
 }
 
 
+static void
+conf_push_free(worker_push_conf_t *push)
+{
+    free(push->url);
+    free(push->pem);
+    free(push->key_id);
+    free(push->client_email);
+    free(push->project_id);
+    free(push->token_url);
+    free(push->team_id);
+    free(push->topic);
+    free(push->ca_file);
+}
+
+
 void
 worker_conf_free(worker_conf_t *conf)
 {
@@ -1013,6 +916,10 @@ worker_conf_free(worker_conf_t *conf)
 
     for (i = 0; i < conf->npartners; i++) {
         conf_partner_free(&conf->partners[i]);
+    }
+
+    for (i = 0; i < WORKER_PUSH_SERVICES; i++) {
+        conf_push_free(&conf->push[i]);
     }
 
     for (i = 0; i < conf->ntypes; i++) {
@@ -1051,6 +958,7 @@ worker_conf_free(worker_conf_t *conf)
     free(conf->smtp_from);
     free(conf->smtp_user);
     free(conf->smtp_password);
+    free(conf->smtp_ca_file);
     free(conf->otlp_url);
     free(conf->prompts_dir);
     free(conf->templates_dir);

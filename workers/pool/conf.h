@@ -8,7 +8,7 @@
  *     metrics   = "127.0.0.1:8084"
  *     redis queue { socket = "..." user = "worker" password_file = "..." }
  *     postgres primary { dsn = "..." password_file = "..." }
- *     smtp { host = "127.0.0.1" port = 8082 from = "..." starttls = "off" }
+ *     smtp { host = "127.0.0.1" port = 8082 from = "..." tls = "off" }
  *     otlp { url = "http://127.0.0.1:8083/v1/traces" sample = 1.0 }
  *     partner opentable { url = "http://127.0.0.1:8081" timeout = 5s
  *                         key_file = "..." header = { "X-Sandbox: slow" } }
@@ -46,6 +46,32 @@ typedef struct {
     unsigned      breaker_successes;   /* of probes, close it */
     long          breaker_open_ms;
 } worker_partner_t;
+
+typedef enum {
+    WORKER_TLS_OFF,
+    WORKER_TLS_STARTTLS,               /* required, not just offered */
+    WORKER_TLS_IMPLICIT                /* from the first byte (RFC 8314) */
+} worker_tls_e;
+
+typedef enum {
+    WORKER_PUSH_FCM,
+    WORKER_PUSH_APNS,
+    WORKER_PUSH_SERVICES
+} worker_push_service_e;
+
+typedef struct {                       /* its section "push"; all owned */
+    char         *url;                 /* NULL: there is none; no slash at its
+                                          end */
+    char         *pem;                 /* the private key */
+    char         *key_id;              /* its name there */
+    char         *client_email;        /* FCM, so below */
+    char         *project_id;
+    char         *token_url;
+    char         *team_id;             /* APNs, so below */
+    char         *topic;               /* the app's bundle id */
+    char         *ca_file;             /* whom to trust, or NULL */
+    long          timeout_ms;
+} worker_push_conf_t;
 
 typedef struct {                       /* overrides of a job type's table row */
     char         *type;
@@ -108,7 +134,10 @@ typedef struct {
     char               *smtp_from;
     char               *smtp_user;
     char               *smtp_password;
-    int                 smtp_starttls; /* 0 off, 1 required */
+    worker_tls_e        smtp_tls;
+    char               *smtp_ca_file;  /* whom to trust, or NULL: the system's
+                                          list */
+    long                smtp_timeout_ms;
 
     char               *otlp_url;      /* NULL: no spans */
     double              otlp_sample;   /* for jobs that come without a trace */
@@ -117,7 +146,10 @@ typedef struct {
     char               *templates_dir; /* conf/travel/templates */
     struct travel_seal_keys_s  *sealed_keys;   /* or NULL: none */
 
-    worker_partner_t    partners[WORKER_PARTNERS_MAX];
+    worker_push_conf_t  push[WORKER_PUSH_SERVICES];
+
+    worker_partner_t    partners[WORKER_PARTNERS_MAX];    /* destinations:
+                                          "smtp", "fcm", "apns" are, too */
     size_t              npartners;
     worker_type_conf_t  types[WORKER_TYPES_MAX];
     size_t              ntypes;

@@ -10,6 +10,16 @@
 /* Leaves *ms alone when the option is not given. */
 void worker_conf_duration(cfg_t *cfg, const char *name, long *ms);
 
+/* conf_value.c: the parser asks about each value from now on. */
+void worker_conf_rules(cfg_t *cfg);
+
+/* "10s", "250ms", "5m", "2h", "1d".  TRAVEL_OK or TRAVEL_INVALID. */
+int worker_conf_duration_parse(const char *text, long *ret_ms);
+
+/* Values of worker_tls_e and worker_catch_up_e by their words, or -1. */
+int worker_conf_tls(const char *v);
+int worker_conf_catch_up(const char *v);
+
 /* conf_work.c: the sections "type" and "queue" */
 extern cfg_opt_t  worker_conf_type_opts[];
 extern cfg_opt_t  worker_conf_queue_opts[];

@@ -1,0 +1,191 @@
+# Mails: TLS both ways, sessions used again, refusals told apart, and batches.
+use strict;
+use warnings;
+use lib 't/lib';
+use Test::More;
+use JSON::PP ();
+use POSIX ();
+use Travel::Test;
+use Travel::Pool;
+
+plan skip_all => 'travel-worker is not built'
+    unless -x Travel::Test::build() . '/travel-worker';
+
+my $p = Travel::Pool->start(stopped => 1);
+my ($t, $r) = ($p->t, $p->r);
+my $dir  = $t->dir;
+my $port = $t->port + 2;
+
+my ($rc, $out) = $t->run('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt',
+    'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj',
+    '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout',
+    "$dir/tls.key", '-out', "$dir/tls.crt");
+die $out if $rc;
+$t->write('smtp.password', "s3cret\n");
+
+sub configure {
+    my ($smtp) = @_;
+    $p->configure(<<"END");
+processes = 1
+slots     = 2
+queues    = { "maintenance", "notification" }
+templates = "${\ Travel::Test::root()}/conf/travel/templates"
+type "notification.email" { retries = 6 base = 50ms cap = 100ms timeout = 60s }
+type "notification.batch" { retries = 8 base = 50ms cap = 100ms timeout = 60s }
+smtp { host = "127.0.0.1" port = $port from = "Travel <travel\@travel.local>"
+       user = "mailer" password_file = "$dir/smtp.password"
+       breaker_open = 500ms $smtp }
+END
+}
+
+my $server;
+sub serve {
+    my @more = @_;
+    hang_up();
+    $server = fork // die "fork: $!";
+    if (!$server) {
+        open STDOUT, '>>', "$dir/logs/smtp.log";
+        open STDERR, '>&', \*STDOUT;
+        my @cmd = ('node', 'scripts/node/smtp-sink.js', '--port', $port,
+            '--out', "$dir/mails.jsonl", '--cert', "$dir/tls.crt", '--key',
+            "$dir/tls.key", '--user', 'mailer', '--password', 's3cret', @more);
+        exec { $cmd[0] } @cmd or POSIX::_exit(127);
+    }
+    wait_for(sub { IO::Socket::INET->new("127.0.0.1:$port") }, 10, 'SMTP');
+}
+
+sub hang_up {
+    return unless $server;
+    kill 'TERM', $server;
+    waitpid $server, 0;
+    $server = 0;
+}
+END { hang_up() }
+
+sub mail {
+    my ($to) = @_;
+    return $p->enqueue(queue => 'notification', type => 'notification.email',
+        body => { template => 'booking_reminder', to => $to,
+            data => { venue_name => "Z\x{fc}ni", name => 'A <b>' } });
+}
+
+sub over {
+    my ($id) = @_;
+    $p->until_over($id, 20);
+    my $job = $p->job($id);
+    return ($job->{status}, $job->{result} ? json($job->{result}) : undef,
+        $job->{error} // '');
+}
+
+serve();
+configure(qq(tls = "starttls" ca_file = "$dir/tls.crt" concurrency = 3));
+$p->start_workers;
+$p->until_owned;
+
+subtest 'STARTTLS, with a login' => sub {
+    my ($status) = over(mail('ann@example.org'));
+    is($status, 'succeeded', 'accepted');
+    my ($m) = $t->mails;
+    ok($m->{secure}, 'over TLS');
+    is($m->{user}, 'mailer', 'logged in');
+    is($m->{subject}, "Soon: Z\x{fc}ni, ", 'subject in UTF-8');
+    like($m->{text}, qr/Hello A <b>/, 'text as it is');
+    like($m->{html}, qr/A &lt;b&gt;/, 'HTML escaped');
+    over(mail('bob@example.org'));
+    is(($t->mails)[1]{session}, $m->{session}, 'the session is used again');
+};
+
+subtest 'what a refusal means' => sub {
+    my ($status, undef, $error) = over(mail('550-5.1.1-cy@example.org'));
+    is($status, 'failed', '550 5.1.1: not tried again');
+    like($error, qr/550 5\.1\.1/, 'with the server\'s words');
+    ($status) = over(mail('554-5.7.1-cy@example.org'));
+    is($status, 'failed', '554 5.7.1: neither');
+    my $id = mail('452-4.2.2-cy@example.org');
+    $p->until_status($id, 'retrying|dead');
+    pass('452 4.2.2: later');
+    is(scalar $t->mails, 2, 'none of them got there');
+    ok(!$p->log_lines(qr/breaker for smtp/), 'and the server is well');
+};
+
+subtest 'a batch' => sub {
+    my @who = ((map { { to => "u$_\@example.org", data => { name => "N$_" } } }
+        1 .. 255), (map { { user => $t->user($_) } } 1 .. 5),
+        { to => '550-5.1.1-gone@example.org' },
+        { to => '554-5.7.1-spam@example.org' }, { to => 'no address' },
+        { user => $t->user(9999) }, { to => '' });
+    my $id = $p->enqueue(queue => 'notification',
+        type => 'notification.batch', body => { channel => 'email',
+            template => 'booking_reminder', recipients => \@who,
+            data => { venue_name => 'V', name => 'all' } });
+    my ($status, $result) = over($id);
+    is($status, 'succeeded', 'succeeded');
+    is_deeply($result, { sent => 260, refused => 3, failed => 0 }, 'counted');
+    my @mails = ($t->mails)[2 .. 261];
+    my %to = map { $_->{to}[0] => $_ } @mails;
+    is(scalar keys %to, 260, 'each once');
+    like($to{'u7@example.org'}{text}, qr/Hello N7,/, 'in his own words');
+    like($to{'user1@travel.local'}{text}, qr/Hello all,/, 'or in all\'s');
+    my %sessions = map { $_->{session} => 1 } @mails;
+    cmp_ok(scalar keys %sessions, '<=', 8, 'over few sessions');
+    my %ids = map { $_->{messageId} => 1 } @mails;
+    is(scalar keys %ids, 260, 'Message-IDs of their own');
+    is(join(' ', map { $_->[0] } $t->sql('SELECT address FROM jobs.suppressed
+        ORDER BY 1')), '550-5.1.1-gone@example.org no address',
+        'hard bounces are on record');
+
+    (undef, $result) = over($p->enqueue(queue => 'notification',
+        type => 'notification.batch', body => { channel => 'email',
+            template => 'booking_reminder',
+            recipients => [{ to => '550-5.1.1-GONE@example.org' }] }));
+    is_deeply($result, { sent => 0, refused => 1, failed => 0 },
+        'and not written to again');
+};
+
+subtest 'a batch and a server that goes away' => sub {
+    my $before = () = $t->mails;
+    hang_up();
+    my @who = map { { to => "v$_\@example.org" } } 1 .. 20;
+    my $id = $p->enqueue(queue => 'notification',
+        type => 'notification.batch', body => { channel => 'email',
+            template => 'booking_reminder', recipients => \@who });
+    wait_for(sub { $t->sql("SELECT count(*) FROM jobs.notice
+        WHERE attempts > 0 AND state = 'waiting'") == 20 }, 15, 'the tries');
+    ok($p->log_lines(qr/breaker for smtp opened/), 'the breaker opened');
+    $t->sql("UPDATE jobs.notice SET due = now() WHERE state = 'waiting'");
+    $p->stop_workers;
+    serve();
+    $p->start_workers;
+    wait_for(sub { $t->sql("SELECT count(*) FROM jobs.notice
+        WHERE state = 'sent' AND address LIKE 'v%'") == 20 }, 90,
+        'sent when it is back');
+    my @mails = $t->mails;
+    is(@mails - $before, 20, 'each once');
+};
+
+subtest 'implicit TLS' => sub {
+    $p->stop_workers;
+    serve('--implicit');
+    configure(qq(tls = "implicit" ca_file = "$dir/tls.crt"));
+    $p->start_workers;
+    my ($status) = over(mail('dee@example.org'));
+    is($status, 'succeeded', 'accepted');
+    ok(($t->mails)[-1]{secure}, 'over TLS');
+};
+
+subtest 'a certificate that nobody vouches for' => sub {
+    $p->stop_workers;
+    my $before = () = $t->mails;
+    configure('tls = "implicit"');
+    $p->start_workers;
+    my $id = mail('eve@example.org');
+    $p->until_status($id, 'retrying|dead', 20);
+    my @m = $t->mails;
+    is(scalar @m, $before, 'gets no mail');
+    like($p->job($id)->{error} // '', qr/certificate|SSL/i, 'and we know why');
+};
+
+hang_up();
+is($p->stop_workers, 0, 'the pool ends well');
+$p->finish;
+done_testing;

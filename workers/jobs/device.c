@@ -1,0 +1,168 @@
+/*
+ * Devices that can be pushed to: device.register, device.remove.
+ *
+ * A token is one device's; whoever registers it last has it.
+ */
+
+#include <stdio.h>
+
+#include "families.h"
+#include "resource.h"
+#include "../out/push.h"
+
+
+static worker_verdict_e
+device_register_in(worker_tx_t *tx)
+{
+    PGresult          *res;
+    const char        *service, *params[4];
+    worker_verdict_e   verdict;
+
+    service = worker_body_string(tx->job, "service");
+    params[0] = tx->job->uuid;
+    params[1] = tx->job->sub;
+    params[2] = service;
+    params[3] = worker_body_string(tx->job, "token");
+
+    if (worker_tx_user(tx) != TRAVEL_OK) {
+        worker_tx_end(tx);
+        return WORKER_RETRY;
+    }
+
+    res = worker_tx_exec(tx,
+        "WITH old AS (DELETE FROM travel.devices"
+        "              WHERE service = $3 AND token = $4 AND id <> $1::uuid)"
+        " SELECT json_build_object('id', $1::uuid, 'service', $3::text,"
+        "                          'registered_at', travel.rfc3339(now()))", 4,
+        params);
+
+    if (res == NULL) {
+        worker_tx_end(tx);
+        return WORKER_RETRY;
+    }
+
+    PQclear(worker_tx_exec(tx,
+        "INSERT INTO travel.devices (id, user_id, service, token)"
+        " VALUES ($1::uuid, $2::uuid, $3, $4)", 4, params));
+
+    if (!tx->open
+        || worker_tx_event(tx, "device", tx->job->uuid, -1,
+                           "device.registered",
+                           json_pack("{s:s}", "service", service))
+           != TRAVEL_OK)
+    {
+        PQclear(res);
+        worker_tx_end(tx);
+        return WORKER_RETRY;
+    }
+
+    worker_tx_tag(tx, "user:%s", tx->job->sub);
+    verdict = worker_tx_commit(tx, worker_row_json(res, 0));
+    PQclear(res);
+    return verdict;
+}
+
+
+static worker_verdict_e
+device_register(worker_job_t *job)
+{
+    worker_tx_e  state;
+    worker_tx_t  tx;
+    const char  *service, *token;
+
+    service = worker_body_string(job, "service");
+    token = worker_body_string(job, "token");
+
+    if (service == NULL || token == NULL || worker_push_service(service) < 0
+        || *token == '\0' || strlen(token) > 1024)
+    {
+        return worker_job_fail(job, WORKER_REJECT, "VALIDATION_ERROR",
+                               "service \"fcm\" or \"apns\", and a token");
+    }
+
+    state = worker_tx_begin(&tx, job, "register");
+
+    return state == WORKER_TX_FRESH ? device_register_in(&tx)
+                                    : worker_tx_not_fresh(&tx, state);
+}
+
+
+static worker_verdict_e
+device_remove_in(worker_tx_t *tx)
+{
+    PGresult     *res;
+    const char   *device, *params[2];
+
+    device = worker_body_string(tx->job, "device_id");
+    params[0] = device;
+    params[1] = tx->job->sub;
+
+    res = worker_tx_exec(tx, "DELETE FROM travel.devices"
+                             " WHERE id = $1::uuid AND user_id = $2::uuid"
+                             " RETURNING id", 2, params);
+
+    if (res == NULL) {
+        worker_tx_end(tx);
+        return WORKER_RETRY;
+    }
+
+    if (PQntuples(res) == 0) {
+        PQclear(res);
+        return worker_tx_refuse(tx, "RESOURCE_NOT_FOUND",
+                                "There is no such device.");
+    }
+
+    PQclear(res);
+
+    if (worker_tx_event(tx, "device", device, -1, "device.removed",
+                        json_object()) != TRAVEL_OK)
+    {
+        worker_tx_end(tx);
+        return WORKER_RETRY;
+    }
+
+    worker_tx_tag(tx, "user:%s", tx->job->sub);
+    return worker_tx_commit(tx, json_pack("{s:s, s:s}", "id", device,
+                                          "status", "removed"));
+}
+
+
+static worker_verdict_e
+device_remove(worker_job_t *job)
+{
+    const char     *device;
+    worker_tx_e     state;
+    worker_tx_t     tx;
+    travel_uuid_t   uuid;
+
+    device = worker_body_string(job, "device_id");
+
+    if (device == NULL
+        || travel_uuid_parse(&uuid, (travel_str_t) { device, strlen(device) })
+           != TRAVEL_OK)
+    {
+        return worker_job_fail(job, WORKER_REJECT, "VALIDATION_ERROR",
+                               "device_id is not the id of one");
+    }
+
+    state = worker_tx_begin(&tx, job, "remove");
+
+    return state == WORKER_TX_FRESH ? device_remove_in(&tx)
+                                    : worker_tx_not_fresh(&tx, state);
+}
+
+
+static worker_verdict_e
+device_giveup(worker_job_t *job)
+{
+    return worker_fail_event(job, "device", "device");
+}
+
+
+const worker_job_type_t  worker_jobs_device[] = {
+    { "device.register", "account", TRAVEL_PRIORITY_NORMAL, device_register,
+      device_giveup, WORKER_RETRY_DEFAULTS, false },
+    { "device.remove", "account", TRAVEL_PRIORITY_NORMAL, device_remove,
+      device_giveup, WORKER_RETRY_DEFAULTS, false },
+    { .type = NULL }
+};

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "ctl.h"
-#include "../out/http.h"
+#include "../jobs/ask.h"
 #include "../pool/log.h"
 #include "../pool/slot.h"
 #include "../store/pg.h"
@@ -232,7 +232,7 @@ run_job(run_t *r, const worker_job_type_t *type)
                                "given up by the operator");
         verdict = type->giveup != NULL ? type->giveup(&r->job) : WORKER_DONE;
     } else {
-        verdict = type->run(&r->job);
+        verdict = worker_job_run_on(&r->job, type->run(&r->job));
     }
 
     run_release(r);

@@ -1,7 +1,8 @@
 /*
  * What a job handler sees, and the table by which job types are known.
  *
- * A handler runs in a slot (a thread) in plain blocking code.  It may run
+ * A handler runs in a slot (a thread) in plain blocking code, or in stages
+ * between which it waits for the outside without one (ask.h).  It may run
  * again at any time with the same job id: after a crash, a retry, or a lost
  * lease.  So every effect in PostgreSQL goes through store/tx.h (inbox, fence)
  * and every outside call through a saga step of store/saga.h and out/.
@@ -27,8 +28,17 @@ typedef enum {
     WORKER_DONE,        /* succeeded: job->result is the answer */
     WORKER_RETRY,       /* try again later: job->error says why */
     WORKER_REJECT,      /* refused for good: status failed */
-    WORKER_FENCED       /* the lease is lost: leave the job to its new owner */
+    WORKER_FENCED,      /* the lease is lost: leave the job to its new owner */
+    WORKER_AWAIT        /* goes on when an answer is there: ask.h */
 } worker_verdict_e;
+
+struct worker_job_s;
+struct worker_http_ask_s;            /* out/http.h: a request and its answer */
+struct worker_http_response_s;
+
+/* The next stage of a handler. */
+typedef worker_verdict_e (*worker_resume_pt)(struct worker_job_s *job,
+    const struct worker_http_response_s *resp);
 
 typedef struct {
     char  code[48];                  /* an errors.def code or a partner's */
@@ -62,6 +72,12 @@ typedef struct worker_job_s {
     uint64_t              tokens;    /* of language models, in this attempt:
                                         what the caller's limit is charged */
     _Atomic bool          cancel;    /* cooperative: read at convenient points */
+
+    /* between the stages of a handler (ask.h) */
+    struct worker_http_ask_s  *ask;  /* owned */
+    worker_resume_pt      resume;
+    void                 *state;     /* the handler's own */
+    void                (*free_state)(void *state);
 } worker_job_t;
 
 typedef worker_verdict_e (*worker_handler_pt)(worker_job_t *job);

@@ -1,17 +1,21 @@
 /* The job that does nothing: the pool's own cost, measured and tested. */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "ask.h"
 #include "families.h"
+#include "../pool/slot.h"
 #include "../queue/queue.h"
 
 
-/* Body members, all optional: sleep_ms; hang_ms (sleeps on when told to stop);
- * fail_until (retry below this attempt), not before retry_ms have passed;
- * fail_before (retry before this moment, unix ms); reject (a code); crash (abort
- * on this attempt).  They let tests and drills put a pool into any state without a
- * partner. */
+/* Body members, all optional: ask (a partner and a path, "slow/5000": GET it
+ * without a slot, and go on with its answer); sleep_ms; hang_ms (sleeps on when
+ * told to stop); fail_until (retry below this attempt), not before retry_ms have
+ * passed; fail_before (retry before this moment, unix ms); reject (a code);
+ * crash (abort on this attempt).  They let tests and drills put a pool into any
+ * state without a partner of the product. */
 static worker_verdict_e
 noop_drill(worker_job_t *job)
 {
@@ -65,9 +69,60 @@ noop_drill(worker_job_t *job)
 
 
 static worker_verdict_e
+noop_answered(worker_job_t *job, const worker_http_response_t *resp)
+{
+    if (resp->rc != TRAVEL_OK || resp->status >= 400) {
+        return worker_job_fail(job, WORKER_RETRY, "EXTERNAL_SERVICE_ERROR",
+                               "drill: status %d %s", resp->status,
+                               resp->error);
+    }
+
+    json_decref(job->result);
+    job->result = json_pack("{s:i, s:s#}", "status", resp->status, "body",
+                            resp->body, resp->len);
+
+    return noop_drill(job);
+}
+
+
+static worker_verdict_e
+noop_ask(worker_job_t *job, const char *where)
+{
+    char                     name[48], url[512];
+    const char              *path;
+    worker_http_request_t    req = { .method = "GET", .url = url,
+                                     .trace = &job->trace,
+                                     .destination = name };
+    const worker_partner_t  *partner;
+
+    path = strchrnul(where, '/');
+    snprintf(name, sizeof(name), "%.*s", (int) (path - where), where);
+    partner = worker_conf_partner(job->slot->conf, name);
+
+    if (partner == NULL) {
+        return worker_job_fail(job, WORKER_REJECT, "EXTERNAL_SERVICE_ERROR",
+                               "drill: there is no partner %s", name);
+    }
+
+    snprintf(url, sizeof(url), "%s%s", partner->url, path);
+    req.timeout_ms = partner->timeout_ms;
+
+    return worker_job_ask(job, &req, noop_answered);
+}
+
+
+static worker_verdict_e
 noop_run(worker_job_t *job)
 {
-    return json_object_size(job->body) > 0 ? noop_drill(job) : WORKER_DONE;
+    const char  *where;
+
+    if (json_object_size(job->body) == 0) {
+        return WORKER_DONE;
+    }
+
+    where = json_string_value(json_object_get(job->body, "ask"));
+
+    return where != NULL ? noop_ask(job, where) : noop_drill(job);
 }
 
 

@@ -15,6 +15,7 @@
 
 #include "families.h"
 #include "resource.h"
+#include "ask.h"
 #include "../pool/slot.h"
 #include "../queue/link.h"
 #include "../store/saga_run.h"
@@ -145,7 +146,7 @@ saga_run_again(worker_job_t *job, worker_job_t *again,
     turn = json_is_true(json_object_get(job->body, "turn"));
     verdict = turn ? worker_job_fail(again, WORKER_REJECT, "CANCELLED",
                                      "turned round by hand")
-                   : type->run(again);
+                   : worker_job_run_on(again, type->run(again));
 
     if (verdict == WORKER_REJECT) {
         verdict = type->giveup != NULL ? type->giveup(again) : WORKER_DONE;

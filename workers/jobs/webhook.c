@@ -2,7 +2,8 @@
  * webhook.deliver: one domain event to one webhook (Standard Webhooks 1.0).
  *
  * body {delivery}.  The request's webhook-id is the delivery's, whatever job
- * sends it: a receiver that got it twice can tell.  Every secret signs, so that
+ * sends it: a receiver that got it twice can tell.  No slot waits for a
+ * receiver (ask.h).  Every secret signs, so that
  * a receiver may change from one to the next.  Attempts are spread over days by
  * the job's own backoff; each is on record.  410 ends the webhook.
  */
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "ask.h"
 #include "families.h"
 #include "resource.h"
 #include "../out/http.h"
@@ -144,39 +146,6 @@ webhook_sign(const webhook_t *hook, const char *timestamp,
 }
 
 
-static int
-webhook_send(worker_job_t *job, const webhook_t *hook,
-    worker_http_response_t *ret_resp)
-{
-    char         id[64], at[64], timestamp[24];
-    char         signature[WEBHOOK_SIGN_MAX + 32], sign[WEBHOOK_SIGN_MAX];
-    const char  *headers[] = { id, at, signature,
-                               "Content-Type: application/json", NULL };
-
-    worker_http_request_t  req = {
-        .method = "POST", .url = hook->url, .headers = headers,
-        .body = { hook->payload, strlen(hook->payload) },
-        .timeout_ms = WEBHOOK_TIMEOUT_MS, .max_response = WEBHOOK_ANSWER_MAX,
-        .trace = &job->trace, .destination = "webhooks", .stranger = true
-    };
-
-    snprintf(timestamp, sizeof(timestamp), "%lld", (long long) time(NULL));
-
-    if (!webhook_sign(hook, timestamp, sign)) {
-        memset(ret_resp, 0, sizeof(*ret_resp));
-        snprintf(ret_resp->error, sizeof(ret_resp->error),
-                 "a secret is not whsec_ and base64");
-        return TRAVEL_INVALID;
-    }
-
-    snprintf(id, sizeof(id), "webhook-id: %s", hook->delivery);
-    snprintf(at, sizeof(at), "webhook-timestamp: %s", timestamp);
-    snprintf(signature, sizeof(signature), "webhook-signature: %s", sign);
-
-    return worker_http_call(job->slot->io, &req, ret_resp);
-}
-
-
 /* --- what became of it --------------------------------------------------- */
 
 /* One row per attempt; 'state' of the delivery from now on. */
@@ -216,11 +185,14 @@ webhook_settle(worker_job_t *job, const char *state, worker_verdict_e verdict)
 
 
 static worker_verdict_e
-webhook_judge(worker_job_t *job, const webhook_t *hook, int rc,
+webhook_judge(worker_job_t *job, const webhook_t *hook,
     const worker_http_response_t *resp, long ms)
 {
+    int          rc;
     bool         good, over;
     const char  *params[] = { hook->webhook };
+
+    rc = resp->rc;
 
     good = rc == TRAVEL_OK && resp->status >= 200 && resp->status <= 299;
     over = rc == TRAVEL_INVALID || (rc != TRAVEL_OK && resp->barred)
@@ -261,15 +233,71 @@ webhook_judge(worker_job_t *job, const webhook_t *hook, int rc,
 }
 
 
+/* What the stage after the answer needs. */
+typedef struct {
+    char             delivery[40];
+    char             webhook[40];
+    struct timespec  begin;
+} webhook_state_t;
+
+
+static worker_verdict_e
+webhook_answered(worker_job_t *job, const worker_http_response_t *resp)
+{
+    webhook_t         hook = { 0 };
+    struct timespec   end;
+    webhook_state_t  *state = job->state;
+
+    hook.delivery = state->delivery;
+    hook.webhook = state->webhook;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+
+    return webhook_judge(job, &hook, resp,
+                         (end.tv_sec - state->begin.tv_sec) * 1000
+                         + (end.tv_nsec - state->begin.tv_nsec) / 1000000);
+}
+
+
+static worker_verdict_e
+webhook_send(worker_job_t *job, const webhook_t *hook)
+{
+    char         id[64], at[64], timestamp[24];
+    char         signature[WEBHOOK_SIGN_MAX + 32], sign[WEBHOOK_SIGN_MAX];
+    const char  *headers[] = { id, at, signature,
+                               "Content-Type: application/json", NULL };
+
+    worker_http_request_t  req = {
+        .method = "POST", .url = hook->url, .headers = headers,
+        .body = { hook->payload, strlen(hook->payload) },
+        .timeout_ms = WEBHOOK_TIMEOUT_MS, .max_response = WEBHOOK_ANSWER_MAX,
+        .trace = &job->trace, .destination = "webhooks", .stranger = true
+    };
+
+    worker_http_response_t  resp = { 0 };
+
+    snprintf(timestamp, sizeof(timestamp), "%lld", (long long) time(NULL));
+
+    if (!webhook_sign(hook, timestamp, sign)) {
+        resp.rc = TRAVEL_INVALID;
+        snprintf(resp.error, sizeof(resp.error),
+                 "a secret is not whsec_ and base64");
+        return webhook_judge(job, hook, &resp, 0);
+    }
+
+    snprintf(id, sizeof(id), "webhook-id: %s", hook->delivery);
+    snprintf(at, sizeof(at), "webhook-timestamp: %s", timestamp);
+    snprintf(signature, sizeof(signature), "webhook-signature: %s", sign);
+
+    return worker_job_ask(job, &req, webhook_answered);
+}
+
+
 static worker_verdict_e
 webhook_call(worker_job_t *job, const webhook_t *hook)
 {
-    int                      rc;
-    char                     key[WORKER_STEP_KEY_MAX];
-    json_t                  *earlier;
-    struct timespec          begin, end;
-    worker_verdict_e         verdict;
-    worker_http_response_t   resp;
+    char              key[WORKER_STEP_KEY_MAX];
+    json_t           *earlier;
+    webhook_state_t  *state;
 
     switch (worker_saga_take(job, "send", key, &earlier)) {
     case WORKER_STEP_CALL:
@@ -288,15 +316,20 @@ webhook_call(worker_job_t *job, const webhook_t *hook)
         return WORKER_RETRY;
     }
 
-    clock_gettime(CLOCK_MONOTONIC, &begin);
-    rc = webhook_send(job, hook, &resp);
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    verdict = webhook_judge(job, hook, rc, &resp,
-                            (end.tv_sec - begin.tv_sec) * 1000
-                            + (end.tv_nsec - begin.tv_nsec) / 1000000);
-    worker_http_response_free(&resp);
+    state = calloc(1, sizeof(webhook_state_t));
 
-    return verdict;
+    if (state == NULL) {
+        return worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
+                               "out of memory");
+    }
+
+    snprintf(state->delivery, sizeof(state->delivery), "%s", hook->delivery);
+    snprintf(state->webhook, sizeof(state->webhook), "%s", hook->webhook);
+    clock_gettime(CLOCK_MONOTONIC, &state->begin);
+    job->state = state;
+    job->free_state = free;
+
+    return webhook_send(job, hook);
 }
 
 

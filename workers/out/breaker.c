@@ -92,3 +92,12 @@ worker_breaker_report(worker_breaker_t *b, unsigned pass, bool good,
 
     return false;
 }
+
+
+void
+worker_breaker_forget(worker_breaker_t *b, unsigned pass)
+{
+    if (pass == b->generation) {
+        b->probing = false;
+    }
+}

@@ -46,4 +46,7 @@ bool worker_breaker_ask(worker_breaker_t *b, uint64_t now_ms,
 bool worker_breaker_report(worker_breaker_t *b, unsigned pass, bool good,
     uint64_t now_ms);
 
+/* It was called off and has no outcome. */
+void worker_breaker_forget(worker_breaker_t *b, unsigned pass);
+
 #endif

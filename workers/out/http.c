@@ -1,8 +1,8 @@
 /*
  * Outgoing HTTP: what a request asks of libcurl, and what an answer says.
  *
- * A call lives on its caller's stack (or in its array) and is the I/O thread's
- * from the submission until it is over (io.c).
+ * A call lives on its caller's stack, in its array or in an ask of its own, and
+ * is the I/O thread's from the submission until it is over (io.c).
  */
 
 #include <stdio.h>
@@ -476,4 +476,163 @@ worker_http_response_free(worker_http_response_t *resp)
 {
     free(resp->body);
     memset(resp, 0, sizeof(*resp));
+}
+
+
+/* --- nobody waits --------------------------------------------------------- */
+
+struct worker_http_ask_s {
+    http_call_t              call;
+    worker_http_request_t    req;
+    worker_http_response_t   resp;
+    travel_trace_t           trace;
+    long                     timeout_ms;
+    const _Atomic bool      *cancel;
+    void                   (*over)(void *data);
+    void                    *data;
+    const char             **headers;    /* in the same allocation */
+};
+
+
+static size_t
+ask_size(const char *text)
+{
+    return text != NULL ? strlen(text) + 1 : 0;
+}
+
+
+/* Copies a text to *p, which moves on; NULL stays NULL. */
+static const char *
+ask_copy(char **p, const char *text)
+{
+    char    *copy;
+    size_t   n;
+
+    n = ask_size(text);
+
+    if (n == 0) {
+        return NULL;
+    }
+
+    copy = memcpy(*p, text, n);
+    *p += n;
+
+    return copy;
+}
+
+
+worker_http_ask_t *
+worker_http_ask_create(const worker_http_request_t *req, long timeout_ms,
+    const _Atomic bool *cancel)
+{
+    char               *p;
+    size_t              i, n, size;
+    worker_http_ask_t  *ask;
+
+    size = sizeof(worker_http_ask_t) + ask_size(req->method)
+           + ask_size(req->url) + ask_size(req->destination)
+           + ask_size(req->ca_file) + req->body.len;
+
+    for (n = 0; req->headers != NULL && req->headers[n] != NULL; n++) {
+        size += ask_size(req->headers[n]);
+    }
+
+    ask = calloc(1, size + (n + 1) * sizeof(char *));
+
+    if (ask == NULL) {
+        return NULL;
+    }
+
+    ask->headers = (const char **) (ask + 1);
+    p = (char *) (ask->headers + n + 1);
+    ask->req = *req;
+    ask->req.method = ask_copy(&p, req->method);
+    ask->req.url = ask_copy(&p, req->url);
+    ask->req.destination = ask_copy(&p, req->destination);
+    ask->req.ca_file = ask_copy(&p, req->ca_file);
+    ask->req.headers = ask->headers;
+    ask->timeout_ms = timeout_ms;
+    ask->cancel = cancel;
+
+    for (i = 0; i < n; i++) {
+        ask->headers[i] = ask_copy(&p, req->headers[i]);
+    }
+
+    if (req->body.len > 0) {
+        ask->req.body.data = memcpy(p, req->body.data, req->body.len);
+    }
+
+    if (req->trace != NULL) {
+        ask->trace = *req->trace;
+        ask->req.trace = &ask->trace;
+    }
+
+    return ask;
+}
+
+
+static void
+ask_begin(worker_http_ask_t *ask, worker_io_t *io)
+{
+    http_begin(&ask->call, io, &ask->req, &ask->resp);
+    ask->call.io.timeout_ms = ask->timeout_ms;
+    ask->call.io.cancel = ask->cancel;
+}
+
+
+static void
+ask_over(worker_io_call_t *io)
+{
+    http_call_t        *call = io->ctx;
+    worker_http_ask_t  *ask;
+
+    ask = (worker_http_ask_t *) call;       /* its first member */
+    http_end(call);
+    ask->over(ask->data);
+}
+
+
+void
+worker_http_ask_send(worker_http_ask_t *ask, worker_io_t *io,
+    void (*over)(void *data), void *data)
+{
+    ask_begin(ask, io);
+    ask->over = over;
+    ask->data = data;
+    ask->call.io.over = ask_over;
+    worker_io_submit(io, &ask->call.io);
+}
+
+
+void
+worker_http_ask_wait(worker_http_ask_t *ask, worker_io_t *io)
+{
+    worker_io_call_t  *one;
+
+    ask_begin(ask, io);
+    one = &ask->call.io;
+    worker_io_run(io, &one, 1);
+    http_end(&ask->call);
+}
+
+
+const worker_http_response_t *
+worker_http_ask_answer(const worker_http_ask_t *ask)
+{
+    return &ask->resp;
+}
+
+
+void
+worker_http_ask_free(worker_http_ask_t **pask)
+{
+    worker_http_ask_t  *ask;
+
+    ask = *pask;
+    *pask = NULL;
+
+    if (ask != NULL) {
+        worker_http_response_free(&ask->resp);
+        free(ask);
+    }
 }

@@ -28,7 +28,7 @@ typedef struct {
                                               which all of them would share */
 } worker_http_request_t;
 
-typedef struct {
+typedef struct worker_http_response_s {
     int     rc;                            /* as of worker_http_call */
     int     status;                        /* 0: no answer */
     char   *body;                          /* NUL-terminated, owned */
@@ -49,5 +49,23 @@ void worker_http_calls(worker_io_t *io, const worker_http_request_t *reqs,
     worker_http_response_t *ret_resps, size_t n);
 
 void worker_http_response_free(worker_http_response_t *resp);
+
+/*
+ * A request that nobody waits for, with all it needs copied.  Sent, it must
+ * stay until 'over' was called: on the I/O thread, exactly once.  It is given
+ * up within a second when *cancel (may be NULL) becomes true.
+ */
+typedef struct worker_http_ask_s  worker_http_ask_t;
+
+worker_http_ask_t *worker_http_ask_create(const worker_http_request_t *req,
+    long timeout_ms, const _Atomic bool *cancel);
+void worker_http_ask_send(worker_http_ask_t *ask, worker_io_t *io,
+    void (*over)(void *data), void *data);
+/* The same, and waits. */
+void worker_http_ask_wait(worker_http_ask_t *ask, worker_io_t *io);
+/* When it is over. */
+const worker_http_response_t *worker_http_ask_answer(
+    const worker_http_ask_t *ask);
+void worker_http_ask_free(worker_http_ask_t **pask);
 
 #endif

@@ -24,6 +24,7 @@
 #define IO_CONCURRENCY   64
 #define IO_DESTINATIONS  64
 #define IO_NAME_MAX      48
+#define IO_TICK_MS       500
 #define IO_CONNECTIONS   256L            /* kept */
 #define IO_STREAMS       1000L           /* of one HTTP/2 connection, if the
                                             server allows so many */
@@ -45,7 +46,9 @@ struct worker_io_s {
     bool                  stopping;      /* mutex */
     CURLM                *multi;         /* I/O thread, but for wakeup */
     io_destination_t      destinations[IO_DESTINATIONS];
-    size_t                ndestinations; /* I/O thread */
+    size_t                ndestinations; /* I/O thread, so below */
+    worker_io_call_t     *active;        /* in the multi handle */
+    uint64_t              look_at;       /* for those that are cancelled */
     const worker_conf_t  *conf;          /* borrowed */
 };
 
@@ -163,6 +166,40 @@ io_easy(worker_io_call_t *call, uint64_t now)
 }
 
 
+static void
+io_activate(worker_io_t *io, worker_io_call_t *call)
+{
+    call->to->active++;
+    call->active_prev = NULL;
+    call->active_next = io->active;
+
+    if (io->active != NULL) {
+        io->active->active_prev = call;
+    }
+
+    io->active = call;
+}
+
+
+/* Out of the multi handle, and its turn is free. */
+static void
+io_deactivate(worker_io_t *io, worker_io_call_t *call)
+{
+    curl_multi_remove_handle(io->multi, call->easy);
+    call->to->active--;
+
+    if (call->active_prev != NULL) {
+        call->active_prev->active_next = call->active_next;
+    } else {
+        io->active = call->active_next;
+    }
+
+    if (call->active_next != NULL) {
+        call->active_next->active_prev = call->active_prev;
+    }
+}
+
+
 /* Sends a call that has its turn, or ends it at once. */
 static void
 io_send(worker_io_t *io, worker_io_call_t *call)
@@ -196,7 +233,7 @@ io_send(worker_io_t *io, worker_io_call_t *call)
         return;
     }
 
-    to->active++;
+    io_activate(io, call);
 }
 
 
@@ -262,9 +299,8 @@ io_complete(worker_io_t *io, CURL *easy, CURLcode code)
     io_destination_t  *to;
 
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **) &call);
-    curl_multi_remove_handle(io->multi, easy);
+    io_deactivate(io, call);
     to = call->to;
-    to->active--;
 
     good = call->judge(call, easy, code);
 
@@ -275,6 +311,74 @@ io_complete(worker_io_t *io, CURL *easy, CURLcode code)
     io_report(call, good);
     io_finish(call, code == CURLE_OK ? TRAVEL_OK : TRAVEL_ERROR);
     io_pump(io, to);
+}
+
+
+static bool
+io_cancelled(const worker_io_call_t *call)
+{
+    return call->cancel != NULL && *call->cancel;
+}
+
+
+/* Of those that wait for their turn. */
+static void
+io_cancel_waiting(io_destination_t *to)
+{
+    worker_io_call_t  *call, **p;
+
+    for (p = &to->waiting; (call = *p) != NULL; ) {
+        if (!io_cancelled(call)) {
+            p = &call->next;
+            continue;
+        }
+
+        *p = call->next;
+        io_refuse(call, "cancelled");
+    }
+
+    to->last = p;
+}
+
+
+/* Now and then: calls whose owners do not want them any more.  That says
+ * nothing about the destination. */
+static void
+io_look(worker_io_t *io)
+{
+    size_t             i;
+    uint64_t           now;
+    worker_io_call_t  *call, *next;
+
+    now = io_now();
+
+    if (now < io->look_at) {
+        return;
+    }
+
+    io->look_at = now + IO_TICK_MS;
+
+    for (i = 0; i < io->ndestinations; i++) {
+        io_cancel_waiting(&io->destinations[i]);
+    }
+
+    for (call = io->active; call != NULL; call = next) {
+        next = call->active_next;
+
+        if (io_cancelled(call)) {
+            io_deactivate(io, call);
+
+            if (!call->unguarded) {
+                worker_breaker_forget(&call->to->breaker, call->pass);
+            }
+
+            io_refuse(call, "cancelled");
+        }
+    }
+
+    for (i = 0; i < io->ndestinations; i++) {
+        io_pump(io, &io->destinations[i]);
+    }
 }
 
 
@@ -336,8 +440,10 @@ io_main(void *ctx)
             }
         }
 
+        io_look(io);
+
         if (go_on || io_busy(io)) {
-            (void) curl_multi_poll(io->multi, NULL, 0, 1000, NULL);
+            (void) curl_multi_poll(io->multi, NULL, 0, IO_TICK_MS, NULL);
         }
 
         /* those on the wire finish, bounded by their time-outs */

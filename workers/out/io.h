@@ -24,6 +24,8 @@ struct worker_io_call_s {
     const char         *destination;     /* a partner's code, "smtp" ... */
     long                timeout_ms;      /* from the submission; 0: 30 s */
     bool                unguarded;       /* no breaker */
+    const _Atomic bool *cancel;          /* given up within a second when it
+                                            becomes true; or NULL */
     void               *ctx;
 
     /* On the I/O thread.  Sets the handle's options (all but time-out and
@@ -46,6 +48,8 @@ struct worker_io_call_s {
     struct io_group_s  *group;           /* of worker_io_run */
     io_destination_t   *to;              /* the I/O thread's, so below */
     worker_io_call_t   *next;
+    worker_io_call_t   *active_prev;     /* while it is in the multi handle */
+    worker_io_call_t   *active_next;
     CURL               *easy;
     uint64_t            until_ms;
     unsigned            pass;

@@ -53,6 +53,7 @@ typedef struct {
     _Atomic uint64_t         leases_lost;
     _Atomic uint64_t         redis_drops;
     _Atomic uint64_t         in_memory;
+    _Atomic uint64_t         asking;        /* jobs that wait without a slot */
     _Atomic uint64_t         spans_exported;
     _Atomic uint64_t         spans_dropped;
     _Atomic uint64_t         spans_failed;

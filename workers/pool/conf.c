@@ -100,6 +100,7 @@ static cfg_opt_t  conf_opts[] = {
     CFG_STR("run_dir", "run", CFGF_NONE),
     CFG_INT("processes", 2, CFGF_NONE),
     CFG_INT("slots", 16, CFGF_NONE),
+    CFG_INT("waiting", 2000, CFGF_NONE),
     CFG_STR("log_level", "info", CFGF_NONE),
     CFG_STR_LIST("queues", "{}", CFGF_NONE),
     CFG_STR("lease_ttl", "10s", CFGF_NONE),
@@ -774,6 +775,7 @@ conf_top(cfg_t *cfg, worker_conf_t *conf)
     conf->log_level = worker_log_level(cfg_getstr(cfg, "log_level"));
     conf->processes = (unsigned) cfg_getint(cfg, "processes");
     conf->slots = (unsigned) cfg_getint(cfg, "slots");
+    conf->waiting = (unsigned) cfg_getint(cfg, "waiting");
     worker_conf_duration(cfg, "lease_ttl", &conf->lease_ttl_ms);
     worker_conf_duration(cfg, "drain", &conf->drain_ms);
 

@@ -4,6 +4,7 @@
  *
  *     run_dir   = "run"
  *     processes = 2          slots = 16        log_level = "info"
+ *     waiting   = 2000
  *     queues    = { "journey", "booking", ... }      lease_ttl = 10s
  *     metrics   = "127.0.0.1:8084"
  *     redis queue { socket = "..." user = "worker" password_file = "..." }
@@ -109,6 +110,8 @@ typedef struct {
     char               *run_dir;
     unsigned            processes;
     unsigned            slots;         /* threads per process */
+    unsigned            waiting;       /* jobs of a process that wait for the
+                                          outside without a slot */
     int                 log_level;
     char               *queues[WORKER_QUEUES_MAX];    /* NULL-terminated */
     long                retention_ms[WORKER_QUEUES_MAX];  /* by the index of

@@ -83,6 +83,7 @@ static const struct conf_rule {
 } conf_rules[] = {
     { "processes", CONF_NUMBER, 1, 64 },
     { "slots", CONF_NUMBER, 1, 256 },
+    { "waiting", CONF_NUMBER, 0, 100000 },
     { "lease_ttl", CONF_DURATION, 1000, 0 },
     { "drain", CONF_DURATION, 0, 0 },
     { "log_level", CONF_LEVEL, 0, 0 },

@@ -157,6 +157,17 @@ metrics_slots(FILE *f, const worker_board_t *board)
 
         fprintf(f, "travel_worker_slots_busy{process=\"%u\"} %u\n", p, busy);
     }
+
+    metrics_head(f, "travel_worker_asking", "gauge",
+                 "Jobs that wait for the outside without a slot.");
+
+    for (p = 0; p < WORKER_PROCESSES_MAX; p++) {
+        if (atomic_load(&board->sheets[p].pid) != 0) {
+            fprintf(f, "travel_worker_asking{process=\"%u\"} %llu\n", p,
+                    (unsigned long long) atomic_load(&board->sheets[p]
+                                                     .asking));
+        }
+    }
 }
 
 

@@ -16,6 +16,7 @@
 #include "sealed.h"
 #include "../../common/backoff.h"
 #include "../../common/hash.h"
+#include "../jobs/ask.h"
 #include "../store/pg.h"
 #include "../trace/trace.h"
 
@@ -285,6 +286,9 @@ run_judge(worker_entry_t *entry, worker_verdict_e verdict)
         entry->outcome = WORKER_OUTCOME_FENCED;
         break;
 
+    case WORKER_AWAIT:              /* is no end */
+        break;
+
     case WORKER_REJECT:
         run_giveup(entry, strcmp(job->error.code, "MALFORMED") == 0
                           ? WORKER_OUTCOME_DEAD : WORKER_OUTCOME_FAILED);
@@ -358,38 +362,70 @@ run_result(worker_entry_t *entry)
 }
 
 
-void
+/* The first stage, or the one that is due. */
+static worker_verdict_e
+run_stage(worker_entry_t *entry)
+{
+    worker_job_t      *job;
+    worker_verdict_e   verdict;
+
+    job = &entry->job;
+    verdict = WORKER_DONE;
+
+    if (entry->stages++ == 0) {
+        entry->linked = run_trace_begin(job->slot, job, &entry->parent);
+        entry->start_ns = worker_trace_now();
+        entry->begin_ns = run_clock_ns();
+        verdict = run_body(job);
+    }
+
+    worker_pg_trace(job->slot->pg, &job->trace);
+
+    if (verdict != WORKER_DONE || entry->giveup) {
+        return verdict;
+    }
+
+    verdict = job->resume != NULL ? worker_job_resume(job)
+                                  : entry->type->type->run(job);
+
+    return verdict != WORKER_AWAIT || job->ask != NULL ? verdict
+           : worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
+                             "the handler waits for nothing");
+}
+
+
+bool
 worker_run(worker_slot_t *slot, worker_entry_t *entry)
 {
-    bool              linked;
-    uint64_t          begin, start_ns;
-    worker_job_t     *job;
-    travel_trace_t    parent;
-    worker_verdict_e  verdict;
+    uint64_t           begin;
+    worker_job_t      *job;
+    worker_verdict_e   verdict;
 
     job = &entry->job;
     job->slot = slot;
     slot->job = job;
-    linked = run_trace_begin(slot, job, &parent);
-    worker_pg_trace(slot->pg, &job->trace);
-    start_ns = worker_trace_now();
     begin = run_clock_ns();
-    verdict = run_body(job);
+    verdict = run_stage(entry);
 
-    if (entry->giveup) {
+    if (verdict != WORKER_AWAIT && entry->giveup) {
         run_giveup(entry, entry->outcome);
-
-    } else {
-        verdict = verdict == WORKER_DONE ? entry->type->type->run(job)
-                                         : verdict;
+    } else if (verdict != WORKER_AWAIT) {
         run_judge(entry, verdict);
     }
 
-    entry->run_ns = run_clock_ns() - begin;
+    entry->slot_ns += run_clock_ns() - begin;
     worker_pg_trace(slot->pg, NULL);
-    run_trace_end(entry, &parent, linked, start_ns);
-    run_log(entry);
-    run_result(entry);
+
+    if (verdict != WORKER_AWAIT) {
+        entry->run_ns = run_clock_ns() - entry->begin_ns;
+        run_trace_end(entry, &entry->parent, entry->linked, entry->start_ns);
+        run_log(entry);
+        run_result(entry);
+        worker_job_stages_end(job);
+    }
+
     job->slot = NULL;
     slot->job = NULL;
+
+    return verdict != WORKER_AWAIT;
 }

@@ -6,8 +6,9 @@
 #include "slot.h"
 #include "../queue/entry.h"
 
-/* On the slot's thread.  Never fails: whatever happens is the entry's
- * outcome. */
-void worker_run(worker_slot_t *slot, worker_entry_t *entry);
+/* On the slot's thread: the stage that is due.  True: the job is over, and
+ * whatever happened is the entry's outcome.  False: it waits for the answer to
+ * entry->job.ask, which is to be sent, and is to be run again after that. */
+bool worker_run(worker_slot_t *slot, worker_entry_t *entry);
 
 #endif

@@ -1,10 +1,11 @@
 /*
  * The hand-over between the fetcher and the slots.
  *
- * slots->mutex guards the waiting queue, the list of what came back, the idle
+ * slots->mutex guards the waiting queues, the list of what came back, the idle
  * count and the flags; nothing else happens under it.  An entry belongs to
  * the fetcher until worker_slots_push, to one slot until it is in 'back', and
- * then to the fetcher again.
+ * then to the fetcher again.  Between two stages it belongs to the I/O thread,
+ * from worker_http_ask_send until that has put it into 'answered'.
  *
  * Wake-ups are what costs at high rates, so they are rationed: a batch of
  * jobs that are known to be short wakes one slot per millisecond of work, and
@@ -21,6 +22,7 @@
 #include "log.h"
 #include "run.h"
 #include "slots.h"
+#include "../out/http.h"
 #include "../store/pg.h"
 
 #define SLOTS_WAKE_MS      1.0     /* work worth one more slot */
@@ -43,13 +45,15 @@ struct worker_slots_s {
 
     pthread_mutex_t       mutex;
     pthread_cond_t        work;
-    worker_entries_t      waiting[TRAVEL_PRIORITY_MAX];   /* mutex, so all
-                                                             below */
+    worker_entries_t      answered;     /* go on before others begin; mutex,
+                                           so all below */
+    worker_entries_t      waiting[TRAVEL_PRIORITY_MAX];
     size_t                nwaiting;
     double                waiting_ms;
     worker_entries_t      back;
     double                back_ms;      /* run time of those not rung for */
     unsigned              idle;
+    unsigned              asking;       /* with the I/O thread */
     bool                  stopping;
 
     unsigned              n;            /* immutable after the start */
@@ -82,6 +86,10 @@ static worker_entries_t *
 slots_next_locked(worker_slots_t *slots)
 {
     unsigned  p;
+
+    if (slots->answered.count > 0) {
+        return &slots->answered;
+    }
 
     for (p = 0; p < TRAVEL_PRIORITY_MAX - 1; p++) {
         if (slots->waiting[p].count > 0) {
@@ -133,7 +141,7 @@ slots_give_locked(worker_slots_t *slots, worker_entry_t *entry)
     worker_entry_t  *next;
 
     worker_entries_push(&slots->back, entry);
-    slots->back_ms += (double) entry->run_ns / 1e6;
+    slots->back_ms += (double) entry->slot_ns / 1e6;
     next = slots_next_locked(slots)->head;
 
     if (next != NULL && next->expected_ms < SLOTS_SHORT_MS
@@ -144,20 +152,6 @@ slots_give_locked(worker_slots_t *slots, worker_entry_t *entry)
 
     slots->back_ms = 0;
     return true;
-}
-
-
-static void
-slots_ring(const worker_slots_t *slots)
-{
-    uint64_t  one;
-
-    one = 1;
-
-    /* EAGAIN means that it rings already. */
-    if (write(slots->spec.ring_fd, &one, sizeof(one)) < 0 && errno != EAGAIN) {
-        worker_log(WORKER_LOG_ERROR, "eventfd: %s", strerror(errno));
-    }
 }
 
 
@@ -177,10 +171,98 @@ slots_board_set(worker_board_slot_t *board, const worker_entry_t *entry)
 }
 
 
+static void
+slots_ring(const worker_slots_t *slots)
+{
+    uint64_t  one;
+
+    one = 1;
+
+    /* EAGAIN means that it rings already. */
+    if (write(slots->spec.ring_fd, &one, sizeof(one)) < 0 && errno != EAGAIN) {
+        worker_log(WORKER_LOG_ERROR, "eventfd: %s", strerror(errno));
+    }
+}
+
+
+/* On the I/O thread.  The wake-up under the mutex: once that is free, the
+ * slots may be gone. */
+static void
+slots_answered(void *data)
+{
+    worker_entry_t  *entry = data;
+    worker_slots_t  *slots;
+
+    slots = entry->home;
+    pthread_mutex_lock(&slots->mutex);
+    slots->asking--;
+    slots->nwaiting++;
+    slots->waiting_ms += entry->expected_ms;
+    worker_entries_push(&slots->answered, entry);
+
+    if (slots->idle > 0) {
+        pthread_cond_signal(&slots->work);
+    }
+
+    pthread_mutex_unlock(&slots->mutex);
+}
+
+
+/* Sends what the job asks and lets go of it; false: enough of them wait.  The
+ * slot is free again, which the fetcher must hear of when there is nothing for
+ * it to do. */
+static bool
+slots_ask(worker_slots_t *slots, worker_entry_t *entry)
+{
+    bool  room, dry;
+
+    pthread_mutex_lock(&slots->mutex);
+    room = slots->asking < slots->spec.conf->waiting;
+    slots->asking += room;
+    dry = slots->nwaiting == 0;
+    pthread_mutex_unlock(&slots->mutex);
+
+    if (room) {
+        entry->home = slots;
+        worker_http_ask_send(entry->job.ask, slots->spec.io, slots_answered,
+                             entry);
+    }
+
+    if (room && dry) {
+        slots_ring(slots);
+    }
+
+    return room;
+}
+
+
+/* True when the job is over, else it is somebody else's. */
+static bool
+slots_run(slots_thread_t *self, worker_entry_t *entry)
+{
+    bool  over;
+
+    slots_board_set(self->board, entry);
+
+    for ( ;; ) {
+        over = worker_run(&self->slot, entry);
+        atomic_store_explicit(&self->board->started_ms, 0,
+                              memory_order_relaxed);
+
+        if (over || slots_ask(self->slots, entry)) {
+            return over;
+        }
+
+        slots_board_set(self->board, entry);
+        worker_http_ask_wait(entry->job.ask, self->slots->spec.io);
+    }
+}
+
+
 static void *
 slots_main(void *data)
 {
-    bool             ring;
+    bool             over, ring;
     worker_slots_t  *slots;
     slots_thread_t  *self;
     worker_entry_t  *entry;
@@ -198,14 +280,9 @@ slots_main(void *data)
         }
 
         pthread_mutex_unlock(&slots->mutex);
-
-        slots_board_set(self->board, entry);
-        worker_run(&self->slot, entry);
-        atomic_store_explicit(&self->board->started_ms, 0,
-                              memory_order_relaxed);
-
+        over = slots_run(self, entry);
         pthread_mutex_lock(&slots->mutex);
-        ring = slots_give_locked(slots, entry);
+        ring = over && slots_give_locked(slots, entry);
 
         if (ring) {
             pthread_mutex_unlock(&slots->mutex);
@@ -269,6 +346,7 @@ worker_slots_start(const worker_slots_spec_t *spec)
     pthread_mutex_init(&slots->mutex, NULL);
     pthread_cond_init(&slots->work, NULL);
     worker_entries_init(&slots->back);
+    worker_entries_init(&slots->answered);
 
     for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
         worker_entries_init(&slots->waiting[i]);
@@ -352,6 +430,7 @@ worker_slots_load(worker_slots_t *slots)
     }
 
     load.waiting_ms = slots->waiting_ms;
+    load.asking = slots->asking;
     pthread_mutex_unlock(&slots->mutex);
 
     return load;

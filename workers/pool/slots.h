@@ -2,6 +2,9 @@
  * The slots of one process: threads that take entries from a hand-over queue,
  * run them and hand them back.
  *
+ * A job that waits for the outside without a slot (jobs/ask.h) stays theirs:
+ * when the answer is there, the I/O thread puts it into the queue again.
+ *
  * worker_slots_* are called by the fetcher thread, except where it says.
  */
 
@@ -28,6 +31,7 @@ typedef struct {
                                                    yet: this priority or
                                                    higher */
     double    waiting_ms;               /* their expected run time */
+    unsigned  asking;                   /* jobs that wait without a slot */
 } worker_slots_load_t;
 
 worker_slots_t *worker_slots_start(const worker_slots_spec_t *spec);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "entry.h"
+#include "../jobs/ask.h"
 
 #define PACK_HEADER_MAX   5
 #define ENTRY_FIELDS_MAX  128       /* names and values; a newer edge may add */
@@ -406,6 +407,7 @@ worker_entry_free(worker_entry_t *entry)
         return;
     }
 
+    worker_job_stages_end(&entry->job);
     json_decref(entry->job.body);
     json_decref(entry->job.result);
     free(entry->job.memory);

@@ -41,6 +41,8 @@ typedef struct {
     long                      cap_ms;
     long                      timeout_ms;
     double                    est_ms;     /* fetcher: running mean of a run */
+    bool                      asks;       /* fetcher: it has been seen to wait
+                                             for the outside without a slot */
 } worker_type_t;
 
 struct worker_partition_s;
@@ -69,6 +71,8 @@ typedef struct worker_entry_s {
                                                  it was started: a sum of them
                                                  must come out even */
     int64_t                     due_ms;       /* RETRYING: unix */
+    void                       *home;         /* AWAIT: the slots it comes
+                                                 back to */
     bool                        suspect;      /* its slot crashed before */
     bool                        stuck;        /* past deadline and grace */
     bool                        resent;       /* its settling may have been
@@ -83,10 +87,18 @@ typedef struct worker_entry_s {
     worker_outcome_e            outcome;
     char                       *result;       /* JSON text, or NULL */
     size_t                      result_len;
-    uint64_t                    run_ns;
+    uint64_t                    run_ns;       /* from its start to its end */
+    uint64_t                    slot_ns;      /* of these in a slot */
+    unsigned                    stages;       /* of its handler, so far */
     int64_t                     delay_ms;     /* RETRYING: wait this long */
     bool                        uncounted;    /* RETRYING: not an attempt */
     char                        cause[48];    /* DEAD */
+
+    /* the slots' from the first stage to the last (pool/run.c) */
+    travel_trace_t              parent;       /* of the process span */
+    bool                        linked;
+    uint64_t                    begin_ns;     /* monotonic */
+    uint64_t                    start_ns;     /* unix, of the process span */
 } worker_entry_t;
 
 typedef struct {

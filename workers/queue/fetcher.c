@@ -382,6 +382,8 @@ fetcher_second(worker_queue_t *queue)
     }
 
     worker_watch_slots(queue);
+    atomic_store(&queue->sheet->asking,
+                 worker_slots_load(queue->slots).asking);
 
     stat = worker_trace_stat();
     atomic_store(&queue->sheet->spans_exported, stat.exported);

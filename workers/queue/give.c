@@ -260,7 +260,8 @@ start_send(worker_partition_t *part)
 
 /* May one more job be started?  Idle slots may have one each; jobs known to
  * be short may queue up before them, some milliseconds of work deep; and what
- * queues there must not keep a higher priority out. */
+ * queues there must not keep a higher priority out.  Of those that wait for
+ * the outside without a slot there are so many and no more. */
 static bool
 start_allowed(const worker_queue_t *queue, const worker_slots_load_t *load,
     const worker_entry_t *entry)
@@ -276,6 +277,10 @@ start_allowed(const worker_queue_t *queue, const worker_slots_load_t *load,
     }
 
     all = load->waiting[TRAVEL_PRIORITY_MAX - 1] + queue->starting;
+
+    if (entry->type->asks && load->asking + all >= queue->conf->waiting) {
+        return false;
+    }
 
     if (before < load->idle || (before < all && before < queue->conf->slots)) {
         return true;
@@ -453,11 +458,11 @@ worker_give_finish(worker_queue_t *queue, worker_entry_t *entry)
  * and shrinks slowly, so it is no mean: now and then a run of microseconds is
  * preempted for many milliseconds, and that says nothing about the next. */
 static void
-give_estimate(worker_type_t *type, uint64_t run_ns)
+give_estimate(worker_type_t *type, uint64_t slot_ns)
 {
     double  ms;
 
-    ms = (double) run_ns / 1e6;
+    ms = (double) slot_ns / 1e6;
 
     if (ms > type->est_ms) {
         type->est_ms = ms < 4 * type->est_ms ? ms : 4 * type->est_ms;
@@ -471,7 +476,8 @@ static void
 give_back(worker_queue_t *queue, worker_entry_t *entry)
 {
     give_unhand(queue, entry);
-    give_estimate(entry->type, entry->run_ns);
+    give_estimate(entry->type, entry->slot_ns);
+    entry->type->asks = entry->stages > 1;
     worker_board_ran(queue->sheet, entry->type->number, entry->run_ns);
 
     if (entry->suspect) {

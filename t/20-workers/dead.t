@@ -123,6 +123,24 @@ subtest 'once, whatever the relay does' => sub {
     is((ctl('drop', '--all'))[0], 0, 'put aside');
 };
 
+subtest 'as it was enqueued, but for deadline and waiter' => sub {
+    my %e = (type => 'maintenance.unheard', tp => '00-' . 'e5' x 16 . '-'
+        . 'f6' x 8 . '-01', email => 'a\@b.c', sealed => 'card');
+    my ($id) = dead_ones(1, %e, deadline => 9e12, reply => 'travel:reply:x',
+        body => { card => 'x' });
+    my $first = json(scalar $t->sql("SELECT envelope FROM jobs.dead WHERE
+        job_id = '$id'"));
+    is((ctl('requeue', '--type', $e{type}))[0], 0, 'requeued');
+    wait_for(sub { rows($id) }, 10, 'dead again: nobody knows it');
+    my $again = json(scalar $t->sql("SELECT envelope FROM jobs.dead WHERE
+        job_id = '$id'"));
+    delete $first->{$_} for qw(deadline reply);
+    delete $_->{died_at} for $first, $again;
+    is_deeply($again, $first, 'the same letter');
+    is($again->{sealed}, 'card', 'with what is sealed');
+    is((ctl('drop', $id))[0], 0, 'put aside');
+};
+
 subtest 'a filter, in the order of death' => sub {
     my $key = $p->new_uuid;
     my @ids = dead_ones(3, key => $key);

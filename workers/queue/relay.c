@@ -107,6 +107,7 @@ relay_envelope(const json_t *row, travel_envelope_t *env)
     env->email = relay_member(row, "email");
     env->key = relay_member(row, "key");
     env->tp = relay_member(row, "tp");
+    env->sealed = relay_member(row, "sealed");
 
     return env->type.len > 0 && env->sub.len > 0 && env->key.len > 0;
 }

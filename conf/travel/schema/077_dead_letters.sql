@@ -68,6 +68,7 @@ BEGIN
                    'type', t.envelope->'type', 'sub', t.envelope->'sub',
                    'email', t.envelope->'email', 'key', t.envelope->'key',
                    'tp', t.envelope->'tp', 'ts', t.envelope->'ts',
+                   'sealed', t.envelope->'sealed',
                    'body', t.envelope->'body')
           FROM (SELECT *, row_number() OVER (ORDER BY died_at, job_id) - 1 AS n
                   FROM taken) AS t

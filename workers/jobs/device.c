@@ -11,41 +11,43 @@
 #include "../out/push.h"
 
 
+/* The row as clients see it, or NULL: the transaction is over then. */
+static PGresult *
+device_row(worker_tx_t *tx, const char *service)
+{
+    PGresult    *res;
+    const char  *params[] = { service, worker_body_string(tx->job, "token"),
+                              tx->job->uuid, tx->job->sub };
+
+    res = worker_tx_exec(tx, "DELETE FROM travel.devices"
+                             " WHERE service = $1 AND token = $2", 2, params);
+
+    if (res == NULL) {
+        return NULL;
+    }
+
+    PQclear(res);
+
+    return worker_tx_exec(tx,
+        "INSERT INTO travel.devices (service, token, id, user_id)"
+        " VALUES ($1, $2, $3::uuid, $4::uuid)"
+        " RETURNING json_build_object('id', id, 'service', service,"
+        "               'registered_at', travel.rfc3339(registered_at))", 4,
+        params);
+}
+
+
 static worker_verdict_e
 device_register_in(worker_tx_t *tx)
 {
     PGresult          *res;
-    const char        *service, *params[4];
+    const char        *service;
     worker_verdict_e   verdict;
 
     service = worker_body_string(tx->job, "service");
-    params[0] = tx->job->uuid;
-    params[1] = tx->job->sub;
-    params[2] = service;
-    params[3] = worker_body_string(tx->job, "token");
+    res = worker_tx_user(tx) == TRAVEL_OK ? device_row(tx, service) : NULL;
 
-    if (worker_tx_user(tx) != TRAVEL_OK) {
-        worker_tx_end(tx);
-        return WORKER_RETRY;
-    }
-
-    res = worker_tx_exec(tx,
-        "WITH old AS (DELETE FROM travel.devices"
-        "              WHERE service = $3 AND token = $4 AND id <> $1::uuid)"
-        " SELECT json_build_object('id', $1::uuid, 'service', $3::text,"
-        "                          'registered_at', travel.rfc3339(now()))", 4,
-        params);
-
-    if (res == NULL) {
-        worker_tx_end(tx);
-        return WORKER_RETRY;
-    }
-
-    PQclear(worker_tx_exec(tx,
-        "INSERT INTO travel.devices (id, user_id, service, token)"
-        " VALUES ($1::uuid, $2::uuid, $3, $4)", 4, params));
-
-    if (!tx->open
+    if (res == NULL
         || worker_tx_event(tx, "device", tx->job->uuid, -1,
                            "device.registered",
                            json_pack("{s:s}", "service", service))
@@ -163,6 +165,6 @@ const worker_job_type_t  worker_jobs_device[] = {
     { "device.register", "account", TRAVEL_PRIORITY_NORMAL, device_register,
       device_giveup, WORKER_RETRY_DEFAULTS, false },
     { "device.remove", "account", TRAVEL_PRIORITY_NORMAL, device_remove,
-      device_giveup, WORKER_RETRY_DEFAULTS, false },
+      NULL, WORKER_RETRY_DEFAULTS, false },
     { .type = NULL }
 };

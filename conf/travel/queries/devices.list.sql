@@ -4,6 +4,6 @@
 -- @cursor   id desc
 -- @tags     user:{viewer}
 SELECT d.id, json_build_object('id', d.id, 'service', d.service,
-           'registered_at', travel.rfc3339(d.registered_at))::text AS item
+           'registered_at', travel.rfc3339(d.registered_at)) AS item
   FROM travel.devices AS d
  WHERE d.user_id = :viewer

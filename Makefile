@@ -37,7 +37,7 @@ endif
 ROOT     := $(CURDIR)
 BUILDDIR := $(abspath $(BUILD))
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
-PKGS     := hiredis libpq jansson libcurl libconfuse openssl
+PKGS     := hiredis libpq jansson libcurl libconfuse openssl rdkafka
 
 CPPFLAGS += -D_GNU_SOURCE -I. -Icommon -Iworkers \
             $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
@@ -74,7 +74,7 @@ UNIT   := $(patsubst t/00-unit/%.c,$(BUILD)/t-unit/%,$(UNIT_SRC))
 
 all: lib $(WORKER) $(CTL) $(MODULE) unit
 lib: $(LIB)
-unit: $(UNIT)
+unit: $(UNIT) $(if $(wildcard t/lib/kafka-mock.c),$(BUILD)/kafka-mock)
 
 # --- C: the library, the workers, the command line, unit tests ---------------
 
@@ -115,6 +115,10 @@ $(BUILD)/bench/%: $(BUILD)/obj/scripts/bench/%.o $(LIB)
 $(BUILD)/t-unit/%: $(BUILD)/obj/t/00-unit/%.o $(POOL) $(LIB)
 	@mkdir -p $(@D)
 	$(call link,-lcmocka)
+
+# Outside parties of tests that are ours.
+$(BUILD)/kafka-mock: $(BUILD)/obj/t/lib/kafka-mock.o
+	$(call link)
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 

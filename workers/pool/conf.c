@@ -18,6 +18,7 @@
 #include "conf_parts.h"
 #include "log.h"
 #include "../jobs/job.h"
+#include "../publish/kafka.h"
 #include "../../common/seal.h"
 
 #define CONF_FILE_MAX  16384
@@ -64,6 +65,13 @@ static cfg_opt_t  conf_push_opts[] = {
     CFG_STR("url", NULL, CFGF_NONE),
     CFG_STR("ca_file", NULL, CFGF_NONE),
     CONF_DESTINATION("10s", 100),
+    CFG_END()
+};
+
+static cfg_opt_t  conf_kafka_opts[] = {
+    CFG_STR("brokers", NULL, CFGF_NONE),
+    CFG_STR("topic_prefix", "", CFGF_NONE),
+    CFG_STR_LIST("properties", "{}", CFGF_NONE),
     CFG_END()
 };
 
@@ -116,6 +124,7 @@ static cfg_opt_t  conf_opts[] = {
     CFG_SEC("smtp", conf_smtp_opts, CFGF_NONE),
     CFG_SEC("push", conf_push_opts, CFGF_TITLE | CFGF_MULTI),
     CFG_SEC("otlp", conf_otlp_opts, CFGF_NONE),
+    CFG_SEC("kafka", conf_kafka_opts, CFGF_NONE),
     CFG_SEC("partner", conf_partner_opts, CFGF_TITLE | CFGF_MULTI),
     CFG_SEC("type", worker_conf_type_opts, CFGF_TITLE | CFGF_MULTI),
     CFG_SEC("queue", worker_conf_queue_opts,
@@ -811,6 +820,42 @@ conf_allow(cfg_t *cfg, worker_conf_t *conf)
 }
 
 
+static int
+conf_kafka(cfg_t *cfg, worker_conf_t *conf)
+{
+    char    why[256];
+    cfg_t  *sec;
+    size_t  i, n;
+
+    sec = cfg_getsec(cfg, "kafka");
+    conf->kafka_brokers = conf_string(sec, "brokers");
+    n = cfg_size(sec, "properties");
+
+    if (conf->kafka_brokers == NULL) {
+        return TRAVEL_OK;
+    }
+
+    if (n >= WORKER_PROPERTIES_MAX) {
+        cfg_error(sec, "kafka: more than %d properties",
+                  WORKER_PROPERTIES_MAX - 1);
+        return TRAVEL_INVALID;
+    }
+
+    conf->kafka_prefix = strdup(cfg_getstr(sec, "topic_prefix"));
+
+    for (i = 0; i < n; i++) {
+        conf->kafka_properties[i] = strdup(cfg_getnstr(sec, "properties", i));
+    }
+
+    if (!worker_kafka_check(conf, why)) {
+        cfg_error(sec, "kafka: %s", why);
+        return TRAVEL_INVALID;
+    }
+
+    return TRAVEL_OK;
+}
+
+
 static bool
 conf_fill(cfg_t *cfg, worker_conf_t *conf)
 {
@@ -823,6 +868,7 @@ conf_fill(cfg_t *cfg, worker_conf_t *conf)
            && conf_sealed(cfg, conf) == TRAVEL_OK
            && conf_smtp(cfg, conf) == TRAVEL_OK
            && conf_pushes(cfg, conf) == TRAVEL_OK
+           && conf_kafka(cfg, conf) == TRAVEL_OK
            && conf_partners(cfg, conf) == TRAVEL_OK
            && worker_conf_work(cfg, conf) == TRAVEL_OK
            && conf_schedules(cfg, conf) == TRAVEL_OK
@@ -919,6 +965,13 @@ worker_conf_free(worker_conf_t *conf)
     for (i = 0; i < conf->npartners; i++) {
         conf_partner_free(&conf->partners[i]);
     }
+
+    for (i = 0; i < WORKER_PROPERTIES_MAX; i++) {
+        free(conf->kafka_properties[i]);
+    }
+
+    free(conf->kafka_brokers);
+    free(conf->kafka_prefix);
 
     for (i = 0; i < WORKER_PUSH_SERVICES; i++) {
         conf_push_free(&conf->push[i]);

@@ -35,6 +35,7 @@
 #define WORKER_TYPES_MAX     64
 #define WORKER_HEADERS_MAX   8
 #define WORKER_QUEUES_MAX    16
+#define WORKER_PROPERTIES_MAX 32
 
 typedef struct {
     char         *code;
@@ -164,6 +165,11 @@ typedef struct {
                                           webhooks may go there */
     size_t              nwebhook_allow;
     bool                topics;        /* domain events are published */
+    char               *kafka_brokers; /* NULL: not to Kafka */
+    char               *kafka_prefix;  /* of topics' names, maybe "" */
+    char               *kafka_properties[WORKER_PROPERTIES_MAX];  /* of
+                                          librdkafka, "name=value";
+                                          NULL-terminated */
 } worker_conf_t;
 
 /* NULL with one line "file:line: what, what to do" on stderr. */

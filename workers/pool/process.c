@@ -1,9 +1,9 @@
 /*
  * A worker process: its threads in the order they start and stop.
  *
- *     trace exporter, I/O thread (io), scheduler (of two processes), keeper,
- *     slots, and the fetcher on the main thread; signals are blocked in all of them and read by the
- *     fetcher from a signalfd.
+ *     trace exporter, I/O thread (io), scheduler and Kafka's publisher (of two
+ *     processes), keeper, slots, and the fetcher on the main thread; signals
+ *     are blocked in all of them and read by the fetcher from a signalfd.
  *
  * When a thread crashes, the handler leaves the number of its slot on the
  * board and lets the process die: the supervisor counts an attempt for that
@@ -22,6 +22,7 @@
 #include "process.h"
 #include "slots.h"
 #include "../out/io.h"
+#include "../publish/kafka.h"
 #include "../queue/run.h"
 #include "../schedule/schedule.h"
 #include "../trace/trace.h"
@@ -116,6 +117,7 @@ worker_process_main(const worker_process_t *process)
     char                  name[16];
     worker_io_t          *io;
     worker_queue_end_e    end;
+    worker_kafka_t       *kafka;
     worker_scheduler_t   *scheduler;
     worker_queue_spec_t   spec;
 
@@ -153,7 +155,10 @@ worker_process_main(const worker_process_t *process)
 
     scheduler = process->index < PROCESS_SCHEDULERS
                 ? worker_scheduler_start(process->conf, process->owner) : NULL;
+    kafka = process->index < PROCESS_SCHEDULERS
+            ? worker_kafka_start(process->conf) : NULL;
     end = worker_queue_run(&spec);
+    worker_kafka_stop(&kafka);
     worker_scheduler_stop(&scheduler);
     process_end(end, io, spec.signal_fd);
 }

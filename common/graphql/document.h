@@ -141,6 +141,9 @@ void travel_graphql_document_free(travel_graphql_document_t *document);
 /* The definitions, by 'next'; NULL never. */
 const travel_graphql_ast_t *travel_graphql_definitions(
     const travel_graphql_document_t *document);
+/* Takes 'def' out of the list; 'prev' is before it, NULL: it is the first. */
+void travel_graphql_drop(travel_graphql_document_t *document,
+    travel_graphql_ast_t *prev, travel_graphql_ast_t *def);
 /* Zeroed room that lives as long as the document; NULL: out of memory. */
 void *travel_graphql_alloc(travel_graphql_document_t *document, size_t size);
 

@@ -1095,6 +1095,22 @@ travel_graphql_definitions(const travel_graphql_document_t *document)
 }
 
 
+void
+travel_graphql_drop(travel_graphql_document_t *document, ast_t *prev,
+    ast_t *def)
+{
+    if (prev == NULL) {
+        document->root.children = def->next;
+    } else {
+        prev->next = def->next;
+    }
+
+    if (document->root.last == def) {
+        document->root.last = prev;
+    }
+}
+
+
 const travel_graphql_ast_t *
 travel_graphql_find(const travel_graphql_ast_t *list, travel_str_t name)
 {

@@ -49,8 +49,8 @@
 #ifndef TRAVEL_GRAPHQL_PLAN_H
 #define TRAVEL_GRAPHQL_PLAN_H
 
+#include "coerce.h"
 #include "mapping.h"
-#include "../json.h"
 
 #define TRAVEL_GRAPHQL_DEPTH_MAX    24      /* no limit can be set higher */
 #define TRAVEL_GRAPHQL_BREADTH_MAX  2000    /* fields of a plan */
@@ -157,13 +157,6 @@ void travel_graphql_statement_fini(travel_graphql_statement_t *statement);
 
 /* --- a plan -------------------------------------------------------------- */
 
-/* The variables of a request: a member of a JSON document, or none. */
-typedef struct {
-    const travel_json_t  *json;
-    uint32_t              object;     /* index of {"name": value} */
-    bool                  present;
-} travel_graphql_variables_t;
-
 typedef struct {
     const travel_graphql_template_t  *tags;
     const travel_graphql_node_t      *node;     /* whose arguments they name */
@@ -219,13 +212,6 @@ int travel_graphql_operation(const travel_graphql_ast_t **ret_operation,
 size_t travel_graphql_shape(const travel_graphql_mapping_t *mapping,
     const travel_graphql_ast_t *operation,
     const travel_graphql_variables_t *variables, char *dst, size_t room);
-
-/* Are the variables of the types that the operation declares?  TRAVEL_OK,
- * TRAVEL_INVALID with *ret_error. */
-int travel_graphql_check_variables(const travel_graphql_mapping_t *mapping,
-    const travel_graphql_ast_t *operation,
-    const travel_graphql_variables_t *variables,
-    travel_graphql_error_t *ret_error) TRAVEL_MUST_CHECK;
 
 /* --- values -------------------------------------------------------------- */
 

@@ -78,3 +78,34 @@ travel_graphql_report_at_name(travel_graphql_mistake_t *mistake,
 {
     report_place(mistake, node->name_line, node->name_column);
 }
+
+
+static int
+report_order(const void *a, const void *b)
+{
+    const travel_graphql_mistake_t  *x = a, *y = b;
+    const travel_graphql_place_t    *p = x->places, *q = y->places;
+
+    if (x->nplaces == 0 || y->nplaces == 0) {
+        return (x->nplaces > 0) - (y->nplaces > 0);
+    }
+
+    if (p->line != q->line) {
+        return p->line < q->line ? -1 : 1;
+    }
+
+    if (p->column != q->column) {
+        return p->column < q->column ? -1 : 1;
+    }
+
+    return strcmp(x->message, y->message);
+}
+
+
+void
+travel_graphql_report_sort(travel_graphql_report_t *report)
+{
+    if (report->n > 1) {
+        qsort(report->items, report->n, sizeof(*report->items), report_order);
+    }
+}

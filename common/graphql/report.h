@@ -43,6 +43,9 @@ void travel_graphql_report_at(travel_graphql_mistake_t *mistake,
 void travel_graphql_report_at_name(travel_graphql_mistake_t *mistake,
     const travel_graphql_ast_t *node);
 
+/* As the text goes, by first places. */
+void travel_graphql_report_sort(travel_graphql_report_t *report);
+
 /* A name for "%.*s", cut where it would push the rest out of the sentence. */
 #define N_(s)  (int) ((s).len > 60 ? 60 : (s).len), (s).data
 

@@ -26,6 +26,53 @@ ngx_http_travel_graphql_send(ngx_http_travel_graphql_t *g, ngx_uint_t status,
 
 
 static void
+ngx_http_travel_graphql_place(travel_json_writer_t *w, uint32_t line,
+    uint32_t column)
+{
+    travel_json_object(w);
+    travel_json_member_int(w, "line", line);
+    travel_json_member_int(w, "column", column);
+    travel_json_object_end(w);
+}
+
+
+static void
+ngx_http_travel_graphql_code(travel_json_writer_t *w, int code)
+{
+    travel_json_key(w, TRAVEL_STR("extensions"));
+    travel_json_object(w);
+    travel_json_member_cstring(w, "code", travel_error_code(code));
+    travel_json_object_end(w);
+}
+
+
+static void
+ngx_http_travel_graphql_mistake(travel_json_writer_t *w,
+    const travel_graphql_mistake_t *mistake, int code)
+{
+    size_t  i;
+
+    travel_json_object(w);
+    travel_json_member_cstring(w, "message", mistake->message);
+
+    if (mistake->nplaces > 0) {
+        travel_json_key(w, TRAVEL_STR("locations"));
+        travel_json_array(w);
+
+        for (i = 0; i < mistake->nplaces; i++) {
+            ngx_http_travel_graphql_place(w, mistake->places[i].line,
+                                          mistake->places[i].column);
+        }
+
+        travel_json_array_end(w);
+    }
+
+    ngx_http_travel_graphql_code(w, code);
+    travel_json_object_end(w);
+}
+
+
+static void
 ngx_http_travel_graphql_write(travel_json_writer_t *w,
     const travel_graphql_error_t *error, const ngx_str_t *path)
 {
@@ -35,10 +82,7 @@ ngx_http_travel_graphql_write(travel_json_writer_t *w,
     if (error->line != 0) {
         travel_json_key(w, TRAVEL_STR("locations"));
         travel_json_array(w);
-        travel_json_object(w);
-        travel_json_member_int(w, "line", error->line);
-        travel_json_member_int(w, "column", error->column);
-        travel_json_object_end(w);
+        ngx_http_travel_graphql_place(w, error->line, error->column);
         travel_json_array_end(w);
     }
 
@@ -49,10 +93,7 @@ ngx_http_travel_graphql_write(travel_json_writer_t *w,
         travel_json_array_end(w);
     }
 
-    travel_json_key(w, TRAVEL_STR("extensions"));
-    travel_json_object(w);
-    travel_json_member_cstring(w, "code", travel_error_code(error->code));
-    travel_json_object_end(w);
+    ngx_http_travel_graphql_code(w, error->code);
     travel_json_object_end(w);
 }
 
@@ -78,15 +119,22 @@ ngx_int_t
 ngx_http_travel_graphql_refuse(ngx_http_travel_graphql_t *g,
     ngx_uint_t status, const travel_graphql_error_t *error)
 {
-    u_char                *buf;
-    size_t                 size;
-    ngx_str_t              body;
-    ngx_http_travel_ctx_t *ctx;
-    travel_json_writer_t   w;
+    u_char                   *buf;
+    size_t                    i, size;
+    ngx_str_t                 body;
+    travel_json_writer_t      w;
+    ngx_http_travel_ctx_t    *ctx;
+    travel_graphql_report_t  *report = g->report;
 
     static ngx_str_t  bearer = ngx_string("Bearer realm=\"travel\"");
 
     size = 6 * ngx_strlen(error->message) + 256;
+
+    for (i = 0; report != NULL && i < report->n; i++) {
+        size += 6 * ngx_strlen(report->items[i].message) + 256
+                + 64 * report->items[i].nplaces;
+    }
+
     buf = ngx_pnalloc(g->request->pool, size);
     ctx = ngx_http_travel_get_ctx(g->request);
 
@@ -105,7 +153,15 @@ ngx_http_travel_graphql_refuse(ngx_http_travel_graphql_t *g,
     travel_json_object(&w);
     travel_json_key(&w, TRAVEL_STR("errors"));
     travel_json_array(&w);
-    ngx_http_travel_graphql_write(&w, error, NULL);
+
+    for (i = 0; report != NULL && i < report->n; i++) {
+        ngx_http_travel_graphql_mistake(&w, &report->items[i], error->code);
+    }
+
+    if (report == NULL) {
+        ngx_http_travel_graphql_write(&w, error, NULL);
+    }
+
     travel_json_array_end(&w);
     travel_json_object_end(&w);
 

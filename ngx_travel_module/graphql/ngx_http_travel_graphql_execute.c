@@ -156,6 +156,7 @@ ngx_http_travel_graphql_rules(ngx_http_travel_graphql_t *g,
     ngx_uint_t *ret_status, travel_graphql_error_t *ret_error)
 {
     uint64_t                cost;
+    ngx_int_t               rc;
     travel_graphql_plan_t  *plan = g->plan->plan;
 
     static ngx_str_t  post = ngx_string("POST");
@@ -176,10 +177,14 @@ ngx_http_travel_graphql_rules(ngx_http_travel_graphql_t *g,
                    "GET is for queries: a mutation is sent by POST.");
     }
 
-    if (travel_graphql_check_variables(g->main->mapping, plan->operation,
-                                       &g->variables, ret_error) != TRAVEL_OK
-        || travel_graphql_cost(plan, &g->variables, &cost, ret_error)
-           != TRAVEL_OK)
+    rc = ngx_http_travel_graphql_coerce(g, plan->operation, ret_error);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (travel_graphql_cost(plan, &g->variables, &cost, ret_error)
+        != TRAVEL_OK)
     {
         return NGX_DECLINED;
     }

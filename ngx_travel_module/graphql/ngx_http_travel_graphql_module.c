@@ -307,9 +307,35 @@ ngx_http_travel_graphql_list(ngx_conf_t *cf, ngx_str_t *dir,
 
 /* --- the schema ---------------------------------------------------------- */
 
+/* By the language's own rules: every mistake, not the first. */
+static ngx_int_t
+ngx_http_travel_graphql_schema(ngx_conf_t *cf,
+    ngx_http_travel_graphql_main_conf_t *gmcf)
+{
+    int                              rc;
+    size_t                           i;
+    travel_graphql_report_t          report;
+    const travel_graphql_mistake_t  *mistake;
+
+    travel_graphql_report_init(&report, NGX_HTTP_TRAVEL_GRAPHQL_MISTAKES);
+    rc = travel_graphql_schema_make(&gmcf->schema, gmcf->document, &report);
+
+    for (i = 0; i < report.n; i++) {
+        mistake = &report.items[i];
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V:%uD: %s", &gmcf->file,
+                           mistake->places[0].line, mistake->message);
+    }
+
+    travel_graphql_report_free(&report);
+
+    return rc == TRAVEL_OK ? NGX_OK : NGX_ERROR;
+}
+
+
 static ngx_int_t
 ngx_http_travel_graphql_load(ngx_conf_t *cf)
 {
+    int                                   rc;
     char                                 *text;
     size_t                                len;
     u_char                               *path;
@@ -366,12 +392,19 @@ ngx_http_travel_graphql_load(ngx_conf_t *cf)
     cln->handler = ngx_http_travel_graphql_unload;
     cln->data = gmcf;
 
-    if (travel_graphql_parse_schema(&gmcf->document,
-                                    ngx_http_travel_view(&gmcf->sdl), &fault)
-        != TRAVEL_OK
-        || travel_graphql_map(&gmcf->mapping, gmcf->document, &fault)
-           != TRAVEL_OK)
-    {
+    ngx_memzero(&fault, sizeof(travel_graphql_fault_t));
+    rc = travel_graphql_parse_schema(&gmcf->document,
+                                     ngx_http_travel_view(&gmcf->sdl), &fault);
+
+    if (rc == TRAVEL_OK) {
+        if (ngx_http_travel_graphql_schema(cf, gmcf) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        rc = travel_graphql_map(&gmcf->mapping, gmcf->document, &fault);
+    }
+
+    if (rc != TRAVEL_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s:%uD: %s", path,
                            fault.line, fault.message);
         return NGX_ERROR;
@@ -469,6 +502,7 @@ ngx_http_travel_graphql_unload(void *data)
 {
     ngx_http_travel_graphql_main_conf_t  *gmcf = data;
 
+    travel_graphql_schema_free(gmcf->schema);
     travel_graphql_document_free(gmcf->document);
     travel_graphql_text_free(&gmcf->public);
     free(gmcf->sdl.data);

@@ -254,6 +254,96 @@ ngx_http_travel_graphql_statement(ngx_http_travel_graphql_plan_t *slot)
 }
 
 
+/* --- judging ------------------------------------------------------------- */
+
+static void
+ngx_http_travel_graphql_unreport(void *data)
+{
+    travel_graphql_report_free(data);
+}
+
+
+/* What was found, kept for the answer; the first of it is the error. */
+static ngx_int_t
+ngx_http_travel_graphql_judged(ngx_http_travel_graphql_t *g, int rc,
+    travel_graphql_report_t *report, travel_graphql_error_t *ret_error)
+{
+    ngx_pool_cleanup_t              *cln;
+    const travel_graphql_mistake_t  *first;
+
+    if (rc != TRAVEL_INVALID || report->n == 0) {
+        travel_graphql_report_free(report);
+        return rc == TRAVEL_OK ? NGX_OK : NGX_ERROR;
+    }
+
+    cln = ngx_pool_cleanup_add(g->request->pool,
+                               sizeof(travel_graphql_report_t));
+    if (cln == NULL) {
+        travel_graphql_report_free(report);
+        return NGX_ERROR;
+    }
+
+    g->report = cln->data;
+    *g->report = *report;
+    cln->handler = ngx_http_travel_graphql_unreport;
+
+    first = &report->items[0];
+    ngx_memzero(ret_error, sizeof(travel_graphql_error_t));
+    ret_error->code = TRAVEL_E_VALIDATION_ERROR;
+    ret_error->line = first->places[0].line;
+    ret_error->column = first->places[0].column;
+    (void) ngx_cpystrn((u_char *) ret_error->message,
+                       (u_char *) first->message, sizeof(ret_error->message));
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_travel_graphql_coerce(ngx_http_travel_graphql_t *g,
+    const travel_graphql_ast_t *operation, travel_graphql_error_t *ret_error)
+{
+    int                      rc;
+    travel_graphql_report_t  report;
+
+    travel_graphql_report_init(&report, NGX_HTTP_TRAVEL_GRAPHQL_MISTAKES);
+    rc = travel_graphql_coerce(g->main->schema, operation, &g->variables,
+                               &report);
+
+    return ngx_http_travel_graphql_judged(g, rc, &report, ret_error);
+}
+
+
+/* By all the rules of the language, and then the variables. */
+static ngx_int_t
+ngx_http_travel_graphql_judge(ngx_http_travel_graphql_t *g,
+    travel_graphql_document_t *document, travel_str_t name,
+    travel_graphql_error_t *ret_error)
+{
+    int                          rc;
+    travel_graphql_report_t      report;
+    const travel_graphql_ast_t  *operation;
+
+    travel_graphql_report_init(&report, NGX_HTTP_TRAVEL_GRAPHQL_MISTAKES);
+    rc = travel_graphql_validate(g->main->schema, document,
+                                 TRAVEL_GRAPHQL_WORK, &report);
+
+    if (rc != TRAVEL_OK) {
+        return ngx_http_travel_graphql_judged(g, rc, &report, ret_error);
+    }
+
+    travel_graphql_report_free(&report);
+
+    if (travel_graphql_operation(&operation, document, name, ret_error)
+        != TRAVEL_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_travel_graphql_coerce(g, operation, ret_error);
+}
+
+
 /* Copies of what the plan is found by; the document's tree points into them. */
 static u_char *
 ngx_http_travel_graphql_copy(ngx_http_travel_graphql_t *g, size_t shape,
@@ -279,33 +369,17 @@ ngx_http_travel_graphql_copy(ngx_http_travel_graphql_t *g, size_t shape,
 }
 
 
+/* The slot's text as a document that can be planned. */
 static ngx_int_t
-ngx_http_travel_graphql_make(ngx_http_travel_graphql_t *g, uint64_t hash,
-    ngx_uint_t only, ngx_http_travel_graphql_plan_t **ret_plan,
+ngx_http_travel_graphql_document(ngx_http_travel_graphql_t *g,
+    const ngx_http_travel_graphql_plan_t *slot,
+    travel_graphql_document_t **ret_document,
     travel_graphql_error_t *ret_error)
 {
-    int                              rc;
-    u_char                           shape[NGX_HTTP_TRAVEL_GRAPHQL_SHAPE];
-    size_t                           n;
-    travel_str_t                     sql;
-    travel_graphql_plan_t           *plan;
-    travel_graphql_fault_t           fault;
-    travel_graphql_document_t       *document;
-    ngx_http_travel_graphql_plan_t  *slot;
-
-    plan = NULL;
-    slot = ngx_http_travel_graphql_slot();
-
-    if (slot == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_travel_graphql_empty(slot);
-    plan = NULL;
-
-    if (ngx_http_travel_graphql_copy(g, sizeof(shape), slot) == NULL) {
-        return NGX_ERROR;
-    }
+    int                         rc;
+    ngx_int_t                   judged;
+    travel_graphql_fault_t      fault;
+    travel_graphql_document_t  *document;
 
     rc = travel_graphql_parse(&document, ngx_http_travel_view(&slot->query),
                               &fault);
@@ -317,13 +391,63 @@ ngx_http_travel_graphql_make(ngx_http_travel_graphql_t *g, uint64_t hash,
         ret_error->column = fault.column;
         (void) ngx_cpystrn((u_char *) ret_error->message,
                            (u_char *) fault.message, sizeof(fault.message));
+        return NGX_DECLINED;
     }
 
-    if (rc == TRAVEL_OK) {
-        rc = travel_graphql_plan(&plan, g->main->mapping, document,
-                                 ngx_http_travel_view(&slot->operation),
-                                 &g->variables, ret_error);
+    if (rc != TRAVEL_OK) {
+        return NGX_ERROR;
     }
+
+    judged = ngx_http_travel_graphql_judge(g, document,
+                                 ngx_http_travel_view(&slot->operation),
+                                 ret_error);
+    if (judged != NGX_OK) {
+        travel_graphql_document_free(document);
+        return judged;
+    }
+
+    *ret_document = document;
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_travel_graphql_make(ngx_http_travel_graphql_t *g, uint64_t hash,
+    ngx_uint_t only, ngx_http_travel_graphql_plan_t **ret_plan,
+    travel_graphql_error_t *ret_error)
+{
+    int                              rc;
+    u_char                           shape[NGX_HTTP_TRAVEL_GRAPHQL_SHAPE];
+    size_t                           n;
+    ngx_int_t                        judged;
+    travel_str_t                     sql;
+    travel_graphql_plan_t           *plan;
+    travel_graphql_document_t       *document;
+    ngx_http_travel_graphql_plan_t  *slot;
+
+    plan = NULL;
+    slot = ngx_http_travel_graphql_slot();
+
+    if (slot == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_travel_graphql_empty(slot);
+
+    if (ngx_http_travel_graphql_copy(g, sizeof(shape), slot) == NULL) {
+        return NGX_ERROR;
+    }
+
+    judged = ngx_http_travel_graphql_document(g, slot, &document, ret_error);
+
+    if (judged != NGX_OK) {
+        ngx_free(slot->query.data);
+        return judged;
+    }
+
+    rc = travel_graphql_plan(&plan, g->main->mapping, document,
+                             ngx_http_travel_view(&slot->operation),
+                             &g->variables, ret_error);
 
     if (rc == TRAVEL_OK) {
         n = travel_graphql_shape(g->main->mapping, plan->operation,

@@ -9,12 +9,14 @@
 #include "../command/ngx_http_travel_command.h"
 #include "../../common/cursor.h"
 #include "../../common/graphql/text.h"
+#include "../../common/graphql/validate.h"
 #include "../../common/json_writer.h"
 
 #define NGX_HTTP_TRAVEL_GRAPHQL_PLANS    512   /* kept by a worker */
 #define NGX_HTTP_TRAVEL_GRAPHQL_ROOTS    64    /* of an operation */
 #define NGX_HTTP_TRAVEL_GRAPHQL_MARK     32    /* hex characters */
 #define NGX_HTTP_TRAVEL_GRAPHQL_INVALID  422   /* as strict clients hear it */
+#define NGX_HTTP_TRAVEL_GRAPHQL_MISTAKES 32    /* that are told at once */
 
 
 /* A mutation's field and its command. */
@@ -28,6 +30,7 @@ typedef struct {
     ngx_str_t                          sdl;
     travel_graphql_text_t              public;     /* as clients may see it */
     travel_graphql_document_t         *document;
+    travel_graphql_schema_t           *schema;
     travel_graphql_mapping_t          *mapping;
     ngx_http_travel_read_conf_t       *reads;
     ngx_array_t                        orders;
@@ -87,6 +90,7 @@ typedef struct {
     ngx_str_t                           query;
     ngx_str_t                           operation;
     travel_graphql_variables_t          variables;
+    travel_graphql_report_t            *report;    /* why it is not valid */
     ngx_str_t                           hash;      /* of a persisted query */
     ngx_http_travel_graphql_plan_t     *plan;      /* held */
     ngx_http_travel_graphql_plan_t     *part;      /* held: one root alone */
@@ -107,10 +111,15 @@ typedef struct {
 } ngx_http_travel_graphql_t;
 
 /* The plan for the request's document and variables, held until the request
- * ends; 'only' as above.  NGX_OK; NGX_DECLINED: *ret_error; NGX_ERROR. */
+ * ends; 'only' as above.  NGX_OK; NGX_DECLINED: *ret_error, and all that is
+ * wrong in g->report; NGX_ERROR. */
 ngx_int_t ngx_http_travel_graphql_plan(ngx_http_travel_graphql_t *g,
     ngx_uint_t only, ngx_http_travel_graphql_plan_t **ret_plan,
     travel_graphql_error_t *ret_error);
+/* Are the variables what the operation wants?  NGX_OK; NGX_DECLINED:
+ * *ret_error and g->report; NGX_ERROR. */
+ngx_int_t ngx_http_travel_graphql_coerce(ngx_http_travel_graphql_t *g,
+    const travel_graphql_ast_t *operation, travel_graphql_error_t *ret_error);
 ngx_int_t ngx_http_travel_graphql_plans_init(ngx_cycle_t *cycle);
 void ngx_http_travel_graphql_plans_exit(void);
 /* Persisted documents of this worker, by hash (64 hex characters). */
@@ -161,7 +170,8 @@ ngx_int_t ngx_http_travel_graphql_cursor_body(ngx_http_travel_graphql_t *g,
 /* {"data": ...} that is complete. */
 ngx_int_t ngx_http_travel_graphql_send(ngx_http_travel_graphql_t *g,
     ngx_uint_t status, ngx_str_t *body);
-/* {"errors": [one]}, without data: nothing was executed. */
+/* {"errors": [...]}, without data: nothing was executed.  All of g->report, or
+ * the one error when there is none. */
 ngx_int_t ngx_http_travel_graphql_refuse(ngx_http_travel_graphql_t *g,
     ngx_uint_t status, const travel_graphql_error_t *error);
 /* The same with a sentence. */

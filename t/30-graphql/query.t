@@ -132,11 +132,11 @@ for (
     [ '{ me(x: 1) { id } }', 400, qr/Unknown argument "x"/, 'one that is unknown' ],
     [ '{ me { ...F } }', 400, qr/Unknown fragment/, 'no such fragment' ],
     [ '{ me { ...F } } fragment F on User { journeys { nodes { stories { journey { ...G } } } } }
-       fragment G on Journey { stories { journey { ...G } } }', 400, qr/deeper|too large/, 'a fragment in itself' ],
+       fragment G on Journey { stories { journey { ...G } } }', 400, qr/within itself/, 'a fragment in itself' ],
     [ '{ myJourneys(limit: 101) { id } }', 400, qr/from 0 to 100/, 'a limit over its bound' ],
     [ '{ myJourneys(limit: -1) { id } }', 400, qr/from 0 to 100/, 'and below it' ],
-    [ '{ myJourneys(limit: "x") { id } }', 400, qr/no "Int"/, 'one that is no number' ],
-    [ '{ myJourneys(theme: nonsense) { id } }', 400, qr/no "JourneyTheme"/, 'no value of the enum' ],
+    [ '{ myJourneys(limit: "x") { id } }', 400, qr/type "Int", found a string/, 'one that is no number' ],
+    [ '{ myJourneys(theme: nonsense) { id } }', 400, qr/type "JourneyTheme", found nonsense/, 'no value of the enum' ],
     [ '{ myJourneys(limit: 100) { stories(limit: 50) { journey { stories(limit: 50) { id } } } } }',
       400, qr/too large/, 'what would cost too much' ],
     [ '{ a: myJourneys { id } a: me { id } }', 400, qr/conflict/, 'two fields of one name' ],
@@ -150,6 +150,41 @@ for (
     ok(!exists $a->{data}, 'without data');
     unlike($r->{content}, qr/SELECT|travel\./, 'nothing of the SQL');
 }
+
+# --- all that is wrong, at once ------------------------------------------------------
+
+my $modern = { accept => 'application/graphql-response+json' };
+$r = $t->post('/api/graphql', { query => "{ nope\n  myJourneys(limit: true) { id(x: 1) }\n  me }" },
+    token => $token, headers => $modern);
+is($r->{status}, 400, 'several mistakes');
+is_deeply([ map { [ $_->{locations}[0]{line}, $_->{locations}[0]{column}, $_->{extensions}{code} ] }
+    @{ $r->{json}{errors} } ], [ map { [ @$_, 'VALIDATION_ERROR' ] } [1, 3], [2, 21], [2, 32], [3, 3] ],
+    'each with its place');
+$r = $t->post('/api/graphql', { query => '{ a: me { id } a: __typename b: me { id } b: me { name id: email } }' }, token => $token);
+is_deeply($r->{json}{errors}[0]{locations}, [ { line => 1, column => 3 }, { line => 1, column => 16 } ],
+    'two places of one mistake');
+$r = $t->post('/api/graphql', { query => '{ ' . join(' ', map { "no$_" } 1 .. 500) . ' }' }, token => $token);
+is(scalar @{ $r->{json}{errors} }, 32, 'as many as are told');
+
+$r = $t->post('/api/graphql', { query => 'mutation($c: JourneyContextInput!, $n: [ID!]) { startJourney(context: $c) { success }
+    a: cancelBooking(bookingId: "x") { success } @skip(if: true) }' }, token => $token, headers => $modern);
+is($r->{status}, 400, 'a document that is none');
+$r = $t->post('/api/graphql', { query => 'query($n: Int!, $t: JourneyTheme) { myJourneys(limit: $n, theme: $t) { id } }',
+    variables => { n => 1.5, t => 'nonsense' } }, token => $token, headers => $modern);
+is($r->{status}, 400, 'variables that are not what is declared');
+is_deeply([ map { $_->{message} } @{ $r->{json}{errors} } ],
+    [ 'Variable "$n" got an invalid value at "n": expected "Int!", found 1.5.',
+      'Variable "$t" got an invalid value at "t": expected "JourneyTheme", found the string "nonsense".' ],
+    'which, where, what');
+$r = $t->post('/api/graphql', { query => 'mutation($c: JourneyContextInput!) { startJourney(context: $c) { success } }',
+    variables => { c => { origin => 1, theme => 'food', nope => 1 } } }, token => $token);
+is_deeply([ sort map { $_->{message} =~ s/^Variable "\$c" got an invalid value at //r } @{ $r->{json}{errors} } ],
+    [ '"c": field "destination" of required type "String!" was not provided.',
+      '"c": field "nope" is not defined by type "JourneyContextInput".',
+      '"c.origin": expected "String!", found 1.' ], 'and the path');
+
+my $bomb = '{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }';
+like($t->post('/api/graphql', { query => $bomb })->{json}{errors}[0]{message}, qr/Introspection/, 'a bomb of introspection');
 
 # --- one field fails, the others do not ----------------------------------------------
 

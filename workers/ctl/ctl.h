@@ -144,6 +144,7 @@ int travelctl_webhook_replay(int argc, char **argv);
 int travelctl_trace_show(int argc, char **argv);
 int travelctl_catalog_check(int argc, char **argv);
 int travelctl_cache_purge(int argc, char **argv);
+int travelctl_graphql_check(int argc, char **argv);
 int travelctl_graphql_explain(int argc, char **argv);
 int travelctl_schema_check(int argc, char **argv);
 

@@ -1,52 +1,178 @@
-/* travelctl graphql explain: what a document becomes, and whether a database
- * takes it. */
+/* travelctl graphql: is a document valid, what does it become, and does a
+ * database take it? */
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "ctl.h"
 #include "../../common/graphql/plan.h"
+#include "../../common/graphql/validate.h"
+
+#define GRAPHQL_MISTAKES  100
+#define GRAPHQL_WORK      50000000u   /* some seconds */
 
 typedef struct {
     const char                  *dir;
     const char                  *file;
     const char                  *dsn;
+    const char                  *operation;
     travel_graphql_document_t   *sdl;
+    travel_graphql_schema_t     *schema;
     travel_graphql_mapping_t    *mapping;
     travel_json_t               *json;
     travel_graphql_variables_t   variables;
 } graphql_t;
 
 
-static bool
-graphql_schema(graphql_t *g)
+static int
+graphql_fault(const char *file, const travel_graphql_fault_t *fault)
 {
-    int                      rc;
-    char                     path[4096], *text;
-    size_t                   len;
-    travel_graphql_fault_t   fault = { 0 };
+    fprintf(stderr, "%s:%u:%u: %s\n", file, fault->line, fault->column,
+            fault->message);
 
-    snprintf(path, sizeof(path), "%s/graphql/schema.graphql", g->dir);
+    return fault->bound ? CTL_BROKEN : CTL_REFUSED;
+}
+
+
+/* Each mistake on a line; its further places are in brackets. */
+static int
+graphql_mistakes(const char *file, const travel_graphql_report_t *report)
+{
+    size_t                           i, k;
+    const travel_graphql_mistake_t  *m;
+
+    for (i = 0; i < report->n; i++) {
+        m = &report->items[i];
+        fprintf(stderr, "%s:%u:%u: %s", file,
+                m->nplaces > 0 ? m->places[0].line : 0,
+                m->nplaces > 0 ? m->places[0].column : 0, m->message);
+
+        for (k = 1; k < m->nplaces; k++) {
+            fprintf(stderr, "%s%u:%u", k == 1 ? " [" : ", ",
+                    m->places[k].line, m->places[k].column);
+        }
+
+        fprintf(stderr, "%s\n", m->nplaces > 1 ? "]" : "");
+    }
+
+    if (report->more) {
+        fprintf(stderr, "%s: and more\n", file);
+    }
+
+    return report->exhausted && report->n == 1 ? CTL_BROKEN : CTL_REFUSED;
+}
+
+
+/* A schema of any kind. */
+static int
+graphql_schema(graphql_t *g, const char *path)
+{
+    int                       rc;
+    char                     *text;
+    size_t                    len;
+    travel_graphql_fault_t    fault = { 0 };
+    travel_graphql_report_t   report;
+
     text = ctl_read(path, &len);
 
     if (text == NULL) {
-        return false;
+        return CTL_BROKEN;
     }
 
     rc = travel_graphql_parse_schema(&g->sdl, (travel_str_t) { text, len },
                                      &fault);
     free(text);
 
-    if (rc == TRAVEL_OK) {
-        rc = travel_graphql_map(&g->mapping, g->sdl, &fault);
+    if (rc != TRAVEL_OK) {
+        return rc == TRAVEL_INVALID ? graphql_fault(path, &fault)
+                                    : ctl_broken("out of memory");
     }
+
+    travel_graphql_report_init(&report, GRAPHQL_MISTAKES);
+    rc = travel_graphql_schema_make(&g->schema, g->sdl, &report);
+    rc = rc == TRAVEL_OK ? CTL_GOOD
+         : rc == TRAVEL_INVALID ? graphql_mistakes(path, &report)
+                                : ctl_broken("out of memory");
+    travel_graphql_report_free(&report);
+    return rc;
+}
+
+
+/* The product's, with what it says of tables. */
+static int
+graphql_product(graphql_t *g)
+{
+    int                      rc;
+    char                     path[4096];
+    travel_graphql_fault_t   fault = { 0 };
+
+    snprintf(path, sizeof(path), "%s/graphql/schema.graphql", g->dir);
+
+    if (graphql_schema(g, path) != CTL_GOOD) {
+        return CTL_BROKEN;
+    }
+
+    rc = travel_graphql_map(&g->mapping, g->sdl, &fault);
+
+    return rc == TRAVEL_OK ? CTL_GOOD
+           : ctl_broken("%s:%u: %s", path, fault.line, rc == TRAVEL_ERROR
+                                     ? "out of memory" : fault.message);
+}
+
+
+/* Reads and checks the document, and the variables of its operation. */
+static int
+graphql_document(graphql_t *g, char **ret_text,
+    travel_graphql_document_t **ret_document)
+{
+    int                          rc;
+    size_t                       len;
+    travel_str_t                 name = TRAVEL_NULL_STR;
+    travel_graphql_error_t       error = { 0 };
+    travel_graphql_fault_t       fault = { 0 };
+    travel_graphql_report_t      report;
+    const travel_graphql_ast_t  *operation;
+
+    *ret_text = ctl_read(g->file, &len);
+
+    if (*ret_text == NULL) {
+        return CTL_BROKEN;
+    }
+
+    rc = travel_graphql_parse(ret_document, (travel_str_t) { *ret_text, len },
+                              &fault);
 
     if (rc != TRAVEL_OK) {
-        (void) ctl_broken("%s:%u: %s", path, fault.line, rc == TRAVEL_ERROR
-                                       ? "out of memory" : fault.message);
+        return rc == TRAVEL_INVALID ? graphql_fault(g->file, &fault)
+                                    : ctl_broken("out of memory");
     }
 
-    return rc == TRAVEL_OK;
+    travel_graphql_report_init(&report, GRAPHQL_MISTAKES);
+    rc = travel_graphql_validate(g->schema, *ret_document, GRAPHQL_WORK,
+                                 &report);
+
+    if (rc == TRAVEL_OK && (g->variables.present || g->operation != NULL)) {
+
+        if (g->operation != NULL) {
+            name = (travel_str_t) { g->operation, strlen(g->operation) };
+        }
+
+        if (travel_graphql_operation(&operation, *ret_document, name, &error)
+            != TRAVEL_OK)
+        {
+            travel_graphql_report_free(&report);
+            return ctl_broken("%s: %s", g->file, error.message);
+        }
+
+        rc = travel_graphql_coerce(g->schema, operation, &g->variables,
+                                   &report);
+    }
+
+    rc = rc == TRAVEL_OK ? CTL_GOOD
+         : rc == TRAVEL_INVALID ? graphql_mistakes(g->file, &report)
+                                : ctl_broken("out of memory");
+    travel_graphql_report_free(&report);
+    return rc;
 }
 
 
@@ -174,46 +300,33 @@ graphql_prepare(const graphql_t *g, const travel_graphql_plan_t *plan)
 
 
 static int
-graphql_explain(graphql_t *g, const char *operation)
+graphql_explain(graphql_t *g)
 {
     int                         rc;
-    char                       *text;
-    size_t                      len;
+    char                       *text = NULL;
     uint64_t                    cost = 0;
     travel_str_t                name = TRAVEL_NULL_STR;
     travel_graphql_plan_t      *plan;
-    travel_graphql_fault_t      fault = { 0 };
     travel_graphql_error_t      error = { 0 };
-    travel_graphql_document_t  *document;
+    travel_graphql_document_t  *document = NULL;
 
-    text = ctl_read(g->file, &len);
-    if (text == NULL) {
-        return CTL_BROKEN;
-    }
+    rc = graphql_document(g, &text, &document);
 
-    if (operation != NULL) {
-        name = (travel_str_t) { operation, strlen(operation) };
-    }
-
-    rc = travel_graphql_parse(&document, (travel_str_t) { text, len }, &fault);
-
-    if (rc != TRAVEL_OK) {
-        fprintf(stderr, "%s:%u:%u: %s\n", g->file, fault.line, fault.column,
-                fault.message);
+    if (rc != CTL_GOOD) {
+        travel_graphql_document_free(document);
         free(text);
-        return CTL_REFUSED;
+        return rc;
+    }
+
+    if (g->operation != NULL) {
+        name = (travel_str_t) { g->operation, strlen(g->operation) };
     }
 
     rc = travel_graphql_plan(&plan, g->mapping, document, name, &g->variables,
                              &error);
 
     if (rc == TRAVEL_OK) {
-        rc = travel_graphql_check_variables(g->mapping, plan->operation,
-                                            &g->variables, &error);
-
-        if (rc == TRAVEL_OK) {
-            rc = travel_graphql_cost(plan, &g->variables, &cost, &error);
-        }
+        rc = travel_graphql_cost(plan, &g->variables, &cost, &error);
 
         if (rc == TRAVEL_OK) {
             graphql_print(plan, cost);
@@ -233,17 +346,26 @@ graphql_explain(graphql_t *g, const char *operation)
 }
 
 
+static void
+graphql_free(graphql_t *g)
+{
+    travel_json_free(g->json);
+    travel_graphql_schema_free(g->schema);
+    travel_graphql_document_free(g->sdl);
+}
+
+
 int
 travelctl_graphql_explain(int argc, char **argv)
 {
     int          rc;
     graphql_t    g = { .dir = "conf/travel" };
-    const char  *args[CTL_ARGS_MAX + 1], *variables = NULL, *operation = NULL;
+    const char  *args[CTL_ARGS_MAX + 1], *variables = NULL;
 
     const ctl_option_t  options[] = {
         { "dir", CTL_STRING, &g.dir, "DIR", "the product (conf/travel)" },
         { "variables", CTL_STRING, &variables, "JSON", "their values" },
-        { "operation", CTL_STRING, &operation, "NAME", "which, of several" },
+        { "operation", CTL_STRING, &g.operation, "NAME", "which, of several" },
         { "dsn", CTL_STRING, &g.dsn, "DSN",
           "a database that shall prepare the statement" },
         { .name = NULL }
@@ -258,11 +380,56 @@ travelctl_graphql_explain(int argc, char **argv)
     }
 
     g.file = args[0];
-    rc = graphql_schema(&g) && graphql_variables(&g, variables)
-         ? graphql_explain(&g, operation) : CTL_BROKEN;
+    rc = graphql_variables(&g, variables) ? graphql_product(&g) : CTL_BROKEN;
 
-    travel_json_free(g.json);
-    travel_graphql_document_free(g.sdl);
+    if (rc == CTL_GOOD) {
+        rc = graphql_explain(&g);
+    }
 
+    graphql_free(&g);
+    return rc;
+}
+
+
+int
+travelctl_graphql_check(int argc, char **argv)
+{
+    int                         rc;
+    char                       *text = NULL;
+    graphql_t                   g = { 0 };
+    const char                 *args[CTL_ARGS_MAX + 1], *variables = NULL;
+    const char                 *schema = "conf/travel/graphql/schema.graphql";
+    travel_graphql_document_t  *document = NULL;
+
+    const ctl_option_t  options[] = {
+        { "schema", CTL_STRING, &schema, "SDL",
+          "any schema (the product's)" },
+        { "variables", CTL_STRING, &variables, "JSON",
+          "values that are judged as well" },
+        { "operation", CTL_STRING, &g.operation, "NAME", "whose they are" },
+        { .name = NULL }
+    };
+    const ctl_spec_t  spec = { "graphql check [options] [FILE]",
+        "Says on stderr what is wrong with a GraphQL document, one mistake a "
+        "line, by\nall the rules of the language; without FILE, what is wrong "
+        "with the schema.\nExit code 0 valid, 1 not valid, 2 it cannot be "
+        "judged: no file, no schema, too\nlarge.", options, 0, 1 };
+
+    if (!ctl_parse(&spec, argc, argv, args, &rc)) {
+        return rc;
+    }
+
+    g.file = args[0];
+    rc = graphql_variables(&g, variables) ? graphql_schema(&g, schema)
+                                          : CTL_BROKEN;
+
+    if (g.file != NULL) {
+        rc = rc == CTL_GOOD ? graphql_document(&g, &text, &document)
+                            : CTL_BROKEN;
+    }
+
+    travel_graphql_document_free(document);
+    free(text);
+    graphql_free(&g);
     return rc;
 }

@@ -100,6 +100,8 @@ static const ctl_command_t  ctl_commands[] = {
       "prepare every query against a database" },
     { "schema", "check", travelctl_schema_check,
       "check a document by a JSON Schema" },
+    { "graphql", "check", travelctl_graphql_check,
+      "is a document valid by a schema" },
     { "graphql", "explain", travelctl_graphql_explain,
       "the SQL, cost and tags of a document" },
     { "cache", "purge", travelctl_cache_purge,

@@ -4,6 +4,7 @@
 #define NGX_HTTP_TRAVEL_CACHE_ROOM_H
 
 #include "ngx_http_travel_cache.h"
+#include "../../common/cache_record.h"
 #include "../../common/hash.h"
 
 
@@ -162,6 +163,9 @@ ngx_int_t ngx_http_travel_l1_insert(ngx_http_travel_zone_t *zone,
     const ngx_http_travel_content_t *content, const ngx_str_t *etag,
     ngx_uint_t *ret_evicted);
 
+#define NGX_HTTP_TRAVEL_PURGE_STREAM  "travel:purge"
+#define NGX_HTTP_TRAVEL_PURGE_KEPT    "16384"     /* entries of it */
+
 /* A purge: what it means, and whether it only ends an entry's time (so that it
  * may stand in until it is renewed) or takes it out. */
 #define NGX_HTTP_TRAVEL_PURGE_WHAT    1024
@@ -171,13 +175,15 @@ typedef enum {
     NGX_HTTP_TRAVEL_PURGE_TAG,
     NGX_HTTP_TRAVEL_PURGE_ROUTE,      /* NAME NUL, values as keys have them */
     NGX_HTTP_TRAVEL_PURGE_PREFIX,     /* of the key */
-    NGX_HTTP_TRAVEL_PURGE_ALL
+    NGX_HTTP_TRAVEL_PURGE_ALL,
+    NGX_HTTP_TRAVEL_PURGE_MARK        /* of an unsafe request: kept_marks.c */
 } ngx_http_travel_purge_e;
 
 typedef struct {
     ngx_uint_t            kind;         /* ngx_http_travel_purge_e */
     ngx_uint_t            soft;
     uint64_t              tag;          /* hashed */
+    ngx_uint_t            ours;         /* MARK: made by this node */
     size_t                len;
     u_char                what[NGX_HTTP_TRAVEL_PURGE_WHAT];
 } ngx_http_travel_purge_t;
@@ -223,6 +229,12 @@ void ngx_http_travel_l2_store(ngx_http_request_t *r,
     const ngx_http_travel_fill_t *fill,
     const ngx_http_travel_content_t *content, const ngx_str_t *etag);
 void ngx_http_travel_l2_unlock(ngx_http_travel_fill_t *fill);
+/* Can this node say, by what it has followed, that no tag of a record was
+ * overwritten since?  'generation' as the look began. */
+ngx_uint_t ngx_http_travel_l2_followed(uint64_t generation,
+    const uint64_t *tags, ngx_uint_t n, const travel_cache_record_t *record);
+/* What signs records. */
+travel_str_t ngx_http_travel_l2_secret(void);
 
 
 /* --- purges (purge.c, and their location in purge_api.c) ----------------- */
@@ -311,8 +323,11 @@ char *ngx_http_travel_kept_directive(ngx_conf_t *cf,
 ngx_int_t ngx_http_travel_kept_init(ngx_conf_t *cf,
     ngx_http_travel_cache_main_conf_t *cmcf);
 void ngx_http_travel_kept_use(ngx_http_travel_cache_main_conf_t *cmcf);
-/* A purge by tag ends them, too: L1 does not know their tags. */
+/* A purge by tag ends them, too: L1 does not know their tags.  So does what
+ * another node's unsafe request made invalid. */
 void ngx_http_travel_kept_purged(const ngx_http_travel_purge_t *purge);
+/* Is this the name of this node? */
+ngx_uint_t ngx_http_travel_kept_ours(const ngx_str_t *node);
 /* NULL: not in this location. */
 ngx_http_travel_kept_conf_t *ngx_http_travel_kept_conf(ngx_http_request_t *r);
 

@@ -4,7 +4,7 @@
  *
  *     travel_cache http [default=T] [stale=T] [heuristic=T] [max_size=S]
  *                       [wait=T] ["key=..."] ["tags=..."] [shared|private]
- *                       [ignore=request|set-cookie ...];
+ *                       [ignore=request|set-cookie ...] [l2=on|off];
  *
  *   kept_conf.c     the directive
  *   kept_lookup.c   before the content: is the answer known?
@@ -14,6 +14,7 @@
  *   kept_store.c    into the store
  *   kept_record.c   an answer as bytes, and back into a response
  *   kept_marks.c    what an unsafe request has made invalid
+ *   kept_l2.c   l2=on: answers in Redis, and marks told to all nodes
  *
  * Records are bodies of L1 entries under keys of their own.  L1 judges neither
  * their time nor their tags: a record carries both, since an upstream names its
@@ -31,6 +32,7 @@
 #define NGX_HTTP_TRAVEL_KEPT_TAGS_MAX   64     /* directive's and upstream's */
 #define NGX_HTTP_TRAVEL_KEPT_MARKS_MAX  65     /* the URI's, and of groups */
 #define NGX_HTTP_TRAVEL_KEPT_SIZE_MAX   (120 * 1024)
+#define NGX_HTTP_TRAVEL_KEPT_L2_MAX     (900 * 1024)
 
 #define NGX_HTTP_TRAVEL_KEPT_IGNORE_REQUEST  0x1
 #define NGX_HTTP_TRAVEL_KEPT_IGNORE_COOKIE   0x2
@@ -48,6 +50,7 @@ struct ngx_http_travel_kept_conf_s {
     size_t                       max_size;
     ngx_msec_t                   wait;         /* for another's fill; 0: none */
     ngx_uint_t                   ignore;
+    ngx_uint_t                   l2;           /* in Redis, too */
     ngx_http_complex_value_t    *key;
     ngx_http_complex_value_t    *tags;
 };
@@ -178,24 +181,27 @@ ngx_uint_t ngx_http_travel_name_is(const ngx_str_t *name, const char *is);
 
 /* --- marks (kept_marks.c) ------------------------------------------------ */
 
+/* A mark is a hash of a text; what is longer is a digest with its kind. */
+#define NGX_HTTP_TRAVEL_MARK_TEXT    512
+#define NGX_HTTP_TRAVEL_MARK_URI     'u'
+#define NGX_HTTP_TRAVEL_MARK_GROUP   'g'
+
 ngx_int_t ngx_http_travel_marks_init(ngx_http_travel_shard_t *shard);
 /* A fill that begins now is older than any later invalidation. */
 uint64_t ngx_http_travel_marks_now(void);
 void ngx_http_travel_mark(uint64_t mark);
 ngx_uint_t ngx_http_travel_marked(uint64_t mark, uint64_t seq);
 
-/* Marks of a URI of the request's own origin, and of a group there. */
-ngx_int_t ngx_http_travel_mark_uri(ngx_http_request_t *r,
-    const ngx_str_t *target, uint64_t *ret_mark);
-ngx_int_t ngx_http_travel_mark_group(ngx_http_request_t *r,
-    const ngx_str_t *group, uint64_t *ret_mark);
+/* What a mark of a URI of the request's own origin, or of a group there, is
+ * made of. */
+ngx_int_t ngx_http_travel_mark_text(ngx_http_request_t *r, u_char kind,
+    const ngx_str_t *name, ngx_str_t *ret_text);
+uint64_t ngx_http_travel_mark_of(const ngx_str_t *text);
 
 /* scheme://host, from r->pool. */
 ngx_int_t ngx_http_travel_origin(ngx_http_request_t *r, ngx_str_t *ret_scheme,
     ngx_str_t *ret_authority);
 
-/* What a successful unsafe request made invalid. */
-void ngx_http_travel_marks_unsafe(ngx_http_request_t *r);
 
 
 /* --- a request (kept_lookup.c) ------------------------------------------- */
@@ -208,6 +214,8 @@ typedef enum {
     NGX_HTTP_TRAVEL_KEPT_REPLACE,      /* ours goes out in its place */
     NGX_HTTP_TRAVEL_KEPT_OVER          /* nothing more to do */
 } ngx_http_travel_kept_state_e;
+
+typedef struct ngx_http_travel_kept_l2_s  ngx_http_travel_kept_l2_t;
 
 typedef struct {
     ngx_http_request_t             *request;
@@ -222,6 +230,9 @@ typedef struct {
     uint64_t                        seq;       /* of marks, at the start */
     travel_stream_id_t              purge;     /* of purges, then */
     uint64_t                        uri;       /* mark */
+    ngx_str_t                       target;    /* its text */
+    ngx_str_t                       words;     /* the directive's tags */
+    ngx_http_travel_kept_l2_t       *shared;    /* what Redis was asked */
     uint64_t                        tags[NGX_HTTP_TRAVEL_TAGS_MAX];
     ngx_uint_t                      ntags;     /* the directive's */
     int64_t                         asked_ms;
@@ -233,6 +244,9 @@ typedef struct {
     size_t                          captured;  /* bytes in it */
     size_t                          size;      /* bytes of it */
     ngx_http_travel_fill_t          store;     /* under which key */
+    ngx_str_t                       owner;     /* the same in words: whose */
+    ngx_str_t                       variant;
+    ngx_str_t                       names;     /* what it varies by */
     off_t                           expected;  /* bytes of the body, or -1 */
     size_t                          head;      /* bytes before the body */
 
@@ -254,6 +268,11 @@ typedef struct {
                                                        answer: no body */
 } ngx_http_travel_kept_t;
 
+/* A successful unsafe request made its targets invalid. */
+void ngx_http_travel_marks_unsafe(ngx_http_travel_kept_t *h);
+void ngx_http_travel_marks_outdate(ngx_http_travel_kept_t *h,
+    const ngx_str_t *text);
+
 int64_t ngx_http_travel_kept_now(void);
 ngx_int_t ngx_http_travel_kept_handler(ngx_http_request_t *r);
 
@@ -268,6 +287,10 @@ ngx_int_t ngx_http_travel_kept_key(ngx_http_travel_kept_t *h,
 /* The request's values of the named fields, hashed. */
 ngx_int_t ngx_http_travel_kept_variant(ngx_http_request_t *r,
     const travel_str_t *names, size_t n, ngx_str_t *ret_variant);
+
+/* 'names' are those of a VARIANTS record, with a space after each. */
+ngx_int_t ngx_http_travel_kept_variants(ngx_http_travel_kept_t *h,
+    const ngx_str_t *names, ngx_str_t *ret_variant);
 
 /* Made invalid on this node: by an unsafe request, or a purge by tag. */
 ngx_uint_t ngx_http_travel_kept_marked(const ngx_http_travel_record_t *rec);
@@ -286,12 +309,18 @@ void ngx_http_travel_kept_refresh(ngx_http_travel_kept_t *h,
     ngx_http_travel_record_t *rec);
 ngx_int_t ngx_http_travel_kept_conditions(ngx_http_travel_kept_t *h);
 void ngx_http_travel_kept_end_fill(ngx_http_travel_kept_t *h);
+/* A request that waited goes on with its phases. */
+void ngx_http_travel_kept_woken(ngx_http_request_t *r);
 
 
 /* --- into the store (kept_store.c) --------------------------------------- */
 
 /* What was captured, whole; ends the fill. */
 void ngx_http_travel_kept_keep(ngx_http_travel_kept_t *h);
+/* 'bytes' are 'rec' as it is written, 'head' of them before its body. */
+ngx_int_t ngx_http_travel_kept_insert(ngx_http_travel_kept_t *h,
+    const ngx_http_travel_fill_t *at, const ngx_str_t *bytes, size_t head,
+    const ngx_http_travel_record_t *rec);
 /* May it be kept, by all that this node knows now? */
 ngx_uint_t ngx_http_travel_kept_keepable(ngx_http_travel_kept_t *h,
     const ngx_http_travel_record_t *rec);
@@ -301,7 +330,29 @@ void ngx_http_travel_kept_note(ngx_http_travel_kept_t *h,
     ngx_msec_t ttl);
 
 
+/* --- in Redis (kept_l2.c) --------------------------------------------- */
+
+/* Once in a request, of who fills: has another node the answer, or does it
+ * fill?  NGX_AGAIN: the phases will be run again, found() then says;
+ * NGX_DECLINED. */
+ngx_int_t ngx_http_travel_kept_l2_ask(ngx_http_travel_kept_t *h);
+ngx_http_travel_record_t *ngx_http_travel_kept_l2_found(
+    ngx_http_travel_kept_t *h);
+/* What has been kept, for all nodes; then the nodes' lock. */
+void ngx_http_travel_kept_l2_store(ngx_http_travel_kept_t *h,
+    const ngx_http_travel_record_t *rec);
+void ngx_http_travel_kept_l2_release(ngx_http_travel_kept_t *h);
+/* A mark was made here. */
+void ngx_http_travel_kept_l2_changed(const ngx_str_t *text);
+/* This node in words, at most NGX_INT64_LEN. */
+size_t ngx_http_travel_kept_l2_node(u_char *p);
+
+
 /* --- filters (kept_answer.c) ---------------------------------- */
+
+/* Tags and marks of an answer with these fields. */
+ngx_int_t ngx_http_travel_kept_depends(ngx_http_travel_kept_t *h,
+    const ngx_array_t *fields, ngx_http_travel_record_t *rec);
 
 ngx_int_t ngx_http_travel_kept_status(ngx_http_request_t *r,
     const char *fmt, ...);

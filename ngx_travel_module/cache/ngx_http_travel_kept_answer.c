@@ -34,8 +34,6 @@ static ngx_int_t ngx_http_travel_kept_received(ngx_http_travel_kept_t *h);
 static const char *ngx_http_travel_kept_judged(ngx_http_travel_kept_t *h,
     ngx_array_t *fields, ngx_uint_t status,
     ngx_http_travel_record_t *ret_rec, ngx_http_travel_meaning_t *meaning);
-static ngx_int_t ngx_http_travel_kept_depends(ngx_http_travel_kept_t *h,
-    const ngx_array_t *fields, ngx_http_travel_record_t *rec);
 static ngx_int_t ngx_http_travel_kept_groups(ngx_http_travel_kept_t *h,
     const ngx_str_t *field, ngx_http_travel_record_t *rec);
 static ngx_int_t ngx_http_travel_kept_place(ngx_http_travel_kept_t *h,
@@ -112,7 +110,7 @@ ngx_http_travel_kept_header_filter(ngx_http_request_t *r)
     }
 
     if (h->unsafe && status < NGX_HTTP_BAD_REQUEST) {
-        ngx_http_travel_marks_unsafe(r);
+        ngx_http_travel_marks_unsafe(h);
     }
 
     if (h->state == NGX_HTTP_TRAVEL_KEPT_FILL) {
@@ -124,7 +122,7 @@ ngx_http_travel_kept_header_filter(ngx_http_request_t *r)
     if (r->method == NGX_HTTP_HEAD && h->old != NULL && status == NGX_HTTP_OK
         && ngx_http_travel_kept_differs(r, h->old))
     {
-        ngx_http_travel_mark(h->uri);
+        ngx_http_travel_marks_outdate(h, &h->target);
     }
 
     h->state = NGX_HTTP_TRAVEL_KEPT_OVER;
@@ -481,7 +479,7 @@ ngx_http_travel_kept_judged(ngx_http_travel_kept_t *h, ngx_array_t *fields,
 
 
 /* Tags and marks: the directive's, the upstream's, the URI's, its groups'. */
-static ngx_int_t
+ngx_int_t
 ngx_http_travel_kept_depends(ngx_http_travel_kept_t *h,
     const ngx_array_t *fields, ngx_http_travel_record_t *rec)
 {
@@ -550,7 +548,7 @@ ngx_http_travel_kept_groups(ngx_http_travel_kept_t *h, const ngx_str_t *field,
     ngx_http_travel_record_t *rec)
 {
     int               rc;
-    ngx_str_t         name;
+    ngx_str_t         name, text;
     travel_sf_t       sf;
     travel_sf_item_t  item;
 
@@ -573,14 +571,14 @@ ngx_http_travel_kept_groups(ngx_http_travel_kept_t *h, const ngx_str_t *field,
 
         name.len = travel_sf_string((char *) name.data, item.text);
 
-        if (ngx_http_travel_mark_group(h->request, &name,
-                                       &rec->head.marks[rec->head.nmarks])
+        if (ngx_http_travel_mark_text(h->request, NGX_HTTP_TRAVEL_MARK_GROUP,
+                                      &name, &text)
             != NGX_OK)
         {
             return NGX_ERROR;
         }
 
-        rec->head.nmarks++;
+        rec->head.marks[rec->head.nmarks++] = ngx_http_travel_mark_of(&text);
     }
 
     if (rc == TRAVEL_INVALID) {
@@ -639,7 +637,11 @@ ngx_http_travel_kept_place(ngx_http_travel_kept_t *h,
 
         ngx_http_travel_kept_note(h, &base, NGX_HTTP_TRAVEL_RECORD_VARIANTS,
                                   &names, names_ttl);
+        h->names = names;
     }
+
+    h->owner = user;
+    h->variant = variant;
 
     if (ngx_http_travel_kept_key(h, &user, &variant, &h->store) != NGX_OK) {
         return NGX_ERROR;

@@ -15,7 +15,7 @@
 
 
 static ngx_int_t ngx_http_travel_kept_join(ngx_http_travel_kept_t *h);
-static void ngx_http_travel_kept_woken(ngx_http_request_t *r);
+static ngx_int_t ngx_http_travel_kept_suspend(ngx_http_request_t *r);
 static ngx_int_t ngx_http_travel_kept_condition(ngx_http_request_t *r,
     const char *name, const char *lower, const ngx_str_t *value);
 
@@ -110,8 +110,11 @@ ngx_http_travel_kept_ask(ngx_http_travel_kept_t *h)
         return NGX_DECLINED;
     }
 
-    if (!h->alone && !h->insists
-        && ngx_http_travel_fills_running(&h->fill, floor))
+    if (h->filling) {
+        /* Redis was asked meanwhile */
+
+    } else if (!h->alone && !h->insists
+               && ngx_http_travel_fills_running(&h->fill, floor))
     {
         if (ngx_http_travel_kept_join(h) == NGX_OK) {
             return NGX_AGAIN;
@@ -139,6 +142,13 @@ ngx_http_travel_kept_ask(ngx_http_travel_kept_t *h)
         }
     }
 
+    if (h->filling && !h->insists
+        && ngx_http_travel_kept_l2_ask(h) == NGX_AGAIN
+        && ngx_http_travel_kept_suspend(r) == NGX_OK)
+    {
+        return NGX_AGAIN;
+    }
+
     ngx_http_travel_count(ngx_http_travel_kept.miss, 1);
 
     return ngx_http_travel_kept_conditions(h);
@@ -148,12 +158,10 @@ ngx_http_travel_kept_ask(ngx_http_travel_kept_t *h)
 static ngx_int_t
 ngx_http_travel_kept_join(ngx_http_travel_kept_t *h)
 {
-    ngx_event_t         *rev;
     ngx_msec_int_t       left;
     ngx_http_request_t  *r;
 
     r = h->request;
-    rev = r->connection->read;
 
     if (h->joins == 0) {
         h->patience = ngx_current_msec + h->conf->wait;
@@ -164,10 +172,26 @@ ngx_http_travel_kept_join(ngx_http_travel_kept_t *h)
     if (left <= 0 || h->joins == NGX_HTTP_TRAVEL_KEPT_JOINS
         || ngx_http_travel_cache_wait(r, &h->fill, left,
                                       ngx_http_travel_kept_woken)
-           != NGX_OK)
+           != NGX_OK
+        || ngx_http_travel_kept_suspend(r) != NGX_OK)
     {
         return NGX_ERROR;
     }
+
+    h->joins++;
+    ngx_http_travel_count(ngx_http_travel_kept.collapsed, 1);
+
+    return NGX_OK;
+}
+
+
+/* A client that hangs up ends the wait. */
+static ngx_int_t
+ngx_http_travel_kept_suspend(ngx_http_request_t *r)
+{
+    ngx_event_t  *rev;
+
+    rev = r->connection->read;
 
     if (rev->ready) {
         ngx_post_event(rev, &ngx_posted_events);
@@ -176,9 +200,6 @@ ngx_http_travel_kept_join(ngx_http_travel_kept_t *h)
         return NGX_ERROR;
     }
 
-    h->joins++;
-    ngx_http_travel_count(ngx_http_travel_kept.collapsed, 1);
-
     r->read_event_handler = ngx_http_test_reading;
     r->write_event_handler = ngx_http_request_empty_handler;
 
@@ -186,7 +207,7 @@ ngx_http_travel_kept_join(ngx_http_travel_kept_t *h)
 }
 
 
-static void
+void
 ngx_http_travel_kept_woken(ngx_http_request_t *r)
 {
     ngx_connection_t  *c;
@@ -329,4 +350,6 @@ ngx_http_travel_kept_end_fill(ngx_http_travel_kept_t *h)
         h->filling = 0;
         ngx_http_travel_fills_end(h->request, &h->fill);
     }
+
+    ngx_http_travel_kept_l2_release(h);
 }

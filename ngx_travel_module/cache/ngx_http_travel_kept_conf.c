@@ -50,11 +50,19 @@ ngx_http_travel_kept_directive(ngx_conf_t *cf,
                                "\"travel_cache http\" parameter \"%V\" must be "
                                "default=TIME, stale=TIME or heuristic=TIME (up "
                                "to 30d), wait=TIME (up to 60s), max_size=SIZE "
-                               "(1k to 120k), \"key=TEXT\", \"tags=TAG TAG\", "
-                               "shared, private, or ignore=request or "
+                               "(1k to 120k, with l2=on to 900k), "
+                               "\"key=TEXT\", \"tags=TAG TAG\", shared, "
+                               "private, l2=on|off, or ignore=request or "
                                "ignore=set-cookie", &value[i]);
             return NGX_CONF_ERROR;
         }
+    }
+
+    if (conf->max_size > NGX_HTTP_TRAVEL_KEPT_SIZE_MAX && !conf->l2) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_cache http\" with max_size= over 120k "
+                           "keeps such answers in Redis: add l2=on");
+        return NGX_CONF_ERROR;
     }
 
     cmcf = ngx_http_conf_get_module_main_conf(cf,
@@ -126,8 +134,14 @@ ngx_http_travel_kept_parameter(ngx_conf_t *cf,
     if (n == 8 && ngx_strncmp(value->data, "max_size", 8) == 0) {
         size = ngx_parse_size(&s);
         conf->max_size = size;
-        return (size >= 1024 && size <= NGX_HTTP_TRAVEL_KEPT_SIZE_MAX)
+        return (size >= 1024 && size <= NGX_HTTP_TRAVEL_KEPT_L2_MAX)
                ? NGX_OK : NGX_ERROR;
+    }
+
+    if (n == 2 && ngx_strncmp(value->data, "l2", 2) == 0) {
+        conf->l2 = ngx_http_travel_name_is(&s, "on");
+        return (conf->l2 || ngx_http_travel_name_is(&s, "off")) ? NGX_OK
+                                                                : NGX_ERROR;
     }
 
     if (n == 3 && ngx_strncmp(value->data, "key", 3) == 0) {
@@ -297,9 +311,28 @@ ngx_http_travel_kept_use(ngx_http_travel_cache_main_conf_t *cmcf)
 void
 ngx_http_travel_kept_purged(const ngx_http_travel_purge_t *purge)
 {
-    if (ngx_http_travel_kept.marks != NULL
-        && purge->kind == NGX_HTTP_TRAVEL_PURGE_TAG)
-    {
-        ngx_http_travel_mark(purge->tag);
+    ngx_str_t  text;
+
+    if (ngx_http_travel_kept.marks == NULL) {
+        return;
     }
+
+    if (purge->kind == NGX_HTTP_TRAVEL_PURGE_TAG) {
+        ngx_http_travel_mark(purge->tag);
+
+    } else if (purge->kind == NGX_HTTP_TRAVEL_PURGE_MARK && !purge->ours) {
+        text.data = (u_char *) purge->what;
+        text.len = purge->len;
+        ngx_http_travel_mark(ngx_http_travel_mark_of(&text));
+    }
+}
+
+
+ngx_uint_t
+ngx_http_travel_kept_ours(const ngx_str_t *node)
+{
+    u_char  name[NGX_INT64_LEN];
+
+    return node->len == ngx_http_travel_kept_l2_node(name)
+           && ngx_memcmp(node->data, name, node->len) == 0;
 }

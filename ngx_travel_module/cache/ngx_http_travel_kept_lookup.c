@@ -38,8 +38,6 @@ static ngx_int_t ngx_http_travel_kept_get(ngx_http_travel_kept_t *h,
     ngx_http_travel_fill_t *fill, ngx_http_travel_record_t *ret_rec);
 static ngx_uint_t ngx_http_travel_kept_valid(ngx_http_travel_kept_t *h,
     const ngx_http_travel_record_t *rec);
-static ngx_int_t ngx_http_travel_kept_variants(ngx_http_travel_kept_t *h,
-    const ngx_str_t *names, ngx_str_t *ret_variant);
 
 static ngx_int_t ngx_http_travel_kept_serve(ngx_http_travel_kept_t *h,
     ngx_http_travel_record_t *rec);
@@ -237,8 +235,16 @@ ngx_http_travel_kept_request(ngx_http_travel_kept_t *h)
         return NGX_ERROR;
     }
 
-    return ngx_http_travel_mark_uri(r, &r->unparsed_uri, &h->uri) == NGX_OK
-           ? ngx_http_travel_kept_tags(h) : NGX_ERROR;
+    if (ngx_http_travel_mark_text(r, NGX_HTTP_TRAVEL_MARK_URI,
+                                  &r->unparsed_uri, &h->target)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    h->uri = ngx_http_travel_mark_of(&h->target);
+
+    return ngx_http_travel_kept_tags(h);
 }
 
 
@@ -281,6 +287,7 @@ ngx_http_travel_kept_tags(ngx_http_travel_kept_t *h)
         return NGX_ERROR;
     }
 
+    h->words = tags;
     p = tags.data;
     last = p + tags.len;
 
@@ -484,9 +491,10 @@ ngx_http_travel_kept_walk(ngx_http_travel_kept_t *h)
     ngx_int_t                  rc;
     ngx_http_request_t        *r;
     travel_http_verdict_e      verdict;
-    ngx_http_travel_record_t  *rec;
+    ngx_http_travel_record_t  *rec, *found;
 
     r = h->request;
+    verdict = TRAVEL_HTTP_SERVE;
 
     rec = ngx_pcalloc(r->pool, sizeof(ngx_http_travel_record_t));
     if (rec == NULL) {
@@ -501,6 +509,19 @@ ngx_http_travel_kept_walk(ngx_http_travel_kept_t *h)
     h->fwd = "uri-miss";
 
     rc = ngx_http_travel_kept_choose(h, rec, &verdict);
+
+    found = ngx_http_travel_kept_l2_found(h);
+
+    if (found != NULL
+        && (rc == NGX_DECLINED
+            || (rc == NGX_OK && verdict > TRAVEL_HTTP_SERVE_REFRESH)))
+    {
+        /* too large for the node's memory, or that had no room */
+        rc = NGX_OK;
+        *rec = *found;
+        verdict = travel_http_judge(&rec->head.fresh, &h->cc,
+                                    ngx_http_travel_kept_now());
+    }
 
     if (rc == NGX_OK && rec->packed && verdict != TRAVEL_HTTP_SERVE
         && verdict != TRAVEL_HTTP_SERVE_STALE)
@@ -781,8 +802,7 @@ ngx_http_travel_kept_valid(ngx_http_travel_kept_t *h,
 }
 
 
-/* 'names' are those of a VARIANTS record, with a space after each. */
-static ngx_int_t
+ngx_int_t
 ngx_http_travel_kept_variants(ngx_http_travel_kept_t *h,
     const ngx_str_t *names, ngx_str_t *ret_variant)
 {

@@ -1,6 +1,6 @@
 /*
  * What unsafe requests have made invalid: URIs (RFC 9111 section 4.4) and
- * groups (RFC 9875), on this node.
+ * groups (RFC 9875), on this node; l2=on tells the others (kept_l2.c).
  *
  * A zone of one shard: a sequence, and a table of hashed slots, each with the
  * number of the last invalidation that fell into it.  A fill notes the sequence
@@ -13,6 +13,7 @@
  */
 
 #include "ngx_http_travel_kept.h"
+#include "../net/ngx_http_travel_redis.h"
 #include "../../common/http_target.h"
 #include "../../common/structured_field.h"
 
@@ -24,11 +25,9 @@ typedef struct {
 } ngx_http_travel_marks_t;
 
 
-static ngx_int_t ngx_http_travel_mark_of(ngx_http_request_t *r,
-    const char *kind, const ngx_str_t *name, uint64_t *ret_mark);
-static void ngx_http_travel_marks_reference(ngx_http_request_t *r,
+static void ngx_http_travel_marks_reference(ngx_http_travel_kept_t *h,
     const ngx_str_t *ref);
-static void ngx_http_travel_marks_groups(ngx_http_request_t *r,
+static void ngx_http_travel_marks_groups(ngx_http_travel_kept_t *h,
     const ngx_str_t *field);
 
 
@@ -141,65 +140,86 @@ ngx_http_travel_origin(ngx_http_request_t *r, ngx_str_t *ret_scheme,
 }
 
 
-static ngx_int_t
-ngx_http_travel_mark_of(ngx_http_request_t *r, const char *kind,
-    const ngx_str_t *name, uint64_t *ret_mark)
+ngx_int_t
+ngx_http_travel_mark_text(ngx_http_request_t *r, u_char kind,
+    const ngx_str_t *name, ngx_str_t *ret_text)
 {
     u_char     *p;
     size_t      len;
+    uint8_t     md[TRAVEL_SHA256_LEN];
     ngx_str_t   scheme, authority;
 
     if (ngx_http_travel_origin(r, &scheme, &authority) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    len = ngx_strlen(kind) + scheme.len + authority.len + name->len + 2;
+    len = scheme.len + authority.len + name->len + 3;
 
-    p = ngx_pnalloc(r->pool, len);
+    p = ngx_pnalloc(r->pool, ngx_max(len, 1 + 2 * TRAVEL_SHA256_LEN));
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    len = ngx_sprintf(p, "%s%V %V %V", kind, &scheme, &authority, name) - p;
-    *ret_mark = travel_siphash(ngx_http_travel_node_key(), p, len);
+    ret_text->data = p;
+    ret_text->len = ngx_sprintf(p, "%c%V %V %V", kind, &scheme, &authority,
+                                name)
+                    - p;
+
+    if (ret_text->len > NGX_HTTP_TRAVEL_MARK_TEXT) {
+
+        if (travel_sha256(md, ngx_http_travel_view(ret_text)) != TRAVEL_OK) {
+            return NGX_ERROR;
+        }
+
+        travel_hex_encode((char *) p + 1, md, TRAVEL_SHA256_LEN);
+        ret_text->len = 1 + 2 * TRAVEL_SHA256_LEN;
+    }
 
     return NGX_OK;
 }
 
 
-ngx_int_t
-ngx_http_travel_mark_uri(ngx_http_request_t *r, const ngx_str_t *target,
-    uint64_t *ret_mark)
+uint64_t
+ngx_http_travel_mark_of(const ngx_str_t *text)
 {
-    return ngx_http_travel_mark_of(r, "u", target, ret_mark);
-}
-
-
-ngx_int_t
-ngx_http_travel_mark_group(ngx_http_request_t *r, const ngx_str_t *group,
-    uint64_t *ret_mark)
-{
-    return ngx_http_travel_mark_of(r, "g", group, ret_mark);
+    return travel_siphash(ngx_http_travel_node_key(), text->data, text->len);
 }
 
 
 /* --- an unsafe request has succeeded ------------------------------------- */
 
 void
-ngx_http_travel_marks_unsafe(ngx_http_request_t *r)
+ngx_http_travel_marks_outdate(ngx_http_travel_kept_t *h, const ngx_str_t *text)
 {
-    uint64_t          mark;
-    ngx_str_t         groups;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_http_travel_mark(ngx_http_travel_mark_of(text));
 
-    if (ngx_http_travel_mark_uri(r, &r->unparsed_uri, &mark) != NGX_OK) {
+    if (h->conf->l2
+        && ngx_http_travel_redis_configured(NGX_HTTP_TRAVEL_REDIS_CACHE))
+    {
+        ngx_http_travel_kept_l2_changed(text);
+    }
+}
+
+
+void
+ngx_http_travel_marks_unsafe(ngx_http_travel_kept_t *kept)
+{
+    ngx_str_t            text;
+    ngx_uint_t           i;
+    ngx_list_part_t     *part;
+    ngx_table_elt_t     *h;
+    ngx_http_request_t  *r;
+
+    r = kept->request;
+
+    if (ngx_http_travel_mark_text(r, NGX_HTTP_TRAVEL_MARK_URI,
+                                  &r->unparsed_uri, &text)
+        != NGX_OK)
+    {
         return;
     }
 
-    ngx_http_travel_mark(mark);
-    ngx_str_null(&groups);
+    ngx_http_travel_marks_outdate(kept, &text);
 
     part = &r->upstream->headers_in.headers.part;
     h = part->elts;
@@ -219,24 +239,26 @@ ngx_http_travel_marks_unsafe(ngx_http_request_t *r)
         if (ngx_http_travel_name_is(&h[i].key, "location")
             || ngx_http_travel_name_is(&h[i].key, "content-location"))
         {
-            ngx_http_travel_marks_reference(r, &h[i].value);
+            ngx_http_travel_marks_reference(kept, &h[i].value);
 
         } else if (ngx_http_travel_name_is(&h[i].key,
                                            "cache-group-invalidation"))
         {
-            ngx_http_travel_marks_groups(r, &h[i].value);
+            ngx_http_travel_marks_groups(kept, &h[i].value);
         }
     }
 }
 
 
 static void
-ngx_http_travel_marks_reference(ngx_http_request_t *r, const ngx_str_t *ref)
+ngx_http_travel_marks_reference(ngx_http_travel_kept_t *h,
+    const ngx_str_t *ref)
 {
-    size_t      len;
-    uint64_t    mark;
-    ngx_str_t   scheme, authority, target;
+    size_t               len;
+    ngx_str_t            scheme, authority, target, text;
+    ngx_http_request_t  *r;
 
+    r = h->request;
     target.data = ngx_pnalloc(r->pool, r->unparsed_uri.len + ref->len + 1);
 
     if (target.data == NULL
@@ -253,8 +275,10 @@ ngx_http_travel_marks_reference(ngx_http_request_t *r, const ngx_str_t *ref)
 
     target.len = len;
 
-    if (ngx_http_travel_mark_uri(r, &target, &mark) == NGX_OK) {
-        ngx_http_travel_mark(mark);
+    if (ngx_http_travel_mark_text(r, NGX_HTTP_TRAVEL_MARK_URI, &target, &text)
+        == NGX_OK)
+    {
+        ngx_http_travel_marks_outdate(h, &text);
     }
 }
 
@@ -262,15 +286,17 @@ ngx_http_travel_marks_reference(ngx_http_request_t *r, const ngx_str_t *ref)
 /* Each line is read by itself: what one of them spoils stays in it.  Members
  * are Strings; others, and a line that is malformed, do not count. */
 static void
-ngx_http_travel_marks_groups(ngx_http_request_t *r, const ngx_str_t *field)
+ngx_http_travel_marks_groups(ngx_http_travel_kept_t *h,
+    const ngx_str_t *field)
 {
-    int               rc;
-    uint64_t          marks[NGX_HTTP_TRAVEL_KEPT_MARKS_MAX];
-    ngx_str_t         name;
-    ngx_uint_t        n;
-    travel_sf_t       sf;
-    travel_sf_item_t  item;
+    int                  rc;
+    ngx_str_t            name, marks[NGX_HTTP_TRAVEL_KEPT_MARKS_MAX];
+    ngx_uint_t           n;
+    travel_sf_t          sf;
+    travel_sf_item_t     item;
+    ngx_http_request_t  *r;
 
+    r = h->request;
     sf = travel_sf_open(ngx_http_travel_view(field));
     n = 0;
 
@@ -289,7 +315,10 @@ ngx_http_travel_marks_groups(ngx_http_request_t *r, const ngx_str_t *field)
 
         name.len = travel_sf_string((char *) name.data, item.text);
 
-        if (ngx_http_travel_mark_group(r, &name, &marks[n]) != NGX_OK) {
+        if (ngx_http_travel_mark_text(r, NGX_HTTP_TRAVEL_MARK_GROUP, &name,
+                                      &marks[n])
+            != NGX_OK)
+        {
             return;
         }
 
@@ -297,6 +326,6 @@ ngx_http_travel_marks_groups(ngx_http_request_t *r, const ngx_str_t *field)
     }
 
     while (rc == TRAVEL_UNKNOWN && n > 0) {
-        ngx_http_travel_mark(marks[--n]);
+        ngx_http_travel_marks_outdate(h, &marks[--n]);
     }
 }

@@ -8,7 +8,7 @@
 #include "../net/ngx_http_travel_redis.h"
 
 
-static ngx_int_t ngx_http_travel_kept_insert(ngx_http_travel_kept_t *h,
+static ngx_uint_t ngx_http_travel_kept_places(ngx_http_travel_kept_t *h,
     const ngx_str_t *bytes, const ngx_http_travel_record_t *rec);
 
 
@@ -27,7 +27,7 @@ ngx_http_travel_kept_keep(ngx_http_travel_kept_t *h)
         && ngx_http_travel_record_read(h->request, &bytes, &rec) == NGX_OK
         && ngx_http_travel_kept_keepable(h, &rec)
         && !ngx_http_travel_purge_since(&h->store, h->purge, 0)
-        && ngx_http_travel_kept_insert(h, &bytes, &rec) == NGX_OK)
+        && ngx_http_travel_kept_places(h, &bytes, &rec))
     {
         ngx_http_travel_count(ngx_http_travel_kept.stored, 1);
 
@@ -46,8 +46,26 @@ ngx_http_travel_kept_keep(ngx_http_travel_kept_t *h)
 }
 
 
-static ngx_int_t
-ngx_http_travel_kept_insert(ngx_http_travel_kept_t *h, const ngx_str_t *bytes,
+/* Into the node's memory, where it is not too large for that, and to Redis. */
+static ngx_uint_t
+ngx_http_travel_kept_places(ngx_http_travel_kept_t *h, const ngx_str_t *bytes,
+    const ngx_http_travel_record_t *rec)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_travel_kept_insert(h, &h->store, bytes, h->head, rec);
+
+    if (h->conf->l2) {
+        ngx_http_travel_kept_l2_store(h, rec);
+    }
+
+    return rc == NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_travel_kept_insert(ngx_http_travel_kept_t *h,
+    const ngx_http_travel_fill_t *at, const ngx_str_t *bytes, size_t head,
     const ngx_http_travel_record_t *rec)
 {
     ngx_str_t                       etag;
@@ -59,15 +77,15 @@ ngx_http_travel_kept_insert(ngx_http_travel_kept_t *h, const ngx_str_t *bytes,
 
     ngx_memzero(&content, sizeof(content));
     content.body = *bytes;
-    content.head = h->head;
+    content.head = head;
     ngx_str_set(&etag, "");
 
     if (rec->head.packable) {
         ngx_http_travel_packed_make(h->request, pcf, &content);
     }
 
-    return ngx_http_travel_l1_insert(ngx_http_travel_kept.cache, &h->store,
-                                     &content, &etag, &evicted);
+    return ngx_http_travel_l1_insert(ngx_http_travel_kept.cache, at, &content,
+                                     &etag, &evicted);
 }
 
 

@@ -20,7 +20,6 @@
 
 #include "ngx_http_travel_cache_room.h"
 #include "../net/ngx_http_travel_redis.h"
-#include "../../common/cache_record.h"
 
 
 #define NGX_HTTP_TRAVEL_L2_TIMEOUT   50         /* ms for a reply */
@@ -30,7 +29,7 @@
 #define NGX_HTTP_TRAVEL_L2_STEP_MAX  24
 #define NGX_HTTP_TRAVEL_L2_WAITERS   256        /* losers per nginx worker */
 #define NGX_HTTP_TRAVEL_L2_WRITES    256        /* unanswered, per worker */
-#define NGX_HTTP_TRAVEL_L2_BODY_MAX  (128 * 1024)
+#define NGX_HTTP_TRAVEL_L2_BODY_MAX  (1000 * 1024)
 #define NGX_HTTP_TRAVEL_L2_SKEW      2000       /* ms between nodes' clocks */
 
 #define NGX_HTTP_TRAVEL_L2_KEY       "travel:l2:"
@@ -68,8 +67,6 @@ static ngx_int_t ngx_http_travel_l2_believe(ngx_http_travel_l2_fetch_t *f,
     travel_str_t bytes);
 static ngx_uint_t ngx_http_travel_l2_judge(ngx_http_travel_l2_fetch_t *f,
     const travel_cache_record_t *record);
-static ngx_uint_t ngx_http_travel_l2_followed(
-    const ngx_http_travel_fill_t *fill, const travel_cache_record_t *record);
 static ngx_int_t ngx_http_travel_l2_take(ngx_http_travel_l2_fetch_t *f,
     const travel_cache_record_t *record);
 static ngx_int_t ngx_http_travel_l2_lock(ngx_http_travel_l2_fetch_t *f);
@@ -86,7 +83,6 @@ static void ngx_http_travel_l2_write(ngx_http_request_t *r,
     const ngx_http_travel_fill_t *fill, const char *bytes, size_t len);
 static void ngx_http_travel_l2_written(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
-static travel_str_t ngx_http_travel_l2_secret(void);
 
 
 /* Removes a lock that is still ours. */
@@ -298,7 +294,8 @@ ngx_http_travel_l2_judge(ngx_http_travel_l2_fetch_t *f,
     }
 
     return fill->generation == 0
-           || ngx_http_travel_l2_followed(fill, record);
+           || ngx_http_travel_l2_followed(fill->generation, fill->tags,
+                                          fill->ntags, record);
 }
 
 
@@ -308,15 +305,15 @@ ngx_http_travel_l2_judge(ngx_http_travel_l2_fetch_t *f,
  * the timeline that it is in.  A run of ids has no name that nodes share; an
  * entry of another is told by its being older than this one's beginning.
  */
-static ngx_uint_t
-ngx_http_travel_l2_followed(const ngx_http_travel_fill_t *fill,
-    const travel_cache_record_t *record)
+ngx_uint_t
+ngx_http_travel_l2_followed(uint64_t generation, const uint64_t *tags,
+    ngx_uint_t n, const travel_cache_record_t *record)
 {
     ngx_http_travel_knowledge_t  look;
 
     ngx_http_travel_node_look(&look);
 
-    if (look.generation != fill->generation
+    if (look.generation != generation
         || !ngx_http_travel_node_hearing(&look)
         || record->timeline != look.commit.timeline
         || look.since.ms == 0
@@ -327,11 +324,11 @@ ngx_http_travel_l2_followed(const ngx_http_travel_fill_t *fill,
         return 0;
     }
 
-    if (ngx_http_travel_tags_since(fill->tags, fill->ntags, record->pos)) {
+    if (ngx_http_travel_tags_since(tags, n, record->pos)) {
         return 0;
     }
 
-    return ngx_http_travel_node_generation() == fill->generation;
+    return ngx_http_travel_node_generation() == generation;
 }
 
 
@@ -725,7 +722,7 @@ ngx_http_travel_l2_unlock(ngx_http_travel_fill_t *fill)
 
 /* What signs the nodes' tokens signs their records; with no such key only
  * accidents are caught. */
-static travel_str_t
+travel_str_t
 ngx_http_travel_l2_secret(void)
 {
     ngx_http_travel_main_conf_t  *mcf;

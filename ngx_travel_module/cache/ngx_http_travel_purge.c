@@ -15,13 +15,15 @@
  * and is not kept when a purge since then means it, and an entry of L2 carries
  * the place of who filled it.  What is older than the ring reaches is unknown,
  * and not taken.
+ *
+ * Marks of unsafe requests (kept_marks.c) go the same way, past the ring: L2
+ * has versions for that.
  */
 
 #include "ngx_http_travel_cache_room.h"
 #include "../net/ngx_http_travel_redis.h"
 
 
-#define NGX_HTTP_TRAVEL_PURGE_STREAM   "travel:purge"
 #define NGX_HTTP_TRAVEL_PURGE_RING     64
 #define NGX_HTTP_TRAVEL_PURGE_SLICE    4096     /* buckets per turn */
 
@@ -244,7 +246,9 @@ ngx_http_travel_purge_on_entry(void *data, ngx_str_t *id,
     if (travel_stream_id_cmp(at, t->pos) > 0) {
         ours = 1;
         t->pos = at;
+    }
 
+    if (ours && purge.kind != NGX_HTTP_TRAVEL_PURGE_MARK) {
         p = &t->ring[t->n++ % NGX_HTTP_TRAVEL_PURGE_RING];
 
         if (p->pid != 0 && p->space == t->space
@@ -263,8 +267,11 @@ ngx_http_travel_purge_on_entry(void *data, ngx_str_t *id,
     ngx_http_travel_shard_unlock(ngx_http_travel_purge_shard);
 
     if (ours) {
-        ngx_http_travel_count(ngx_http_travel_purge_conf->purged, 1);
         ngx_http_travel_kept_purged(&purge);
+    }
+
+    if (ours && purge.kind != NGX_HTTP_TRAVEL_PURGE_MARK) {
+        ngx_http_travel_count(ngx_http_travel_purge_conf->purged, 1);
         ngx_post_event(&ngx_http_travel_purge_event, &ngx_posted_events);
     }
 }
@@ -295,7 +302,7 @@ ngx_http_travel_purge_read(const ngx_http_travel_reply_t *fields,
 
         if (name.len == 4 && ngx_strncmp(name.data, "kind", 4) == 0) {
 
-            if (value.len != 1 || value.data[0] < '1' || value.data[0] > '4') {
+            if (value.len != 1 || value.data[0] < '1' || value.data[0] > '5') {
                 return NGX_ERROR;
             }
 
@@ -303,6 +310,9 @@ ngx_http_travel_purge_read(const ngx_http_travel_reply_t *fields,
 
         } else if (name.len == 4 && ngx_strncmp(name.data, "soft", 4) == 0) {
             ret_purge->soft = (value.len == 1 && value.data[0] == '1');
+
+        } else if (name.len == 4 && ngx_strncmp(name.data, "from", 4) == 0) {
+            ret_purge->ours = ngx_http_travel_kept_ours(&value);
 
         } else if (name.len == 4 && ngx_strncmp(name.data, "what", 4) == 0) {
 

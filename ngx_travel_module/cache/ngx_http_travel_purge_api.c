@@ -18,7 +18,6 @@
 #include "../net/ngx_http_travel_redis.h"
 
 
-#define NGX_HTTP_TRAVEL_PURGE_KEPT     "1024"   /* entries of the stream */
 #define NGX_HTTP_TRAVEL_PURGE_PATIENCE  1000    /* ms for our own part */
 #define NGX_HTTP_TRAVEL_PURGE_STEP      5
 
@@ -302,7 +301,7 @@ ngx_http_travel_purge_send(ngx_http_travel_purging_t *p)
     soft = p->purge.soft ? '1' : '0';
 
     argv[0] = "XADD";
-    argv[1] = "travel:purge";
+    argv[1] = NGX_HTTP_TRAVEL_PURGE_STREAM;
     argv[2] = "MAXLEN";
     argv[3] = "~";
     argv[4] = NGX_HTTP_TRAVEL_PURGE_KEPT;

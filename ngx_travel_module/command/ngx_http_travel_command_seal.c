@@ -146,8 +146,8 @@ ngx_http_travel_command_check_secret(ngx_conf_t *cf,
 
         if (travel_query_param(use->check, name) != NULL) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"check=%s\" reads :%s, which %V seals: leave "
-                               "that to the worker", use->check->name,
+                               "\"check=%s\" reads :%s, which %V seals: "
+                               "leave that to the worker", use->check->name,
                                command->sealed[i], &use->entry->type);
             return NGX_ERROR;
         }
@@ -157,7 +157,7 @@ ngx_http_travel_command_check_secret(ngx_conf_t *cf,
 }
 
 
-/* --- a body ---------------------------------------------------------------- */
+/* --- a body --------------------------------------------------------------- */
 
 /* From member *at on, the next that is there and to be sealed, or NULL. */
 static const travel_json_node_t *

@@ -30,6 +30,7 @@ my $CONF = <<'END';
             travel_query GET t.value; travel_cache 60s l2=on "tags=more:$arg_id";
         }
         location = /mine { travel_query GET t.mine; travel_cache 60s l2=on; }
+        location = /big { travel_query GET t.big; travel_cache 60s l2=on; }
         location = /far { travel_query GET t.value; travel_cache 60s l1=off l2=on; }
         location = /old { travel_query GET t.value; travel_cache 60s stale=60s; }
         location = /purge { travel_purge; }
@@ -46,6 +47,9 @@ my %QUERY = (
         . "SELECT json_build_object('v', v, 'id', :id, 's', pg_sleep(:s)::text,"
         . " 'run', clock_timestamp())::text"
         . " FROM travel.cache_test WHERE id = :id",
+    big => "-- \@public\n-- \@returns one\n"
+        . "SELECT json_build_object('text', repeat('x', 400000), 'run',"
+        . " clock_timestamp())::text FROM travel.cache_test WHERE id = 0",
     mine => "-- \@returns one\n-- \@timeout 10s\n-- \@param s number = 0\n"
         . "-- \@tags user:{viewer}\n"
         . "SELECT json_build_object('me', :viewer, 's', pg_sleep(:s)::text)::text",
@@ -173,6 +177,17 @@ subtest 'the second node has it from Redis' => sub {
     is(runs(), $was + 1, 'PostgreSQL was asked once');
     is(get($u, "/tagged?id=$id")->{cache}, 'MISS',
         'other tags make another answer');
+};
+
+subtest 'answers larger than the memory takes' => sub {
+    my $stored = l2($t, 'stored');
+    my $one = get($t, '/big');
+    cmp_ok(length $one->{content}, '>', 400_000, 'one of 400,000 bytes');
+    wait_for(sub { l2($t, 'stored') > $stored }, 5, 'it to be written');
+    my $hits = l2($u, 'hit');
+    ok(get($u, '/big')->{content} eq $one->{content}, 'the other node has it');
+    ok(get($t, '/big')->{content} eq $one->{content}, 'and the first, again');
+    is(l2($u, 'hit'), $hits + 1, 'from Redis');
 };
 
 subtest 'a commit is seen by both, and what it overwrote is not' => sub {

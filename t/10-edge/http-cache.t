@@ -498,7 +498,7 @@ sub nginx_t {
     my ($rc, $out) = $with->('travel_cache http default=1s stale=30d heuristic=0 max_size=120k wait=0 "key=$uri" '
         . '"tags=a $arg_b" private ignore=request ignore=set-cookie;');
     is($rc, 0, 'nginx -t: every parameter') or diag($out);
-    for my $bad ('default=x', 'default=31d', 'default=', 'stale=-1', 'heuristic=31d', 'max_size=121k', 'max_size=512',
+    for my $bad ('default=x', 'default=31d', 'default=', 'stale=-1', 'heuristic=31d', 'max_size=901k', 'max_size=512',
         'max_size=x', 'wait=61s', 'key=', 'ignore=all', 'what', 'what=1', 'Shared') {
         ($rc, $out) = $with->("travel_cache http \"$bad\";");
         isnt($rc, 0, "nginx -t: $bad");

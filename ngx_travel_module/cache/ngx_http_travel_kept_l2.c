@@ -1,0 +1,1094 @@
+/*
+ * Answers of upstreams in Redis (role "cache"), for all nodes: l2=on.
+ *
+ * Every URI has a version there, made at its first fill.  Whoever fills reads
+ * it before the upstream is asked, and its answer carries it; an unsafe request
+ * puts another in its place.  So an answer whose fill began before the
+ * invalidation is never believed after it, whichever node made it, and a
+ * version that was evicted makes its answers invalid, no more.  Groups (RFC
+ * 9875) are named only by the answer, too late for a version: such answers stay
+ * in the node's memory.
+ *
+ * What was made invalid is told to the other nodes' memories as well, by an
+ * entry of the stream that purges travel in.  What Redis has not taken yet is
+ * kept here, asked for again, and nothing is read from Redis meanwhile; with
+ * too much of it all memories are purged instead.
+ *
+ * An entry is signed (common/cache_record.h) and holds the node's record with
+ * nothing in it that means something on that node alone: tags and marks are
+ * made again from its fields.  Nodes must be of one architecture, or they do
+ * not understand each other's heads, and fill themselves.
+ *
+ * The state of a look lives in r->pool; its timer, its place among those who
+ * wait and the lock end with it.
+ */
+
+#include "ngx_http_travel_kept.h"
+#include "../net/ngx_http_travel_redis.h"
+#include "../../common/cache_record.h"
+
+
+#define NGX_HTTP_TRAVEL_KEPT_L2_TIMEOUT   50       /* ms for a reply */
+#define NGX_HTTP_TRAVEL_KEPT_L2_STEP      3        /* ms, first, then doubled */
+#define NGX_HTTP_TRAVEL_KEPT_L2_STEP_MAX  24
+#define NGX_HTTP_TRAVEL_KEPT_L2_WAITERS   256      /* per nginx worker */
+#define NGX_HTTP_TRAVEL_KEPT_L2_WRITES    256      /* unanswered, likewise */
+#define NGX_HTTP_TRAVEL_KEPT_L2_OWED      1024     /* not taken by Redis yet */
+#define NGX_HTTP_TRAVEL_KEPT_L2_AGAIN     250      /* ms until they are told */
+#define NGX_HTTP_TRAVEL_KEPT_L2_KEY       96
+#define NGX_HTTP_TRAVEL_KEPT_L2_SKEW      2000     /* ms, of nodes' clocks */
+#define NGX_HTTP_TRAVEL_KEPT_L2_VERSION   16       /* characters */
+
+
+typedef enum {
+    NGX_HTTP_TRAVEL_KEPT_L2_BASE,       /* the resource's own entries */
+    NGX_HTTP_TRAVEL_KEPT_L2_VARIANT     /* that of this request's fields */
+} ngx_http_travel_kept_l2_e;
+
+/* Whose answer could do: the caller's own, one for all. */
+typedef struct {
+    ngx_str_t                   user;
+    ngx_str_t                   variant;
+    u_char                      key[NGX_HTTP_TRAVEL_KEPT_L2_KEY];
+    size_t                      len;
+} ngx_http_travel_candidate_t;
+
+struct ngx_http_travel_kept_l2_s {
+    ngx_event_t                  event;        /* first: data has an fd */
+    ngx_http_travel_kept_t      *h;
+    ngx_http_request_t          *request;
+    ngx_http_travel_kept_l2_e     stage;
+    ngx_http_travel_candidate_t  candidates[2];
+    ngx_uint_t                   n;
+    u_char                       uri[NGX_HTTP_TRAVEL_KEPT_L2_KEY];
+    size_t                       uri_len;
+    ngx_http_travel_fill_t       lock;         /* its name, and what is held */
+    u_char                       value[64];
+    ngx_str_t                    version;
+    u_char                       digits[NGX_HTTP_TRAVEL_KEPT_L2_VERSION];
+    ngx_http_travel_record_t    *found;
+    ngx_msec_t                   until;
+    ngx_msec_t                   step;
+    unsigned                     waiting:1;
+    unsigned                     over:1;
+};
+
+typedef struct {
+    size_t                       len;          /* 0: free */
+    ngx_uint_t                   sent;
+    u_char                       text[NGX_HTTP_TRAVEL_MARK_TEXT];
+} ngx_http_travel_owed_t;
+
+
+static ngx_int_t ngx_http_travel_kept_l2_candidates(
+    ngx_http_travel_kept_l2_t *s);
+static ngx_int_t ngx_http_travel_kept_l2_name(ngx_http_travel_kept_t *h,
+    const ngx_str_t *user, const ngx_str_t *variant,
+    u_char name[2 * TRAVEL_SHA256_LEN]);
+static size_t ngx_http_travel_kept_l2_uri(u_char *key, const u_char *text,
+    size_t len);
+static ngx_int_t ngx_http_travel_kept_l2_look(ngx_http_travel_kept_l2_t *s);
+static void ngx_http_travel_kept_l2_seen(ngx_http_travel_redis_op_t *op,
+    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
+static ngx_int_t ngx_http_travel_kept_l2_judge(ngx_http_travel_kept_l2_t *s,
+    const ngx_http_travel_reply_t *reply);
+static ngx_int_t ngx_http_travel_kept_l2_believe(ngx_http_travel_kept_l2_t *s,
+    ngx_http_travel_candidate_t *c, ngx_str_t *bytes);
+static ngx_uint_t ngx_http_travel_kept_l2_valid(ngx_http_travel_kept_l2_t *s,
+    const travel_cache_record_t *record, ngx_http_travel_record_t *rec,
+    ngx_http_travel_fill_t *at);
+static ngx_int_t ngx_http_travel_kept_l2_take(ngx_http_travel_kept_l2_t *s,
+    const ngx_http_travel_candidate_t *c, ngx_http_travel_record_t *rec,
+    ngx_http_travel_fill_t *at);
+static ngx_int_t ngx_http_travel_kept_l2_lock(ngx_http_travel_kept_l2_t *s);
+static void ngx_http_travel_kept_l2_locked(ngx_http_travel_redis_op_t *op,
+    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
+static ngx_int_t ngx_http_travel_kept_l2_wait(ngx_http_travel_kept_l2_t *s);
+static void ngx_http_travel_kept_l2_again(ngx_event_t *ev);
+static void ngx_http_travel_kept_l2_end(ngx_http_travel_kept_l2_t *s);
+static void ngx_http_travel_kept_l2_gone(void *data);
+static void ngx_http_travel_kept_l2_write(ngx_http_travel_kept_t *h,
+    const ngx_str_t *user, const ngx_str_t *variant,
+    const ngx_http_travel_record_t *rec, uint64_t ttl);
+static void ngx_http_travel_kept_l2_put(ngx_http_travel_kept_t *h,
+    const u_char *name, const u_char *bytes, size_t len, uint64_t ttl);
+static void ngx_http_travel_kept_l2_written(ngx_http_travel_redis_op_t *op,
+    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
+static void ngx_http_travel_kept_l2_tell(ngx_http_travel_owed_t *owed);
+static void ngx_http_travel_kept_l2_told(ngx_http_travel_redis_op_t *op,
+    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
+static void ngx_http_travel_kept_l2_retry(ngx_event_t *ev);
+
+
+/* The version of a URI, made where there is none, and entries. */
+static const char  ngx_http_travel_kept_l2_read[] =
+    "local v = redis.call('GET', KEYS[1])\n"
+    "if not v then\n"
+    "  v = ARGV[1]\n"
+    "  redis.call('SET', KEYS[1], v, 'EX', 86400)\n"
+    "end\n"
+    "local out = {v}\n"
+    "for i = 2, #KEYS do out[i] = redis.call('GET', KEYS[i]) or '' end\n"
+    "return out\n";
+
+/* An entry, and a version that lives as long. */
+static const char  ngx_http_travel_kept_l2_set[] =
+    "redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])\n"
+    "return redis.call('PEXPIRE', KEYS[1], ARGV[2], 'GT')\n";
+
+/* Another version, where there is one, and word of it to all. */
+static const char  ngx_http_travel_kept_l2_change[] =
+    "if #KEYS > 1 then redis.call('SET', KEYS[2], ARGV[2], 'XX', 'KEEPTTL') "
+    "end\n"
+    "return redis.call('XADD', KEYS[1], 'MAXLEN', '~', "
+    NGX_HTTP_TRAVEL_PURGE_KEPT ", '*', 'kind', ARGV[4], 'what', ARGV[1],\n"
+    "  'from', ARGV[3])\n";
+
+
+static ngx_uint_t              ngx_http_travel_kept_l2_waiting;
+static ngx_uint_t              ngx_http_travel_kept_l2_writing;
+static uint64_t                ngx_http_travel_kept_l2_serial;
+
+/* What Redis is to be told, of this nginx worker. */
+static ngx_http_travel_owed_t  ngx_http_travel_kept_l2_owed[
+                                   NGX_HTTP_TRAVEL_KEPT_L2_OWED];
+static ngx_uint_t              ngx_http_travel_kept_l2_nowed;
+static ngx_uint_t              ngx_http_travel_kept_l2_unsent;
+static ngx_uint_t              ngx_http_travel_kept_l2_lost;
+static ngx_uint_t              ngx_http_travel_kept_l2_purging;
+static ngx_event_t             ngx_http_travel_kept_l2_event;
+static ngx_connection_t        ngx_http_travel_kept_l2_dummy;
+
+
+/* --- names --------------------------------------------------------------- */
+
+/* Digests of words, since hashes under a node's own key mean nothing to
+ * others.  'name' is in hex. */
+static ngx_int_t
+ngx_http_travel_kept_l2_name(ngx_http_travel_kept_t *h, const ngx_str_t *user,
+    const ngx_str_t *variant, u_char name[2 * TRAVEL_SHA256_LEN])
+{
+    uint8_t       md[TRAVEL_SHA256_LEN];
+    travel_str_t  parts[4];
+
+    parts[0] = ngx_http_travel_view(&h->key);
+    parts[1] = ngx_http_travel_view(user);
+    parts[2] = ngx_http_travel_view(variant);
+    parts[3] = ngx_http_travel_view(&h->words);
+
+    if (travel_sha256_parts(md, parts, 4) != TRAVEL_OK) {
+        return NGX_ERROR;
+    }
+
+    travel_hex_encode((char *) name, md, TRAVEL_SHA256_LEN);
+
+    return NGX_OK;
+}
+
+
+/* The key of a URI's version; 'text' is what its mark is made of. */
+static size_t
+ngx_http_travel_kept_l2_uri(u_char *key, const u_char *text, size_t len)
+{
+    u_char        hex[2 * TRAVEL_SHA256_LEN];
+    uint8_t       md[TRAVEL_SHA256_LEN];
+    travel_str_t  s;
+
+    s.data = (char *) text;
+    s.len = len;
+
+    if (travel_sha256(md, s) != TRAVEL_OK) {
+        return 0;
+    }
+
+    travel_hex_encode((char *) hex, md, TRAVEL_SHA256_LEN);
+
+    return ngx_sprintf(key, "travel:l2uri:%*s", sizeof(hex), hex) - key;
+}
+
+
+static size_t
+ngx_http_travel_kept_l2_random(u_char *p)
+{
+    return ngx_sprintf(p, "%08xD%08xD", (uint32_t) ngx_random(),
+                       (uint32_t) (ngx_random() ^ ngx_pid << 8))
+           - p;
+}
+
+
+/* What the entry must say that it answers. */
+static ngx_int_t
+ngx_http_travel_kept_l2_title(ngx_http_travel_kept_t *h, const ngx_str_t *user,
+    const ngx_str_t *variant, const ngx_str_t *version, ngx_str_t *ret_title)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(h->request->pool, h->key.len + user->len + variant->len
+                                      + version->len + 3);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ret_title->data = p;
+    ret_title->len = ngx_sprintf(p, "%V %V %V %V", &h->key, user, variant,
+                                 version)
+                     - p;
+
+    return NGX_OK;
+}
+
+
+/* --- is it there? -------------------------------------------------------- */
+
+ngx_int_t
+ngx_http_travel_kept_l2_ask(ngx_http_travel_kept_t *h)
+{
+    ngx_pool_cleanup_t        *cln;
+    ngx_http_travel_kept_l2_t  *s;
+
+    /* what was sent before on this link is done before */
+
+    if (!h->conf->l2 || h->shared != NULL || ngx_http_travel_kept_l2_unsent
+        || ngx_http_travel_kept_l2_lost
+        || !ngx_http_travel_redis_configured(NGX_HTTP_TRAVEL_REDIS_CACHE)
+        || !ngx_http_travel_redis_up(NGX_HTTP_TRAVEL_REDIS_CACHE))
+    {
+        return NGX_DECLINED;
+    }
+
+    cln = ngx_pool_cleanup_add(h->request->pool,
+                               sizeof(ngx_http_travel_kept_l2_t));
+    if (cln == NULL) {
+        return NGX_DECLINED;
+    }
+
+    s = cln->data;
+    ngx_memzero(s, sizeof(ngx_http_travel_kept_l2_t));
+    cln->handler = ngx_http_travel_kept_l2_gone;
+
+    s->h = h;
+    s->request = h->request;
+    s->step = NGX_HTTP_TRAVEL_KEPT_L2_STEP;
+    s->until = ngx_current_msec + h->conf->wait;
+    s->event.data = h->request->connection;
+    s->event.handler = ngx_http_travel_kept_l2_again;
+    s->event.log = h->request->connection->log;
+
+    h->shared = s;
+
+    if (ngx_http_travel_kept_l2_candidates(s) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_travel_kept_l2_look(s);
+}
+
+
+/* As the walk through the node's own memory goes. */
+static ngx_int_t
+ngx_http_travel_kept_l2_candidates(ngx_http_travel_kept_l2_t *s)
+{
+    ngx_uint_t                    i;
+    ngx_http_travel_kept_t       *h;
+    ngx_http_travel_candidate_t  *c;
+    u_char                        name[2 * TRAVEL_SHA256_LEN];
+
+    h = s->h;
+
+    if (h->user.len) {
+        s->candidates[s->n++].user = h->user;
+    }
+
+    if (h->conf->mode != NGX_HTTP_TRAVEL_KEPT_PRIVATE) {
+        s->n++;
+    }
+
+    for (i = 0; i < s->n; i++) {
+        c = &s->candidates[i];
+
+        if (ngx_http_travel_kept_l2_name(h, &c->user, &c->variant, name)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        c->len = ngx_sprintf(c->key, "travel:l2:%*s", sizeof(name), name)
+                 - c->key;
+
+        if (i == 0) {
+            ngx_memcpy(s->lock.name, name, sizeof(s->lock.name));
+        }
+    }
+
+    s->uri_len = ngx_http_travel_kept_l2_uri(s->uri, h->target.data,
+                                            h->target.len);
+
+    return s->n && s->uri_len ? NGX_OK : NGX_ERROR;
+}
+
+
+/* NGX_AGAIN, or NGX_DECLINED when nothing can be asked. */
+static ngx_int_t
+ngx_http_travel_kept_l2_look(ngx_http_travel_kept_l2_t *s)
+{
+    u_char                       fresh[NGX_HTTP_TRAVEL_KEPT_L2_VERSION];
+    size_t                       argvlen[4];
+    ngx_uint_t                   i;
+    const char                  *argv[4];
+    ngx_http_travel_redis_op_t  *op;
+
+    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_CACHE, s->request,
+                                  NGX_HTTP_TRAVEL_KEPT_L2_TIMEOUT,
+                                  ngx_http_travel_kept_l2_seen, s);
+    if (op == NULL) {
+        return NGX_DECLINED;
+    }
+
+    argv[0] = (char *) s->uri;
+    argvlen[0] = s->uri_len;
+
+    for (i = 0; i < s->n; i++) {
+        argv[i + 1] = (char *) s->candidates[i].key;
+        argvlen[i + 1] = s->candidates[i].len;
+    }
+
+    argv[i + 1] = (char *) fresh;
+    argvlen[i + 1] = ngx_http_travel_kept_l2_random(fresh);
+
+    return ngx_http_travel_redis_script(op, ngx_http_travel_kept_l2_read, i + 1,
+                                        i + 2, argv, argvlen)
+           == NGX_OK ? NGX_AGAIN : NGX_DECLINED;
+}
+
+
+static void
+ngx_http_travel_kept_l2_seen(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
+    const ngx_http_travel_reply_t *reply)
+{
+    ngx_int_t                  rc;
+    ngx_str_t                  version;
+    ngx_http_travel_kept_l2_t  *s = op->data;
+
+    (void) i;
+
+    if (reply == NULL || ngx_http_travel_reply_count(reply) != s->n + 1) {
+        ngx_http_travel_cache_count(s->request, NGX_HTTP_TRAVEL_L2_LOST);
+        ngx_http_travel_kept_l2_end(s);
+        return;
+    }
+
+    version = ngx_http_travel_reply_str(ngx_http_travel_reply_elt(reply, 0));
+
+    if (version.len > sizeof(s->digits)) {
+        ngx_http_travel_kept_l2_end(s);
+        return;
+    }
+
+    ngx_memcpy(s->digits, version.data, version.len);
+    s->version.data = s->digits;
+    s->version.len = version.len;
+
+    rc = ngx_http_travel_kept_l2_judge(s, reply);
+
+    if (rc == NGX_AGAIN) {
+        /* the answers of this resource depend on the request's fields */
+        s->stage = NGX_HTTP_TRAVEL_KEPT_L2_VARIANT;
+        rc = ngx_http_travel_kept_l2_look(s);
+
+        if (rc == NGX_AGAIN) {
+            return;
+        }
+    }
+
+    if (rc == NGX_OK) {
+        ngx_http_travel_cache_count(s->request, NGX_HTTP_TRAVEL_L2_HIT);
+        ngx_http_travel_kept_l2_end(s);
+        return;
+    }
+
+    if (!s->waiting && s->lock.lock.len == 0) {
+        ngx_http_travel_cache_count(s->request, NGX_HTTP_TRAVEL_L2_MISS);
+    }
+
+    if (s->lock.lock.len != 0 || s->h->conf->wait == 0
+        || ngx_http_travel_kept_l2_lock(s) != NGX_AGAIN)
+    {
+        ngx_http_travel_kept_l2_end(s);
+    }
+}
+
+
+/* NGX_OK: one of them it is; NGX_AGAIN: one says what they vary by;
+ * NGX_DECLINED. */
+static ngx_int_t
+ngx_http_travel_kept_l2_judge(ngx_http_travel_kept_l2_t *s,
+    const ngx_http_travel_reply_t *reply)
+{
+    ngx_int_t    rc, best;
+    ngx_str_t    bytes;
+    ngx_uint_t   i;
+
+    best = NGX_DECLINED;
+
+    for (i = 0; i < s->n; i++) {
+        bytes = ngx_http_travel_reply_str(ngx_http_travel_reply_elt(reply,
+                                                                   i + 1));
+
+        rc = bytes.len ? ngx_http_travel_kept_l2_believe(s, &s->candidates[i],
+                                                        &bytes)
+                       : NGX_DECLINED;
+
+        if (rc == NGX_OK) {
+            return NGX_OK;
+        }
+
+        if (rc == NGX_AGAIN) {
+            best = NGX_AGAIN;
+        }
+    }
+
+    return best;
+}
+
+
+static ngx_int_t
+ngx_http_travel_kept_l2_believe(ngx_http_travel_kept_l2_t *s,
+    ngx_http_travel_candidate_t *c, ngx_str_t *bytes)
+{
+    ngx_str_t                   title, body;
+    ngx_http_travel_kept_t     *h;
+    ngx_http_travel_fill_t      at;
+    travel_cache_record_t       record;
+    ngx_http_travel_record_t   *rec;
+    u_char                      name[2 * TRAVEL_SHA256_LEN];
+
+    h = s->h;
+
+    if (travel_cache_record_decode(&record, ngx_http_travel_view(bytes),
+                                   ngx_http_travel_l2_secret())
+        != TRAVEL_OK
+        || ngx_http_travel_kept_l2_title(h, &c->user, &c->variant, &s->version,
+                                        &title)
+           != NGX_OK
+        || record.key.len != title.len
+        || ngx_memcmp(record.key.data, title.data, title.len) != 0
+        || record.tags.len != h->words.len
+        || ngx_memcmp(record.tags.data, h->words.data, h->words.len) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    /* the reply goes with its callback */
+
+    body.len = record.body.len;
+    body.data = ngx_pnalloc(s->request->pool, body.len);
+    rec = ngx_pcalloc(s->request->pool, sizeof(ngx_http_travel_record_t));
+
+    if (body.data == NULL || rec == NULL) {
+        return NGX_DECLINED;
+    }
+
+    ngx_memcpy(body.data, record.body.data, body.len);
+
+    if (ngx_http_travel_record_read(s->request, &body, rec) != NGX_OK
+        || ngx_http_travel_kept_key(h, &c->user, &c->variant, &at) != NGX_OK
+        || !ngx_http_travel_kept_l2_valid(s, &record, rec, &at))
+    {
+        return NGX_DECLINED;
+    }
+
+    if (rec->head.kind == NGX_HTTP_TRAVEL_RECORD_VARIANTS) {
+
+        if (s->stage != NGX_HTTP_TRAVEL_KEPT_L2_BASE
+            || ngx_http_travel_kept_variants(h, &rec->body, &c->variant)
+               != NGX_OK
+            || ngx_http_travel_kept_l2_name(h, &c->user, &c->variant, name)
+               != NGX_OK)
+        {
+            return NGX_DECLINED;
+        }
+
+        ngx_http_travel_kept_note(h, &at, NGX_HTTP_TRAVEL_RECORD_VARIANTS,
+                                  &rec->body, record.ttl);
+        c->len = ngx_sprintf(c->key, "travel:l2:%*s", sizeof(name), name)
+                 - c->key;
+
+        return NGX_AGAIN;
+    }
+
+    return ngx_http_travel_kept_l2_take(s, c, rec, &at);
+}
+
+
+/* May this node say that nothing of it was overwritten since, and is it for
+ * this caller?  Its tags and marks are made here. */
+static ngx_uint_t
+ngx_http_travel_kept_l2_valid(ngx_http_travel_kept_l2_t *s,
+    const travel_cache_record_t *record, ngx_http_travel_record_t *rec,
+    ngx_http_travel_fill_t *at)
+{
+    ngx_http_travel_kept_t  *h;
+
+    h = s->h;
+
+    if ((int64_t) record->filled
+        > ngx_http_travel_kept_now() + NGX_HTTP_TRAVEL_KEPT_L2_SKEW
+        || ngx_http_travel_kept_depends(h, &rec->fields, rec) != NGX_OK
+        || rec->head.ntags > NGX_HTTP_TRAVEL_TAGS_MAX)
+    {
+        return 0;
+    }
+
+    rec->head.pos = record->pos;
+    at->purge = record->purge;
+    at->ntags = rec->head.ntags;
+    ngx_memcpy(at->tags, rec->head.tags, at->ntags * sizeof(uint64_t));
+
+    if (ngx_http_travel_purge_since(at, record->purge, 1)) {
+        return 0;
+    }
+
+    at->ntags = 0;
+
+    return rec->head.ntags == 0
+           || !ngx_http_travel_redis_configured(NGX_HTTP_TRAVEL_REDIS_QUEUE)
+           || ngx_http_travel_l2_followed(h->look.generation, rec->head.tags,
+                                          rec->head.ntags, record);
+}
+
+
+/* Fresh, by all rules: into the node's memory, if it has room for it, and to
+ * the request. */
+static ngx_int_t
+ngx_http_travel_kept_l2_take(ngx_http_travel_kept_l2_t *s,
+    const ngx_http_travel_candidate_t *c, ngx_http_travel_record_t *rec,
+    ngx_http_travel_fill_t *at)
+{
+    u_char                      *p;
+    ngx_str_t                    bytes;
+    ngx_http_travel_kept_t      *h;
+
+    h = s->h;
+
+    if (rec->head.kind != NGX_HTTP_TRAVEL_RECORD_ANSWER
+        || travel_http_judge(&rec->head.fresh, &h->cc,
+                             ngx_http_travel_kept_now())
+           != TRAVEL_HTTP_SERVE
+        || (c->user.len == 0 && (h->user.len || h->credentials)
+            && !(rec->head.fresh.flags & TRAVEL_HTTP_OPEN)))
+    {
+        return NGX_DECLINED;
+    }
+
+    bytes.len = ngx_http_travel_record_size(rec) + rec->body.len;
+    bytes.data = ngx_pnalloc(s->request->pool, bytes.len);
+    if (bytes.data == NULL) {
+        return NGX_DECLINED;
+    }
+
+    p = ngx_http_travel_record_write(bytes.data, rec);
+
+    if (rec->body.len) {
+        ngx_memcpy(p, rec->body.data, rec->body.len);
+    }
+
+    at->ttl = ngx_min(at->ttl, (ngx_msec_t)
+                      travel_http_retention(&rec->head.fresh) * 1000);
+    (void) ngx_http_travel_kept_insert(h, at, &bytes, p - bytes.data, rec);
+
+    s->found = rec;
+
+    return NGX_OK;
+}
+
+
+ngx_http_travel_record_t *
+ngx_http_travel_kept_l2_found(ngx_http_travel_kept_t *h)
+{
+    return h->shared ? h->shared->found : NULL;
+}
+
+
+/* --- the nodes' lock ----------------------------------------------------- */
+
+static ngx_int_t
+ngx_http_travel_kept_l2_lock(ngx_http_travel_kept_l2_t *s)
+{
+    u_char                       px[NGX_INT64_LEN];
+    u_char                       key[NGX_HTTP_TRAVEL_KEPT_L2_KEY];
+    size_t                       argvlen[7];
+    const char                  *argv[7];
+    ngx_http_travel_redis_op_t  *op;
+
+    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_CACHE, s->request,
+                                  NGX_HTTP_TRAVEL_KEPT_L2_TIMEOUT,
+                                  ngx_http_travel_kept_l2_locked, s);
+    if (op == NULL) {
+        return NGX_DECLINED;
+    }
+
+    argv[0] = "SET";
+    argvlen[0] = 3;
+    argv[1] = (char *) key;
+    argvlen[1] = ngx_sprintf(key, "travel:l2lock:%*s", sizeof(s->lock.name),
+                             s->lock.name) - key;
+    argv[2] = (char *) s->value;
+    argvlen[2] = ngx_sprintf(s->value, "%P %uL %08xD", ngx_pid,
+                             ++ngx_http_travel_kept_l2_serial,
+                             (uint32_t) ngx_random())
+                 - s->value;
+    argv[3] = "NX";
+    argvlen[3] = 2;
+    argv[4] = "GET";
+    argvlen[4] = 3;
+    argv[5] = "PX";
+    argvlen[5] = 2;
+    argv[6] = (char *) px;
+    argvlen[6] = ngx_sprintf(px, "%M", s->h->conf->wait) - px;
+
+    s->lock.lock.data = s->value;
+
+    return ngx_http_travel_redis_command(op, 7, argv, argvlen) == NGX_OK
+           ? NGX_AGAIN : NGX_DECLINED;
+}
+
+
+static void
+ngx_http_travel_kept_l2_locked(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
+    const ngx_http_travel_reply_t *reply)
+{
+    ngx_http_travel_reply_e    type;
+    ngx_http_travel_kept_l2_t  *s = op->data;
+
+    (void) i;
+
+    type = reply ? ngx_http_travel_reply_type(reply)
+                 : NGX_HTTP_TRAVEL_REPLY_ERROR;
+
+    if (type == NGX_HTTP_TRAVEL_REPLY_NIL) {
+        s->lock.lock.len = ngx_strnlen(s->value, sizeof(s->value));
+
+        /* who held it may have stored in between */
+
+        if (ngx_http_travel_kept_l2_look(s) == NGX_AGAIN) {
+            return;
+        }
+
+    } else if (type == NGX_HTTP_TRAVEL_REPLY_STRING
+               && ngx_http_travel_kept_l2_wait(s) == NGX_AGAIN)
+    {
+        return;
+    }
+
+    ngx_http_travel_kept_l2_end(s);
+}
+
+
+static ngx_int_t
+ngx_http_travel_kept_l2_wait(ngx_http_travel_kept_l2_t *s)
+{
+    if ((ngx_msec_int_t) (s->until - ngx_current_msec) <= 0
+        || (!s->waiting && ngx_http_travel_kept_l2_waiting
+                           >= NGX_HTTP_TRAVEL_KEPT_L2_WAITERS))
+    {
+        ngx_http_travel_cache_count(s->request, NGX_HTTP_TRAVEL_L2_GAVE_UP);
+        return NGX_DECLINED;
+    }
+
+    if (!s->waiting) {
+        s->waiting = 1;
+        ngx_http_travel_kept_l2_waiting++;
+        ngx_http_travel_cache_count(s->request, NGX_HTTP_TRAVEL_L2_WAITED);
+    }
+
+    ngx_add_timer(&s->event, s->step);
+    s->step = ngx_min(s->step * 2, NGX_HTTP_TRAVEL_KEPT_L2_STEP_MAX);
+
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_http_travel_kept_l2_again(ngx_event_t *ev)
+{
+    ngx_http_travel_kept_l2_t  *s;
+
+    s = (ngx_http_travel_kept_l2_t *)
+            ((u_char *) ev - offsetof(ngx_http_travel_kept_l2_t, event));
+
+    if (ngx_http_travel_kept_l2_look(s) != NGX_AGAIN) {
+        ngx_http_travel_kept_l2_end(s);
+    }
+}
+
+
+/* With the answer, or without: the request goes on. */
+static void
+ngx_http_travel_kept_l2_end(ngx_http_travel_kept_l2_t *s)
+{
+    if (s->waiting) {
+        s->waiting = 0;
+        ngx_http_travel_kept_l2_waiting--;
+    }
+
+    if (s->over) {
+        return;
+    }
+
+    s->over = 1;
+
+    if (s->found) {
+        ngx_http_travel_kept_end_fill(s->h);
+    }
+
+    ngx_http_travel_kept_woken(s->request);
+}
+
+
+void
+ngx_http_travel_kept_l2_release(ngx_http_travel_kept_t *h)
+{
+    if (h->shared && h->shared->lock.lock.len != 0) {
+        ngx_http_travel_l2_unlock(&h->shared->lock);
+    }
+}
+
+
+static void
+ngx_http_travel_kept_l2_gone(void *data)
+{
+    ngx_http_travel_kept_l2_t  *s = data;
+
+    if (s->event.timer_set) {
+        ngx_del_timer(&s->event);
+    }
+
+    if (s->waiting) {
+        s->waiting = 0;
+        ngx_http_travel_kept_l2_waiting--;
+    }
+
+    s->over = 1;
+
+    if (s->lock.lock.len != 0) {
+        ngx_http_travel_l2_unlock(&s->lock);
+    }
+}
+
+
+/* --- into Redis ---------------------------------------------------------- */
+
+void
+ngx_http_travel_kept_l2_store(ngx_http_travel_kept_t *h,
+    const ngx_http_travel_record_t *rec)
+{
+    ngx_str_t                  none;
+    ngx_http_travel_record_t   names;
+
+    if (h->shared == NULL || h->shared->version.len == 0
+        || rec->head.nmarks > 1 || rec->head.ntags > NGX_HTTP_TRAVEL_TAGS_MAX
+        || ngx_http_travel_kept_l2_unsent || ngx_http_travel_kept_l2_lost
+        || !ngx_http_travel_redis_up(NGX_HTTP_TRAVEL_REDIS_CACHE))
+    {
+        return;
+    }
+
+    if (h->names.len) {
+        ngx_str_null(&none);
+        ngx_memzero(&names, sizeof(names));
+        names.head.kind = NGX_HTTP_TRAVEL_RECORD_VARIANTS;
+        names.body = h->names;
+        ngx_http_travel_kept_l2_write(h, &h->owner, &none, &names,
+                                     ngx_max(h->store.ttl, 86400000));
+    }
+
+    ngx_http_travel_kept_l2_write(h, &h->owner, &h->variant, rec,
+                                 h->store.ttl);
+}
+
+
+static void
+ngx_http_travel_kept_l2_write(ngx_http_travel_kept_t *h, const ngx_str_t *user,
+    const ngx_str_t *variant, const ngx_http_travel_record_t *rec,
+    uint64_t ttl)
+{
+    u_char                    *p;
+    size_t                     len;
+    ngx_str_t                  title, body;
+    ngx_pool_t                *pool;
+    travel_cache_record_t      record;
+    ngx_http_travel_node_t     node;
+    ngx_http_travel_record_t   portable;
+    u_char                     name[2 * TRAVEL_SHA256_LEN];
+
+    pool = h->request->pool;
+
+    /* what means something on this node alone */
+
+    portable = *rec;
+    portable.head.ntags = 0;
+    portable.head.nmarks = 0;
+    portable.head.generation = 0;
+    portable.head.era = 0;
+    portable.head.seq = 0;
+
+    body.len = ngx_http_travel_record_size(&portable) + rec->body.len;
+    body.data = ngx_pnalloc(pool, body.len);
+
+    if (body.data == NULL
+        || ngx_http_travel_kept_l2_title(h, user, variant, &h->shared->version,
+                                        &title)
+           != NGX_OK
+        || ngx_http_travel_kept_l2_name(h, user, variant, name) != NGX_OK)
+    {
+        return;
+    }
+
+    p = ngx_http_travel_record_write(body.data, &portable);
+
+    if (rec->body.len) {
+        ngx_memcpy(p, rec->body.data, rec->body.len);
+    }
+
+    ngx_memzero(&record, sizeof(travel_cache_record_t));
+    ngx_memzero(&node, sizeof(ngx_http_travel_node_t));
+    ngx_http_travel_node(&node);
+
+    record.pos = rec->head.pos;
+    record.purge = h->purge;
+    record.timeline = node.commit.timeline;
+    record.filled = ngx_http_travel_kept_now();
+    record.ttl = ttl;
+    record.key = ngx_http_travel_view(&title);
+    record.tags = ngx_http_travel_view(&h->words);
+    record.body = ngx_http_travel_view(&body);
+
+    len = travel_cache_record_size(&record);
+    p = (len != 0) ? ngx_pnalloc(pool, len) : NULL;
+
+    if (p != NULL
+        && travel_cache_record_encode((char *) p, &record,
+                                      ngx_http_travel_l2_secret())
+           == TRAVEL_OK)
+    {
+        ngx_http_travel_kept_l2_put(h, name, p, len, ttl);
+    }
+}
+
+
+static void
+ngx_http_travel_kept_l2_put(ngx_http_travel_kept_t *h, const u_char *name,
+    const u_char *bytes, size_t len, uint64_t ttl)
+{
+    u_char                       px[NGX_INT64_LEN];
+    u_char                       key[NGX_HTTP_TRAVEL_KEPT_L2_KEY];
+    size_t                       argvlen[4];
+    const char                  *argv[4];
+    ngx_http_travel_redis_op_t  *op;
+
+    if (ttl == 0
+        || ngx_http_travel_kept_l2_writing >= NGX_HTTP_TRAVEL_KEPT_L2_WRITES)
+    {
+        return;
+    }
+
+    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_CACHE, NULL, 0,
+                                  ngx_http_travel_kept_l2_written, NULL);
+    if (op == NULL) {
+        return;
+    }
+
+    argv[0] = (char *) h->shared->uri;
+    argvlen[0] = h->shared->uri_len;
+    argv[1] = (char *) key;
+    argvlen[1] = ngx_sprintf(key, "travel:l2:%*s",
+                             (size_t) 2 * TRAVEL_SHA256_LEN, name)
+                 - key;
+    argv[2] = (char *) bytes;
+    argvlen[2] = len;
+    argv[3] = (char *) px;
+    argvlen[3] = ngx_sprintf(px, "%uL", ttl) - px;
+
+    if (ngx_http_travel_redis_script(op, ngx_http_travel_kept_l2_set, 2, 4,
+                                     argv, argvlen)
+        == NGX_OK)
+    {
+        ngx_http_travel_kept_l2_writing++;
+        ngx_http_travel_cache_count(h->request, NGX_HTTP_TRAVEL_L2_STORED);
+    }
+}
+
+
+static void
+ngx_http_travel_kept_l2_written(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
+    const ngx_http_travel_reply_t *reply)
+{
+    (void) op;
+    (void) i;
+    (void) reply;
+
+    ngx_http_travel_kept_l2_writing--;
+}
+
+
+/* --- what is no longer so ------------------------------------------------ */
+
+void
+ngx_http_travel_kept_l2_changed(const ngx_str_t *text)
+{
+    ngx_http_travel_owed_t  *owed;
+
+    static ngx_uint_t  next;
+
+    /* slots are used in turn: one that is not free now is late */
+
+    owed = &ngx_http_travel_kept_l2_owed[next++ % NGX_HTTP_TRAVEL_KEPT_L2_OWED];
+
+    if (owed->len != 0) {
+        ngx_http_travel_kept_l2_lost++;
+
+    } else {
+        ngx_memcpy(owed->text, text->data, text->len);
+        owed->len = text->len;
+        ngx_http_travel_kept_l2_nowed++;
+        ngx_http_travel_kept_l2_unsent++;
+        ngx_http_travel_kept_l2_tell(owed);
+    }
+
+    if (!ngx_http_travel_kept_l2_event.timer_set) {
+        ngx_http_travel_kept_l2_dummy.fd = (ngx_socket_t) -1;
+        ngx_http_travel_kept_l2_event.data = &ngx_http_travel_kept_l2_dummy;
+        ngx_http_travel_kept_l2_event.handler = ngx_http_travel_kept_l2_retry;
+        ngx_http_travel_kept_l2_event.log = ngx_cycle->log;
+        ngx_http_travel_kept_l2_event.cancelable = 1;
+        ngx_add_timer(&ngx_http_travel_kept_l2_event,
+                      NGX_HTTP_TRAVEL_KEPT_L2_AGAIN);
+    }
+}
+
+
+/* NULL: everything. */
+static void
+ngx_http_travel_kept_l2_tell(ngx_http_travel_owed_t *owed)
+{
+    u_char                       key[NGX_HTTP_TRAVEL_KEPT_L2_KEY];
+    u_char                       fresh[NGX_HTTP_TRAVEL_KEPT_L2_VERSION];
+    u_char                       node[NGX_INT64_LEN];
+    size_t                       argvlen[6];
+    ngx_uint_t                   n;
+    const char                  *argv[6];
+    ngx_http_travel_redis_op_t  *op;
+
+    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_CACHE, NULL, 0,
+                                  ngx_http_travel_kept_l2_told, owed);
+    if (op == NULL) {
+        return;
+    }
+
+    if (owed) {
+        owed->sent = 1;
+        ngx_http_travel_kept_l2_unsent--;
+
+    } else {
+        ngx_http_travel_kept_l2_purging = ngx_http_travel_kept_l2_lost;
+    }
+
+    argv[0] = NGX_HTTP_TRAVEL_PURGE_STREAM;
+    argvlen[0] = sizeof(NGX_HTTP_TRAVEL_PURGE_STREAM) - 1;
+    n = 1;
+
+    if (owed && owed->text[0] == NGX_HTTP_TRAVEL_MARK_URI) {
+        argv[1] = (char *) key;
+        argvlen[1] = ngx_http_travel_kept_l2_uri(key, owed->text, owed->len);
+        n = 2;
+    }
+
+    argv[n] = owed ? (char *) owed->text : "";
+    argvlen[n] = owed ? owed->len : 0;
+    argv[n + 1] = (char *) fresh;
+    argvlen[n + 1] = ngx_http_travel_kept_l2_random(fresh);
+    argv[n + 2] = (char *) node;
+    argvlen[n + 2] = ngx_http_travel_kept_l2_node(node);
+    argv[n + 3] = owed ? "5" : "4";            /* a mark, or all */
+    argvlen[n + 3] = 1;
+
+    if (ngx_http_travel_redis_script(op, ngx_http_travel_kept_l2_change, n,
+                                     n + 4, argv, argvlen)
+        != NGX_OK && owed)
+    {
+        owed->sent = 0;
+        ngx_http_travel_kept_l2_unsent++;
+    }
+}
+
+
+static void
+ngx_http_travel_kept_l2_told(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
+    const ngx_http_travel_reply_t *reply)
+{
+    ngx_uint_t               good;
+    ngx_http_travel_owed_t  *owed = op->data;
+
+    (void) i;
+
+    good = reply != NULL && ngx_http_travel_reply_type(reply)
+                            == NGX_HTTP_TRAVEL_REPLY_STRING;
+
+    if (owed == NULL) {
+
+        /* what was lost since it was sent is not covered by it */
+
+        if (good && ngx_http_travel_kept_l2_lost
+                    == ngx_http_travel_kept_l2_purging)
+        {
+            ngx_http_travel_kept_l2_lost = 0;
+        }
+
+        return;
+    }
+
+    owed->sent = 0;
+
+    if (good) {
+        owed->len = 0;
+        ngx_http_travel_kept_l2_nowed--;
+
+    } else {
+        ngx_http_travel_kept_l2_unsent++;
+    }
+}
+
+
+/* Told twice it is told once. */
+static void
+ngx_http_travel_kept_l2_retry(ngx_event_t *ev)
+{
+    ngx_uint_t               i;
+    ngx_http_travel_owed_t  *owed;
+
+    for (i = 0; i < NGX_HTTP_TRAVEL_KEPT_L2_OWED; i++) {
+        owed = &ngx_http_travel_kept_l2_owed[i];
+
+        if (owed->len != 0 && !owed->sent) {
+            ngx_http_travel_kept_l2_tell(owed);
+        }
+    }
+
+    if (ngx_http_travel_kept_l2_lost) {
+        ngx_http_travel_kept_l2_tell(NULL);
+    }
+
+    if (ngx_http_travel_kept_l2_nowed || ngx_http_travel_kept_l2_lost) {
+        ngx_add_timer(ev, NGX_HTTP_TRAVEL_KEPT_L2_AGAIN);
+    }
+}
+
+
+/* This node, in words. */
+size_t
+ngx_http_travel_kept_l2_node(u_char *p)
+{
+    return ngx_sprintf(p, "%016xL", travel_siphash(ngx_http_travel_node_key(),
+                                                   "node", 4))
+           - p;
+}

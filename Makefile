@@ -68,7 +68,7 @@ WORKER := $(if $(wildcard workers/pool/main.c),$(BUILD)/travel-worker)
 CTL    := $(if $(wildcard workers/ctl/main.c),$(BUILD)/travelctl)
 UNIT   := $(patsubst t/00-unit/%.c,$(BUILD)/t-unit/%,$(UNIT_SRC))
 
-.PHONY: all lib unit run up down status reset test check bench soak fuzz \
+.PHONY: all lib unit run up down status reset test check bench soak fuzz model \
         fuzz-build clang asan install clean deps
 .SECONDARY:
 
@@ -188,6 +188,9 @@ fuzz-build:
 
 fuzz:
 	+@scripts/fuzz.sh run $(or $(T),10)
+
+model:
+	@scripts/model.sh $(if $(FULL),--full)
 
 bench: all
 	@scripts/bench.sh

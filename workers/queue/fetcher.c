@@ -205,11 +205,9 @@ lease_take(worker_partition_t *part)
     size_t  i;
 
     part->fence = part->lease.fence;
-    part->state = WORKER_PART_ADOPTING;
-    part->adopt_step = WORKER_ADOPT_SCRIPT;
     part->first = true;
-    part->resync = false;
     part->retry_at = 0;
+    worker_take_begin(part);
 
     for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
         part->streams[i].last[0] = '\0';

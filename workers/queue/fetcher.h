@@ -225,7 +225,8 @@ void worker_part_hold(worker_partition_t *part, worker_entry_t *entry,
 void worker_part_hold_key(worker_partition_t *part, travel_str_t key,
     travel_str_t uuid, int64_t due);
 void worker_part_unhold(worker_partition_t *part, travel_str_t uuid);
-/* Is the job with this uuid, of the delayed set, in memory? */
+/* Is the job with this uuid, of the delayed set, in memory?  Also when it is
+ * about to be settled again and may have come into that set the first time. */
 bool worker_part_in_hand(const worker_partition_t *part, travel_str_t uuid);
 /* Calls 'overdue' for every key held by a job that is overdue by 'ms'. */
 void worker_part_overdue(worker_partition_t *part, int64_t ms,
@@ -269,6 +270,8 @@ size_t worker_read_room(const worker_queue_t *queue, unsigned priority);
 /* take.c: what brings entries in besides */
 void worker_take_turn(worker_queue_t *queue);
 void worker_take_link_down(worker_queue_t *queue);
+/* Adopts the partition, again if need be. */
+void worker_take_begin(worker_partition_t *part);
 /* May it promote, were it time? */
 bool worker_take_promotes(const worker_partition_t *part);
 

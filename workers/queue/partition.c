@@ -332,15 +332,27 @@ part_origin_unlink(worker_partition_t *part, worker_entry_t *entry)
 }
 
 
+static bool
+part_is_job(const worker_entry_t *entry, travel_str_t uuid)
+{
+    return strlen(entry->job.uuid) == uuid.len
+           && memcmp(entry->job.uuid, uuid.data, uuid.len) == 0;
+}
+
+
 bool
 worker_part_in_hand(const worker_partition_t *part, travel_str_t uuid)
 {
     const worker_entry_t  *entry;
 
     for (entry = part->origins[0].oldest; entry; entry = entry->newer) {
-        if (strlen(entry->job.uuid) == uuid.len
-            && memcmp(entry->job.uuid, uuid.data, uuid.len) == 0)
-        {
+        if (part_is_job(entry, uuid)) {
+            return true;
+        }
+    }
+
+    for (entry = part->settle.head; entry; entry = entry->next) {
+        if (entry->resent && part_is_job(entry, uuid)) {
             return true;
         }
     }

@@ -420,6 +420,7 @@ worker_settle_turn(worker_partition_t *part)
 
     if (part->settle.count == 0 || part->settling || part->resync
         || part->state == WORKER_PART_FREE
+        || part->state == WORKER_PART_ADOPTING
         || part->queue->now < part->retry_at)
     {
         return;

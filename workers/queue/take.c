@@ -182,6 +182,21 @@ take_answered(worker_batch_t *batch, const redisReply *reply)
 
 /* --- adoption ------------------------------------------------------------- */
 
+/* From here on nothing is sent under the old name, and once the script has run
+ * nothing that was can be carried out. */
+void
+worker_take_begin(worker_partition_t *part)
+{
+    part->holder.len = (size_t) snprintf(part->holder.text,
+                                         sizeof(part->holder.text), "%s#%llu",
+                                         part->queue->owner,
+                                         (unsigned long long) ++part->turn);
+    part->resync = false;
+    part->state = WORKER_PART_ADOPTING;
+    part->adopt_step = WORKER_ADOPT_SCRIPT;
+}
+
+
 static travel_stream_id_t
 adopt_id(const char *text)
 {
@@ -284,10 +299,6 @@ adopt_send_script(worker_partition_t *part, worker_batch_t *batch)
     size_t          i;
     worker_args_t  *args;
 
-    part->holder.len = (size_t) snprintf(part->holder.text,
-                                         sizeof(part->holder.text), "%s#%llu",
-                                         part->queue->owner,
-                                         (unsigned long long) ++part->turn);
     args = take_args(part);
 
     for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
@@ -533,9 +544,7 @@ take_part(worker_partition_t *part)
 
     if (part->resync && !part->starting && !part->settling && !part->promoting)
     {
-        part->resync = false;
-        part->state = WORKER_PART_ADOPTING;
-        part->adopt_step = WORKER_ADOPT_SCRIPT;
+        worker_take_begin(part);
     }
 
     if (part->resync) {
@@ -564,7 +573,7 @@ worker_take_turn(worker_queue_t *queue)
 {
     size_t  i;
 
-    if (!worker_link_up(queue->cmd) || queue->draining) {
+    if (!worker_link_up(queue->cmd)) {
         return;
     }
 

@@ -1,0 +1,11 @@
+# The queue protocol in all its states (t/model/queue.pml), and its mistakes.
+use strict;
+use warnings;
+use Test::More;
+
+my @lines = split /\n/, qx(scripts/model.sh 2>&1);
+my $rc = $? >> 8;
+is($rc, 0, 'the model holds, and every mistake is found') or diag @lines;
+is(scalar(grep { /no error$/ } @lines), 2, 'without errors');
+is(scalar(grep { /found: / } @lines), 5, 'five mistakes');
+done_testing;

@@ -555,10 +555,11 @@ mapping_used(mapping_t *m, const travel_graphql_map_field_t *field)
 {
     bool                              used;
     size_t                            i, k, t;
-    const travel_graphql_template_t  *templates[2];
+    const travel_graphql_template_t  *templates[3];
 
     templates[0] = &field->sql;
     templates[1] = &field->from;
+    templates[2] = &field->topic;
 
     for (i = 0; i < field->nargs; i++) {
 
@@ -569,7 +570,7 @@ mapping_used(mapping_t *m, const travel_graphql_map_field_t *field)
             used |= field->args[i].members[k].filter.n > 0;
         }
 
-        for (t = 0; t < 2 && !used; t++) {
+        for (t = 0; t < 3 && !used; t++) {
             for (k = 0; k < templates[t]->n; k++) {
                 used |= templates[t]->pieces[k].kind
                             == TRAVEL_GRAPHQL_PIECE_ARG
@@ -793,6 +794,36 @@ mapping_kind(mapping_t *m, const ast_t *def, travel_graphql_map_field_t *field,
 }
 
 
+/* What a field is of a message, or which messages it is of. */
+static int
+mapping_topic(mapping_t *m, const ast_t *def,
+    travel_graphql_map_field_t *field)
+{
+    const ast_t  *topic = mapping_directive(def, "topic");
+
+    TRY(mapping_template(m, def, mapping_string(topic, "name"),
+                         &field->topic));
+    TRY(mapping_template(m, def, mapping_string(topic, "check"),
+                         &field->may));
+    field->path = mapping_string(mapping_directive(def, "payload"), "path");
+
+    if (field->path.len == 0) {
+        TRY(mapping_snake(m, field->name, &field->path));
+    }
+
+    if (field->topic.n == 0
+        && travel_str_eq(field->owner->name,
+                         m->roots[TRAVEL_GRAPHQL_SUBSCRIPTION]))
+    {
+        return mapping_fault(m, def, "\"%.*s\" must have @topic(name:), the "
+                             "live topic whose messages it is of",
+                             S_(field->name));
+    }
+
+    return TRAVEL_OK;
+}
+
+
 static int
 mapping_field(mapping_t *m, const ast_t *def, travel_graphql_map_field_t *field)
 {
@@ -828,6 +859,7 @@ mapping_field(mapping_t *m, const ast_t *def, travel_graphql_map_field_t *field)
                        field->kind == TRAVEL_GRAPHQL_MAP_LEAF ? 0 : 1,
                        &field->cost));
     TRY(mapping_args(m, def, field));
+    TRY(mapping_topic(m, def, field));
 
     /* what introspection's fields take, its own code reads */
 

@@ -32,6 +32,15 @@
  *              wait: 2000)     of Mutation; its type is a payload: success,
  *                              job { id status }, and types with rows, of
  *                              which it is the one with the command's id
+ *     @topic(name: "journey:{$journeyId}",
+ *            check: "journey(journeyId: {$journeyId})")
+ *                              of Subscription: the live topic whose messages
+ *                              the field's type is read from; 'check' is a
+ *                              field of Query that must not be null for who
+ *                              may subscribe (arguments are strings there)
+ *     @payload(path: "data.position.lat")   where in the message, or in the
+ *                              object around it, the field's value is; without
+ *                              it, the member of that name in snake_case
  *   on ARGUMENT_DEFINITION and INPUT_FIELD_DEFINITION
  *     @filter(sql: "{status} = {$}")   a condition when a value is given
  *     @column(name: "booking_date")    the command's member of that name
@@ -152,6 +161,9 @@ struct travel_graphql_map_field_s {
     bool                              list;
     const travel_graphql_ast_t       *def;
     travel_str_t                      base;      /* its type's name */
+    travel_graphql_template_t         topic;     /* of Subscription */
+    travel_graphql_template_t         may;       /* @topic(check:) */
+    travel_str_t                      path;      /* in a message */
     travel_str_t                      command;   /* COMMAND: its type */
     travel_str_t                      check;
     uint32_t                          wait;      /* ms */

@@ -31,7 +31,7 @@ static bool project_object(project_t *p, const node_t *nodes, uint32_t object,
     const step_t *up);
 
 
-/* --- out ------------------------------------------------------------------ */
+/* --- out ----------------------------------------------------------------- */
 
 static void
 project_puts(project_t *p, const char *s)
@@ -109,7 +109,7 @@ project_error(project_t *p, const node_t *node, const step_t *at)
 }
 
 
-/* --- values --------------------------------------------------------------- */
+/* --- values -------------------------------------------------------------- */
 
 /* The value that 'path' (members, by points) leads to from 'object', or
  * NULL. */
@@ -386,7 +386,7 @@ travel_graphql_project(const travel_graphql_plan_t *plan,
 }
 
 
-/* --- what it is of -------------------------------------------------------- */
+/* --- what it is of ------------------------------------------------------- */
 
 static int
 project_fill(const travel_graphql_plan_t *plan, const node_t *node,

@@ -15,6 +15,29 @@
 
 #include "../core/ngx_http_travel.h"
 #include "../../common/graphql/plan.h"
+#include "../../common/graphql/text.h"
+
+/*
+ * What a subscription that an inner request asked for
+ * (NGX_HTTP_TRAVEL_INNER_SUBSCRIPTION) comes to: all rules are kept but one,
+ * which 'check', a query, answers: its "check" must not be null for who asks.
+ */
+typedef struct ngx_http_travel_graphql_watch_s  ngx_http_travel_graphql_watch_t;
+
+typedef struct {
+    ngx_http_travel_graphql_watch_t  *watch;
+    ngx_str_t                         topic;       /* both in the heap */
+    ngx_str_t                         check;       /* empty: none */
+} ngx_http_travel_graphql_subscription_t;
+
+/* Frees it, with its watch if that is still in it. */
+void ngx_http_travel_graphql_unsubscribe(void *subscription);
+void ngx_http_travel_graphql_watch_release(
+    ngx_http_travel_graphql_watch_t *watch);
+/* Appends "data":... of a message, without braces around.  NGX_DECLINED: it is
+ * no object; NGX_ERROR: no memory. */
+ngx_int_t ngx_http_travel_graphql_told(ngx_http_travel_graphql_watch_t *watch,
+    const ngx_str_t *message, travel_graphql_text_t *out);
 
 extern ngx_module_t  ngx_http_travel_graphql_module;
 

@@ -7,6 +7,7 @@
  */
 
 #include "ngx_http_travel_graphql_room.h"
+#include "../net/ngx_http_travel_inner.h"
 #include "../../common/graphql/introspection.h"
 
 
@@ -59,6 +60,16 @@ ngx_http_travel_graphql_execute(ngx_http_travel_graphql_t *g)
     }
 
     if (rc == NGX_OK
+        && g->plan->plan->operation->op == TRAVEL_GRAPHQL_SUBSCRIPTION)
+    {
+        rc = ngx_http_travel_graphql_subscribe(g, &error);
+
+        if (rc == NGX_OK) {
+            return;
+        }
+    }
+
+    if (rc == NGX_OK
         && g->plan->plan->operation->op == TRAVEL_GRAPHQL_MUTATION)
     {
         if (ngx_http_travel_graphql_mutate(g) != NGX_OK) {
@@ -99,7 +110,7 @@ ngx_http_travel_graphql_execute(ngx_http_travel_graphql_t *g)
 /* --- rules --------------------------------------------------------------- */
 
 static ngx_int_t
-ngx_http_travel_graphql_told(travel_graphql_error_t *error, ngx_uint_t *status,
+ngx_http_travel_graphql_fault(travel_graphql_error_t *error, ngx_uint_t *status,
     ngx_uint_t said, travel_error_e code, const char *fmt, ...)
 {
     u_char   *p;
@@ -132,7 +143,7 @@ ngx_http_travel_graphql_permitted(ngx_http_travel_graphql_t *g,
     ctx = ngx_http_travel_get_ctx(g->request);
 
     if ((plan->viewer || plan->nrequires != 0) && ctx->user.len == 0) {
-        return ngx_http_travel_graphql_told(ret_error, ret_status,
+        return ngx_http_travel_graphql_fault(ret_error, ret_status,
                    NGX_HTTP_UNAUTHORIZED, TRAVEL_E_AUTHENTICATION_ERROR,
                    "This operation needs an access token.");
     }
@@ -141,7 +152,7 @@ ngx_http_travel_graphql_permitted(ngx_http_travel_graphql_t *g,
         permission = ngx_http_travel_str(plan->requires[i]);
 
         if (!ngx_http_travel_permitted(g->request, &permission)) {
-            return ngx_http_travel_graphql_told(ret_error, ret_status,
+            return ngx_http_travel_graphql_fault(ret_error, ret_status,
                        NGX_HTTP_FORBIDDEN, TRAVEL_E_AUTHORIZATION_ERROR,
                        "The permission \"%V\" is missing.", &permission);
         }
@@ -155,24 +166,40 @@ static ngx_int_t
 ngx_http_travel_graphql_rules(ngx_http_travel_graphql_t *g,
     ngx_uint_t *ret_status, travel_graphql_error_t *ret_error)
 {
-    uint64_t                cost;
-    ngx_int_t               rc;
-    travel_graphql_plan_t  *plan = g->plan->plan;
+    uint64_t                  cost;
+    ngx_int_t                 rc;
+    travel_graphql_plan_t    *plan = g->plan->plan;
+    ngx_http_travel_inner_t  *inner;
 
     static ngx_str_t  post = ngx_string("POST");
 
-    if (plan->operation->op == TRAVEL_GRAPHQL_SUBSCRIPTION) {
-        return ngx_http_travel_graphql_told(ret_error, ret_status,
+    if (plan->operation->op == TRAVEL_GRAPHQL_SUBSCRIPTION
+        && ngx_http_travel_inner_of(g->request) == NULL)
+    {
+        return ngx_http_travel_graphql_fault(ret_error, ret_status,
                    NGX_HTTP_TRAVEL_GRAPHQL_INVALID, TRAVEL_E_VALIDATION_ERROR,
                    "A subscription needs a WebSocket or an event stream.");
     }
 
-    if (g->get && plan->operation->op != TRAVEL_GRAPHQL_QUERY) {
+    if (plan->operation->op == TRAVEL_GRAPHQL_SUBSCRIPTION
+        && (plan->nroots != 1 || plan->roots->field == NULL))
+    {
+        return ngx_http_travel_graphql_fault(ret_error, ret_status,
+                   NGX_HTTP_TRAVEL_GRAPHQL_INVALID, TRAVEL_E_VALIDATION_ERROR,
+                   "A subscription must select one field, and no more.");
+    }
+
+    inner = ngx_http_travel_inner_of(g->request);
+
+    if (plan->operation->op == TRAVEL_GRAPHQL_MUTATION
+        ? g->get || (inner && ngx_http_travel_inner_is_safe(inner))
+        : g->get && plan->operation->op != TRAVEL_GRAPHQL_QUERY)
+    {
         if (ngx_http_travel_add_header(g->request, "Allow", &post) != NGX_OK) {
             return NGX_ERROR;
         }
 
-        return ngx_http_travel_graphql_told(ret_error, ret_status,
+        return ngx_http_travel_graphql_fault(ret_error, ret_status,
                    NGX_HTTP_NOT_ALLOWED, TRAVEL_E_METHOD_NOT_ALLOWED,
                    "GET is for queries: a mutation is sent by POST.");
     }
@@ -193,7 +220,7 @@ ngx_http_travel_graphql_rules(ngx_http_travel_graphql_t *g,
         || cost > g->conf->cost
         || plan->nroots > NGX_HTTP_TRAVEL_GRAPHQL_ROOTS)
     {
-        return ngx_http_travel_graphql_told(ret_error, ret_status,
+        return ngx_http_travel_graphql_fault(ret_error, ret_status,
                    NGX_HTTP_TRAVEL_GRAPHQL_INVALID, TRAVEL_E_VALIDATION_ERROR,
                    "The operation is too large: depth %ui of at most %ui, "
                    "fields %ui of %ui, cost %uL of %ui, roots %ui of %d.",
@@ -230,7 +257,7 @@ ngx_http_travel_graphql_text(ngx_http_travel_graphql_t *g, travel_str_t text,
     }
 
     if (memchr(text.data, '\0', text.len) != NULL) {
-        return ngx_http_travel_graphql_told(ret_error, &status, 0,
+        return ngx_http_travel_graphql_fault(ret_error, &status, 0,
                    TRAVEL_E_VALIDATION_ERROR,
                    "A string must not contain U+0000.");
     }
@@ -268,7 +295,7 @@ ngx_http_travel_graphql_key(ngx_http_travel_graphql_t *g,
     rc = ngx_http_travel_graphql_cursor_read(g, bind->node, text, keys);
 
     if (rc == NGX_DECLINED) {
-        (void) ngx_http_travel_graphql_told(ret_error, &status, 0,
+        (void) ngx_http_travel_graphql_fault(ret_error, &status, 0,
                    TRAVEL_E_VALIDATION_ERROR,
                    "\"after\" is no cursor of this list in this order.");
         ret_error->line = bind->node->line;
@@ -419,7 +446,7 @@ ngx_http_travel_graphql_value(ngx_http_travel_graphql_t *g,
                                  ngx_http_travel_graphql_room,
                                  g->request->pool, &text) != TRAVEL_OK)
         {
-            return ngx_http_travel_graphql_told(ret_error, &status, 0,
+            return ngx_http_travel_graphql_fault(ret_error, &status, 0,
                        TRAVEL_E_VALIDATION_ERROR,
                        "A variable has a value that cannot stand here.");
         }

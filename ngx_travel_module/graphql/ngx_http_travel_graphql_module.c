@@ -596,6 +596,7 @@ ngx_http_travel_graphql_init_process(ngx_cycle_t *cycle)
 
     gmcf = ngx_http_cycle_get_module_main_conf(cycle,
                                                ngx_http_travel_graphql_module);
+    ngx_http_travel_graphql_watches_init();
 
     return gmcf->mapping != NULL ? ngx_http_travel_graphql_plans_init(cycle)
                                  : NGX_OK;
@@ -606,4 +607,5 @@ static void
 ngx_http_travel_graphql_exit_process(ngx_cycle_t *cycle)
 {
     ngx_http_travel_graphql_plans_exit();
+    ngx_http_travel_graphql_watches_exit();
 }

@@ -154,6 +154,15 @@ ngx_int_t ngx_http_travel_graphql_job(ngx_http_travel_graphql_t *g,
     const travel_graphql_node_t *node, const char **ret_json);
 
 
+/* --- subscriptions (watch.c) ---------------------------------------------- */
+
+/* Ends the request; NGX_DECLINED: *ret_error, NGX_ERROR: it does not. */
+ngx_int_t ngx_http_travel_graphql_subscribe(ngx_http_travel_graphql_t *g,
+    travel_graphql_error_t *ret_error);
+void ngx_http_travel_graphql_watches_init(void);
+void ngx_http_travel_graphql_watches_exit(void);
+
+
 /* --- cursors (cursor.c) -------------------------------------------------- */
 
 /* The keys of a connection's "after", NUL-terminated. */

@@ -38,16 +38,14 @@ static void ngx_http_travel_events_fail(ngx_http_travel_events_t *e,
 
 
 ngx_int_t
-ngx_http_travel_events_open(ngx_http_travel_events_t *e,
+ngx_http_travel_events_init(ngx_http_travel_events_t *e,
     ngx_http_request_t *r, const ngx_http_travel_live_loc_conf_t *conf)
 {
-    ngx_int_t            rc;
     ngx_http_cleanup_t  *cln;
 
     cln = ngx_http_cleanup_add(r, 0);
     if (cln == NULL) {
-        e->owner->gone(e);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_ERROR;
     }
 
     cln->handler = ngx_http_travel_events_cleanup;
@@ -67,11 +65,17 @@ ngx_http_travel_events_open(ngx_http_travel_events_t *e,
     e->timer.data = e;
     e->timer.log = r->connection->log;
 
-    rc = ngx_http_travel_guest_invite(&e->guest, r);
+    return NGX_OK;
+}
 
-    if (rc == NGX_OK) {
-        rc = ngx_http_travel_events_header(r);
-    }
+
+ngx_int_t
+ngx_http_travel_events_open(ngx_http_travel_events_t *e)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r = e->request;
+
+    rc = ngx_http_travel_events_header(r);
 
     if (rc != NGX_OK || r->header_only) {
         return rc;
@@ -86,7 +90,7 @@ ngx_http_travel_events_open(ngx_http_travel_events_t *e,
     r->write_event_handler = ngx_http_travel_events_writable;
     r->connection->log->action = "sending events";
 
-    e->beat = ngx_current_msec + conf->heartbeat;
+    e->beat = ngx_current_msec + e->conf->heartbeat;
     ngx_http_travel_events_next(e);
 
     return NGX_DONE;

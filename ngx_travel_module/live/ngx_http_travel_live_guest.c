@@ -136,6 +136,18 @@ ngx_http_travel_guest_gone(ngx_http_travel_guest_t *guest)
 }
 
 
+void
+ngx_http_travel_guest_renew(ngx_http_travel_guest_t *guest,
+    ngx_http_travel_guest_t *by)
+{
+    ngx_http_travel_lasting_free(guest->lasting);
+
+    guest->lasting = by->lasting;
+    guest->expires = by->expires;
+    by->lasting = NULL;
+}
+
+
 ngx_msec_int_t
 ngx_http_travel_guest_left(const ngx_http_travel_guest_t *guest)
 {

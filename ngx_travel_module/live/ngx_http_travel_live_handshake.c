@@ -1,12 +1,10 @@
 /* The opening handshake (RFC 6455 section 4.2): a request that becomes a
  * socket, or is told why not. */
 
-#include "ngx_http_travel_live_room.h"
+#include "ngx_http_travel_live_session.h"
 #include "../../common/origin.h"
 
 
-static ngx_uint_t ngx_http_travel_live_token(ngx_http_request_t *r,
-    const char *header, size_t len, const char *token);
 static ngx_int_t ngx_http_travel_live_upgrade_required(ngx_http_request_t *r,
     const char *why);
 static ngx_int_t ngx_http_travel_live_offers(ngx_http_request_t *r,
@@ -24,13 +22,27 @@ ngx_http_travel_live_handler(ngx_http_request_t *r)
 {
     ngx_int_t                               rc;
     ngx_str_t                              *key, *version;
+    ngx_http_travel_inner_t                *inner;
     const ngx_http_travel_live_loc_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_travel_live_module);
+    inner = ngx_http_travel_inner_of(r);
+
+    if (conf->protocol == &ngx_http_travel_graphql_socket && inner == NULL) {
+        rc = ngx_http_travel_live_graphql(r, conf);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
 
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    if (inner != NULL) {
+        return ngx_http_travel_live_vouch(r, conf, inner);
     }
 
     if (conf->protocol == &ngx_http_travel_topics) {
@@ -80,8 +92,7 @@ ngx_http_travel_live_handler(ngx_http_request_t *r)
 }
 
 
-/* Does the header, a list, have the token (in lower case)? */
-static ngx_uint_t
+ngx_uint_t
 ngx_http_travel_live_token(ngx_http_request_t *r, const char *header,
     size_t len, const char *token)
 {
@@ -228,8 +239,8 @@ ngx_http_travel_live_switch(ngx_http_request_t *r,
     if (rc == NGX_OK) {
         rc = ngx_http_travel_live_answer(r, key);
 
-        if (rc != NGX_OK && conf->protocol->gone) {
-            conf->protocol->gone(s);
+        if (rc != NGX_OK && s->protocol->gone) {
+            s->protocol->gone(s);
         }
     }
 

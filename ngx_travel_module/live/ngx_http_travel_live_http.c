@@ -447,15 +447,20 @@ ngx_http_travel_follow(ngx_http_request_t *r, ngx_http_travel_asked_t *a)
     f->events.owner = &ngx_http_travel_follower;
     f->events.data = f;
 
+    if (ngx_http_travel_events_init(&f->events, r, a->conf) != NGX_OK
+        || ngx_http_travel_guest_invite(&f->events.guest, r) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     if (!r->header_only
         && ngx_http_travel_asked_watch(a, &ngx_http_travel_follower_hears, f)
            != NGX_OK)
     {
-        ngx_http_travel_asked_gone(a);
         return ngx_http_travel_unavailable(r);
     }
 
-    rc = ngx_http_travel_events_open(&f->events, r, a->conf);
+    rc = ngx_http_travel_events_open(&f->events);
 
     if (rc == NGX_DONE) {
         ngx_http_travel_events_give(&f->events,

@@ -39,6 +39,7 @@ struct ngx_http_travel_topic_s {
     unsigned                        again:1;   /* read once more */
     unsigned                        ripe:1;    /* is in that queue */
     unsigned                        pattern:1;
+    ngx_http_travel_line_t         *line;      /* NULL: it is a topic */
     ngx_queue_t                     unsettled;
     ngx_str_t                       name;
     ngx_str_t                       key;       /* name with the prefix */
@@ -81,7 +82,6 @@ static ngx_int_t ngx_http_travel_hub_range(ngx_http_travel_redis_op_t *op,
 static ngx_int_t ngx_http_travel_hub_entry(
     const ngx_http_travel_reply_t *entry, travel_stream_id_t *ret_id,
     ngx_str_t *ret_json);
-static void ngx_http_travel_hub_release(ngx_http_travel_message_t *m);
 static void ngx_http_travel_hub_settle_later(ngx_http_travel_topic_t *t);
 static void ngx_http_travel_hub_settle_ripe(ngx_event_t *ev);
 static void ngx_http_travel_hub_settle_all(ngx_http_travel_topic_t *t);
@@ -140,7 +140,7 @@ ngx_http_travel_hub_stop(void)
 }
 
 
-/* --- topics --------------------------------------------------------------- */
+/* --- topics -------------------------------------------------------------- */
 
 static ngx_http_travel_topic_t **
 ngx_http_travel_hub_chain(const ngx_str_t *name)
@@ -232,7 +232,7 @@ ngx_http_travel_hub_forget(ngx_http_travel_topic_t *t)
 }
 
 
-/* --- subscribers ---------------------------------------------------------- */
+/* --- subscribers --------------------------------------------------------- */
 
 ngx_int_t
 ngx_http_travel_subscribe(ngx_http_travel_subscriber_t *sub,
@@ -306,6 +306,35 @@ ngx_http_travel_subscribed(const ngx_http_travel_subscriber_t *sub)
 }
 
 
+ngx_int_t
+ngx_http_travel_hub_listen(ngx_http_travel_line_t *line,
+    const ngx_str_t *name)
+{
+    if (ngx_http_travel_hub_find(name) != NULL) {
+        return NGX_BUSY;
+    }
+
+    line->topic = ngx_http_travel_hub_create(name);
+    if (line->topic == NULL) {
+        return NGX_ERROR;
+    }
+
+    line->topic->line = line;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_travel_hub_hang_up(ngx_http_travel_line_t *line)
+{
+    if (line->topic != NULL) {
+        ngx_http_travel_hub_forget(line->topic);
+        line->topic = NULL;
+    }
+}
+
+
 /* Those who came to a topic that is live are settled in an event of their
  * own, never within subscribe(). */
 static void
@@ -363,7 +392,7 @@ ngx_http_travel_hub_settle_all(ngx_http_travel_topic_t *t)
 }
 
 
-/* --- what Redis says ------------------------------------------------------ */
+/* --- what Redis says ----------------------------------------------------- */
 
 static void
 ngx_http_travel_hub_up(void *data)
@@ -418,6 +447,12 @@ ngx_http_travel_hub_joined(void *data, const ngx_str_t *channel)
         return;
     }
 
+    if (t->line != NULL) {
+        t->state = NGX_HTTP_TRAVEL_TOPIC_LIVE;
+        t->line->joined(t->line->data);
+        return;
+    }
+
     if (t->pattern) {
         t->state = NGX_HTTP_TRAVEL_TOPIC_LIVE;
 
@@ -452,6 +487,11 @@ ngx_http_travel_hub_hint(void *data, const ngx_str_t *channel,
     t = ngx_http_travel_hub_find(&name);
 
     if (t == NULL || t->state == NGX_HTTP_TRAVEL_TOPIC_JOINING) {
+        return;
+    }
+
+    if (t->line != NULL) {
+        t->line->message(t->line->data, payload);
         return;
     }
 
@@ -760,7 +800,7 @@ ngx_http_travel_hub_entry(const ngx_http_travel_reply_t *entry,
 }
 
 
-/* --- to the subscribers --------------------------------------------------- */
+/* --- to the subscribers -------------------------------------------------- */
 
 static void
 ngx_http_travel_hub_gap(ngx_http_travel_topic_t *t, int64_t missed)
@@ -810,20 +850,7 @@ ngx_http_travel_hub_deliver(ngx_http_travel_topic_t *t,
         }
     }
 
-    ngx_http_travel_hub_release(&m);
-}
-
-
-static void
-ngx_http_travel_hub_release(ngx_http_travel_message_t *m)
-{
-    ngx_uint_t  i;
-
-    for (i = 0; i < NGX_HTTP_TRAVEL_FORMS; i++) {
-        if (m->forms[i] != NULL) {
-            ngx_http_travel_text_release(m->forms[i]);
-        }
-    }
+    ngx_http_travel_told_release(&m);
 }
 
 
@@ -938,7 +965,7 @@ ngx_http_travel_hub_caught(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
 
         sub->pos = m.id;
         sub->handlers->message(sub, &m);
-        ngx_http_travel_hub_release(&m);
+        ngx_http_travel_told_release(&m);
     }
 
     if (n > 0 && travel_stream_id_cmp(sub->pos, t->last) < 0) {

@@ -30,12 +30,22 @@ typedef enum {
     NGX_HTTP_TRAVEL_FORMS
 } ngx_http_travel_form_e;
 
+/* A message as a subscription's plan sees it; one for each plan. */
+typedef struct ngx_http_travel_projection_s  ngx_http_travel_projection_t;
+
+struct ngx_http_travel_projection_s {
+    ngx_http_travel_projection_t             *next;
+    struct ngx_http_travel_graphql_watch_s   *watch;
+    ngx_http_travel_text_t                   *text;
+};
+
 /* Lives during the call that hands it on; its texts count their owners. */
 typedef struct {
     const ngx_str_t          *topic;
     travel_stream_id_t        id;
     ngx_str_t                 json;
     ngx_http_travel_text_t   *forms[NGX_HTTP_TRAVEL_FORMS];
+    ngx_http_travel_projection_t  *projections;
 } ngx_http_travel_message_t;
 
 /* None of these may unsubscribe from within, nor free the subscriber. */
@@ -71,6 +81,23 @@ void ngx_http_travel_unsubscribe(ngx_http_travel_subscriber_t *sub);
 const ngx_str_t *ngx_http_travel_subscribed(
     const ngx_http_travel_subscriber_t *sub);
 
+/*
+ * A line: a channel of one listener, without history.  'joined' whenever what
+ * is sent comes from now on (again, after a lost link).
+ */
+typedef struct {
+    void                           (*joined)(void *data);
+    void                           (*message)(void *data,
+                                              const ngx_str_t *message);
+    void                            *data;
+    ngx_http_travel_topic_t         *topic;
+} ngx_http_travel_line_t;
+
+/* NGX_BUSY: somebody listens to that name here. */
+ngx_int_t ngx_http_travel_hub_listen(ngx_http_travel_line_t *line,
+    const ngx_str_t *name);
+void ngx_http_travel_hub_hang_up(ngx_http_travel_line_t *line);
+
 ngx_int_t ngx_http_travel_hub_start(ngx_cycle_t *cycle);
 void ngx_http_travel_hub_stop(void);
 
@@ -93,7 +120,16 @@ ngx_http_travel_text_t *ngx_http_travel_told_bye(
 ngx_http_travel_text_t *ngx_http_travel_told(
     ngx_http_travel_message_t *message, ngx_http_travel_form_e form);
 
-/* Of the topic protocol: what this nginx worker keeps for it. */
+/* An execution result, with the cursor in its extensions; NULL: no memory, or
+ * the message is no object. */
+ngx_http_travel_text_t *ngx_http_travel_told_to(
+    ngx_http_travel_message_t *message,
+    struct ngx_http_travel_graphql_watch_s *watch);
+/* All that was made of it. */
+void ngx_http_travel_told_release(ngx_http_travel_message_t *message);
+
+/* What this nginx worker keeps for the protocols. */
 void ngx_http_travel_watcher_stop(void);
+void ngx_http_travel_talk_stop(void);
 
 #endif

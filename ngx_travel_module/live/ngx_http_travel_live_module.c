@@ -104,6 +104,13 @@ ngx_http_travel_live_create_loc_conf(ngx_conf_t *cf)
     llcf->topics = 64;
     llcf->poll = 30000;
     llcf->retry = 2000;
+    llcf->init = 10000;
+    llcf->operations = 100;
+
+    llcf->door = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_door_t));
+    if (llcf->door == NULL) {
+        return NULL;
+    }
 
     return llcf;
 }
@@ -144,6 +151,7 @@ ngx_http_travel_live_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     llcf->set = 1;
     value = cf->args->elts;
+    ngx_http_travel_door(cf, llcf->door);
 
     if (value[1].len == 3 && ngx_strncmp(value[1].data, "off", 3) == 0) {
         return cf->args->nelts == 2 ? NGX_CONF_OK
@@ -158,10 +166,15 @@ ngx_http_travel_live_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     {
         llcf->protocol = &ngx_http_travel_topics;
 
+    } else if (value[1].len == 7
+               && ngx_strncmp(value[1].data, "graphql", 7) == 0)
+    {
+        llcf->protocol = &ngx_http_travel_graphql_socket;
+
     } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_live\" knows no \"%V\": use topics, echo "
-                           "or off",
+                           "\"travel_live\" knows no \"%V\": use topics, "
+                           "graphql, echo or off",
                            &value[1]);
         return NGX_CONF_ERROR;
     }
@@ -185,13 +198,25 @@ ngx_http_travel_live_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (llcf->protocol == &ngx_http_travel_topics) {
+    if (llcf->protocol != &ngx_http_travel_echo) {
         lmcf = ngx_http_conf_get_module_main_conf(cf,
                                                   ngx_http_travel_live_module);
         lmcf->topics = 1;
     }
 
-    return ngx_http_travel_claim(cf, NGX_HTTP_GET,
+    if (llcf->protocol != &ngx_http_travel_graphql_socket) {
+        return llcf->endpoint.len == 0
+               ? ngx_http_travel_claim(cf, NGX_HTTP_GET,
+                                       ngx_http_travel_live_handler)
+               : "has an endpoint=, which is for \"graphql\"";
+    }
+
+    if (llcf->endpoint.len == 0) {
+        return "graphql needs endpoint=URI, where travel_graphql is";
+    }
+
+    return ngx_http_travel_claim(cf, NGX_HTTP_GET|NGX_HTTP_POST|NGX_HTTP_PUT
+                                     |NGX_HTTP_DELETE,
                                  ngx_http_travel_live_handler);
 }
 
@@ -326,6 +351,38 @@ ngx_http_travel_live_parameter(ngx_conf_t *cf,
         }
 
         llcf->topics = n;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_http_travel_live_is(arg, "endpoint=", &v)) {
+
+        if (v.data[0] != '/') {
+            return "must be a URI of this server block, as /api/graphql";
+        }
+
+        llcf->endpoint = v;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_http_travel_live_is(arg, "init=", &v)) {
+        n = ngx_parse_time(&v, 0);
+
+        if (n < 100 || n > 60000) {
+            return "must be a time from 100ms to 1m";
+        }
+
+        llcf->init = n;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_http_travel_live_is(arg, "operations=", &v)) {
+        n = ngx_atoi(v.data, v.len);
+
+        if (n < 1 || n > 1000) {
+            return "must be a number of operations from 1 to 1000";
+        }
+
+        llcf->operations = n;
         return NGX_CONF_OK;
     }
 
@@ -490,4 +547,5 @@ ngx_http_travel_live_exit_process(ngx_cycle_t *cycle)
     ngx_http_travel_guests_stop();
     ngx_http_travel_hub_stop();
     ngx_http_travel_watcher_stop();
+    ngx_http_travel_talk_stop();
 }

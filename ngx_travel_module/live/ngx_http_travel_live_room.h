@@ -5,6 +5,7 @@
 
 #include "ngx_http_travel_live.h"
 #include "../auth/ngx_http_travel_auth.h"
+#include "../net/ngx_http_travel_inner.h"
 #include "../../common/websocket.h"
 #include "../../common/websocket_deflate.h"
 
@@ -62,6 +63,10 @@ typedef struct {
     ngx_uint_t                         topics;     /* of one socket */
     ngx_msec_t                         poll;       /* the longest */
     ngx_msec_t                         retry;      /* told to EventSource */
+    ngx_str_t                          endpoint;   /* of GraphQL operations */
+    ngx_msec_t                         init;       /* for connection_init */
+    ngx_uint_t                         operations; /* of one session */
+    ngx_http_travel_door_t            *door;
     ngx_http_complex_value_t          *grant;      /* a topic; NULL: none */
     ngx_array_t                       *rules;      /* travel_live_allow */
 } ngx_http_travel_live_loc_conf_t;
@@ -120,6 +125,9 @@ ngx_int_t ngx_http_travel_guest_invite(ngx_http_travel_guest_t *guest,
 void ngx_http_travel_guest_enter(ngx_http_travel_guest_t *guest);
 /* He is gone, whether he had entered or not. */
 void ngx_http_travel_guest_gone(ngx_http_travel_guest_t *guest);
+/* He stays, by another credential, which becomes his. */
+void ngx_http_travel_guest_renew(ngx_http_travel_guest_t *guest,
+    ngx_http_travel_guest_t *by);
 /* ms until his token ends; -1: never, 0: it has. */
 ngx_msec_int_t ngx_http_travel_guest_left(
     const ngx_http_travel_guest_t *guest);
@@ -189,6 +197,9 @@ void ngx_http_travel_socket_send(ngx_http_travel_socket_t *s,
 void ngx_http_travel_socket_message(ngx_http_travel_socket_t *s,
     travel_ws_opcode_e opcode, const void *data, size_t len);
 
+/* The guest has another token: the socket ends with that. */
+void ngx_http_travel_socket_renewed(ngx_http_travel_socket_t *s);
+
 /* Starts the closing handshake. */
 void ngx_http_travel_socket_close(ngx_http_travel_socket_t *s, unsigned code,
     const char *reason, ngx_http_travel_live_counter_e how);
@@ -241,10 +252,13 @@ struct ngx_http_travel_events_s {
     unsigned                                failed:1;
 };
 
-/* Sends the header and takes r over.  NGX_DONE: it is on; other values are for
- * the handler to return ('gone' is called when r goes, in any case). */
-ngx_int_t ngx_http_travel_events_open(ngx_http_travel_events_t *e,
+/* 'owner' and 'data' are set, and the guest is invited: all is given back when
+ * r goes.  NGX_ERROR: nothing was done. */
+ngx_int_t ngx_http_travel_events_init(ngx_http_travel_events_t *e,
     ngx_http_request_t *r, const ngx_http_travel_live_loc_conf_t *conf);
+/* Sends the header and takes r over.  NGX_DONE: it is on; other values are to
+ * end r with. */
+ngx_int_t ngx_http_travel_events_open(ngx_http_travel_events_t *e);
 /* Whole events; they are sent together at the end of the loop's turn.  Never
  * frees.  One that has more unsent than it may is ended. */
 void ngx_http_travel_events_send(ngx_http_travel_events_t *e,
@@ -268,12 +282,17 @@ ngx_int_t ngx_http_travel_live_http(ngx_http_request_t *r,
 /* --- the handshake, and what is spoken ----------------------------------- */
 
 ngx_int_t ngx_http_travel_live_handler(ngx_http_request_t *r);
+/* Does the header, a list, have the token (in lower case)? */
+ngx_uint_t ngx_http_travel_live_token(ngx_http_request_t *r,
+    const char *header, size_t len, const char *token);
 /* May a page of r's Origin speak for its reader? */
 ngx_uint_t ngx_http_travel_live_origin(ngx_http_request_t *r,
     const ngx_http_travel_live_loc_conf_t *conf);
 
 extern const ngx_http_travel_protocol_t  ngx_http_travel_echo;
 extern const ngx_http_travel_protocol_t  ngx_http_travel_topics;
+/* Chosen when the socket is opened: one of the two subprotocols. */
+extern const ngx_http_travel_protocol_t  ngx_http_travel_graphql_socket;
 
 
 /* --- who may watch what (allow) ------------------------------------------ */

@@ -71,7 +71,7 @@ static travel_ws_packer_t      *ngx_http_travel_socket_packer;
 static ngx_http_travel_text_t  *ngx_http_travel_socket_ping;
 
 
-/* --- birth ---------------------------------------------------------------- */
+/* --- birth --------------------------------------------------------------- */
 
 void
 ngx_http_travel_socket_start(void)
@@ -296,7 +296,7 @@ ngx_http_travel_socket_free_headers(ngx_connection_t *c,
 }
 
 
-/* --- events --------------------------------------------------------------- */
+/* --- events -------------------------------------------------------------- */
 
 static void
 ngx_http_travel_socket_read_handler(ngx_event_t *rev)
@@ -426,7 +426,17 @@ ngx_http_travel_socket_next(ngx_http_travel_socket_t *s)
 }
 
 
-/* --- in ------------------------------------------------------------------- */
+void
+ngx_http_travel_socket_renewed(ngx_http_travel_socket_t *s)
+{
+    if (!s->closing && !s->failed) {
+        ngx_http_travel_socket_next(s);
+        ngx_post_event(s->connection->read, &ngx_posted_events);
+    }
+}
+
+
+/* --- in ------------------------------------------------------------------ */
 
 static void
 ngx_http_travel_socket_receive(ngx_http_travel_socket_t *s)
@@ -688,7 +698,7 @@ ngx_http_travel_socket_whole(ngx_http_travel_socket_t *s,
 }
 
 
-/* --- out ------------------------------------------------------------------ */
+/* --- out ----------------------------------------------------------------- */
 
 void
 ngx_http_travel_socket_message(ngx_http_travel_socket_t *s,
@@ -898,7 +908,7 @@ ngx_http_travel_socket_slow(ngx_http_travel_socket_t *s)
 }
 
 
-/* --- the end -------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------- */
 
 void
 ngx_http_travel_socket_close(ngx_http_travel_socket_t *s, unsigned code,

@@ -10,6 +10,7 @@
  */
 
 #include "ngx_http_travel_live_hub.h"
+#include "../graphql/ngx_http_travel_graphql.h"
 #include "../../common/json_writer.h"
 
 
@@ -211,4 +212,83 @@ ngx_http_travel_told_event(const ngx_http_travel_text_t *json,
 
     return ngx_http_travel_text_event(NULL, id ? &text : NULL, json->data,
                                       json->len);
+}
+
+
+static ngx_http_travel_text_t *
+ngx_http_travel_told_project(const ngx_http_travel_message_t *message,
+    ngx_http_travel_graphql_watch_t *watch)
+{
+    char                     cursor[NGX_HTTP_TRAVEL_CURSOR_MAX];
+    ngx_http_travel_text_t  *text;
+    travel_graphql_text_t    out;
+
+    cursor[travel_stream_id_format(cursor, message->id)] = '\0';
+
+    ngx_memzero(&out, sizeof(travel_graphql_text_t));
+    travel_graphql_text_puts(&out, "{");
+
+    text = NULL;
+
+    if (ngx_http_travel_graphql_told(watch, &message->json, &out) == NGX_OK) {
+        travel_graphql_text_printf(&out, ",\"extensions\":{\"cursor\":\"%s\"}}",
+                                   cursor);
+        text = out.failed ? NULL : ngx_http_travel_text_copy(out.data,
+                                                             out.len);
+    }
+
+    travel_graphql_text_free(&out);
+
+    return text;
+}
+
+
+ngx_http_travel_text_t *
+ngx_http_travel_told_to(ngx_http_travel_message_t *message,
+    struct ngx_http_travel_graphql_watch_s *watch)
+{
+    ngx_http_travel_projection_t  *p;
+
+    for (p = message->projections; p != NULL; p = p->next) {
+        if (p->watch == watch) {
+            return p->text;
+        }
+    }
+
+    p = ngx_alloc(sizeof(ngx_http_travel_projection_t), ngx_cycle->log);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    p->watch = watch;
+    p->text = ngx_http_travel_told_project(message, watch);
+    p->next = message->projections;
+    message->projections = p;
+
+    return p->text;
+}
+
+
+void
+ngx_http_travel_told_release(ngx_http_travel_message_t *message)
+{
+    ngx_uint_t                     i;
+    ngx_http_travel_projection_t  *p;
+
+    for (i = 0; i < NGX_HTTP_TRAVEL_FORMS; i++) {
+        if (message->forms[i] != NULL) {
+            ngx_http_travel_text_release(message->forms[i]);
+        }
+    }
+
+    while (message->projections != NULL) {
+        p = message->projections;
+        message->projections = p->next;
+
+        if (p->text != NULL) {
+            ngx_http_travel_text_release(p->text);
+        }
+
+        ngx_free(p);
+    }
 }

@@ -147,7 +147,7 @@ ngx_http_travel_watcher_farewell(ngx_http_travel_socket_t *s, unsigned code)
 }
 
 
-/* --- in ------------------------------------------------------------------- */
+/* --- in ------------------------------------------------------------------ */
 
 /* A member that is a string; NULL data: it is not there. */
 static ngx_str_t
@@ -367,7 +367,7 @@ ngx_http_travel_watcher_find(ngx_http_travel_watcher_t *w,
 }
 
 
-/* --- out ------------------------------------------------------------------ */
+/* --- out ----------------------------------------------------------------- */
 
 static void
 ngx_http_travel_watcher_tell(ngx_http_travel_watcher_t *w,

@@ -1,0 +1,650 @@
+/*
+ * travel_live graphql over WebSocket: graphql-transport-ws (the protocol of
+ * the library graphql-ws), and graphql-ws, its predecessor of
+ * subscriptions-transport-ws, whose names of messages differ.
+ *
+ *   → connection_init {authToken | Authorization}     ← connection_ack
+ *   → subscribe  (start)                ← next (data), error, complete
+ *   → complete   (stop)
+ *   → ping                              ← pong
+ *
+ * A token may come with the handshake, or with connection_init, or in the
+ * payload of a later ping, which is then answered when it has been looked at:
+ * so a session goes on beyond its first token.
+ *
+ * Close codes of graphql-transport-ws: 4400 what is no message, 4401 subscribe
+ * before the acknowledgement, 4403 the token is not let in, 4406 no such
+ * subprotocol, 4408 no connection_init in time, 4409 an id that is in use,
+ * 4429 connection_init twice.
+ */
+
+#include "ngx_http_travel_live_session.h"
+
+#define NGX_HTTP_TRAVEL_TALK_ID_MAX  128
+
+
+typedef struct {
+    ngx_http_travel_socket_t       *socket;
+    ngx_http_travel_session_t       session;
+    ngx_event_t                     timer;         /* for connection_init */
+    ngx_http_travel_unsent_t       *early;         /* until acknowledged */
+    ngx_http_travel_unsent_t      **last;
+    ngx_uint_t                      nearly;
+    unsigned                        legacy:1;
+    unsigned                        begun:1;       /* connection_init came */
+    unsigned                        acknowledged:1;
+} ngx_http_travel_talk_t;
+
+
+static ngx_int_t ngx_http_travel_talk_open(ngx_http_travel_socket_t *s,
+    ngx_http_request_t *r);
+static void ngx_http_travel_talk_gone(ngx_http_travel_socket_t *s);
+static void ngx_http_travel_talk_late(ngx_event_t *ev);
+static void ngx_http_travel_talk_message(ngx_http_travel_socket_t *s,
+    ngx_uint_t text, ngx_str_t *data);
+static void ngx_http_travel_talk_keep(ngx_http_travel_talk_t *talk,
+    const ngx_str_t *data);
+static void ngx_http_travel_talk_early(ngx_http_travel_talk_t *talk,
+    ngx_uint_t heard);
+static void ngx_http_travel_talk_init(ngx_http_travel_talk_t *talk,
+    const travel_json_node_t *payload);
+static void ngx_http_travel_talk_vouched(ngx_http_travel_session_t *session,
+    ngx_http_travel_caller_t *caller);
+static void ngx_http_travel_talk_renewed(ngx_http_travel_session_t *session,
+    ngx_http_travel_caller_t *caller);
+static void ngx_http_travel_talk_subscribe(ngx_http_travel_talk_t *talk,
+    const ngx_str_t *id, const travel_json_node_t *payload,
+    const ngx_str_t *data);
+static void ngx_http_travel_talk_ping(ngx_http_travel_talk_t *talk,
+    const travel_json_node_t *payload, const ngx_str_t *data);
+static void ngx_http_travel_talk_close(ngx_http_travel_talk_t *talk,
+    unsigned code, const char *reason);
+static void ngx_http_travel_talk_say(ngx_http_travel_talk_t *talk,
+    const ngx_str_t *id, const char *type, const ngx_str_t *payload);
+
+static void ngx_http_travel_talk_next(ngx_http_travel_session_t *session,
+    ngx_http_travel_operation_t *op, const ngx_str_t *result);
+static void ngx_http_travel_talk_error(ngx_http_travel_session_t *session,
+    ngx_http_travel_operation_t *op, const ngx_str_t *errors);
+static void ngx_http_travel_talk_complete(ngx_http_travel_session_t *session,
+    ngx_http_travel_operation_t *op);
+
+
+const ngx_http_travel_protocol_t  ngx_http_travel_graphql_socket = {
+    ngx_null_string,
+    ngx_http_travel_talk_open,
+    ngx_http_travel_talk_message,
+    ngx_http_travel_talk_gone,
+    NULL
+};
+
+static const ngx_http_travel_session_pt  ngx_http_travel_talk_says = {
+    ngx_http_travel_talk_next,
+    ngx_http_travel_talk_error,
+    ngx_http_travel_talk_complete
+};
+
+/* This worker's reader of messages. */
+static travel_json_t  *ngx_http_travel_talk_json;
+
+
+void
+ngx_http_travel_talk_stop(void)
+{
+    travel_json_free(ngx_http_travel_talk_json);
+    ngx_http_travel_talk_json = NULL;
+}
+
+
+/* --- life ---------------------------------------------------------------- */
+
+static ngx_int_t
+ngx_http_travel_talk_open(ngx_http_travel_socket_t *s, ngx_http_request_t *r)
+{
+    ngx_uint_t               i, modern, legacy;
+    ngx_http_travel_talk_t  *talk;
+
+    static const char  header[] = "sec-websocket-protocol";
+    static ngx_str_t   names[] = { ngx_string("graphql-ws"),
+                                   ngx_string("graphql-transport-ws") };
+
+    if (ngx_http_travel_talk_json == NULL) {
+        ngx_http_travel_talk_json = travel_json_create(4096);
+    }
+
+    modern = ngx_http_travel_live_token(r, header, sizeof(header) - 1,
+                                        "graphql-transport-ws");
+    legacy = ngx_http_travel_live_token(r, header, sizeof(header) - 1,
+                                        "graphql-ws");
+    i = modern ? 1 : 0;
+
+    talk = ngx_calloc(sizeof(ngx_http_travel_talk_t), r->connection->log);
+
+    if (talk == NULL || ngx_http_travel_talk_json == NULL
+        || ((modern || legacy)
+            && ngx_http_travel_add_header(r, "Sec-WebSocket-Protocol",
+                                          &names[i]) != NGX_OK)
+        || ngx_http_travel_session_open(&talk->session, r, s->conf, &s->guest)
+           != NGX_OK)
+    {
+        ngx_free(talk);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    talk->socket = s;
+    talk->legacy = !modern && legacy;
+    talk->last = &talk->early;
+    talk->session.handlers = &ngx_http_travel_talk_says;
+    talk->session.data = talk;
+    s->data = talk;
+
+    talk->timer.handler = ngx_http_travel_talk_late;
+    talk->timer.data = talk;
+    talk->timer.log = ngx_cycle->log;
+    talk->timer.cancelable = 1;
+
+    /* the close comes after the handshake, which says what is spoken: nothing */
+    ngx_add_timer(&talk->timer, modern || legacy ? s->conf->init : 1);
+    talk->begun = !modern && !legacy;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_travel_talk_gone(ngx_http_travel_socket_t *s)
+{
+    ngx_http_travel_talk_t  *talk = s->data;
+
+    if (talk->timer.timer_set) {
+        ngx_del_timer(&talk->timer);
+    }
+
+    ngx_http_travel_talk_early(talk, 0);
+    ngx_http_travel_session_close(&talk->session);
+    ngx_free(talk);
+    s->data = NULL;
+}
+
+
+static void
+ngx_http_travel_talk_late(ngx_event_t *ev)
+{
+    ngx_http_travel_talk_t  *talk = ev->data;
+
+    if (talk->begun) {
+        ngx_http_travel_talk_close(talk, 4406, "Subprotocol not acceptable");
+        return;
+    }
+
+    ngx_http_travel_talk_close(talk, 4408,
+                               "Connection initialisation timeout");
+}
+
+
+static void
+ngx_http_travel_talk_close(ngx_http_travel_talk_t *talk, unsigned code,
+    const char *reason)
+{
+    ngx_http_travel_socket_close(talk->socket, code, reason,
+                                 NGX_HTTP_TRAVEL_LIVE_BROKEN);
+}
+
+
+/* --- in ------------------------------------------------------------------ */
+
+/* A member that is a string; NULL data: it is not there, or is none. */
+static ngx_str_t
+ngx_http_travel_talk_member(const travel_json_node_t *object, const char *name)
+{
+    ngx_str_t                  s = ngx_null_string;
+    const travel_json_node_t  *node;
+
+    node = travel_json_member(ngx_http_travel_talk_json,
+                              (uint32_t) (object - travel_json_nodes(
+                                              ngx_http_travel_talk_json)),
+                              (travel_str_t) { name, ngx_strlen(name) });
+
+    if (node != NULL && node->type == TRAVEL_JSON_STRING) {
+        s = ngx_http_travel_str(node->text);
+    }
+
+    return s;
+}
+
+
+static ngx_uint_t
+ngx_http_travel_talk_is(const ngx_str_t *s, const char *text)
+{
+    return s->len == ngx_strlen(text)
+           && ngx_memcmp(s->data, text, s->len) == 0;
+}
+
+
+static void
+ngx_http_travel_talk_message(ngx_http_travel_socket_t *s, ngx_uint_t text,
+    ngx_str_t *data)
+{
+    ngx_str_t                   type, id;
+    travel_json_t              *doc = ngx_http_travel_talk_json;
+    travel_json_error_t         err;
+    const travel_json_node_t   *root, *payload;
+    ngx_http_travel_talk_t     *talk = s->data;
+
+    if (!text
+        || travel_json_parse(doc, ngx_http_travel_view(data), 0, &err)
+           != TRAVEL_OK
+        || travel_json_nodes(doc)->type != TRAVEL_JSON_OBJECT)
+    {
+        ngx_http_travel_talk_close(talk, 4400, "Invalid message");
+        return;
+    }
+
+    root = travel_json_nodes(doc);
+    type = ngx_http_travel_talk_member(root, "type");
+    id = ngx_http_travel_talk_member(root, "id");
+    payload = travel_json_member(doc, 0, TRAVEL_STR("payload"));
+
+    if (payload != NULL && payload->type == TRAVEL_JSON_NULL) {
+        payload = NULL;
+    }
+
+    if (type.data == NULL
+        || (payload != NULL && payload->type != TRAVEL_JSON_OBJECT))
+    {
+        ngx_http_travel_talk_close(talk, 4400, "Invalid message");
+
+    } else if (ngx_http_travel_talk_is(&type, "connection_init")) {
+        ngx_http_travel_talk_init(talk, payload);
+
+    } else if (ngx_http_travel_talk_is(&type, talk->legacy ? "start"
+                                                           : "subscribe"))
+    {
+        ngx_http_travel_talk_subscribe(talk, &id, payload, data);
+
+    } else if (id.len > 0
+               && ngx_http_travel_talk_is(&type, talk->legacy ? "stop"
+                                                              : "complete"))
+    {
+        if (ngx_http_travel_session_stop(&talk->session, &id) == NGX_OK
+            && talk->legacy)
+        {
+            ngx_http_travel_talk_say(talk, &id, "complete", NULL);
+        }
+
+    } else if (talk->legacy
+               && ngx_http_travel_talk_is(&type, "connection_terminate"))
+    {
+        ngx_http_travel_socket_close(s, TRAVEL_WS_NORMAL, "as asked",
+                                     NGX_HTTP_TRAVEL_LIVE_CLOSED);
+
+    } else if (!talk->legacy && ngx_http_travel_talk_is(&type, "ping")) {
+        ngx_http_travel_talk_ping(talk, payload, data);
+
+    } else if (talk->legacy || !ngx_http_travel_talk_is(&type, "pong")) {
+        ngx_http_travel_talk_close(talk, 4400, "Invalid message");
+    }
+}
+
+
+/* Clients of the old protocol do not wait for the acknowledgement. */
+static void
+ngx_http_travel_talk_keep(ngx_http_travel_talk_t *talk, const ngx_str_t *data)
+{
+    ngx_http_travel_unsent_t  *u;
+
+    u = talk->nearly < talk->session.conf->operations
+        ? ngx_alloc(sizeof(ngx_http_travel_unsent_t), ngx_cycle->log) : NULL;
+
+    if (u != NULL) {
+        u->next = NULL;
+        u->text = ngx_http_travel_text_copy(data->data, data->len);
+
+        if (u->text == NULL) {
+            ngx_free(u);
+            u = NULL;
+        }
+    }
+
+    if (u == NULL) {
+        ngx_http_travel_talk_close(talk, TRAVEL_WS_POLICY,
+                                   "too many messages before the "
+                                   "acknowledgement");
+        return;
+    }
+
+    *talk->last = u;
+    talk->last = &u->next;
+    talk->nearly++;
+}
+
+
+/* What came early is heard now, or thrown away. */
+static void
+ngx_http_travel_talk_early(ngx_http_travel_talk_t *talk, ngx_uint_t heard)
+{
+    ngx_str_t                  data;
+    ngx_http_travel_unsent_t  *u;
+
+    while (talk->early != NULL) {
+        u = talk->early;
+        talk->early = u->next;
+
+        if (heard && !talk->socket->closing && !talk->socket->failed) {
+            data.data = u->text->data;
+            data.len = u->text->len;
+            ngx_http_travel_talk_message(talk->socket, 1, &data);
+        }
+
+        ngx_http_travel_text_release(u->text);
+        ngx_free(u);
+    }
+
+    talk->last = &talk->early;
+    talk->nearly = 0;
+}
+
+
+/* What clients call it differs; a scheme before it is left out. */
+static ngx_str_t
+ngx_http_travel_talk_token(const travel_json_node_t *payload)
+{
+    ngx_str_t   token = ngx_null_string;
+    ngx_uint_t  i;
+
+    static const char *const  names[] = { "authToken", "Authorization",
+                                          "authorization", "accessToken" };
+
+    for (i = 0; payload != NULL && i < 4 && token.len == 0; i++) {
+        token = ngx_http_travel_talk_member(payload, names[i]);
+    }
+
+    if (token.len > 7
+        && ngx_strncasecmp(token.data, (u_char *) "bearer ", 7) == 0)
+    {
+        token.data += 7;
+        token.len -= 7;
+    }
+
+    /* it goes into a header: what cannot be there is no token */
+    for (i = 0; i < token.len; i++) {
+        if (token.data[i] <= ' ' || token.data[i] >= 0x7f) {
+            ngx_str_set(&token, "-");
+            break;
+        }
+    }
+
+    return token;
+}
+
+
+static void
+ngx_http_travel_talk_init(ngx_http_travel_talk_t *talk,
+    const travel_json_node_t *payload)
+{
+    ngx_str_t  token;
+
+    if (talk->begun) {
+        ngx_http_travel_talk_close(talk, 4429,
+                                   "Too many initialisation requests");
+        return;
+    }
+
+    talk->begun = 1;
+
+    if (talk->timer.timer_set) {
+        ngx_del_timer(&talk->timer);
+    }
+
+    token = ngx_http_travel_talk_token(payload);
+
+    if (token.len == 0) {
+        talk->acknowledged = 1;
+        ngx_http_travel_talk_say(talk, NULL, "connection_ack", NULL);
+        return;
+    }
+
+    if (ngx_http_travel_session_vouch(&talk->session, &token,
+                                      ngx_http_travel_talk_vouched)
+        != NGX_OK)
+    {
+        ngx_http_travel_talk_close(talk, TRAVEL_WS_INTERNAL, "no memory");
+    }
+}
+
+
+static void
+ngx_http_travel_talk_vouched(ngx_http_travel_session_t *session,
+    ngx_http_travel_caller_t *caller)
+{
+    ngx_http_travel_talk_t  *talk = session->data;
+
+    static const ngx_str_t  why = ngx_string("{\"message\":\"The token is not "
+                                             "let in.\"}");
+
+    if (caller == NULL) {
+        if (talk->legacy) {
+            ngx_http_travel_talk_say(talk, NULL, "connection_error", &why);
+        }
+
+        ngx_http_travel_talk_close(talk, 4403, "Forbidden");
+        return;
+    }
+
+    ngx_http_travel_session_become(session, &talk->socket->guest, caller);
+    ngx_http_travel_socket_renewed(talk->socket);
+    talk->acknowledged = 1;
+    ngx_http_travel_talk_say(talk, NULL, "connection_ack", NULL);
+    ngx_http_travel_talk_early(talk, 1);
+}
+
+
+static void
+ngx_http_travel_talk_ping(ngx_http_travel_talk_t *talk,
+    const travel_json_node_t *payload, const ngx_str_t *data)
+{
+    ngx_str_t  token, bytes;
+
+    token = ngx_http_travel_talk_token(payload);
+
+    if (token.len > 0 && talk->acknowledged
+        && ngx_http_travel_session_vouch(&talk->session, &token,
+                                         ngx_http_travel_talk_renewed)
+           == NGX_OK)
+    {
+        return;
+    }
+
+    if (payload != NULL && token.len == 0) {
+        bytes = ngx_http_travel_live_bytes(payload, data);
+        ngx_http_travel_talk_say(talk, NULL, "pong", &bytes);
+        return;
+    }
+
+    ngx_http_travel_talk_say(talk, NULL, "pong", NULL);
+}
+
+
+/* One that is not let in changes nothing: the first is still good. */
+static void
+ngx_http_travel_talk_renewed(ngx_http_travel_session_t *session,
+    ngx_http_travel_caller_t *caller)
+{
+    u_char                   text[64];
+    ngx_str_t                payload;
+    ngx_http_travel_talk_t  *talk = session->data;
+
+    static const ngx_str_t  no = ngx_string("{\"refreshed\":false}");
+
+    if (caller == NULL || !ngx_http_travel_session_same(session, caller)) {
+        ngx_http_travel_talk_say(talk, NULL, "pong", &no);
+        return;
+    }
+
+    ngx_http_travel_session_become(session, &talk->socket->guest, caller);
+    ngx_http_travel_socket_renewed(talk->socket);
+
+    payload.data = text;
+    payload.len = ngx_sprintf(text, "{\"refreshed\":true,\"expires\":%T}",
+                              talk->socket->guest.expires) - text;
+    ngx_http_travel_talk_say(talk, NULL, "pong", &payload);
+}
+
+
+static void
+ngx_http_travel_talk_subscribe(ngx_http_travel_talk_t *talk,
+    const ngx_str_t *id, const travel_json_node_t *payload,
+    const ngx_str_t *data)
+{
+    ngx_int_t  rc;
+    ngx_str_t  body;
+
+    static const ngx_str_t  many = ngx_string("[{\"message\":\"Too many "
+        "operations at once.\",\"extensions\":{\"code\":"
+        "\"RATE_LIMIT_EXCEEDED\"}}]");
+    static const ngx_str_t  first = ngx_string("[{\"message\":\"The connection "
+        "is not acknowledged.\",\"extensions\":{\"code\":"
+        "\"AUTHENTICATION_ERROR\"}}]");
+
+    if (id->len == 0 || id->len > NGX_HTTP_TRAVEL_TALK_ID_MAX
+        || payload == NULL
+        || (!talk->legacy
+            && ngx_http_travel_talk_member(payload, "query").data == NULL
+            && travel_json_member(ngx_http_travel_talk_json,
+                                  (uint32_t) (payload - travel_json_nodes(
+                                                 ngx_http_travel_talk_json)),
+                                  TRAVEL_STR("extensions")) == NULL))
+    {
+        ngx_http_travel_talk_close(talk, 4400, "Invalid message");
+        return;
+    }
+
+    if (!talk->acknowledged) {
+        if (talk->legacy && talk->begun) {
+            ngx_http_travel_talk_keep(talk, data);
+
+        } else if (talk->legacy) {
+            ngx_http_travel_talk_say(talk, id, "error", &first);
+        } else {
+            ngx_http_travel_talk_close(talk, 4401, "Unauthorized");
+        }
+
+        return;
+    }
+
+    body = ngx_http_travel_live_bytes(payload, data);
+    rc = ngx_http_travel_session_start(&talk->session, id,
+                                       ngx_http_travel_talk_json, payload,
+                                       &body);
+
+    if (rc == NGX_BUSY && talk->legacy) {
+        /* the old way: the later one takes its place */
+        (void) ngx_http_travel_session_stop(&talk->session, id);
+        rc = ngx_http_travel_session_start(&talk->session, id,
+                                           ngx_http_travel_talk_json, payload,
+                                           &body);
+    }
+
+    if (rc == NGX_BUSY) {
+        ngx_http_travel_talk_close(talk, 4409, "Subscriber already exists");
+
+    } else if (rc == NGX_DECLINED) {
+        ngx_http_travel_talk_say(talk, id, "error", &many);
+
+    } else if (rc != NGX_OK) {
+        ngx_http_travel_talk_close(talk, TRAVEL_WS_INTERNAL, "no memory");
+    }
+}
+
+
+/* --- out ----------------------------------------------------------------- */
+
+/* {"id":..,"type":..,"payload":..} */
+static void
+ngx_http_travel_talk_say(ngx_http_travel_talk_t *talk, const ngx_str_t *id,
+    const char *type, const ngx_str_t *payload)
+{
+    u_char  *text, *p;
+    u_char   buf[1024];
+    size_t   room;
+
+    room = 64 + (id ? 6 * id->len : 0) + (payload ? payload->len : 0);
+    text = room <= sizeof(buf) ? buf : ngx_alloc(room, ngx_cycle->log);
+
+    if (text == NULL) {
+        ngx_http_travel_talk_close(talk, TRAVEL_WS_INTERNAL, "no memory");
+        return;
+    }
+
+    p = text;
+    *p++ = '{';
+
+    if (id != NULL) {
+        p = ngx_cpymem(p, "\"id\":", 5);
+        p += travel_json_quote((char *) p, ngx_http_travel_view(id));
+        *p++ = ',';
+    }
+
+    p = ngx_sprintf(p, "\"type\":\"%s\"", type);
+
+    if (payload != NULL) {
+        p = ngx_cpymem(p, ",\"payload\":", 11);
+        p = ngx_cpymem(p, payload->data, payload->len);
+    }
+
+    *p++ = '}';
+
+    ngx_http_travel_socket_message(talk->socket, TRAVEL_WS_TEXT, text,
+                                   p - text);
+
+    if (text != buf) {
+        ngx_free(text);
+    }
+}
+
+
+static void
+ngx_http_travel_talk_next(ngx_http_travel_session_t *session,
+    ngx_http_travel_operation_t *op, const ngx_str_t *result)
+{
+    ngx_http_travel_talk_t  *talk = session->data;
+
+    ngx_http_travel_talk_say(talk, &op->id, talk->legacy ? "data" : "next",
+                             result);
+}
+
+
+/* The old protocol tells one error, or a result that has errors alone. */
+static void
+ngx_http_travel_talk_error(ngx_http_travel_session_t *session,
+    ngx_http_travel_operation_t *op, const ngx_str_t *errors)
+{
+    u_char                  *text;
+    ngx_str_t                result;
+    ngx_http_travel_talk_t  *talk = session->data;
+
+    if (!talk->legacy) {
+        ngx_http_travel_talk_say(talk, &op->id, "error", errors);
+        return;
+    }
+
+    text = ngx_alloc(errors->len + 32, ngx_cycle->log);
+    if (text == NULL) {
+        ngx_http_travel_talk_close(talk, TRAVEL_WS_INTERNAL, "no memory");
+        return;
+    }
+
+    result.data = text;
+    result.len = ngx_sprintf(text, "{\"errors\":%V}", errors) - text;
+    ngx_http_travel_talk_say(talk, &op->id, "data", &result);
+    ngx_http_travel_talk_say(talk, &op->id, "complete", NULL);
+    ngx_free(text);
+}
+
+
+static void
+ngx_http_travel_talk_complete(ngx_http_travel_session_t *session,
+    ngx_http_travel_operation_t *op)
+{
+    ngx_http_travel_talk_say(session->data, &op->id, "complete", NULL);
+}

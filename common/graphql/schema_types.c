@@ -504,15 +504,56 @@ types_type(check_t *c, const type_t *type)
 }
 
 
-static void
-types_roots(check_t *c)
+/* Where the schema says it, else where the type is. */
+static const ast_t *
+types_root_place(const ast_t *schema, const char *word, const type_t *root)
 {
-    size_t        i, k;
-    const ast_t  *def, *schema = NULL;
-    const type_t *const  *roots = c->schema->roots;
+    const ast_t  *op = NULL;
+
+    if (schema != NULL) {
+        op = travel_graphql_find(schema->children, (travel_str_t) {
+                                     word, strlen(word) });
+    }
+
+    return op != NULL ? op->type : root->def;
+}
+
+
+static void
+types_root(check_t *c, const ast_t *schema, size_t i)
+{
+    size_t         k;
+    const type_t  *const *roots = c->schema->roots;
 
     static const char *const  words[] = { "query", "mutation",
                                           "subscription" };
+
+    if (roots[i] == NULL) {
+        return;
+    }
+
+    if (roots[i]->kind != TRAVEL_GRAPHQL_DEF_OBJECT) {
+        at_(complain_(c->report, "The %s type must be an object, and \"%.*s\" "
+                      "is none.", words[i], N_(roots[i]->name)),
+            types_root_place(schema, words[i], roots[i]));
+    }
+
+    for (k = 0; k < i; k++) {
+        if (roots[i] == roots[k]) {
+            at_(complain_(c->report, "The types of %s and %s must be "
+                          "different.", words[k], words[i]),
+                types_root_place(schema, words[i], roots[i]));
+        }
+    }
+}
+
+
+static void
+types_roots(check_t *c)
+{
+    size_t        i;
+    mistake_t    *mistake;
+    const ast_t  *def, *schema = NULL;
 
     for (def = travel_graphql_definitions(c->schema->sdl); def != NULL;
          def = def->next)
@@ -522,9 +563,7 @@ types_roots(check_t *c)
         }
     }
 
-    if (roots[TRAVEL_GRAPHQL_QUERY] == NULL) {
-        mistake_t  *mistake;
-
+    if (c->schema->roots[TRAVEL_GRAPHQL_QUERY] == NULL) {
         mistake = complain_(c->report, "A schema must have a query type.");
 
         if (schema != NULL) {
@@ -533,20 +572,7 @@ types_roots(check_t *c)
     }
 
     for (i = 0; i < 3; i++) {
-
-        if (roots[i] != NULL && roots[i]->kind != TRAVEL_GRAPHQL_DEF_OBJECT) {
-            at_(complain_(c->report, "The %s type must be an object, and "
-                          "\"%.*s\" is none.", words[i], N_(roots[i]->name)),
-                roots[i]->def);
-        }
-
-        for (k = 0; k < i; k++) {
-            if (roots[i] != NULL && roots[i] == roots[k]) {
-                at_(complain_(c->report, "The types of %s and %s must be "
-                              "different.", words[k], words[i]),
-                    roots[i]->def);
-            }
-        }
+        types_root(c, schema, i);
     }
 }
 

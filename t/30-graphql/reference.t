@@ -31,34 +31,52 @@ sub spew {
 # The reference's verdicts, of all jobs in one run.
 sub theirs {
     my @jobs = @_;
-    my $in = spew('jobs', join '', map { $json->encode($_) . "\n" } @jobs);
+    my @asked;
+    for my $job (@jobs) {
+        my %job = map { $_ => $job->{$_} } grep { defined $job->{$_} } qw(schema document variables);
+        utf8::decode($job{$_}) for grep { $_ ne 'variables' } keys %job;
+        push @asked, $json->encode(\%job) . "\n";
+    }
+    my $in = spew('jobs', join '', @asked);
     my @said = map { $json->decode($_) } `node $node < $in`;
     is(scalar @said, scalar @jobs, 'the reference judged them all');
     return @said;
 }
 
-# Ours: each mistake as its places.
-sub ours {
-    my ($job) = @_;
-    my @args = ('--schema', spew('schema.graphql', $job->{schema}));
-    push @args, '--variables', $json->encode($job->{variables}) if $job->{variables};
-    push @args, spew('document.graphql', $job->{document}) if defined $job->{document};
+# What ours says on stderr, and its exit code.
+sub check {
+    my (@args) = @_;
     my $pid = open(my $out, '-|') // die "fork: $!";
     if (!$pid) {
         open STDERR, '>&', \*STDOUT;
         exec $ctl, 'graphql', 'check', @args;
         exit 127;
     }
-    my ($more, @mistakes) = (0);
-    while (my $line = <$out>) {
-        chomp $line;
-        $more = 1 if $line =~ /: and more$/;
-        next if $line !~ /^\S+?:(\d+):(\d+): .*?(?: \[([\d:, ]+)\])?$/;
-        push @mistakes, { line => $line,
-            error => [ [ $1 + 0, $2 + 0 ], map { [ map { $_ + 0 } split /:/ ] } split /, /, $3 // '' ] };
-    }
+    chomp(my @lines = <$out>);
     close $out;
-    return { rc => $? >> 8, mistakes => \@mistakes, more => $more };
+    return ($? >> 8, @lines);
+}
+
+# Ours: each mistake as its places; many documents of one schema at once.
+sub ours {
+    my @jobs = @_;
+    my @args = ('--schema', spew('schema.graphql', $jobs[0]{schema}));
+    push @args, '--variables', $json->encode($jobs[0]{variables}) if $jobs[0]{variables};
+    my $only = !defined $jobs[0]{document};
+    push @args, map { spew("$_.graphql", $jobs[$_]{document}) } $only ? () : 0 .. $#jobs;
+    my ($rc, @lines) = check(@args);
+    my @said = map { { mistakes => [], more => 0, rc => 0 } } @jobs;
+    for my $line (@lines) {
+        my ($n, $rest) = $line =~ /^\S*?(\d+|schema)\.graphql: ?(.*)/ or next;
+        my $said = $said[$only ? 0 : $n];
+        $said->{rc} = $rc == 2 ? 2 : 1;
+        $said->{more} = 1 if $rest =~ /^and more$/;
+        push @{ $said->{mistakes} }, { line => $line,
+            error => [ $1 ? [ $1 + 0, $2 + 0 ] : (), map { [ map { $_ + 0 } split /:/ ] } split /, /, $3 // '' ] }
+            if $rest =~ /^(\d+):(\d+): .*?(?: \[([\d:, ]+)\])?$/;
+    }
+    $said[0]{rc} = $rc if @jobs == 1;
+    return @said;
 }
 
 # Places of a mistake, in any order; the first eight are what ours keeps.
@@ -81,10 +99,20 @@ sub compare {
     my ($what, @jobs) = @_;
     my @theirs = theirs(@jobs);
     my ($valid, $wrong) = (0, 0);
+    my @ours;
+    my @left = @jobs;
+    while (@left) {
+        my $many = $left[0]{variables} || !defined $left[0]{document} || $left[0]{alone} ? 1 : 50;
+        push @ours, ours(splice @left, 0, $many);
+    }
     for my $job (@jobs) {
         my $theirs = shift @theirs;
-        my $ours = ours($job);
+        my $ours = shift @ours;
         my $rc = @{ $theirs->{errors} } ? 1 : 0;
+        if ($job->{stricter}) {
+            @{ $ours->{mistakes} } = grep { $_->{line} !~ $job->{stricter} } @{ $ours->{mistakes} };
+            $ours->{rc} = @{ $ours->{mistakes} } ? 1 : 0;
+        }
         $rc ? $wrong++ : $valid++;
         # a syntax error is one, whether at a token or in it
         my $syntax = "@{ $theirs->{messages} }" =~ /^Syntax Error/
@@ -311,9 +339,182 @@ sub wrong_document {
     return $text;
 }
 
-my ($valid, $wrong) = compare('made at random',
-    map { { schema => $SCHEMA, document => rand() < 0.5 ? clean_document() : wrong_document() } } 1 .. ($ENV{TRAVEL_DOCUMENTS} // 600));
-cmp_ok($valid, '>', 30, 'some are valid');
+my ($valid, $wrong) = compare('made at random', map { { schema => $SCHEMA,
+    document => rand() < 0.5 ? clean_document() : wrong_document() } } 1 .. ($ENV{TRAVEL_DOCUMENTS} // 400));
+cmp_ok($valid, '>', 60, 'many are valid');
 cmp_ok($wrong, '>', 100, 'and many are not');
+
+# --- documents, one rule each -------------------------------------------------------
+
+my @rules = map { { schema => $SCHEMA, document => $_ } } split /\n(?=[^ ])/, <<'DOCS';
+{ node(id: 1) { id } } type A { a: Int }
+query Q { node(id: 1) { id } } query Q { node(id: 1) { id } } query R { count }
+{ node(id: 1) { id } } query R { count }
+subscription { moved { id } marks { size } a: moved { id } }
+subscription { __typename }
+subscription { ...F ...F } fragment F on Subscription { moved { id } moved { name } }
+{ city { ... on Nope { id } rivers { ... on Box { w } } } } fragment F on Colour { a }
+query($a: City, $b: [Place!]!, $c: Nope) { node(id: $a) { id } count(box: $b, at: $c) }
+{ city { people { x } mayor } count { y } }
+{ city { nope } any { name } place { id } nope }
+{ any { ... on City { nope } ... on Node { id } ... on Named { name } ... on River { id } } }
+{ city { ...F ...G } } fragment F on City { id } fragment F on River { id } fragment G on Place { ...F }
+{ city { ...A } } fragment A on City { ...B } fragment B on City { near { ...A } mayor { home { ...B } } }
+{ city { ...A ...A } } fragment A on City { id ...A } fragment Z on City { id }
+query($a: Int, $b: Int, $a: Int) { city(box: {w: 1, h: $a}) { id } }
+query($a: Int) { ...F } query Other($a: Int) { count } fragment F on Query { city(id: $a, box: $b) { id } }
+{ city @nope { id @skip(if: true) @skip(if: false) @deprecated } count @tag(name: "a") @tag(name: "b") }
+query @skip(if: true) { count @specifiedBy(url: "x") ... @tag { count } }
+query($v: Int @tag(name: "x") @once) { city(box: {w: 2, h: $v}) { id } }
+{ city(id: 1, id: 2, id: 3, nope: 4) { name(n: 1, short: true) name(short: true, n: 1) } }
+{ city(box: {w: 1, w: 2, nope: 3}) { id } count(box: {h: 1}) }
+{ city(box: {w: "x", h: 1.5, deep: true, tags: [1, "a", null], colour: "RED", need: null, grid: [1, [2], [null], null]}) { id } }
+{ city(box: [{w: 1}]) { id } count(box: 1) named(names: "a") { id } x: named(names: [["b"]]) { id } }
+{ any(colours: RED, grid: 3) { __typename } y: any(colours: [PINK], grid: [[1], [[2]]]) { __typename } }
+{ count(box: {w: 1, when: {a: [$x]}}) count(at: [1, {b: ENUM}]) }
+{ place(pick: {}) { __typename } a: place(pick: {id: 1, name: "x"}) { __typename } b: place(pick: {id: null}) { __typename } }
+query($a: ID, $b: ID!, $c: ID = 1) { a: place(pick: {id: $a}) { __typename } b: place(pick: {id: $b}) { __typename } c: place(pick: {id: $c}) { __typename } }
+{ node { id } named { id } person { id } city { friends { id } } count(box: null) }
+query($a: Int, $b: [String], $c: Int = 1, $d: Int = null) { city(box: {w: $a, h: $b}) { x: name(n: $b) } count(box: {w: $c}) e: count(box: {w: $d}) }
+query($a: [Int], $b: [[Int]], $c: Int, $d: [Int!]) { any(grid: $a) { __typename } b: any(grid: $b) { __typename } c: any(grid: [$c, $d]) { __typename } d: any(grid: [[$c]]) { __typename } }
+query($n: Boolean, $m: Boolean = true) { count(box: {w: 1, need: $n}) a: count(box: {w: 1, need: $m}) b: person(id: $k) { id } }
+{ city { a: id a: name b: near { id } b: near { id: name } } }
+{ city { name(n: 1) name(n: 2) near { x: id } near { x: people } near { x: size } } }
+{ any { ... on City { size a: size } ... on Mark { size a: size } ... on Person { size a: size } } }
+{ any { ... on City { a: people } ... on Mark { a: size } } place { ... on City { x: mayor { id } } ... on River { x: flows { ... on City { id: name } } } } }
+{ city { ...A ...B } } fragment A on City { x: id near { y: id } } fragment B on City { x: name near { y: name } }
+{ city { ...A near { ...C } } } fragment A on City { near { ...B } } fragment B on City { q: id } fragment C on City { q: name ...A }
+{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }
+{ __type(name: "City") { interfaces { possibleTypes { name ...T } } } } fragment T on __Type { inputFields { name } }
+{ __schema { directives { name locations args { name type { ofType { ofType { name } } } } } } __type { name } __typename }
+mutation { mark(box: {w: 1}) { of { ... on Node { id } ... on Place { __typename } ... on Mark { at } } by { ... on City { id } } } }
+"a" query A($a: Int = 1) { city(box: {w: $a, h: $a}) { id ...F } } """ c """ fragment F on City { id }
+DOCS
+($valid, $wrong) = compare('by hand', @rules);
+cmp_ok($wrong, '>', 35, 'most are wrong');
+
+# --- texts that may be none ---------------------------------------------------------
+
+sub tokens { return $_[0] =~ /"""(?:.|\n)*?"""|"(?:[^"\\]|\\.)*"|\.\.\.|[\w.+-]+|\s+|./g }
+
+sub mutant {
+    my @t = tokens($_[0]);
+    for (1 .. 1 + rand 2) {
+        my ($i, $j) = map { int rand @t } 1, 2;
+        my $what = int rand 4;
+        if ($what == 0) { splice @t, $i, 1 }
+        elsif ($what == 1) { splice @t, $i, 0, $t[$j] }
+        elsif ($what == 2) { @t[$i, $j] = @t[$j, $i] }
+        else { substr($t[$i], int rand length $t[$i], 1) = one('"', '{', '(', '1', 'a', '@', '$', '!', '.', "\xEF\xBB\xBF", '#', '\\u{61}') }
+    }
+    return join '', @t;
+}
+
+compare('mutants', map { { schema => $SCHEMA, verdict => 1, document => mutant(one(clean_document(), one(@rules)->{document})) } } 1 .. 250);
+
+# --- schemas ------------------------------------------------------------------------
+
+# The reference does not look at literals in a schema, nor at some names.
+my $stricter = qr/: (?:Expected value of type|Field "\w+\.\w+" |OneOf Input Object|Field "\w+" is not defined by type|The types of \w+ and|.*every schema)/;
+my @schemas = map { { schema => $_, stricter => $stricter } } split /\n(?=[^ ])/, <<'SCHEMAS';
+type Query { a: Int } type Query { b: Int } scalar Query
+schema { query: Q } schema { query: Q query: Q } type Q { a: Int }
+schema { query: Q } extend schema { query: Q mutation: Q } type Q { a: Int }
+type Q { a: Int }
+schema { query: Q mutation: I subscription: E } interface Q { a: Int } input I { a: Int } enum E { A }
+type Query { a: Int a: Int b(c: Int, c: Int, c: Int): Int } extend type Query { a: Int }
+enum E { A B A } extend enum E { B } input I { a: Int a: Int } type Query { a: E }
+directive @d on FIELD directive @d on FIELD directive @e(a: Int, a: Int) on FIELD type Query { a: Int }
+type Query { a: Nope b(c: Nope): [Nope!] } union U = Nope interface I implements Nope { a: Int }
+type Query @nope { a: Int @skip(if: true) } enum E @deprecated { A @deprecated @deprecated }
+directive @d(a: Int!) on OBJECT type Query @d { a: Int } type A @d(b: 1) { a: Int } type B @d(a: 1, a: 2) { a: Int }
+directive @d on OBJECT type Query @d { a: Int } extend type Query @d
+extend type Query { a: Int } extend scalar Nope @d
+type Query { a: Int } extend interface Query { b: Int } extend input Query { a: Int } scalar S extend enum S { A }
+type Query { a: I } input I { a: Int }
+type Query { a(b: Query, c: U): Int } union U = Query
+type Query type A implements Query { a: Int } interface I union U enum E input J
+type Query { __a: Int b(__c: Int): Int } enum E { __A } input I { __a: Int } directive @__d(__a: Int) on FIELD type __T { a: Int }
+interface I { a: Int } interface J implements I { a: Int } type Query implements J { a: Int }
+interface I { a: Int b(c: Int): Int } type Query implements I & I { a: String b(d: Int!): Int }
+interface I { a: Int! b: [I!] c(x: Int): I } type Query implements I { a: Int b: [Query] c(x: Int!): Query }
+interface I { a: Int! b: [I] c: I } type Query implements I { a: Int! b: [Query!]! c(x: Int, y: Int = 1): Query! }
+interface I implements I { a: Int } type Query implements I { a: Int }
+interface I implements J { a: Int } interface J implements I { a: Int } type Query { a: I }
+type Query { a: U } union U = Query | Query | I interface I { a: Int } union V = V
+input I { a: I! } input J { k: K! } input K { j: J! l: L! } input L { k: K! x: [L!]! } type Query { a(i: I): Int }
+input I { a: I b: [I!]! c: J } input J { i: I! } type Query { a(i: I): Int }
+input O @oneOf { a: Int! b: Int = 1 c: Int } type Query { a(o: O): Int }
+type Query { a(b: Int! @deprecated, c: Int! = 1 @deprecated, d: Int @deprecated): Int } input I { a: Int! @deprecated(reason: "x") b: Int! = 1 @deprecated } directive @d(a: Int! @deprecated) on FIELD
+"q" type Query { "a" a("b" b: Int = 1): Int } "e" enum E { "A" A } "s" scalar S @specifiedBy(url: "x") "u" union U = Query "i" input I { "a" a: Int } "d" directive @d on QUERY
+schema @d { query: Query } directive @d repeatable on SCHEMA extend schema @d @d type Query { a: Int }
+scalar Int type Query { a: Int } directive @skip(if: Boolean!) on FIELD directive @include on QUERY
+union U = | A | B type A { a: Int } type B { a: Int } extend union U = C type C { a: Int } type Query { u: U }
+SCHEMAS
+compare('schemas by hand', @schemas);
+compare('schemas, changed', map { { schema => mutant(rand() < 0.5 ? $SCHEMA : one(@schemas)->{schema}),
+    verdict => 1, stricter => $stricter } } 1 .. 60);
+
+# --- variables ----------------------------------------------------------------------
+
+sub json_value {
+    my ($type, $depth) = @_;
+    return undef if $type !~ /!$/ ? rand() < 0.15 : slips;
+    return one(1, 'x', 1.5, \1, [], {}, [ 1 ], { w => 1 }, 'RED', -3e9) if slips;
+    $type =~ s/!$//;
+    if ($type =~ /^\[(.*)\]$/) {
+        my $inner = $1;
+        return json_value($inner, $depth + 1) if rand() < 0.15;
+        return [ map { json_value($inner, $depth + 1) } 1 .. rand 4 ];
+    }
+    return int rand 9 if $type eq 'Int';
+    return one(1, 2.5) if $type eq 'Float';
+    return one('x', 12) if $type eq 'ID';
+    return 'y' if $type eq 'String';
+    return one(\0, \1) if $type eq 'Boolean';
+    return one('RED', 'BLUE') if $type eq 'Colour';
+    return one('now', [ 1 ], { a => 1 }) if $type eq 'Stamp';
+    my %of = $type eq 'Box' ? %box : %pick;
+    my @keys = $type eq 'Box' || slips ? grep { /^w$/ ? !slips : rand() < 0.4 } sort keys %of : one(sort keys %of);
+    push @keys, 'nope' if slips;
+    @keys = ('w') if $depth > 3 && $type eq 'Box';
+    return { map { $_ => json_value($type eq 'Pick' && !slips() ? ($of{$_} // 'Int!') =~ s/!?$/!/r : $of{$_} // 'Int', $depth + 1) } @keys };
+}
+
+my @jobs;
+for (1 .. 100) {
+    local $slip = one(0, 0.05, 0.15);
+    my %t = map { ("v$_" => one('Int', 'Int!', 'ID', '[String!]', '[[Int!]]!', 'Box', 'Box!', 'Pick!', 'Pick', '[Box]',
+        'Colour', '[Colour!]!', 'Stamp', 'Float', 'Boolean!')) } 1 .. 2;
+    my $document = 'query Q(' . join(', ', map { "\$$_: $t{$_}" } sort keys %t) . ') { '
+        . join(' ', map { "$_(x: \$$_)" } sort keys %t) . ' }';
+    push @jobs, { schema => $SCHEMA . 'extend type Query {' . join(' ', map { "$_(x: $t{$_}): Int" } sort keys %t) . '}',
+        document => $document, verdict => $slip == 0,
+        variables => { map { $_ => json_value($t{$_}, 0) } grep { !slips } sort keys %t } };
+}
+($valid, $wrong) = compare('variables', @jobs);
+cmp_ok($valid, '>', 20, 'some are good');
+cmp_ok($wrong, '>', 10, 'some are not');
+
+# --- the command itself -------------------------------------------------------------
+
+my @schema = ('--schema', spew('s.graphql', 'type Query { a(b: Int): Int }'));
+my ($rc, @said) = check(@schema, spew('good.graphql', '{ a }'));
+is("$rc @said", '0 ', 'valid');
+($rc, @said) = check(@schema, spew('bad.graphql', "{ a(b: \"x\")\n  c }"));
+is($rc, 1, 'not valid');
+is_deeply(\@said, [ "$dir/bad.graphql:1:8: Expected value of type \"Int\", found a string.",
+    "$dir/bad.graphql:2:3: Cannot query field \"c\" on type \"Query\"." ], 'every mistake, with its place');
+is((check(@schema, "$dir/good.graphql", "$dir/bad.graphql"))[0], 1, 'one of two');
+($rc, @said) = check(@schema, '--variables', '{"b":"x"}', spew('v.graphql', 'query($b: Int) { a(b: $b) }'));
+is("$rc @said", "1 $dir/v.graphql:1:7: Variable \"\$b\" got an invalid value at \"b\": expected \"Int\", found the string \"x\".",
+    'variables');
+is((check('--schema', "$dir/none", "$dir/good.graphql"))[0], 2, 'no schema: it cannot be judged');
+is((check('--schema', "$dir/bad.graphql", "$dir/good.graphql"))[0], 2, '... nor by one that is none');
+is((check('--schema', "$dir/bad.graphql"))[0], 1, 'which by itself is wrong');
+is((check(@schema, "$dir/none"))[0], 2, 'no document');
+is((check(@schema, '--variables', '[', "$dir/good.graphql"))[0], 2, 'no variables');
+is((check(@schema, spew('large.graphql', '{ ' . 'a ' x 500_000 . '}')))[0], 2, 'a megabyte of fields is more than is read');
+is((check())[0], 0, "the product's own schema");
 
 done_testing();

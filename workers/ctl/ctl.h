@@ -42,7 +42,7 @@ typedef struct {
     int                  max_args;
 } ctl_spec_t;
 
-#define CTL_ARGS_MAX  8
+#define CTL_ARGS_MAX  64
 
 /* True: go on, 'args' filled (NULL-terminated).  False: leave with *ret_rc,
  * the help or the complaint has been printed. */

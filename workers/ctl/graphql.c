@@ -391,15 +391,29 @@ travelctl_graphql_explain(int argc, char **argv)
 }
 
 
-int
-travelctl_graphql_check(int argc, char **argv)
+/* One of the files; CTL_GOOD, CTL_REFUSED, CTL_BROKEN. */
+static int
+graphql_check(graphql_t *g, const char *file)
 {
     int                         rc;
     char                       *text = NULL;
-    graphql_t                   g = { 0 };
-    const char                 *args[CTL_ARGS_MAX + 1], *variables = NULL;
-    const char                 *schema = "conf/travel/graphql/schema.graphql";
     travel_graphql_document_t  *document = NULL;
+
+    g->file = file;
+    rc = graphql_document(g, &text, &document);
+    travel_graphql_document_free(document);
+    free(text);
+    return rc;
+}
+
+
+int
+travelctl_graphql_check(int argc, char **argv)
+{
+    int          i, rc, worst;
+    graphql_t    g = { 0 };
+    const char  *args[CTL_ARGS_MAX + 1], *variables = NULL;
+    const char  *schema = "conf/travel/graphql/schema.graphql";
 
     const ctl_option_t  options[] = {
         { "schema", CTL_STRING, &schema, "SDL",
@@ -409,27 +423,29 @@ travelctl_graphql_check(int argc, char **argv)
         { "operation", CTL_STRING, &g.operation, "NAME", "whose they are" },
         { .name = NULL }
     };
-    const ctl_spec_t  spec = { "graphql check [options] [FILE]",
-        "Says on stderr what is wrong with a GraphQL document, one mistake a "
-        "line, by\nall the rules of the language; without FILE, what is wrong "
-        "with the schema.\nExit code 0 valid, 1 not valid, 2 it cannot be "
-        "judged: no file, no schema, too\nlarge.", options, 0, 1 };
+    const ctl_spec_t  spec = { "graphql check [options] [FILE ...]",
+        "Says on stderr what is wrong with GraphQL documents, one mistake a "
+        "line, by all\nthe rules of the language; without FILE, what is wrong "
+        "with the schema.  Exit\ncode 0 valid, 1 not valid, 2 one cannot be "
+        "judged: no file, no schema, too large.", options, 0, CTL_ARGS_MAX };
 
     if (!ctl_parse(&spec, argc, argv, args, &rc)) {
         return rc;
     }
 
-    g.file = args[0];
-    rc = graphql_variables(&g, variables) ? graphql_schema(&g, schema)
-                                          : CTL_BROKEN;
+    worst = graphql_variables(&g, variables) ? graphql_schema(&g, schema)
+                                             : CTL_BROKEN;
 
-    if (g.file != NULL) {
-        rc = rc == CTL_GOOD ? graphql_document(&g, &text, &document)
-                            : CTL_BROKEN;
+    if (args[0] != NULL && worst != CTL_GOOD) {
+        graphql_free(&g);
+        return CTL_BROKEN;
     }
 
-    travel_graphql_document_free(document);
-    free(text);
+    for (i = 0; args[0] != NULL && args[i] != NULL; i++) {
+        rc = graphql_check(&g, args[i]);
+        worst = rc > worst ? rc : worst;
+    }
+
     graphql_free(&g);
-    return rc;
+    return worst;
 }

@@ -14,7 +14,8 @@
  *   kept_store.c    into the store
  *   kept_record.c   an answer as bytes, and back into a response
  *   kept_marks.c    what an unsafe request has made invalid
- *   kept_l2.c   l2=on: answers in Redis, and marks told to all nodes
+ *   kept_l2.c       l2=on: answers in Redis, for all nodes
+ *   kept_told.c     ... and marks, told to all of them
  *
  * Records are bodies of L1 entries under keys of their own.  L1 judges neither
  * their time nor their tags: a record carries both, since an upstream names its
@@ -342,7 +343,16 @@ ngx_http_travel_record_t *ngx_http_travel_kept_l2_found(
 void ngx_http_travel_kept_l2_store(ngx_http_travel_kept_t *h,
     const ngx_http_travel_record_t *rec);
 void ngx_http_travel_kept_l2_release(ngx_http_travel_kept_t *h);
-/* A mark was made here. */
+/* The key of a URI's version, by the text of its mark; 0: none.  Random
+ * text. */
+#define NGX_HTTP_TRAVEL_KEPT_L2_KEY      96
+#define NGX_HTTP_TRAVEL_KEPT_L2_VERSION  16       /* characters */
+size_t ngx_http_travel_kept_l2_uri(u_char *key, const u_char *text,
+    size_t len);
+size_t ngx_http_travel_kept_l2_random(u_char *p);
+
+/* A mark was made here (kept_told.c).  Does Redis not know of one yet? */
+ngx_uint_t ngx_http_travel_kept_l2_owes(void);
 void ngx_http_travel_kept_l2_changed(const ngx_str_t *text);
 /* This node in words, at most NGX_INT64_LEN. */
 size_t ngx_http_travel_kept_l2_node(u_char *p);

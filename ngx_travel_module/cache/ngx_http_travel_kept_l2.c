@@ -9,11 +9,6 @@
  * 9875) are named only by the answer, too late for a version: such answers stay
  * in the node's memory.
  *
- * What was made invalid is told to the other nodes' memories as well, by an
- * entry of the stream that purges travel in.  What Redis has not taken yet is
- * kept here, asked for again, and nothing is read from Redis meanwhile; with
- * too much of it all memories are purged instead.
- *
  * An entry is signed (common/cache_record.h) and holds the node's record with
  * nothing in it that means something on that node alone: tags and marks are
  * made again from its fields.  Nodes must be of one architecture, or they do
@@ -33,11 +28,7 @@
 #define NGX_HTTP_TRAVEL_KEPT_L2_STEP_MAX  24
 #define NGX_HTTP_TRAVEL_KEPT_L2_WAITERS   256      /* per nginx worker */
 #define NGX_HTTP_TRAVEL_KEPT_L2_WRITES    256      /* unanswered, likewise */
-#define NGX_HTTP_TRAVEL_KEPT_L2_OWED      1024     /* not taken by Redis yet */
-#define NGX_HTTP_TRAVEL_KEPT_L2_AGAIN     250      /* ms until they are told */
-#define NGX_HTTP_TRAVEL_KEPT_L2_KEY       96
 #define NGX_HTTP_TRAVEL_KEPT_L2_SKEW      2000     /* ms, of nodes' clocks */
-#define NGX_HTTP_TRAVEL_KEPT_L2_VERSION   16       /* characters */
 
 
 typedef enum {
@@ -73,20 +64,12 @@ struct ngx_http_travel_kept_l2_s {
     unsigned                     over:1;
 };
 
-typedef struct {
-    size_t                       len;          /* 0: free */
-    ngx_uint_t                   sent;
-    u_char                       text[NGX_HTTP_TRAVEL_MARK_TEXT];
-} ngx_http_travel_owed_t;
-
 
 static ngx_int_t ngx_http_travel_kept_l2_candidates(
     ngx_http_travel_kept_l2_t *s);
 static ngx_int_t ngx_http_travel_kept_l2_name(ngx_http_travel_kept_t *h,
     const ngx_str_t *user, const ngx_str_t *variant,
     u_char name[2 * TRAVEL_SHA256_LEN]);
-static size_t ngx_http_travel_kept_l2_uri(u_char *key, const u_char *text,
-    size_t len);
 static ngx_int_t ngx_http_travel_kept_l2_look(ngx_http_travel_kept_l2_t *s);
 static void ngx_http_travel_kept_l2_seen(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
@@ -114,10 +97,6 @@ static void ngx_http_travel_kept_l2_put(ngx_http_travel_kept_t *h,
     const u_char *name, const u_char *bytes, size_t len, uint64_t ttl);
 static void ngx_http_travel_kept_l2_written(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
-static void ngx_http_travel_kept_l2_tell(ngx_http_travel_owed_t *owed);
-static void ngx_http_travel_kept_l2_told(ngx_http_travel_redis_op_t *op,
-    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
-static void ngx_http_travel_kept_l2_retry(ngx_event_t *ev);
 
 
 /* The version of a URI, made where there is none, and entries. */
@@ -136,28 +115,10 @@ static const char  ngx_http_travel_kept_l2_set[] =
     "redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])\n"
     "return redis.call('PEXPIRE', KEYS[1], ARGV[2], 'GT')\n";
 
-/* Another version, where there is one, and word of it to all. */
-static const char  ngx_http_travel_kept_l2_change[] =
-    "if #KEYS > 1 then redis.call('SET', KEYS[2], ARGV[2], 'XX', 'KEEPTTL') "
-    "end\n"
-    "return redis.call('XADD', KEYS[1], 'MAXLEN', '~', "
-    NGX_HTTP_TRAVEL_PURGE_KEPT ", '*', 'kind', ARGV[4], 'what', ARGV[1],\n"
-    "  'from', ARGV[3])\n";
-
 
 static ngx_uint_t              ngx_http_travel_kept_l2_waiting;
 static ngx_uint_t              ngx_http_travel_kept_l2_writing;
 static uint64_t                ngx_http_travel_kept_l2_serial;
-
-/* What Redis is to be told, of this nginx worker. */
-static ngx_http_travel_owed_t  ngx_http_travel_kept_l2_owed[
-                                   NGX_HTTP_TRAVEL_KEPT_L2_OWED];
-static ngx_uint_t              ngx_http_travel_kept_l2_nowed;
-static ngx_uint_t              ngx_http_travel_kept_l2_unsent;
-static ngx_uint_t              ngx_http_travel_kept_l2_lost;
-static ngx_uint_t              ngx_http_travel_kept_l2_purging;
-static ngx_event_t             ngx_http_travel_kept_l2_event;
-static ngx_connection_t        ngx_http_travel_kept_l2_dummy;
 
 
 /* --- names --------------------------------------------------------------- */
@@ -187,7 +148,7 @@ ngx_http_travel_kept_l2_name(ngx_http_travel_kept_t *h, const ngx_str_t *user,
 
 
 /* The key of a URI's version; 'text' is what its mark is made of. */
-static size_t
+size_t
 ngx_http_travel_kept_l2_uri(u_char *key, const u_char *text, size_t len)
 {
     u_char        hex[2 * TRAVEL_SHA256_LEN];
@@ -207,7 +168,7 @@ ngx_http_travel_kept_l2_uri(u_char *key, const u_char *text, size_t len)
 }
 
 
-static size_t
+size_t
 ngx_http_travel_kept_l2_random(u_char *p)
 {
     return ngx_sprintf(p, "%08xD%08xD", (uint32_t) ngx_random(),
@@ -248,8 +209,7 @@ ngx_http_travel_kept_l2_ask(ngx_http_travel_kept_t *h)
 
     /* what was sent before on this link is done before */
 
-    if (!h->conf->l2 || h->shared != NULL || ngx_http_travel_kept_l2_unsent
-        || ngx_http_travel_kept_l2_lost
+    if (!h->conf->l2 || h->shared != NULL || ngx_http_travel_kept_l2_owes()
         || !ngx_http_travel_redis_configured(NGX_HTTP_TRAVEL_REDIS_CACHE)
         || !ngx_http_travel_redis_up(NGX_HTTP_TRAVEL_REDIS_CACHE))
     {
@@ -470,10 +430,8 @@ ngx_http_travel_kept_l2_believe(ngx_http_travel_kept_l2_t *s,
         || ngx_http_travel_kept_l2_title(h, &c->user, &c->variant, &s->version,
                                         &title)
            != NGX_OK
-        || record.key.len != title.len
-        || ngx_memcmp(record.key.data, title.data, title.len) != 0
-        || record.tags.len != h->words.len
-        || ngx_memcmp(record.tags.data, h->words.data, h->words.len) != 0)
+        || !travel_str_eq(record.key, ngx_http_travel_view(&title))
+        || !travel_str_eq(record.tags, ngx_http_travel_view(&h->words)))
     {
         return NGX_DECLINED;
     }
@@ -787,7 +745,7 @@ ngx_http_travel_kept_l2_store(ngx_http_travel_kept_t *h,
 
     if (h->shared == NULL || h->shared->version.len == 0
         || rec->head.nmarks > 1 || rec->head.ntags > NGX_HTTP_TRAVEL_TAGS_MAX
-        || ngx_http_travel_kept_l2_unsent || ngx_http_travel_kept_l2_lost
+        || ngx_http_travel_kept_l2_owes()
         || !ngx_http_travel_redis_up(NGX_HTTP_TRAVEL_REDIS_CACHE))
     {
         return;
@@ -928,167 +886,4 @@ ngx_http_travel_kept_l2_written(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
     (void) reply;
 
     ngx_http_travel_kept_l2_writing--;
-}
-
-
-/* --- what is no longer so ------------------------------------------------ */
-
-void
-ngx_http_travel_kept_l2_changed(const ngx_str_t *text)
-{
-    ngx_http_travel_owed_t  *owed;
-
-    static ngx_uint_t  next;
-
-    /* slots are used in turn: one that is not free now is late */
-
-    owed = &ngx_http_travel_kept_l2_owed[next++ % NGX_HTTP_TRAVEL_KEPT_L2_OWED];
-
-    if (owed->len != 0) {
-        ngx_http_travel_kept_l2_lost++;
-
-    } else {
-        ngx_memcpy(owed->text, text->data, text->len);
-        owed->len = text->len;
-        ngx_http_travel_kept_l2_nowed++;
-        ngx_http_travel_kept_l2_unsent++;
-        ngx_http_travel_kept_l2_tell(owed);
-    }
-
-    if (!ngx_http_travel_kept_l2_event.timer_set) {
-        ngx_http_travel_kept_l2_dummy.fd = (ngx_socket_t) -1;
-        ngx_http_travel_kept_l2_event.data = &ngx_http_travel_kept_l2_dummy;
-        ngx_http_travel_kept_l2_event.handler = ngx_http_travel_kept_l2_retry;
-        ngx_http_travel_kept_l2_event.log = ngx_cycle->log;
-        ngx_http_travel_kept_l2_event.cancelable = 1;
-        ngx_add_timer(&ngx_http_travel_kept_l2_event,
-                      NGX_HTTP_TRAVEL_KEPT_L2_AGAIN);
-    }
-}
-
-
-/* NULL: everything. */
-static void
-ngx_http_travel_kept_l2_tell(ngx_http_travel_owed_t *owed)
-{
-    u_char                       key[NGX_HTTP_TRAVEL_KEPT_L2_KEY];
-    u_char                       fresh[NGX_HTTP_TRAVEL_KEPT_L2_VERSION];
-    u_char                       node[NGX_INT64_LEN];
-    size_t                       argvlen[6];
-    ngx_uint_t                   n;
-    const char                  *argv[6];
-    ngx_http_travel_redis_op_t  *op;
-
-    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_CACHE, NULL, 0,
-                                  ngx_http_travel_kept_l2_told, owed);
-    if (op == NULL) {
-        return;
-    }
-
-    if (owed) {
-        owed->sent = 1;
-        ngx_http_travel_kept_l2_unsent--;
-
-    } else {
-        ngx_http_travel_kept_l2_purging = ngx_http_travel_kept_l2_lost;
-    }
-
-    argv[0] = NGX_HTTP_TRAVEL_PURGE_STREAM;
-    argvlen[0] = sizeof(NGX_HTTP_TRAVEL_PURGE_STREAM) - 1;
-    n = 1;
-
-    if (owed && owed->text[0] == NGX_HTTP_TRAVEL_MARK_URI) {
-        argv[1] = (char *) key;
-        argvlen[1] = ngx_http_travel_kept_l2_uri(key, owed->text, owed->len);
-        n = 2;
-    }
-
-    argv[n] = owed ? (char *) owed->text : "";
-    argvlen[n] = owed ? owed->len : 0;
-    argv[n + 1] = (char *) fresh;
-    argvlen[n + 1] = ngx_http_travel_kept_l2_random(fresh);
-    argv[n + 2] = (char *) node;
-    argvlen[n + 2] = ngx_http_travel_kept_l2_node(node);
-    argv[n + 3] = owed ? "5" : "4";            /* a mark, or all */
-    argvlen[n + 3] = 1;
-
-    if (ngx_http_travel_redis_script(op, ngx_http_travel_kept_l2_change, n,
-                                     n + 4, argv, argvlen)
-        != NGX_OK && owed)
-    {
-        owed->sent = 0;
-        ngx_http_travel_kept_l2_unsent++;
-    }
-}
-
-
-static void
-ngx_http_travel_kept_l2_told(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
-    const ngx_http_travel_reply_t *reply)
-{
-    ngx_uint_t               good;
-    ngx_http_travel_owed_t  *owed = op->data;
-
-    (void) i;
-
-    good = reply != NULL && ngx_http_travel_reply_type(reply)
-                            == NGX_HTTP_TRAVEL_REPLY_STRING;
-
-    if (owed == NULL) {
-
-        /* what was lost since it was sent is not covered by it */
-
-        if (good && ngx_http_travel_kept_l2_lost
-                    == ngx_http_travel_kept_l2_purging)
-        {
-            ngx_http_travel_kept_l2_lost = 0;
-        }
-
-        return;
-    }
-
-    owed->sent = 0;
-
-    if (good) {
-        owed->len = 0;
-        ngx_http_travel_kept_l2_nowed--;
-
-    } else {
-        ngx_http_travel_kept_l2_unsent++;
-    }
-}
-
-
-/* Told twice it is told once. */
-static void
-ngx_http_travel_kept_l2_retry(ngx_event_t *ev)
-{
-    ngx_uint_t               i;
-    ngx_http_travel_owed_t  *owed;
-
-    for (i = 0; i < NGX_HTTP_TRAVEL_KEPT_L2_OWED; i++) {
-        owed = &ngx_http_travel_kept_l2_owed[i];
-
-        if (owed->len != 0 && !owed->sent) {
-            ngx_http_travel_kept_l2_tell(owed);
-        }
-    }
-
-    if (ngx_http_travel_kept_l2_lost) {
-        ngx_http_travel_kept_l2_tell(NULL);
-    }
-
-    if (ngx_http_travel_kept_l2_nowed || ngx_http_travel_kept_l2_lost) {
-        ngx_add_timer(ev, NGX_HTTP_TRAVEL_KEPT_L2_AGAIN);
-    }
-}
-
-
-/* This node, in words. */
-size_t
-ngx_http_travel_kept_l2_node(u_char *p)
-{
-    return ngx_sprintf(p, "%016xL", travel_siphash(ngx_http_travel_node_key(),
-                                                   "node", 4))
-           - p;
 }

@@ -11,7 +11,8 @@ use strict;
 use warnings;
 use FindBin qw($Bin);
 
-my @ROOMS = qw(core net auth limit query cache command graphql live observe);
+my @ROOMS = qw(core net auth limit breaker query cache command graphql live
+    observe);
 my $ROOT  = "$Bin/..";
 my $INTRO = <<'END';
 # Directives of ngx_travel

@@ -4,7 +4,7 @@
  *
  *     travel_command METHOD TYPE [check=QUERY] [wait=10s] [wait_default=0]
  *                    [max_body=64k] [id=$var] [set=member:$var ...]
- *                    [resource=/api/v1/bookings/] [batch=N]
+ *                    [resource=/api/v1/bookings/] [breaker=MEMBER] [batch=N]
  *                    [max_errors=20] [formats=assert|annotate]
  *                    [idempotency_ttl=24h] [deadline=T]
  *                    [idempotency=optional|required] [require=final];

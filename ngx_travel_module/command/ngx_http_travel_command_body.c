@@ -33,6 +33,8 @@ static ngx_int_t ngx_http_travel_body_refuse(ngx_http_request_t *r,
     const char *message, const char *sentence);
 static travel_str_t ngx_http_travel_body_copy(ngx_http_request_t *r,
     const char *s);
+static ngx_int_t ngx_http_travel_body_breaker(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
 static ngx_int_t ngx_http_travel_body_seal(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
 static ngx_int_t ngx_http_travel_body_batch(ngx_http_request_t *r,
@@ -158,9 +160,41 @@ ngx_http_travel_command_body(ngx_http_request_t *r,
     if (rc == NGX_OK) { rc = ngx_http_travel_body_values(r, cmd); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_echo(r, cmd); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_key(r, cmd); }
+    if (rc == NGX_OK) { rc = ngx_http_travel_body_breaker(r, cmd); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_seal(r, cmd); }
 
     return rc;
+}
+
+
+/* breaker=: can the destination that the body names be reached now? */
+static ngx_int_t
+ngx_http_travel_body_breaker(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd)
+{
+    ngx_str_t                  destination;
+    ngx_uint_t                 later;
+    const travel_json_node_t  *node;
+
+    if (cmd->use->breaker.len == 0) {
+        return NGX_OK;
+    }
+
+    node = travel_json_member(ngx_http_travel_body_doc, 0,
+                              ngx_http_travel_view(&cmd->use->breaker));
+
+    if (node == NULL || node->type != TRAVEL_JSON_STRING) {
+        return NGX_OK;
+    }
+
+    destination = ngx_http_travel_str(node->text);
+
+    if (ngx_http_travel_breaker_ask(&destination, &later) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    return ngx_http_travel_command_told(r,
+                                   ngx_http_travel_breaker_refuse(r, later));
 }
 
 

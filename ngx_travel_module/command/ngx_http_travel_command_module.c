@@ -261,6 +261,12 @@ ngx_http_travel_command_param(ngx_conf_t *cf,
         return ngx_http_travel_command_set(cf, use, &v);
     }
 
+    if (ngx_http_travel_command_is(arg, "breaker=", &v)) {
+        use->breaker = v;
+        ngx_http_travel_breaker_needed(cf);
+        return NGX_CONF_OK;
+    }
+
     if (ngx_http_travel_command_is(arg, "resource=", &v)) {
         use->resource = v;
         return NGX_CONF_OK;
@@ -312,7 +318,7 @@ ngx_http_travel_command_param(ngx_conf_t *cf,
                        "max_errors=, formats=assert|annotate, batch=, "
                        "deadline=, "
                        "id=, set=, "
-                       "resource=, idempotency=optional|required, "
+                       "resource=, breaker=, idempotency=optional|required, "
                        "idempotency_ttl=, require=final", arg);
 
     return NGX_CONF_ERROR;

@@ -4,6 +4,7 @@
 #define NGX_HTTP_TRAVEL_COMMAND_ROOM_H
 
 #include "ngx_http_travel_command.h"
+#include "../breaker/ngx_http_travel_breaker.h"
 #include "../net/ngx_http_travel_redis.h"
 #include "../query/ngx_http_travel_query.h"
 #include "../cache/ngx_http_travel_cache.h"
@@ -85,6 +86,7 @@ typedef struct {
     ngx_http_travel_command_set_t          sets[NGX_HTTP_TRAVEL_COMMAND_SETS];
     ngx_uint_t                             nsets;
     ngx_str_t                              resource;
+    ngx_str_t                              breaker;      /* member, or empty */
     ngx_str_t                              idem_ttl;     /* ms, as text */
     ngx_uint_t                             max_errors;
     ngx_uint_t                             batch;        /* items, 0: none */

@@ -11,6 +11,7 @@
  *   access      auth      who; then travel_require
  *   access      risk      how well proven, how unlike the user
  *   access      limit     keys that need identity ($travel_user ...)
+ *   access      breaker   is there anybody who can do it
  *   content     core      dispatches by method to query, command, ...
  *   log         observe   ends the span, counts
  */

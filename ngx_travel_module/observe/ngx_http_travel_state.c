@@ -3,6 +3,7 @@
 #include "ngx_http_travel_observe_room.h"
 #include "../net/ngx_http_travel_redis.h"
 #include "../auth/ngx_http_travel_auth.h"
+#include "../breaker/ngx_http_travel_breaker.h"
 #include "../cache/ngx_http_travel_cache.h"
 #include "../limit/ngx_http_travel_limit.h"
 #include "../query/ngx_http_travel_query.h"
@@ -143,6 +144,7 @@ ngx_http_travel_metrics_handler(ngx_http_request_t *r)
     p = ngx_http_travel_metrics_node(p, last);
     p = ngx_http_travel_auth_metrics(p, last);
     p = ngx_http_travel_limit_metrics(p, last);
+    p = ngx_http_travel_breaker_metrics(p, last);
 
     if (omcf->durations != NULL) {
         p = ngx_http_travel_durations_render(omcf->durations, p, last);
@@ -163,6 +165,7 @@ ngx_http_travel_metrics_size(ngx_http_travel_observe_main_conf_t *omcf,
     size = NGX_HTTP_TRAVEL_STATE_ROOM + ngx_http_travel_counters_size()
            + ngx_http_travel_auth_metrics_size()
            + ngx_http_travel_limit_metrics_size()
+           + ngx_http_travel_breaker_metrics_size()
            + zones->nelts * 512;
 
     if (omcf->durations != NULL) {

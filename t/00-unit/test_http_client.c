@@ -375,7 +375,7 @@ setup(void **state)
     conf.partners[0].code = (char *) "crowd";
     conf.partners[0].concurrency = 3;
     conf.npartners = 1;
-    http = worker_io_start(&conf);
+    http = worker_io_start(&conf, NULL);
 
     return http != NULL ? 0 : -1;
 }

@@ -256,7 +256,7 @@ run_open(run_t *r, const worker_job_type_t *type, const char *body)
     r->slot.conf = r->conf;
     r->slot.job = &r->job;
     r->slot.pg = worker_pg_create(r->conf->pg_dsn, "travelctl");
-    r->slot.io = worker_io_start(r->conf);
+    r->slot.io = worker_io_start(r->conf, NULL);
 
     if (r->slot.pg != NULL && r->slot.io != NULL
         && worker_trace_start(r->conf) == TRAVEL_OK

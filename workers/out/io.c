@@ -17,12 +17,12 @@
 #include <time.h>
 
 #include "io.h"
-#include "breaker.h"
+#include "account.h"
 #include "../pool/log.h"
 
 #define IO_TIMEOUT_MS    30000
 #define IO_CONCURRENCY   64
-#define IO_DESTINATIONS  64
+#define IO_DESTINATIONS  WORKER_BOARD_DESTINATIONS
 #define IO_NAME_MAX      48
 #define IO_TICK_MS       500
 #define IO_CONNECTIONS   256L            /* kept */
@@ -36,6 +36,7 @@ struct io_destination_s {
     worker_io_call_t   *waiting;
     worker_io_call_t  **last;
     worker_breaker_t    breaker;
+    worker_board_destination_t  *row;
 };
 
 struct worker_io_s {
@@ -50,6 +51,8 @@ struct worker_io_s {
     worker_io_call_t     *active;        /* in the multi handle */
     uint64_t              look_at;       /* for those that are cancelled */
     const worker_conf_t  *conf;          /* borrowed */
+    worker_board_destination_t  *rows;   /* of the sheet, or 'own' */
+    worker_board_destination_t  *own;    /* without a sheet */
 };
 
 typedef struct io_group_s {
@@ -108,7 +111,8 @@ io_destination(worker_io_t *io, const char *name)
         return NULL;
     }
 
-    to = &io->destinations[io->ndestinations++];
+    to = &io->destinations[io->ndestinations];
+    to->row = &io->rows[io->ndestinations++];
     partner = worker_conf_partner(io->conf, name);
 
     snprintf(to->name, sizeof(to->name), "%s", name);
@@ -122,6 +126,7 @@ io_destination(worker_io_t *io, const char *name)
     }
 
     to->last = &to->waiting;
+    worker_account_open(to->row, to->name);
 
     return to;
 }
@@ -130,17 +135,22 @@ io_destination(worker_io_t *io, const char *name)
 static void
 io_report(worker_io_call_t *call, bool good)
 {
+    uint64_t           now;
     io_destination_t  *to;
 
     to = call->to;
+    now = io_now();
+    worker_account_call(to->row, good, now - call->sent_ms);
 
     if (!call->unguarded
-        && worker_breaker_report(&to->breaker, call->pass, good, io_now()))
+        && worker_breaker_report(&to->breaker, call->pass, good, now))
     {
         worker_log(WORKER_LOG_WARN, "circuit breaker for %s %s", to->name,
                    to->breaker.state == WORKER_BREAKER_OPEN ? "opened"
                                                             : "closed");
     }
+
+    worker_account_breaker(to->row, &to->breaker, now);
 }
 
 
@@ -170,6 +180,7 @@ static void
 io_activate(worker_io_t *io, worker_io_call_t *call)
 {
     call->to->active++;
+    atomic_store(&call->to->row->active, call->to->active);
     call->active_prev = NULL;
     call->active_next = io->active;
 
@@ -187,6 +198,7 @@ io_deactivate(worker_io_t *io, worker_io_call_t *call)
 {
     curl_multi_remove_handle(io->multi, call->easy);
     call->to->active--;
+    atomic_store(&call->to->row->active, call->to->active);
 
     if (call->active_prev != NULL) {
         call->active_prev->active_next = call->active_next;
@@ -221,9 +233,13 @@ io_send(worker_io_t *io, worker_io_call_t *call)
         snprintf(call->why, sizeof(call->why), "the breaker for %s is open",
                  to->name);
         call->wait_ms = (long) wait;
+        worker_board_add(&to->row->refused, 1);
         io_finish(call, TRAVEL_REFUSED);
         return;
     }
+
+    worker_account_breaker(to->row, &to->breaker, now);
+    call->sent_ms = now;
 
     if (!io_easy(call, now)
         || curl_multi_add_handle(io->multi, call->easy) != CURLM_OK)
@@ -454,7 +470,7 @@ io_main(void *ctx)
 
 
 worker_io_t *
-worker_io_start(const worker_conf_t *conf)
+worker_io_start(const worker_conf_t *conf, worker_sheet_t *sheet)
 {
     worker_io_t  *io;
 
@@ -465,10 +481,14 @@ worker_io_start(const worker_conf_t *conf)
     }
 
     io->conf = conf;
+    io->own = sheet == NULL ? calloc(IO_DESTINATIONS, sizeof(*io->own)) : NULL;
+    io->rows = sheet != NULL ? sheet->destinations : io->own;
     io->last = &io->incoming;
     io->multi = curl_multi_init();
 
-    if (io->multi == NULL) {
+    if (io->multi == NULL || io->rows == NULL) {
+        curl_multi_cleanup(io->multi);
+        free(io->own);
         free(io);
         return NULL;
     }
@@ -480,6 +500,7 @@ worker_io_start(const worker_conf_t *conf)
     if (pthread_create(&io->thread, NULL, io_main, io) != 0) {
         curl_multi_cleanup(io->multi);
         pthread_mutex_destroy(&io->mutex);
+        free(io->own);
         free(io);
         return NULL;
     }
@@ -508,6 +529,7 @@ worker_io_stop(worker_io_t **pio)
     pthread_join(io->thread, NULL);
     curl_multi_cleanup(io->multi);
     pthread_mutex_destroy(&io->mutex);
+    free(io->own);
     free(io);
 }
 

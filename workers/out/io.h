@@ -12,7 +12,7 @@
 
 #include <curl/curl.h>
 
-#include "../pool/conf.h"
+#include "../pool/board.h"
 
 typedef struct worker_io_s       worker_io_t;
 typedef struct worker_io_call_s  worker_io_call_t;
@@ -52,10 +52,12 @@ struct worker_io_call_s {
     worker_io_call_t   *active_next;
     CURL               *easy;
     uint64_t            until_ms;
+    uint64_t            sent_ms;
     unsigned            pass;
 };
 
-worker_io_t *worker_io_start(const worker_conf_t *conf);
+/* sheet: where it accounts for itself, or NULL. */
+worker_io_t *worker_io_start(const worker_conf_t *conf, worker_sheet_t *sheet);
 void worker_io_stop(worker_io_t **pio);
 
 const worker_conf_t *worker_io_conf(const worker_io_t *io);

@@ -47,6 +47,10 @@ worker_board_reset(worker_sheet_t *sheet)
     for (i = 0; i < WORKER_BOARD_PARTS; i++) {
         atomic_store(&sheet->parts[i].used, false);
     }
+
+    for (i = 0; i < WORKER_BOARD_DESTINATIONS; i++) {
+        atomic_store(&sheet->destinations[i].used, false);
+    }
 }
 
 

@@ -20,6 +20,7 @@
 #define WORKER_SLOTS_MAX       256
 #define WORKER_BOARD_TYPES     64       /* the last row: types not known */
 #define WORKER_BOARD_BUCKETS   17       /* run time; the last is +Inf */
+#define WORKER_BOARD_DESTINATIONS  64
 #define WORKER_BOARD_PARTS     128      /* owned partitions with a gauge */
 
 typedef struct {
@@ -44,6 +45,21 @@ typedef struct {
     _Atomic uint64_t  run_us;           /* sum */
 } worker_board_type_t;
 
+typedef struct {                            /* written by the I/O thread */
+    char              name[48];
+    _Atomic bool      used;
+    _Atomic int       state;            /* travel_breaker_state_e */
+    _Atomic int64_t   until_ms;         /* unix; an open one's */
+    _Atomic uint64_t  changes;          /* of the state */
+    _Atomic uint64_t  opened;
+    _Atomic uint64_t  good;             /* calls, so below */
+    _Atomic uint64_t  bad;
+    _Atomic uint64_t  refused;          /* by the breaker */
+    _Atomic int64_t   active;
+    _Atomic uint64_t  took[WORKER_BOARD_BUCKETS];
+    _Atomic uint64_t  took_us;          /* sum */
+} worker_board_destination_t;
+
 typedef struct {
     _Atomic int              pid;       /* 0: not running */
     _Atomic int              crash_slot;    /* set by the signal handler; -1 */
@@ -60,6 +76,7 @@ typedef struct {
     worker_board_type_t      types[WORKER_BOARD_TYPES];
     worker_board_part_t      parts[WORKER_BOARD_PARTS];
     worker_board_slot_t      slots[WORKER_SLOTS_MAX];
+    worker_board_destination_t  destinations[WORKER_BOARD_DESTINATIONS];
 } worker_sheet_t;
 
 typedef struct {

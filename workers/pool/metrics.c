@@ -11,6 +11,7 @@
 
 #include "log.h"
 #include "metrics.h"
+#include "metrics_parts.h"
 
 #define METRICS_CONNS      (WORKER_METRICS_FDS - 1)
 #define METRICS_REQUEST    2048
@@ -35,15 +36,15 @@ struct worker_metrics_s {
 
 /* --- the text ------------------------------------------------------------- */
 
-static uint64_t
-metrics_load(const _Atomic uint64_t *v)
+uint64_t
+worker_metrics_load(const _Atomic uint64_t *v)
 {
     return atomic_load_explicit(v, memory_order_relaxed);
 }
 
 
-static void
-metrics_head(FILE *f, const char *name, const char *type, const char *help)
+void
+worker_metrics_head(FILE *f, const char *name, const char *type, const char *help)
 {
     fprintf(f, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
@@ -70,13 +71,13 @@ metrics_outcomes(FILE *f, const worker_board_t *board)
         "succeeded", "retrying", "failed", "dead", "cancelled", "fenced"
     };
 
-    metrics_head(f, "travel_worker_jobs_total", "counter",
+    worker_metrics_head(f, "travel_worker_jobs_total", "counter",
                  "Runs of jobs by how they ended.");
 
     for (row = 0; row < WORKER_BOARD_TYPES; row++) {
         for (o = 0; metrics_type(row) != NULL && o < WORKER_OUTCOME_MAX; o++) {
             for (n = 0, p = 0; p < WORKER_PROCESSES_MAX; p++) {
-                n += metrics_load(&board->sheets[p].types[row].outcome[o]);
+                n += worker_metrics_load(&board->sheets[p].types[row].outcome[o]);
             }
 
             fprintf(f, "travel_worker_jobs_total{type=\"%s\",outcome=\"%s\"} "
@@ -98,7 +99,7 @@ metrics_run_row(FILE *f, const worker_board_t *board, unsigned row)
 
     for (n = 0, b = 0; b < WORKER_BOARD_BUCKETS; b++) {
         for (p = 0; p < WORKER_PROCESSES_MAX; p++) {
-            n += metrics_load(&board->sheets[p].types[row].run[b]);
+            n += worker_metrics_load(&board->sheets[p].types[row].run[b]);
         }
 
         if (b < WORKER_BOARD_BUCKETS - 1) {
@@ -113,7 +114,7 @@ metrics_run_row(FILE *f, const worker_board_t *board, unsigned row)
     }
 
     for (us = 0, p = 0; p < WORKER_PROCESSES_MAX; p++) {
-        us += metrics_load(&board->sheets[p].types[row].run_us);
+        us += worker_metrics_load(&board->sheets[p].types[row].run_us);
     }
 
     fprintf(f, "travel_worker_job_duration_seconds_sum{type=\"%s\"} %.6f\n"
@@ -127,7 +128,7 @@ metrics_run(FILE *f, const worker_board_t *board)
 {
     unsigned  row;
 
-    metrics_head(f, "travel_worker_job_duration_seconds", "histogram",
+    worker_metrics_head(f, "travel_worker_job_duration_seconds", "histogram",
                  "Time a job spent in its slot.");
 
     for (row = 0; row < WORKER_BOARD_TYPES - 1; row++) {
@@ -143,7 +144,7 @@ metrics_slots(FILE *f, const worker_board_t *board)
 {
     unsigned  p, s, busy;
 
-    metrics_head(f, "travel_worker_slots_busy", "gauge",
+    worker_metrics_head(f, "travel_worker_slots_busy", "gauge",
                  "Slots that run a job, by process.");
 
     for (p = 0; p < WORKER_PROCESSES_MAX; p++) {
@@ -158,7 +159,7 @@ metrics_slots(FILE *f, const worker_board_t *board)
         fprintf(f, "travel_worker_slots_busy{process=\"%u\"} %u\n", p, busy);
     }
 
-    metrics_head(f, "travel_worker_asking", "gauge",
+    worker_metrics_head(f, "travel_worker_asking", "gauge",
                  "Jobs that wait for the outside without a slot.");
 
     for (p = 0; p < WORKER_PROCESSES_MAX; p++) {
@@ -200,7 +201,7 @@ metrics_processes(FILE *f, const worker_board_t *board)
           offsetof(worker_sheet_t, spans_failed) }
     };
 
-    metrics_head(f, "travel_worker_up", "gauge", "1: the process runs.");
+    worker_metrics_head(f, "travel_worker_up", "gauge", "1: the process runs.");
 
     for (p = 0; p < WORKER_PROCESSES_MAX; p++) {
         if (atomic_load(&board->sheets[p].pid) != 0) {
@@ -209,7 +210,7 @@ metrics_processes(FILE *f, const worker_board_t *board)
     }
 
     for (i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
-        metrics_head(f, counters[i].name, "counter", counters[i].help);
+        worker_metrics_head(f, counters[i].name, "counter", counters[i].help);
 
         for (p = 0; p < WORKER_PROCESSES_MAX; p++) {
             if (atomic_load(&board->sheets[p].pid) == 0) {
@@ -218,7 +219,7 @@ metrics_processes(FILE *f, const worker_board_t *board)
 
             fprintf(f, "%s{process=\"%u\"} %llu\n", counters[i].name, p,
                     (unsigned long long)
-                    metrics_load((const _Atomic uint64_t *) (const void *)
+                    worker_metrics_load((const _Atomic uint64_t *) (const void *)
                                  ((const char *) &board->sheets[p]
                                   + counters[i].offset)));
         }
@@ -310,7 +311,7 @@ metrics_parts(FILE *f, const worker_board_t *board)
     now_ms = (int64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 
     for (g = METRICS_DEPTH; g <= METRICS_FENCE; g++) {
-        metrics_head(f, heads[g][0], "gauge", heads[g][1]);
+        worker_metrics_head(f, heads[g][0], "gauge", heads[g][1]);
 
         for (p = 0; p < WORKER_PROCESSES_MAX; p++) {
             for (i = 0; i < WORKER_BOARD_PARTS; i++) {
@@ -345,6 +346,7 @@ worker_metrics_text(const worker_board_t *board, size_t *ret_len)
     metrics_outcomes(f, board);
     metrics_run(f, board);
     metrics_parts(f, board);
+    worker_metrics_out(f, board);
 
     if (fclose(f) != 0) {
         free(text);

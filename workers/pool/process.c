@@ -142,7 +142,7 @@ worker_process_main(const worker_process_t *process)
         _exit(1);
     }
 
-    io = worker_io_start(process->conf);
+    io = worker_io_start(process->conf, process->sheet);
 
     if (io == NULL) {
         worker_log(WORKER_LOG_ERROR, "the I/O thread does not start");

@@ -26,6 +26,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "breakers.h"
 #include "fetcher.h"
 #include "relay.h"
 #include "../pool/log.h"
@@ -35,6 +36,7 @@
 #define KEEPER_ERRAND_MS   1000     /* outbox and dead, without a ring */
 #define KEEPER_LIVE_MS        1000     /* between attempts to connect */
 #define KEEPER_LAYOUT_MS   5000
+#define KEEPER_TELL_MS     5000     /* how the breakers are, changed or not */
 #define KEEPER_ORPHAN_MS   2000     /* free that long: anybody takes it */
 #define KEEPER_SETTLED_MS  3000     /* a seat that lives as long gets its own */
 #define KEEPER_REDIS_S     2
@@ -80,6 +82,8 @@ struct worker_keeper_s {
     int64_t               lease_at;
     int64_t               errand_at;
     int64_t               beat_at;
+    int64_t               tell_at;
+    uint64_t              told;         /* breakers.h */
     bool                  complained;
 };
 
@@ -930,6 +934,30 @@ keeper_leave(worker_keeper_t *keeper)
 }
 
 
+/* How this process's breakers are: at once when one has changed. */
+static void
+keeper_tell(worker_keeper_t *keeper, int64_t now)
+{
+    redisReply             *reply;
+    worker_breakers_t       command;
+    const worker_sheet_t   *sheet;
+
+    sheet = keeper->spec.queue->sheet;
+
+    if ((now < keeper->tell_at
+         && !worker_breakers_changed(sheet, &keeper->told))
+        || !worker_breakers_command(&command, sheet, keeper->spec.seat,
+                                    keeper_now(CLOCK_REALTIME)))
+    {
+        return;
+    }
+
+    keeper->tell_at = now + KEEPER_TELL_MS;
+    reply = keeper_redis(keeper, command.argc, command.argv);
+    freeReplyObject(reply);
+}
+
+
 static void *
 keeper_main(void *data)
 {
@@ -954,6 +982,7 @@ keeper_main(void *data)
             keeper_beat(keeper);
         }
 
+        keeper_tell(keeper, now);
         keeper_errands(keeper, now);
         keeper_pause(keeper);
     }

@@ -1,0 +1,18 @@
+/* What the files that make the metrics' text share. */
+
+#ifndef WORKER_METRICS_PARTS_H
+#define WORKER_METRICS_PARTS_H
+
+#include <stdio.h>
+
+#include "board.h"
+
+uint64_t worker_metrics_load(const _Atomic uint64_t *v);
+void worker_metrics_head(FILE *f, const char *name, const char *type,
+    const char *help);
+
+/* metrics_out.c: destinations of calls, their breakers; what the leader of the
+ * schedules counted in the database */
+void worker_metrics_out(FILE *f, const worker_board_t *board);
+
+#endif

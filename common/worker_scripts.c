@@ -230,6 +230,45 @@ static const char  lua_requeue[] =
     LUA_PUT("6");
 
 
+/* A row: what counts as its own (granted or still running), what it wants,
+ * until when that counts, since when it has some or waits for some. */
+static const char  lua_limit[] =
+    "local me, now, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])\n"
+    "local running, want = tonumber(ARGV[4]), tonumber(ARGV[5])\n"
+    "local all = redis.call('HGETALL', KEYS[1])\n"
+    "local held, since, others, wants, waiting = 0, now, 0, want, {}\n"
+    "for i = 1, #all, 2 do\n"
+    "  local g, w, t, s = string.match(all[i + 1],\n"
+    "                                  '^(%d+) (%d+) (%d+) (%d+)$')\n"
+    "  g, w, t, s = tonumber(g), tonumber(w), tonumber(t), tonumber(s)\n"
+    "  if all[i] == me then\n"
+    "    held, since = g, w > 0 and s or now\n"
+    "  elseif t < now then\n"
+    "    redis.call('HDEL', KEYS[1], all[i])\n"
+    "  else\n"
+    "    others, wants = others + g, wants + w\n"
+    "    if g == 0 and w > 0 then waiting[#waiting + 1] = s end\n"
+    "  end\n"
+    "end\n"
+    "local before = 0\n"
+    "for _, s in ipairs(waiting) do\n"
+    "  if held > 0 and now - since >= 500 or held == 0 and s < since then\n"
+    "    before = before + 1\n"
+    "  end\n"
+    "end\n"
+    "local grant = math.min(want, limit - others - before)\n"
+    "if wants > limit then\n"
+    "  grant = math.min(grant, math.max(1, math.floor(limit * want / wants)))\n"
+    "end\n"
+    "grant = math.max(grant, 0)\n"
+    "local mine = math.max(grant, running)\n"
+    "if (mine > 0) ~= (held > 0) then since = now end\n"
+    "redis.call('HSET', KEYS[1], me, string.format('%d %d %d %d', mine, want,\n"
+    "           now + 5000, since))\n"
+    "redis.call('PEXPIRE', KEYS[1], 60000)\n"
+    "return {grant, wants}\n";
+
+
 static const char  lua_suspect[] =
     "if redis.call('HGET', KEYS[1], 'status') ~= 'running' then\n"
     "  return 0\n"
@@ -269,6 +308,7 @@ static const struct {
     [TRAVEL_SCRIPT_PROMOTE] = SCRIPT("promote", lua_promote),
     [TRAVEL_SCRIPT_ENQUEUE] = SCRIPT("enqueue", lua_enqueue),
     [TRAVEL_SCRIPT_REQUEUE] = SCRIPT("requeue", lua_requeue),
+    [TRAVEL_SCRIPT_LIMIT]   = SCRIPT("limit", lua_limit),
     [TRAVEL_SCRIPT_SUSPECT] = SCRIPT("suspect", lua_suspect),
     [TRAVEL_SCRIPT_GAUGE]   = SCRIPT("gauge", lua_gauge)
 };

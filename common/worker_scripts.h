@@ -2,7 +2,7 @@
  * The Redis scripts of the workers (contracts section 3): what must happen to
  * a partition at once.  All keys of one call share one hash tag.
  *
- * Every script but ENQUEUE, REQUEUE, SUSPECT and GAUGE starts with KEYS[1] = :owner,
+ * Every script but ENQUEUE, REQUEUE, LIMIT, SUSPECT and GAUGE starts with KEYS[1] = :owner,
  * ARGV[1] = owner, ARGV[2] = fence, and answers an array whose first element
  * is a code below; with TRAVEL_SCRIPT_FENCED the owner and fence that Redis
  * knows follow, and nothing was done.  'owner' ends in "#" and a number that
@@ -102,6 +102,17 @@ typedef enum {
      * → 1 queued, 0 was not
      */
     TRAVEL_SCRIPT_REQUEUE,
+
+    /*
+     * LIMIT  KEYS travel:limit:<type>  ARGV owner now limit running want
+     * How many of a type's jobs may run at once at this owner for the next
+     * moments: no more than it wants, its fair part when all want more than
+     * there are.  Who has had some for half a second while others have none
+     * gives way, and those are served in the order in which they came.  What
+     * runs counts, granted or not; an owner that is silent for 5 s does not.
+     * → grant, what all want together
+     */
+    TRAVEL_SCRIPT_LIMIT,
 
     /* SUSPECT  KEYS job: its slot crashed.  → 1 counted, 0 not running */
     TRAVEL_SCRIPT_SUSPECT,

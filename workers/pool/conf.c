@@ -180,6 +180,19 @@ worker_conf_duration(cfg_t *cfg, const char *name, long *ms)
 }
 
 
+void
+worker_conf_rate(cfg_t *cfg, const char *name, double *rate)
+{
+    const char  *text;
+
+    text = cfg_getstr(cfg, name);
+
+    if (text != NULL) {
+        (void) !worker_conf_rate_parse(text, rate);
+    }
+}
+
+
 /* The first line of a secret's file; NULL in *ret_secret when not asked for. */
 static int
 conf_secret(cfg_t *cfg, const char *name, char **ret_secret)

@@ -18,7 +18,9 @@
  *                         body = "{}" }
  *     etl fact_journeys { file = "conf/travel/etl/fact_journeys.sql"
  *                         batch = 1000 }
- *     type "booking.create" { retries = 3 base = 1s cap = 300s timeout = 300s }
+ *     type "booking.create" { retries = 3 base = 1s cap = 300s timeout = 300s
+ *                             weight = 1 concurrency = 50 rate = 100/s
+ *                             user_concurrency = 2 user_rate = 30/m }
  *     queue "booking" { retention = 4d }
  */
 
@@ -81,6 +83,12 @@ typedef struct {                       /* overrides of a job type's table row */
     long          base_ms;
     long          cap_ms;
     long          timeout_ms;
+    unsigned      weight;              /* among types of a priority; 0: 1 */
+    unsigned      concurrency;         /* jobs at once, in all pools; 0: any,
+                                          so below */
+    double        rate;                /* jobs a second, likewise */
+    unsigned      user_concurrency;    /* of one caller, in a partition */
+    double        user_rate;
 } worker_type_conf_t;
 
 /* What happens to fire times that nobody was there for. */

@@ -20,6 +20,12 @@ int worker_conf_duration_parse(const char *text, long *ret_ms);
 int worker_conf_tls(const char *v);
 int worker_conf_catch_up(const char *v);
 
+/* "50/s", "30/m", "100/h" in jobs a second. */
+int worker_conf_rate_parse(const char *text, double *ret_rate)
+    TRAVEL_MUST_CHECK;
+/* Leaves *rate alone when the option is not given. */
+void worker_conf_rate(cfg_t *cfg, const char *name, double *rate);
+
 /* conf_work.c: the sections "type" and "queue" */
 extern cfg_opt_t  worker_conf_type_opts[];
 extern cfg_opt_t  worker_conf_queue_opts[];

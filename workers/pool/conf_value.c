@@ -54,6 +54,30 @@ worker_conf_duration_parse(const char *text, long *ret_ms)
 }
 
 
+int
+worker_conf_rate_parse(const char *text, double *ret_rate)
+{
+    char    *end;
+    long     n, per;
+
+    if (!isdigit((unsigned char) text[0])) {
+        return TRAVEL_INVALID;
+    }
+
+    errno = 0;
+    n = strtol(text, &end, 10);
+    per = strcmp(end, "/s") == 0 ? 1 : strcmp(end, "/m") == 0 ? 60
+          : strcmp(end, "/h") == 0 ? 3600 : 0;
+
+    if (errno != 0 || per == 0 || n < 1 || n > 1000000) {
+        return TRAVEL_INVALID;
+    }
+
+    *ret_rate = (double) n / (double) per;
+    return TRAVEL_OK;
+}
+
+
 /* --- what a value may be -------------------------------------------------- */
 
 typedef enum {
@@ -72,7 +96,8 @@ typedef enum {
     CONF_TIMEZONE,
     CONF_CATCH_UP,
     CONF_JSON,                  /* an object */
-    CONF_RETENTION
+    CONF_RETENTION,
+    CONF_RATE
 } conf_kind_e;
 
 static const struct conf_rule {
@@ -117,6 +142,11 @@ static const struct conf_rule {
     { "type|base", CONF_DURATION, 1, 0 },
     { "type|cap", CONF_DURATION, 1, 0 },
     { "type|timeout", CONF_DURATION, 1, 0 },
+    { "type|weight", CONF_NUMBER, 1, 1000 },
+    { "type|concurrency", CONF_NUMBER, 1, 1024 },
+    { "type|rate", CONF_RATE, 0, 0 },
+    { "type|user_concurrency", CONF_NUMBER, 1, 1024 },
+    { "type|user_rate", CONF_RATE, 0, 0 },
     { "queue|retention", CONF_RETENTION, 3600 * 1000, 21 * CONF_DAY_MS },
     { "topics", CONF_SWITCH, 0, 0 },
     { "etl|batch", CONF_NUMBER, 1, 100000 },
@@ -224,7 +254,8 @@ conf_cron_wrong(const char *v)
 static const char *
 conf_text_wrong(const struct conf_rule *rule, const char *v)
 {
-    long  ms;
+    long    ms;
+    double  rate;
 
     switch (rule->kind) {
 
@@ -239,6 +270,10 @@ conf_text_wrong(const struct conf_rule *rule, const char *v)
                && ms >= rule->min && ms <= rule->max
                ? NULL : "is no duration from 1h to 21d: what a job has done "
                         "is remembered for 30d, and longer than the job";
+
+    case CONF_RATE:
+        return worker_conf_rate_parse(v, &rate) == TRAVEL_OK
+               ? NULL : "is no rate, write it like 50/s, 30/m or 100/h";
 
     case CONF_LEVEL:
         return worker_log_level(v) >= 0

@@ -12,6 +12,11 @@ cfg_opt_t  worker_conf_type_opts[] = {
     CFG_STR("base", NULL, CFGF_NONE),
     CFG_STR("cap", NULL, CFGF_NONE),
     CFG_STR("timeout", NULL, CFGF_NONE),
+    CFG_INT("weight", 1, CFGF_NONE),
+    CFG_INT("concurrency", 0, CFGF_NONE),
+    CFG_STR("rate", NULL, CFGF_NONE),
+    CFG_INT("user_concurrency", 0, CFGF_NONE),
+    CFG_STR("user_rate", NULL, CFGF_NONE),
     CFG_END()
 };
 
@@ -32,6 +37,11 @@ conf_type(cfg_t *sec, worker_type_conf_t *type)
     worker_conf_duration(sec, "base", &type->base_ms);
     worker_conf_duration(sec, "cap", &type->cap_ms);
     worker_conf_duration(sec, "timeout", &type->timeout_ms);
+    type->weight = (unsigned) cfg_getint(sec, "weight");
+    type->concurrency = (unsigned) cfg_getint(sec, "concurrency");
+    type->user_concurrency = (unsigned) cfg_getint(sec, "user_concurrency");
+    worker_conf_rate(sec, "rate", &type->rate);
+    worker_conf_rate(sec, "user_rate", &type->user_rate);
 }
 
 

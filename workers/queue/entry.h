@@ -43,10 +43,29 @@ typedef struct {
     double                    est_ms;     /* fetcher: running mean of a run */
     bool                      asks;       /* fetcher: it has been seen to wait
                                              for the outside without a slot */
+    unsigned                  weight;     /* among types of a priority */
+    unsigned                  user_concurrency;   /* of one caller in a
+                                             partition; 0: any, so below */
+    double                    user_rate;  /* a second */
+    unsigned                  concurrency;        /* of the type in all pools */
+    double                    rate;
+
+    /* fetcher's (ready.c, limits.c) */
+    size_t                    ready;      /* that may start, in memory */
+    size_t                    running;    /* taken, and not over */
+    size_t                    grant;      /* of 'concurrency', ours */
+    double                    share;      /* of 'rate', ours */
+    int64_t                   granted_until;      /* monotonic ms */
+    int64_t                   ask_at;
+    int64_t                   asked_at;
+    bool                      asking;     /* a call is open */
+    double                    tokens;
+    int64_t                   filled_at;
 } worker_type_t;
 
 struct worker_partition_s;
 struct worker_key_s;
+struct worker_lane_s;
 
 typedef struct worker_entry_s {
     worker_job_t                job;          /* slot's while HANDED */
@@ -58,6 +77,7 @@ typedef struct worker_entry_s {
                                                  different one now means that
                                                  the lease was lost between */
     struct worker_key_s        *key;          /* line it stands in, or NULL */
+    struct worker_lane_s       *lane;         /* it was taken from (ready.h) */
     worker_type_t              *type;         /* NULL: not known */
     worker_entry_state_e        state;
     uint8_t                     priority;     /* of the stream, or the type's */

@@ -420,6 +420,7 @@ fetcher_wait(const worker_queue_t *queue)
     const worker_partition_t  *part;
 
     at = queue->beat_at < queue->second_at ? queue->beat_at : queue->second_at;
+    at = queue->ready_at < at ? queue->ready_at : at;
     wait = at > queue->now ? (int) (at - queue->now) : 0;
 
     for (i = 0; i < queue->nparts; i++) {
@@ -522,7 +523,8 @@ static const worker_type_conf_t *
 fetcher_type_conf(const worker_conf_t *conf, const char *type)
 {
     size_t                           i;
-    static const worker_type_conf_t  none = { NULL, -1, -1, -1, -1 };
+    static const worker_type_conf_t  none = { .retries = -1, .base_ms = -1,
+                                             .cap_ms = -1, .timeout_ms = -1 };
 
     for (i = 0; i < conf->ntypes; i++) {
         if (strcmp(conf->types[i].type, type) == 0) {
@@ -560,6 +562,12 @@ fetcher_types(worker_queue_t *queue)
         t->timeout_ms = over->timeout_ms >= 0 ? over->timeout_ms
                                               : type->timeout_ms;
         t->est_ms = FETCHER_NEW_MS;
+        t->weight = over->weight > 0 ? over->weight : 1;
+        t->concurrency = over->concurrency;
+        t->rate = over->rate;
+        t->user_concurrency = over->user_concurrency;
+        t->user_rate = over->user_rate;
+        t->share = 1;
     }
 
     queue->ntypes = i;

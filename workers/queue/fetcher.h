@@ -14,6 +14,7 @@
 #include "keeper.h"
 #include "link.h"
 #include "queue.h"
+#include "ready.h"
 #include "../pool/slots.h"
 
 #define WORKER_PARTITIONS_MAX  1024         /* of all queues of a pool */
@@ -122,7 +123,7 @@ struct worker_partition_s {
                                                have been settled */
     int64_t               promote_at;       /* unix ms */
 
-    worker_entries_t      ready[TRAVEL_PRIORITY_MAX];
+    worker_ready_t        ready[TRAVEL_PRIORITY_MAX];
     worker_entries_t      settle;           /* in the order they finished */
     size_t                entries;          /* in memory */
     size_t                handed;           /* STARTING or HANDED */
@@ -199,6 +200,7 @@ struct worker_queue_s {
     int64_t                second_at;       /* next once-a-second work */
     int64_t                beat_at;         /* next invalidation heartbeat */
     int64_t                gauge_at;
+    int64_t                ready_at;        /* a rate lets more start then */
     bool                   beating;         /* ours is the heartbeat */
     bool                   draining;
     int64_t                drain_until;
@@ -217,6 +219,8 @@ void worker_part_lose(worker_partition_t *part, const char *why);
 void worker_part_add(worker_partition_t *part, worker_entry_t *entry);
 /* A retrying job comes back to the front of the line it holds. */
 void worker_part_return(worker_partition_t *part, worker_entry_t *entry);
+/* It was taken to be started and was not: it is the next of its lane again. */
+void worker_part_unstart(worker_partition_t *part, worker_entry_t *entry);
 /* The entry's key goes to the next in line. */
 void worker_part_release(worker_partition_t *part, worker_entry_t *entry);
 /* The entry's key waits for it until 'due'. */
@@ -281,6 +285,12 @@ void worker_give_collect(worker_queue_t *queue);
 bool worker_give_idle(const worker_queue_t *queue);
 /* The run is over and all it had to say is said: settles it. */
 void worker_give_finish(worker_queue_t *queue, worker_entry_t *entry);
+
+/* limits.c: may one more of the type start now?  When time alone is in the way,
+ * queue->ready_at says until when. */
+bool worker_limits_allow(worker_queue_t *queue, worker_type_t *type);
+void worker_limits_started(worker_type_t *type);
+void worker_limits_turn(worker_queue_t *queue);
 
 /* settle.c: what became of them, written; one call at a time */
 void worker_settle_turn(worker_partition_t *part);

@@ -73,27 +73,17 @@ give_unhand(worker_queue_t *queue, worker_entry_t *entry)
 static void
 start_undo(worker_partition_t *part, worker_entries_t *entries)
 {
-    size_t             i;
     worker_entry_t    *entry;
-    worker_entries_t   lists[TRAVEL_PRIORITY_MAX];
+    worker_entries_t   back;        /* the last one first */
 
-    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
-        worker_entries_init(&lists[i]);
-    }
+    worker_entries_init(&back);
 
     while ((entry = worker_entries_pop(entries)) != NULL) {
-        entry->state = WORKER_ENTRY_READY;
-        worker_entries_push(&lists[entry->priority], entry);
+        worker_entries_push_front(&back, entry);
     }
 
-    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
-        while ((entry = worker_entries_pop(&part->ready[i])) != NULL) {
-            worker_entries_push(&lists[i], entry);
-        }
-
-        while ((entry = worker_entries_pop(&lists[i])) != NULL) {
-            worker_entries_push(&part->ready[i], entry);
-        }
+    while ((entry = worker_entries_pop(&back)) != NULL) {
+        worker_part_unstart(part, entry);
     }
 }
 
@@ -260,8 +250,7 @@ start_send(worker_partition_t *part)
 
 /* May one more job be started?  Idle slots may have one each; jobs known to
  * be short may queue up before them, some milliseconds of work deep; and what
- * queues there must not keep a higher priority out.  Of those that wait for
- * the outside without a slot there are so many and no more. */
+ * queues there must not keep a higher priority out. */
 static bool
 start_allowed(const worker_queue_t *queue, const worker_slots_load_t *load,
     const worker_entry_t *entry)
@@ -278,10 +267,6 @@ start_allowed(const worker_queue_t *queue, const worker_slots_load_t *load,
 
     all = load->waiting[TRAVEL_PRIORITY_MAX - 1] + queue->starting;
 
-    if (entry->type->asks && load->asking + all >= queue->conf->waiting) {
-        return false;
-    }
-
     if (before < load->idle || (before < all && before < queue->conf->slots)) {
         return true;
     }
@@ -295,16 +280,41 @@ start_allowed(const worker_queue_t *queue, const worker_slots_load_t *load,
 }
 
 
+/* Of types that wait for the outside without a slot there are so many jobs and
+ * no more; the rest is what workers.conf says of the type. */
+typedef struct {
+    worker_queue_t             *queue;
+    const worker_slots_load_t  *load;
+} start_ask_t;
+
+
+static bool
+start_type_allowed(void *data, worker_type_t *type)
+{
+    const start_ask_t  *ask = data;
+
+    return (!type->asks
+            || ask->load->asking + ask->queue->starting
+               + ask->load->waiting[TRAVEL_PRIORITY_MAX - 1]
+               < ask->queue->conf->waiting)
+           && worker_limits_allow(ask->queue, type);
+}
+
+
 static bool
 start_gather(worker_partition_t *part, unsigned priority,
     const worker_slots_load_t *load)
 {
+    start_ask_t      ask = { part->queue, load };
     worker_queue_t  *queue;
     worker_entry_t  *entry;
 
     queue = part->queue;
 
-    while ((entry = part->ready[priority].head) != NULL) {
+    while ((entry = worker_ready_next(&part->ready[priority], queue->now,
+                                      start_type_allowed, &ask,
+                                      &queue->ready_at)) != NULL)
+    {
 
         if (!start_allowed(queue, load, entry)) {
             return false;
@@ -320,7 +330,8 @@ start_gather(worker_partition_t *part, unsigned priority,
             return true;
         }
 
-        (void) worker_entries_pop(&part->ready[priority]);
+        worker_ready_take(&part->ready[priority], entry, queue->now);
+        worker_limits_started(entry->type);
         entry->state = WORKER_ENTRY_STARTING;
         worker_entries_push(&part->batch->entries, entry);
         queue->starting++;
@@ -392,6 +403,7 @@ give_start(worker_queue_t *queue)
     load = worker_slots_load(queue->slots);
     n = queue->nparts;
     more = true;
+    queue->ready_at = INT64_MAX;
 
     for (p = 0; more && p < TRAVEL_PRIORITY_MAX; p++) {
         for (i = 0; more && i < n; i++) {
@@ -409,6 +421,7 @@ give_start(worker_queue_t *queue)
         }
     }
 
+    worker_limits_turn(queue);
     queue->turn++;
 }
 

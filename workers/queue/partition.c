@@ -123,16 +123,19 @@ part_key_drop(worker_partition_t *part, worker_key_t *key)
 static void
 part_ready(worker_partition_t *part, worker_entry_t *entry, bool front)
 {
-    worker_entries_t  *list;
-
-    list = &part->ready[entry->priority];
     entry->state = WORKER_ENTRY_READY;
 
-    if (front) {
-        worker_entries_push_front(list, entry);
-    } else {
-        worker_entries_push(list, entry);
+    if (!worker_ready_put(&part->ready[entry->priority], entry, front)) {
+        worker_log(WORKER_LOG_ERROR, "out of memory");
+        abort();                    /* the supervisor starts another */
     }
+}
+
+
+void
+worker_part_unstart(worker_partition_t *part, worker_entry_t *entry)
+{
+    part_ready(part, entry, true);
 }
 
 
@@ -619,6 +622,7 @@ worker_part_forget(worker_partition_t *part, worker_entry_t *entry)
     part->queue->bytes -= entry->pack.len;
 
     part_origin_unlink(part, entry);
+    worker_ready_over(entry);
     worker_entry_free(entry);
 }
 
@@ -630,6 +634,20 @@ part_forget_list(worker_partition_t *part, worker_entries_t *list)
 
     while ((entry = worker_entries_pop(list)) != NULL) {
         worker_part_forget(part, entry);
+    }
+}
+
+
+static void
+part_forget_ready(worker_partition_t *part)
+{
+    size_t           i;
+    worker_entry_t  *entry;
+
+    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
+        while ((entry = worker_ready_drain(&part->ready[i])) != NULL) {
+            worker_part_forget(part, entry);
+        }
     }
 }
 
@@ -669,8 +687,9 @@ worker_part_lose(worker_partition_t *part, const char *why)
     part->fence = 0;
     part->retry_at = queue->now;
 
+    part_forget_ready(part);
+
     for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
-        part_forget_list(part, &part->ready[i]);
         part->streams[i].last[0] = '\0';
     }
 
@@ -727,7 +746,6 @@ worker_partition_t *
 worker_part_create(worker_queue_t *queue, const char *queue_name,
     unsigned number)
 {
-    size_t               i;
     worker_partition_t  *part;
 
     part = calloc(1, sizeof(worker_partition_t));
@@ -745,10 +763,6 @@ worker_part_create(worker_queue_t *queue, const char *queue_name,
     part->retention_s = worker_conf_retention_ms(queue->conf, queue_name)
                         / 1000;
 
-    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
-        worker_entries_init(&part->ready[i]);
-    }
-
     worker_entries_init(&part->settle);
     part_name_keys(part);
 
@@ -761,12 +775,14 @@ worker_part_free(worker_partition_t *part)
 {
     size_t  i;
 
-    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
-        part_forget_list(part, &part->ready[i]);
-    }
-
+    part_forget_ready(part);
     part_forget_list(part, &part->settle);
     part_forget_keys(part);
+
+    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
+        worker_ready_free(&part->ready[i]);
+    }
+
     free(part);
 }
 

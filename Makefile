@@ -205,6 +205,8 @@ install: all
 	install -m 755 $(BUILD)/travel-worker $(BUILD)/travelctl \
 	    $(DESTDIR)$(PREFIX)/bin/
 	cp -r conf $(DESTDIR)$(PREFIX)/share/ngx_travel/
+	[ ! -d scripts/node/node_modules/graphiql ] \
+	    || scripts/graphiql.sh $(DESTDIR)$(PREFIX)/share/ngx_travel/graphiql
 
 clean:
 	rm -rf build

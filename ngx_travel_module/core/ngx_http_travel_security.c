@@ -228,9 +228,16 @@ ngx_int_t
 ngx_http_travel_security_add(ngx_http_request_t *r,
     const ngx_http_travel_security_t *security)
 {
-    ngx_uint_t  i, https;
+    ngx_uint_t  i, https, others;
 
     https = 0;
+
+    /* only an application, or a page of ours, says any of these itself */
+
+    others = r->upstream != NULL
+             || (r->headers_out.content_type.len >= 9
+                 && ngx_strncmp(r->headers_out.content_type.data, "text/html",
+                                9) == 0);
 
 #if (NGX_HTTP_SSL)
     https = r->connection->ssl != NULL;
@@ -240,7 +247,7 @@ ngx_http_travel_security_add(ngx_http_request_t *r,
 
         if (security->value[i].len == 0
             || (i == NGX_HTTP_TRAVEL_SECURITY_HSTS && !https)
-            || (r->upstream != NULL
+            || (others
                 && ngx_http_travel_security_said(r,
                        &ngx_http_travel_securities[i].header)))
         {

@@ -207,6 +207,22 @@ ngx_http_travel_graphql_param(ngx_conf_t *cf, ngx_str_t *value,
         return NGX_CONF_OK;
     }
 
+    if (ngx_strncmp(value->data, "graphiql=", 9) == 0) {
+        glcf->graphiql.data = value->data + 9;
+        glcf->graphiql.len = value->len - 9;
+
+        if (glcf->graphiql.len < 2 || glcf->graphiql.data[0] != '/'
+            || value->data[value->len - 1] != '/')
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"travel_graphql\" parameter \"%V\" must be "
+                               "the URI of a directory, as /graphiql/", value);
+            return NGX_CONF_ERROR;
+        }
+
+        return NGX_CONF_OK;
+    }
+
     if (ngx_strncmp(value->data, "persisted=", 10) == 0) {
         text.data = value->data + 10;
         text.len = value->len - 10;
@@ -223,7 +239,7 @@ ngx_http_travel_graphql_param(ngx_conf_t *cf, ngx_str_t *value,
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "\"travel_graphql\" does not know \"%V\": it takes "
                        "depth=, fields=, cost=, max_body=, persisted=, "
-                       "status=", value);
+                       "status=, graphiql=", value);
     return NGX_CONF_ERROR;
 }
 

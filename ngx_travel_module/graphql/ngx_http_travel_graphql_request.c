@@ -49,6 +49,11 @@ ngx_http_travel_graphql_handler(ngx_http_request_t *r)
     g->get = (r->method != NGX_HTTP_POST);
     ngx_str_set(&g->operation, "");      /* bytes, even if there are none */
 
+    rc = ngx_http_travel_graphql_page(r, g->conf);
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
     if (ngx_http_travel_graphql_accept(g) != NGX_OK) {
         return ngx_http_travel_error(r, TRAVEL_E_NOT_ACCEPTABLE,
                                      "The answer is application/graphql-"

@@ -46,6 +46,8 @@ typedef struct {
     ngx_uint_t                         cost;
     size_t                             max_body;
     ngx_array_t                       *allowed;    /* documents, or NULL */
+    ngx_str_t                          graphiql;   /* its files' URI; empty:
+                                                      there is no page */
     unsigned                           enabled:1;
     unsigned                           apq:1;
     unsigned                           strict:1;   /* 422 and 294 */
@@ -133,6 +135,13 @@ void ngx_http_travel_graphql_remember(const ngx_str_t *hash,
 
 ngx_int_t ngx_http_travel_graphql_handler(ngx_http_request_t *r);
 void ngx_http_travel_graphql_end(ngx_http_travel_graphql_t *g, ngx_int_t rc);
+
+
+/* --- the page (page.c) --------------------------------------------------- */
+
+/* NGX_DECLINED: it is not the page that is asked for. */
+ngx_int_t ngx_http_travel_graphql_page(ngx_http_request_t *r,
+    const ngx_http_travel_graphql_loc_conf_t *glcf);
 
 
 /* --- its execution (execute.c) ------------------------------------------- */

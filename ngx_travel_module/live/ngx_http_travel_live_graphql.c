@@ -101,6 +101,7 @@ ngx_http_travel_talk_stop(void)
 static ngx_int_t
 ngx_http_travel_talk_open(ngx_http_travel_socket_t *s, ngx_http_request_t *r)
 {
+    ngx_int_t                rc;
     ngx_uint_t               i, modern, legacy;
     ngx_http_travel_talk_t  *talk;
 
@@ -120,13 +121,20 @@ ngx_http_travel_talk_open(ngx_http_travel_socket_t *s, ngx_http_request_t *r)
 
     talk = ngx_calloc(sizeof(ngx_http_travel_talk_t), r->connection->log);
 
-    if (talk == NULL || ngx_http_travel_talk_json == NULL
-        || ((modern || legacy)
-            && ngx_http_travel_add_header(r, "Sec-WebSocket-Protocol",
-                                          &names[i]) != NGX_OK)
-        || ngx_http_travel_session_open(&talk->session, r, s->conf, &s->guest)
+    rc = talk != NULL && ngx_http_travel_talk_json != NULL
+         ? ngx_http_travel_session_open(&talk->session, r, s->conf, &s->guest)
+         : NGX_ERROR;
+
+    if (rc != NGX_OK) {
+        ngx_free(talk);
+        return ngx_http_travel_guest_refused(r, rc);
+    }
+
+    if ((modern || legacy)
+        && ngx_http_travel_add_header(r, "Sec-WebSocket-Protocol", &names[i])
            != NGX_OK)
     {
+        ngx_http_travel_session_close(&talk->session);
         ngx_free(talk);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -431,7 +439,14 @@ ngx_http_travel_talk_vouched(ngx_http_travel_session_t *session,
         return;
     }
 
-    ngx_http_travel_session_become(session, &talk->socket->guest, caller);
+    if (ngx_http_travel_session_become(session, &talk->socket->guest, caller)
+        != NGX_OK)
+    {
+        ngx_http_travel_talk_close(talk, TRAVEL_WS_TRY_LATER,
+                                   "too many sockets of this user");
+        return;
+    }
+
     ngx_http_travel_socket_renewed(talk->socket);
     talk->acknowledged = 1;
     ngx_http_travel_talk_say(talk, NULL, "connection_ack", NULL);
@@ -476,12 +491,15 @@ ngx_http_travel_talk_renewed(ngx_http_travel_session_t *session,
 
     static const ngx_str_t  no = ngx_string("{\"refreshed\":false}");
 
-    if (caller == NULL || !ngx_http_travel_session_same(session, caller)) {
+    if (caller == NULL || !ngx_http_travel_session_same(session, caller)
+        || ngx_http_travel_session_become(session, &talk->socket->guest,
+                                          caller)
+           != NGX_OK)
+    {
         ngx_http_travel_talk_say(talk, NULL, "pong", &no);
         return;
     }
 
-    ngx_http_travel_session_become(session, &talk->socket->guest, caller);
     ngx_http_travel_socket_renewed(talk->socket);
 
     payload.data = text;

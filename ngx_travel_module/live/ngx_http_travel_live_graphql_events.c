@@ -54,8 +54,9 @@ typedef struct {
 static ngx_int_t ngx_http_travel_show_start(ngx_http_request_t *r,
     const ngx_http_travel_live_loc_conf_t *conf, ngx_str_t *body,
     ngx_uint_t safe);
-static ngx_http_travel_show_t *ngx_http_travel_show_create(
-    ngx_http_request_t *r, const ngx_http_travel_live_loc_conf_t *conf);
+static ngx_int_t ngx_http_travel_show_create(ngx_http_request_t *r,
+    const ngx_http_travel_live_loc_conf_t *conf,
+    ngx_http_travel_show_t **ret_show);
 static ngx_int_t ngx_http_travel_show_get(ngx_http_request_t *r,
     const ngx_http_travel_live_loc_conf_t *conf);
 static ngx_int_t ngx_http_travel_show_type(ngx_http_request_t *r);
@@ -277,35 +278,39 @@ ngx_http_travel_show_get(ngx_http_request_t *r,
 }
 
 
-static ngx_http_travel_show_t *
+/* NGX_OK; NGX_BUSY, NGX_ERROR: see guest_refused(). */
+static ngx_int_t
 ngx_http_travel_show_create(ngx_http_request_t *r,
-    const ngx_http_travel_live_loc_conf_t *conf)
+    const ngx_http_travel_live_loc_conf_t *conf,
+    ngx_http_travel_show_t **ret_show)
 {
+    ngx_int_t                rc;
     ngx_http_travel_show_t  *show;
 
     show = ngx_pcalloc(r->pool, sizeof(ngx_http_travel_show_t));
+    if (show == NULL) {
+        return NGX_ERROR;
+    }
 
-    if (show != NULL) {
-        show->events.owner = &ngx_http_travel_show_owner;
-        show->events.data = show;
-        show->session.handlers = &ngx_http_travel_show_says;
-        show->session.data = show;
+    show->events.owner = &ngx_http_travel_show_owner;
+    show->events.data = show;
+    show->session.handlers = &ngx_http_travel_show_says;
+    show->session.data = show;
 
-        if (ngx_http_travel_session_open(&show->session, r, conf,
-                                         &show->events.guest)
-            != NGX_OK)
-        {
-            return NULL;
-        }
+    rc = ngx_http_travel_session_open(&show->session, r, conf,
+                                      &show->events.guest);
 
-        if (ngx_http_travel_events_init(&show->events, r, conf) != NGX_OK) {
+    if (rc == NGX_OK) {
+        rc = ngx_http_travel_events_init(&show->events, r, conf);
+
+        if (rc != NGX_OK) {
             ngx_http_travel_session_close(&show->session);
             ngx_http_travel_guest_gone(&show->events.guest);
-            return NULL;
         }
     }
 
-    return show;
+    *ret_show = show;
+    return rc;
 }
 
 
@@ -338,10 +343,10 @@ ngx_http_travel_show_start(ngx_http_request_t *r,
     ngx_http_travel_show_t  *show;
 
     ngx_str_set(&id, "");
-    show = ngx_http_travel_show_create(r, conf);
+    rc = ngx_http_travel_show_create(r, conf, &show);
 
-    if (show == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (rc != NGX_OK) {
+        return ngx_http_travel_guest_refused(r, rc);
     }
 
     show->session.safe = safe;
@@ -873,11 +878,13 @@ ngx_http_travel_backstage_known(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
     }
 
     if (rc == NGX_OK) {
-        b->show = ngx_http_travel_show_create(r, b->conf);
-        rc = NGX_ERROR;
-    }
+        rc = ngx_http_travel_show_create(r, b->conf, &b->show);
 
-    if (b->show != NULL) {
+        if (rc != NGX_OK) {
+            ngx_http_travel_finish(r, ngx_http_travel_guest_refused(r, rc));
+            return;
+        }
+
         name = ngx_http_travel_backstage_name(b, 1);
         name.data += sizeof(TRAVEL_LIVE_PREFIX) - 1;
         name.len -= sizeof(TRAVEL_LIVE_PREFIX) - 1;

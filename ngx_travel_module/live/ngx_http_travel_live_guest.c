@@ -14,6 +14,8 @@
 
 
 static void ngx_http_travel_guests_look(ngx_event_t *ev);
+static ngx_int_t ngx_http_travel_guest_place(ngx_http_travel_guest_t *guest,
+    ngx_connection_t *c, const ngx_http_travel_live_loc_conf_t *conf);
 
 
 static ngx_queue_t  ngx_http_travel_guests;
@@ -88,7 +90,7 @@ ngx_http_travel_guests_look(ngx_event_t *ev)
 
 ngx_int_t
 ngx_http_travel_guest_invite(ngx_http_travel_guest_t *guest,
-    ngx_http_request_t *r)
+    ngx_http_request_t *r, const ngx_http_travel_live_loc_conf_t *conf)
 {
     ngx_http_travel_ctx_t  *ctx;
 
@@ -100,7 +102,76 @@ ngx_http_travel_guest_invite(ngx_http_travel_guest_t *guest,
 
     guest->expires = ctx->authenticated ? (time_t) ctx->expires : 0;
 
+    if (ctx->authenticated && ctx->user.len == TRAVEL_UUID_TEXT_LEN) {
+        guest->known = 1;
+        ngx_memcpy(guest->user, ctx->user.data, TRAVEL_UUID_TEXT_LEN);
+    }
+
+    if (conf == NULL || conf->seats == NULL) {
+        return NGX_OK;
+    }
+
+    guest->seats = conf->seats;
+    guest->per_user = conf->per_user;
+
+    if ((guest->known
+         && ngx_http_travel_seat_take(guest->seats, 'u', guest->user,
+                                      TRAVEL_UUID_TEXT_LEN, guest->per_user,
+                                      &guest->seat)
+            != NGX_OK)
+        || ngx_http_travel_guest_place(guest, r->connection, conf) != NGX_OK)
+    {
+        ngx_http_travel_guest_gone(guest);
+        return NGX_BUSY;
+    }
+
     return NGX_OK;
+}
+
+
+/* An address of IPv6 counts by its network: a host has all of it. */
+static ngx_int_t
+ngx_http_travel_guest_place(ngx_http_travel_guest_t *guest,
+    ngx_connection_t *c, const ngx_http_travel_live_loc_conf_t *conf)
+{
+    size_t        len;
+    const void   *address;
+
+    switch (c->sockaddr->sa_family) {
+
+#if (NGX_HAVE_INET6)
+    case AF_INET6:
+        address = &((struct sockaddr_in6 *) c->sockaddr)->sin6_addr;
+        len = IN6_IS_ADDR_V4MAPPED((struct in6_addr *) address) ? 16 : 8;
+        break;
+#endif
+
+    case AF_INET:
+        address = &((struct sockaddr_in *) c->sockaddr)->sin_addr;
+        len = 4;
+        break;
+
+    default:
+        return NGX_OK;
+    }
+
+    return ngx_http_travel_seat_take(conf->seats, 'a', address, len,
+                                     conf->per_address, &guest->place);
+}
+
+
+ngx_int_t
+ngx_http_travel_guest_refused(ngx_http_request_t *r, ngx_int_t rc)
+{
+    if (rc != NGX_BUSY) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_travel_live_count(NGX_HTTP_TRAVEL_LIVE_REFUSED);
+
+    return ngx_http_travel_error(r, TRAVEL_E_RATE_LIMIT_EXCEEDED,
+                                 "Too many sockets or streams are open for "
+                                 "this user or address.");
 }
 
 
@@ -131,20 +202,38 @@ ngx_http_travel_guest_gone(ngx_http_travel_guest_t *guest)
         guest->entered = 0;
     }
 
+    if (guest->seats != NULL) {
+        ngx_http_travel_seat_leave(guest->seats, &guest->seat);
+        ngx_http_travel_seat_leave(guest->seats, &guest->place);
+    }
+
     ngx_http_travel_lasting_free(guest->lasting);
     guest->lasting = NULL;
 }
 
 
-void
+ngx_int_t
 ngx_http_travel_guest_renew(ngx_http_travel_guest_t *guest,
     ngx_http_travel_guest_t *by)
 {
+    if (!guest->known && by->known && guest->seats != NULL
+        && ngx_http_travel_seat_take(guest->seats, 'u', by->user,
+                                     TRAVEL_UUID_TEXT_LEN, guest->per_user,
+                                     &guest->seat)
+           != NGX_OK)
+    {
+        return NGX_BUSY;
+    }
+
     ngx_http_travel_lasting_free(guest->lasting);
 
     guest->lasting = by->lasting;
     guest->expires = by->expires;
+    guest->known = by->known;
+    ngx_memcpy(guest->user, by->user, TRAVEL_UUID_TEXT_LEN);
     by->lasting = NULL;
+
+    return NGX_OK;
 }
 
 

@@ -214,6 +214,7 @@ ngx_http_travel_live_switch(ngx_http_request_t *r,
     const ngx_http_travel_live_loc_conf_t *conf, ngx_str_t *key)
 {
     ngx_int_t                  rc;
+    ngx_uint_t                 refused;
     travel_ws_deflate_t        deal;
     ngx_http_travel_socket_t  *s;
 
@@ -236,15 +237,18 @@ ngx_http_travel_live_switch(ngx_http_request_t *r,
 
     rc = conf->protocol->open ? conf->protocol->open(s, r) : NGX_OK;
 
-    if (rc == NGX_OK) {
-        rc = ngx_http_travel_live_answer(r, key);
+    refused = rc != NGX_OK || r->header_sent;
 
-        if (rc != NGX_OK && s->protocol->gone) {
+    if (!refused) {
+        rc = ngx_http_travel_live_answer(r, key);
+        refused = rc != NGX_OK;
+
+        if (refused && s->protocol->gone) {
             s->protocol->gone(s);
         }
     }
 
-    if (rc != NGX_OK) {
+    if (refused) {
         ngx_http_travel_guest_gone(&s->guest);
         ngx_free(s);
         return rc;

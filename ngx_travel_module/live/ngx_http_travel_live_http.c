@@ -447,10 +447,14 @@ ngx_http_travel_follow(ngx_http_request_t *r, ngx_http_travel_asked_t *a)
     f->events.owner = &ngx_http_travel_follower;
     f->events.data = f;
 
-    if (ngx_http_travel_events_init(&f->events, r, a->conf) != NGX_OK
-        || ngx_http_travel_guest_invite(&f->events.guest, r) != NGX_OK)
-    {
+    if (ngx_http_travel_events_init(&f->events, r, a->conf) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_travel_guest_invite(&f->events.guest, r, a->conf);
+
+    if (rc != NGX_OK) {
+        return ngx_http_travel_guest_refused(r, rc);
     }
 
     if (!r->header_only
@@ -611,8 +615,9 @@ ngx_http_travel_poll(ngx_http_request_t *r, ngx_http_travel_asked_t *a)
     p->timer.log = r->connection->log;
     p->answer = p->timer;
 
-    if (ngx_http_travel_guest_invite(&p->guest, r) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    rc = ngx_http_travel_guest_invite(&p->guest, r, a->conf);
+    if (rc != NGX_OK) {
+        return ngx_http_travel_guest_refused(r, rc);
     }
 
     rc = ngx_http_travel_poll_wait(p, &wait);

@@ -40,6 +40,7 @@ struct ngx_http_travel_topic_s {
     unsigned                        ripe:1;    /* is in that queue */
     unsigned                        pattern:1;
     ngx_http_travel_line_t         *line;      /* NULL: it is a topic */
+    ngx_http_travel_presence_t      presence;
     ngx_queue_t                     unsettled;
     ngx_str_t                       name;
     ngx_str_t                       key;       /* name with the prefix */
@@ -227,6 +228,7 @@ ngx_http_travel_hub_forget(ngx_http_travel_topic_t *t)
         t->op->data = NULL;
     }
 
+    ngx_http_travel_presence_say(&t->presence, &t->name, 0);
     ngx_http_travel_redis_leave(&t->key);
     ngx_free(t);
 }
@@ -388,6 +390,35 @@ ngx_http_travel_hub_settle_all(ngx_http_travel_topic_t *t)
         }
 
         ngx_http_travel_hub_settle(t, sub);
+    }
+}
+
+
+/* Whose number was told goes to the end: all have their turn. */
+void
+ngx_http_travel_hub_presence(ngx_uint_t n)
+{
+    ngx_queue_t              *q, *next, *last;
+    ngx_http_travel_topic_t  *t;
+
+    last = ngx_queue_last(&ngx_http_travel_hub_all);
+
+    for (q = ngx_queue_head(&ngx_http_travel_hub_all);
+         q != ngx_queue_sentinel(&ngx_http_travel_hub_all) && n > 0;
+         q = next)
+    {
+        next = q == last ? ngx_queue_sentinel(&ngx_http_travel_hub_all)
+                         : ngx_queue_next(q);
+        t = ngx_queue_data(q, ngx_http_travel_topic_t, all);
+
+        if (t->line == NULL
+            && ngx_http_travel_presence_due(&t->presence, t->watchers))
+        {
+            ngx_http_travel_presence_say(&t->presence, &t->name, t->watchers);
+            ngx_queue_remove(q);
+            ngx_queue_insert_tail(&ngx_http_travel_hub_all, q);
+            n--;
+        }
     }
 }
 

@@ -101,6 +101,42 @@ void ngx_http_travel_hub_hang_up(ngx_http_travel_line_t *line);
 ngx_int_t ngx_http_travel_hub_start(ngx_cycle_t *cycle);
 void ngx_http_travel_hub_stop(void);
 
+/* --- presence -------------------------------------------------------------- */
+
+/* What was told of a topic's watchers. */
+typedef struct {
+    ngx_uint_t                     told;
+    ngx_msec_t                     at;
+} ngx_http_travel_presence_t;
+
+/* Who asks how many watch a topic: one question at a time. */
+typedef struct ngx_http_travel_asker_s  ngx_http_travel_asker_t;
+
+struct ngx_http_travel_asker_s {
+    /* count -1: it cannot be told now */
+    void                         (*answer)(ngx_http_travel_asker_t *asker,
+                                           ngx_int_t count);
+    void                          *data;
+    ngx_http_travel_redis_op_t    *op;
+    ngx_str_t                      topic;
+    u_char                         text[TRAVEL_LIVE_TOPIC_MAX];
+};
+
+ngx_int_t ngx_http_travel_presence_start(ngx_cycle_t *cycle);
+void ngx_http_travel_presence_stop(void);
+ngx_uint_t ngx_http_travel_presence_due(const ngx_http_travel_presence_t *p,
+    ngx_uint_t watchers);
+void ngx_http_travel_presence_say(ngx_http_travel_presence_t *p,
+    const ngx_str_t *topic, ngx_uint_t watchers);
+/* The hub's topics whose turn it is, that many at most. */
+void ngx_http_travel_hub_presence(ngx_uint_t n);
+
+/* NGX_OK: the answer will come; NGX_BUSY, NGX_ERROR. */
+ngx_int_t ngx_http_travel_presence_ask(ngx_http_travel_asker_t *asker,
+    const ngx_str_t *topic);
+void ngx_http_travel_presence_forget(ngx_http_travel_asker_t *asker);
+
+
 /* --- what is told of a topic --------------------------------------------- */
 
 #define NGX_HTTP_TRAVEL_CURSOR_MAX  48

@@ -202,6 +202,14 @@ ngx_http_travel_live_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         lmcf = ngx_http_conf_get_module_main_conf(cf,
                                                   ngx_http_travel_live_module);
         lmcf->topics = 1;
+        lmcf->presence |= llcf->presence;
+    }
+
+    if (llcf->per_user > 0 || llcf->per_address > 0) {
+        llcf->seats = ngx_http_travel_seats_zone(cf);
+        if (llcf->seats == NULL) {
+            return NGX_CONF_ERROR;
+        }
     }
 
     if (llcf->protocol != &ngx_http_travel_graphql_socket) {
@@ -238,6 +246,24 @@ ngx_http_travel_live_is(const ngx_str_t *arg, const char *name,
     ret_value->len = arg->len - n;
 
     return 1;
+}
+
+
+static char *
+ngx_http_travel_live_number(const ngx_str_t *value, ngx_uint_t *ret_n)
+{
+    ngx_int_t  n;
+
+    n = ngx_atoi(value->data, value->len);
+
+    if (n < 0 || n > 1000000) {
+        return "must be a number of sockets and streams from 1 to 1000000, or "
+               "0 for no bound";
+    }
+
+    *ret_n = n;
+
+    return NGX_CONF_OK;
 }
 
 
@@ -386,6 +412,25 @@ ngx_http_travel_live_parameter(ngx_conf_t *cf,
         return NGX_CONF_OK;
     }
 
+    if (ngx_http_travel_live_is(arg, "per_user=", &v)) {
+        return ngx_http_travel_live_number(&v, &llcf->per_user);
+    }
+
+    if (ngx_http_travel_live_is(arg, "per_address=", &v)) {
+        return ngx_http_travel_live_number(&v, &llcf->per_address);
+    }
+
+    if (ngx_http_travel_live_is(arg, "presence=", &v)) {
+
+        if (v.len == 2 && ngx_strncmp(v.data, "on", 2) == 0) {
+            llcf->presence = 1;
+            return NGX_CONF_OK;
+        }
+
+        return v.len == 3 && ngx_strncmp(v.data, "off", 3) == 0
+               ? NGX_CONF_OK : "must be on or off";
+    }
+
     if (ngx_http_travel_live_is(arg, "grant=", &v)) {
         return ngx_http_travel_live_grant(cf, llcf, &v);
     }
@@ -531,6 +576,13 @@ ngx_http_travel_live_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    if (ngx_http_travel_live_conf->presence
+        && ngx_http_travel_redis_configured(NGX_HTTP_TRAVEL_REDIS_CACHE)
+        && ngx_http_travel_presence_start(cycle) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     ngx_http_travel_guests_start(cycle);
     ngx_http_travel_socket_start();
 
@@ -543,6 +595,7 @@ ngx_http_travel_live_exit_process(ngx_cycle_t *cycle)
 {
     (void) cycle;
 
+    ngx_http_travel_presence_stop();
     ngx_http_travel_socket_stop();
     ngx_http_travel_guests_stop();
     ngx_http_travel_hub_stop();

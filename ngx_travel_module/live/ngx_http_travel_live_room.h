@@ -34,6 +34,7 @@ typedef enum {
 typedef struct {
     ngx_int_t              counters[NGX_HTTP_TRAVEL_LIVE_COUNTERS];
     unsigned               topics:1;   /* some location watches topics */
+    unsigned               presence:1; /* some location counts who watches */
 } ngx_http_travel_live_main_conf_t;
 
 /* What is spoken over a socket.  All but 'open' are called from the socket's
@@ -66,6 +67,10 @@ typedef struct {
     ngx_str_t                          endpoint;   /* of GraphQL operations */
     ngx_msec_t                         init;       /* for connection_init */
     ngx_uint_t                         operations; /* of one session */
+    ngx_uint_t                         per_user;   /* guests; 0: no bound */
+    ngx_uint_t                         per_address;
+    ngx_http_travel_zone_t            *seats;      /* NULL: no bounds */
+    ngx_flag_t                         presence;
     ngx_http_travel_door_t            *door;
     ngx_http_complex_value_t          *grant;      /* a topic; NULL: none */
     ngx_array_t                       *rules;      /* travel_live_allow */
@@ -111,26 +116,43 @@ struct ngx_http_travel_guest_s {
     ngx_queue_t                     queue;
     ngx_http_travel_lasting_t      *lasting;   /* may be revoked; NULL: not */
     time_t                          expires;   /* the token; 0: never */
+    ngx_http_travel_zone_t         *seats;
+    ngx_uint_t                      per_user;
+    uint64_t                        seat;      /* the user's; 0: none */
+    uint64_t                        place;     /* the address's */
+    u_char                          user[TRAVEL_UUID_TEXT_LEN];
     /* may be called more than once; must not free the guest */
     void                          (*leave)(ngx_http_travel_guest_t *guest,
                                            unsigned code, const char *reason,
                                            ngx_http_travel_live_counter_e how);
     unsigned                        entered:1;
+    unsigned                        known:1;   /* there is a user */
 };
 
-/* Fills it from the caller of r.  NGX_OK, NGX_ERROR. */
+/* Fills it from the caller of r, who takes his seats; conf NULL: none.
+ * NGX_OK; NGX_BUSY: he has as many as he may; NGX_ERROR. */
 ngx_int_t ngx_http_travel_guest_invite(ngx_http_travel_guest_t *guest,
-    ngx_http_request_t *r);
+    ngx_http_request_t *r, const ngx_http_travel_live_loc_conf_t *conf);
+/* What the handler returns when he could not be invited. */
+ngx_int_t ngx_http_travel_guest_refused(ngx_http_request_t *r, ngx_int_t rc);
 /* From now on he is told to leave, perhaps at once, but never from within. */
 void ngx_http_travel_guest_enter(ngx_http_travel_guest_t *guest);
 /* He is gone, whether he had entered or not. */
 void ngx_http_travel_guest_gone(ngx_http_travel_guest_t *guest);
-/* He stays, by another credential, which becomes his. */
-void ngx_http_travel_guest_renew(ngx_http_travel_guest_t *guest,
+/* He stays, by another credential, which becomes his.  NGX_OK; NGX_BUSY: the
+ * user that he is now has as many seats as he may. */
+ngx_int_t ngx_http_travel_guest_renew(ngx_http_travel_guest_t *guest,
     ngx_http_travel_guest_t *by);
 /* ms until his token ends; -1: never, 0: it has. */
 ngx_msec_int_t ngx_http_travel_guest_left(
     const ngx_http_travel_guest_t *guest);
+
+/* Seats of the node: NGX_OK, with *ret_seat 0 where there is no bound;
+ * NGX_BUSY. */
+ngx_http_travel_zone_t *ngx_http_travel_seats_zone(ngx_conf_t *cf);
+ngx_int_t ngx_http_travel_seat_take(ngx_http_travel_zone_t *zone, u_char kind,
+    const void *whose, size_t len, ngx_uint_t limit, uint64_t *ret_seat);
+void ngx_http_travel_seat_leave(ngx_http_travel_zone_t *zone, uint64_t *seat);
 
 void ngx_http_travel_guests_start(ngx_cycle_t *cycle);
 void ngx_http_travel_guests_stop(void);

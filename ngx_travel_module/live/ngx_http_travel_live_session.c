@@ -62,7 +62,8 @@ ngx_http_travel_session_credential(ngx_http_travel_session_t *session,
     bearer = ngx_http_travel_header_in(r, "authorization", 13);
     key = ngx_http_travel_header_in(r, "x-api-key", 9);
 
-    if (bearer == NULL && key == NULL) {
+    /* topics ask nothing of any endpoint */
+    if ((bearer == NULL && key == NULL) || session->conf->endpoint.len == 0) {
         return NGX_OK;
     }
 
@@ -94,6 +95,7 @@ ngx_http_travel_session_open(ngx_http_travel_session_t *session,
     ngx_http_travel_guest_t *guest)
 {
     uintptr_t  escape;
+    ngx_int_t  rc;
 
     session->conf = conf;
     ngx_http_travel_peer(r, &session->peer);
@@ -102,13 +104,18 @@ ngx_http_travel_session_open(ngx_http_travel_session_t *session,
     session->uri.data = ngx_alloc(r->uri.len + 2 * escape + 1,
                                   r->connection->log);
 
-    if (session->uri.data == NULL
-        || ngx_http_travel_session_credential(session, r) != NGX_OK
-        || ngx_http_travel_live_rights(r, conf, &session->rights) != NGX_OK
-        || ngx_http_travel_guest_invite(guest, r) != NGX_OK)
+    rc = NGX_ERROR;
+
+    if (session->uri.data != NULL
+        && ngx_http_travel_session_credential(session, r) == NGX_OK
+        && ngx_http_travel_live_rights(r, conf, &session->rights) == NGX_OK)
     {
+        rc = ngx_http_travel_guest_invite(guest, r, conf);
+    }
+
+    if (rc != NGX_OK) {
         ngx_http_travel_session_close(session);
-        return NGX_ERROR;
+        return rc;
     }
 
     if (escape > 0) {
@@ -703,10 +710,14 @@ ngx_http_travel_session_same(const ngx_http_travel_session_t *session,
 }
 
 
-void
+ngx_int_t
 ngx_http_travel_session_become(ngx_http_travel_session_t *session,
     ngx_http_travel_guest_t *guest, ngx_http_travel_caller_t *caller)
 {
+    if (ngx_http_travel_guest_renew(guest, &caller->guest) != NGX_OK) {
+        return NGX_BUSY;
+    }
+
     ngx_free(session->credential.data);
     session->credential = session->offered;
     ngx_str_null(&session->offered);
@@ -715,7 +726,7 @@ ngx_http_travel_session_become(ngx_http_travel_session_t *session,
     session->rights = caller->rights;
     caller->rights.grant.data = NULL;
 
-    ngx_http_travel_guest_renew(guest, &caller->guest);
+    return NGX_OK;
 }
 
 
@@ -730,7 +741,7 @@ ngx_http_travel_live_vouch(ngx_http_request_t *r,
 
     if (caller == NULL
         || ngx_http_travel_live_rights(r, conf, &caller->rights) != NGX_OK
-        || ngx_http_travel_guest_invite(&caller->guest, r) != NGX_OK
+        || ngx_http_travel_guest_invite(&caller->guest, r, NULL) != NGX_OK
         || ngx_http_travel_inner_leave(inner, NGX_HTTP_TRAVEL_INNER_CALLER,
                                        caller, ngx_http_travel_caller_free)
            != NGX_OK)

@@ -69,7 +69,7 @@ struct ngx_http_travel_operation_s {
 };
 
 /* From a request: copies what is needed of it, rights and guest included.
- * NGX_OK, NGX_ERROR: nothing was made. */
+ * NGX_OK; NGX_BUSY, NGX_ERROR: nothing was made. */
 ngx_int_t ngx_http_travel_session_open(ngx_http_travel_session_t *session,
     ngx_http_request_t *r, const ngx_http_travel_live_loc_conf_t *conf,
     ngx_http_travel_guest_t *guest);
@@ -94,8 +94,9 @@ ngx_int_t ngx_http_travel_session_vouch(ngx_http_travel_session_t *session,
 ngx_uint_t ngx_http_travel_session_same(
     const ngx_http_travel_session_t *session,
     const ngx_http_travel_caller_t *caller);
-/* From now on it is he, by the token that was vouched for. */
-void ngx_http_travel_session_become(ngx_http_travel_session_t *session,
+/* From now on it is he, by the token that was vouched for.  NGX_OK; NGX_BUSY:
+ * he has no seat. */
+ngx_int_t ngx_http_travel_session_become(ngx_http_travel_session_t *session,
     ngx_http_travel_guest_t *guest, ngx_http_travel_caller_t *caller);
 
 /* GraphQL over event streams.  NGX_DECLINED: r does not ask for one. */

@@ -9,6 +9,8 @@
  *   ← {"type":"message","topic":T,"cursor":C,"message":{...}}
  *   → {"type":"unsubscribe","topic":T}        ← "unsubscribed"
  *   → {"type":"ping"}                         ← {"type":"pong"}
+ *   → {"type":"auth","token":JWT}    ← {"type":"auth","ok":BOOL,"expires":T}
+ *   → {"type":"presence","topic":T}  ← {"type":"presence","topic":T,"count":N}
  *   ← {"type":"error","code":..,"message":..,"topic":T}
  *   ← {"type":"bye","code":N,"reconnect_in":MS,"cursors":{T:C, ...}}
  *
@@ -16,7 +18,7 @@
  * once; what is told of topics comes from the hub.
  */
 
-#include "ngx_http_travel_live_hub.h"
+#include "ngx_http_travel_live_session.h"
 #include "../../common/json.h"
 #include "../../common/json_writer.h"
 
@@ -27,7 +29,8 @@ typedef struct {
     ngx_http_travel_socket_t       *socket;
     ngx_http_travel_subscriber_t   *subs;
     ngx_uint_t                      n;
-    ngx_http_travel_live_rights_t   rights;
+    ngx_http_travel_session_t       session;       /* who it is */
+    ngx_http_travel_asker_t        *asker;         /* of presence; or NULL */
 } ngx_http_travel_watcher_t;
 
 
@@ -38,6 +41,13 @@ static void ngx_http_travel_watcher_farewell(ngx_http_travel_socket_t *s,
     unsigned code);
 static void ngx_http_travel_watcher_message(ngx_http_travel_socket_t *s,
     ngx_uint_t text, ngx_str_t *data);
+static void ngx_http_travel_watcher_auth(ngx_http_travel_watcher_t *w);
+static void ngx_http_travel_watcher_vouched(ngx_http_travel_session_t *session,
+    ngx_http_travel_caller_t *caller);
+static void ngx_http_travel_watcher_presence(ngx_http_travel_watcher_t *w,
+    ngx_str_t *topic);
+static void ngx_http_travel_watcher_counted(ngx_http_travel_asker_t *asker,
+    ngx_int_t count);
 static void ngx_http_travel_watcher_subscribe(ngx_http_travel_watcher_t *w,
     ngx_str_t *topic, const travel_json_node_t *cursor);
 static void ngx_http_travel_watcher_resume(ngx_http_travel_watcher_t *w,
@@ -81,6 +91,7 @@ static ngx_int_t
 ngx_http_travel_watcher_open(ngx_http_travel_socket_t *s,
     ngx_http_request_t *r)
 {
+    ngx_int_t                   rc;
     ngx_http_travel_watcher_t  *w;
 
     if (ngx_http_travel_watcher_json == NULL) {
@@ -93,19 +104,17 @@ ngx_http_travel_watcher_open(ngx_http_travel_socket_t *s,
 
     w = ngx_calloc(sizeof(ngx_http_travel_watcher_t), r->connection->log);
 
-    if (w == NULL
-        || ngx_http_travel_live_rights(r, s->conf, &w->rights) != NGX_OK
-        || ngx_http_travel_guest_invite(&s->guest, r) != NGX_OK)
-    {
-        if (w != NULL) {
-            ngx_free(w->rights.grant.data);
-            ngx_free(w);
-        }
+    rc = w != NULL ? ngx_http_travel_session_open(&w->session, r, s->conf,
+                                                  &s->guest)
+                   : NGX_ERROR;
 
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (rc != NGX_OK) {
+        ngx_free(w);
+        return ngx_http_travel_guest_refused(r, rc);
     }
 
     w->socket = s;
+    w->session.data = w;
     s->data = w;
 
     return NGX_OK;
@@ -126,7 +135,12 @@ ngx_http_travel_watcher_gone(ngx_http_travel_socket_t *s)
         ngx_free(sub);
     }
 
-    ngx_free(w->rights.grant.data);
+    if (w->asker != NULL) {
+        ngx_http_travel_presence_forget(w->asker);
+        ngx_free(w->asker);
+    }
+
+    ngx_http_travel_session_close(&w->session);
     ngx_free(w);
     s->data = NULL;
 }
@@ -218,13 +232,137 @@ ngx_http_travel_watcher_message(ngx_http_travel_socket_t *s, ngx_uint_t text,
     } else if (ngx_http_travel_watcher_is(&type, "unsubscribe")) {
         ngx_http_travel_watcher_unsubscribe(w, &topic);
 
+    } else if (ngx_http_travel_watcher_is(&type, "auth")) {
+        ngx_http_travel_watcher_auth(w);
+
+    } else if (ngx_http_travel_watcher_is(&type, "presence")) {
+        ngx_http_travel_watcher_presence(w, &topic);
+
     } else if (ngx_http_travel_watcher_is(&type, "ping")) {
         ngx_http_travel_watcher_say(w, "pong", NULL);
 
     } else {
         ngx_http_travel_watcher_error(w, "VALIDATION_ERROR",
-            "The type must be subscribe, unsubscribe, resume or ping.", NULL);
+            "The type must be subscribe, unsubscribe, resume, auth, presence "
+            "or ping.", NULL);
     }
+}
+
+
+/* Another token of the same user: the socket ends with that one. */
+static void
+ngx_http_travel_watcher_auth(ngx_http_travel_watcher_t *w)
+{
+    ngx_str_t   token;
+    ngx_uint_t  i;
+
+    token = ngx_http_travel_watcher_member("token");
+
+    /* it goes into a header */
+    for (i = 0; i < token.len; i++) {
+        if (token.data[i] <= ' ' || token.data[i] >= 0x7f) {
+            token.len = 0;
+        }
+    }
+
+    if (token.len == 0
+        || ngx_http_travel_session_vouch(&w->session, &token,
+                                         ngx_http_travel_watcher_vouched)
+           != NGX_OK)
+    {
+        ngx_http_travel_watcher_error(w, "VALIDATION_ERROR",
+            "\"token\" must be an access token, and one at a time.", NULL);
+    }
+}
+
+
+static void
+ngx_http_travel_watcher_vouched(ngx_http_travel_session_t *session,
+    ngx_http_travel_caller_t *caller)
+{
+    char                        text[NGX_HTTP_TRAVEL_WATCHER_ROOM];
+    ngx_uint_t                  ok;
+    travel_json_writer_t        json;
+    ngx_http_travel_watcher_t  *w = session->data;
+
+    ok = caller != NULL && ngx_http_travel_session_same(session, caller)
+         && ngx_http_travel_session_become(session, &w->socket->guest, caller)
+            == NGX_OK;
+
+    if (ok) {
+        ngx_http_travel_socket_renewed(w->socket);
+    }
+
+    travel_json_writer_init(&json, text, sizeof(text));
+    travel_json_object(&json);
+    travel_json_member_cstring(&json, "type", "auth");
+    travel_json_key(&json, TRAVEL_STR("ok"));
+    travel_json_bool(&json, ok);
+    travel_json_member_int(&json, "expires", w->socket->guest.expires);
+    travel_json_object_end(&json);
+    ngx_http_travel_watcher_tell(w, &json);
+}
+
+
+/* Of topics that he may watch, where presence is counted. */
+static void
+ngx_http_travel_watcher_presence(ngx_http_travel_watcher_t *w,
+    ngx_str_t *topic)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_travel_live_allowed(&w->session.rights, topic);
+
+    if (rc != NGX_OK || !w->socket->conf->presence) {
+        ngx_http_travel_watcher_error(w, rc == NGX_DECLINED
+                                         ? "AUTHORIZATION_ERROR"
+                                         : "RESOURCE_NOT_FOUND",
+                                      "Who watches this topic is not told.",
+                                      topic);
+        return;
+    }
+
+    if (w->asker == NULL) {
+        w->asker = ngx_calloc(sizeof(ngx_http_travel_asker_t),
+                              ngx_cycle->log);
+        if (w->asker == NULL) {
+            return;
+        }
+
+        w->asker->answer = ngx_http_travel_watcher_counted;
+        w->asker->data = w;
+    }
+
+    if (ngx_http_travel_presence_ask(w->asker, topic) != NGX_OK) {
+        ngx_http_travel_watcher_error(w, "DEPENDENCY_UNAVAILABLE",
+                                      "One question at a time.", topic);
+    }
+}
+
+
+static void
+ngx_http_travel_watcher_counted(ngx_http_travel_asker_t *asker,
+    ngx_int_t count)
+{
+    char                        text[NGX_HTTP_TRAVEL_WATCHER_ROOM];
+    travel_json_writer_t        json;
+    ngx_http_travel_watcher_t  *w = asker->data;
+
+    if (count < 0) {
+        ngx_http_travel_watcher_error(w, "DEPENDENCY_UNAVAILABLE",
+                                      "It cannot be told now.",
+                                      &asker->topic);
+        return;
+    }
+
+    travel_json_writer_init(&json, text, sizeof(text));
+    travel_json_object(&json);
+    travel_json_member_cstring(&json, "type", "presence");
+    travel_json_member_string(&json, "topic",
+                              ngx_http_travel_view(&asker->topic));
+    travel_json_member_int(&json, "count", count);
+    travel_json_object_end(&json);
+    ngx_http_travel_watcher_tell(w, &json);
 }
 
 
@@ -249,7 +387,7 @@ ngx_http_travel_watcher_subscribe(ngx_http_travel_watcher_t *w,
         return;
     }
 
-    rc = ngx_http_travel_live_allowed(&w->rights, topic);
+    rc = ngx_http_travel_live_allowed(&w->session.rights, topic);
 
     if (rc != NGX_OK) {
         ngx_http_travel_watcher_error(w, rc == NGX_ERROR

@@ -4,7 +4,8 @@
  *
  * create   the saga of the table booking_steps:
  *          tx "create": row pending, booking.created
- *          partner step "hold", partner step "confirm"
+ *          partner step "hold", step "pay" (booking_pay.c), partner step
+ *          "confirm"
  *          tx "confirm": row confirmed, booking.confirmed,
  *          commission.calculated, mail as a follow-up job
  * failed   (refused, or retries used up: the give-up) tx "fail": row failed,
@@ -282,11 +283,12 @@ booking_confirm(worker_job_t *job, const json_t *hold, json_t **ret_answer)
 
 /* Row confirmed, with what the partner said; commission rounded half up. */
 static PGresult *
-booking_confirm_row(worker_tx_t *tx, const json_t *hold, const json_t *answer)
+booking_confirm_row(worker_tx_t *tx, const json_t *hold,
+    const json_t *charge, const json_t *answer)
 {
     char         amount[24];
     json_t      *cents;
-    const char  *params[5];
+    const char  *params[6];
 
     cents = json_object_get(answer, "amount_cents");
 
@@ -303,6 +305,7 @@ booking_confirm_row(worker_tx_t *tx, const json_t *hold, const json_t *answer)
     params[2] = json_string_value(json_object_get(answer, "venue_name"));
     params[3] = amount;
     params[4] = json_string_value(json_object_get(hold, "hold_id"));
+    params[5] = booking_charge_id(charge);
 
     return worker_tx_exec(tx,
         "UPDATE travel.bookings AS b"
@@ -310,19 +313,30 @@ booking_confirm_row(worker_tx_t *tx, const json_t *hold, const json_t *answer)
         "       venue_name = $3, amount_cents = $4::bigint, hold_id = $5,"
         "       commission_cents = floor(($4::numeric * p.commission_bps"
         "                                 + 5000) / 10000)::bigint,"
-        "       error = NULL, updated_at = now()"
+        "       charge_id = $6, error = NULL, updated_at = now()"
         "  FROM travel.partners AS p, travel.users AS u"
         " WHERE b.id = $1::uuid AND b.status = 'pending'"
         "   AND p.code = b.partner AND u.id = b.user_id"
-        BOOKING_RETURNING, 5, params);
+        BOOKING_RETURNING, 6, params);
 }
 
 
 static int
 booking_confirm_events(worker_tx_t *tx, const PGresult *res,
-    const json_t *booking)
+    const json_t *booking, const json_t *charge)
 {
     json_t  *confirmed, *commission;
+
+    if (booking_charge_id(charge) != NULL
+        && worker_tx_event(tx, "booking", tx->job->uuid, -1,
+               "payment.captured",
+               json_pack("{s:s, s:O}", "charge_id", booking_charge_id(charge),
+                         "amount_cents",
+                         json_object_get(booking, "amount_cents")))
+           != TRAVEL_OK)
+    {
+        return TRAVEL_ERROR;
+    }
 
     confirmed = json_pack("{s:O, s:O, s:O, s:O, s:O, s:O}",
         "confirmation_number", json_object_get(booking, "confirmation_number"),
@@ -383,7 +397,8 @@ booking_mail(worker_tx_t *tx, const PGresult *res, const json_t *booking,
 
 
 static worker_verdict_e
-booking_confirmed_in(worker_tx_t *tx, const json_t *hold, const json_t *answer)
+booking_confirmed_in(worker_tx_t *tx, const json_t *hold,
+    const json_t *charge, const json_t *answer)
 {
     json_t            *booking;
     PGresult          *res;
@@ -396,7 +411,7 @@ booking_confirmed_in(worker_tx_t *tx, const json_t *hold, const json_t *answer)
                                 "answer has no confirmation_number");
     }
 
-    res = booking_confirm_row(tx, hold, answer);
+    res = booking_confirm_row(tx, hold, charge, answer);
 
     if (res == NULL) {
         worker_tx_end(tx);
@@ -411,7 +426,7 @@ booking_confirmed_in(worker_tx_t *tx, const json_t *hold, const json_t *answer)
                                 "the booking is not pending any more");
     }
 
-    if (booking_confirm_events(tx, res, booking) != TRAVEL_OK
+    if (booking_confirm_events(tx, res, booking, charge) != TRAVEL_OK
         || booking_mail(tx, res, booking, "booking_confirmed") != TRAVEL_OK
         || worker_saga_end(tx, tx->job->uuid, "done") != TRAVEL_OK)
     {
@@ -446,6 +461,14 @@ booking_do_hold(worker_saga_run_t *run, json_t **ret_result)
 
 
 static worker_verdict_e
+booking_do_pay(worker_saga_run_t *run, json_t **ret_result)
+{
+    return booking_pay(run->job, json_object_get(run->results, "hold"),
+                       ret_result);
+}
+
+
+static worker_verdict_e
 booking_do_confirm(worker_saga_run_t *run, json_t **ret_result)
 {
     return booking_confirm(run->job, json_object_get(run->results, "hold"),
@@ -465,6 +488,7 @@ booking_do_settle(worker_saga_run_t *run, json_t **ret_result)
     return state == WORKER_TX_FRESH
            ? booking_confirmed_in(&tx,
                                   json_object_get(run->results, "hold"),
+                                  json_object_get(run->results, "pay"),
                                   json_object_get(run->results, "confirm"))
            : worker_tx_not_fresh(&tx, state);
 }
@@ -480,6 +504,7 @@ booking_do_settle(worker_saga_run_t *run, json_t **ret_result)
 static const worker_saga_step_t  booking_steps[] = {
     { "create",  booking_do_create,  NULL,            0, 0 },
     { "hold",    booking_do_hold,    booking_un_hold, 0, 0 },
+    { "pay",     booking_do_pay,     booking_un_pay,  0, 0 },
     { "confirm", booking_do_confirm, NULL,            0, 0 },
     { "settle",  booking_do_settle,  NULL,            0, 0 },
     { .name = NULL }
@@ -530,22 +555,26 @@ booking_fail_row(worker_tx_t *tx)
 
 
 /*
- * Closes the saga for good; true in *ret_held when a hold may be out there.
- * Who refuses a hold at the first call has none of ours; a refusal after a
- * call whose answer was lost says nothing of what that one left behind.
+ * Closes the saga for good; true in *ret_held when something may be out there.
+ * Who refuses a hold, or a charge, at the first call has none of ours; a
+ * refusal after a call whose answer was lost says nothing of what that one
+ * left behind.  *ret_hold and *ret_pay: what they answered, maybe nothing;
+ * NULL: there was none.
  */
 static int
-booking_undo(worker_tx_t *tx, bool *ret_held, json_t **ret_hold)
+booking_undo(worker_tx_t *tx, bool *ret_held, json_t **ret_hold,
+    json_t **ret_pay)
 {
+    json_t      *result;
     PGresult    *res;
     const char  *params[] = { tx->job->uuid };
 
     res = worker_tx_exec(tx,
         "UPDATE jobs.saga SET state = 'undoing', updated_at = now()"
         " WHERE job_id = $1::uuid AND (state IN ('taken', 'done')"
-        "       OR (state = 'refused' AND step = 'hold' AND attempts > 1))"
-        " RETURNING CASE WHEN step = 'hold' THEN"
-        "           coalesce(result, '{}'::jsonb) END", 1, params);
+        "       OR (state = 'refused' AND step IN ('hold', 'pay')"
+        "           AND attempts > 1))"
+        " RETURNING step, coalesce(result, '{}'::jsonb)", 1, params);
 
     if (res == NULL) {
         return TRAVEL_ERROR;
@@ -553,10 +582,19 @@ booking_undo(worker_tx_t *tx, bool *ret_held, json_t **ret_hold)
 
     *ret_held = PQntuples(res) > 0;
     *ret_hold = NULL;
+    *ret_pay = NULL;
 
     for (int i = 0; i < PQntuples(res); i++) {
-        if (!PQgetisnull(res, i, 0)) {
-            *ret_hold = json_loads(PQgetvalue(res, i, 0), 0, NULL);
+        result = json_loads(PQgetvalue(res, i, 1), 0, NULL);
+
+        if (strcmp(PQgetvalue(res, i, 0), "hold") == 0) {
+            *ret_hold = result;
+
+        } else if (strcmp(PQgetvalue(res, i, 0), "pay") == 0) {
+            *ret_pay = result;
+
+        } else {
+            json_decref(result);
         }
     }
 
@@ -567,22 +605,28 @@ booking_undo(worker_tx_t *tx, bool *ret_held, json_t **ret_hold)
 
 /* What booking.release is given; NULL when nothing can be out there. */
 static json_t *
-booking_release_body(const worker_job_t *job, bool held, const json_t *hold)
+booking_release_body(const worker_job_t *job, bool held, const json_t *hold,
+    const json_t *charge)
 {
-    json_t  *id;
+    json_t  *id, *pay;
 
     if (!held) {
         return NULL;
     }
 
     id = json_object_get(hold, "hold_id");
+    pay = charge == NULL ? NULL
+          : json_pack("{s:O?, s:O?}", "charge_id",
+                      json_object_get(charge, "charge_id"), "amount_cents",
+                      json_object_get(hold, "amount_cents"));
 
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:O}",
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:O, s:o?}",
                      "saga", job->uuid,
                      "booking_id", job->uuid, "create_job", job->job_id,
                      "partner", worker_body_string(job, "partner"),
                      "request", booking_hold_request(job->body),
-                     "hold_id", json_is_string(id) ? id : json_null());
+                     "hold_id", json_is_string(id) ? id : json_null(),
+                     "pay", pay);
 }
 
 
@@ -590,7 +634,7 @@ static worker_verdict_e
 booking_fail_in(worker_tx_t *tx)
 {
     bool       over, held;
-    json_t    *hold;
+    json_t    *hold, *charge;
     PGresult  *res;
 
     res = booking_fail_row(tx);
@@ -612,23 +656,25 @@ booking_fail_in(worker_tx_t *tx)
     booking_tags(tx, tx->job->uuid, PQgetvalue(res, 0, 0));
     PQclear(res);
 
-    if (booking_undo(tx, &held, &hold) != TRAVEL_OK) {
+    if (booking_undo(tx, &held, &hold, &charge) != TRAVEL_OK) {
         worker_tx_end(tx);
         return WORKER_RETRY;
     }
 
     if (worker_saga_turn(tx, &booking_saga,
-                         booking_release_body(tx->job, held, hold))
+                         booking_release_body(tx->job, held, hold, charge))
         != TRAVEL_OK
         || worker_tx_event(tx, "booking", tx->job->uuid, -1, "booking.failed",
                            worker_failure(tx->job)) != TRAVEL_OK)
     {
         json_decref(hold);
+        json_decref(charge);
         worker_tx_end(tx);
         return WORKER_RETRY;
     }
 
     json_decref(hold);
+    json_decref(charge);
     return worker_tx_commit(tx, NULL);
 }
 

@@ -1,6 +1,7 @@
 /*
  * What the jobs of bookings share: booking.c (create and its failure),
- * booking_release.c (compensation), booking_cancel.c.
+ * booking_pay.c (the money), booking_release.c (compensation),
+ * booking_cancel.c.
  */
 
 #ifndef WORKER_BOOKING_H
@@ -38,6 +39,16 @@ json_t *booking_hold_request(const json_t *body);
 /* "/v1/holds/{id}" + tail; false when the partner gave no usable id. */
 bool booking_hold_path(char path[BOOKING_PATH_MAX], const char *id,
     const char *tail);
+
+/* booking_pay.c.  DONE with *ret_charge NULL: there was nothing to pay. */
+worker_verdict_e booking_pay(worker_job_t *job, const json_t *hold,
+    json_t **ret_charge);
+const char *booking_charge_id(const json_t *charge);
+/* Gives a charge back, under the key of the job 'first' or this one's own;
+ * NULL: there is none. */
+worker_verdict_e booking_refund(worker_job_t *job, const char *charge,
+    const char *first);
+worker_verdict_e booking_un_pay(worker_saga_run_t *run);
 
 extern const worker_saga_t  booking_saga;
 

@@ -1,7 +1,8 @@
 /*
  * booking.cancel and booking.cancel_settle.
  *
- * cancel   tx "cancelling", partner step "cancel", tx "cancelled"
+ * cancel   tx "cancelling", partner step "cancel", step "refund" when it was
+ *          paid, tx "cancelled"
  * given up tx "fail": a partner that refused, or was never asked, leaves the
  *          booking confirmed (booking.cancel_failed).  When its answer was
  *          lost nobody knows, so the booking stays cancelling and
@@ -28,7 +29,7 @@ booking_cancelling_in(worker_tx_t *tx)
     const char        *params[] = { tx->job->key, tx->job->sub };
 
     res = worker_tx_exec(tx,
-        "SELECT status, partner, confirmation_number, journey_id"
+        "SELECT status, partner, confirmation_number, journey_id, charge_id"
         "  FROM travel.bookings"
         " WHERE id = $1::uuid AND user_id = $2::uuid FOR UPDATE", 2, params);
 
@@ -54,8 +55,10 @@ booking_cancelling_in(worker_tx_t *tx)
         return verdict;
     }
 
-    result = json_pack("{s:s, s:s}", "partner", PQgetvalue(res, 0, 1),
-                       "number", PQgetvalue(res, 0, 2));
+    result = json_pack("{s:s, s:s, s:s*}", "partner", PQgetvalue(res, 0, 1),
+                       "number", PQgetvalue(res, 0, 2), "charge",
+                       PQgetisnull(res, 0, 4) ? NULL
+                                              : PQgetvalue(res, 0, 4));
     booking_tags(tx, tx->job->key, PQgetvalue(res, 0, 3));
     PQclear(res);
 
@@ -123,15 +126,56 @@ booking_cancel_call(worker_job_t *job, const json_t *what, const char *first)
     status = (int) json_integer_value(json_object_get(answer, "status"));
     json_decref(answer);
 
-    return verdict == WORKER_REJECT && (status == 404 || status == 410)
-           ? WORKER_DONE : verdict;
+    if (verdict == WORKER_REJECT && (status == 404 || status == 410)) {
+        verdict = WORKER_DONE;
+    }
+
+    return verdict;
+}
+
+
+/* At the partner, then the money. */
+static worker_verdict_e
+booking_cancel_calls(worker_job_t *job, const json_t *what, const char *first)
+{
+    worker_verdict_e  verdict;
+
+    verdict = booking_cancel_call(job, what, first);
+
+    if (verdict != WORKER_DONE) {
+        return verdict;
+    }
+
+    verdict = booking_refund(job, json_string_value(
+                                      json_object_get(what, "charge")),
+                             first);
+
+    /* the reservation is gone: a refund that is refused is somebody's to
+     * look at, not the booking's to stay */
+    return verdict == WORKER_REJECT
+           ? worker_job_fail(job, WORKER_RETRY, "EXTERNAL_SERVICE_ERROR",
+                             "the refund is refused: %.180s",
+                             job->error.message) : verdict;
 }
 
 
 static int
-booking_cancel_events(worker_tx_t *tx, const json_t *booking)
+booking_cancel_events(worker_tx_t *tx, const PGresult *res,
+    const json_t *booking)
 {
+    int      charge;
     json_t  *cents;
+
+    charge = PQnfields(res) - 1;
+
+    if (!PQgetisnull(res, 0, charge)
+        && worker_tx_event(tx, "booking", tx->job->key, -1,
+               "payment.refunded", json_pack("{s:s}", "charge_id",
+                                             PQgetvalue(res, 0, charge)))
+           != TRAVEL_OK)
+    {
+        return TRAVEL_ERROR;
+    }
 
     if (worker_tx_event(tx, "booking", tx->job->key, -1, "booking.cancelled",
             json_pack("{s:O, s:O}", "confirmation_number",
@@ -166,12 +210,12 @@ booking_cancelled_in(worker_tx_t *tx)
         "  FROM travel.partners AS p, travel.users AS u"
         " WHERE b.id = $1::uuid AND b.status = 'cancelling'"
         "   AND p.code = b.partner AND u.id = b.user_id"
-        BOOKING_RETURNING, 1, params);
+        BOOKING_RETURNING ", b.charge_id", 1, params);
 
     booking = res != NULL ? worker_row_json(res, 0) : NULL;
 
     if (booking == NULL
-        || booking_cancel_events(tx, booking) != TRAVEL_OK
+        || booking_cancel_events(tx, res, booking) != TRAVEL_OK
         || booking_mail(tx, res, booking, "booking_cancelled") != TRAVEL_OK)
     {
         worker_tx_end(tx);
@@ -201,7 +245,7 @@ booking_cancel(worker_job_t *job)
                                        : worker_tx_not_fresh(&tx, state);
 
     if (verdict == WORKER_DONE) {
-        verdict = booking_cancel_call(job, job->result, NULL);
+        verdict = booking_cancel_calls(job, job->result, NULL);
     }
 
     if (verdict != WORKER_DONE) {
@@ -265,7 +309,7 @@ booking_cancel_begun(worker_tx_t *tx, json_t **ret_what, bool *ret_asked)
     res = worker_tx_exec(tx,
         "SELECT i.result, EXISTS (SELECT FROM jobs.saga AS s"
         "   WHERE s.job_id = i.job_id AND s.step = 'cancel'"
-        "     AND s.state = 'taken')"
+        "     AND s.state IN ('taken', 'done'))"
         "  FROM jobs.inbox AS i"
         " WHERE i.job_id = $1::uuid AND i.step = 'cancelling'", 1, params);
 
@@ -288,9 +332,10 @@ booking_cancel_hand_over(worker_tx_t *tx, const json_t *what)
 {
     json_t  *body;
 
-    body = json_pack("{s:s, s:O, s:O}", "cancel_job", tx->job->job_id,
+    body = json_pack("{s:s, s:O, s:O, s:O*}", "cancel_job", tx->job->job_id,
                      "partner", json_object_get(what, "partner"),
-                     "number", json_object_get(what, "number"));
+                     "number", json_object_get(what, "number"),
+                     "charge", json_object_get(what, "charge"));
 
     return worker_tx_job(tx, "booking.cancel_settle", tx->job->key, body);
 }
@@ -391,8 +436,8 @@ booking_cancel_settle(worker_job_t *job)
                                "partner and cancel_job are needed");
     }
 
-    verdict = booking_cancel_call(job, job->body,
-                                  worker_body_string(job, "cancel_job"));
+    verdict = booking_cancel_calls(job, job->body,
+                                   worker_body_string(job, "cancel_job"));
 
     if (verdict != WORKER_DONE && verdict != WORKER_REJECT) {
         return verdict;

@@ -109,6 +109,34 @@ booking_release_reservation(worker_job_t *job, const char *hold_id)
 }
 
 
+/* What was given back, as this job's step "refund" has it. */
+static int
+booking_refunded(worker_tx_t *tx)
+{
+    int          rc;
+    PGresult    *res;
+    const char  *params[] = { tx->job->uuid };
+
+    res = worker_tx_exec(tx, "SELECT result->>'charge_id' FROM jobs.saga"
+                             " WHERE job_id = $1::uuid AND step = 'refund'"
+                             "   AND state = 'done'"
+                             "   AND result ? 'charge_id'", 1, params);
+
+    if (res == NULL) {
+        return TRAVEL_ERROR;
+    }
+
+    rc = PQntuples(res) == 0 ? TRAVEL_OK
+         : worker_tx_event(tx, "booking",
+                           worker_body_string(tx->job, "booking_id"), -1,
+                           "payment.refunded",
+                           json_pack("{s:s}", "charge_id",
+                                     PQgetvalue(res, 0, 0)));
+    PQclear(res);
+    return rc;
+}
+
+
 static worker_verdict_e
 booking_released(worker_job_t *job)
 {
@@ -135,7 +163,9 @@ booking_released(worker_job_t *job)
 
     PQclear(res);
 
-    if (worker_saga_end(&tx, params[0], "undone") != TRAVEL_OK) {
+    if (worker_saga_end(&tx, params[0], "undone") != TRAVEL_OK
+        || booking_refunded(&tx) != TRAVEL_OK)
+    {
         worker_tx_end(&tx);
         return WORKER_RETRY;
     }

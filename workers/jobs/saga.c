@@ -75,7 +75,7 @@ saga_free(worker_job_t *job, const char *id)
     pg = job->slot->pg;
     res = worker_pg_ready(pg) == TRAVEL_OK
           ? worker_pg_exec(pg,
-                "WITH f AS (UPDATE jobs.saga SET fence = 0"
+                "WITH f AS (UPDATE jobs.saga SET lease = NULL"
                 "            WHERE job_id = $1::uuid AND state = 'taken')"
                 " SELECT job_id, type, sub, coalesce(email, ''), key, body,"
                 "        state"

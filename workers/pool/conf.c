@@ -118,6 +118,7 @@ static cfg_opt_t  conf_opts[] = {
     CFG_STR("templates", "conf/travel/templates", CFGF_NONE),
     CFG_STR("sealed_key", NULL, CFGF_NONE),
     CFG_STR("topics", "off", CFGF_NONE),
+    CFG_STR("payments", NULL, CFGF_NONE),
     CFG_STR_LIST("webhook_allow", "{}", CFGF_NONE),
     CFG_SEC("redis", conf_redis_opts, CFGF_TITLE | CFGF_MULTI),
     CFG_SEC("postgres", conf_postgres_opts, CFGF_TITLE | CFGF_MULTI),
@@ -652,6 +653,16 @@ conf_partners(cfg_t *cfg, worker_conf_t *conf)
         }
     }
 
+    conf->payments = conf_string(cfg, "payments");
+
+    if (conf->payments != NULL
+        && worker_conf_partner(conf, conf->payments) == NULL)
+    {
+        cfg_error(cfg, "payments = \"%s\" is no partner, add its section",
+                  conf->payments);
+        return TRAVEL_INVALID;
+    }
+
     return TRAVEL_OK;
 }
 
@@ -983,6 +994,7 @@ worker_conf_free(worker_conf_t *conf)
         free(conf->kafka_properties[i]);
     }
 
+    free(conf->payments);
     free(conf->kafka_brokers);
     free(conf->kafka_prefix);
 

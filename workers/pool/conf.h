@@ -158,6 +158,8 @@ typedef struct {
     char               *templates_dir; /* conf/travel/templates */
     struct travel_seal_keys_s  *sealed_keys;   /* or NULL: none */
 
+    char               *payments;      /* the partner that takes them, or
+                                          NULL: bookings cost nothing */
     worker_push_conf_t  push[WORKER_PUSH_SERVICES];
 
     worker_partner_t    partners[WORKER_PARTNERS_MAX];    /* destinations:

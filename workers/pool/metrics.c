@@ -44,7 +44,8 @@ worker_metrics_load(const _Atomic uint64_t *v)
 
 
 void
-worker_metrics_head(FILE *f, const char *name, const char *type, const char *help)
+worker_metrics_head(FILE *f, const char *name, const char *type,
+    const char *help)
 {
     fprintf(f, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }

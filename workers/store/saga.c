@@ -14,6 +14,7 @@ typedef struct {
     char  queue[TRAVEL_QUEUE_NAME_MAX + 1];
     char  partition[16];
     char  fence[24];
+    char  name[TRAVEL_QUEUE_NAME_MAX + 20];     /* "booking.3" */
 } saga_lease_t;
 
 
@@ -24,6 +25,7 @@ saga_lease(saga_lease_t *l, const worker_job_t *job)
              job->id.queue.data);
     snprintf(l->partition, sizeof(l->partition), "%u", job->id.partition);
     snprintf(l->fence, sizeof(l->fence), "%lld", job->fence);
+    snprintf(l->name, sizeof(l->name), "%s.%s", l->queue, l->partition);
 }
 
 
@@ -88,7 +90,7 @@ worker_saga_take(worker_job_t *job, const char *step,
 {
     char           key[WORKER_STEP_KEY_MAX];
     PGresult      *res;
-    const char    *params[7];
+    const char    *params[8];
     saga_lease_t   lease;
     worker_step_e  rc;
 
@@ -103,23 +105,28 @@ worker_saga_take(worker_job_t *job, const char *step,
     params[4] = job->uuid;
     params[5] = step;
     params[6] = key;
+    params[7] = lease.name;
 
     res = saga_exec(job, step,
         "WITH f AS MATERIALIZED ("
         "  SELECT jobs.fenced($1, $2::int, $3, $4::bigint) AS ok),"
         " took AS ("
-        "  INSERT INTO jobs.saga AS s (job_id, step, state, key, fence)"
-        "  SELECT $5::uuid, $6::text, 'taken', $7::text, $4::bigint"
+        "  INSERT INTO jobs.saga AS s (job_id, step, state, key, fence, lease)"
+        "  SELECT $5::uuid, $6::text, 'taken', $7::text, $4::bigint, $8"
         "    FROM f WHERE f.ok"
         "  ON CONFLICT (job_id, step) DO UPDATE"
-        "     SET fence = EXCLUDED.fence, attempts = s.attempts + 1,"
-        "         updated_at = now()"
-        "   WHERE s.state = 'taken' AND s.fence <= EXCLUDED.fence"
+        "     SET fence = EXCLUDED.fence, lease = EXCLUDED.lease,"
+        "         attempts = s.attempts + 1, updated_at = now()"
+        "   WHERE s.state = 'taken'"
+        "     AND (s.lease IS NULL"
+        "          OR (s.lease = EXCLUDED.lease AND s.fence <= EXCLUDED.fence)"
+        "          OR (s.lease <> EXCLUDED.lease"
+        "              AND NOT jobs.leased(s.lease, s.fence)))"
         "  RETURNING key)"
         " SELECT f.ok, took.key, s.state, s.result"
         "   FROM f LEFT JOIN took ON true"
         "   LEFT JOIN jobs.saga AS s"
-        "     ON s.job_id = $5::uuid AND s.step = $6::text", 7, params);
+        "     ON s.job_id = $5::uuid AND s.step = $6::text", 8, params);
 
     if (res == NULL) {
         return WORKER_STEP_FAILED;
@@ -143,7 +150,7 @@ worker_saga_settle(worker_job_t *job, const char *step, const char *state,
     int            rc;
     char          *text;
     PGresult      *res;
-    const char    *params[8];
+    const char    *params[9];
     saga_lease_t   lease;
 
     saga_lease(&lease, job);
@@ -159,6 +166,7 @@ worker_saga_settle(worker_job_t *job, const char *step, const char *state,
     params[5] = step;
     params[6] = state;
     params[7] = text;
+    params[8] = lease.name;
 
     res = saga_exec(job, step,
         "WITH f AS MATERIALIZED ("
@@ -168,8 +176,8 @@ worker_saga_settle(worker_job_t *job, const char *step, const char *state,
         "        updated_at = now()"
         "   FROM f"
         "  WHERE f.ok AND s.job_id = $5::uuid AND s.step = $6"
-        "    AND s.fence = $4::bigint"
-        " RETURNING 1", 8, params);
+        "    AND s.fence = $4::bigint AND s.lease = $9"
+        " RETURNING 1", 9, params);
     free(text);
 
     if (res == NULL) {

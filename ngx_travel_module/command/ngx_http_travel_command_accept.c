@@ -875,6 +875,17 @@ ngx_http_travel_recall_reply(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
 
     ngx_http_set_log_request(r->connection->log, r);
 
+    if (cmd->item && ngx_http_travel_command_of(r)->batch->over) {
+        return;
+    }
+
+    if (cmd->item && (reply == NULL || ngx_http_travel_reply_type(reply)
+                                       != NGX_HTTP_TRAVEL_REPLY_STRING))
+    {
+        ngx_http_travel_batch_judged(r, cmd);
+        return;
+    }
+
     if (reply == NULL || ngx_http_travel_reply_type(reply)
                          != NGX_HTTP_TRAVEL_REPLY_STRING)
     {
@@ -890,12 +901,22 @@ ngx_http_travel_recall_reply(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
     if (seen.len != sizeof(cmd->print) + 1 + TRAVEL_UUID_TEXT_LEN
         || ngx_memcmp(seen.data, cmd->print, sizeof(cmd->print)) != 0)
     {
+        if (cmd->item) {
+            ngx_http_travel_batch_recalled(r, cmd, NULL);
+            return;
+        }
+
         ngx_http_travel_accept_mismatch(r, cmd);
         return;
     }
 
     uuid.data = seen.data + sizeof(cmd->print) + 1;
     uuid.len = TRAVEL_UUID_TEXT_LEN;
+
+    if (cmd->item) {
+        ngx_http_travel_batch_recalled(r, cmd, &uuid);
+        return;
+    }
 
     if (ngx_http_travel_command_rename(r, cmd, &uuid) != NGX_OK
         || ngx_http_travel_job_read(r, &cmd->name,

@@ -4,9 +4,9 @@
  * Each item is a command of its own: judged by the schema, put under its own
  * key (the request's Idempotency-Key and the item's place), accepted or refused
  * for itself, in the order in which they came; all of them leave in one write.
- * The check does not run for items: the worker checks each in its transaction.
- * What is wrong with the request as a whole (no JSON, too many items) refuses
- * it before anything goes in.
+ * The check runs for each of them, a few at a time, before anything goes in.
+ * What is wrong with the request as a whole (no JSON, too many items, no
+ * database to check by) refuses it before anything goes in.
  *
  * The items live in the request's pool.  A reply finds its item by the op; the
  * last one answers the request.
@@ -14,7 +14,10 @@
 
 #include "ngx_http_travel_command_room.h"
 
+#define NGX_HTTP_TRAVEL_BATCH_CHECKS  8        /* of a request at a time */
 
+
+static void ngx_http_travel_batch_checked(ngx_http_request_t *r);
 static void ngx_http_travel_batch_reply(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
 static void ngx_http_travel_batch_script_reply(
@@ -116,6 +119,94 @@ ngx_http_travel_batch_lines(ngx_http_request_t *r,
 }
 
 
+/* --- the check of each ---------------------------------------------------- */
+
+void
+ngx_http_travel_batch_check(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd)
+{
+    ngx_http_travel_batch_t     *batch;
+    ngx_http_travel_command_t  **items, *item;
+
+    batch = cmd->batch;
+    items = batch->items.elts;
+    batch->sending = 1;
+
+    while (batch->checking < NGX_HTTP_TRAVEL_BATCH_CHECKS
+           && batch->next < batch->items.nelts)
+    {
+        item = items[batch->next++];
+
+        if (item->fault.error != TRAVEL_E_NONE) {
+            continue;
+        }
+
+        batch->checking++;
+
+        if (ngx_http_travel_command_ask(r, item) != NGX_OK) {
+            batch->over = 1;
+            ngx_http_travel_command_end(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+            return;
+        }
+    }
+
+    batch->sending = 0;
+
+    if (batch->checking == 0) {
+        ngx_http_travel_command_accept(r, cmd);
+    }
+}
+
+
+static void
+ngx_http_travel_batch_checked(ngx_http_request_t *r)
+{
+    ngx_http_travel_command_t  *cmd;
+
+    cmd = ngx_http_travel_command_of(r);
+    cmd->batch->checking--;
+
+    if (!cmd->batch->sending) {
+        ngx_http_travel_batch_check(r, cmd);
+    }
+}
+
+
+void
+ngx_http_travel_batch_judged(ngx_http_request_t *r,
+    ngx_http_travel_command_t *item)
+{
+    if (item->nrows) {
+        item->fault.error = ngx_http_travel_command_verdict(item,
+                                                         &item->fault.text);
+        item->fault.details = item->rows;
+        item->fault.ndetails = item->nrows;
+    }
+
+    ngx_http_travel_batch_checked(r);
+}
+
+
+/* The check refuses what the first request has done: that is a repeat. */
+void
+ngx_http_travel_batch_recalled(ngx_http_request_t *r,
+    ngx_http_travel_command_t *item, const ngx_str_t *uuid)
+{
+    if (uuid == NULL) {
+        ngx_http_travel_batch_fault(item, TRAVEL_E_IDEMPOTENCY_MISMATCH,
+               "This Idempotency-Key was used for another request.");
+
+    } else if (ngx_http_travel_command_rename(r, item, uuid) != NGX_OK) {
+        ngx_http_travel_batch_fault(item, TRAVEL_E_INTERNAL_ERROR,
+                                    "An internal error occurred.");
+    }
+
+    ngx_http_travel_batch_checked(r);
+}
+
+
+/* --- all of them ----------------------------------------------------------- */
+
 /* The partitions are known: all that is good goes out. */
 void
 ngx_http_travel_batch_put(ngx_http_request_t *r,
@@ -138,6 +229,12 @@ ngx_http_travel_batch_put(ngx_http_request_t *r,
         if (item->fault.error != TRAVEL_E_NONE) {
             ngx_http_travel_command_count(item,
                                           NGX_HTTP_TRAVEL_COMMAND_REFUSED);
+            continue;
+        }
+
+        if (item->replayed) {
+            ngx_http_travel_command_count(item,
+                                          NGX_HTTP_TRAVEL_COMMAND_REPLAYED);
             continue;
         }
 

@@ -347,6 +347,7 @@ ngx_http_travel_body_item(ngx_http_request_t *r,
 
     rc = ngx_http_travel_body_document(r, item);
 
+    if (rc == NGX_OK) { rc = ngx_http_travel_body_values(r, item); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_echo(r, item); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_key(r, item); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_seal(r, item); }

@@ -17,8 +17,8 @@ static void ngx_http_travel_command_ordered(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_int_t rc);
 static ngx_int_t ngx_http_travel_command_prepare(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
-static ngx_int_t ngx_http_travel_command_ask(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd);
+static void ngx_http_travel_command_stop(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, ngx_int_t rc);
 static void ngx_http_travel_command_checked(ngx_http_request_t *r, void *data,
     ngx_int_t rc, ngx_http_travel_pg_result_t *result);
 static ngx_int_t ngx_http_travel_command_rows(ngx_http_request_t *r,
@@ -105,8 +105,13 @@ ngx_http_travel_command_read(ngx_http_request_t *r)
         return;
     }
 
-    if (cmd->use->check == NULL || cmd->batch) {
+    if (cmd->use->check == NULL) {
         ngx_http_travel_command_accept(r, cmd);
+        return;
+    }
+
+    if (cmd->batch) {
+        ngx_http_travel_batch_check(r, cmd);
         return;
     }
 
@@ -308,7 +313,20 @@ ngx_http_travel_command_suspend(ngx_http_request_t *r)
 
 /* --- the check ------------------------------------------------------------ */
 
-static ngx_int_t
+/* Of a batch, the check of one item may end the request. */
+static void
+ngx_http_travel_command_stop(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, ngx_int_t rc)
+{
+    if (cmd->item) {
+        ngx_http_travel_command_of(r)->batch->over = 1;
+    }
+
+    ngx_http_travel_command_end(r, rc);
+}
+
+
+ngx_int_t
 ngx_http_travel_command_ask(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd)
 {
@@ -354,15 +372,20 @@ ngx_http_travel_command_checked(ngx_http_request_t *r, void *data,
 
     ngx_http_set_log_request(r->connection->log, r);
 
+    if (cmd->item && ngx_http_travel_command_of(r)->batch->over) {
+        return;
+    }
+
     if (rc != NGX_OK) {
         ngx_http_travel_command_count(cmd,
                                       NGX_HTTP_TRAVEL_COMMAND_UNAVAILABLE);
-        ngx_http_travel_command_end(r, ngx_http_travel_query_refuse(r, rc));
+        ngx_http_travel_command_stop(r, cmd,
+                                     ngx_http_travel_query_refuse(r, rc));
         return;
     }
 
     if (ngx_http_travel_command_rows(r, cmd, result) != NGX_OK) {
-        ngx_http_travel_command_end(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_http_travel_command_stop(r, cmd, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
 
@@ -454,7 +477,8 @@ ngx_http_travel_command_judge(ngx_http_request_t *r,
             cmd->primary = 1;
 
             if (ngx_http_travel_command_ask(r, cmd) != NGX_OK) {
-                ngx_http_travel_command_end(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+                ngx_http_travel_command_stop(r, cmd,
+                                             NGX_HTTP_INTERNAL_SERVER_ERROR);
             }
 
             return;
@@ -469,12 +493,17 @@ ngx_http_travel_command_judge(ngx_http_request_t *r,
         cmd->looked++;
     }
 
-    if (cmd->nrows == 0) {
+    if (cmd->nrows == 0 && !cmd->item) {
         ngx_http_travel_command_accept(r, cmd);
         return;
     }
 
-    if (cmd->idem.len && ngx_http_travel_command_recall(r, cmd) == NGX_OK) {
+    if (cmd->nrows && cmd->idem.len && ngx_http_travel_command_recall(r, cmd) == NGX_OK) {
+        return;
+    }
+
+    if (cmd->item) {
+        ngx_http_travel_batch_judged(r, cmd);
         return;
     }
 
@@ -554,6 +583,10 @@ ngx_http_travel_command_looked(ngx_http_request_t *r, void *data,
 
     ngx_http_set_log_request(r->connection->log, r);
 
+    if (cmd->item && ngx_http_travel_command_of(r)->batch->over) {
+        return;
+    }
+
     if (job && ngx_http_travel_job_mine(r, job)
         && (!job->final || job->status == TRAVEL_JOB_SUCCEEDED))
     {
@@ -574,18 +607,15 @@ ngx_http_travel_command_looked(ngx_http_request_t *r, void *data,
 
 
 /* What is not there outweighs what is in the way, and that what is wrong. */
-ngx_int_t
-ngx_http_travel_command_refuse(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd)
+travel_error_e
+ngx_http_travel_command_verdict(const ngx_http_travel_command_t *cmd,
+    ngx_str_t *ret_text)
 {
-    ngx_str_t        text;
     ngx_uint_t       i;
     travel_error_e   error, found;
 
-    ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_REFUSED);
-
     error = TRAVEL_E_VALIDATION_ERROR;
-    ngx_str_set(&text, "The request cannot be carried out as it is.");
+    ngx_str_set(ret_text, "The request cannot be carried out as it is.");
 
     for (i = 0; i < cmd->nrows; i++) {
         found = travel_error_by_code(cmd->rows[i].code);
@@ -599,8 +629,23 @@ ngx_http_travel_command_refuse(ngx_http_request_t *r,
         }
 
         error = found;
-        text = ngx_http_travel_str(cmd->rows[i].message);
+        *ret_text = ngx_http_travel_str(cmd->rows[i].message);
     }
+
+    return error;
+}
+
+
+ngx_int_t
+ngx_http_travel_command_refuse(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd)
+{
+    ngx_str_t        text;
+    travel_error_e   error;
+
+    ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_REFUSED);
+
+    error = ngx_http_travel_command_verdict(cmd, &text);
 
     return ngx_http_travel_error_details(r, error, cmd->rows, cmd->nrows, "%V",
                                          &text);

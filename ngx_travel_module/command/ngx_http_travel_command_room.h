@@ -243,7 +243,10 @@ typedef struct {
     ngx_array_t                      items;      /* ..._command_t * */
     ngx_uint_t                       left;       /* without an answer */
     ngx_uint_t                       later;      /* Retry-After, or 0 */
+    ngx_uint_t                       next;       /* item to be checked */
+    ngx_uint_t                       checking;   /* checks under way */
     unsigned                         sending:1;
+    unsigned                         over:1;     /* the request was answered */
 } ngx_http_travel_batch_t;
 
 typedef struct {
@@ -316,6 +319,15 @@ ngx_int_t ngx_http_travel_batch_lines(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
 void ngx_http_travel_batch_put(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, unsigned partitions);
+/* The check of each item, then accept; always finishes r.  An item is judged,
+ * with the rows that it has. */
+void ngx_http_travel_batch_check(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
+void ngx_http_travel_batch_judged(ngx_http_request_t *r,
+    ngx_http_travel_command_t *item);
+/* Its Idempotency-Key was looked up: another request's, or 'uuid' was first. */
+void ngx_http_travel_batch_recalled(ngx_http_request_t *r,
+    ngx_http_travel_command_t *item, const ngx_str_t *uuid);
 
 /* seal.c: the directive; at the start, what a command needs to be sealed, and
  * that its check reads nothing sealed; a body that 'doc' was parsed from. */
@@ -348,6 +360,12 @@ ngx_int_t ngx_http_travel_command_idempotency(ngx_http_request_t *r,
 ngx_int_t ngx_http_travel_command_handler(ngx_http_request_t *r);
 void ngx_http_travel_command_suspend(ngx_http_request_t *r);
 void ngx_http_travel_command_end(ngx_http_request_t *r, ngx_int_t rc);
+/* Runs the check: NGX_OK, judged() or accept() follow, or what finishes r. */
+ngx_int_t ngx_http_travel_command_ask(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
+/* What the check's rows come to. */
+travel_error_e ngx_http_travel_command_verdict(
+    const ngx_http_travel_command_t *cmd, ngx_str_t *ret_text);
 /* Answers with the check's rows. */
 ngx_int_t ngx_http_travel_command_refuse(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);

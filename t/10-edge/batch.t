@@ -118,6 +118,58 @@ subtest 'NDJSON' => sub {
     clean();
 };
 
+subtest 'each is checked' => sub {
+    my @of = (item('a'), item('b') =~ s/opentable/nobody/r,
+        item('c') =~ s/2030/2020/r, item('d', ',"journey_id":"'
+            . '01890000-0000-7000-8000-0000000000ff"'), item('e'));
+    my $r = send_all('[' . join(',', @of) . ']');
+    is($r->{status}, 207, 'not all') or diag($r->{content});
+    is_deeply(statuses($r), [202, 422, 422, 404, 202], 'each');
+    my @items = @{ $r->{json}{items} };
+    is($items[1]{error}{details}[0]{pointer}, '/partner', 'what is wrong');
+    is($items[2]{error}{details}[0]{pointer}, '/booking_date', 'with each');
+    is($items[3]{error}{code}, 'RESOURCE_NOT_FOUND', 'what is not there');
+    is_deeply([venues()], [qw(a e)], 'the others go in');
+    clean();
+
+    $r = send_all('[' . join(',', map { $_ % 3 ? item("n$_")
+        : item("n$_") =~ s/opentable/nobody/r } 0 .. 19) . ']');
+    is_deeply(statuses($r), [map { $_ % 3 ? 202 : 422 } 0 .. 19],
+        'many, each for itself');
+    is_deeply([venues()], [map { "n$_" } grep { $_ % 3 } 0 .. 19],
+        'in order');
+    clean();
+
+    # Jobs that are under way make what the check cannot see yet.
+    my $journey = $t->request('POST', '/api/v1/journeys', token => $alice,
+        headers => { prefer => 'respond-async' }, json => {
+            origin => 'Boston, US', destination => 'Hartford, US',
+            theme => 'food' })->{json}{id};
+    $r = send_all('[' . item('j', qq(,"journey_id":"$journey")) . ','
+        . item('k') . ']');
+    is_deeply(statuses($r), [202, 202], 'a journey that is being made');
+    $r = send_all('[' . item('j', qq(,"journey_id":"$journey")) . ']',
+        token => $bob);
+    is_deeply(statuses($r), [404], 'but not by another');
+    $q->call('DEL', @{ $q->call('KEYS', 'travel:{journey.*}:*') });
+    clean();
+
+    $t->sql("INSERT INTO travel.partners SELECT (p).* FROM (SELECT
+        jsonb_populate_record(p, '{\"code\": \"brief\"}') AS p
+        FROM travel.partners AS p WHERE code = 'opentable') AS one");
+    my %key = (headers => { 'idempotency-key' => 'checked-1' });
+    my $brief = '[' . item('a') =~ s/opentable/brief/r . ',' . item('b') . ']';
+    is_deeply(statuses(send_all($brief, %key)), [202, 202], 'a first time');
+    $t->sql("DELETE FROM travel.partners WHERE code = 'brief'");
+    $r = send_all($brief, %key);
+    is_deeply(statuses($r), [202, 202], 'a repeat that the check would refuse');
+    is($r->{headers}{'idempotent-replayed'}, 'true', 'is a replay');
+    is_deeply(statuses(send_all($brief =~ s/"b"/"c"/r, %key)), [202, 422],
+        'another at its place');
+    is_deeply(statuses(send_all($brief)), [422, 202], 'and refused without');
+    clean();
+};
+
 subtest 'what is wrong with one' => sub {
     my $r = send_all('[' . join(',', item('a'), item('b') =~ s/4/99/r, '7',
         item('c', ',"x":1'), item("n\\u0000"), item('y' x 2500),

@@ -62,6 +62,8 @@ static ngx_int_t ngx_http_travel_accept_plain(ngx_http_request_t *r,
 static ngx_int_t ngx_http_travel_accept_script(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_http_travel_message_t *m,
     ngx_http_travel_redis_handler_pt handler);
+static void ngx_http_travel_accept_unheard(void *tag,
+    const ngx_http_travel_reply_t *reply);
 static void ngx_http_travel_accept_plain_reply(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
 static void ngx_http_travel_accept_script_reply(
@@ -460,6 +462,9 @@ ngx_http_travel_accept_plain(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
+    op->orphan = ngx_http_travel_accept_unheard;
+    op->tag = cmd->use->entry;
+
     a.n = 0;
     ngx_http_travel_accept_arg(&a, "HSET", 4);
     ngx_http_travel_accept_arg(&a, m->job, m->job_len);
@@ -496,6 +501,9 @@ ngx_http_travel_accept_script(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
+    op->orphan = ngx_http_travel_accept_unheard;
+    op->tag = cmd->use->entry;
+
     m->idem_len = travel_key_idem(m->idem, cmd->name.id.queue,
                                   cmd->name.id.partition, cmd->scope);
 
@@ -524,6 +532,32 @@ ngx_http_travel_accept_script(ngx_http_request_t *r,
 
 
 /* --- replies -------------------------------------------------------------- */
+
+/* The client left before it could be told: the entry's id, or {"new", ...}. */
+static void
+ngx_http_travel_accept_unheard(void *tag, const ngx_http_travel_reply_t *reply)
+{
+    ngx_str_t                         word;
+    ngx_http_travel_command_entry_t  *entry = tag;
+
+    if (ngx_http_travel_reply_type(reply) == NGX_HTTP_TRAVEL_REPLY_ARRAY
+        && ngx_http_travel_reply_count(reply))
+    {
+        word = ngx_http_travel_reply_str(ngx_http_travel_reply_elt(reply, 0));
+
+        if (word.len == 0 || word.data[0] != 'n') {
+            return;
+        }
+
+    } else if (ngx_http_travel_reply_type(reply)
+               != NGX_HTTP_TRAVEL_REPLY_STRING)
+    {
+        return;
+    }
+
+    ngx_http_travel_count(entry->counters[NGX_HTTP_TRAVEL_COMMAND_UNHEARD], 1);
+}
+
 
 static void
 ngx_http_travel_accept_plain_reply(ngx_http_travel_redis_op_t *op,

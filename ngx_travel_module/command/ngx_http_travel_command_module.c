@@ -881,7 +881,7 @@ ngx_http_travel_command_counters(ngx_conf_t *cf,
 
     static const char  *outcomes[NGX_HTTP_TRAVEL_COMMAND_OUTCOMES] = {
         "accepted", "replayed", "refused", "full", "unavailable", "unknown",
-        "aborted"
+        "aborted", "unheard"
     };
 
     for (i = 0; i < NGX_HTTP_TRAVEL_COMMAND_OUTCOMES; i++) {

@@ -38,6 +38,7 @@ typedef enum {
     NGX_HTTP_TRAVEL_COMMAND_UNAVAILABLE,
     NGX_HTTP_TRAVEL_COMMAND_UNKNOWN,
     NGX_HTTP_TRAVEL_COMMAND_ABORTED,
+    NGX_HTTP_TRAVEL_COMMAND_UNHEARD,   /* in, but its client had hung up */
     NGX_HTTP_TRAVEL_COMMAND_OUTCOMES
 } ngx_http_travel_command_outcome_e;
 

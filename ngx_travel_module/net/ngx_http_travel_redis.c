@@ -43,6 +43,7 @@ typedef struct {
     unsigned                       waiting:1;    /* in role->waiting */
     unsigned                       done:1;       /* no more handler calls */
     unsigned                       busy:1;       /* inside its handler */
+    unsigned                       released:1;   /* its request has ended */
 } ngx_http_travel_redis_call_t;
 
 
@@ -349,6 +350,7 @@ ngx_http_travel_redis_released(void *data)
     call->cleanup = NULL;
     call->op.request = NULL;
     call->done = 1;
+    call->released = 1;
 
     ngx_http_travel_redis_unwait(call);
 
@@ -744,6 +746,9 @@ ngx_http_travel_redis_replied(redisAsyncContext *ac, void *reply, void *data)
         call->busy = 1;
         call->op.handler(&call->op, i, (ngx_http_travel_reply_t *) reply);
         call->busy = 0;
+
+    } else if (call->released && call->op.orphan) {
+        call->op.orphan(call->op.tag, (ngx_http_travel_reply_t *) reply);
     }
 
     ngx_http_travel_redis_call_end(call);

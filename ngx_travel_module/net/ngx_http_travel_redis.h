@@ -49,7 +49,9 @@ const ngx_http_travel_reply_t *ngx_http_travel_reply_elt(
  * After the last call the op is freed by net.
  *
  * An op bound to a request is released when the request ends: its handler is
- * then no longer called (the replies are still drained).
+ * then no longer called (the replies are still drained).  One with 'orphan' set
+ * has that told instead, with 'tag', which must outlive every request, of each
+ * reply that comes; of those that do not come nothing.
  */
 typedef struct ngx_http_travel_redis_op_s  ngx_http_travel_redis_op_t;
 
@@ -62,6 +64,9 @@ struct ngx_http_travel_redis_op_s {
     ngx_http_travel_redis_handler_pt  handler;
     void                             *data;
     ngx_http_request_t               *request;   /* NULL: not bound, or gone */
+    void                            (*orphan)(void *tag,
+                                        const ngx_http_travel_reply_t *reply);
+    void                             *tag;
     const char                       *lost;
     unsigned                          sent:1;    /* bytes may have left us */
 };

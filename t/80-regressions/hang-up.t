@@ -54,5 +54,26 @@ for my $case ([ 'a good command', $body ], [ 'a bad one', '{"partner":1}' ],
 }
 is(jobs(), $first, 'nothing was accepted');
 
+# Who hangs up while the queue is asked: the command is in, and counted.
+sub outcome {
+    my ($n) = $t->get('/metrics')->{content} =~ /travel_commands_total\{type=
+        "booking\.create",outcome="$_[0]"\}\ (\d+)/x;
+    return $n;
+}
+my $accepted = outcome('accepted');
+for my $key (undef, 'hang-up-1') {
+    my $unheard = outcome('unheard');
+    my $name = $key ? 'with an Idempotency-Key' : 'plain';
+    my $text = request($body);
+    $text =~ s/\r\n\r\n/\r\nIdempotency-Key: $key\r\n\r\n/ if $key;
+    $t->freeze('queue');
+    $t->raw($text, timeout => 0.5);      # no answer: it goes
+    $t->get('/health');                  # nginx has seen both
+    $t->unfreeze('queue');
+    wait_for(sub { outcome('unheard') == $unheard + 1 }, 10, "$name: unheard");
+}
+is(outcome('accepted'), $accepted, 'and not as accepted');
+is(jobs(), $first + 2, 'both are in');
+
 $t->finish;
 done_testing;

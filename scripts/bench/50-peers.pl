@@ -14,7 +14,8 @@ my $PAGE = '/api/v1/journeys?limit=5';
 my $BODY = '{"partner":"opentable","venue_id":"rest_456",'
     . '"booking_date":"2030-03-01T19:00:00Z","party_size":4}';
 
-my %PEER = (lua => \&start_lua, fastapi => \&start_fastapi);
+my %PEER = (lua => \&start_lua, fastapi => \&start_fastapi,
+    map { my $name = $_; $name => sub { start_node("$name.js", @_) } } qw(mercurius postgraphile));
 
 # A process on core 0 that serves on a port of its own: { url, pid }.
 sub spawn_peer {
@@ -59,6 +60,16 @@ sub start_fastapi {
         PEER_CACHE => $t->socket('cache'), PEER_QUEUE => $t->socket('queue'),
         PEER_JWKS => $t->dir . '/jwks.json', PEER_PASSWORD => $password,
         PYTHONDONTWRITEBYTECODE => 1);
+    return ($pid, $pid);
+}
+
+# A GraphQL server on Node.js, reading where we read.
+sub start_node {
+    my ($script, $port) = @_;
+    my $pid = spawn_peer(sub { ('node', $script, $port,
+        readlink($t->dir . '/pg-replica'), $t->user(0)) },
+        PGPASSFILE => $t->dir . '/keys/pgpass', NODE_ENV => 'production',
+        GRAPHILE_ENV => 'production');
     return ($pid, $pid);
 }
 

@@ -1,5 +1,6 @@
 # GraphQL: a kept answer against `return 200` of the same bytes to the same
-# POST; one that is not kept against pgbench with the SQL it compiles to.
+# POST; one that is not kept against pgbench with the SQL it compiles to, and
+# beside Mercurius and PostGraphile (peers/).
 package Travel::Bench::GraphQL;
 
 use strict;
@@ -58,18 +59,37 @@ sub graphql_cached {
     die "no hits\n" if hits() - $before < 1000;
 }
 
-sub graphql_query {
+# Journeys of a user to ask for, and the location that answers without keeping.
+sub journeys {
     my $user = $t->user(0);
     my ($from, $to) = map { $_->[0] } $t->sql(
         'SELECT id FROM travel.place ORDER BY population DESC LIMIT 2');
     $t->sql('INSERT INTO travel.journeys (id, user_id, origin, destination, '
         . 'origin_place_id, destination_place_id, theme, distance_miles) '
         . "SELECT ('$KEY' || n)::uuid, '$user', 'here', 'there', $from, $to, "
-        . "'food', 93.4 FROM generate_series($FIRST, $LAST) AS n",
+        . "'food', 93.4 FROM generate_series($FIRST, $LAST) AS n ON CONFLICT DO NOTHING",
         role => 'postgres');
     $t->sql('VACUUM ANALYZE travel.journeys', role => 'postgres');
     add_conf("location = /bench/graphql {\n    travel_auth required jwks=main "
         . "audience=travel;\n    travel_graphql;\n}\n");
+}
+
+# A script that asks for one of them, another each time.
+sub asking {
+    my ($file, $query) = @_;
+    return lua("graphql-$file", <<"LUA");
+wrk.headers["Content-Type"] = "application/json"
+request = function()
+    return wrk.format("POST", nil, nil, string.format(
+        [=[{"query":"$query","variables":{"id":"$KEY%012d"}}]=],
+        math.random(0, $LAST - $FIRST) + $FIRST))
+end
+LUA
+}
+
+sub graphql_query {
+    journeys();
+    my $user = $t->user(0);
     $t->write('one.graphql', $ONE);
     my ($rc, $sql) = $t->run($t->build . '/travelctl', 'graphql', 'explain',
         '--dir', ROOT . '/conf/travel', '--variables', '{"id":"x"}',
@@ -89,14 +109,7 @@ sub graphql_query {
             '-h', $socket, '-U', 'travel_edge', 'travel');
         return $out =~ /tps = ([\d.]+) \(without/ ? $1 : die "pgbench: $out";
     };
-    my $script = lua('graphql-one', <<"LUA");
-wrk.headers["Content-Type"] = "application/json"
-request = function()
-    return wrk.format("POST", nil, nil, string.format(
-        [=[{"query":"$ONE","variables":{"id":"$KEY%012d"}}]=],
-        math.random(0, $LAST - $FIRST) + $FIRST))
-end
-LUA
+    my $script = asking("one", $ONE);
     my $ours = sub { wrk('/bench/graphql', $_[0], '-s', $script) };
     $ours->(WARM);
     my %tps = map { $_ => $pgbench->($_, 2 * WARM) } 4, 16, 64;
@@ -106,5 +119,35 @@ LUA
         sub { my $o = warm($ours); delete $o->{cpu}; $o });
 }
 
+# The same journey by another server, which must give the same answer.
+my %THEIRS = (mercurius => $ONE,
+    postgraphile => 'query($id: UUID!) { journey: journeyByRowId(rowId: $id) { id: rowId '
+        . 'origin destination theme distanceMiles stories: storiesByJourneyId(first: 2) '
+        . '{ nodes { title } } } }');
+
+sub graphql_peer {
+    my ($name) = @_;
+    journeys();
+    my ($theirs, $ours) = (asking("theirs", $THEIRS{$name}), asking("ours", $ONE));
+    my %ask = (variables => { id => "$KEY$FIRST" });
+    Travel::Bench::Peers::with_peer($name, sub {
+        my ($peer) = @_;
+        my @said = map { $_->{json}{data}{journey} // die $_->{content} }
+            $t->post('/bench/graphql', { query => $ONE, %ask }, token => $token),
+            $t->post('/graphql', { query => $THEIRS{$name}, %ask }, base => $peer->{url}, token => $token);
+        for my $field (qw(id origin destination theme distanceMiles)) {
+            die "$name: another $field\n" if $said[0]{$field} ne $said[1]{$field};
+        }
+        pairs("graphql.query.vs_$name", 'requests/s',
+            sub { warm(sub { wrk('/graphql', $_[0], $peer, '--timeout', '30s', '-s', $theirs) }) },
+            sub { warm(sub { wrk('/bench/graphql', $_[0], '-s', $ours) }) });
+    });
+}
+
 bench('graphql.cached', \&graphql_cached);
 bench('graphql.query', \&graphql_query);
+for my $name (sort keys %THEIRS) {
+    bench("graphql.query.vs_$name", sub { graphql_peer($name) });
+}
+
+1;

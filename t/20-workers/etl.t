@@ -7,14 +7,19 @@ use Test::More;
 use Travel::Test;
 use Travel::Jobs;
 
-my $j = Travel::Jobs->start(parts => 'postgres sandbox');
+my $j = Travel::Jobs->start(parts => 'postgres queue sandbox');
 my $t = $j->t;
 my $dir = $t->dir;
 $t->script('warehouse.sh');
 $t->script('warehouse.sh', 'up');
 my $root = Travel::Test::root();
 my $pg = readlink "$dir/pg";
+my $port = $t->port + 4;
 my $warehouse = <<"END";
+metrics   = "127.0.0.1:$port"
+processes = 1
+slots     = 1
+queues    = { "maintenance" }
 postgres analytics { dsn = "host=$pg dbname=travel_analytics user=travel_analytics"
                      password_file = "$dir/keys/pg-analytics.password" }
 etl fact_journeys { file = "$root/conf/travel/etl/fact_journeys.sql" batch = 3 }
@@ -114,6 +119,22 @@ subtest 'what does not work' => sub {
     like($r->{error}{message} // $r->{output}, qr/division by zero/, 'why');
     is_deeply([facts("SELECT last_xid, rows FROM analytics.etl_job_status
         WHERE job_name = 'broken'")], ['0 0'], 'its point did not move');
+};
+
+subtest 'as metrics' => sub {
+    $j->start_workers;
+    my $m = wait_for(sub { my $m = $t->request('GET', '/metrics',
+        base => "http://127.0.0.1:$port", allow_5xx => 1)->{content};
+        $m =~ /travel_etl_rows_total/ && $m }, 20, 'the figures');
+    my ($rows) = facts("SELECT rows FROM analytics.etl_job_status
+        WHERE job_name = 'fact_journeys'");
+    like($m, qr/^travel_etl_rows_total\{job="fact_journeys"\} $rows$/m,
+        'rows');
+    like($m, qr/^travel_etl_last_sync_timestamp_seconds\{job="fact_journeys"\} \d/m,
+        'how far it is');
+    unlike($m, qr/^travel_etl_last_sync\S*broken/m,
+        'of one that never loaded nothing is said');
+    $j->stop_workers;
 };
 
 $t->finish;

@@ -229,9 +229,18 @@ subtest 'one trace' => sub {
     is($sql->{kind}, 'client', 'SQL: kind');
     is($sql->{attributes}{'db.system.name'}, 'postgresql', 'SQL: system');
     unlike($sql->{attributes}{'db.query.text'}, qr/klook/, 'SQL: no values');
+    is($sql->{attributes}{'db.query.summary'}, $sql->{name}, 'SQL: summary');
+    is($sql->{attributes}{'db.namespace'}, 'travel|public', 'SQL: namespace');
+    is($sql->{attributes}{'server.address'}, readlink $t->dir . '/pg',
+        'SQL: server');
     my @http = grep { $_->{name} eq 'POST klook' } @s;
     is(scalar @http, 2, 'partner: two calls');
     is($http[0]{attributes}{'http.response.status_code'}, 201, 'partner: status');
+    is($http[0]{attributes}{'server.address'}, '127.0.0.1', 'partner: server');
+    is($http[0]{attributes}{'server.port'}, $t->port + 1, 'partner: port');
+    is($http[0]{attributes}{'network.protocol.version'}, '1.1',
+        'partner: protocol');
+    unlike($http[1]{attributes}{'url.full'}, qr/\?/, 'partner: no query');
     my ($call) = grep { ($_->{traceparent} // '') =~ /$trace/ } $t->partner_calls;
     is((split /-/, $call->{traceparent})[2], $http[0]{span_id},
         'the partner was told the span of the call');
@@ -241,6 +250,27 @@ subtest 'one trace' => sub {
         'show', $trace);
     is($rc, 0, 'travelctl trace show');
     like($out, qr/POST klook .*status_code=201/, 'shows the call');
+};
+
+subtest 'a mail in a trace' => sub {
+    my $trace = '6bf92f3577b34da6a3ce929d0e0e4738';
+    $t->start_part('smtp');
+    for my $to ('ann@example.org', '550-5.1.1-ann@example.org') {
+        $j->job('notification.email', { template => 'booking_reminder',
+            to => $to, data => {} },
+            traceparent => "00-$trace-00f067aa0ba902b7-01");
+    }
+    my $mails = wait_for(sub { my @s = grep { $_->{trace_id} eq $trace
+        && $_->{name} eq 'send mail' } $t->spans; @s == 2 && \@s }, 10,
+        'spans');
+    my ($sent, $refused) = map { $_->{attributes} } @$mails;
+    is($mails->[0]{kind}, 'client', 'kind');
+    is($sent->{'network.protocol.name'}, 'smtp', 'protocol');
+    is($sent->{'server.port'}, $t->port + 2, 'port');
+    is($sent->{'smtp.response.status_code'}, 250, 'reply');
+    is($mails->[0]{status}, 'unset', 'well');
+    is($refused->{'error.type'}, '550', 'a refusal has its code');
+    is($mails->[1]{status}, 'error', 'and its status');
 };
 
 subtest 'a collector with a bad second' => sub {

@@ -48,6 +48,10 @@ worker_board_reset(worker_sheet_t *sheet)
         atomic_store(&sheet->parts[i].used, false);
     }
 
+    for (i = 0; i < WORKER_BOARD_FIGURES; i++) {
+        atomic_store(&sheet->figures[i].used, false);
+    }
+
     for (i = 0; i < WORKER_BOARD_DESTINATIONS; i++) {
         atomic_store(&sheet->destinations[i].used, false);
     }

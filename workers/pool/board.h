@@ -21,6 +21,7 @@
 #define WORKER_BOARD_TYPES     64       /* the last row: types not known */
 #define WORKER_BOARD_BUCKETS   17       /* run time; the last is +Inf */
 #define WORKER_BOARD_DESTINATIONS  64
+#define WORKER_BOARD_FIGURES  512
 #define WORKER_BOARD_PARTS     128      /* owned partitions with a gauge */
 
 typedef struct {
@@ -60,6 +61,13 @@ typedef struct {                            /* written by the I/O thread */
     _Atomic uint64_t  took_us;          /* sum */
 } worker_board_destination_t;
 
+typedef struct {                            /* written by who leads the
+                                               schedules */
+    char              name[120];        /* with its labels */
+    _Atomic bool      used;
+    _Atomic double    value;
+} worker_board_figure_t;
+
 typedef struct {
     _Atomic int              pid;       /* 0: not running */
     _Atomic int              crash_slot;    /* set by the signal handler; -1 */
@@ -77,6 +85,7 @@ typedef struct {
     worker_board_part_t      parts[WORKER_BOARD_PARTS];
     worker_board_slot_t      slots[WORKER_SLOTS_MAX];
     worker_board_destination_t  destinations[WORKER_BOARD_DESTINATIONS];
+    worker_board_figure_t    figures[WORKER_BOARD_FIGURES];
 } worker_sheet_t;
 
 typedef struct {

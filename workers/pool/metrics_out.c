@@ -89,6 +89,88 @@ out_took(FILE *f, const char *name, unsigned process,
 }
 
 
+/* --- from the databases (schedule/figures.c) ------------------------------ */
+
+static const struct {
+    const char  *name;
+    const char  *type;
+    const char  *help;
+} out_figures[] = {
+    { "travel_sagas", "gauge", "Sagas that are not over." },
+    { "travel_saga_oldest_seconds", "gauge",
+      "Since the saga that moved longest ago did." },
+    { "travel_schedule_last_fire_timestamp_seconds", "gauge",
+      "Fire time that was last dealt with." },
+    { "travel_schedule_fired_total", "counter", "Jobs of a schedule." },
+    { "travel_schedule_skipped_total", "counter",
+      "Fire times that were missed and left out." },
+    { "travel_schedule_paused", "gauge", "1: by travelctl." },
+    { "travel_webhooks", "gauge", "Webhooks by state." },
+    { "travel_webhook_pending", "gauge", "Deliveries not over yet." },
+    { "travel_webhook_oldest_pending_seconds", "gauge",
+      "Age of the oldest of these." },
+    { "travel_outbox_unsent", "gauge", "Rows of the outbox not relayed." },
+    { "travel_outbox_oldest_seconds", "gauge", "Age of the oldest of these." },
+    { "travel_notices", "gauge", "Messages of batches that are not over." },
+    { "travel_publisher_published_total", "counter",
+      "Domain events published or fanned out." },
+    { "travel_publisher_moved_timestamp_seconds", "gauge",
+      "When the publisher's checkpoint last moved." },
+    { "travel_etl_last_sync_timestamp_seconds", "gauge",
+      "Up to when an ETL job has loaded." },
+    { "travel_etl_rows_total", "counter", "Rows loaded." },
+    { "travel_etl_runs_total", "counter", "Runs." }
+};
+
+
+static bool
+out_is(const char *figure, const char *family)
+{
+    size_t  n;
+
+    n = strlen(family);
+    return strncmp(figure, family, n) == 0
+           && (figure[n] == '{' || figure[n] == '\0');
+}
+
+
+/* One process of all pools counts; in others the rows are out of use. */
+static void
+out_counted(FILE *f, const worker_board_t *board)
+{
+    bool                          told;
+    size_t                        i, k;
+    unsigned                      p;
+    const worker_board_figure_t  *row;
+
+    for (i = 0; i < sizeof(out_figures) / sizeof(out_figures[0]); i++) {
+        told = false;
+
+        for (p = 0; p < WORKER_PROCESSES_MAX; p++) {
+            for (k = 0; k < WORKER_BOARD_FIGURES; k++) {
+                row = &board->sheets[p].figures[k];
+
+                if (atomic_load(&board->sheets[p].pid) == 0
+                    || !atomic_load(&row->used)
+                    || !out_is(row->name, out_figures[i].name))
+                {
+                    continue;
+                }
+
+                if (!told) {
+                    worker_metrics_head(f, out_figures[i].name,
+                                        out_figures[i].type,
+                                        out_figures[i].help);
+                    told = true;
+                }
+
+                fprintf(f, "%s %.15g\n", row->name, atomic_load(&row->value));
+            }
+        }
+    }
+}
+
+
 void
 worker_metrics_out(FILE *f, const worker_board_t *board)
 {
@@ -128,4 +210,6 @@ worker_metrics_out(FILE *f, const worker_board_t *board)
             }
         }
     }
+
+    out_counted(f, board);
 }

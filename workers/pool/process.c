@@ -154,7 +154,8 @@ worker_process_main(const worker_process_t *process)
                process->owner, process->conf->slots, (int) getpid());
 
     scheduler = process->index < PROCESS_SCHEDULERS
-                ? worker_scheduler_start(process->conf, process->owner) : NULL;
+                ? worker_scheduler_start(process->conf, process->owner,
+                                         process->sheet) : NULL;
     kafka = process->index < PROCESS_SCHEDULERS
             ? worker_kafka_start(process->conf) : NULL;
     end = worker_queue_run(&spec);

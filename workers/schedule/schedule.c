@@ -18,6 +18,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "figures.h"
 #include "schedule.h"
 #include "../publish/publish.h"
 #include "../pool/log.h"
@@ -26,6 +27,7 @@
 
 #define SCHEDULE_TICK_MS     500     /* between looks, and tries for the lead */
 #define SCHEDULE_REFRESH_S   1       /* jobs.schedule, and the leader's sign */
+#define SCHEDULE_COUNT_S     5       /* between counts for the metrics */
 #define SCHEDULE_LATE_S      60      /* later than that: it was missed */
 #define SCHEDULE_ALL_MAX     1000    /* fires of one schedule in one look */
 #define SCHEDULE_REDIS_S     2
@@ -47,7 +49,10 @@ struct worker_scheduler_s {
     pthread_cond_t        cond;
     bool                  stopping;
 
+    worker_sheet_t       *sheet;
     worker_pg_t          *pg;
+    worker_pg_t          *warehouse;    /* or NULL: there is none */
+    int64_t               count_at;
     redisContext         *redis;
     bool                  leads;
     int64_t               refresh_at;
@@ -198,7 +203,36 @@ schedule_named(const worker_scheduler_t *s, const char *name, size_t *ret_i)
 }
 
 
-/* The leader's sign, then how far the schedules are. */
+/* The leader's sign, which only the session with the lock may give: it may be
+ * another session than the last time, made again without a word. */
+static bool
+schedule_sign(worker_scheduler_t *s)
+{
+    bool         held;
+    PGresult    *res;
+    const char  *params[1] = { s->owner };
+
+    res = schedule_ask(s,
+        "INSERT INTO jobs.schedule_leader AS l (owner, pid, at)"
+        " SELECT $1, pg_backend_pid(), clock_timestamp() FROM pg_locks"
+        "  WHERE locktype = 'advisory' AND classid = 29298 AND objid = 1"
+        "    AND pid = pg_backend_pid() AND granted"
+        " ON CONFLICT (one) DO UPDATE SET owner = EXCLUDED.owner,"
+        "    pid = EXCLUDED.pid, at = EXCLUDED.at RETURNING pid", 1, params);
+    held = res != NULL && PQntuples(res) == 1;
+
+    if (res != NULL && !held) {
+        worker_log(WORKER_LOG_WARN, "schedules: the session with the lock is "
+                   "gone, and the lead with it");
+        s->leads = false;
+    }
+
+    PQclear(res);
+    return held;
+}
+
+
+/* The sign, then how far the schedules are. */
 static bool
 schedule_refresh(worker_scheduler_t *s, int64_t now)
 {
@@ -206,19 +240,11 @@ schedule_refresh(worker_scheduler_t *s, int64_t now)
     size_t       i;
     int64_t      last;
     PGresult    *res;
-    const char  *params[1] = { s->owner };
 
-    res = schedule_ask(s,
-        "INSERT INTO jobs.schedule_leader AS l (owner, pid, at)"
-        " VALUES ($1, pg_backend_pid(), clock_timestamp())"
-        " ON CONFLICT (one) DO UPDATE SET owner = EXCLUDED.owner,"
-        "    pid = EXCLUDED.pid, at = EXCLUDED.at", 1, params);
-
-    if (res == NULL) {
+    if (!schedule_sign(s)) {
         return false;
     }
 
-    PQclear(res);
     res = schedule_ask(s, "SELECT name, floor(extract(epoch FROM last_fire))"
                           "             ::bigint, paused FROM jobs.schedule",
                        0, NULL);
@@ -421,6 +447,23 @@ schedule_due(worker_scheduler_t *s, size_t i, int64_t now)
 }
 
 
+/* The figures: the leader counts, others know nothing. */
+static void
+schedule_count(worker_scheduler_t *s, int64_t now)
+{
+    if (!s->leads) {
+        if (s->count_at != 0) {
+            worker_figures_clear(s->sheet);
+            s->count_at = 0;
+        }
+
+    } else if (now >= s->count_at) {
+        worker_figures_count(s->sheet, s->pg, s->warehouse);
+        s->count_at = now + SCHEDULE_COUNT_S;
+    }
+}
+
+
 /* Returns ms until the next look. */
 static long
 schedule_turn(worker_scheduler_t *s)
@@ -437,6 +480,7 @@ schedule_turn(worker_scheduler_t *s)
     now = ts.tv_sec;
 
     if (!s->leads || (now >= s->refresh_at && !schedule_refresh(s, now))) {
+        schedule_count(s, now);
         return SCHEDULE_TICK_MS;
     }
 
@@ -451,6 +495,8 @@ schedule_turn(worker_scheduler_t *s)
 
         next = s->states[i].next < next ? s->states[i].next : next;
     }
+
+    schedule_count(s, now);
 
     if (schedule_publish(s) || schedule_fan_out(s)) {
         return 1;
@@ -507,13 +553,10 @@ schedule_main(void *data)
 
 
 worker_scheduler_t *
-worker_scheduler_start(const worker_conf_t *conf, const char *owner)
+worker_scheduler_start(const worker_conf_t *conf, const char *owner,
+    worker_sheet_t *sheet)
 {
     worker_scheduler_t  *s;
-
-    if (conf->nschedules == 0 && !conf->topics) {
-        return NULL;
-    }
 
     s = calloc(1, sizeof(worker_scheduler_t));
 
@@ -523,7 +566,11 @@ worker_scheduler_start(const worker_conf_t *conf, const char *owner)
 
     s->conf = conf;
     s->owner = owner;
+    s->sheet = sheet;
     s->pg = worker_pg_create(conf->pg_dsn, "travel-schedule");
+    s->warehouse = conf->analytics_dsn != NULL
+                   ? worker_pg_create(conf->analytics_dsn, "travel-schedule")
+                   : NULL;
     pthread_mutex_init(&s->mutex, NULL);
     pthread_cond_init(&s->cond, NULL);
 
@@ -532,6 +579,7 @@ worker_scheduler_start(const worker_conf_t *conf, const char *owner)
     {
         worker_log(WORKER_LOG_ERROR, "the scheduler's thread does not start");
         worker_pg_free(&s->pg);
+        worker_pg_free(&s->warehouse);
         free(s);
         return NULL;
     }
@@ -559,6 +607,7 @@ worker_scheduler_stop(worker_scheduler_t **pscheduler)
     pthread_join(s->thread, NULL);
 
     worker_pg_free(&s->pg);
+    worker_pg_free(&s->warehouse);
     schedule_redis_drop(s);
 
     pthread_cond_destroy(&s->cond);

@@ -10,7 +10,7 @@
 #ifndef WORKER_SCHEDULE_H
 #define WORKER_SCHEDULE_H
 
-#include "../pool/conf.h"
+#include "../pool/board.h"
 #include "../../common/ids.h"
 
 /* Whose the jobs of schedules are: nobody's among the users. */
@@ -20,9 +20,9 @@ struct redisContext;
 
 typedef struct worker_scheduler_s  worker_scheduler_t;
 
-/* NULL: there are no schedules, or no memory or thread (logged). */
+/* NULL: no memory or thread (logged).  Figures go to the sheet. */
 worker_scheduler_t *worker_scheduler_start(const worker_conf_t *conf,
-    const char *owner);
+    const char *owner, worker_sheet_t *sheet);
 /* Gives the lead back and joins the thread; at most some seconds. */
 void worker_scheduler_stop(worker_scheduler_t **pscheduler);
 

@@ -364,14 +364,15 @@ pg_summary(char *dst, const char *sql)
 static void
 pg_emit(worker_pg_t *pg, const char *sql, uint64_t start, bool failed)
 {
-    char           summary[PG_SUMMARY_MAX];
+    char           summary[PG_SUMMARY_MAX], namespace[PG_SUMMARY_MAX];
     size_t         n, len;
-    const char    *db;
+    const char    *db, *host;
     travel_span_t  span;
-    travel_attr_t  attrs[5];
+    travel_attr_t  attrs[7];
 
     len = pg_summary(summary, sql);
     db = pg->conn != NULL ? PQdb(pg->conn) : NULL;
+    host = pg->conn != NULL ? PQhost(pg->conn) : NULL;
     n = 0;
 
     attrs[n++] = (travel_attr_t) { TRAVEL_STR("db.system.name"),
@@ -381,12 +382,21 @@ pg_emit(worker_pg_t *pg, const char *sql, uint64_t start, bool failed)
     attrs[n++] = (travel_attr_t) { TRAVEL_STR("db.query.text"),
         TRAVEL_ATTR_STRING, { .s = { sql, strlen(sql) } } };
 
+    /* database and schema; ours are in the statements' own words */
     if (db != NULL) {
+        snprintf(namespace, sizeof(namespace), "%.64s|public", db);
         attrs[n++] = (travel_attr_t) { TRAVEL_STR("db.namespace"),
-            TRAVEL_ATTR_STRING, { .s = { db, strlen(db) } } };
+            TRAVEL_ATTR_STRING, { .s = { namespace, strlen(namespace) } } };
+    }
+
+    if (host != NULL && *host != '\0') {
+        attrs[n++] = (travel_attr_t) { TRAVEL_STR("server.address"),
+            TRAVEL_ATTR_STRING, { .s = { host, strlen(host) } } };
     }
 
     if (failed) {
+        attrs[n++] = (travel_attr_t) { TRAVEL_STR("error.type"),
+            TRAVEL_ATTR_STRING, { .s = { pg->sqlstate, 5 } } };
         attrs[n++] = (travel_attr_t) { TRAVEL_STR("db.response.status_code"),
             TRAVEL_ATTR_STRING, { .s = { pg->sqlstate, 5 } } };
     }

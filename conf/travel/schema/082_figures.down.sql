@@ -1,0 +1,1 @@
+DROP INDEX jobs.webhook_delivery_pending;

@@ -36,7 +36,7 @@ travel_graphql_schema_root(const schema_t *schema, travel_graphql_op_e op)
 const ast_t *
 travel_graphql_schema_directive(const schema_t *schema, travel_str_t name)
 {
-    return travel_graphql_names_get(&schema->names, &schema->sdl, name);
+    return travel_graphql_names_get(&schema->names, &schema->meta, name);
 }
 
 
@@ -282,7 +282,7 @@ schema_collect(schema_t *schema)
         schema->declared |= def->kind == TRAVEL_GRAPHQL_DEF_SCHEMA;
 
         if (def->kind == TRAVEL_GRAPHQL_DEF_DIRECTIVE) {
-            TRY(travel_graphql_names_put(&schema->names, &schema->sdl,
+            TRY(travel_graphql_names_put(&schema->names, &schema->meta,
                                          def->name, &value));
             *value = *value == NULL ? def : *value;
         }

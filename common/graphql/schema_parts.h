@@ -11,7 +11,9 @@ struct travel_graphql_schema_s {
     travel_graphql_document_t    *meta;      /* of __typename and the like */
     travel_graphql_arena_t        arena;
     travel_graphql_names_t        names;     /* types in the scope 'schema',
-                                                directives in &sdl, members in
+                                                directives in &meta (the first
+                                                member's address is the schema's
+                                                own), members in
                                                 their type, arguments in what
                                                 has them, an abstract type's
                                                 own in &type->possible */

@@ -677,7 +677,7 @@ overlap_set_fragment(overlap_t *o, overlap_task_t task)
     overlap_set_t           *set;
     const overlap_spread_t  *s;
 
-    TRY(overlap_known(o, &task.a->keys, task.y, task.apart, &known));
+    TRY(overlap_known(o, &task.a->last, task.y, task.apart, &known));
 
     if (known) {
         return TRAVEL_OK;

@@ -144,6 +144,10 @@ test_documents(void **state)
           NULL, 0 },
         { "{ t { f(x: [1]) f(x: 1) } }", "differing arguments", 1 },
 
+        /* a type's name is no directive's, nor the other way round */
+        { "{ t @T { id } }", "Unknown directive", 1 },
+        { "query @N { t @Query { id } }", "Unknown directive", 2 },
+        { "{ t { ... on skip { id } } }", "Unknown type", 1 },
         { "type A", "not executable", 1 },
         { "{ t { t(n: null) { id } } }", "found null", 1 },
         { "query($n: Int) { t { t(n: $n) { id } } }", NULL, 0 }

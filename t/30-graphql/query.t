@@ -139,6 +139,7 @@ for (
     [ '{ myJourneys(theme: nonsense) { id } }', 400, qr/type "JourneyTheme", found nonsense/, 'no value of the enum' ],
     [ '{ myJourneys(limit: 100) { stories(limit: 50) { journey { stories(limit: 50) { id } } } } }',
       400, qr/too large/, 'what would cost too much' ],
+    [ '{ me @Journey { id } }', 400, qr/Unknown directive/, "a type's name for a directive's" ],
     [ '{ a: myJourneys { id } a: me { id } }', 400, qr/conflict/, 'two fields of one name' ],
     [ 'query A { __typename } query B { __typename }', 400, qr/operation name/, 'no operation chosen' ],
     [ 'query($n: Int!) { myJourneys(limit: $n) { id } }', 400, qr/was not provided/, 'a variable that is missing' ],

@@ -100,6 +100,35 @@ worker_link_create(const worker_conf_t *conf, const char *name, bool scripts,
 }
 
 
+static link_open_t
+link_pop(worker_link_t *link)
+{
+    link_open_t  open;
+
+    open = link->ring[link->head];
+    link->head = (link->head + 1) & (link->room - 1);
+    link->count--;
+
+    return open;
+}
+
+
+/* Whoever waits for an answer hears that there will be none. */
+static void
+link_disappoint(worker_link_t *link)
+{
+    link_open_t  open;
+
+    while (link->count) {
+        open = link_pop(link);
+
+        if (open.cb != NULL) {
+            open.cb(open.data, NULL);
+        }
+    }
+}
+
+
 void
 worker_link_free(worker_link_t **plink)
 {
@@ -111,6 +140,9 @@ worker_link_free(worker_link_t **plink)
     if (link == NULL) {
         return;
     }
+
+    link->state = LINK_DOWN;
+    link_disappoint(link);
 
     if (link->rc != NULL) {
         redisFree(link->rc);
@@ -190,26 +222,12 @@ link_push(worker_link_t *link, worker_reply_pt cb, void *data)
 }
 
 
-static link_open_t
-link_pop(worker_link_t *link)
-{
-    link_open_t  open;
-
-    open = link->ring[link->head];
-    link->head = (link->head + 1) & (link->room - 1);
-    link->count--;
-
-    return open;
-}
-
-
 /* The one place where a connection ends. */
 static void
 worker_link_drop(worker_link_t *link, const char *why)
 {
     bool          was_up;
     uint32_t      rnd;
-    link_open_t   open;
     redisContext *rc;
 
     rc = link->rc;
@@ -235,13 +253,7 @@ worker_link_drop(worker_link_t *link, const char *why)
                                                    LINK_RETRY_MS,
                                                    LINK_RETRY_CAP_MS, 1, rnd);
 
-    while (link->count) {
-        open = link_pop(link);
-
-        if (open.cb != NULL) {
-            open.cb(open.data, NULL);
-        }
-    }
+    link_disappoint(link);
 
     if (was_up) {
         link->down(link->data);

@@ -26,6 +26,7 @@ typedef void (*worker_link_down_pt)(void *data);
 
 worker_link_t *worker_link_create(const worker_conf_t *conf, const char *name,
     bool scripts, worker_link_up_pt up, worker_link_down_pt down, void *data);
+/* Open commands are answered with NULL before. */
 void worker_link_free(worker_link_t **plink);
 
 bool worker_link_up(const worker_link_t *link);

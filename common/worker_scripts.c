@@ -230,6 +230,29 @@ static const char  lua_requeue[] =
     LUA_PUT("6");
 
 
+static const char  lua_ahead[] =
+    "local passed, keys, out = {}, {}, {0, ARGV[1], ''}\n"
+    "for i = 4, #ARGV do passed[ARGV[i]] = true end\n"
+    "local r = redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+',\n"
+    "                     'COUNT', ARGV[2])\n"
+    "for n, e in ipairs(r) do\n"
+    "  local f, sub, key = e[2], '', ''\n"
+    "  for i = 1, #f, 2 do\n"
+    "    if f[i] == 'sub' then sub = f[i + 1] end\n"
+    "    if f[i] == 'key' then key = f[i + 1] end\n"
+    "  end\n"
+    "  out[1], out[2] = n, e[1]\n"
+    "  if not passed[sub] then\n"
+    "    out[#out + 1] = e\n"
+    "    if #out == 3 + tonumber(ARGV[3]) then break end\n"
+    "  elseif #key >= 12 then\n"
+    "    keys[#keys + 1] = string.sub(key, -12)\n"
+    "  end\n"
+    "end\n"
+    "out[3] = table.concat(keys)\n"
+    "return out\n";
+
+
 /* A row: what counts as its own (granted or still running), what it wants,
  * until when that counts, since when it has some or waits for some. */
 static const char  lua_limit[] =
@@ -308,6 +331,7 @@ static const struct {
     [TRAVEL_SCRIPT_PROMOTE] = SCRIPT("promote", lua_promote),
     [TRAVEL_SCRIPT_ENQUEUE] = SCRIPT("enqueue", lua_enqueue),
     [TRAVEL_SCRIPT_REQUEUE] = SCRIPT("requeue", lua_requeue),
+    [TRAVEL_SCRIPT_AHEAD]   = SCRIPT("ahead", lua_ahead),
     [TRAVEL_SCRIPT_LIMIT]   = SCRIPT("limit", lua_limit),
     [TRAVEL_SCRIPT_SUSPECT] = SCRIPT("suspect", lua_suspect),
     [TRAVEL_SCRIPT_GAUGE]   = SCRIPT("gauge", lua_gauge)

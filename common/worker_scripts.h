@@ -2,7 +2,8 @@
  * The Redis scripts of the workers (contracts section 3): what must happen to
  * a partition at once.  All keys of one call share one hash tag.
  *
- * Every script but ENQUEUE, REQUEUE, LIMIT, SUSPECT and GAUGE starts with KEYS[1] = :owner,
+ * Every script but ENQUEUE, REQUEUE, AHEAD, LIMIT, SUSPECT and GAUGE
+ * starts with KEYS[1] = :owner,
  * ARGV[1] = owner, ARGV[2] = fence, and answers an array whose first element
  * is a code below; with TRAVEL_SCRIPT_FENCED the owner and fence that Redis
  * knows follow, and nothing was done.  'owner' ends in "#" and a number that
@@ -102,6 +103,15 @@ typedef enum {
      * → 1 queued, 0 was not
      */
     TRAVEL_SCRIPT_REQUEUE,
+
+    /*
+     * AHEAD  KEYS stream  ARGV after count max sub ...
+     * Goes through 'count' entries behind 'after', or until 'max' were found
+     * that are none of these callers'.
+     * → how many were gone through, the id of the last, the keys of those
+     *   passed over (12 characters of each, in one string), [id, fields] ...
+     */
+    TRAVEL_SCRIPT_AHEAD,
 
     /*
      * LIMIT  KEYS travel:limit:<type>  ARGV owner now limit running want

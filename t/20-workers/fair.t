@@ -53,6 +53,29 @@ subtest 'a caller with many jobs does not keep out one with one' => sub {
     $p->until_empty(30);
 };
 
+subtest 'nor when his do not fit into memory' => sub {
+    my $key = $p->new_uuid;
+    $p->t->run(Travel::Test::build() . '/travelctl', 'queue', 'preload',
+        '--config', $t->dir . '/pool.conf', '--type', 'maintenance.noop',
+        '--count', 30000, '--sub', $greedy, '--body', '{"sleep_ms":300}');
+    my $last = $p->enqueue(sub => $greedy, partition => 1, key => $key);
+    my $same = $p->enqueue(sub => $other, partition => 1, key => $key);
+    my @more = map { $p->enqueue(sub => $other, partition => $_ % 4) } 1 .. 8;
+    my $order = $p->new_uuid;
+    my @line = map { $p->enqueue(sub => $t->user(3), partition => 2,
+        key => $order) } 1 .. 5;
+    $p->until_over($_, 15) for @more, @line;
+    is($p->census(@more)->{succeeded}, 8, 'the jobs of another are done');
+    is_deeply([$p->ran($order)], \@line, 'those of one key in order');
+    is($p->status($same), 'queued',
+        'but not one that comes after his on the same key');
+    cmp_ok($p->left, '>', 25000, 'most of his wait');
+    is($p->stop_workers, 0, 'the pool ends');
+    $p->r->call('FLUSHALL');
+    $p->start_workers;
+    $p->until_owned;
+};
+
 subtest 'a caller in order, callers in turn' => sub {
     my @block = map { $p->enqueue(partition => $_, body => { sleep_ms => 900 }) }
         0, 1;

@@ -97,6 +97,8 @@ typedef struct worker_entry_s {
     bool                        stuck;        /* past deadline and grace */
     bool                        resent;       /* its settling may have been
                                                  done: no answer came */
+    bool                        ahead;        /* taken before reading came to
+                                                 it (ahead.c) */
     bool                        leaving;      /* in the settle call */
     struct worker_entry_s      *older;        /* of the same stream, or of the */
     struct worker_entry_s      *newer;        /* delayed set, in memory */

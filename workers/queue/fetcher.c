@@ -3,8 +3,8 @@
  *
  * Who does what in a process:
  *
- *   fetcher  this file, take.c, give.c, watch.c, partition.c: owns
- *            worker_queue_t, all partitions, all entries that are not with a
+ *   fetcher  this file, read.c, ahead.c, take.c, give.c, ready.c, limits.c,
+ *            settle.c, watch.c, partition.c: owns worker_queue_t, all partitions, all entries that are not with a
  *            slot, both links
  *   keeper   keeper.c, relay.c: leases, heartbeat row, outbox, dead letters
  *   slots    pool/slots.c, pool/run.c: run jobs
@@ -512,6 +512,7 @@ fetcher_turn(worker_queue_t *queue, int signal_fd)
     worker_give_turn(queue);
     worker_take_turn(queue);
     worker_read_turn(queue);
+    worker_ahead_turn(queue);
     worker_link_flush(queue->cmd);
     worker_link_flush(queue->bell);
 }

@@ -24,6 +24,7 @@
 #define WORKER_INVAL_MAX       "100000"     /* entries of travel:inval */
 #define WORKER_SPANS_LINKS     16           /* of one receive or settle span */
 #define WORKER_KEY_BUCKETS     1024         /* per partition, a power of two */
+#define WORKER_ORIGIN_AHEAD    4            /* of 'origins': stream 0 to 2 */
 
 typedef enum {
     WORKER_PART_FREE,           /* not ours, or not yet adopted */
@@ -56,7 +57,10 @@ typedef struct {
     char      last[WORKER_STREAM_ID_MAX];   /* the last id that was read */
     bool      rung;                         /* it may have news */
     bool      asked;                        /* in an open XREAD */
+    struct worker_ahead_s  *ahead;          /* ahead.c; or NULL */
 } worker_stream_t;
+
+typedef struct worker_ahead_s  worker_ahead_t;
 
 /* What is in memory of one stream, or of the delayed set; a stream's in the
  * order it was read, so the first is the oldest that is not settled. */
@@ -127,7 +131,10 @@ struct worker_partition_s {
     worker_entries_t      settle;           /* in the order they finished */
     size_t                entries;          /* in memory */
     size_t                handed;           /* STARTING or HANDED */
-    worker_origin_t       origins[TRAVEL_PRIORITY_MAX + 1];  /* 0: delayed */
+    worker_origin_t       origins[WORKER_ORIGIN_AHEAD
+                                  + TRAVEL_PRIORITY_MAX];
+                                            /* 0: delayed; 1 to 3: streams, and
+                                               what was taken ahead of them */
     worker_key_t         *held;
     worker_key_t         *keys[WORKER_KEY_BUCKETS];
 
@@ -202,6 +209,7 @@ struct worker_queue_s {
     int64_t                gauge_at;
     int64_t                ready_at;        /* a rate lets more start then */
     bool                   beating;         /* ours is the heartbeat */
+    bool                   looking;         /* a look ahead is under way */
     bool                   draining;
     int64_t                drain_until;
     bool                   failed;          /* leave with an exit code */
@@ -239,6 +247,8 @@ void worker_part_overdue(worker_partition_t *part, int64_t ms,
  * stream's. */
 void worker_part_twin(worker_partition_t *part, worker_entry_t *entry,
     worker_entry_t *twin);
+/* An entry that was taken ahead: reading has come to it. */
+void worker_part_caught_up(worker_partition_t *part, worker_entry_t *entry);
 /* The oldest of the stream (1-3) that is not settled, "" when there is none or
  * it is not leaving; and the id before which all are settled or leaving. */
 void worker_part_bounds(const worker_partition_t *part, unsigned stream,
@@ -270,6 +280,17 @@ void worker_read_turn(worker_queue_t *queue);
 /* Entries that memory has room for, up to its share for this priority: what is
  * short is kept for the higher ones. */
 size_t worker_read_room(const worker_queue_t *queue, unsigned priority);
+
+/* An entry from the fields of a stream's; NULL: no memory. */
+worker_entry_t *worker_read_entry(const struct redisReply *fields);
+
+/* ahead.c: what stands behind a caller's long line */
+void worker_ahead_turn(worker_queue_t *queue);
+/* Is this entry, which was just read, in memory already?  Then it has its
+ * place among those read. */
+bool worker_ahead_known(worker_partition_t *part, unsigned stream,
+    travel_str_t id);
+void worker_ahead_stop(worker_stream_t *s);
 
 /* take.c: what brings entries in besides */
 void worker_take_turn(worker_queue_t *queue);

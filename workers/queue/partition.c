@@ -279,6 +279,14 @@ part_dead(worker_partition_t *part, worker_entry_t *entry, const char *cause,
 
 /* --- where entries came from ---------------------------------------------- */
 
+static worker_origin_t *
+part_origin(worker_partition_t *part, const worker_entry_t *entry)
+{
+    return &part->origins[entry->ahead ? WORKER_ORIGIN_AHEAD + entry->stream - 1
+                                       : entry->stream];
+}
+
+
 /* Behind 'older', or as the newest when that is NULL. */
 static void
 part_origin_link(worker_partition_t *part, worker_entry_t *entry,
@@ -286,7 +294,7 @@ part_origin_link(worker_partition_t *part, worker_entry_t *entry,
 {
     worker_origin_t  *origin;
 
-    origin = &part->origins[entry->stream];
+    origin = part_origin(part, entry);
 
     if (older == NULL) {
         older = origin->newest;
@@ -319,7 +327,7 @@ part_origin_unlink(worker_partition_t *part, worker_entry_t *entry)
         return;
     }
 
-    origin = &part->origins[entry->stream];
+    origin = part_origin(part, entry);
 
     if (entry->older != NULL) {
         entry->older->newer = entry->newer;
@@ -340,6 +348,15 @@ part_is_job(const worker_entry_t *entry, travel_str_t uuid)
 {
     return strlen(entry->job.uuid) == uuid.len
            && memcmp(entry->job.uuid, uuid.data, uuid.len) == 0;
+}
+
+
+void
+worker_part_caught_up(worker_partition_t *part, worker_entry_t *entry)
+{
+    part_origin_unlink(part, entry);
+    entry->ahead = false;
+    part_origin_link(part, entry, NULL);
 }
 
 
@@ -691,6 +708,7 @@ worker_part_lose(worker_partition_t *part, const char *why)
 
     for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
         part->streams[i].last[0] = '\0';
+        worker_ahead_stop(&part->streams[i]);
     }
 
     memset(part->origins, 0, sizeof(part->origins));
@@ -781,6 +799,7 @@ worker_part_free(worker_partition_t *part)
 
     for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
         worker_ready_free(&part->ready[i]);
+        worker_ahead_stop(&part->streams[i]);
     }
 
     free(part);

@@ -65,8 +65,8 @@ read_stream(const read_asked_t *asked)
 
 /* --- answers -------------------------------------------------------------- */
 
-static worker_entry_t *
-read_entry(const redisReply *fields)
+worker_entry_t *
+worker_read_entry(const redisReply *fields)
 {
     size_t        i, n;
     travel_str_t  list[READ_FIELDS_MAX];
@@ -97,14 +97,20 @@ read_entries(const read_asked_t *asked, const redisReply *list,
     s = read_stream(asked);
 
     for (i = 0; i < list->elements; i++) {
-        entry = read_entry(list->element[i]->element[1]);
+        id = read_str(list->element[i]->element[0]);
+
+        if (worker_ahead_known(part, asked->stream, id)) {
+            snprintf(s->last, sizeof(s->last), "%.*s", (int) id.len, id.data);
+            continue;
+        }
+
+        entry = worker_read_entry(list->element[i]->element[1]);
 
         if (entry == NULL) {
             s->rung = true;         /* no memory: this comes again */
             break;
         }
 
-        id = read_str(list->element[i]->element[0]);
         entry->stream = (uint8_t) (asked->stream + 1);
         snprintf(entry->stream_id, sizeof(entry->stream_id), "%.*s",
                  (int) id.len, id.data);

@@ -44,6 +44,7 @@ watch_stuck(worker_queue_t *queue, worker_entry_t *entry)
     twin->epoch = entry->epoch;
     twin->type = entry->type;
     twin->stream = entry->stream;
+    twin->ahead = entry->ahead;
     memcpy(twin->stream_id, entry->stream_id, sizeof(twin->stream_id));
     twin->job.attempt = entry->job.attempt;
     twin->outcome = WORKER_OUTCOME_RETRYING;

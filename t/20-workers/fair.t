@@ -14,6 +14,7 @@ plan skip_all => 'travel-worker is not built'
 my $p = Travel::Pool->start(conf => <<'END');
 processes = 1
 slots = 2
+type "maintenance.drill" { weight = 3 }
 END
 my $t = $p->t;
 my ($greedy, $other) = ($t->user(1), $t->user(2));
@@ -53,7 +54,37 @@ subtest 'a caller with many jobs does not keep out one with one' => sub {
     $p->until_empty(30);
 };
 
-subtest 'nor when his do not fit into memory' => sub {
+subtest 'a caller in order, callers in turn' => sub {
+    my @block = map { $p->enqueue(partition => $_, body => { sleep_ms => 900 }) }
+        0, 1;
+    $p->until_status($_, 'running') for @block;
+    my @ids = ([$p->preload(20, sub => $greedy, partition => 2,
+        body => { sleep_ms => 15 })], [$p->preload(10, sub => $other,
+        partition => 2, body => { sleep_ms => 15 })]);
+    $p->until_empty(20);
+    my %whose = map { my $n = $_; map { $_ => $n } @{ $ids[$n] } } 0, 1;
+    my @order = map { $whose{$_} // () } $p->ran;
+    my @last = grep { $order[$_] == 1 } 0 .. $#order;
+    cmp_ok($last[-1], '<', 25, 'the shorter line ends before the longer');
+};
+
+subtest 'types by their weights' => sub {
+    my @block = map { $p->enqueue(partition => $_, body => { sleep_ms => 900 }) }
+        0, 2;
+    $p->until_status($_, 'running') for @block;
+    my @light = $p->preload(12, partition => 1, body => { sleep_ms => 15 });
+    my @heavy = $p->preload(12, partition => 1, body => { sleep_ms => 15 },
+        type => 'maintenance.drill');
+    $p->until_empty(20);
+    my %heavy = map { $_ => 1 } @heavy;
+    my %light = map { $_ => 1 } @light;
+    my @order = grep { $heavy{$_} || $light{$_} } $p->ran;
+    my $n = grep { $heavy{$_} } @order[0 .. 11];
+    cmp_ok($n, '>=', 7, "$n of the first dozen have the weight");
+    cmp_ok($n, '<=', 11, 'and the others are among them');
+};
+
+subtest 'nor with more than memory holds' => sub {
     my $key = $p->new_uuid;
     $p->t->run(Travel::Test::build() . '/travelctl', 'queue', 'preload',
         '--config', $t->dir . '/pool.conf', '--type', 'maintenance.noop',
@@ -76,26 +107,14 @@ subtest 'nor when his do not fit into memory' => sub {
     $p->until_owned;
 };
 
-subtest 'a caller in order, callers in turn' => sub {
-    my @block = map { $p->enqueue(partition => $_, body => { sleep_ms => 900 }) }
-        0, 1;
-    $p->until_status($_, 'running') for @block;
-    my @ids = ([$p->preload(20, sub => $greedy, partition => 2,
-        body => { sleep_ms => 15 })], [$p->preload(10, sub => $other,
-        partition => 2, body => { sleep_ms => 15 })]);
-    $p->until_empty(20);
-    my %whose = map { my $n = $_; map { $_ => $n } @{ $ids[$n] } } 0, 1;
-    my @order = map { $whose{$_} // () } $p->ran;
-    my @last = grep { $order[$_] == 1 } 0 .. $#order;
-    cmp_ok($last[-1], '<', 25, 'the shorter line ends before the longer');
-};
-
-subtest 'so many of a caller at once' => sub {
-    again(<<'END');
+again(<<'END');
 processes = 1
 slots = 8
-type "maintenance.noop" { user_concurrency = 2 timeout = 20s }
+type "maintenance.noop" { user_concurrency = 2 }
+type "maintenance.drill" { user_rate = 10/s }
 END
+
+subtest 'so many of a caller at once' => sub {
     my @ids = $p->preload(16, sub => $greedy, partition => 1,
         body => { sleep_ms => 60 });
     my @free = map { $p->enqueue(sub => $t->user(10 + $_), partition => 1,
@@ -108,26 +127,25 @@ END
 };
 
 subtest 'so many of a caller a second' => sub {
-    again(<<'END');
-processes = 1
-slots = 8
-type "maintenance.noop" { user_rate = 10/s timeout = 20s }
-END
     my $start = time;
-    my @ids = $p->preload(12, sub => $greedy, partition => 1);
-    my $free = $p->enqueue(sub => $other, partition => 1);
+    my @ids = $p->preload(12, sub => $greedy, partition => 1,
+        type => 'maintenance.drill');
+    my $free = $p->enqueue(sub => $other, partition => 1,
+        type => 'maintenance.drill');
     $p->until_over($free, 5);
     cmp_ok($p->census(@ids)->{succeeded} // 0, '<', 12, 'he waits, not others');
     $p->until_empty(20);
     cmp_ok(time - $start, '>', 1, 'a second for eleven');
 };
 
-subtest 'so many of a type at once, in all processes' => sub {
-    again(<<'END');
-processes = 3
+again(<<'END');
+processes = 2
 slots = 6
-type "maintenance.noop" { concurrency = 4 timeout = 20s }
+type "maintenance.noop" { concurrency = 4 }
+type "maintenance.drill" { concurrency = 1 rate = 20/s }
 END
+
+subtest 'so many of a type at once, in all processes' => sub {
     my @ids = map { $p->enqueue(partition => $_ % 4,
         body => { sleep_ms => 100 }) } 1 .. 40;
     my $most = most_running(@ids);
@@ -136,13 +154,8 @@ END
 };
 
 subtest 'one at a time, and each process has its turn' => sub {
-    again(<<'END');
-processes = 2
-slots = 4
-type "maintenance.noop" { concurrency = 1 timeout = 20s }
-END
     my @ids = map { my $part = $_; map { $p->enqueue(partition => $part,
-        body => { sleep_ms => 80 }) } 1 .. 12 } 0 .. 3;
+        type => 'maintenance.drill', body => { sleep_ms => 80 }) } 1 .. 12 } 0 .. 3;
     is(most_running(@ids), 1, 'one at a time');
     my %first;
     for my $id (@ids) {
@@ -155,36 +168,11 @@ END
 };
 
 subtest 'so many of a type a second' => sub {
-    again(<<'END');
-processes = 2
-slots = 4
-type "maintenance.noop" { rate = 20/s timeout = 20s }
-END
     my $start = time;
-    my @ids = map { $p->enqueue(partition => $_ % 4) } 1 .. 40;
+    my @ids = map { $p->enqueue(partition => $_ % 4,
+        type => 'maintenance.drill') } 1 .. 40;
     $p->until_over($_) for @ids;
     cmp_ok(time - $start, '>', 1.4, 'two seconds or so for forty');
-};
-
-subtest 'types by their weights' => sub {
-    again(<<'END');
-processes = 1
-slots = 1
-type "maintenance.noop" { weight = 3 }
-END
-    my $block = $p->enqueue(partition => 1, body => { sleep_ms => 1200 });
-    $p->until_status($block, 'running');
-    my @light = map { $p->enqueue(type => 'maintenance.partitions',
-        partition => 1) } 1 .. 12;
-    my @heavy = map { $p->enqueue(partition => 1, body => { sleep_ms => 1 }) }
-        1 .. 12;
-    $p->until_over($_, 20) for @light, @heavy;
-    my %heavy = map { $_ => 1 } @heavy;
-    my %light = map { $_ => 1 } @light;
-    my @order = grep { $heavy{$_} || $light{$_} } $p->ran;
-    my $n = grep { $heavy{$_} } @order[0 .. 11];
-    cmp_ok($n, '>=', 7, "$n of the first dozen have the weight");
-    cmp_ok($n, '<=', 11, 'and the others are among them');
 };
 
 $p->finish;

@@ -3,8 +3,12 @@
 #include "queue_scripts.h"
 
 
-/* XADD comes first: should it fail, nothing else has been written.  unpack()
- * is bounded by the envelope's eleven fields and the hash's few. */
+/*
+ * XADD comes first: should it fail, nothing else has been written.  unpack()
+ * is bounded by the envelope's eleven fields and the hash's few.  A repeat
+ * writes what is there once more: whoever waits until replicas have its write
+ * (travel_redis acks=) then knows that they have the first one's, too.
+ */
 
 const char  travel_script_accept[] =
     "local seen = redis.call('GET', KEYS[1])\n"
@@ -13,6 +17,7 @@ const char  travel_script_accept[] =
     "    if print ~= ARGV[1] then\n"
     "        return {'mismatch'}\n"
     "    end\n"
+    "    redis.call('SET', KEYS[1], seen, 'KEEPTTL')\n"
     "    local key = string.gsub(KEYS[2], '[^:]+$', '') .. uuid\n"
     "    local job = redis.call('HGETALL', key)\n"
     "    local status\n"

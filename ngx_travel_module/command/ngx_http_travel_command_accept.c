@@ -464,6 +464,7 @@ ngx_http_travel_accept_plain(ngx_http_request_t *r,
 
     op->orphan = ngx_http_travel_accept_unheard;
     op->tag = cmd->use->entry;
+    op->durable = 1;
 
     a.n = 0;
     ngx_http_travel_accept_arg(&a, "HSET", 4);
@@ -503,6 +504,7 @@ ngx_http_travel_accept_script(ngx_http_request_t *r,
 
     op->orphan = ngx_http_travel_accept_unheard;
     op->tag = cmd->use->entry;
+    op->durable = 1;
 
     m->idem_len = travel_key_idem(m->idem, cmd->name.id.queue,
                                   cmd->name.id.partition, cmd->scope);

@@ -29,12 +29,20 @@ typedef struct {
 } ngx_http_travel_net_counters_t;
 
 
+/* One address of a role's Redis. */
+typedef struct {
+    char                           *path;       /* unix socket, or NULL: */
+    char                           *addr;       /* numeric */
+    in_port_t                       port;
+} ngx_http_travel_redis_server_t;
+
+
 typedef struct {
     ngx_str_t                       name;       /* "queue", "cache" */
-    char                           *path;       /* unix socket, or NULL */
-    ngx_uint_t                      naddrs;     /* else numeric addresses */
-    char                          **addrs;
-    in_port_t                       port;
+    ngx_array_t                     servers;    /* of the above; one of them is
+                                                   the master */
+    ngx_uint_t                      acks;       /* replicas that must have what
+                                                   is accepted */
     ngx_str_t                       user;
     ngx_str_t                       password;
     ngx_int_t                       db;

@@ -1,6 +1,5 @@
 /*
- * Commands on the shared links: operations, deadlines, scripts, replies; and
- * the travel_redis directive.
+ * Commands on the shared links: operations, deadlines, scripts, replies.
  *
  * An operation (op) is ours, never the request's: replies may come after the
  * request died.  It is in one of two places: in its link's list of waiting ops,
@@ -13,6 +12,10 @@
  * its arguments until it is answered, because a Redis that forgot the script
  * answers NOSCRIPT and wants the text.
  *
+ * A durable op on a replicated server hears nothing until replicas have what it
+ * wrote.  All that one turn of the loop asks for is followed by one WAIT; until
+ * its answer the replies are held as copies, since hiredis frees its own.
+ *
  * One timer per link guards the head of the waiting list.  It is cancelable
  * only while nothing waits: an nginx worker that shuts down stays for its
  * requests.
@@ -24,6 +27,7 @@
 
 #define NGX_HTTP_TRAVEL_REDIS_OP_MAGIC  0x54524F50            /* "TROP" */
 #define NGX_HTTP_TRAVEL_REDIS_BATCH     64       /* of a free list's growth */
+#define NGX_HTTP_TRAVEL_REDIS_HELD      2        /* commands of a durable op */
 #define NGX_HTTP_TRAVEL_SCRIPTS_MAX     32
 #define NGX_HTTP_TRAVEL_SCRIPT_ARGS     64
 
@@ -40,6 +44,10 @@ typedef struct {
     ngx_uint_t                     answered;
     ngx_uint_t                     epoch;        /* the link's, at the last */
     ngx_msec_t                     deadline;
+    ngx_queue_t                    durable;      /* role's, or a barrier's */
+    redisReply                    *held[NGX_HTTP_TRAVEL_REDIS_HELD];
+    unsigned                       gathered:1;   /* in role->durable */
+    unsigned                       barred:1;     /* behind a WAIT */
     unsigned                       waiting:1;    /* in role->waiting */
     unsigned                       done:1;       /* no more handler calls */
     unsigned                       busy:1;       /* inside its handler */
@@ -59,9 +67,17 @@ typedef struct {
 struct ngx_http_travel_redis_role_s {
     ngx_http_travel_link_t         link;
     ngx_queue_t                    waiting;      /* calls, by deadline */
+    ngx_queue_t                    durable;      /* calls of this turn */
     ngx_uint_t                     outstanding;  /* cmds, drained ones too */
     ngx_event_t                    deadline;
 };
+
+
+/* A WAIT, and whose writes it is about. */
+typedef struct {
+    ngx_http_travel_redis_role_t  *role;
+    ngx_queue_t                    calls;
+} ngx_http_travel_redis_barrier_t;
 
 
 typedef struct {
@@ -85,6 +101,12 @@ static void ngx_http_travel_redis_replied(redisAsyncContext *ac, void *reply,
     void *data);
 static ngx_int_t ngx_http_travel_redis_again(redisAsyncContext *ac,
     ngx_http_travel_redis_cmd_t *cmd, const redisReply *reply);
+static void ngx_http_travel_redis_gather(ngx_http_travel_redis_call_t *call);
+static void ngx_http_travel_redis_bar(ngx_http_travel_link_t *link);
+static void ngx_http_travel_redis_barred(redisAsyncContext *ac, void *reply,
+    void *data);
+static void ngx_http_travel_redis_unbar(ngx_http_travel_redis_call_t *call,
+    ngx_int_t acks);
 static ngx_int_t ngx_http_travel_redis_send(ngx_http_travel_redis_call_t *call,
     ngx_http_travel_redis_cmd_t *cmd, ngx_uint_t argc, const char **argv,
     const size_t *argvlen);
@@ -93,10 +115,6 @@ static const ngx_http_travel_redis_sha_t *ngx_http_travel_redis_sha(
 static char *ngx_http_travel_redis_save(const char *script,
     size_t script_len, ngx_uint_t argc, const char **argv,
     const size_t *argvlen);
-static ngx_int_t ngx_http_travel_redis_address(ngx_conf_t *cf,
-    ngx_http_travel_redis_conf_t *rc, ngx_str_t *address);
-static ngx_int_t ngx_http_travel_redis_param(ngx_conf_t *cf,
-    ngx_http_travel_redis_conf_t *rc, ngx_str_t *arg);
 
 
 /* of this nginx worker; empty in the master */
@@ -134,12 +152,18 @@ ngx_http_travel_redis_start(ngx_cycle_t *cycle,
         }
 
         ngx_queue_init(&role->waiting);
+        ngx_queue_init(&role->durable);
 
         role->deadline.handler = ngx_http_travel_redis_deadline;
         role->deadline.data = role;
         role->deadline.log = cycle->log;
 
         ngx_http_travel_link_init(&role->link, &conf->redis[i], "commands");
+        role->link.data = role;
+
+        if (conf->redis[i].acks) {
+            role->link.on_write = ngx_http_travel_redis_bar;
+        }
 
         ngx_http_travel_redis_roles[i] = role;
 
@@ -283,6 +307,8 @@ ngx_http_travel_redis_cmd_free(ngx_http_travel_redis_cmd_t *cmd)
 static void
 ngx_http_travel_redis_call_end(ngx_http_travel_redis_call_t *call)
 {
+    ngx_uint_t  i;
+
     if (call->outstanding || call->busy) {
         return;
     }
@@ -291,6 +317,12 @@ ngx_http_travel_redis_call_end(ngx_http_travel_redis_call_t *call)
 
     if (call->cleanup) {
         call->cleanup->handler = NULL;
+    }
+
+    for (i = 0; i < NGX_HTTP_TRAVEL_REDIS_HELD; i++) {
+        if (call->held[i]) {
+            freeReplyObject(call->held[i]);
+        }
     }
 
     call->op.magic = 0;
@@ -505,7 +537,180 @@ ngx_http_travel_redis_send(ngx_http_travel_redis_call_t *call,
         ngx_http_travel_redis_wait(call);
     }
 
+    if (call->op.durable) {
+        ngx_http_travel_redis_gather(call);
+    }
+
     return NGX_OK;
+}
+
+
+/* --- durable operations --------------------------------------------------- */
+
+/* One more answer to wait for: that of the WAIT which follows this turn's
+ * commands. */
+static void
+ngx_http_travel_redis_gather(ngx_http_travel_redis_call_t *call)
+{
+    if (call->gathered || call->barred || call->role->link.conf->acks == 0) {
+        return;
+    }
+
+    ngx_queue_insert_tail(&call->role->durable, &call->durable);
+    call->gathered = 1;
+    call->outstanding++;
+}
+
+
+/* The turn is about to be written. */
+static void
+ngx_http_travel_redis_bar(ngx_http_travel_link_t *link)
+{
+    u_char                            acks[NGX_INT_T_LEN];
+    u_char                            time[NGX_INT_T_LEN];
+    size_t                            len[3];
+    ngx_queue_t                      *q;
+    const char                       *argv[3];
+    ngx_http_travel_redis_call_t     *call;
+    ngx_http_travel_redis_role_t     *role;
+    ngx_http_travel_redis_barrier_t  *barrier;
+
+    role = link->data;
+
+    if (ngx_queue_empty(&role->durable)) {
+        return;
+    }
+
+    barrier = ngx_alloc(sizeof(ngx_http_travel_redis_barrier_t),
+                        ngx_cycle->log);
+    if (barrier == NULL) {
+        return;                     /* their deadline will tell */
+    }
+
+    argv[0] = "WAIT";
+    len[0] = 4;
+    argv[1] = (char *) acks;
+    len[1] = ngx_sprintf(acks, "%ui", link->conf->acks) - acks;
+    argv[2] = (char *) time;
+    len[2] = ngx_sprintf(time, "%M", link->conf->timeout / 2) - time;
+
+    if (ngx_http_travel_link_send(link, ngx_http_travel_redis_barred, barrier,
+                                  3, argv, len)
+        != NGX_OK)
+    {
+        ngx_free(barrier);
+        return;
+    }
+
+    barrier->role = role;
+    ngx_queue_init(&barrier->calls);
+    ngx_queue_add(&barrier->calls, &role->durable);
+    ngx_queue_init(&role->durable);
+
+    for (q = ngx_queue_head(&barrier->calls);
+         q != ngx_queue_sentinel(&barrier->calls);
+         q = ngx_queue_next(q))
+    {
+        call = ngx_queue_data(q, ngx_http_travel_redis_call_t, durable);
+        call->gathered = 0;
+        call->barred = 1;
+    }
+}
+
+
+static void
+ngx_http_travel_redis_barred(redisAsyncContext *ac, void *reply, void *data)
+{
+    ngx_int_t                         acks;
+    redisReply                       *r;
+    ngx_queue_t                      *q;
+    ngx_http_travel_redis_call_t     *call;
+    ngx_http_travel_redis_role_t     *role;
+    ngx_http_travel_redis_barrier_t  *barrier;
+
+    (void) ac;
+
+    r = reply;
+    barrier = data;
+    role = barrier->role;
+    acks = r && r->type == REDIS_REPLY_INTEGER ? (ngx_int_t) r->integer
+                                               : NGX_ERROR;
+
+    if (r && acks < (ngx_int_t) role->link.conf->acks) {
+        ngx_http_travel_count(role->link.conf->counters.timeouts, 1);
+    }
+
+    while (!ngx_queue_empty(&barrier->calls)) {
+        q = ngx_queue_head(&barrier->calls);
+        ngx_queue_remove(q);
+
+        call = ngx_queue_data(q, ngx_http_travel_redis_call_t, durable);
+        call->barred = 0;
+        call->outstanding--;
+
+        if (r && !call->done && call->outstanding) {
+            /* a script was unknown and asked for again, behind the WAIT */
+            ngx_http_travel_redis_gather(call);
+
+            if (!role->link.flush.posted) {
+                ngx_post_event(&role->link.flush, &ngx_posted_events);
+            }
+
+            continue;
+        }
+
+        ngx_http_travel_redis_unbar(call, acks);
+    }
+
+    ngx_free(barrier);
+}
+
+
+/* The replies that were held; what the server refused was not done, whoever
+ * has what. */
+static void
+ngx_http_travel_redis_unbar(ngx_http_travel_redis_call_t *call, ngx_int_t acks)
+{
+    ngx_uint_t   i;
+    redisReply  *last;
+
+    last = call->commands ? call->held[call->commands - 1] : NULL;
+
+    if (last == NULL || (acks < (ngx_int_t) call->role->link.conf->acks
+                         && last->type != REDIS_REPLY_ERROR))
+    {
+        ngx_http_travel_redis_lost(call, 0, acks == NGX_ERROR
+                                   ? call->role->link.why
+                                   : "too few replicas have it");
+        ngx_http_travel_redis_call_end(call);
+        return;
+    }
+
+    ngx_http_travel_redis_unwait(call);
+    call->busy = 1;
+
+    for (i = 0; i < call->commands && !call->done; i++) {
+        call->op.handler(&call->op, i,
+                         (ngx_http_travel_reply_t *) call->held[i]);
+    }
+
+    call->busy = 0;
+    ngx_http_travel_redis_call_end(call);
+}
+
+
+/* False: it cannot be held, and counts as lost. */
+static ngx_uint_t
+ngx_http_travel_redis_hold(ngx_http_travel_redis_call_t *call, ngx_uint_t i,
+    const redisReply *reply)
+{
+    if (i >= NGX_HTTP_TRAVEL_REDIS_HELD) {
+        return 0;
+    }
+
+    call->held[i] = ngx_http_travel_reply_copy(reply);
+
+    return call->held[i] != NULL;
 }
 
 
@@ -713,6 +918,32 @@ ngx_http_travel_redis_again(redisAsyncContext *ac,
 
 /* --- replies -------------------------------------------------------------- */
 
+/* A master that was made a replica says so; the link goes when this read is
+ * through, so that all of it is told what became of it. */
+static void
+ngx_http_travel_redis_demoted(ngx_http_travel_link_t *link,
+    const redisReply *reply)
+{
+    if (reply && reply->type == REDIS_REPLY_ERROR
+        && ngx_strncmp(reply->str, "READONLY", 8) == 0)
+    {
+        link->demoted = 1;
+    }
+}
+
+
+/* Its commands never left, so no WAIT follows them. */
+static void
+ngx_http_travel_redis_ungather(ngx_http_travel_redis_call_t *call)
+{
+    if (call->gathered) {
+        ngx_queue_remove(&call->durable);
+        call->gathered = 0;
+        call->outstanding--;
+    }
+}
+
+
 static void
 ngx_http_travel_redis_replied(redisAsyncContext *ac, void *reply, void *data)
 {
@@ -728,13 +959,23 @@ ngx_http_travel_redis_replied(redisAsyncContext *ac, void *reply, void *data)
         return;
     }
 
+    ngx_http_travel_redis_demoted(&call->role->link, reply);
+
     ngx_http_travel_redis_cmd_free(cmd);
 
     call->outstanding--;
     call->role->outstanding--;
 
     if (reply == NULL) {
+        ngx_http_travel_redis_ungather(call);
         ngx_http_travel_redis_lost(call, i, call->role->link.why);
+
+    } else if (call->gathered || call->barred) {
+        call->answered++;
+
+        if (!call->done && !ngx_http_travel_redis_hold(call, i, reply)) {
+            ngx_http_travel_redis_lost(call, i, "out of memory");
+        }
 
     } else if (!call->done) {
         call->answered++;
@@ -752,253 +993,4 @@ ngx_http_travel_redis_replied(redisAsyncContext *ac, void *reply, void *data)
     }
 
     ngx_http_travel_redis_call_end(call);
-}
-
-
-ngx_http_travel_reply_e
-ngx_http_travel_reply_type(const ngx_http_travel_reply_t *reply)
-{
-    switch (((const redisReply *) reply)->type) {
-
-    case REDIS_REPLY_STRING:
-        return NGX_HTTP_TRAVEL_REPLY_STRING;
-
-    case REDIS_REPLY_STATUS:
-        return NGX_HTTP_TRAVEL_REPLY_STATUS;
-
-    case REDIS_REPLY_INTEGER:
-        return NGX_HTTP_TRAVEL_REPLY_INTEGER;
-
-    case REDIS_REPLY_ARRAY:
-        return NGX_HTTP_TRAVEL_REPLY_ARRAY;
-
-    case REDIS_REPLY_NIL:
-        return NGX_HTTP_TRAVEL_REPLY_NIL;
-
-    default:
-        return NGX_HTTP_TRAVEL_REPLY_ERROR;
-    }
-}
-
-
-ngx_str_t
-ngx_http_travel_reply_str(const ngx_http_travel_reply_t *reply)
-{
-    ngx_str_t          s;
-    const redisReply  *r;
-
-    r = (const redisReply *) reply;
-
-    switch (r->type) {
-
-    case REDIS_REPLY_STRING:
-    case REDIS_REPLY_STATUS:
-    case REDIS_REPLY_ERROR:
-        s.data = (u_char *) r->str;
-        s.len = r->len;
-        break;
-
-    default:
-        ngx_str_null(&s);
-        break;
-    }
-
-    return s;
-}
-
-
-int64_t
-ngx_http_travel_reply_int(const ngx_http_travel_reply_t *reply)
-{
-    const redisReply  *r = (const redisReply *) reply;
-
-    return r->type == REDIS_REPLY_INTEGER ? (int64_t) r->integer : 0;
-}
-
-
-ngx_uint_t
-ngx_http_travel_reply_count(const ngx_http_travel_reply_t *reply)
-{
-    const redisReply  *r = (const redisReply *) reply;
-
-    return r->type == REDIS_REPLY_ARRAY ? r->elements : 0;
-}
-
-
-const ngx_http_travel_reply_t *
-ngx_http_travel_reply_elt(const ngx_http_travel_reply_t *reply, ngx_uint_t i)
-{
-    const redisReply  *r = (const redisReply *) reply;
-
-    return (const ngx_http_travel_reply_t *) r->element[i];
-}
-
-
-/* --- travel_redis ROLE ADDRESS [param=value ...] -------------------------- */
-
-char *
-ngx_http_travel_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_str_t                     *value;
-    ngx_uint_t                     i;
-    ngx_http_travel_net_conf_t    *nmcf;
-    ngx_http_travel_redis_conf_t  *rc;
-
-    (void) cmd;
-
-    nmcf = conf;
-    value = cf->args->elts;
-    rc = NULL;
-
-    for (i = 0; i < NGX_HTTP_TRAVEL_REDIS_ROLES; i++) {
-        if (value[1].len == nmcf->redis[i].name.len
-            && ngx_strncmp(value[1].data, nmcf->redis[i].name.data,
-                           value[1].len) == 0)
-        {
-            rc = &nmcf->redis[i];
-        }
-    }
-
-    if (rc == NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_redis\" role \"%V\" must be \"queue\" "
-                           "or \"cache\"", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    if (rc->configured) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_redis %V\" is duplicate: one server per "
-                           "role", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    rc->configured = 1;
-    rc->timeout = 1000;
-
-    if (ngx_http_travel_redis_address(cf, rc, &value[2]) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    for (i = 3; i < cf->args->nelts; i++) {
-        if (ngx_http_travel_redis_param(cf, rc, &value[i]) != NGX_OK) {
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    if (rc->user.len && rc->password.len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_redis %V\" has user= and needs password= "
-                           "or password_file= too", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_http_travel_net_counters(cf, "redis", &rc->name, &rc->counters)
-        != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static ngx_int_t
-ngx_http_travel_redis_address(ngx_conf_t *cf,
-    ngx_http_travel_redis_conf_t *rc, ngx_str_t *address)
-{
-    u_char     *p, *last;
-    ngx_str_t   host;
-    ngx_int_t   port;
-
-    if (ngx_strncmp(address->data, "unix:", 5) == 0) {
-        host.data = address->data + 5;
-        host.len = address->len - 5;
-
-        if (ngx_conf_full_name(cf->cycle, &host, 0) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        if (host.len == 0
-            || host.len >= sizeof(((struct sockaddr_un *) 0)->sun_path))
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "socket path \"%V\" must have 1 to %uz bytes",
-                               &host,
-                               sizeof(((struct sockaddr_un *) 0)->sun_path)
-                               - 1);
-            return NGX_ERROR;
-        }
-
-        rc->path = ngx_http_travel_net_cstr(cf->pool, &host);
-
-        return rc->path ? NGX_OK : NGX_ERROR;
-    }
-
-    /* the last colon: "[::1]:6379" has more */
-
-    last = address->data + address->len;
-
-    for (p = last - 1; p > address->data && *p != ':'; p--) { /* void */ }
-
-    port = (p > address->data) ? ngx_atoi(p + 1, last - p - 1) : NGX_ERROR;
-
-    if (port < 1 || port > 65535) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_redis\" address \"%V\" must be "
-                           "unix:PATH or HOST:PORT", address);
-        return NGX_ERROR;
-    }
-
-    host.data = address->data;
-    host.len = p - address->data;
-
-    rc->port = (in_port_t) port;
-
-    return ngx_http_travel_net_resolve(cf, &host, rc->port, &rc->addrs,
-                                       &rc->naddrs);
-}
-
-
-static ngx_int_t
-ngx_http_travel_redis_param(ngx_conf_t *cf, ngx_http_travel_redis_conf_t *rc,
-    ngx_str_t *arg)
-{
-    ngx_str_t   value;
-    ngx_uint_t  n;
-
-    if (ngx_http_travel_net_param(arg, "user", &value)) {
-        rc->user = value;
-        return NGX_OK;
-    }
-
-    if (ngx_http_travel_net_param(arg, "password", &value)) {
-        rc->password = value;
-        return NGX_OK;
-    }
-
-    if (ngx_http_travel_net_param(arg, "password_file", &value)) {
-        return ngx_http_travel_net_secret(cf, &value, &rc->password);
-    }
-
-    if (ngx_http_travel_net_param(arg, "timeout", &value)) {
-        return ngx_http_travel_net_time(cf, "timeout", &value, 10, 60000,
-                                        &rc->timeout);
-    }
-
-    if (ngx_http_travel_net_param(arg, "db", &value)) {
-        if (ngx_http_travel_net_number(cf, "db", &value, 0, 65535, &n)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        rc->db = (ngx_int_t) n;
-        return NGX_OK;
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"travel_redis\" parameter \"%V\" must be one of "
-                       "user=, password=, password_file=, timeout=, db=", arg);
-    return NGX_ERROR;
 }

@@ -69,6 +69,11 @@ struct ngx_http_travel_redis_op_s {
     void                             *tag;
     const char                       *lost;
     unsigned                          sent:1;    /* bytes may have left us */
+    unsigned                          durable:1; /* set before its first
+                                                    command, of two at most:
+                                                    replies come when acks=
+                                                    replicas have it, else
+                                                    they are lost */
 };
 
 /* 'request' may be NULL; 'timeout' ms from now, 0 = the role's default.

@@ -26,6 +26,8 @@
 static void ngx_http_travel_link_greet(ngx_http_travel_link_t *link);
 static void ngx_http_travel_link_greeted(redisAsyncContext *ac, void *reply,
     void *data);
+static void ngx_http_travel_link_informed(redisAsyncContext *ac, void *reply,
+    void *data);
 static void ngx_http_travel_link_pinged(redisAsyncContext *ac, void *reply,
     void *data);
 static void ngx_http_travel_link_retry(ngx_http_travel_link_t *link);
@@ -71,19 +73,18 @@ ngx_http_travel_link_init(ngx_http_travel_link_t *link,
 void
 ngx_http_travel_link_connect(ngx_http_travel_link_t *link)
 {
-    redisAsyncContext             *ac;
-    ngx_http_travel_redis_conf_t  *conf;
+    redisAsyncContext               *ac;
+    ngx_http_travel_redis_conf_t    *conf;
+    ngx_http_travel_redis_server_t  *server;
 
     conf = link->conf;
+    server = conf->servers.elts;
+    server += link->server % conf->servers.nelts;
 
-    if (conf->path) {
-        ac = redisAsyncConnectUnix(conf->path);
+    /* an address is numeric, so hiredis' getaddrinfo() asks nobody */
 
-    } else {
-        /* numeric, so hiredis' getaddrinfo() asks nobody */
-        ac = redisAsyncConnect(conf->addrs[link->attempt % conf->naddrs],
-                               conf->port);
-    }
+    ac = server->path ? redisAsyncConnectUnix(server->path)
+                      : redisAsyncConnect(server->addr, server->port);
 
     if (ac == NULL) {
         ngx_http_travel_link_detach(link, "out of memory");
@@ -124,8 +125,8 @@ ngx_http_travel_link_connect(ngx_http_travel_link_t *link)
 }
 
 
-/* AUTH, SELECT, CLIENT SETNAME and PING go out first, in one write with what
- * follows them; a Redis that still loads its data refuses the PING. */
+/* AUTH, SELECT, CLIENT SETNAME, INFO and PING go out first, in one write with
+ * what follows them; a Redis that still loads its data refuses the PING. */
 static void
 ngx_http_travel_link_greet(ngx_http_travel_link_t *link)
 {
@@ -178,6 +179,14 @@ ngx_http_travel_link_greet(ngx_http_travel_link_t *link)
 
     (void) redisAsyncCommandArgv(ac, NULL, NULL, 3, argv, len);
 
+    argv[0] = "INFO";
+    len[0] = 4;
+    argv[1] = "replication";
+    len[1] = 11;
+
+    (void) redisAsyncCommandArgv(ac, ngx_http_travel_link_informed, NULL, 2,
+                                 argv, len);
+
     argv[0] = "PING";
     len[0] = 4;
 
@@ -204,6 +213,28 @@ ngx_http_travel_link_greeted(redisAsyncContext *ac, void *reply, void *data)
                   link->what, (char *) data, r->str);
 
     ngx_http_travel_link_drop(link, "login refused");
+}
+
+
+/* Of several servers one is the master; who may not ask takes what there is. */
+static void
+ngx_http_travel_link_informed(redisAsyncContext *ac, void *reply, void *data)
+{
+    redisReply              *r;
+    ngx_http_travel_link_t  *link;
+
+    (void) data;
+
+    r = reply;
+    link = ac->data;
+
+    if (r == NULL || link->ac != ac || r->type != REDIS_REPLY_STRING
+        || strstr(r->str, "role:master") != NULL)
+    {
+        return;
+    }
+
+    ngx_http_travel_link_drop(link, "it is a replica");
 }
 
 
@@ -265,6 +296,7 @@ ngx_http_travel_link_detach(ngx_http_travel_link_t *link, const char *why)
     was = link->state;
 
     link->ac = NULL;
+    link->demoted = 0;
     link->state = NGX_HTTP_TRAVEL_LINK_DOWN;
 
     ngx_http_travel_fd_release(&link->c, 0);
@@ -303,9 +335,11 @@ ngx_http_travel_link_retry(ngx_http_travel_link_t *link)
 {
     ngx_msec_t  delay;
 
-    delay = ngx_http_travel_net_backoff(link->attempt);
+    delay = ngx_http_travel_net_backoff(link->attempt
+                                        / link->conf->servers.nelts);
 
     link->attempt++;
+    link->server++;
 
     ngx_add_timer(&link->timer, delay);
 }
@@ -490,6 +524,16 @@ ngx_http_travel_link_flush(ngx_event_t *ev)
 static void
 ngx_http_travel_link_write(ngx_http_travel_link_t *link)
 {
+    if (link->on_write) {
+        link->flushing = 1;
+        link->on_write(link);
+        link->flushing = 0;
+    }
+
+    if (link->ac == NULL) {
+        return;
+    }
+
     if (link->commands) {
         ngx_http_travel_count(link->conf->counters.commands,
                               (ngx_int_t) link->commands);
@@ -531,6 +575,10 @@ ngx_http_travel_link_read_event(ngx_event_t *ev)
     link->heard = ngx_current_msec;
 
     redisAsyncHandleRead(link->ac);
+
+    if (link->demoted) {
+        ngx_http_travel_link_drop(link, "it has become a replica");
+    }
 }
 
 
@@ -564,7 +612,7 @@ ngx_http_travel_link_connected(const redisAsyncContext *ac, int status)
         link->epoch++;
         link->heard = ngx_current_msec;
 
-        if (link->conf->path == NULL) {
+        if (ac->c.connection_type == REDIS_CONN_TCP) {
             (void) redisEnableKeepAlive((redisContext *) &ac->c);
         }
     }

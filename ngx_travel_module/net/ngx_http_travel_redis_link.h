@@ -27,6 +27,7 @@ struct ngx_http_travel_link_s {
     redisAsyncContext             *ac;        /* NULL when DOWN */
     ngx_connection_t              *c;         /* watches ac's descriptor */
     ngx_uint_t                     attempt;   /* failures in a row */
+    ngx_uint_t                     server;    /* whose turn it is */
     ngx_event_t                    timer;     /* see the states; cancelable */
     ngx_event_t                    flush;     /* posted, once per loop turn */
     ngx_msec_t                     heard;     /* when bytes last came */
@@ -38,9 +39,12 @@ struct ngx_http_travel_link_s {
     /* the owner's; up: greeted and ready; down: every drop from UP */
     void                         (*on_up)(ngx_http_travel_link_t *link);
     void                         (*on_down)(ngx_http_travel_link_t *link);
+    /* before what was asked for is written: it may ask for more */
+    void                         (*on_write)(ngx_http_travel_link_t *link);
     void                          *data;
 
     unsigned                       flushing:1;
+    unsigned                       demoted:1; /* it said READONLY */
     unsigned                       closing:1; /* the nginx worker exits */
 };
 
@@ -59,5 +63,8 @@ void ngx_http_travel_link_close(ngx_http_travel_link_t *link);
 ngx_int_t ngx_http_travel_link_send(ngx_http_travel_link_t *link,
     redisCallbackFn *fn, void *data, ngx_uint_t argc, const char **argv,
     const size_t *argvlen);
+
+/* For freeReplyObject().  NULL: out of memory, or too deep. */
+redisReply *ngx_http_travel_reply_copy(const redisReply *reply);
 
 #endif /* NGX_HTTP_TRAVEL_REDIS_LINK_H */

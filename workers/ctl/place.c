@@ -9,6 +9,9 @@
 #include <hiredis/hiredis.h>
 
 #include "ctl.h"
+#include "../queue/link.h"
+
+#define CTL_REDIS_S  10             /* an answer may take */
 
 
 
@@ -141,60 +144,19 @@ ctl_pg(const char *dsn)
 }
 
 
-static bool
-ctl_redis_login(redisContext *redis, const worker_conf_t *conf)
-{
-    redisReply  *reply;
-    bool         good;
-
-    if (conf->redis_password == NULL) {
-        return true;
-    }
-
-    reply = redisCommand(redis, "AUTH %s %s",
-                         conf->redis_user ? conf->redis_user : "default",
-                         conf->redis_password);
-    good = reply != NULL && reply->type != REDIS_REPLY_ERROR;
-
-    if (!good) {
-        ctl_broken("Redis %s: %s", conf->redis_socket,
-                   reply != NULL ? reply->str : redis->errstr);
-    }
-
-    freeReplyObject(reply);
-    return good;
-}
-
-
 redisContext *
 ctl_redis(const worker_conf_t *conf)
 {
-    char           host[256];
-    const char    *colon;
-    redisContext  *redis;
+    char             why[WORKER_WHY_MAX];
+    redisContext    *redis;
+    worker_login_t   login = { conf->redis_user, conf->redis_password,
+                               "travelctl", CTL_REDIS_S };
 
-    colon = strrchr(conf->redis_socket, ':');
+    redis = worker_redis_open(conf->redis_socket, &login, why);
 
-    if (strchr(conf->redis_socket, '/') == NULL && colon != NULL) {
-        snprintf(host, sizeof(host), "%.*s",
-                 (int) (colon - conf->redis_socket), conf->redis_socket);
-        redis = redisConnect(host, atoi(colon + 1));
-
-    } else {
-        redis = redisConnectUnix(conf->redis_socket);
+    if (redis == NULL) {
+        ctl_broken("Redis %s: %s", conf->redis_socket, why);
     }
 
-    if (redis == NULL || redis->err) {
-        ctl_broken("Redis %s: %s", conf->redis_socket,
-                   redis != NULL ? redis->errstr : "out of memory");
-
-    } else if (ctl_redis_login(redis, conf)) {
-        return redis;
-    }
-
-    if (redis != NULL) {
-        redisFree(redis);
-    }
-
-    return NULL;
+    return redis;
 }

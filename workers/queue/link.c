@@ -56,6 +56,7 @@ struct worker_link_s {
     int                   script;   /* whose SHA comes next */
     int                   greeting; /* answers missing until it is up */
     long long             client_id;
+    unsigned              server;   /* whose turn it is */
 
     int64_t               now;      /* of this turn */
     int64_t               heard;    /* when the last answer came */
@@ -235,6 +236,7 @@ worker_link_drop(worker_link_t *link, const char *why)
     link->rc = NULL;
     link->state = LINK_DOWN;
     link->broken = NULL;
+    link->server++;                 /* the master may be another one now */
 
     if (was_up || link->failures == 0) {
         worker_log(WORKER_LOG_WARN, "redis %s: %s", link->name, why);
@@ -266,25 +268,20 @@ worker_link_drop(worker_link_t *link, const char *why)
 static void
 link_connect(worker_link_t *link)
 {
-    int          port;
-    char         host[256];
-    const char  *at, *colon;
+    char              why[160];
+    unsigned          count;
+    worker_address_t  at = { .text = "", .port = 0 };
 
-    at = link->conf->redis_socket;
-    colon = strrchr(at, ':');
+    count = worker_redis_address(&at, link->conf->redis_socket, link->server);
 
-    if (strncmp(at, "unix:", 5) == 0) {
-        at += 5;
-        colon = NULL;
+    if (link->server >= count && count > 0) {
+        link->server %= count;
+        (void) worker_redis_address(&at, link->conf->redis_socket,
+                                    link->server);
     }
 
-    if (colon != NULL && strchr(at, '/') == NULL) {
-        snprintf(host, sizeof(host), "%.*s", (int) (colon - at), at);
-        port = atoi(colon + 1);
-        link->rc = redisConnectNonBlock(host, port);
-    } else {
-        link->rc = redisConnectUnixNonBlock(at);
-    }
+    link->rc = at.port > 0 ? redisConnectNonBlock(at.text, at.port)
+                           : redisConnectUnixNonBlock(at.text);
 
     if (link->rc == NULL) {
         worker_link_drop(link, "out of memory");
@@ -294,8 +291,8 @@ link_connect(worker_link_t *link)
     link->state = LINK_CONNECTING;
 
     if (link->rc->err) {
-        snprintf(host, sizeof(host), "cannot connect: %s", link->rc->errstr);
-        worker_link_drop(link, host);
+        snprintf(why, sizeof(why), "cannot connect: %s", link->rc->errstr);
+        worker_link_drop(link, why);
     }
 }
 
@@ -334,6 +331,24 @@ link_on_greeting(void *data, const redisReply *reply)
 
     if (reply->type == REDIS_REPLY_INTEGER) {
         link->client_id = reply->integer;
+    }
+
+    link_greeted(link);
+}
+
+
+static void
+link_on_info(void *data, const redisReply *reply)
+{
+    worker_link_t  *link = data;
+
+    if (reply == NULL) {
+        return;
+    }
+
+    if (worker_redis_is_replica(reply)) {
+        link->broken = "it is a replica";
+        return;
     }
 
     link_greeted(link);
@@ -387,7 +402,7 @@ link_greet(worker_link_t *link)
     travel_str_t  text;
 
     link->state = LINK_GREETING;
-    link->greeting = 2;
+    link->greeting = 3;
     link->script = 0;
 
     if (link->conf->redis_password != NULL) {
@@ -410,6 +425,10 @@ link_greet(worker_link_t *link)
     link_send(link, link_on_greeting, link, 3, argv, NULL);
     argv[1] = "ID";
     link_send(link, link_on_greeting, link, 2, argv, NULL);
+
+    argv[0] = "INFO";
+    argv[1] = "replication";
+    link_send(link, link_on_info, link, 2, argv, NULL);
 
     argv[0] = "SCRIPT";
     argv[1] = "LOAD";
@@ -479,6 +498,12 @@ link_answers(worker_link_t *link)
 
         open = link_pop(link);
         link->heard = link->now;
+
+        if (((redisReply *) reply)->type == REDIS_REPLY_ERROR
+            && strncmp(((redisReply *) reply)->str, "READONLY", 8) == 0)
+        {
+            link->broken = "it has become a replica";
+        }
 
         if (open.cb != NULL) {
             open.cb(open.data, reply);

@@ -54,7 +54,7 @@ travel_seal_public(travel_seal_public_t *ret_key, travel_str_t pem)
     int                    rc = TRAVEL_INVALID;
     BIO                   *bio;
     EVP_PKEY              *pkey;
-    travel_seal_public_t   key;
+    travel_seal_public_t   key = { 0 };
 
     bio = BIO_new_mem_buf(pem.data, (int) pem.len);
     pkey = bio != NULL ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;

@@ -970,6 +970,11 @@ ngx_http_travel_redis_replied(redisAsyncContext *ac, void *reply, void *data)
         ngx_http_travel_redis_ungather(call);
         ngx_http_travel_redis_lost(call, i, call->role->link.why);
 
+    } else if (call->released) {
+        if (call->op.orphan) {
+            call->op.orphan(call->op.tag, (ngx_http_travel_reply_t *) reply);
+        }
+
     } else if (call->gathered || call->barred) {
         call->answered++;
 
@@ -987,9 +992,6 @@ ngx_http_travel_redis_replied(redisAsyncContext *ac, void *reply, void *data)
         call->busy = 1;
         call->op.handler(&call->op, i, (ngx_http_travel_reply_t *) reply);
         call->busy = 0;
-
-    } else if (call->released && call->op.orphan) {
-        call->op.orphan(call->op.tag, (ngx_http_travel_reply_t *) reply);
     }
 
     ngx_http_travel_redis_call_end(call);

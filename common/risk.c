@@ -314,3 +314,22 @@ travel_risk_learn(travel_risk_profile_t *p, const travel_risk_sighting_t *s)
 
     travel_risk_learn_hour(p, s->now);
 }
+
+
+void
+travel_risk_hear(travel_risk_profile_t *p, const travel_risk_sighting_t *s)
+{
+    travel_risk_sighting_t  heard = *s;
+
+    heard.placed = s->placed && s->now >= p->placed_at;
+
+    if (s->now / 3600 < (int64_t) p->hour) {
+        heard.now = (int64_t) p->hour * 3600;
+    }
+
+    travel_risk_learn(p, &heard);
+
+    if (heard.placed) {
+        p->placed_at = s->now;
+    }
+}

@@ -104,4 +104,8 @@ void travel_risk_judge(travel_risk_verdict_t *ret_verdict,
 void travel_risk_learn(travel_risk_profile_t *profile,
     const travel_risk_sighting_t *sighting);
 
+/* The same of what another node saw, perhaps longer ago than what is known. */
+void travel_risk_hear(travel_risk_profile_t *profile,
+    const travel_risk_sighting_t *sighting);
+
 #endif

@@ -25,7 +25,7 @@ static ngx_int_t ngx_http_travel_risk_share(ngx_str_t *value, size_t skip,
 static ngx_int_t ngx_http_travel_risk_judge(ngx_http_request_t *r,
     const ngx_http_travel_risk_t *risk, ngx_http_travel_risk_record_t *record);
 static uint64_t ngx_http_travel_risk_device(ngx_http_request_t *r,
-    ngx_http_travel_zone_t *zone);
+    const ngx_http_travel_risk_main_conf_t *rmcf);
 static u_char *ngx_http_travel_risk_words(u_char *p, u_char *last,
     const ngx_str_t *text);
 static ngx_int_t ngx_http_travel_risk_reasons(ngx_http_request_t *r,
@@ -272,7 +272,7 @@ static ngx_int_t
 ngx_http_travel_risk_judge(ngx_http_request_t *r,
     const ngx_http_travel_risk_t *risk, ngx_http_travel_risk_record_t *record)
 {
-    ngx_uint_t                         known, learn, evicted;
+    ngx_uint_t                         known, learn, evicted, news;
     travel_uuid_t                      user;
     ngx_http_travel_ctx_t             *ctx;
     travel_risk_verdict_t              verdict;
@@ -315,14 +315,19 @@ ngx_http_travel_risk_judge(ngx_http_request_t *r,
                == TRAVEL_OK;
 
     if (known) {
-        sighting.device = ngx_http_travel_risk_device(r, rmcf->zone);
+        sighting.device = ngx_http_travel_risk_device(r, rmcf);
     }
 
     learn = (risk->mode == NGX_HTTP_TRAVEL_RISK_REPORT || record->satisfied);
 
     evicted = ngx_http_travel_sightings_judge(rmcf->zone, known ? &user : NULL,
                                               risk, &sighting, learn,
-                                              &verdict);
+                                              &verdict, &news);
+
+    if (news && rmcf->shared) {
+        ngx_http_travel_risk_tell(&user, &sighting);
+    }
+
     if (evicted != 0) {
         ngx_http_travel_count(rmcf->evicted, evicted);
     }
@@ -382,9 +387,10 @@ ngx_http_travel_risk_reasons(ngx_http_request_t *r,
  */
 static uint64_t
 ngx_http_travel_risk_device(ngx_http_request_t *r,
-    ngx_http_travel_zone_t *zone)
+    const ngx_http_travel_risk_main_conf_t *rmcf)
 {
     u_char      *p, *last, buf[NGX_HTTP_TRAVEL_RISK_DEVICE];
+    uint64_t     hash;
     ngx_str_t   *text;
     ngx_uint_t   i;
 
@@ -414,7 +420,13 @@ ngx_http_travel_risk_device(ngx_http_request_t *r,
         }
     }
 
-    return ngx_http_travel_sightings_hash(zone, buf, p - buf);
+    if (!rmcf->shared) {
+        return ngx_http_travel_sightings_hash(rmcf->zone, buf, p - buf);
+    }
+
+    hash = travel_siphash(&rmcf->device, buf, p - buf);
+
+    return hash ? hash : 1;
 }
 
 

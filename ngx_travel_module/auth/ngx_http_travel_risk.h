@@ -7,6 +7,7 @@
  *     travel_geo    off | allow CC ... | deny CC ... [unknown=allow|deny];
  *     travel_stepup off | [acr=A,...] [max_age=TIME];
  *     travel_risk   off | [threshold=S] [mode=report|challenge|block] ... ;
+ *     travel_risk_shared on | off;
  *
  * Variables: $travel_client_ip $travel_binary_client_ip $travel_country
  * $travel_city $travel_lat $travel_lon $travel_asn $travel_risk
@@ -83,6 +84,14 @@ typedef enum {
     NGX_HTTP_TRAVEL_GEO_RESULTS
 } ngx_http_travel_geo_result_e;
 
+typedef enum {
+    NGX_HTTP_TRAVEL_RISK_SENT,
+    NGX_HTTP_TRAVEL_RISK_DROPPED,
+    NGX_HTTP_TRAVEL_RISK_HEARD,
+    NGX_HTTP_TRAVEL_RISK_REFUSED,      /* not signed by us, or impossible */
+    NGX_HTTP_TRAVEL_RISK_TOLD
+} ngx_http_travel_risk_told_e;
+
 typedef struct {
     ngx_array_t              databases;  /* ngx_http_travel_geoip_t * */
     ngx_array_t              checks;     /* for postconfiguration */
@@ -97,6 +106,10 @@ typedef struct {
     ngx_int_t                reloads[2];       /* read, failed */
     ngx_int_t                evicted;
     ngx_int_t                failures;
+
+    ngx_flag_t               shared;           /* travel_risk_shared */
+    ngx_int_t                told[NGX_HTTP_TRAVEL_RISK_TOLD];
+    travel_siphash_key_t     device;           /* shared: hashes devices */
 } ngx_http_travel_risk_main_conf_t;
 
 
@@ -195,6 +208,8 @@ ngx_int_t ngx_http_travel_stepup_refuse(ngx_http_request_t *r,
 /* The zone "risk"; NULL after logging. */
 ngx_http_travel_zone_t *ngx_http_travel_sightings_zone(ngx_conf_t *cf);
 
+#define NGX_HTTP_TRAVEL_RISK_SKEW  2           /* s between nodes' clocks */
+
 /* Hashes parts of a request under the zone's key; never 0. */
 uint64_t ngx_http_travel_sightings_hash(ngx_http_travel_zone_t *zone,
     const void *data, size_t len);
@@ -205,17 +220,32 @@ double ngx_http_travel_sightings_failures(ngx_http_travel_zone_t *zone,
 
 /*
  * Judges a sighting of the user (NULL: nobody in particular) and learns from
- * it, if 'learn', or the score is below the threshold.  Returns how many other
- * users had to be forgotten.
+ * it, if 'learn', or the score is below the threshold; *ret_news: that is to be
+ * told to other nodes.  Returns how many other users had to be forgotten.
  */
 ngx_uint_t ngx_http_travel_sightings_judge(ngx_http_travel_zone_t *zone,
     const travel_uuid_t *user, const ngx_http_travel_risk_t *risk,
     const travel_risk_sighting_t *sighting, ngx_uint_t learn,
-    travel_risk_verdict_t *ret_verdict);
+    travel_risk_verdict_t *ret_verdict, ngx_uint_t *ret_news);
+
+/* What another node has learnt. */
+void ngx_http_travel_sightings_heard(ngx_http_travel_zone_t *zone,
+    const travel_uuid_t *user, const travel_risk_sighting_t *sighting);
 
 /* Refused credentials; user NULL: whose, is not known. */
 void ngx_http_travel_sightings_failed(ngx_http_travel_zone_t *zone,
     const travel_address_t *address, const travel_uuid_t *user, int64_t now);
+
+
+/* --- what nodes tell each other (risk_shared) ------------------------------ */
+
+ngx_int_t ngx_http_travel_risk_shared_init(ngx_conf_t *cf,
+    ngx_http_travel_risk_main_conf_t *rmcf);
+ngx_int_t ngx_http_travel_risk_shared_start(ngx_cycle_t *cycle,
+    ngx_http_travel_risk_main_conf_t *rmcf);
+/* Behind the client's back; what cannot be told now is not. */
+void ngx_http_travel_risk_tell(const travel_uuid_t *user,
+    const travel_risk_sighting_t *sighting);
 
 
 /* --- how unlike him it is (risk) ----------------------------------------- */

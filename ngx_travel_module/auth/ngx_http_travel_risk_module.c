@@ -93,6 +93,13 @@ static const char  *ngx_http_travel_risk_stepups[] = {
     "travel_stepup_total{result=\"met\"}"
 };
 
+static const char  *ngx_http_travel_risk_told_names[] = {
+    "travel_risk_shared_total{result=\"sent\"}",
+    "travel_risk_shared_total{result=\"dropped\"}",
+    "travel_risk_shared_total{result=\"heard\"}",
+    "travel_risk_shared_total{result=\"refused\"}"
+};
+
 static const char  *ngx_http_travel_risk_reloads[] = {
     "travel_geoip_reads_total{result=\"read\"}",
     "travel_geoip_reads_total{result=\"failed\"}"
@@ -134,6 +141,13 @@ static ngx_command_t  ngx_http_travel_risk_commands[] = {
       ngx_http_travel_risk_score,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("travel_risk_shared"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_travel_risk_main_conf_t, shared),
       NULL },
 
       ngx_null_command
@@ -228,6 +242,8 @@ ngx_http_travel_risk_create_main_conf(ngx_conf_t *cf)
     if (rmcf == NULL) {
         return NULL;
     }
+
+    rmcf->shared = NGX_CONF_UNSET;
 
     /*
      * set by ngx_pcalloc():
@@ -480,7 +496,10 @@ ngx_http_travel_risk_init(ngx_conf_t *cf)
 
     rmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_travel_risk_module);
 
-    if (ngx_http_travel_risk_checks(cf, rmcf) != NGX_OK
+    ngx_conf_init_value(rmcf->shared, 0);
+
+    if (ngx_http_travel_risk_shared_init(cf, rmcf) != NGX_OK
+        || ngx_http_travel_risk_checks(cf, rmcf) != NGX_OK
         || ngx_http_travel_risk_counters(cf, rmcf) != NGX_OK)
     {
         return NGX_ERROR;
@@ -588,6 +607,15 @@ ngx_http_travel_risk_counters(ngx_conf_t *cf,
             || ngx_http_travel_risk_declare(cf, failures, &rmcf->failures, 1,
                    "Refused credentials that were counted.")
                != NGX_OK))
+    {
+        return NGX_ERROR;
+    }
+
+    if (rmcf->shared
+        && ngx_http_travel_risk_declare(cf, ngx_http_travel_risk_told_names,
+               rmcf->told, NGX_HTTP_TRAVEL_RISK_TOLD,
+               "Sightings of users between nodes.")
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -816,10 +844,18 @@ ngx_http_travel_risk_init_process(ngx_cycle_t *cycle)
     rmcf = ngx_http_cycle_get_module_main_conf(cycle,
                                                ngx_http_travel_risk_module);
 
-    if (rmcf == NULL || rmcf->databases.nelts == 0
+    if (rmcf == NULL
         || (ngx_process != NGX_PROCESS_WORKER
             && ngx_process != NGX_PROCESS_SINGLE))
     {
+        return NGX_OK;
+    }
+
+    if (ngx_http_travel_risk_shared_start(cycle, rmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (rmcf->databases.nelts == 0) {
         return NGX_OK;
     }
 

@@ -19,14 +19,16 @@
 
 #define NGX_HTTP_TRAVEL_SIGHTINGS_ZONE    (8 * 1024 * 1024)
 #define NGX_HTTP_TRAVEL_SIGHTINGS_SHARDS  8
-#define NGX_HTTP_TRAVEL_SIGHTINGS_LAYOUT  1
+#define NGX_HTTP_TRAVEL_SIGHTINGS_LAYOUT  2
 #define NGX_HTTP_TRAVEL_SIGHTINGS_WAYS    8
 #define NGX_HTTP_TRAVEL_SIGHTINGS_KEY     16
 #define NGX_HTTP_TRAVEL_SIGHTINGS_FADED   3600     /* seconds: 2^-12 are left */
+#define NGX_HTTP_TRAVEL_SIGHTINGS_AGAIN   60       /* s until told again */
 
 typedef struct {
     u_char                  key[NGX_HTTP_TRAVEL_SIGHTINGS_KEY];
     uint64_t                used;      /* unix seconds; 0: empty */
+    int64_t                 told;      /* likewise: to other nodes */
     travel_risk_profile_t   profile;
 } ngx_http_travel_sightings_user_t;
 
@@ -49,6 +51,8 @@ static ngx_int_t ngx_http_travel_sightings_init(
     ngx_http_travel_shard_t *shard);
 static void *ngx_http_travel_sightings_table(ngx_http_travel_shard_t *shard,
     size_t room, size_t entry, uint64_t *ret_mask);
+static ngx_uint_t ngx_http_travel_sightings_news(
+    ngx_http_travel_sightings_user_t *entry, const travel_risk_sighting_t *s);
 static ngx_http_travel_sightings_user_t *ngx_http_travel_sightings_user_locked(
     ngx_http_travel_sightings_shard_t *sh, uint64_t hash, const u_char *key,
     int64_t now, ngx_uint_t create, ngx_uint_t *ret_evicted);
@@ -152,13 +156,15 @@ ngx_uint_t
 ngx_http_travel_sightings_judge(ngx_http_travel_zone_t *zone,
     const travel_uuid_t *user, const ngx_http_travel_risk_t *risk,
     const travel_risk_sighting_t *sighting, ngx_uint_t learn,
-    travel_risk_verdict_t *ret_verdict)
+    travel_risk_verdict_t *ret_verdict, ngx_uint_t *ret_news)
 {
     uint64_t                            hash;
     ngx_uint_t                          evicted;
     ngx_http_travel_shard_t            *shard;
     ngx_http_travel_sightings_user_t   *entry;
     ngx_http_travel_sightings_shard_t  *sh;
+
+    *ret_news = 0;
 
     if (user == NULL) {
         travel_risk_judge(ret_verdict, &risk->rule, NULL, sighting);
@@ -186,12 +192,57 @@ ngx_http_travel_sightings_judge(ngx_http_travel_zone_t *zone,
                             user->b, sighting->now, 1, &evicted);
         }
 
+        *ret_news = ngx_http_travel_sightings_news(entry, sighting);
         travel_risk_learn(&entry->profile, sighting);
     }
 
     ngx_http_travel_shard_unlock(shard);
 
     return evicted;
+}
+
+
+/* Is there something to tell of him?  A place moves all the time: it is told
+ * with the country, and once in a while. */
+static ngx_uint_t
+ngx_http_travel_sightings_news(ngx_http_travel_sightings_user_t *entry,
+    const travel_risk_sighting_t *s)
+{
+    ngx_uint_t  other;
+
+    other = (s->country && s->country != entry->profile.countries[0])
+            || (s->device && s->device != entry->profile.devices[0]);
+
+    if (s->now - entry->told < (other ? 1 : NGX_HTTP_TRAVEL_SIGHTINGS_AGAIN)) {
+        return 0;
+    }
+
+    entry->told = s->now;
+
+    return 1;
+}
+
+
+void
+ngx_http_travel_sightings_heard(ngx_http_travel_zone_t *zone,
+    const travel_uuid_t *user, const travel_risk_sighting_t *sighting)
+{
+    uint64_t                            hash;
+    ngx_uint_t                          evicted;
+    ngx_http_travel_shard_t            *shard;
+    ngx_http_travel_sightings_user_t   *entry;
+
+    hash = ngx_http_travel_sightings_hash(zone, user->b,
+                                          NGX_HTTP_TRAVEL_SIGHTINGS_KEY);
+    shard = ngx_http_travel_shard(zone, hash);
+
+    ngx_http_travel_shard_lock(shard);
+
+    entry = ngx_http_travel_sightings_user_locked(shard->data, hash, user->b,
+                                                  sighting->now, 1, &evicted);
+    travel_risk_hear(&entry->profile, sighting);
+
+    ngx_http_travel_shard_unlock(shard);
 }
 
 

@@ -21,4 +21,16 @@
  */
 extern const char  travel_script_limit[];
 
+/*
+ * Several of them for one request, all or none.
+ *
+ * KEYS: where each is counted, no two the same.
+ * ARGV: per key: 1 or 0 (does it bind? one that does not, for dry runs, refuses
+ * nothing), the number of its arguments, these as above.
+ *
+ * Answers an array of answers as above; where one that binds refuses, nothing
+ * is granted at any, and those with room for it have waits of 0.
+ */
+extern const char  travel_script_limits[];
+
 #endif

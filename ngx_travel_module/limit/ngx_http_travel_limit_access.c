@@ -35,6 +35,12 @@ static ngx_int_t ngx_http_travel_limit_ask_shared(ngx_http_request_t *r,
     ngx_http_travel_limit_main_conf_t *lmcf,
     ngx_http_travel_limit_record_t *record, ngx_http_travel_verdict_t *v,
     ngx_str_t *key);
+static ngx_int_t ngx_http_travel_limit_ask_all(ngx_http_request_t *r,
+    ngx_http_travel_limit_record_t *record);
+static void ngx_http_travel_limit_answered_all(ngx_http_travel_redis_op_t *op,
+    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
+static ngx_int_t ngx_http_travel_limit_all_alone(ngx_http_request_t *r,
+    ngx_http_travel_limit_record_t *record);
 static ngx_int_t ngx_http_travel_limit_alone(ngx_http_request_t *r,
     ngx_http_travel_limit_record_t *record, ngx_http_travel_verdict_t *v);
 static void ngx_http_travel_limit_drop(
@@ -135,6 +141,17 @@ ngx_http_travel_limit_phase(ngx_http_request_t *r, ngx_uint_t identity)
         if (rc != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
+    }
+
+    rc = ngx_http_travel_limit_ask_all(r, record);
+
+    if (rc == NGX_AGAIN) {
+        record->waiting = 1;
+        return ngx_http_travel_limit_suspend(r);
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (!record->refused && !record->closed) {
@@ -275,6 +292,7 @@ ngx_http_travel_limit_ask(ngx_http_request_t *r,
     v->asked = 0;
     v->shared = 0;
     v->shared_counted = 0;
+    v->pending = 0;
 
     if (limit->policy->mode != NGX_HTTP_TRAVEL_MODE_LOCAL
         && !record->refused)
@@ -339,7 +357,7 @@ ngx_http_travel_limit_drop(ngx_http_travel_limit_record_t *record,
 
 /* --- limits that nodes share ---------------------------------------------- */
 
-/* NGX_AGAIN: Redis was asked. */
+/* NGX_AGAIN: Redis was asked.  Strict ones are left for _ask_all(). */
 static ngx_int_t
 ngx_http_travel_limit_ask_shared(ngx_http_request_t *r,
     ngx_http_travel_limit_main_conf_t *lmcf,
@@ -349,7 +367,7 @@ ngx_http_travel_limit_ask_shared(ngx_http_request_t *r,
     ngx_int_t   rc;
     ngx_uint_t  strict;
 
-    record->key = *key;
+    v->name = *key;
     strict = (v->policy->mode == NGX_HTTP_TRAVEL_MODE_STRICT);
 
     if (ngx_http_travel_limit_price(r, lmcf, v) != NGX_OK
@@ -373,7 +391,12 @@ ngx_http_travel_limit_ask_shared(ngx_http_request_t *r,
         ngx_http_travel_shared_lease(v);
     }
 
-    if (!strict && !v->waits) {
+    if (strict) {
+        v->pending = 1;
+        return NGX_OK;
+    }
+
+    if (!v->waits) {
         ngx_http_travel_limit_said(r, record, v);
         return NGX_OK;
     }
@@ -385,11 +408,127 @@ ngx_http_travel_limit_ask_shared(ngx_http_request_t *r,
 }
 
 
-/* Without Redis, as fail= says; v is the last verdict of the record. */
+/*
+ * All strict ones of the phase in one call: none counts where one refuses.
+ * What was refused before asks nobody, and only says how long it would wait.
+ */
+static ngx_int_t
+ngx_http_travel_limit_ask_all(ngx_http_request_t *r,
+    ngx_http_travel_limit_record_t *record)
+{
+    ngx_int_t                   rc;
+    ngx_uint_t                  i;
+    ngx_http_travel_verdict_t  *v, *asked[NGX_HTTP_TRAVEL_LIMIT_CALL];
+
+    v = record->verdicts.elts;
+    record->nsent = 0;
+
+    for (i = 0; i < record->verdicts.nelts; i++) {
+
+        if (!v[i].pending) {
+            continue;
+        }
+
+        if (record->refused) {
+            v[i].pending = 0;
+            ngx_http_travel_limit_said(r, record, &v[i]);
+
+        } else if (record->nsent < NGX_HTTP_TRAVEL_LIMIT_CALL) {
+            asked[record->nsent] = &v[i];
+            record->sent[record->nsent++] = i;
+        }
+    }
+
+    if (record->nsent == 0) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_travel_shared_ask_all(r, asked, record->nsent,
+                                        ngx_http_travel_limit_answered_all);
+
+    return (rc == NGX_DECLINED) ? ngx_http_travel_limit_all_alone(r, record)
+                                : rc;
+}
+
+
+static void
+ngx_http_travel_limit_answered_all(ngx_http_travel_redis_op_t *op,
+    ngx_uint_t i, const ngx_http_travel_reply_t *reply)
+{
+    ngx_http_request_t              *r = op->data;
+    ngx_http_travel_ctx_t           *ctx;
+    ngx_http_travel_verdict_t       *v;
+    ngx_http_travel_limit_record_t  *record;
+
+    ngx_http_set_log_request(r->connection->log, r);
+
+    ctx = ngx_http_travel_get_ctx(r);
+    record = ctx->room[NGX_HTTP_TRAVEL_ROOM_LIMIT];
+
+    for (i = 0; i < record->nsent; i++) {
+        v = record->verdicts.elts;
+        v += record->sent[i];
+
+        if (ngx_http_travel_shared_answer(v, reply
+                              ? ngx_http_travel_reply_elt(reply, i) : NULL)
+            != NGX_OK)
+        {
+            break;
+        }
+
+        v->pending = 0;
+
+        if (v->shared_counted) {
+            ngx_http_travel_slots_charge(v, v->cost);
+        }
+
+        ngx_http_travel_limit_said(r, record, v);
+    }
+
+    if (i < record->nsent
+        && ngx_http_travel_limit_all_alone(r, record) != NGX_OK)
+    {
+        ngx_http_travel_finish(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    ngx_http_travel_limit_resume(r);
+}
+
+
+/* The last one first: some of them leave the list. */
+static ngx_int_t
+ngx_http_travel_limit_all_alone(ngx_http_request_t *r,
+    ngx_http_travel_limit_record_t *record)
+{
+    ngx_uint_t                  i;
+    ngx_http_travel_verdict_t  *v;
+
+    for (i = record->nsent; i-- > 0; /* void */ ) {
+        v = record->verdicts.elts;
+        v += record->sent[i];
+
+        if (!v->pending) {
+            continue;
+        }
+
+        v->pending = 0;
+
+        if (ngx_http_travel_limit_alone(r, record, v) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* Without Redis, as fail= says. */
 static ngx_int_t
 ngx_http_travel_limit_alone(ngx_http_request_t *r,
     ngx_http_travel_limit_record_t *record, ngx_http_travel_verdict_t *v)
 {
+    ngx_http_travel_verdict_t          *end;
     ngx_http_travel_limit_main_conf_t  *lmcf;
 
     switch (v->policy->fail) {
@@ -399,7 +538,9 @@ ngx_http_travel_limit_alone(ngx_http_request_t *r,
         /* fall through */
 
     case NGX_HTTP_TRAVEL_FAIL_OPEN:
-        record->verdicts.nelts--;
+        end = record->verdicts.elts;
+        end += record->verdicts.nelts--;
+        ngx_memmove(v, v + 1, (u_char *) end - (u_char *) (v + 1));
         return NGX_OK;
 
     default:
@@ -409,7 +550,7 @@ ngx_http_travel_limit_alone(ngx_http_request_t *r,
     lmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_limit_module);
     v->shared = 0;
 
-    if (ngx_http_travel_slots_ask(lmcf->zone, &record->key, 1, v) != NGX_OK) {
+    if (ngx_http_travel_slots_ask(lmcf->zone, &v->name, 1, v) != NGX_OK) {
         return NGX_ERROR;
     }
 

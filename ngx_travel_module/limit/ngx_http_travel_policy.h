@@ -154,6 +154,8 @@ typedef struct {
     uint8_t                   blocks;      /* windows that closed it, by bit */
 } ngx_http_travel_lease_t;
 
+#define NGX_HTTP_TRAVEL_LIMIT_CALL  8      /* strict ones in a call */
+
 /* What a policy said of one request. */
 typedef struct {
     ngx_http_travel_policy_t *policy;
@@ -170,6 +172,7 @@ typedef struct {
     uint32_t                  wait[NGX_HTTP_TRAVEL_LIMIT_WINDOWS];   /* ms */
     uint32_t                  retry;       /* ms until it would be admitted, or
                                               TRAVEL_WINDOW_NEVER */
+    ngx_str_t                 name;        /* its key, if it is shared */
     uint64_t                  shared_at;   /* Redis' name for the time */
     u_char                    pk[12];      /* base64, with partition */
     u_char                    key[65];     /* in Redis; only if it is shared */
@@ -185,6 +188,7 @@ typedef struct {
     unsigned                  waits:1;     /* only Redis can tell */
     unsigned                  asks:1;      /* a lease is to be asked for */
     unsigned                  asked:1;     /* slot and born are valid */
+    unsigned                  pending:1;   /* Redis is to be asked (strict) */
     unsigned                  blocks:NGX_HTTP_TRAVEL_LIMIT_WINDOWS;
                                            /* windows that refuse it, by bit */
 } ngx_http_travel_verdict_t;
@@ -251,7 +255,8 @@ typedef struct {
     ngx_event_t                 timer;     /* set while it is held */
     ngx_msec_t                  hold_until;
     uint32_t                    hold;      /* ms from now; 0: is not to be */
-    ngx_str_t                   key;       /* of the last, while it waits */
+    ngx_uint_t                  sent[NGX_HTTP_TRAVEL_LIMIT_CALL];
+    ngx_uint_t                  nsent;     /* verdicts that wait, by number */
     unsigned                    waiting:1; /* for Redis */
     unsigned                    closed:1;  /* Redis is gone, fail=closed */
     unsigned                    refused:1;

@@ -29,6 +29,9 @@
 #define NGX_HTTP_TRAVEL_SHARED_ARGS                                           \
     (1 + 6 + 3 * NGX_HTTP_TRAVEL_LIMIT_WINDOWS)
 
+#define NGX_HTTP_TRAVEL_SHARED_MANY                                           \
+    (NGX_HTTP_TRAVEL_LIMIT_CALL * (2 + NGX_HTTP_TRAVEL_SHARED_ARGS))
+
 /* A call of the script, its numbers as text. */
 typedef struct {
     const char  *argv[NGX_HTTP_TRAVEL_SHARED_ARGS];
@@ -215,6 +218,61 @@ ngx_http_travel_shared_ask(ngx_http_request_t *r,
 
 
 ngx_int_t
+ngx_http_travel_shared_ask_all(ngx_http_request_t *r,
+    ngx_http_travel_verdict_t **verdicts, ngx_uint_t n,
+    ngx_http_travel_redis_handler_pt handler)
+{
+    int64_t                        figures[6] = { 0 };
+    u_char                         count[NGX_HTTP_TRAVEL_LIMIT_CALL][4];
+    size_t                         len[NGX_HTTP_TRAVEL_SHARED_MANY];
+    ngx_uint_t                     i, k, argc;
+    const char                    *argv[NGX_HTTP_TRAVEL_SHARED_MANY];
+    ngx_http_travel_redis_op_t    *op;
+    ngx_http_travel_shared_call_t  calls[NGX_HTTP_TRAVEL_LIMIT_CALL];
+
+    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_CACHE, r,
+                                  verdicts[0]->policy->timeout, handler, r);
+    if (op == NULL) {
+        return NGX_ERROR;
+    }
+
+    argc = n;
+
+    for (i = 0; i < n; i++) {
+        figures[1] = verdicts[i]->cost ? verdicts[i]->cost : 1;
+        figures[2] = verdicts[i]->cost;
+
+        ngx_http_travel_count(verdicts[i]->policy->waited, 1);
+        ngx_http_travel_shared_call(&calls[i], verdicts[i], figures);
+
+        argv[i] = calls[i].argv[0];
+        len[i] = calls[i].len[0];
+
+        argv[argc] = verdicts[i]->dry_run ? "0" : "1";
+        len[argc++] = 1;
+        argv[argc] = (char *) count[i];
+        len[argc++] = ngx_sprintf(count[i], "%ui", calls[i].argc - 1)
+                      - count[i];
+
+        for (k = 1; k < calls[i].argc; k++) {
+            argv[argc] = calls[i].argv[k];
+            len[argc++] = calls[i].len[k];
+        }
+    }
+
+    if (ngx_http_travel_redis_script(op, travel_script_limits, n, argc, argv,
+                                     len)
+        != NGX_OK)
+    {
+        ngx_http_travel_shared_lost(verdicts[0]);
+        return NGX_DECLINED;
+    }
+
+    return NGX_AGAIN;
+}
+
+
+ngx_int_t
 ngx_http_travel_shared_answer(ngx_http_travel_verdict_t *v,
     const ngx_http_travel_reply_t *reply)
 {
@@ -266,9 +324,8 @@ ngx_http_travel_shared_answer(ngx_http_travel_verdict_t *v,
         }
     }
 
-    if (!v->full) {
-        v->shared_counted = (v->cost != 0);
-    }
+    /* not where another one of the request refused */
+    v->shared_counted = (granted > 0);
 
     return NGX_OK;
 }

@@ -21,6 +21,11 @@ ngx_int_t ngx_http_travel_shared_ask(ngx_http_request_t *r,
     const ngx_http_travel_verdict_t *v,
     ngx_http_travel_redis_handler_pt handler);
 
+/* Asks for several at once, all or none; at most NGX_HTTP_TRAVEL_LIMIT_CALL. */
+ngx_int_t ngx_http_travel_shared_ask_all(ngx_http_request_t *r,
+    ngx_http_travel_verdict_t **verdicts, ngx_uint_t n,
+    ngx_http_travel_redis_handler_pt handler);
+
 /* What it answered, as the verdict; NGX_DECLINED: nothing. */
 ngx_int_t ngx_http_travel_shared_answer(ngx_http_travel_verdict_t *v,
     const ngx_http_travel_reply_t *reply);

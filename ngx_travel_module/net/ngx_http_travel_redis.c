@@ -29,7 +29,7 @@
 #define NGX_HTTP_TRAVEL_REDIS_BATCH     64       /* of a free list's growth */
 #define NGX_HTTP_TRAVEL_REDIS_HELD      2        /* commands of a durable op */
 #define NGX_HTTP_TRAVEL_SCRIPTS_MAX     32
-#define NGX_HTTP_TRAVEL_SCRIPT_ARGS     64
+#define NGX_HTTP_TRAVEL_SCRIPT_ARGS     288
 
 
 typedef struct ngx_http_travel_redis_role_s  ngx_http_travel_redis_role_t;

@@ -37,6 +37,13 @@ my $conf = <<'END';
         location /two    { travel_limit $http_x_key 10r/m name=first mode=strict timeout=2s;
                            travel_limit $http_x_b 2r/m name=second mode=strict timeout=2s;
                            proxy_pass http://unix:@RUN@/echo.sock; }
+        location /many   { travel_limit $http_x_key 2r/m name=dry mode=strict dry_run timeout=2s;
+                           travel_limit $http_x_key 6r/m name=six mode=strict timeout=2s fail=open;
+                           travel_limit $http_x_b 4r/m name=four mode=strict timeout=2s;
+                           travel_limit $http_x_key 100r/m name=own;
+                           proxy_pass http://unix:@RUN@/echo.sock; }
+        location /ten    { @TEN@
+                           proxy_pass http://unix:@RUN@/echo.sock; }
         location /local  { travel_limit $http_x_key 5r/m name=flocal mode=strict;
                            proxy_pass http://unix:@RUN@/echo.sock; }
         location /open   { travel_limit $http_x_key 5r/m name=fopen mode=strict fail=open;
@@ -49,6 +56,8 @@ my $conf = <<'END';
     }
 END
 
+$conf =~ s/\@TEN\@/join "\n", map {
+    "travel_limit \$http_x_key ${_}0r\/m name=ten$_ mode=strict timeout=2s;" } 1 .. 10/e;
 my $t = Travel::Test->start(parts => 'cache nginx', http => $conf,
     allow_log => qr/worker process \d+ exited on signal 9/);
 my @node = ($t, map { my $n = $_;
@@ -169,6 +178,38 @@ subtest 'strict: a day, and all keys or none' => sub {
         'in Redis as well');
 };
 
+subtest 'strict: several lines, one call' => sub {
+    my $calls = sub {
+        my ($n) = $t->redis('cache')->call('INFO', 'commandstats')
+            =~ /cmdstat_evalsha:calls=(\d+)/;
+        return $n // 0;
+    };
+    my ($key, $b) = (key(), key());
+    my $many = sub { ask($node[0], '/many', $key, headers => { 'x-b' => $b }) };
+    my $was = $calls->();
+    my @r = map { $many->() } 1 .. 4;
+    is(join(' ', map { $_->{status} } @r), '200 200 200 200',
+        'a dry run refuses nothing');
+    is($calls->() - $was, 4, 'a call for each request');
+    is(room($r[3], 'six-60'), 2, 'figures of one');
+    is(room($r[3], 'four-60'), 0, 'and of another');
+    for (1 .. 3) {
+        my $r = $many->();
+        is($r->{status}, 429, 'one refuses');
+        is(room($r, 'six-60'), 2, 'the others do not count it');
+    }
+    is($calls->() - $was, 7, 'a call for each, again');
+    $b = key();
+    is($many->()->{status}, 200, 'with room in all') for 1 .. 2;
+    is($many->()->{status}, 429, 'until the first is full');
+    $was = $calls->();
+    is(ask($node[1], '/ten', key())->{status}, 200, 'ten lines');
+    is($calls->() - $was, 2, 'take two calls');
+    $key = key();
+    is(join(' ', map { ask($node[$_ % 3], '/ten', $key)->{status} } 1 .. 12),
+        '200 ' x 10 . '429 429', 'and the tightest of them counts');
+};
+
 subtest 'global: leases within the bound' => sub {
     my $bound = 200 + 3 * 5;
     for (1 .. 2) {
@@ -232,6 +273,10 @@ subtest 'Redis is killed' => sub {
         'local: this node counts alone');
     is(scalar(grep { ask($node[0], '/open', $key)->{status} == 200 } 1 .. 9), 9,
         'open: everybody passes');
+    my $b = key();
+    is(join(' ', map { ask($node[0], '/many', $key,
+        headers => { 'x-b' => $b })->{status} } 1 .. 5),
+        '200 200 200 200 429', 'of several lines each as it says');
     is(ask($node[0], '/open', $key)->{headers}{ratelimit}, undef,
         'and is promised nothing');
     my $r = ask($node[0], '/closed', $key, allow_5xx => 1);

@@ -556,7 +556,16 @@ ngx_http_travel_live_counters(ngx_conf_t *cf)
 void
 ngx_http_travel_live_count(ngx_http_travel_live_counter_e what)
 {
-    ngx_http_travel_count(ngx_http_travel_live_conf->counters[what], 1);
+    ngx_http_travel_live_counts(what, 1);
+}
+
+
+void
+ngx_http_travel_live_counts(ngx_http_travel_live_counter_e what, ngx_uint_t n)
+{
+    if (n > 0) {
+        ngx_http_travel_count(ngx_http_travel_live_conf->counters[what], n);
+    }
 }
 
 

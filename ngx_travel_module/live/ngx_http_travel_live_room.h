@@ -77,6 +77,8 @@ typedef struct {
 } ngx_http_travel_live_loc_conf_t;
 
 void ngx_http_travel_live_count(ngx_http_travel_live_counter_e what);
+void ngx_http_travel_live_counts(ngx_http_travel_live_counter_e what,
+    ngx_uint_t n);
 
 
 /* --- texts --------------------------------------------------------------- */
@@ -184,6 +186,8 @@ struct ngx_http_travel_socket_s {
     ngx_http_travel_unsent_t              **last;
     size_t                                  sent;      /* of the first */
     size_t                                  queued;    /* bytes of all */
+    ngx_http_travel_unsent_t                one;       /* most have but one */
+    ngx_queue_t                             dirty;     /* to be flushed */
 
     ngx_msec_t                              beat;      /* the next look */
     ngx_msec_t                              alive;     /* the next ping */
@@ -201,6 +205,7 @@ struct ngx_http_travel_socket_s {
     unsigned                                failed:1;  /* end it now */
     unsigned                                heard:1;   /* since the last look */
     unsigned                                pinged:1;  /* and no word since */
+    unsigned                                flushes:1; /* is in that queue */
 };
 
 /* r's socket, from the handshake: NULL, out of memory.  It takes the
@@ -211,7 +216,8 @@ ngx_http_travel_socket_t *ngx_http_travel_socket_create(ngx_http_request_t *r,
 void ngx_http_travel_socket_adopt(ngx_http_request_t *r,
     ngx_http_travel_socket_t *s);
 
-/* Sends, or queues, a text that holds whole frames; never frees the socket.
+/* Queues a text that holds whole frames, to be sent with all others at the end
+ * of the loop's turn; never frees the socket.
  * One that has more unsent than it may is closed with 1013. */
 void ngx_http_travel_socket_send(ngx_http_travel_socket_t *s,
     ngx_http_travel_text_t *text);

@@ -27,6 +27,7 @@
 #define NGX_HTTP_TRAVEL_SOCKET_BURST   2000     /* ms of the rate, at once */
 #define NGX_HTTP_TRAVEL_SOCKET_PACK    256      /* bytes worth packing */
 #define NGX_HTTP_TRAVEL_SOCKET_LINGER  1000     /* ms */
+#define NGX_HTTP_TRAVEL_SOCKET_IOVS    16       /* texts in one write */
 
 
 static void ngx_http_travel_socket_guest(ngx_http_travel_guest_t *guest,
@@ -53,8 +54,12 @@ static void ngx_http_travel_socket_look(ngx_http_travel_socket_t *s);
 static void ngx_http_travel_socket_next(ngx_http_travel_socket_t *s);
 static void ngx_http_travel_socket_queue(ngx_http_travel_socket_t *s,
     ngx_http_travel_text_t *text);
+static void ngx_http_travel_socket_flush_all(ngx_event_t *ev);
 static void ngx_http_travel_socket_flush(ngx_http_travel_socket_t *s);
+static ssize_t ngx_http_travel_socket_write(ngx_http_travel_socket_t *s);
 static void ngx_http_travel_socket_pop(ngx_http_travel_socket_t *s);
+static void ngx_http_travel_socket_drop(ngx_http_travel_socket_t *s,
+    ngx_http_travel_unsent_t *u);
 static void ngx_http_travel_socket_slow(ngx_http_travel_socket_t *s);
 static void ngx_http_travel_socket_breach(ngx_http_travel_socket_t *s,
     unsigned code, const char *why);
@@ -66,6 +71,8 @@ static void ngx_http_travel_socket_end(ngx_http_travel_socket_t *s);
 /* This worker's: sockets, the buffer that all are read into, the packer of
  * all, the one ping that all are sent. */
 static ngx_queue_t              ngx_http_travel_sockets;
+static ngx_queue_t              ngx_http_travel_socket_dirty;
+static ngx_event_t              ngx_http_travel_socket_flusher;
 static u_char                  *ngx_http_travel_socket_buffer;
 static travel_ws_packer_t      *ngx_http_travel_socket_packer;
 static ngx_http_travel_text_t  *ngx_http_travel_socket_ping;
@@ -77,6 +84,10 @@ void
 ngx_http_travel_socket_start(void)
 {
     ngx_queue_init(&ngx_http_travel_sockets);
+    ngx_queue_init(&ngx_http_travel_socket_dirty);
+
+    ngx_http_travel_socket_flusher.handler = ngx_http_travel_socket_flush_all;
+    ngx_http_travel_socket_flusher.log = ngx_cycle->log;
 }
 
 
@@ -769,16 +780,55 @@ ngx_http_travel_socket_send(ngx_http_travel_socket_t *s,
         return;
     }
 
-    /* one message may be larger than the bound, if nothing else waits */
+    /* one message may be larger than the bound, if nothing else waits; what
+     * only waits for the end of this turn can go now */
     if (s->queued > 0 && s->queued + text->len > s->conf->queue) {
-        ngx_http_travel_socket_slow(s);
-        return;
+        ngx_http_travel_socket_flush(s);
+
+        if (s->queued > 0 && s->queued + text->len > s->conf->queue) {
+            ngx_http_travel_socket_slow(s);
+            return;
+        }
     }
 
-    ngx_http_travel_live_count(NGX_HTTP_TRAVEL_LIVE_SENT);
-
     ngx_http_travel_socket_queue(s, text);
-    ngx_http_travel_socket_flush(s);
+
+    if (!s->flushes) {
+        s->flushes = 1;
+        ngx_queue_insert_tail(&ngx_http_travel_socket_dirty, &s->dirty);
+        ngx_post_event(&ngx_http_travel_socket_flusher, &ngx_posted_events);
+    }
+}
+
+
+/* All that was sent in this turn: a write for each socket, a count for all. */
+static void
+ngx_http_travel_socket_flush_all(ngx_event_t *ev)
+{
+    ngx_uint_t                 n;
+    ngx_queue_t               *q;
+    ngx_http_travel_socket_t  *s;
+    ngx_http_travel_unsent_t  *u;
+
+    (void) ev;
+
+    n = 0;
+
+    while (!ngx_queue_empty(&ngx_http_travel_socket_dirty)) {
+        q = ngx_queue_head(&ngx_http_travel_socket_dirty);
+        s = ngx_queue_data(q, ngx_http_travel_socket_t, dirty);
+
+        ngx_queue_remove(q);
+        s->flushes = 0;
+
+        for (u = s->unsent; u != NULL; u = u->next) {
+            n++;
+        }
+
+        ngx_http_travel_socket_flush(s);
+    }
+
+    ngx_http_travel_live_counts(NGX_HTTP_TRAVEL_LIVE_SENT, n);
 }
 
 
@@ -788,7 +838,8 @@ ngx_http_travel_socket_queue(ngx_http_travel_socket_t *s,
 {
     ngx_http_travel_unsent_t  *u;
 
-    u = ngx_alloc(sizeof(ngx_http_travel_unsent_t), s->connection->log);
+    u = s->one.text == NULL ? &s->one
+        : ngx_alloc(sizeof(ngx_http_travel_unsent_t), s->connection->log);
 
     if (u == NULL) {
         ngx_http_travel_socket_fail(s, "no memory", NGX_HTTP_TRAVEL_LIVE_LOST);
@@ -808,16 +859,12 @@ ngx_http_travel_socket_queue(ngx_http_travel_socket_t *s,
 static void
 ngx_http_travel_socket_flush(ngx_http_travel_socket_t *s)
 {
-    ssize_t                  n;
-    ngx_connection_t        *c = s->connection;
-    ngx_http_travel_text_t  *text;
+    ssize_t            n;
+    ngx_connection_t  *c = s->connection;
 
     while (s->unsent != NULL && !s->failed) {
-        text = s->unsent->text;
 
-        n = c->write->ready ? c->send(c, text->data + s->sent,
-                                      text->len - s->sent)
-                            : NGX_AGAIN;
+        n = c->write->ready ? ngx_http_travel_socket_write(s) : NGX_AGAIN;
 
         if (n == NGX_AGAIN) {
             if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
@@ -837,7 +884,7 @@ ngx_http_travel_socket_flush(ngx_http_travel_socket_t *s)
         s->sent += n;
         s->queued -= n;
 
-        if (s->sent == text->len) {
+        while (s->unsent != NULL && s->sent >= s->unsent->text->len) {
             ngx_http_travel_socket_pop(s);
         }
     }
@@ -856,6 +903,47 @@ ngx_http_travel_socket_flush(ngx_http_travel_socket_t *s)
 }
 
 
+/* What waits, by one system call; TLS makes records of its own. */
+static ssize_t
+ngx_http_travel_socket_write(ngx_http_travel_socket_t *s)
+{
+    ssize_t                    n;
+    ngx_iovec_t                vec;
+    struct iovec               iov[NGX_HTTP_TRAVEL_SOCKET_IOVS];
+    ngx_connection_t          *c = s->connection;
+    ngx_http_travel_unsent_t  *u = s->unsent;
+
+    if (u->next == NULL || c->ssl != NULL) {
+        return c->send(c, u->text->data + s->sent, u->text->len - s->sent);
+    }
+
+    vec.iovs = iov;
+    vec.nalloc = NGX_HTTP_TRAVEL_SOCKET_IOVS;
+    vec.size = 0;
+
+    for (vec.count = 0;
+         u != NULL && vec.count < NGX_HTTP_TRAVEL_SOCKET_IOVS;
+         vec.count++, u = u->next)
+    {
+        iov[vec.count].iov_base = u->text->data;
+        iov[vec.count].iov_len = u->text->len;
+        vec.size += u->text->len;
+    }
+
+    iov[0].iov_base = (u_char *) iov[0].iov_base + s->sent;
+    iov[0].iov_len -= s->sent;
+    vec.size -= s->sent;
+
+    n = ngx_writev(c, &vec);
+
+    if (n < (ssize_t) vec.size) {
+        c->write->ready = 0;
+    }
+
+    return n;
+}
+
+
 static void
 ngx_http_travel_socket_pop(ngx_http_travel_socket_t *s)
 {
@@ -863,14 +951,27 @@ ngx_http_travel_socket_pop(ngx_http_travel_socket_t *s)
 
     u = s->unsent;
     s->unsent = u->next;
-    s->sent = 0;
+    s->sent -= ngx_min(s->sent, u->text->len);
 
     if (s->unsent == NULL) {
         s->last = &s->unsent;
     }
 
+    ngx_http_travel_socket_drop(s, u);
+}
+
+
+static void
+ngx_http_travel_socket_drop(ngx_http_travel_socket_t *s,
+    ngx_http_travel_unsent_t *u)
+{
     ngx_http_travel_text_release(u->text);
-    ngx_free(u);
+
+    if (u == &s->one) {
+        u->text = NULL;
+    } else {
+        ngx_free(u);
+    }
 }
 
 
@@ -897,8 +998,7 @@ ngx_http_travel_socket_slow(ngx_http_travel_socket_t *s)
 
         for (u = next; u != NULL; u = next) {
             next = u->next;
-            ngx_http_travel_text_release(u->text);
-            ngx_free(u);
+            ngx_http_travel_socket_drop(s, u);
         }
     }
 
@@ -1007,6 +1107,10 @@ ngx_http_travel_socket_end(ngx_http_travel_socket_t *s)
 
     while (s->unsent != NULL) {
         ngx_http_travel_socket_pop(s);
+    }
+
+    if (s->flushes) {
+        ngx_queue_remove(&s->dirty);
     }
 
     ngx_queue_remove(&s->queue);

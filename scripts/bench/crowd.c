@@ -7,7 +7,10 @@
  * nothing), and prints "open SECONDS" when all are.  Each line on stdin asks
  * for something: "wait K": until K messages have come to each, then "got
  * COUNT p50 p99 max" in ms, stamped at the read against the "t" (ns, the
- * monotonic clock) in the message; "quit".  Pings are answered.
+ * monotonic clock) in the message; "until K": until each has had the message
+ * whose "n" is K, coming back with its cursor whenever it is told to leave, then
+ * "had COUNT back B lost L twice T out O late S": how many have it, came back,
+ * the numbers missed, repeated, gaps told, seconds; "quit".  Pings are answered.
  */
 
 #include <arpa/inet.h>
@@ -32,10 +35,15 @@ typedef struct {
     int       state;
     unsigned  used;
     char     *in;                     /* only while something is incomplete */
+    char      cursor[48];             /* after the last message */
+    long      n;                      /* its number; 0: none yet */
+    double    back;                   /* when to come back; 0: it is here */
 } client_t;
 
 static client_t            *clients;
 static int                  n, ready, opened, next_client, inflight, lost;
+static int                  backs, gaps;
+static long                 missing, twice;
 static int                  ep;
 static double              *delays;
 static size_t               ndelays, room;
@@ -62,38 +70,76 @@ die(const char *what)
 
 
 static void
-open_more(void)
+dial(client_t *c)
 {
     int                 one = 1;
-    client_t           *c;
     struct epoll_event  ev;
 
+    c->state = CONNECTING;
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+    if (c->fd < 0) {
+        die("socket");
+    }
+
+    setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one,
+               sizeof(one));
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+
+    if (bind(c->fd, (struct sockaddr *) &from, sizeof(from)) < 0) {
+        die("bind");
+    }
+
+    if (connect(c->fd, (struct sockaddr *) &to, sizeof(to)) < 0
+        && errno != EINPROGRESS)
+    {
+        die("connect");
+    }
+
+    ev.events = EPOLLIN | EPOLLOUT | EPOLLET;
+    ev.data.ptr = c;
+    epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &ev);
+    inflight++;
+}
+
+
+static void
+open_more(void)
+{
     while (next_client < n && inflight < 256) {
-        c = &clients[next_client++];
-        c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        dial(&clients[next_client++]);
+    }
+}
 
-        if (c->fd < 0) {
-            die("socket");
+
+/* It was told to leave, or cut off: it comes back where it stopped. */
+static void
+leave(client_t *c)
+{
+    close(c->fd);
+    free(c->in);
+    c->in = NULL;
+    c->used = 0;
+    c->fd = -1;
+
+    if (c->back == 0) {
+        c->back = now();
+    }
+}
+
+
+static void
+come_back(void)
+{
+    int     i;
+    double  at = now();
+
+    for (i = 0; i < n && inflight < 256; i++) {
+        if (clients[i].fd == -1 && clients[i].back <= at) {
+            clients[i].back = 0;
+            backs++;
+            dial(&clients[i]);
         }
-
-        setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one,
-                   sizeof(one));
-        setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-
-        if (bind(c->fd, (struct sockaddr *) &from, sizeof(from)) < 0) {
-            die("bind");
-        }
-
-        if (connect(c->fd, (struct sockaddr *) &to, sizeof(to)) < 0
-            && errno != EINPROGRESS)
-        {
-            die("connect");
-        }
-
-        ev.events = EPOLLIN | EPOLLOUT | EPOLLET;
-        ev.data.ptr = c;
-        epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &ev);
-        inflight++;
     }
 }
 
@@ -150,10 +196,41 @@ message(client_t *c, const char *p, size_t len, double at)
 {
     const char  *t;
 
+    if (memmem(p, len, "\"type\":\"bye\"", 12) != NULL) {
+        t = memmem(p, len, "\"reconnect_in\":", 15);
+        c->back = now() + (t != NULL ? strtod(t + 15, NULL) / 1e3 : 0);
+        return;
+    }
+
+    if (memmem(p, len, "\"type\":\"gap\"", 12) != NULL) {
+        gaps++;
+    }
+
+    t = memmem(p, len, "\"cursor\":\"", 10);
+
+    if (t != NULL) {
+        snprintf(c->cursor, sizeof(c->cursor), "%.*s",
+                 (int) strcspn(t + 10, "\""), t + 10);
+    }
+
     if (c->state == SUBSCRIBING) {
         c->state = READY;
         ready++;
         return;
+    }
+
+    t = memmem(p, len, "\"n\":", 4);
+
+    if (t != NULL) {
+        long  k = strtol(t + 4, NULL, 10);
+
+        if (c->n > 0 && k > c->n + 1) {
+            missing += k - c->n - 1;
+        } else if (c->n > 0 && k <= c->n) {
+            twice++;
+        }
+
+        c->n = k > c->n ? k : c->n;
     }
 
     t = memmem(p, len, "\"t\":", 4);
@@ -191,7 +268,9 @@ take(client_t *c, char *p, size_t len, double at)
         if (topic[0] != '-') {
             c->state = SUBSCRIBING;
             h = (size_t) snprintf(text, sizeof(text), "{\"type\":\"subscribe\""
-                                  ",\"topic\":\"%s\"}", topic);
+                                  ",\"topic\":\"%s\"%s%s%s}", topic,
+                                  c->cursor[0] ? ",\"cursor\":\"" : "",
+                                  c->cursor, c->cursor[0] ? "\"" : "");
             frame(c, 0x81, text, h);
         } else {
             ready++;
@@ -227,6 +306,7 @@ take(client_t *c, char *p, size_t len, double at)
         frame(c, 0x8A, p + h, body);
     } else if (u[0] == 0x88) {
         lost++;
+        frame(c, 0x88, p + h, body);
     }
 
     return h + body;
@@ -258,7 +338,8 @@ readable(client_t *c)
             got = 0;
         } else if (got <= 0) {
             lost++;
-            close(c->fd);
+            inflight -= c->state < SUBSCRIBING;
+            leave(c);
             return;
         }
 
@@ -310,6 +391,8 @@ turn(int ms)
             readable(c);
         } else if (evs[i].events & (EPOLLERR | EPOLLHUP)) {
             lost++;
+            inflight -= c->state < SUBSCRIBING;
+            leave(c);
         }
     }
 }
@@ -340,6 +423,44 @@ wait_for(size_t each)
            ndelays ? delays[ndelays * 99 / 100] : 0,
            ndelays ? delays[ndelays - 1] : 0, lost);
     ndelays = 0;
+}
+
+
+static int
+had(long k)
+{
+    int  i, count = 0;
+
+    for (i = 0; i < n; i++) {
+        count += clients[i].n >= k && clients[i].fd >= 0;
+    }
+
+    return count;
+}
+
+
+/* The longest that anybody was without a subscription is not told by this: it
+ * is how long all have taken. */
+static void
+until(long k)
+{
+    double  start = now(), look = 0;
+
+    while (now() - start < 60) {
+        turn(5);
+        come_back();
+
+        if (now() - look > 0.05) {
+            look = now();
+
+            if (had(k) == n) {
+                break;
+            }
+        }
+    }
+
+    printf("had %d back %d lost %ld twice %ld out %d late %.2f\n", had(k),
+           backs, missing, twice, gaps, now() - start);
 }
 
 
@@ -405,6 +526,10 @@ main(int argc, char **argv)
 
         if (strncmp(line, "quit", 4) == 0) {
             return 0;
+        }
+
+        if (strncmp(line, "until ", 6) == 0) {
+            until(atol(line + 6));
         }
 
         if (strncmp(line, "wait ", 5) == 0) {

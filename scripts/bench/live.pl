@@ -3,6 +3,8 @@
 #   live.pl fanout [N]     one message to N sockets (10000): delays at the read
 #   live.pl idle [N]       N idle authenticated sockets (50000) from four
 #                          processes: memory of the nginx workers per socket
+#   live.pl reload [N]     a reload under N sockets (10000) while messages come:
+#                          all come back with their cursors, nothing is lost
 #   live.pl storm [N]      N connections at once (10000): seconds until all are
 #                          subscribed
 # A machine that is shared shows larger delays than nginx makes.
@@ -77,6 +79,31 @@ my %do = (
             diag("message $k: $got (count, p50, p99, max in ms)");
             like($got, qr/^got $n /, 'each has it');
         }
+        print { $crowd->{in} } "quit\n";
+    },
+    reload => sub {
+        my $n = $n || 10000;
+        my $crowd = crowd('127.0.0.2', $n, $J);
+        diag(line($crowd));
+        my $k = 0;
+        my $tell = sub { $c->call('EVAL', $script, 1, "travel:live:$J",
+            sprintf('{"type":"test","n":%d}', ++$k), 256, 60000) };
+        $tell->();
+        print { $crowd->{in} } "until 1\n";
+        diag('before: ' . line($crowd));
+        my $last = 81;
+        print { $crowd->{in} } "until $last\n";
+        for (2 .. $last) {
+            $tell->();
+            $t->reload if $k == 10;
+            sleep 0.1;
+        }
+        my $line = line($crowd);
+        diag("reload: $line");
+        like($line, qr/^had $n back \d+ lost 0 twice 0 out 0 /,
+            'all have all, once');
+        my ($back) = $line =~ /back (\d+)/;
+        cmp_ok($back, '>=', $n, 'all had to come back');
         print { $crowd->{in} } "quit\n";
     },
     storm => sub {

@@ -163,6 +163,21 @@ travel_live_missed(travel_stream_id_t last, travel_stream_id_t oldest)
 
 
 int
+travel_live_passing(travel_str_t payload, travel_str_t *ret_message)
+{
+    size_t  n = sizeof(TRAVEL_LIVE_PASSING) - 1;
+
+    if (payload.len <= n || memcmp(payload.data, TRAVEL_LIVE_PASSING, n) != 0) {
+        return TRAVEL_INVALID;
+    }
+
+    *ret_message = (travel_str_t) { payload.data + n, payload.len - n };
+
+    return TRAVEL_OK;
+}
+
+
+int
 travel_live_hint(travel_str_t payload, travel_stream_id_t *ret_id,
     travel_str_t *ret_message)
 {

@@ -76,6 +76,17 @@ bool travel_live_follows(travel_stream_id_t last, travel_stream_id_t next);
  * -1: it cannot be told. */
 int64_t travel_live_missed(travel_stream_id_t last, travel_stream_id_t oldest);
 
+/*
+ * What only passes by: "- <message>" on the channel, and nothing in the
+ * history.  Of a position the newest is all that counts, and what happened must
+ * not be driven out of the history by ten positions a second.  Who is there
+ * hears it; who was away missed nothing that he could be told.
+ */
+#define TRAVEL_LIVE_PASSING  "- "
+
+int travel_live_passing(travel_str_t payload, travel_str_t *ret_message)
+    TRAVEL_MUST_CHECK;
+
 /* "<id> <message>", as published. */
 int travel_live_hint(travel_str_t payload, travel_stream_id_t *ret_id,
     travel_str_t *ret_message) TRAVEL_MUST_CHECK;

@@ -59,7 +59,6 @@ static ngx_int_t ngx_http_travel_show_create(ngx_http_request_t *r,
     ngx_http_travel_show_t **ret_show);
 static ngx_int_t ngx_http_travel_show_get(ngx_http_request_t *r,
     const ngx_http_travel_live_loc_conf_t *conf);
-static ngx_int_t ngx_http_travel_show_type(ngx_http_request_t *r);
 static void ngx_http_travel_show_posted(ngx_http_request_t *r);
 static ngx_int_t ngx_http_travel_show_run(ngx_http_travel_show_t *show,
     const ngx_str_t *id, const ngx_str_t *body);
@@ -129,7 +128,8 @@ ngx_http_travel_live_graphql(ngx_http_request_t *r,
     }
 
     if (r->method == NGX_HTTP_POST) {
-        rc = ngx_http_travel_show_type(r);
+        rc = ngx_http_travel_live_json_type(r,
+                                            NGX_HTTP_TRAVEL_SHOW_BODY);
         if (rc != NGX_OK || r->header_sent) {
             return rc;
         }
@@ -149,35 +149,6 @@ ngx_http_travel_live_graphql(ngx_http_request_t *r,
 
 
 /* --- an operation's own stream ------------------------------------------- */
-
-/* No form of another site's page can make application/json. */
-static ngx_int_t
-ngx_http_travel_show_type(ngx_http_request_t *r)
-{
-    ngx_str_t  *type;
-
-    static const ngx_str_t  json = ngx_string("application/json");
-
-    type = r->headers_in.content_type ? &r->headers_in.content_type->value
-                                      : NULL;
-
-    if (type == NULL || type->len < json.len
-        || ngx_strncasecmp(type->data, json.data, json.len) != 0)
-    {
-        return ngx_http_travel_error(r, TRAVEL_E_UNSUPPORTED_MEDIA_TYPE,
-                                     "The body must be application/json, in "
-                                     "UTF-8.");
-    }
-
-    if (r->headers_in.content_length_n > NGX_HTTP_TRAVEL_SHOW_BODY) {
-        return ngx_http_travel_error(r, TRAVEL_E_PAYLOAD_TOO_LARGE,
-                                     "The body may have %d bytes.",
-                                     NGX_HTTP_TRAVEL_SHOW_BODY);
-    }
-
-    return NGX_OK;
-}
-
 
 static ngx_int_t
 ngx_http_travel_show_body(ngx_http_request_t *r, ngx_str_t *ret_body)
@@ -597,7 +568,8 @@ ngx_http_travel_backstage(ngx_http_request_t *r,
     }
 
     if (r->method == NGX_HTTP_POST) {
-        rc = ngx_http_travel_show_type(r);
+        rc = ngx_http_travel_live_json_type(r,
+                                            NGX_HTTP_TRAVEL_SHOW_BODY);
         if (rc != NGX_OK || r->header_sent) {
             return rc;
         }

@@ -130,6 +130,33 @@ ngx_http_travel_live_token(ngx_http_request_t *r, const char *header,
 }
 
 
+ngx_int_t
+ngx_http_travel_live_json_type(ngx_http_request_t *r, size_t max)
+{
+    ngx_str_t  *type;
+
+    static const ngx_str_t  json = ngx_string("application/json");
+
+    type = r->headers_in.content_type ? &r->headers_in.content_type->value
+                                      : NULL;
+
+    if (type == NULL || type->len < json.len
+        || ngx_strncasecmp(type->data, json.data, json.len) != 0)
+    {
+        return ngx_http_travel_error(r, TRAVEL_E_UNSUPPORTED_MEDIA_TYPE,
+                                     "The body must be application/json, in "
+                                     "UTF-8.");
+    }
+
+    if (r->headers_in.content_length_n > (off_t) max) {
+        return ngx_http_travel_error(r, TRAVEL_E_PAYLOAD_TOO_LARGE,
+                                     "The body may have %uz bytes.", max);
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_travel_live_upgrade_required(ngx_http_request_t *r, const char *why)
 {

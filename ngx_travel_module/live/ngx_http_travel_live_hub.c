@@ -39,6 +39,7 @@ struct ngx_http_travel_topic_s {
     unsigned                        again:1;   /* read once more */
     unsigned                        ripe:1;    /* is in that queue */
     unsigned                        pattern:1;
+    unsigned                        late:1;    /* some have still to read */
     ngx_http_travel_line_t         *line;      /* NULL: it is a topic */
     ngx_http_travel_presence_t      presence;
     ngx_queue_t                     unsettled;
@@ -73,9 +74,13 @@ static void ngx_http_travel_hub_gap(ngx_http_travel_topic_t *t,
     int64_t missed);
 static void ngx_http_travel_hub_deliver(ngx_http_travel_topic_t *t,
     const ngx_str_t *name, travel_stream_id_t id, const ngx_str_t *json);
+static void ngx_http_travel_hub_pass(ngx_http_travel_topic_t *t,
+    const ngx_str_t *json);
 static void ngx_http_travel_hub_settle(ngx_http_travel_topic_t *t,
     ngx_http_travel_subscriber_t *sub);
 static void ngx_http_travel_hub_catch_up(ngx_http_travel_subscriber_t *sub);
+static void ngx_http_travel_hub_late(ngx_http_travel_subscriber_t *sub);
+static void ngx_http_travel_hub_hurry(ngx_http_travel_topic_t *t);
 static void ngx_http_travel_hub_caught(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
 static ngx_int_t ngx_http_travel_hub_range(ngx_http_travel_redis_op_t *op,
@@ -531,6 +536,14 @@ ngx_http_travel_hub_hint(void *data, const ngx_str_t *channel,
         return;
     }
 
+    if (travel_live_passing(ngx_http_travel_view(payload), &text)
+        == TRAVEL_OK)
+    {
+        json = ngx_http_travel_str(text);
+        ngx_http_travel_hub_pass(t, &json);
+        return;
+    }
+
     if (t->state == NGX_HTTP_TRAVEL_TOPIC_PLACING || t->op != NULL
         || travel_live_hint(ngx_http_travel_view(payload), &id, &text)
            != TRAVEL_OK)
@@ -564,8 +577,13 @@ ngx_http_travel_hub_wild(ngx_http_travel_topic_t *t, const ngx_str_t *source,
     travel_str_t        text;
     travel_stream_id_t  id;
 
-    if (travel_live_hint(ngx_http_travel_view(payload), &id, &text)
-        != TRAVEL_OK)
+    if (travel_live_passing(ngx_http_travel_view(payload), &text)
+        == TRAVEL_OK)
+    {
+        ngx_memzero(&id, sizeof(id));
+
+    } else if (travel_live_hint(ngx_http_travel_view(payload), &id, &text)
+               != TRAVEL_OK)
     {
         return;
     }
@@ -633,6 +651,10 @@ ngx_http_travel_hub_retry(ngx_event_t *ev)
          q = ngx_queue_next(q))
     {
         t = ngx_queue_data(q, ngx_http_travel_topic_t, all);
+
+        if (t->late) {
+            ngx_http_travel_hub_hurry(t);
+        }
 
         if (t->state != NGX_HTTP_TRAVEL_TOPIC_JOINING && t->op == NULL
             && (t->again || t->state == NGX_HTTP_TRAVEL_TOPIC_PLACING))
@@ -885,6 +907,34 @@ ngx_http_travel_hub_deliver(ngx_http_travel_topic_t *t,
 }
 
 
+/* What is in no history: who follows the topic hears it, at his own place. */
+static void
+ngx_http_travel_hub_pass(ngx_http_travel_topic_t *t, const ngx_str_t *json)
+{
+    ngx_queue_t                   *q;
+    ngx_http_travel_message_t      m;
+    ngx_http_travel_subscriber_t  *sub;
+
+    ngx_memzero(&m, sizeof(m));
+
+    m.topic = &t->name;
+    m.id = t->last;
+    m.json = *json;
+
+    for (q = ngx_queue_head(&t->subs); q != ngx_queue_sentinel(&t->subs);
+         q = ngx_queue_next(q))
+    {
+        sub = ngx_queue_data(q, ngx_http_travel_subscriber_t, queue);
+
+        if (sub->ready && !sub->behind) {
+            sub->handlers->message(sub, &m);
+        }
+    }
+
+    ngx_http_travel_told_release(&m);
+}
+
+
 /* The topic is live: from where on does this one follow it? */
 static void
 ngx_http_travel_hub_settle(ngx_http_travel_topic_t *t,
@@ -940,11 +990,40 @@ ngx_http_travel_hub_catch_up(ngx_http_travel_subscriber_t *sub)
         || ngx_http_travel_hub_range(sub->op, &sub->topic->key, sub->pos)
            != NGX_OK)
     {
-        /* it is not known what was missed */
-        sub->op = NULL;
-        sub->behind = 0;
-        sub->pos = sub->topic->last;
-        sub->handlers->gap(sub, -1);
+        ngx_http_travel_hub_late(sub);
+    }
+}
+
+
+/* The history is there, but cannot be read just now: it is asked again. */
+static void
+ngx_http_travel_hub_late(ngx_http_travel_subscriber_t *sub)
+{
+    sub->op = NULL;
+    sub->topic->late = 1;
+
+    if (!ngx_http_travel_hub_timer.timer_set) {
+        ngx_add_timer(&ngx_http_travel_hub_timer, NGX_HTTP_TRAVEL_HUB_RETRY);
+    }
+}
+
+
+static void
+ngx_http_travel_hub_hurry(ngx_http_travel_topic_t *t)
+{
+    ngx_queue_t                   *q;
+    ngx_http_travel_subscriber_t  *sub;
+
+    t->late = 0;
+
+    for (q = ngx_queue_head(&t->subs); q != ngx_queue_sentinel(&t->subs);
+         q = ngx_queue_next(q))
+    {
+        sub = ngx_queue_data(q, ngx_http_travel_subscriber_t, queue);
+
+        if (sub->behind && sub->op == NULL) {
+            ngx_http_travel_hub_catch_up(sub);
+        }
     }
 }
 
@@ -969,13 +1048,15 @@ ngx_http_travel_hub_caught(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
 
     sub->op = NULL;
     t = sub->topic;
-    n = 0;
 
-    if (reply != NULL
-        && ngx_http_travel_reply_type(reply) == NGX_HTTP_TRAVEL_REPLY_ARRAY)
+    if (reply == NULL
+        || ngx_http_travel_reply_type(reply) != NGX_HTTP_TRAVEL_REPLY_ARRAY)
     {
-        n = ngx_http_travel_reply_count(reply);
+        ngx_http_travel_hub_late(sub);
+        return;
     }
+
+    n = ngx_http_travel_reply_count(reply);
 
     for (k = 0; k < n; k++) {
         ngx_memzero(&m, sizeof(m));

@@ -39,6 +39,13 @@ static ngx_command_t  ngx_http_travel_live_commands[] = {
       0,
       NULL },
 
+    { ngx_string("travel_publish"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_2MORE,
+      ngx_http_travel_publish_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -229,8 +236,7 @@ ngx_http_travel_live_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* "name=": the rest of arg in *ret_value. */
-static ngx_uint_t
+ngx_uint_t
 ngx_http_travel_live_is(const ngx_str_t *arg, const char *name,
     ngx_str_t *ret_value)
 {
@@ -610,4 +616,5 @@ ngx_http_travel_live_exit_process(ngx_cycle_t *cycle)
     ngx_http_travel_hub_stop();
     ngx_http_travel_watcher_stop();
     ngx_http_travel_talk_stop();
+    ngx_http_travel_publish_stop();
 }

@@ -51,6 +51,8 @@ typedef struct {
     void       (*farewell)(ngx_http_travel_socket_t *s, unsigned code);
 } ngx_http_travel_protocol_t;
 
+typedef struct ngx_http_travel_publish_s  ngx_http_travel_publish_t;
+
 typedef struct {
     ngx_uint_t                         set;
     const ngx_http_travel_protocol_t  *protocol;   /* NULL: off */
@@ -71,6 +73,7 @@ typedef struct {
     ngx_uint_t                         per_address;
     ngx_http_travel_zone_t            *seats;      /* NULL: no bounds */
     ngx_flag_t                         presence;
+    ngx_http_travel_publish_t         *publish;    /* NULL: not here */
     ngx_http_travel_door_t            *door;
     ngx_http_complex_value_t          *grant;      /* a topic; NULL: none */
     ngx_array_t                       *rules;      /* travel_live_allow */
@@ -305,6 +308,19 @@ void ngx_http_travel_events_leave(ngx_http_travel_events_t *e, unsigned code,
 /* NGX_DECLINED: r does not ask for an event stream, nor for a poll. */
 ngx_int_t ngx_http_travel_live_http(ngx_http_request_t *r,
     const ngx_http_travel_live_loc_conf_t *conf);
+
+
+/* --- what clients publish --------------------------------------------------- */
+
+char *ngx_http_travel_publish_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+void ngx_http_travel_publish_stop(void);
+/* The body must be application/json of so many bytes; NGX_OK unless an error
+ * was answered.  No form of another site's page can make that. */
+ngx_int_t ngx_http_travel_live_json_type(ngx_http_request_t *r, size_t max);
+/* "name=": the rest of arg in *ret_value. */
+ngx_uint_t ngx_http_travel_live_is(const ngx_str_t *arg, const char *name,
+    ngx_str_t *ret_value);
 
 
 /* --- the handshake, and what is spoken ----------------------------------- */

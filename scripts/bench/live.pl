@@ -64,11 +64,22 @@ sub memory {
     return $kb;
 }
 
+# CPU that the nginx workers have spent, in ms.
+sub spent {
+    my $ticks = 0;
+    for my $pid ($t->children_of('nginx')) {
+        my @f = split ' ', slurp("/proc/$pid/stat") =~ s/.*\) //sr;
+        $ticks += $f[11] + $f[12];
+    }
+    return $ticks * 10;
+}
+
 my %do = (
     fanout => sub {
         my $n = $n || 10000;
         my $crowd = crowd('127.0.0.2', $n, $J);
         diag(line($crowd));
+        my $before = spent();
         for my $k (1 .. 10) {
             print { $crowd->{in} } "wait 1\n";
             sleep 0.3;
@@ -79,6 +90,8 @@ my %do = (
             diag("message $k: $got (count, p50, p99, max in ms)");
             like($got, qr/^got $n /, 'each has it');
         }
+        diag(sprintf 'nginx spent %d ms of CPU on each', (spent() - $before)
+            / 10);
         print { $crowd->{in} } "quit\n";
     },
     reload => sub {

@@ -26,6 +26,7 @@
 #include "../queue/run.h"
 #include "../schedule/schedule.h"
 #include "../trace/trace.h"
+#include "../track/track.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define PROCESS_SANITIZED  1
@@ -118,6 +119,7 @@ worker_process_main(const worker_process_t *process)
     worker_io_t          *io;
     worker_queue_end_e    end;
     worker_kafka_t       *kafka;
+    worker_track_t       *track;
     worker_scheduler_t   *scheduler;
     worker_queue_spec_t   spec;
 
@@ -158,7 +160,10 @@ worker_process_main(const worker_process_t *process)
                                          process->sheet) : NULL;
     kafka = process->index < PROCESS_SCHEDULERS
             ? worker_kafka_start(process->conf) : NULL;
+    track = process->index < PROCESS_SCHEDULERS
+            ? worker_track_start(process->conf, process->owner) : NULL;
     end = worker_queue_run(&spec);
+    worker_track_stop(&track);
     worker_kafka_stop(&kafka);
     worker_scheduler_stop(&scheduler);
     process_end(end, io, spec.signal_fd);

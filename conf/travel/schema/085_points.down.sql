@@ -1,0 +1,1 @@
+DROP TABLE travel.journey_points;

@@ -1,0 +1,124 @@
+# Where a journey is: points reach who watches without the database, and the
+# database by the workers, in batches, each once.
+use strict;
+use warnings;
+use Test::More;
+use Time::HiRes qw(sleep time);
+use Travel::GraphqlSocket;
+use Travel::Test;
+
+my $t = Travel::Test->start(
+    ngx_workers => 2,
+    env => { TRAVEL_LIMITS => 'limits-open.conf' },
+    allow_5xx => 1,
+    allow_log => qr/exited on signal 9/,
+);
+my ($alice, $bob) = map { $t->user_token($_) } 1, 2;
+my $journey = $t->post('/api/v1/journeys', { origin => 'Berlin, DE',
+    destination => 'Paris, FR', theme => 'history' }, token => $alice,
+    headers => { prefer => 'wait=10' })->{json}{id};
+ok($journey, 'a journey');
+my $path = "/api/v1/journeys/$journey/location";
+
+sub point {
+    my ($n, %o) = @_;
+    return $t->post($o{path} // $path, $o{body} // { position =>
+        { lat => 52.5, lon => $n / 10 }, speed_kmh => 80.5 },
+        token => $alice, %o);
+}
+sub stored { $t->sql("SELECT count(*) FROM travel.journey_points WHERE "
+    . "journey_id = '$journey'") }
+
+my $s = Travel::Socket->open($t, '/api/v1/live', token => $t->token(
+    sub => $t->user(3), permissions => 'journeys:watch'));
+$s->json({ type => 'subscribe', topic => "journey:$journey" });
+my $at = $s->next_json->{cursor};
+ok($at, 'somebody watches');
+my $g = Travel::GraphqlSocket->open($t, token => $alice);
+$g->init;
+$g->ask('p', "subscription { journeyUpdates(journeyId: \"$journey\") "
+    . '{ type journeyId at position { lat lon } speedKmh } }');
+
+subtest 'a point' => sub {
+    my $m;
+    ok(wait_for(sub { my $r = point(1);
+        is($r->{status}, 204, 'taken') unless $m;
+        $m = $s->next_json; $g->next_json(0.3) }, 10), 'a subscription has it');
+    is($m->{message}{type}, 'journey.location', 'its type');
+    is_deeply($m->{message}{data}, { position => { lat => 52.5, lon => 0.1 },
+        speed_kmh => 80.5 }, 'as it was sent');
+    is($m->{message}{aggregate}{id}, $journey, 'of which journey');
+    is($m->{cursor}, $at, 'it moves no cursor: it is in no history');
+    1 while $s->next_json(0.3);
+    1 while $g->next_json(0.3);
+    point(2);
+    my $p = $g->next_json->{payload}{data}{journeyUpdates};
+    is_deeply([@$p{qw(type journeyId speedKmh)}, $p->{position}],
+        ['journey.location', $journey, 80.5, { lat => 52.5, lon => 0.2 }],
+        'projected');
+    like($p->{at}, qr/^\d{4}-.*Z$/, 'when');
+    $s->next_json;
+};
+
+subtest 'who may, and what' => sub {
+    is(point(1, token => $bob)->{status}, 404, 'not a stranger');
+    is(point(1, token => undef)->{status}, 401, 'not nobody');
+    is(point(1, token => $t->token(sub => $t->user(1), permissions =>
+        'journeys:read'))->{status}, 403, 'not without the permission');
+    for my $case ([{}, 422], [{ position => { lat => 91, lon => 0 } }, 422],
+        [{ position => { lat => 1, lon => 1 }, x => 1 }, 422],
+        [{ position => { lat => 1, lon => 1 }, at => 'noon' }, 422])
+    {
+        is(point(1, body => $case->[0])->{status}, $case->[1],
+            'what the schema does not take');
+    }
+    my $r = point(1, body => {});
+    is($r->{json}{error}{details}[0]{code}, 'required', '... told why');
+    is($t->request('POST', $path, token => $alice, body => '{',
+        headers => { 'content-type' => 'application/json' })->{status}, 400,
+        'no JSON');
+    is($t->request('POST', $path, token => $alice, body => '{}',
+        headers => { 'content-type' => 'text/plain' })->{status}, 415,
+        'no JSON by its type');
+    is($t->request('POST', $path, token => $alice, body => ' ' x 5000,
+        headers => { 'content-type' => 'application/json' })->{status}, 413,
+        'too long');
+    is(point(1, path => '/api/v1/journeys/x/location')->{status}, 404,
+        'no journey');
+    is(point(1, path => '/api/v1/journeys/x%0d%0aA:b/location')->{status}, 404,
+        'nothing can be slipped in');
+    is($t->get($path, token => $alice)->{status}, 405, 'POST only');
+};
+
+subtest 'the database is away' => sub {
+    ok(wait_for(sub { stored() >= 2 }, 15), 'what was taken is stored');
+    my $before = stored();
+    point(3);
+    1 while $s->next_json(0.3);
+    $t->stop_part('postgres');
+    my @status = map { point(100 + $_)->{status} } 1 .. 50;
+    is_deeply([grep { $_ != 204 } @status], [], 'points are taken');
+    is_deeply([map { ($s->next_json // {})->{message}{data}{position}{lon} }
+        1 .. 50], [map { (100 + $_) / 10 } 1 .. 50],
+        'and reach who watches, in order');
+    $t->start_part('postgres');
+    ok(wait_for(sub { (eval { stored() } // 0) == $before + 51 }, 30),
+        'and are stored when it is back');
+};
+
+subtest 'a worker dies' => sub {
+    my $before = stored();
+    for my $k (1 .. 150) {
+        is(point($k)->{status}, 204, 'taken') if $k % 50 == 0;
+        point($k) if $k % 50;
+        $t->kill_child('workers') if $k == 60 || $k == 110;
+    }
+    ok(wait_for(sub { stored() >= $before + 150 }, 60), 'all are stored');
+    sleep 1;
+    is(stored(), $before + 150, '... once');
+    is($t->redis('cache')->call('XLEN', 'travel:points'), 0,
+        'and nothing is left in the stream');
+};
+
+$t->finish;
+done_testing;

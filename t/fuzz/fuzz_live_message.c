@@ -42,6 +42,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
               && again.kind == t.kind);
     }
 
+    if (travel_live_passing(s, &message) == TRAVEL_OK
+        && message.data + message.len != s.data + s.len)
+    {
+        abort();
+    }
+
     if (travel_live_hint(s, &id, &message) == TRAVEL_OK) {
         check(within(message, s) && message.len < n);
         check(!travel_live_follows(id, id));

@@ -217,7 +217,7 @@ size_t travel_graphql_shape(const travel_graphql_mapping_t *mapping,
 
 /*
  * What a value is now, as PostgreSQL reads it; 'alloc' gives the room for what
- * is in no such form yet (a list).  TRAVEL_OK (data NULL: absent or null);
+ * is in no such form yet (a list, 1e3; NULL where none can be).  TRAVEL_OK (data NULL: absent or null);
  * TRAVEL_INVALID; TRAVEL_ERROR.
  */
 typedef void *(*travel_graphql_alloc_pt)(void *pool, size_t size);

@@ -4,6 +4,7 @@
  */
 
 #include "plan_parts.h"
+#include "schema.h"
 #include "steps.h"
 #include "text.h"
 
@@ -77,8 +78,11 @@ travel_graphql_shape(const travel_graphql_mapping_t *mapping,
 
     for (var = operation->variables; var != NULL; var = var->next) {
         plan_variable(operation, variables, var->name, &json, &value);
-        type = travel_graphql_map_definition(mapping,
-                                             plan_base(var->type)->name);
+        type = plan_base(var->type);
+
+        /* the validator has looked it up, if it was asked */
+        type = type->of != NULL ? type->of->def
+               : travel_graphql_map_definition(mapping, type->name);
         word = TRAVEL_STR("v");
 
         if (json == NULL && value == NULL) {

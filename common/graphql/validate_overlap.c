@@ -677,6 +677,10 @@ overlap_set_fragment(overlap_t *o, overlap_task_t task)
     overlap_set_t           *set;
     const overlap_spread_t  *s;
 
+    if (task.a->keys == NULL) {
+        return TRAVEL_OK;
+    }
+
     TRY(overlap_known(o, &task.a->last, task.y, task.apart, &known));
 
     if (known) {

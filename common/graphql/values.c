@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define VALUES_COST_MAX  1000000000u
+#define VALUES_INT       24           /* a whole number as text */
 
 typedef travel_graphql_ast_t  ast_t;
 
@@ -45,6 +46,10 @@ values_index(const travel_graphql_variables_t *variables,
 
 /* --- one value ----------------------------------------------------------- */
 
+static int values_number(const travel_json_node_t *node,
+    travel_graphql_alloc_pt alloc, void *pool, travel_str_t *ret_text);
+
+
 /* A list of scalars as PostgreSQL's array text. */
 static int
 values_array(const travel_graphql_variables_t *variables,
@@ -61,7 +66,7 @@ values_array(const travel_graphql_variables_t *variables,
     at = values_index(variables, list) + 1;
 
     for (k = 0; k < list->count; k++, at = nodes[at].next) {
-        n += nodes[at].text.len * 2 + 8;
+        n += nodes[at].text.len * 2 + VALUES_INT;
     }
 
     dst = alloc(pool, n);
@@ -91,7 +96,10 @@ values_array(const travel_graphql_variables_t *variables,
             continue;
 
         case TRAVEL_JSON_NUMBER:
-            text = item->text;
+            if (values_number(item, alloc, pool, &text) != TRAVEL_OK) {
+                return TRAVEL_ERROR;
+            }
+
             break;
 
         default:
@@ -104,6 +112,40 @@ values_array(const travel_graphql_variables_t *variables,
 
     dst[n++] = '}';
     *ret_text = (travel_str_t) { dst, n };
+    return TRAVEL_OK;
+}
+
+
+/* A whole number that is written as 1.0 or 1e3: PostgreSQL's integers are not. */
+static int
+values_number(const travel_json_node_t *node, travel_graphql_alloc_pt alloc,
+    void *pool, travel_str_t *ret_text)
+{
+    size_t   i;
+    char    *dst;
+    int64_t  v;
+
+    *ret_text = node->text;
+
+    for (i = 0; i < node->text.len; i++) {
+        if (node->text.data[i] == '.' || (node->text.data[i] | 0x20) == 'e') {
+            break;
+        }
+    }
+
+    if (i == node->text.len || alloc == NULL
+        || travel_json_int64(node, &v) != TRAVEL_OK)
+    {
+        return TRAVEL_OK;
+    }
+
+    dst = alloc(pool, VALUES_INT);
+    if (dst == NULL) {
+        return TRAVEL_ERROR;
+    }
+
+    *ret_text = (travel_str_t) {
+        dst, (size_t) snprintf(dst, VALUES_INT, "%lld", (long long) v) };
     return TRAVEL_OK;
 }
 
@@ -171,6 +213,9 @@ travel_graphql_value(const travel_graphql_plan_t *plan,
     case TRAVEL_JSON_OBJECT:
         return TRAVEL_INVALID;
 
+    case TRAVEL_JSON_NUMBER:
+        return values_number(node, alloc, pool, ret_text);
+
     default:
         *ret_text = node->text;
         return TRAVEL_OK;
@@ -180,13 +225,21 @@ travel_graphql_value(const travel_graphql_plan_t *plan,
 
 /* --- limits and cost ----------------------------------------------------- */
 
+/* Room for a whole number, which is all that a limit is. */
+static void *
+values_room(void *pool, size_t size)
+{
+    return size <= VALUES_INT ? pool : NULL;
+}
+
+
 int
 travel_graphql_limit(const travel_graphql_plan_t *plan,
     const travel_graphql_node_t *node,
     const travel_graphql_variables_t *variables, uint32_t *ret_limit,
     travel_graphql_error_t *ret_error)
 {
-    char                           buf[16], *end;
+    char                           buf[16], room[VALUES_INT], *end;
     long                           n;
     travel_str_t                   text;
     const travel_graphql_given_t  *given;
@@ -198,7 +251,7 @@ travel_graphql_limit(const travel_graphql_plan_t *plan,
         return TRAVEL_OK;
     }
 
-    if (travel_graphql_value(plan, &given->value, variables, NULL, NULL,
+    if (travel_graphql_value(plan, &given->value, variables, values_room, room,
                              &text) != TRAVEL_OK)
     {
         text = TRAVEL_STR("?");

@@ -9,6 +9,7 @@ my $t = Travel::Test->new(parts => 'postgres queue cache nginx',
     env => { TRAVEL_LIMITS => 'limits-open.conf' }, edit => sub {
         s{(server_name _;)}{$1
             location = /strict { travel_graphql status=strict persisted=off depth=3; }
+            location = /large { travel_graphql max_body=4m; client_max_body_size 4m; }
             location = /listed { travel_graphql persisted=\@RUN\@/listed; }} or die });
 mkdir $t->dir . '/listed';
 $t->write('listed/places.graphql', '{ places(query: "Lyon", limit: 1) { name } }');
@@ -103,6 +104,59 @@ for (1 .. 20) {
 is_deeply($r->{json}{data}{places}, [ { name => 'Lyon', countryCode => 'FR' } ], '... in upper case, too');
 $r = $t->post('/api/graphql', { query => "$doc ", extensions => \%ext });
 is($r->{status}, 400, 'a hash that is of another text');
+
+# --- bombs -------------------------------------------------------------------------
+
+# By the time that the workers computed, whatever else this machine does.
+sub ticks {
+    my $sum = 0;
+    for my $pid ($t->children_of('nginx')) {
+        open my $f, '<', "/proc/$pid/stat" or next;
+        my @stat = split ' ', <$f> =~ s/^.*\) //r;
+        $sum += $stat[11] + $stat[12];
+    }
+    return $sum;
+}
+
+sub resident {
+    my $sum = 0;
+    for my $pid ($t->children_of('nginx')) {
+        open my $f, '<', "/proc/$pid/status" or next;
+        my ($kb) = join('', <$f>) =~ /VmRSS:\s+(\d+)/;
+        $sum += $kb;
+    }
+    return $sum;
+}
+
+sub nested { my ($open, $n, $in, $close) = @_; return $open x $n . $in . $close x $n }
+
+my %bomb = (
+    'depth' => [ '{ me ' . nested('{ journeys { nodes { stories { journey ', 1500, '{ id }', '} } } }') . ' }', qr/\S/ ],
+    'depth of nothing' => [ nested('{ ... ', 15_000, '{ __typename }', '}'), qr/\S/ ],
+    'a megabyte of aliases' => [ '{ ' . join(' ', map { "a$_:me{id}" } 1 .. 80_000) . ' }', qr/too large/ ],
+    'aliases' => [ '{ ' . join(' ', map { "a$_: __typename" } 1 .. 20_000) . ' }', qr/too many fields|too large/ ],
+    'one name' => [ '{ ' . 'me { id name } ' x 10_000 . '}', qr/too complicated/ ],
+    'a list in lists' => [ '{ places(query: ' . nested('[', 40_000, '1', ']') . ') { name } }', qr/Expected value/ ],
+    'fragments, each twice' => [ '{ me { ...F0 } } ' . join(' ', map { my $n = $_ + 1;
+        "fragment F$_ on User { journeys { nodes { stories { journey { ...G$_ ...G$_ } } } } ...F$n ...F$n } fragment G$_ on Journey { id ...G$n }" }
+        0 .. 999) . ' fragment F1000 on User { id } fragment G1000 on Journey { id }', qr/\S/ ],
+    'fragments in a circle' => [ '{ me { ...F0 } } ' . join(' ', map { "fragment F$_ on User { ...F" . ($_ + 1) % 3000 . ' }' } 0 .. 2999),
+        qr/within itself/ ],
+    'operations and fragments' => [ join(' ', map { "query Q$_(\$v: Int) { me { ...F0 } }" } 1 .. 900) . ' '
+        . join(' ', map { "fragment F$_ on User { ...F" . ($_ + 1) . ' }' } 0 .. 899) . ' fragment F900 on User { id }', qr/\S/ ],
+    'one huge name' => [ '{ ' . 'x' x 1_000_000 . ' }', qr/Cannot query/ ],
+    'one huge string' => [ '{ places(query: "' . 'x' x 1_000_000 . '", limit: true) { name } }', qr/Expected value/ ],
+);
+for my $name (sort keys %bomb) {
+    my ($text, $like) = @{ $bomb{$name} };
+    my ($before, $rss) = (ticks(), resident());
+    $r = $t->post('/large', { query => $text }, headers => { accept => 'application/graphql-response+json' });
+    is($r->{status}, 400, "a bomb: $name");
+    like(join("\n", map { $_->{message} } @{ $r->{json}{errors} }), $like, '... and what it is told');
+    cmp_ok(ticks() - $before, '<', 100, '... within a second of computing');
+    cmp_ok(resident() - $rss, '<', 100_000, '... and a bounded room');
+    cmp_ok(length $r->{content}, '<', 50_000, '... in a short answer');
+}
 
 $t->finish;
 done_testing();

@@ -184,6 +184,13 @@ is_deeply([ sort map { $_->{message} =~ s/^Variable "\$c" got an invalid value a
       '"c": field "nope" is not defined by type "JourneyContextInput".',
       '"c.origin": expected "String!", found 1.' ], 'and the path');
 
+$r = $t->post('/api/graphql', { query => 'query($n: Int!, $i: ID!) { myJourneys(limit: $n) { id } journey(journeyId: $i) { id } }',
+    variables => { n => JSON::PP::decode_json('[1e0]')->[0], i => $user } }, token => $token);
+is($r->{json}{errors}, undef, 'a variable') or diag $r->{content};
+$r = $t->request('POST', '/api/graphql', token => $token,
+    body => '{"query":"query($n: Int!) { myJourneys(limit: $n) { id } places(query: \\"Lyon\\", limit: $n) { name } }","variables":{"n":1.0}}');
+is_deeply($r->{json}{data}{places}, [ { name => 'Lyon' } ], 'a whole number, however it is written') or diag $r->{content};
+
 my $bomb = '{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }';
 like($t->post('/api/graphql', { query => $bomb })->{json}{errors}[0]{message}, qr/Introspection/, 'a bomb of introspection');
 

@@ -77,6 +77,7 @@ static const char  lua_start[] =
     "  else\n"
     "    redis.call('HSET', k, 'status', 'running', 'updated_at', ARGV[3])\n"
     "    out[i - 4] = tonumber(j[2] or '0') + (j[3] and 1000000 or 0)\n"
+    "                 + (j[1] == 'running' and 2000000 or 0)\n"
     "  end\n"
     "end\n"
     "return out\n";

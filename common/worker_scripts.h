@@ -26,6 +26,7 @@
 #define TRAVEL_SCRIPT_FENCED  (-1)
 
 #define TRAVEL_SUSPECT_BIT     1000000   /* see START */
+#define TRAVEL_AGAIN_BIT       2000000
 #define TRAVEL_START_CANCELLED (-1)
 #define TRAVEL_START_OVER      (-2)
 
@@ -52,7 +53,8 @@ typedef enum {
      * queued, retrying, running → running.  A job that is over is taken off
      * its stream.
      * → code, per job: attempts so far (+ TRAVEL_SUSPECT_BIT when it was in
-     *   the slot that crashed), TRAVEL_START_CANCELLED or _OVER
+     *   the slot that crashed, + TRAVEL_AGAIN_BIT when it was running already),
+     *   TRAVEL_START_CANCELLED or _OVER
      */
     TRAVEL_SCRIPT_START,
 

@@ -101,6 +101,26 @@ typedef struct {
 
 #define WORKER_RETRY_DEFAULTS  3, 1000, 300000, 300000
 
+/*
+ * Many jobs of the type at once, of any partitions of the process: many rows,
+ * one statement.  Fills a verdict for each (none may be WORKER_AWAIT) and, by
+ * worker_job_fail, its error.  They share nothing but the slot: each has its
+ * fence, and each may run again alone or with others.
+ */
+typedef void (*worker_batch_pt)(worker_job_t *const *jobs,
+    worker_verdict_e *verdicts, size_t n);
+
+/* A type's batch handler beside its 'run', which is for one that must be alone.
+ * How many within 'max' follows from how long they take. */
+typedef struct {
+    const char       *type;          /* NULL ends a table */
+    worker_batch_pt   run;
+    unsigned          max;
+} worker_job_batch_t;
+
+/* jobs/table.c: NULL when the type has none. */
+const worker_job_batch_t *worker_job_batch(const char *type);
+
 /* jobs/table.c: all families, NULL when the type is not known. */
 const worker_job_type_t *worker_job_type(travel_str_t type);
 /* The i-th type, NULL past the end. */

@@ -19,10 +19,34 @@ static const worker_job_type_t *const  table_families[] = {
     worker_jobs_saga,
     worker_jobs_webhook,
     worker_jobs_dead,
+    worker_jobs_life_event,
     worker_jobs_noop
 };
 
 #define TABLE_FAMILIES  (sizeof(table_families) / sizeof(table_families[0]))
+
+
+static const worker_job_batch_t *const  table_batches[] = {
+    worker_batches_life_event
+};
+
+
+const worker_job_batch_t *
+worker_job_batch(const char *type)
+{
+    size_t                     f;
+    const worker_job_batch_t  *row;
+
+    for (f = 0; f < sizeof(table_batches) / sizeof(table_batches[0]); f++) {
+        for (row = table_batches[f]; row->type != NULL; row++) {
+            if (strcmp(row->type, type) == 0) {
+                return row;
+            }
+        }
+    }
+
+    return NULL;
+}
 
 
 const worker_job_type_t *

@@ -362,6 +362,32 @@ run_result(worker_entry_t *entry)
 }
 
 
+static worker_verdict_e
+run_begin(worker_entry_t *entry)
+{
+    worker_job_t  *job;
+
+    job = &entry->job;
+    entry->stages++;
+    entry->linked = run_trace_begin(job->slot, job, &entry->parent);
+    entry->start_ns = worker_trace_now();
+    entry->begin_ns = run_clock_ns();
+
+    return run_body(job);
+}
+
+
+static void
+run_end(worker_entry_t *entry)
+{
+    entry->run_ns = run_clock_ns() - entry->begin_ns;
+    run_trace_end(entry, &entry->parent, entry->linked, entry->start_ns);
+    run_log(entry);
+    run_result(entry);
+    worker_job_stages_end(&entry->job);
+}
+
+
 /* The first stage, or the one that is due. */
 static worker_verdict_e
 run_stage(worker_entry_t *entry)
@@ -372,11 +398,10 @@ run_stage(worker_entry_t *entry)
     job = &entry->job;
     verdict = WORKER_DONE;
 
-    if (entry->stages++ == 0) {
-        entry->linked = run_trace_begin(job->slot, job, &entry->parent);
-        entry->start_ns = worker_trace_now();
-        entry->begin_ns = run_clock_ns();
-        verdict = run_body(job);
+    if (entry->stages == 0) {
+        verdict = run_begin(entry);
+    } else {
+        entry->stages++;
     }
 
     worker_pg_trace(job->slot->pg, &job->trace);
@@ -417,15 +442,78 @@ worker_run(worker_slot_t *slot, worker_entry_t *entry)
     worker_pg_trace(slot->pg, NULL);
 
     if (verdict != WORKER_AWAIT) {
-        entry->run_ns = run_clock_ns() - entry->begin_ns;
-        run_trace_end(entry, &entry->parent, entry->linked, entry->start_ns);
-        run_log(entry);
-        run_result(entry);
-        worker_job_stages_end(job);
+        run_end(entry);
     }
 
     job->slot = NULL;
     slot->job = NULL;
 
     return verdict != WORKER_AWAIT;
+}
+
+
+/* --- many at once ----------------------------------------------------------- */
+
+/* The handler sees those whose body could be read; jobs[] and which[] have room
+ * for all. */
+static void
+run_batch_handler(worker_entry_t *const *entries, size_t n,
+    worker_verdict_e *verdicts)
+{
+    size_t             i, m;
+    worker_job_t      *jobs[WORKER_RUN_BATCH_MAX];
+    worker_verdict_e   told[WORKER_RUN_BATCH_MAX];
+    unsigned           which[WORKER_RUN_BATCH_MAX];
+
+    for (i = 0, m = 0; i < n; i++) {
+        verdicts[i] = run_begin(entries[i]);
+
+        if (verdicts[i] == WORKER_DONE) {
+            which[m] = (unsigned) i;
+            jobs[m++] = &entries[i]->job;
+        }
+    }
+
+    if (m == 0) {
+        return;
+    }
+
+    worker_pg_trace(jobs[0]->slot->pg, &jobs[0]->trace);
+    entries[0]->type->batch->run(jobs, told, m);
+    worker_pg_trace(jobs[0]->slot->pg, NULL);
+
+    for (i = 0; i < m; i++) {
+        verdicts[which[i]] = told[i];
+    }
+}
+
+
+void
+worker_run_batch(worker_slot_t *slot, worker_entry_t *const *entries, size_t n)
+{
+    size_t             i;
+    uint64_t           begin, each;
+    worker_verdict_e   verdicts[WORKER_RUN_BATCH_MAX];
+
+    for (i = 0; i < n; i++) {
+        entries[i]->job.slot = slot;
+    }
+
+    slot->job = &entries[0]->job;
+    begin = run_clock_ns();
+    run_batch_handler(entries, n, verdicts);
+
+    for (i = 0; i < n; i++) {
+        run_judge(entries[i], verdicts[i]);
+    }
+
+    each = (run_clock_ns() - begin) / n;
+
+    for (i = 0; i < n; i++) {
+        entries[i]->slot_ns = each;
+        run_end(entries[i]);
+        entries[i]->job.slot = NULL;
+    }
+
+    slot->job = NULL;
 }

@@ -11,4 +11,10 @@
  * entry->job.ask, which is to be sent, and is to be run again after that. */
 bool worker_run(worker_slot_t *slot, worker_entry_t *entry);
 
+#define WORKER_RUN_BATCH_MAX  1000
+
+/* So many jobs of one type that has a batch handler, none of them begun. */
+void worker_run_batch(worker_slot_t *slot, worker_entry_t *const *entries,
+    size_t n);
+
 #endif

@@ -7,6 +7,9 @@
  * then to the fetcher again.  Between two stages it belongs to the I/O thread,
  * from worker_http_ask_send until that has put it into 'answered'.
  *
+ * A job whose type has a batch handler takes those of its type along that stand
+ * right behind it: as many as take SLOTS_BATCH_MS by what the last batches took.
+ *
  * Wake-ups are what costs at high rates, so they are rationed: a batch of
  * jobs that are known to be short wakes one slot per millisecond of work, and
  * a slot rings the fetcher when it runs dry, not for each of many short jobs.
@@ -30,6 +33,8 @@
 #define SLOTS_HEAP         64
 #define SLOTS_LATE_MS      1.0     /* as late the fetcher may hear of them */
 #define SLOTS_STACK        (1024 * 1024)
+#define SLOTS_BATCH_MS     20.0
+#define SLOTS_BATCH_FIRST  32      /* before the first batch of a type */
 
 typedef struct {
     worker_slots_t       *slots;
@@ -38,6 +43,8 @@ typedef struct {
     pthread_t             thread;
     bool                  started;
     char                  name[80];
+    worker_entry_t       *batch[WORKER_RUN_BATCH_MAX];
+    size_t                nbatch;       /* 0: one job at a time */
 } slots_thread_t;
 
 struct worker_slots_s {
@@ -54,6 +61,7 @@ struct worker_slots_s {
     double                back_ms;      /* run time of those not rung for */
     unsigned              idle;
     unsigned              asking;       /* with the I/O thread */
+    double                item_ms[WORKER_BOARD_TYPES];    /* in a batch */
     bool                  stopping;
 
     unsigned              n;            /* immutable after the start */
@@ -131,6 +139,90 @@ slots_take_locked(worker_slots_t *slots)
     }
 
     return entry;
+}
+
+
+/* How many of a type make a batch now. */
+static size_t
+slots_batch_size_locked(const worker_slots_t *slots,
+    const worker_type_t *type)
+{
+    size_t  n, most;
+    double  ms;
+
+    ms = slots->item_ms[type->number];
+    most = type->batch->max < WORKER_RUN_BATCH_MAX ? type->batch->max
+                                                        : WORKER_RUN_BATCH_MAX;
+    n = ms > 0 ? (size_t) (SLOTS_BATCH_MS / ms) : SLOTS_BATCH_FIRST;
+
+    return n < 1 ? 1 : n < most ? n : most;
+}
+
+
+static bool
+slots_batches(const worker_entry_t *entry)
+{
+    return entry->type->batch != NULL && !entry->giveup
+           && !entry->suspect && !entry->again && entry->stages == 0;
+}
+
+
+/* What goes along with 'entry', which was taken. */
+static void
+slots_batch_locked(slots_thread_t *self, worker_entry_t *entry)
+{
+    size_t             n;
+    worker_slots_t    *slots;
+    worker_entry_t    *next;
+    worker_entries_t  *list;
+
+    self->nbatch = 0;
+
+    if (!slots_batches(entry)) {
+        return;
+    }
+
+    slots = self->slots;
+    list = &slots->waiting[entry->priority];
+    n = slots_batch_size_locked(slots, entry->type);
+    self->batch[self->nbatch++] = entry;
+
+    while (self->nbatch < n && (next = list->head) != NULL
+           && next->type == entry->type && slots_batches(next))
+    {
+        (void) worker_entries_pop(list);
+        slots->nwaiting--;
+        slots->waiting_ms = slots->nwaiting > 0
+                            ? slots->waiting_ms - next->expected_ms : 0;
+        self->batch[self->nbatch++] = next;
+    }
+
+    if (self->nbatch == 1) {
+        self->nbatch = 0;
+    }
+}
+
+
+/* They are back: how long did one take?  True: the fetcher must be rung. */
+static bool
+slots_batch_back_locked(slots_thread_t *self)
+{
+    size_t           i;
+    double           ms, *known;
+    worker_slots_t  *slots;
+
+    slots = self->slots;
+    known = &slots->item_ms[self->batch[0]->type->number];
+    ms = (double) self->batch[0]->slot_ns / 1e6;
+    ms = ms > 0.001 ? ms : 0.001;
+    *known = *known > 0 ? *known * 0.7 + ms * 0.3 : ms;
+
+    for (i = 0; i < self->nbatch; i++) {
+        worker_entries_push(&slots->back, self->batch[i]);
+    }
+
+    slots->back_ms = 0;
+    return true;
 }
 
 
@@ -259,6 +351,17 @@ slots_run(slots_thread_t *self, worker_entry_t *entry)
 }
 
 
+static bool
+slots_run_batch(slots_thread_t *self)
+{
+    slots_board_set(self->board, self->batch[0]);
+    worker_run_batch(&self->slot, self->batch, self->nbatch);
+    atomic_store_explicit(&self->board->started_ms, 0, memory_order_relaxed);
+
+    return true;
+}
+
+
 static void *
 slots_main(void *data)
 {
@@ -279,10 +382,13 @@ slots_main(void *data)
             break;
         }
 
+        slots_batch_locked(self, entry);
         pthread_mutex_unlock(&slots->mutex);
-        over = slots_run(self, entry);
+        over = self->nbatch > 0 ? slots_run_batch(self)
+                                : slots_run(self, entry);
         pthread_mutex_lock(&slots->mutex);
-        ring = over && slots_give_locked(slots, entry);
+        ring = self->nbatch > 0 ? slots_batch_back_locked(self)
+               : over && slots_give_locked(slots, entry);
 
         if (ring) {
             pthread_mutex_unlock(&slots->mutex);

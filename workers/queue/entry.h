@@ -35,6 +35,7 @@ typedef enum {
 /* What the table and workers.conf say about a type, resolved once. */
 typedef struct {
     const worker_job_type_t  *type;
+    const worker_job_batch_t *batch;      /* or NULL */
     unsigned                  number;     /* row in the board's counters */
     unsigned                  retries;
     long                      base_ms;
@@ -94,6 +95,9 @@ typedef struct worker_entry_s {
     void                       *home;         /* AWAIT: the slots it comes
                                                  back to */
     bool                        suspect;      /* its slot crashed before */
+    bool                        again;        /* an owner was lost with it: in
+                                                 no batch, so that a crash
+                                                 names its job */
     bool                        stuck;        /* past deadline and grace */
     bool                        resent;       /* its settling may have been
                                                  done: no answer came */

@@ -555,6 +555,7 @@ fetcher_types(worker_queue_t *queue)
         over = fetcher_type_conf(queue->conf, type->type);
         t = &queue->types[i];
         t->type = type;
+        t->batch = worker_job_batch(type->type);
         t->number = (unsigned) i;
         t->retries = over->retries >= 0 ? (unsigned) over->retries
                                         : type->retries;

@@ -26,6 +26,7 @@
 #define GIVE_SHORT_MS     0.5      /* jobs this short may be started ahead */
 #define GIVE_AHEAD_MS     4.0      /* of work per idle slot */
 #define GIVE_AHEAD_MAX    2048
+#define GIVE_AHEAD_BATCH  512      /* of a type that is run in batches */
 #define GIVE_EST_MIN_MS   0.002
 
 
@@ -147,6 +148,11 @@ start_one(worker_partition_t *part, worker_entry_t *entry, long long code,
         return;
     }
 
+    if (code >= TRAVEL_AGAIN_BIT) {
+        code -= TRAVEL_AGAIN_BIT;
+        entry->again = true;
+    }
+
     if (code >= TRAVEL_SUSPECT_BIT) {
         code -= TRAVEL_SUSPECT_BIT;
         entry->suspect = true;
@@ -249,8 +255,9 @@ start_send(worker_partition_t *part)
 
 
 /* May one more job be started?  Idle slots may have one each; jobs known to
- * be short may queue up before them, some milliseconds of work deep; and what
- * queues there must not keep a higher priority out. */
+ * be short may queue up before them, some milliseconds of work deep, and those
+ * that are run in batches; and what queues there must not keep a higher priority
+ * out. */
 static bool
 start_allowed(const worker_queue_t *queue, const worker_slots_load_t *load,
     const worker_entry_t *entry)
@@ -273,6 +280,10 @@ start_allowed(const worker_queue_t *queue, const worker_slots_load_t *load,
 
     ms = entry->type->est_ms;
     idle = load->idle > 0 ? load->idle : 1;
+
+    if (entry->type->batch != NULL && before < GIVE_AHEAD_BATCH * idle) {
+        return all < GIVE_AHEAD_MAX;
+    }
 
     return ms < GIVE_SHORT_MS && all < GIVE_AHEAD_MAX
            && load->waiting_ms + queue->starting_ms + ms

@@ -116,6 +116,20 @@ tx_commit_lsn(worker_tx_t *tx)
 }
 
 
+void
+worker_tx_position(worker_job_t *const *jobs, size_t n)
+{
+    size_t       i;
+    worker_tx_t  tx = { .job = jobs[0] };
+
+    if (tx_commit_lsn(&tx) == TRAVEL_OK) {
+        for (i = 1; i < n; i++) {
+            jobs[i]->commit.commit = jobs[0]->commit.commit;
+        }
+    }
+}
+
+
 /* After a commit that is known to have happened. */
 static int
 tx_announce(worker_tx_t *tx)

@@ -62,6 +62,10 @@ void worker_tx_tag(worker_tx_t *tx, const char *fmt, ...) TRAVEL_PRINTF(2, 3);
 /* Steals 'result', which becomes job->result and the inbox row's. */
 worker_verdict_e worker_tx_commit(worker_tx_t *tx, json_t *result);
 
+/* For a batch that was committed by a statement of its own: where the commit
+ * is.  Without it the jobs' callers may read what was before. */
+void worker_tx_position(worker_job_t *const *jobs, size_t n);
+
 /* Rolls back; safe on a transaction that is already over; frees tx->seen. */
 void worker_tx_end(worker_tx_t *tx);
 

@@ -1,0 +1,2 @@
+DROP FUNCTION travel.record_life_events(text, jsonb);
+DROP TABLE travel.life_events;

@@ -1,0 +1,109 @@
+# Batch handlers: many jobs, one statement, each with its own outcome; the edge
+# takes them in batches, too, and the caller reads them back.
+use strict;
+use warnings;
+use lib 't/lib';
+use Test::More;
+use Time::HiRes qw(sleep time);
+use Travel::Test;
+use Travel::Pool;
+
+plan skip_all => 'travel-worker is not built'
+    unless -x Travel::Test::build() . '/travel-worker';
+
+my $p = Travel::Pool->start(parts => 'postgres queue cache nginx',
+    env => { TRAVEL_LIMITS => 'limits-open.conf' }, stopped => 1, conf => <<'END');
+queues = { "maintenance", "content" }
+slots = 2
+END
+my ($t, $r) = ($p->t, $p->r);
+my @me = (token => $t->user_token(1));
+
+sub rows { return $t->sql('SELECT count(*) FROM travel.life_events') }
+
+sub event {
+    my (%o) = @_;
+    return { type => 'trip.taken', title => 'A trip',
+        occurred_at => '2026-05-01T10:00:00Z', %o };
+}
+
+sub record { return $p->preload(shift, queue => 'content',
+    type => 'life_event.record', sub => $t->user(2), @_) }
+
+subtest 'told over HTTP, in a batch, before any worker is there' => sub {
+    my $x = $t->post('/api/v1/life-events', [map { event(title => "n$_") }
+        1 .. 500], @me);
+    is($x->{status}, 202, 'accepted') or diag $x->{content};
+    is(scalar @{ json($x->{content})->{items} }, 500, 'all');
+    is(rows(), 0, 'nothing yet');
+};
+
+subtest 'written with few statements' => sub {
+    my @more = record(3000, body => event());
+    $p->start_workers;
+    wait_for(sub { rows() == 3500 }, 30, 'all rows');
+    $p->until_over($_) for @more[0, -1];
+    wait_for(sub { ($p->census(@more)->{succeeded} // 0) == 3000 }, 10,
+        'all settled');
+    my ($n, $largest) = @{ ($t->sql('SELECT count(*), max(n) FROM (SELECT
+        count(*) AS n FROM travel.life_events GROUP BY xmin) AS s'))[0] };
+    cmp_ok($n, '<', 1000, "$n statements");
+    cmp_ok($largest, '>', 20, "$largest rows in the largest");
+};
+
+subtest 'read back' => sub {
+    my $l = json($t->get('/api/v1/life-events?limit=100', @me)->{content});
+    is(scalar @{ $l->{items} }, 100, 'a page');
+    is($l->{items}[0]{type}, 'trip.taken', 'what was told');
+    is_deeply(json($t->get('/api/v1/life-events', token => $t->user_token(3))
+        ->{content})->{items}, [], 'not by others');
+    my $x = $t->post('/api/v1/life-events', event(title => 'now'), @me,
+        headers => { prefer => 'wait=10' });
+    is($x->{status}, 201, 'one by itself');
+};
+
+subtest 'one that cannot be written is its own fault' => sub {
+    my $before = rows();
+    my @good = record(50, body => event());
+    my ($bad) = record(1, body => event(occurred_at => '2026-13-77T00:00:00Z'));
+    my ($worse) = record(1, body => '{"not": json');
+    push @good, record(50, body => event());
+    wait_for(sub { ($p->census(@good)->{succeeded} // 0) == 100 }, 20,
+        'the others');
+    is(rows(), $before + 100, 'are written');
+    $p->until_status($bad, 'retrying|dead');
+    like(json($p->job($bad)->{error})->{message}, qr/22008/, 'told why');
+    $p->until_status($worse, 'dead');
+};
+
+subtest 'run again, written once' => sub {
+    my @ids = record(200, body => event());
+    wait_for(sub { ($p->census(@ids)->{succeeded} // 0) == 200 }, 10, 'done');
+    my $before = rows();
+    for my $id (@ids[0 .. 49]) {
+        my ($part, $uuid) = $id =~ /content\.(\d+)\.(.*)/;
+        my (undef, @again) = $p->commands(queue => 'content', uuid => $uuid,
+            partition => $part, type => 'life_event.record',
+            sub => $t->user(2), body => event());
+        $r->call(@$_) for @again;
+    }
+    wait_for(sub { ($p->census(@ids)->{succeeded} // 0) == 200 }, 10, 'done');
+    is(rows(), $before, 'no row more');
+};
+
+subtest 'a stale fence leaves its rows to the new owner' => sub {
+    my $before = rows();
+    $t->sql("UPDATE jobs.partition SET fence = fence + 1, owner = 'somebody'
+        WHERE queue = 'content' AND partition = 1");
+    my @ours = record(20, body => event(), partition => 2);
+    my @lost = record(20, body => event(), partition => 1);
+    wait_for(sub { ($p->census(@ours)->{succeeded} // 0) == 20 }, 10, 'ours');
+    sleep 0.3;
+    is(rows(), $before + 20, 'and no others');
+    $t->sql("UPDATE jobs.partition SET expires_at = '-infinity'
+        WHERE queue = 'content' AND partition = 1");
+    wait_for(sub { rows() == $before + 40 }, 20, 'later the new owner\'s');
+};
+
+$p->finish;
+done_testing;

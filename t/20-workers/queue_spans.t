@@ -30,7 +30,11 @@ wait_for(sub { (of('process')) == 2 && (of('settle')) }, 15, 'the spans');
 my @process = of('process');
 is(scalar @process, 2, 'a process span for each sampled job, and only them');
 for my $s (@process) {
-    is($s->{name}, 'process maintenance.noop', 'it names the type');
+    is($s->{name}, 'process maintenance', 'named after operation and queue');
+    is($s->{attributes}{'travel.job.type'}, 'maintenance.noop',
+        'it says the type');
+    is($s->{attributes}{'messaging.operation.type'}, 'process',
+        'and what it does');
     is($s->{kind}, 'consumer', 'is a CONSUMER');
     is($s->{trace_id}, $trace, 'in the trace of the enqueue span');
     is($s->{parent_span_id}, $parent, 'its child');

@@ -130,8 +130,8 @@ run_trace_end(const worker_entry_t *entry, const travel_trace_t *parent,
         return;
     }
 
-    len = snprintf(name, sizeof(name), "process %.*s", (int) job->env.type.len,
-                   job->env.type.data);
+    len = snprintf(name, sizeof(name), "process %.*s", (int) job->id.queue.len,
+                   job->id.queue.data);
     len = len < (int) sizeof(name) ? len : (int) sizeof(name) - 1;
     snprintf(partition, sizeof(partition), "%u", job->id.partition);
 

@@ -23,6 +23,7 @@
 #include "../../common/ids.h"
 
 #define NOTICE_RECIPIENTS  10000
+#define NOTICE_TELL        4            /* chunks between words of progress */
 
 typedef struct {
     worker_job_t      *job;
@@ -287,11 +288,13 @@ notice_run(worker_job_t *job, bool push, const char *template)
 {
     long               slow;
     size_t             n;
+    unsigned           turn;
     notice_chunk_t    *c;
     notice_count_t     count;
     worker_verdict_e   verdict;
 
     slow = 0;
+    turn = 0;
     c = malloc(sizeof(notice_chunk_t));
     verdict = c != NULL ? notice_recover(job)
                         : worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
@@ -305,13 +308,17 @@ notice_run(worker_job_t *job, bool push, const char *template)
         verdict = notice_chunk(c, push, &slow);
         n = c->n;
 
-        if (verdict == WORKER_DONE) {
+        if (verdict == WORKER_DONE && turn++ % NOTICE_TELL == 0) {
             verdict = notice_count(job, &count);
-        }
 
-        if (verdict == WORKER_DONE) {
-            notice_progress(job, &count);
+            if (verdict == WORKER_DONE) {
+                notice_progress(job, &count);
+            }
         }
+    }
+
+    if (verdict == WORKER_DONE) {
+        verdict = notice_count(job, &count);
     }
 
     free(c);

@@ -131,6 +131,12 @@ travel_problem_rfc9457(travel_json_writer_t *w,
     if (problem->nviolated) {
         travel_json_member_cstring(w, "type", TRAVEL_PROBLEM_QUOTA);
 
+    } else if (problem->error == TRAVEL_E_QUEUE_FULL) {
+        travel_json_member_cstring(w, "type", TRAVEL_PROBLEM_CAPACITY);
+
+    } else if (problem->error == TRAVEL_E_RISK_TOO_HIGH) {
+        travel_json_member_cstring(w, "type", TRAVEL_PROBLEM_ABNORMAL);
+
     } else {
         travel_problem_type(w, code);
     }

@@ -9,9 +9,10 @@
  *     {"type","title","status","detail","instance"?,"code","errors":[...],
  *      "request_id","timestamp"}
  *
- * A refusal by limits names them (draft-ietf-httpapi-ratelimit-headers): the
- * problem has the registered type quota-exceeded then, and the member
- * "violated-policies".
+ * Some have registered types (draft-ietf-httpapi-ratelimit-headers): a refusal
+ * by limits is quota-exceeded and names them in "violated-policies"; a full
+ * queue is temporary-reduced-capacity; what is too unlike its user is
+ * abnormal-usage-detected.
  *
  * A detail about malformed JSON also has "offset", the byte in the body; one
  * that a JSON Schema found also has "schema", where in the schema.
@@ -23,8 +24,11 @@
 #include "errors.h"
 
 #define TRAVEL_PROBLEM_TYPE   "https://travel.local/problems/"
-#define TRAVEL_PROBLEM_QUOTA                                                  \
-    "https://iana.org/assignments/http-problem-types#quota-exceeded"
+#define TRAVEL_PROBLEM_IANA   "https://iana.org/assignments/http-problem-types#"
+#define TRAVEL_PROBLEM_QUOTA     TRAVEL_PROBLEM_IANA "quota-exceeded"
+#define TRAVEL_PROBLEM_CAPACITY                                               \
+    TRAVEL_PROBLEM_IANA "temporary-reduced-capacity"
+#define TRAVEL_PROBLEM_ABNORMAL  TRAVEL_PROBLEM_IANA "abnormal-usage-detected"
 
 typedef enum {
     TRAVEL_PROBLEM_ENVELOPE,

@@ -181,6 +181,46 @@ test_violated(void **state)
 }
 
 
+/* RFC 9457 section 3.1.4: a type has one title, whatever happened. */
+static void
+test_types(void **state)
+{
+    int                i;
+    json_t            *root;
+    const char        *type;
+    travel_problem_t   p;
+
+    (void) state;
+
+    for (i = TRAVEL_E_NONE; i <= TRAVEL_E_MAX; i++) {
+        p = problem;
+        p.error = (travel_error_e) i;
+        p.violated = NULL;
+        p.nviolated = 0;
+
+        root = render(&p, TRAVEL_PROBLEM_RFC9457);
+        type = text(root, "type");
+
+        assert_string_equal(text(root, "title"), travel_error_title(p.error));
+
+        if (p.error == TRAVEL_E_QUEUE_FULL) {
+            assert_string_equal(type, TRAVEL_PROBLEM_CAPACITY);
+
+        } else if (p.error == TRAVEL_E_RISK_TOO_HIGH) {
+            assert_string_equal(type, TRAVEL_PROBLEM_ABNORMAL);
+
+        } else {
+            assert_memory_equal(type, TRAVEL_PROBLEM_TYPE,
+                                strlen(TRAVEL_PROBLEM_TYPE));
+            assert_string_equal(type + strlen(TRAVEL_PROBLEM_TYPE),
+                                travel_error_code(p.error));
+        }
+
+        json_decref(root);
+    }
+}
+
+
 int
 main(void)
 {
@@ -188,6 +228,7 @@ main(void)
         cmocka_unit_test(envelope),
         cmocka_unit_test(rfc9457),
         cmocka_unit_test(every_code_with_nothing_else),
+        cmocka_unit_test(test_types),
         cmocka_unit_test(test_violated)
     };
 

@@ -82,6 +82,13 @@ subtest 'messages, the low first' => sub {
     is($low + $usual + $high, 100, 'high priority by the bound');
     is($last->{status}, 503, 'then nobody');
     is(send_one('low')->{status}, 503, 'least of all the low');
+    my $problem = $t->request('POST', '/low', token => $token, headers => {
+        'content-type' => 'application/json',
+        accept => 'application/problem+json' }, body => '{"partner":"opentable",'
+            . '"venue_id":"v","party_size":4,'
+            . '"booking_date":"2030-03-01T19:00:00Z"}');
+    like($problem->{json}{type}, qr/#temporary-reduced-capacity\z/,
+        'as a problem of the registered type');
 
     # room for one of the high, not for the others: what is oldest goes
     my ($key) = grep { $q->call('XLEN', $_) }

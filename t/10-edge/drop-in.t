@@ -43,6 +43,7 @@ http {
     server {
         listen 127.0.0.1:\@PORT_SANDBOX\@;
         location / { return 200 "the application"; }
+        location /api/prefer { return 200 "\$http_prefer"; }
     }
 }
 CONF
@@ -54,6 +55,9 @@ is($r->{json}{error}{code}, 'AUTHENTICATION_ERROR', '... the one shape');
 $r = $t->get('/api/x', token => $t->token(%bob));
 is($r->{status}, 200, 'with one');
 is($r->{content}, 'the application', '... the application answers');
+$r = $t->get('/api/prefer', token => $t->token(%bob, sub => 'carol'),
+    headers => { prefer => 'return=minimal, wait=5' });
+is($r->{content}, 'return=minimal, wait=5', 'what it is asked for is its own');
 $r = $t->get('/api/x', token => $t->token(%bob, audience => 'other'));
 is($r->{status}, 401, 'a token for another audience');
 $r = $t->get('/api/x', token => $t->token(%bob, issuer => 'https://x.example'));

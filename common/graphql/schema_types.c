@@ -467,6 +467,108 @@ types_circle(check_t *c, type_t *type)
 }
 
 
+/* --- directives that mean themselves ------------------------------------- */
+
+/* Definitions that a directive's own definition leads to. */
+typedef struct {
+    check_t       *c;
+    const ast_t   *directive;         /* scopes: it for directives, its
+                                         'children' for types */
+    const ast_t  **stack;             /* free()d */
+    size_t         n;
+    size_t         room;
+} types_reach_t;
+
+
+static int
+types_reached(types_reach_t *r, const void *scope, const ast_t *def)
+{
+    void  **value;
+
+    if (def == NULL || def->builtin) {
+        return TRAVEL_OK;
+    }
+
+    TRY(travel_graphql_names_put(&r->c->names, scope, def->name, &value));
+
+    if (*value != NULL) {
+        return TRAVEL_OK;
+    }
+
+    *value = (void *) def;
+    TRY(travel_graphql_grow((void **) &r->stack, &r->room, r->n,
+                            sizeof(*r->stack)));
+    r->stack[r->n++] = def;
+    return TRAVEL_OK;
+}
+
+
+static int
+types_applied(types_reach_t *r, const ast_t *directives)
+{
+    const ast_t  *d;
+
+    for (d = directives; d != NULL; d = d->next) {
+        TRY(types_reached(r, r->directive, travel_graphql_schema_directive(
+                                               r->c->schema, d->name)));
+    }
+
+    return TRAVEL_OK;
+}
+
+
+/* A definition's directives, those of what is in it, and the types of that. */
+static int
+types_from(types_reach_t *r, const ast_t *def)
+{
+    const ast_t   *node;
+    const type_t  *type;
+
+    TRY(types_applied(r, def->directives));
+
+    node = def->kind == TRAVEL_GRAPHQL_DEF_DIRECTIVE ? def->arguments
+                                                     : def->children;
+
+    for ( /* void */ ; node != NULL; node = node->next) {
+        TRY(types_applied(r, node->directives));
+        type = node->type != NULL ? travel_graphql_base(node->type)->of : NULL;
+
+        if (type != NULL) {
+            TRY(types_reached(r, &r->directive->children, type->def));
+        }
+    }
+
+    return TRAVEL_OK;
+}
+
+
+/* Section 3.13: no use of a directive leads back to its definition. */
+static int
+types_directive(check_t *c, const ast_t *directive)
+{
+    int            rc;
+    types_reach_t  r = { .c = c, .directive = directive };
+
+    rc = types_from(&r, directive);
+
+    while (rc == TRAVEL_OK && r.n > 0
+           && travel_graphql_check_work(c, 1))
+    {
+        if (r.stack[r.n - 1] == directive) {
+            at_(complain_(c->report, "Directive \"@%.*s\" must not be used in "
+                          "its own definition.", N_(directive->name)),
+                directive);
+            break;
+        }
+
+        rc = types_from(&r, r.stack[--r.n]);
+    }
+
+    free(r.stack);
+    return rc;
+}
+
+
 /* --- all of them --------------------------------------------------------- */
 
 static int
@@ -600,6 +702,7 @@ travel_graphql_schema_types(check_t *c)
         if (def->kind == TRAVEL_GRAPHQL_DEF_DIRECTIVE) {
             types_name(c, def);
             TRY(types_arguments(c, def));
+            TRY(types_directive(c, def));
 
         } else if (def->kind == TRAVEL_GRAPHQL_DEF_SCHEMA) {
             TRY(travel_graphql_check_directives(c, def->directives,

@@ -307,6 +307,14 @@ test_schemas(void **state)
         { "type Query { a: Int @deprecated(reason: 1) }", "found 1", 1 },
         { "schema { query: A mutation: A } type A { a: Int }", "different",
           1 },
+        { "directive @d(a: Int @d) on ARGUMENT_DEFINITION "
+          "type Query { a: Int }", "its own definition", 1 },
+        { "directive @d(a: I) on INPUT_FIELD_DEFINITION | ENUM_VALUE "
+          "directive @e(a: E) on INPUT_OBJECT input I @e { a: Int } "
+          "enum E { A @d } type Query { a: Int }", "its own definition", 2 },
+        { "directive @d(a: I) on INPUT_FIELD_DEFINITION input I { a: I b: E } "
+          "enum E { A @deprecated } input J { a: Int @d } "
+          "type Query { a(j: J): Int }", NULL, 0 },
         { "type Query { a: A b: B }", "Unknown type", 2 },
         { "type Query { a: Int } input I { i: J! } input J { j: I! }",
           "cannot contain itself", 1 },

@@ -157,6 +157,25 @@ void ngx_http_travel_writer_note(const ngx_str_t *user,
 void ngx_http_travel_writer_last(const ngx_str_t *user,
     travel_consistency_t *ret_write);
 
+
+/* --- answers that are kept elsewhere ------------------------------------- */
+
+typedef struct {
+    uint64_t              tags[NGX_HTTP_TRAVEL_TAGS_MAX];     /* hashed */
+    ngx_uint_t            ntags;
+    travel_stream_id_t    pos;
+    uint64_t              generation;
+} ngx_http_travel_since_t;
+
+/* Before the answer is asked for. */
+void ngx_http_travel_since_now(ngx_http_travel_since_t *since);
+/* By which tags it can be overwritten (separated by spaces).  NGX_DECLINED:
+ * there are none, or too many. */
+ngx_int_t ngx_http_travel_since_tags(ngx_http_travel_since_t *since,
+    const ngx_str_t *tags);
+ngx_uint_t ngx_http_travel_since_changed(
+    const ngx_http_travel_since_t *since);
+
 extern ngx_module_t  ngx_http_travel_cache_module;
 
 #endif

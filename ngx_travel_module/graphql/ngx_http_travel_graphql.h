@@ -30,6 +30,18 @@ typedef struct {
     ngx_str_t                         check;       /* empty: none */
 } ngx_http_travel_graphql_subscription_t;
 
+/*
+ * What a query with @live that an inner request asked for
+ * (NGX_HTTP_TRAVEL_INNER_QUERY) leaves besides its answer: what tells it from
+ * others (plan, values, the viewer where rows are his), and the tags by which
+ * its answer is overwritten.  Freed by ngx_free, all of it.
+ */
+typedef struct {
+    ngx_str_t                         identity;
+    ngx_str_t                         tags;
+    u_char                            text[];
+} ngx_http_travel_graphql_live_t;
+
 /* Frees it, with its watch if that is still in it. */
 void ngx_http_travel_graphql_unsubscribe(void *subscription);
 void ngx_http_travel_graphql_watch_release(

@@ -88,6 +88,10 @@ ngx_http_travel_graphql_execute(ngx_http_travel_graphql_t *g)
         rc = ngx_http_travel_graphql_prepare(g, &error);
     }
 
+    if (rc == NGX_OK) {
+        rc = ngx_http_travel_graphql_leave(g);
+    }
+
     if (rc == NGX_DECLINED) {
         ngx_http_travel_graphql_end(g, ngx_http_travel_graphql_refuse(g,
                                            status, &error));

@@ -168,6 +168,9 @@ ngx_int_t ngx_http_travel_graphql_job(ngx_http_travel_graphql_t *g,
 /* Ends the request; NGX_DECLINED: *ret_error, NGX_ERROR: it does not. */
 ngx_int_t ngx_http_travel_graphql_subscribe(ngx_http_travel_graphql_t *g,
     travel_graphql_error_t *ret_error);
+/* A query that is about to be read: is it to be told again when it changes?
+ * Then who asked is left what he has to know. */
+ngx_int_t ngx_http_travel_graphql_leave(ngx_http_travel_graphql_t *g);
 void ngx_http_travel_graphql_watches_init(void);
 void ngx_http_travel_graphql_watches_exit(void);
 

@@ -26,6 +26,7 @@ struct ngx_http_travel_graphql_watch_s {
 };
 
 
+static void ngx_http_travel_graphql_left(void *data);
 static ngx_int_t ngx_http_travel_graphql_watch(ngx_http_travel_graphql_t *g,
     ngx_http_travel_graphql_watch_t **ret_watch);
 static ngx_int_t ngx_http_travel_graphql_watch_plan(
@@ -115,6 +116,51 @@ ngx_http_travel_graphql_subscribe(ngx_http_travel_graphql_t *g,
     ngx_http_travel_graphql_end(g, ngx_http_travel_graphql_send(g, NGX_HTTP_OK,
                                                                 &body));
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_travel_graphql_leave(ngx_http_travel_graphql_t *g)
+{
+    u_char                          *p;
+    ngx_http_travel_inner_t         *inner;
+    ngx_http_travel_graphql_live_t  *live;
+
+    inner = ngx_http_travel_inner_of(g->request);
+
+    if (inner == NULL || !travel_graphql_live(g->plan->plan)) {
+        return NGX_OK;
+    }
+
+    live = ngx_calloc(sizeof(ngx_http_travel_graphql_live_t)
+                      + g->read.identity.len + g->read.tags.len,
+                      ngx_cycle->log);
+    if (live == NULL) {
+        return NGX_ERROR;
+    }
+
+    live->identity.data = live->text;
+    live->identity.len = g->read.identity.len;
+    p = ngx_cpymem(live->text, g->read.identity.data, g->read.identity.len);
+    live->tags.data = p;
+    live->tags.len = g->read.tags.len;
+    ngx_memcpy(p, g->read.tags.data, g->read.tags.len);
+
+    if (ngx_http_travel_inner_leave(inner, NGX_HTTP_TRAVEL_INNER_QUERY, live,
+                                    ngx_http_travel_graphql_left)
+        != NGX_OK)
+    {
+        ngx_free(live);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_travel_graphql_left(void *data)
+{
+    ngx_free(data);
 }
 
 

@@ -151,7 +151,7 @@ ngx_http_travel_talk_open(ngx_http_travel_socket_t *s, ngx_http_request_t *r)
     talk->timer.log = ngx_cycle->log;
     talk->timer.cancelable = 1;
 
-    /* the close comes after the handshake, which says what is spoken: nothing */
+    /* the close comes after the handshake, which says that nothing is spoken */
     ngx_add_timer(&talk->timer, modern || legacy ? s->conf->init : 1);
     talk->begun = !modern && !legacy;
 

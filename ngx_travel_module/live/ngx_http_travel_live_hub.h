@@ -101,7 +101,7 @@ void ngx_http_travel_hub_hang_up(ngx_http_travel_line_t *line);
 ngx_int_t ngx_http_travel_hub_start(ngx_cycle_t *cycle);
 void ngx_http_travel_hub_stop(void);
 
-/* --- presence -------------------------------------------------------------- */
+/* --- presence ------------------------------------------------------------ */
 
 /* What was told of a topic's watchers. */
 typedef struct {

@@ -1,6 +1,6 @@
 /* The directives travel_live and travel_live_allow. */
 
-#include "ngx_http_travel_live_hub.h"
+#include "ngx_http_travel_live_session.h"
 #include "../../common/origin.h"
 
 #define NGX_HTTP_TRAVEL_LIVE_MESSAGE_MAX  (16 * 1024 * 1024)
@@ -598,6 +598,7 @@ ngx_http_travel_live_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    ngx_http_travel_requery_start(cycle);
     ngx_http_travel_guests_start(cycle);
     ngx_http_travel_socket_start();
 
@@ -613,6 +614,7 @@ ngx_http_travel_live_exit_process(ngx_cycle_t *cycle)
     ngx_http_travel_presence_stop();
     ngx_http_travel_socket_stop();
     ngx_http_travel_guests_stop();
+    ngx_http_travel_requery_stop();
     ngx_http_travel_hub_stop();
     ngx_http_travel_watcher_stop();
     ngx_http_travel_talk_stop();

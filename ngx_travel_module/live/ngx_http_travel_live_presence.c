@@ -164,7 +164,7 @@ ngx_http_travel_presence_told(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
 }
 
 
-/* --- asking ---------------------------------------------------------------- */
+/* --- asking -------------------------------------------------------------- */
 
 ngx_int_t
 ngx_http_travel_presence_ask(ngx_http_travel_asker_t *asker,

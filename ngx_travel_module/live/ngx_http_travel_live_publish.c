@@ -88,7 +88,7 @@ static travel_siphash_key_t              ngx_http_travel_publish_key;
 static ngx_http_travel_verdict_place_t  *ngx_http_travel_publish_verdicts;
 
 
-/* --- configuration --------------------------------------------------------- */
+/* --- configuration ------------------------------------------------------- */
 
 char *
 ngx_http_travel_publish_directive(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -295,7 +295,7 @@ ngx_http_travel_publish_unload(void *data)
 }
 
 
-/* --- life ------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 static ngx_int_t
 ngx_http_travel_publish_tools(void)
@@ -342,7 +342,7 @@ ngx_http_travel_publish_stop(void)
 }
 
 
-/* --- a request -------------------------------------------------------------- */
+/* --- a request ----------------------------------------------------------- */
 
 static ngx_int_t
 ngx_http_travel_publish_handler(ngx_http_request_t *r)
@@ -518,7 +518,7 @@ ngx_http_travel_publish_refuse(ngx_http_travel_post_t *post,
 }
 
 
-/* --- may he? ----------------------------------------------------------------- */
+/* --- may he? ------------------------------------------------------------- */
 
 static ngx_int_t
 ngx_http_travel_publish_may(ngx_http_travel_post_t *post)
@@ -672,7 +672,7 @@ ngx_http_travel_publish_cleanup(void *data)
 }
 
 
-/* --- out ---------------------------------------------------------------------- */
+/* --- out ----------------------------------------------------------------- */
 
 static ngx_int_t
 ngx_http_travel_publish_send(ngx_http_travel_post_t *post)

@@ -310,7 +310,7 @@ ngx_int_t ngx_http_travel_live_http(ngx_http_request_t *r,
     const ngx_http_travel_live_loc_conf_t *conf);
 
 
-/* --- what clients publish --------------------------------------------------- */
+/* --- what clients publish ------------------------------------------------ */
 
 char *ngx_http_travel_publish_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

@@ -5,6 +5,7 @@
  *   CHECKED    inner and may: it is a subscription, and whether the caller may
  *              is asked by a query
  *   WATCHING   sub.topic != NULL: the hub feeds it
+ *   LIVE       group != NULL: its query is asked again when it has changed
  *
  * Answers come in events of their own, so an operation ends in them, in the
  * hub's (never: a subscription has no end of its own), or by its session.
@@ -16,11 +17,11 @@
 #define NGX_HTTP_TRAVEL_SESSION_TIMEOUT  60000
 
 
+static ngx_int_t ngx_http_travel_operation_keep(
+    ngx_http_travel_operation_t *op, const ngx_str_t *body);
 static void ngx_http_travel_operation_free(ngx_http_travel_operation_t *op);
 static ngx_http_travel_operation_t **ngx_http_travel_session_find(
     ngx_http_travel_session_t *session, const ngx_str_t *id);
-static ngx_int_t ngx_http_travel_operation_ask(ngx_http_travel_operation_t *op,
-    const ngx_str_t *body);
 static void ngx_http_travel_operation_answered(void *data,
     ngx_http_travel_inner_t *inner, ngx_uint_t status, ngx_str_t *body);
 static void ngx_http_travel_operation_found(ngx_http_travel_operation_t *op,
@@ -29,8 +30,6 @@ static void ngx_http_travel_operation_checked(ngx_http_travel_operation_t *op,
     ngx_uint_t status, const ngx_str_t *body);
 static void ngx_http_travel_operation_watch(ngx_http_travel_operation_t *op,
     ngx_http_travel_graphql_subscription_t *sub);
-static void ngx_http_travel_operation_refused(ngx_http_travel_operation_t *op,
-    const ngx_str_t *body);
 static void ngx_http_travel_operation_error(ngx_http_travel_operation_t *op,
     const char *code, const char *message);
 static void ngx_http_travel_operation_ready(ngx_http_travel_subscriber_t *sub);
@@ -220,7 +219,10 @@ ngx_http_travel_session_start(ngx_http_travel_session_t *session,
                          == TRAVEL_OK;
     }
 
-    if (ngx_http_travel_operation_ask(op, body) != NGX_OK) {
+    if (ngx_http_travel_operation_keep(op, body) != NGX_OK
+        || ngx_http_travel_operation_ask(op, body) != NGX_OK)
+    {
+        ngx_free(op->body.data);
         ngx_free(op);
         return NGX_ERROR;
     }
@@ -228,6 +230,31 @@ ngx_http_travel_session_start(ngx_http_travel_session_t *session,
     op->next = session->ops;
     session->ops = op;
     session->n++;
+
+    return NGX_OK;
+}
+
+
+/* It may be a query with @live, which is asked again. */
+static ngx_int_t
+ngx_http_travel_operation_keep(ngx_http_travel_operation_t *op,
+    const ngx_str_t *body)
+{
+    if (ngx_strlcasestrn(body->data, body->data + body->len,
+                         (u_char *) "@live", 5 - 1)
+        == NULL)
+    {
+        return NGX_OK;
+    }
+
+    op->body.data = ngx_alloc(body->len, ngx_cycle->log);
+    if (op->body.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(op->body.data, body->data, body->len);
+    op->body.len = body->len;
+    ngx_http_travel_since_now(&op->since);
 
     return NGX_OK;
 }
@@ -261,7 +288,11 @@ ngx_http_travel_operation_free(ngx_http_travel_operation_t *op)
 {
     if (op->inner != NULL) {
         ngx_http_travel_inner_cancel(op->inner);
+        op->inner = NULL;
     }
+
+    ngx_http_travel_requery_leave(op);
+    ngx_free(op->body.data);
 
     if (op->may != NULL) {
         ngx_http_travel_graphql_unsubscribe(op->may);
@@ -280,7 +311,7 @@ ngx_http_travel_operation_end(ngx_http_travel_operation_t *op)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_travel_operation_ask(ngx_http_travel_operation_t *op,
     const ngx_str_t *body)
 {
@@ -328,10 +359,17 @@ static void
 ngx_http_travel_operation_answered(void *data, ngx_http_travel_inner_t *inner,
     ngx_uint_t status, ngx_str_t *body)
 {
+    ngx_int_t                                rc;
     ngx_http_travel_operation_t             *op = data;
+    ngx_http_travel_graphql_live_t          *live;
     ngx_http_travel_graphql_subscription_t  *sub;
 
     op->inner = NULL;
+
+    if (op->group != NULL) {
+        ngx_http_travel_requery_answered(op, status, body);
+        return;
+    }
 
     if (op->may != NULL) {
         ngx_http_travel_operation_checked(op, status, body);
@@ -354,6 +392,17 @@ ngx_http_travel_operation_answered(void *data, ngx_http_travel_inner_t *inner,
     }
 
     op->session->handlers->next(op->session, op, body);
+
+    live = op->body.len > 0
+           ? ngx_http_travel_inner_take(inner, NGX_HTTP_TRAVEL_INNER_QUERY)
+           : NULL;
+    rc = live ? ngx_http_travel_requery_join(op, live, body) : NGX_DECLINED;
+    ngx_free(live);
+
+    if (rc == NGX_OK) {
+        return;
+    }
+
     op->session->handlers->complete(op->session, op);
     ngx_http_travel_operation_end(op);
 }
@@ -507,7 +556,7 @@ ngx_http_travel_operation_said(const travel_json_t *json,
 
 /* {"errors": [...]} of the endpoint, or the error answer of who stands before
  * it. */
-static void
+void
 ngx_http_travel_operation_refused(ngx_http_travel_operation_t *op,
     const ngx_str_t *body)
 {

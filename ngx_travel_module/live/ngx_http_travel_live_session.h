@@ -11,11 +11,13 @@
 
 #include "ngx_http_travel_live_hub.h"
 #include "../net/ngx_http_travel_inner.h"
+#include "../cache/ngx_http_travel_cache.h"
 #include "../graphql/ngx_http_travel_graphql.h"
 #include "../../common/json.h"
 
 typedef struct ngx_http_travel_session_s    ngx_http_travel_session_t;
 typedef struct ngx_http_travel_operation_s  ngx_http_travel_operation_t;
+typedef struct ngx_http_travel_requery_s    ngx_http_travel_requery_t;
 
 /* What a transport tells its client.  The operation is freed after error and
  * complete; none of them may touch the session's operations. */
@@ -64,9 +66,37 @@ struct ngx_http_travel_operation_s {
     ngx_http_travel_subscriber_t            sub;
     travel_stream_id_t                      cursor;
     unsigned                                resumes:1;
+
+    /* a query with @live: what it is asked by, and who asks the same */
+    ngx_http_travel_requery_t              *group;
+    ngx_queue_t                             member;
+    ngx_str_t                               body;
+    ngx_http_travel_since_t                 since;
+
     ngx_str_t                               id;
     u_char                                  text[];
 };
+
+/* Asks once more; the answer goes to requery_answered(). */
+ngx_int_t ngx_http_travel_operation_ask(ngx_http_travel_operation_t *op,
+    const ngx_str_t *body);
+/* It was refused: its client is told, and it ends. */
+void ngx_http_travel_operation_refused(ngx_http_travel_operation_t *op,
+    const ngx_str_t *body);
+
+
+/* --- queries with @live -------------------------------------------------- */
+
+/* op's first answer has been told: it stays, and hears of every other.
+ * NGX_DECLINED: nothing can overwrite it; NGX_ERROR. */
+ngx_int_t ngx_http_travel_requery_join(ngx_http_travel_operation_t *op,
+    const ngx_http_travel_graphql_live_t *live, const ngx_str_t *result);
+void ngx_http_travel_requery_leave(ngx_http_travel_operation_t *op);
+/* The answer to what op asked for its group; op may be gone after it. */
+void ngx_http_travel_requery_answered(ngx_http_travel_operation_t *op,
+    ngx_uint_t status, ngx_str_t *body);
+void ngx_http_travel_requery_start(ngx_cycle_t *cycle);
+void ngx_http_travel_requery_stop(void);
 
 /* From a request: copies what is needed of it, rights and guest included.
  * NGX_OK; NGX_BUSY, NGX_ERROR: nothing was made. */

@@ -8,9 +8,10 @@
  * for something: "wait K": until K messages have come to each, then "got
  * COUNT p50 p99 max" in ms, stamped at the read against the "t" (ns, the
  * monotonic clock) in the message; "until K": until each has had the message
- * whose "n" is K, coming back with its cursor whenever it is told to leave, then
- * "had COUNT back B lost L twice T out O late S": how many have it, came back,
- * the numbers missed, repeated, gaps told, seconds; "quit".  Pings are answered.
+ * whose "n" is K, coming back with its cursor whenever it is told to leave,
+ * then "had COUNT back B lost L twice T out O late S": how many have it, came
+ * back, the numbers missed, repeated, gaps told, seconds; "quit".  Pings are
+ * answered.
  */
 
 #include <arpa/inet.h>

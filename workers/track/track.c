@@ -72,7 +72,7 @@ typedef struct {
 } track_text_t;
 
 
-/* --- text ------------------------------------------------------------------ */
+/* --- text ---------------------------------------------------------------- */
 
 static void
 track_add(track_text_t *t, const char *data, size_t len)
@@ -172,7 +172,7 @@ track_whole(const redisReply *entry)
 }
 
 
-/* --- storing ---------------------------------------------------------------- */
+/* --- storing ------------------------------------------------------------- */
 
 /* Entries 'from' to before 'to': TRAVEL_OK; TRAVEL_REFUSED: PostgreSQL does not
  * take them; TRAVEL_ERROR: not now. */
@@ -244,7 +244,7 @@ track_store(worker_track_t *track, const redisReply *entries)
 }
 
 
-/* --- Redis -------------------------------------------------------------------- */
+/* --- Redis --------------------------------------------------------------- */
 
 static void
 track_drop(worker_track_t *track)
@@ -421,7 +421,7 @@ track_read(worker_track_t *track, size_t *ret_n)
 }
 
 
-/* --- the thread ----------------------------------------------------------------- */
+/* --- the thread ---------------------------------------------------------- */
 
 static void
 track_purge(worker_track_t *track)

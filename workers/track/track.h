@@ -1,7 +1,8 @@
 /*
- * Points of journeys, from the stream that nginx appends them to (travel_publish
- * stream=travel:points, cache role) into travel.journey_points, in batches: some
- * statements a second, however many points there are.
+ * Points of journeys, from the stream that nginx appends them to
+ * (travel_publish stream=travel:points, cache role) into
+ * travel.journey_points, in batches: some statements a second, however many
+ * points there are.
  *
  * At least once in Redis, once in PostgreSQL: a point's key is its entry's id.
  * What is in the stream when the cache role is lost is lost with it.

@@ -143,10 +143,10 @@ ngx_http_travel_kept_ask(ngx_http_travel_kept_t *h)
     }
 
     if (h->filling && !h->insists
-        && ngx_http_travel_kept_l2_ask(h) == NGX_AGAIN
-        && ngx_http_travel_kept_suspend(r) == NGX_OK)
+        && ngx_http_travel_kept_l2_ask(h) == NGX_AGAIN)
     {
-        return NGX_AGAIN;
+        return ngx_http_travel_kept_suspend(r) == NGX_OK
+               ? NGX_AGAIN : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ngx_http_travel_count(ngx_http_travel_kept.miss, 1);

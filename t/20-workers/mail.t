@@ -99,6 +99,10 @@ subtest 'what a refusal means' => sub {
     my ($status, undef, $error) = over(mail('550-5.1.1-cy@example.org'));
     is($status, 'failed', '550 5.1.1: not tried again');
     like($error, qr/550 5\.1\.1/, 'with the server\'s words');
+    my $result;
+    ($status, $result) = over(mail('550-5.1.1-CY@example.org'));
+    is($status, 'succeeded', 'the next one there is no error');
+    like($result->{skipped}, qr/takes no mail/, 'it is not sent');
     ($status) = over(mail('554-5.7.1-cy@example.org'));
     is($status, 'failed', '554 5.7.1: neither');
     my $id = mail('452-4.2.2-cy@example.org');
@@ -130,8 +134,10 @@ subtest 'a batch' => sub {
     cmp_ok(scalar keys %sessions, '<=', 8, 'over few sessions');
     my %ids = map { $_->{messageId} => 1 } @mails;
     is(scalar keys %ids, 260, 'Message-IDs of their own');
-    is(join(' ', map { $_->[0] } $t->sql('SELECT address FROM jobs.suppressed
-        ORDER BY 1')), '550-5.1.1-gone@example.org no address',
+    my @gone = map { $_->[0] } $t->sql('SELECT address FROM jobs.suppressed
+        ORDER BY 1');
+    is(join(' ', @gone), '550-5.1.1-cy@example.org 550-5.1.1-gone@example.org '
+        . 'no address',
         'hard bounces are on record');
 
     (undef, $result) = over($p->enqueue(queue => 'notification',

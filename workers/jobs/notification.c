@@ -34,6 +34,78 @@ notification_settled(worker_job_t *job, const char *state, json_t *result)
 }
 
 
+/* --- addresses that take no mail ----------------------------------------- */
+
+static PGresult *
+notification_ask(worker_job_t *job, const char *sql, int n,
+    const char *const *params)
+{
+    PGresult     *res;
+    worker_pg_t  *pg;
+
+    pg = job->slot->pg;
+    res = worker_pg_ready(pg) == TRAVEL_OK ? worker_pg_exec(pg, sql, n, params)
+                                           : NULL;
+
+    if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK) {
+        PQclear(res);
+        (void) worker_job_fail(job, WORKER_RETRY, "DEPENDENCY_UNAVAILABLE",
+                               "jobs.suppressed cannot be used (%s)",
+                               worker_pg_sqlstate(pg));
+        return NULL;
+    }
+
+    return res;
+}
+
+
+/* DONE: it bounced before, and nothing is sent; REJECT: it may be sent to;
+ * RETRY: it is not known. */
+static worker_verdict_e
+notification_suppressed(worker_job_t *job, const char *to)
+{
+    PGresult          *res;
+    const char        *params[] = { to };
+    worker_verdict_e   verdict;
+
+    res = notification_ask(job, "SELECT reason FROM jobs.suppressed"
+                                " WHERE address = lower($1)", 1, params);
+
+    if (res == NULL) {
+        return WORKER_RETRY;
+    }
+
+    verdict = WORKER_REJECT;
+
+    if (PQntuples(res) > 0) {
+        json_decref(job->result);
+        job->result = json_pack("{s:s, s:s}", "skipped",
+                                "the address takes no mail", "reason",
+                                PQgetvalue(res, 0, 0));
+        verdict = WORKER_DONE;
+    }
+
+    PQclear(res);
+    return verdict;
+}
+
+
+/* A hard bounce is on record before the job is over. */
+static bool
+notification_suppress(worker_job_t *job, const char *to, const char *why)
+{
+    PGresult    *res;
+    const char  *params[] = { to, why };
+
+    res = notification_ask(job,
+        "INSERT INTO jobs.suppressed (address, reason) VALUES (lower($1), $2)"
+        " ON CONFLICT (address) DO UPDATE SET reason = EXCLUDED.reason"
+        " RETURNING address", 2, params);
+    PQclear(res);
+    return res != NULL;
+}
+
+
 static worker_verdict_e
 notification_refused(worker_job_t *job, const worker_mail_answer_t *answer)
 {
@@ -77,6 +149,12 @@ notification_send(worker_job_t *job, const char *to, const worker_message_t *n)
                                "%s", answer.why);
 
     default:
+        if (answer.bounce == TRAVEL_SMTP_HARD
+            && !notification_suppress(job, to, answer.why))
+        {
+            return WORKER_RETRY;
+        }
+
         return notification_refused(job, &answer);
     }
 }
@@ -139,6 +217,12 @@ notification_email(worker_job_t *job)
         json_decref(job->result);
         job->result = json_pack("{s:s}", "skipped", "no address");
         return WORKER_DONE;
+    }
+
+    verdict = notification_suppressed(job, to);
+
+    if (verdict != WORKER_REJECT) {
+        return verdict;
     }
 
     if (worker_message_render(job->slot->conf, template,

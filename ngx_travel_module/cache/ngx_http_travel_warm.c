@@ -21,6 +21,7 @@
  */
 
 #include "ngx_http_travel_cache_room.h"
+#include "../net/ngx_http_travel_inner.h"
 #include "../net/ngx_http_travel_redis.h"
 
 
@@ -32,19 +33,13 @@
 #define NGX_HTTP_TRAVEL_WARM_LOOK      1000    /* ms */
 #define NGX_HTTP_TRAVEL_WARM_TIMEOUT   30000   /* ms, for an answer */
 #define NGX_HTTP_TRAVEL_WARM_TRIES     3
-#define NGX_HTTP_TRAVEL_WARM_POOL      512
 
 
 struct ngx_http_travel_warm_conf_s {
     ngx_array_t                     uris;      /* ngx_str_t */
     ngx_msec_t                      interval;
     ngx_str_t                       host;
-
-    /* what a listening socket would have been */
-    ngx_listening_t                 listening;
-    ngx_http_port_t                 port;
-    ngx_http_in_addr_t              addr;
-    struct sockaddr_un              sockaddr;
+    ngx_http_travel_door_t          door;
 };
 
 typedef enum {
@@ -72,12 +67,6 @@ typedef struct {
     u_char                         *missing;     /* per URI, all servers' */
     size_t                          total;       /* of them */
     ngx_uint_t                      number;      /* of the URI under way */
-
-    ngx_connection_t               *client;      /* our end; NULL: none */
-    u_char                          status[12];  /* "HTTP/1.1 200" */
-    size_t                          received;
-    ngx_str_t                       request;
-    size_t                          sent;
 } ngx_http_travel_warm_t;
 
 
@@ -91,8 +80,6 @@ static char *ngx_http_travel_warm_uri(ngx_conf_t *cf, ngx_str_t *uri,
     ngx_http_travel_warm_conf_t *wcf);
 static ngx_int_t ngx_http_travel_warm_rate(ngx_str_t *arg,
     ngx_msec_t *ret_interval);
-static void ngx_http_travel_warm_socket(ngx_http_travel_warm_conf_t *wcf,
-    ngx_http_core_srv_conf_t *cscf);
 
 static void ngx_http_travel_warm_server(ngx_http_travel_warm_conf_t *wcf);
 static void ngx_http_travel_warm_timer(ngx_event_t *ev);
@@ -101,26 +88,22 @@ static void ngx_http_travel_warm_begin(void);
 static void ngx_http_travel_warm_next(void);
 static ngx_int_t ngx_http_travel_warm_find(void);
 static void ngx_http_travel_warm_over(void);
+static void ngx_http_travel_warm_told(ngx_uint_t good);
 
 static ngx_int_t ngx_http_travel_warm_ask(ngx_http_travel_warm_conf_t *wcf,
     ngx_str_t *uri);
-static ngx_int_t ngx_http_travel_warm_connect(ngx_http_travel_warm_conf_t *wcf,
-    ngx_str_t *uri, ngx_socket_t s);
-static ngx_int_t ngx_http_travel_warm_accept(ngx_http_travel_warm_conf_t *wcf,
-    ngx_socket_t s);
-static void ngx_http_travel_warm_write(ngx_event_t *wev);
-static void ngx_http_travel_warm_read(ngx_event_t *rev);
-static void ngx_http_travel_warm_hang_up(void);
-static void ngx_http_travel_warm_answered(ngx_uint_t good);
+static void ngx_http_travel_warm_answered(void *data,
+    ngx_http_travel_inner_t *inner, ngx_uint_t status, ngx_str_t *body);
 
 
 static ngx_http_travel_warm_t  warm;
+static ngx_connection_t        warm_dumb = { .fd = (ngx_socket_t) -1 };
+                               /* nginx logs a timer by it */
 
 static const char  warm_request[] =
-    "GET %V HTTP/1.1\r\n"
+    "GET %V HTTP/1.0\r\n"
     "Host: %V\r\n"
     "User-Agent: ngx_travel warm-up\r\n"
-    "Connection: close\r\n"
     "\r\n";
 
 
@@ -213,7 +196,7 @@ ngx_http_travel_warm_create(ngx_conf_t *cf,
     wcf = cmcf->warm.elts;
 
     for (i = 0; i < cmcf->warm.nelts; i++) {
-        if (wcf[i]->addr.conf.default_server == cscf) {
+        if (wcf[i]->door.addr.conf.default_server == cscf) {
             return wcf[i];
         }
     }
@@ -233,7 +216,8 @@ ngx_http_travel_warm_create(ngx_conf_t *cf,
     }
 
     (*wcf)->interval = 1000 / NGX_HTTP_TRAVEL_WARM_RATE;
-    ngx_http_travel_warm_socket(*wcf, cscf);
+    ngx_http_travel_door(cf, &(*wcf)->door);
+    (*wcf)->door.name = ngx_http_travel_own;
 
     return *wcf;
 }
@@ -404,28 +388,6 @@ ngx_http_travel_warm_uri(ngx_conf_t *cf, ngx_str_t *uri,
 }
 
 
-/* The server block answers as the only one of an address without TLS. */
-static void
-ngx_http_travel_warm_socket(ngx_http_travel_warm_conf_t *wcf,
-    ngx_http_core_srv_conf_t *cscf)
-{
-    ngx_listening_t  *ls = &wcf->listening;
-
-    wcf->sockaddr.sun_family = AF_UNIX;
-    wcf->addr.conf.default_server = cscf;
-    wcf->port.addrs = &wcf->addr;
-    wcf->port.naddrs = 1;
-
-    ls->fd = (ngx_socket_t) -1;
-    ls->type = SOCK_STREAM;
-    ls->sockaddr = (struct sockaddr *) &wcf->sockaddr;
-    ls->socklen = sizeof(wcf->sockaddr.sun_family);
-    ls->addr_text = ngx_http_travel_own;
-    ls->handler = ngx_http_init_connection;
-    ls->servers = &wcf->port;
-}
-
-
 /* --- rounds -------------------------------------------------------------- */
 
 ngx_int_t
@@ -454,7 +416,7 @@ ngx_http_travel_warm_start(ngx_cycle_t *cycle,
     }
 
     warm.timer.handler = ngx_http_travel_warm_timer;
-    warm.timer.data = &warm;
+    warm.timer.data = &warm_dumb;
     warm.timer.log = cycle->log;
     warm.timer.cancelable = 1;
 
@@ -469,14 +431,8 @@ static void
 ngx_http_travel_warm_server(ngx_http_travel_warm_conf_t *wcf)
 {
     ngx_http_core_srv_conf_t  *cscf;
-    ngx_http_core_loc_conf_t  *clcf;
 
-    cscf = wcf->addr.conf.default_server;
-    clcf = cscf->ctx->loc_conf[ngx_http_core_module.ctx_index];
-
-    wcf->listening.pool_size = cscf->connection_pool_size;
-    wcf->listening.logp = clcf->error_log;
-    wcf->listening.log = *clcf->error_log;
+    cscf = wcf->door.addr.conf.default_server;
 
     if (wcf->host.len == 0) {
         wcf->host = cscf->server_name;
@@ -584,7 +540,7 @@ ngx_http_travel_warm_next(void)
     warm.asked = ngx_current_msec;
 
     if (ngx_http_travel_warm_ask(wcf, uri) != NGX_OK) {
-        ngx_http_travel_warm_answered(0);
+        ngx_http_travel_warm_told(0);
     }
 }
 
@@ -645,7 +601,7 @@ ngx_http_travel_warm_over(void)
 
 /* The URI under way has had its answer, or will not have one. */
 static void
-ngx_http_travel_warm_answered(ngx_uint_t good)
+ngx_http_travel_warm_told(ngx_uint_t good)
 {
     ngx_msec_t                          interval, spent;
     ngx_http_travel_cache_main_conf_t  *cmcf;
@@ -679,230 +635,39 @@ ngx_http_travel_warm_answered(ngx_uint_t good)
 static ngx_int_t
 ngx_http_travel_warm_ask(ngx_http_travel_warm_conf_t *wcf, ngx_str_t *uri)
 {
-    ngx_socket_t  s[2];
+    ngx_str_t               request;
+    ngx_http_travel_peer_t  peer;
 
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, s) == -1) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_socket_errno,
-                      "travel_cache_warm: socketpair() failed");
+    request.data = ngx_alloc(uri->len + wcf->host.len + sizeof(warm_request),
+                             ngx_cycle->log);
+    if (request.data == NULL) {
         return NGX_ERROR;
     }
 
-    if (ngx_nonblocking(s[0]) == -1 || ngx_nonblocking(s[1]) == -1
-        || ngx_http_travel_warm_connect(wcf, uri, s[0]) != NGX_OK)
-    {
-        ngx_close_socket(s[0]);
-        ngx_close_socket(s[1]);
-        return NGX_ERROR;
-    }
+    request.len = ngx_sprintf(request.data, warm_request, uri, &wcf->host)
+                  - request.data;
 
-    if (ngx_http_travel_warm_accept(wcf, s[1]) != NGX_OK) {
-        ngx_close_socket(s[1]);
-        ngx_http_travel_warm_hang_up();
-        return NGX_ERROR;
-    }
+    ngx_memzero(&peer, sizeof(ngx_http_travel_peer_t));
+    peer.sockaddr.sockaddr.sa_family = AF_UNIX;
+    peer.socklen = sizeof(peer.sockaddr.sockaddr.sa_family);
+    peer.len = sizeof("unix:") - 1;
+    ngx_memcpy(peer.text, "unix:", peer.len);
 
-    ngx_add_timer(warm.client->read, NGX_HTTP_TRAVEL_WARM_TIMEOUT);
-    ngx_http_travel_warm_write(warm.client->write);
-
-    return NGX_OK;
+    return ngx_http_travel_inner(&wcf->door, &peer, &request,
+                                 NGX_HTTP_TRAVEL_WARM_TIMEOUT,
+                                 ngx_http_travel_warm_answered, NULL)
+           ? NGX_OK : NGX_ERROR;
 }
 
 
-/* Our end.  The socket is still the caller's when this fails. */
-static ngx_int_t
-ngx_http_travel_warm_connect(ngx_http_travel_warm_conf_t *wcf, ngx_str_t *uri,
-    ngx_socket_t s)
-{
-    ngx_pool_t        *pool;
-    ngx_connection_t  *c;
-
-    pool = ngx_create_pool(NGX_HTTP_TRAVEL_WARM_POOL, ngx_cycle->log);
-    if (pool == NULL) {
-        return NGX_ERROR;
-    }
-
-    c = ngx_get_connection(s, ngx_cycle->log);
-    if (c == NULL) {
-        ngx_destroy_pool(pool);
-        return NGX_ERROR;
-    }
-
-    c->pool = pool;
-    c->recv = ngx_recv;
-    c->send = ngx_send;
-    c->read->log = c->log;
-    c->write->log = c->log;
-    c->read->handler = ngx_http_travel_warm_read;
-    c->write->handler = ngx_http_travel_warm_write;
-    c->write->ready = 1;
-
-    warm.request.data = ngx_pnalloc(pool, uri->len + wcf->host.len
-                                          + sizeof(warm_request));
-
-    if (warm.request.data == NULL
-        || ngx_handle_read_event(c->read, 0) != NGX_OK)
-    {
-        ngx_free_connection(c);
-        c->fd = (ngx_socket_t) -1;
-        ngx_destroy_pool(pool);
-        return NGX_ERROR;
-    }
-
-    warm.request.len = ngx_sprintf(warm.request.data, warm_request, uri,
-                                   &wcf->host)
-                       - warm.request.data;
-    warm.client = c;
-    warm.received = 0;
-    warm.sent = 0;
-
-    return NGX_OK;
-}
-
-
-/*
- * The server's end, as nginx makes of what it accepts.  From here on it is a
- * connection like others: nginx closes it.
- */
-static ngx_int_t
-ngx_http_travel_warm_accept(ngx_http_travel_warm_conf_t *wcf, ngx_socket_t s)
-{
-    ngx_log_t         *log;
-    ngx_connection_t  *c;
-
-    c = ngx_get_connection(s, ngx_cycle->log);
-    if (c == NULL) {
-        return NGX_ERROR;
-    }
-
-    c->type = SOCK_STREAM;
-    c->pool = ngx_create_pool(wcf->listening.pool_size, ngx_cycle->log);
-    log = c->pool ? ngx_palloc(c->pool, sizeof(ngx_log_t)) : NULL;
-
-    if (log == NULL) {
-        if (c->pool != NULL) {
-            ngx_destroy_pool(c->pool);
-        }
-
-        ngx_free_connection(c);
-        c->fd = (ngx_socket_t) -1;
-        return NGX_ERROR;
-    }
-
-    *log = wcf->listening.log;
-
-    c->recv = ngx_recv;
-    c->send = ngx_send;
-    c->recv_chain = ngx_recv_chain;
-    c->send_chain = ngx_send_chain;
-
-    c->log = log;
-    c->pool->log = log;
-    c->read->log = log;
-    c->write->log = log;
-    c->write->ready = 1;
-
-    c->listening = &wcf->listening;
-    c->sockaddr = wcf->listening.sockaddr;
-    c->socklen = wcf->listening.socklen;
-    c->local_sockaddr = wcf->listening.sockaddr;
-    c->local_socklen = wcf->listening.socklen;
-    ngx_str_set(&c->addr_text, "unix:");
-    c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
-    c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
-
-    c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
-    c->start_time = ngx_current_msec;
-
-#if (NGX_STAT_STUB)
-    (void) ngx_atomic_fetch_add(ngx_stat_accepted, 1);
-    (void) ngx_atomic_fetch_add(ngx_stat_handled, 1);
-    (void) ngx_atomic_fetch_add(ngx_stat_active, 1);
-#endif
-
-    wcf->listening.handler(c);
-
-    return NGX_OK;
-}
-
-
+/* Only the status is looked at. */
 static void
-ngx_http_travel_warm_write(ngx_event_t *wev)
+ngx_http_travel_warm_answered(void *data, ngx_http_travel_inner_t *inner,
+    ngx_uint_t status, ngx_str_t *body)
 {
-    ssize_t            n;
-    ngx_connection_t  *c = wev->data;
+    (void) data;
+    (void) inner;
+    (void) body;
 
-    while (warm.sent < warm.request.len) {
-
-        n = c->send(c, warm.request.data + warm.sent,
-                    warm.request.len - warm.sent);
-
-        if (n == NGX_AGAIN) {
-            break;
-        }
-
-        if (n == NGX_ERROR || n == 0) {
-            ngx_http_travel_warm_hang_up();
-            ngx_http_travel_warm_answered(0);
-            return;
-        }
-
-        warm.sent += n;
-    }
-
-    if (ngx_handle_write_event(wev, 0) != NGX_OK) {
-        ngx_http_travel_warm_hang_up();
-        ngx_http_travel_warm_answered(0);
-    }
-}
-
-
-/* Only the status is looked at: the rest is read because a client that hangs
- * up early would end the fill. */
-static void
-ngx_http_travel_warm_read(ngx_event_t *rev)
-{
-    u_char             buf[8192];
-    size_t             len;
-    ssize_t            n;
-    ngx_connection_t  *c = rev->data;
-
-    if (rev->timedout) {
-        ngx_http_travel_warm_hang_up();
-        ngx_http_travel_warm_answered(0);
-        return;
-    }
-
-    do {
-        n = c->recv(c, buf, sizeof(buf));
-
-        if (n > 0 && warm.received < sizeof(warm.status)) {
-            len = ngx_min((size_t) n, sizeof(warm.status) - warm.received);
-            ngx_memcpy(warm.status + warm.received, buf, len);
-            warm.received += len;
-        }
-
-    } while (n > 0);
-
-    if (n == NGX_AGAIN && ngx_handle_read_event(rev, 0) == NGX_OK) {
-        return;
-    }
-
-    ngx_http_travel_warm_hang_up();
-    ngx_http_travel_warm_answered(n == 0
-                                  && warm.received == sizeof(warm.status)
-                                  && warm.status[9] == '2');
-}
-
-
-static void
-ngx_http_travel_warm_hang_up(void)
-{
-    ngx_pool_t  *pool;
-
-    pool = warm.client->pool;
-
-    ngx_close_connection(warm.client);
-    ngx_destroy_pool(pool);
-
-    warm.client = NULL;
+    ngx_http_travel_warm_told(status / 100 == 2);
 }

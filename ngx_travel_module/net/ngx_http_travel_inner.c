@@ -61,6 +61,7 @@ ngx_http_travel_door(ngx_conf_t *cf, ngx_http_travel_door_t *door)
                                          ngx_http_core_module);
     door->port.addrs = &door->addr;
     door->port.naddrs = 1;
+    door->name = ngx_http_travel_inner_name;
 }
 
 
@@ -102,7 +103,7 @@ ngx_http_travel_inner(ngx_http_travel_door_t *door,
     ls->type = SOCK_STREAM;
     ls->sockaddr = (struct sockaddr *) &door->sockaddr;
     ls->socklen = sizeof(door->sockaddr.sun_family);
-    ls->addr_text = ngx_http_travel_inner_name;
+    ls->addr_text = door->name;
     ls->handler = ngx_http_init_connection;
     ls->servers = &door->port;
     ls->pool_size = cscf->connection_pool_size;

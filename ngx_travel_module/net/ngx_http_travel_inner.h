@@ -19,6 +19,8 @@ typedef struct {
     ngx_http_port_t            port;
     ngx_http_in_addr_t         addr;
     struct sockaddr_un         sockaddr;
+    ngx_str_t                  name;           /* of who comes by it; one of
+                                                  its own: see inner_of */
 } ngx_http_travel_door_t;
 
 /* In whose name. */
@@ -59,7 +61,8 @@ void ngx_http_travel_inner_safe(ngx_http_travel_inner_t *inner);
 ngx_uint_t ngx_http_travel_inner_is_safe(
     const ngx_http_travel_inner_t *inner);
 
-/* The inner request that r is; NULL: none, or it has been cancelled. */
+/* The inner request that r is; NULL: none, it has been cancelled, or its door
+ * has a name of its own: it is like any other then. */
 ngx_http_travel_inner_t *ngx_http_travel_inner_of(ngx_http_request_t *r);
 
 /*

@@ -65,7 +65,8 @@ static const char  lua_start[] =
     "local out = {0}\n"
     "for i = 6, #KEYS do\n"
     "  local k, a = KEYS[i], 2 * (i - 6) + 4\n"
-    "  local j = redis.call('HMGET', k, 'status', 'attempts', 'suspect')\n"
+    "  local j = redis.call('HMGET', k, 'status', 'attempts', 'suspect',\n"
+    "                       'cancel')\n"
     "  if over[j[1]] then\n"
     "    local s = tonumber(ARGV[a])\n"
     "    if s > 0 then\n"
@@ -78,6 +79,7 @@ static const char  lua_start[] =
     "    redis.call('HSET', k, 'status', 'running', 'updated_at', ARGV[3])\n"
     "    out[i - 4] = tonumber(j[2] or '0') + (j[3] and 1000000 or 0)\n"
     "                 + (j[1] == 'running' and 2000000 or 0)\n"
+    "                 + (j[4] and 4000000 or 0)\n"
     "  end\n"
     "end\n"
     "return out\n";
@@ -222,7 +224,7 @@ static const char  lua_requeue[] =
     "local e = {}\n"
     "for i = 6, #ARGV, 2 do e[ARGV[i]] = ARGV[i + 1] end\n"
     "redis.call('HDEL', KEYS[1], 'error', 'first_error', 'entry', 'suspect',\n"
-    "    'result', 'progress')\n"
+    "    'result', 'progress', 'cancel')\n"
     "redis.call('HSETNX', KEYS[1], 'created_at', e.ts or ARGV[2])\n"
     "redis.call('HSET', KEYS[1], 'status', 'queued', 'type', e.type,\n"
     "    'queue', ARGV[4], 'sub', e.sub, 'key', e.key, 'updated_at', ARGV[2],\n"
@@ -293,6 +295,20 @@ static const char  lua_limit[] =
     "return {grant, wants}\n";
 
 
+static const char  lua_call_off[] =
+    "local status = redis.call('HGET', KEYS[1], 'status')\n"
+    "if status == 'queued' then\n"
+    "  redis.call('HSET', KEYS[1], 'status', 'cancelled',\n"
+    "             'updated_at', ARGV[1])\n"
+    "  return 'cancelled'\n"
+    "end\n"
+    "if status == 'running' or status == 'retrying' then\n"
+    "  redis.call('HSET', KEYS[1], 'cancel', '1')\n"
+    "  return 'told'\n"
+    "end\n"
+    "return status or ''\n";
+
+
 static const char  lua_suspect[] =
     "if redis.call('HGET', KEYS[1], 'status') ~= 'running' then\n"
     "  return 0\n"
@@ -334,6 +350,7 @@ static const struct {
     [TRAVEL_SCRIPT_REQUEUE] = SCRIPT("requeue", lua_requeue),
     [TRAVEL_SCRIPT_AHEAD]   = SCRIPT("ahead", lua_ahead),
     [TRAVEL_SCRIPT_LIMIT]   = SCRIPT("limit", lua_limit),
+    [TRAVEL_SCRIPT_CALL_OFF] = SCRIPT("call_off", lua_call_off),
     [TRAVEL_SCRIPT_SUSPECT] = SCRIPT("suspect", lua_suspect),
     [TRAVEL_SCRIPT_GAUGE]   = SCRIPT("gauge", lua_gauge)
 };

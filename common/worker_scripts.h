@@ -2,8 +2,8 @@
  * The Redis scripts of the workers (contracts section 3): what must happen to
  * a partition at once.  All keys of one call share one hash tag.
  *
- * Every script but ENQUEUE, REQUEUE, AHEAD, LIMIT, SUSPECT and GAUGE
- * starts with KEYS[1] = :owner,
+ * Every script but ENQUEUE, REQUEUE, AHEAD, LIMIT, CALL_OFF, SUSPECT
+ * and GAUGE starts with KEYS[1] = :owner,
  * ARGV[1] = owner, ARGV[2] = fence, and answers an array whose first element
  * is a code below; with TRAVEL_SCRIPT_FENCED the owner and fence that Redis
  * knows follow, and nothing was done.  'owner' ends in "#" and a number that
@@ -27,6 +27,7 @@
 
 #define TRAVEL_SUSPECT_BIT     1000000   /* see START */
 #define TRAVEL_AGAIN_BIT       2000000
+#define TRAVEL_CALLED_OFF_BIT  4000000
 #define TRAVEL_START_CANCELLED (-1)
 #define TRAVEL_START_OVER      (-2)
 
@@ -53,7 +54,8 @@ typedef enum {
      * queued, retrying, running → running.  A job that is over is taken off
      * its stream.
      * → code, per job: attempts so far (+ TRAVEL_SUSPECT_BIT when it was in
-     *   the slot that crashed, + TRAVEL_AGAIN_BIT when it was running already),
+     *   the slot that crashed, + TRAVEL_AGAIN_BIT when it was running already,
+     *   + TRAVEL_CALLED_OFF_BIT after CALL_OFF),
      *   TRAVEL_START_CANCELLED or _OVER
      */
     TRAVEL_SCRIPT_START,
@@ -125,6 +127,15 @@ typedef enum {
      * → grant, what all want together
      */
     TRAVEL_SCRIPT_LIMIT,
+
+    /*
+     * CALL_OFF  KEYS job  ARGV now
+     * An operator does not want it any more.  One that has not begun is
+     * cancelled; one that has, or waits for a retry, is told so (field
+     * 'cancel'): it ends when its handler says, or is given up.
+     * → "cancelled", "told", the status of one that is over, "" no such job
+     */
+    TRAVEL_SCRIPT_CALL_OFF,
 
     /* SUSPECT  KEYS job: its slot crashed.  → 1 counted, 0 not running */
     TRAVEL_SCRIPT_SUSPECT,

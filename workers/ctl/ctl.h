@@ -113,6 +113,7 @@ int travelctl_key_list(int argc, char **argv);
 int travelctl_key_revoke(int argc, char **argv);
 int travelctl_jobs_status(int argc, char **argv);
 int travelctl_jobs_run(int argc, char **argv);
+int travelctl_jobs_cancel(int argc, char **argv);
 int travelctl_dead_list(int argc, char **argv);
 int travelctl_dead_show(int argc, char **argv);
 int travelctl_dead_requeue(int argc, char **argv);

@@ -38,6 +38,8 @@ static const ctl_command_t  ctl_commands[] = {
       "what became of a job" },
     { "jobs", "run", travelctl_jobs_run,
       "run one job here, outside the queue, to look at it closely" },
+    { "jobs", "cancel", travelctl_jobs_cancel,
+      "call one off, also while it runs" },
     { "dead", "list", travelctl_dead_list,
       "jobs that used up their retries" },
     { "dead", "show", travelctl_dead_show,

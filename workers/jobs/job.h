@@ -72,6 +72,8 @@ typedef struct worker_job_s {
     uint64_t              tokens;    /* of language models, in this attempt:
                                         what the caller's limit is charged */
     _Atomic bool          cancel;    /* cooperative: read at convenient points */
+    _Atomic bool          called_off;    /* by an operator, 'cancel' too: to be
+                                        retried means to be given up */
 
     /* between the stages of a handler (ask.h) */
     struct worker_http_ask_s  *ask;  /* owned */

@@ -39,6 +39,11 @@ noop_drill(worker_job_t *job)
         nanosleep(&ts, NULL);
     }
 
+    if (job->called_off) {
+        return worker_job_fail(job, WORKER_RETRY, "CANCELLED",
+                               "drill: called off");
+    }
+
     if (json_integer_value(json_object_get(job->body, "crash"))
         == (json_int_t) job->attempt)
     {

@@ -295,6 +295,13 @@ run_judge(worker_entry_t *entry, worker_verdict_e verdict)
         break;
 
     case WORKER_RETRY:
+        if (job->called_off) {
+            (void) worker_job_fail(job, verdict, "CANCELLED",
+                                   "called off by an operator");
+            run_giveup(entry, WORKER_OUTCOME_CANCELLED);
+            break;
+        }
+
         if (job->attempt > entry->type->retries && !run_outage(entry)) {
             run_giveup(entry, WORKER_OUTCOME_DEAD);
         } else {
@@ -332,6 +339,10 @@ run_log(const worker_entry_t *entry)
     case WORKER_OUTCOME_DEAD:
         worker_log_job(WORKER_LOG_ERROR, &entry->job, ms, "dead: %s",
                        entry->cause);
+        break;
+
+    case WORKER_OUTCOME_CANCELLED:
+        worker_log_job(WORKER_LOG_INFO, &entry->job, ms, "cancelled");
         break;
 
     default:

@@ -99,6 +99,7 @@ typedef struct worker_entry_s {
                                                  no batch, so that a crash
                                                  names its job */
     bool                        stuck;        /* past deadline and grace */
+    bool                        watched;      /* the clock has seen it run */
     bool                        resent;       /* its settling may have been
                                                  done: no answer came */
     bool                        ahead;        /* taken before reading came to

@@ -193,6 +193,7 @@ struct worker_queue_s {
     double                 starting_ms;     /* their expected time */
     size_t                 handed;          /* with the slots */
     size_t                 stuck;           /* of these, given up on */
+    size_t                 watched;         /* of handed_list, the last one */
     size_t                 finishing;       /* wait for their invalidations */
     worker_entries_t       suspects;        /* started, to be run alone */
     bool                   alone;           /* one of them runs */

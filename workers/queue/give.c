@@ -148,6 +148,14 @@ start_one(worker_partition_t *part, worker_entry_t *entry, long long code,
         return;
     }
 
+    if (code >= TRAVEL_CALLED_OFF_BIT) {
+        code -= TRAVEL_CALLED_OFF_BIT;
+        entry->giveup = true;
+        entry->outcome = WORKER_OUTCOME_CANCELLED;
+        (void) worker_job_fail(&entry->job, WORKER_REJECT, "CANCELLED",
+                               "called off by an operator");
+    }
+
     if (code >= TRAVEL_AGAIN_BIT) {
         code -= TRAVEL_AGAIN_BIT;
         entry->again = true;

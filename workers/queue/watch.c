@@ -13,6 +13,7 @@
 #include "../../common/digits.h"
 
 #define WATCH_GRACE_MS   10000     /* past its deadline: a slot is stuck */
+#define WATCH_ASK_MAX    512       /* jobs that may have been called off */
 #define WATCH_HELD_MS    5000      /* a retry is overdue: does it exist? */
 
 
@@ -121,6 +122,82 @@ watch_overdue(worker_partition_t *part, const char *uuid)
 }
 
 
+/* Whether a job that runs was called off meanwhile: its name, for the entry
+ * may be gone when the answer comes. */
+typedef struct {
+    worker_queue_t  *queue;
+    worker_entry_t  *entry;
+    char             job_id[TRAVEL_JOB_ID_MAX + 1];
+} watch_asked_t;
+
+
+static void
+watch_on_cancel(void *data, const redisReply *reply)
+{
+    size_t           i;
+    worker_entry_t  *entry;
+    watch_asked_t   *asked = data;
+
+    if (reply != NULL && reply->type == REDIS_REPLY_STRING) {
+        for (i = 0; i < asked->queue->handed; i++) {
+            entry = asked->queue->handed_list[i];
+
+            if (entry == asked->entry
+                && strcmp(entry->job.job_id, asked->job_id) == 0)
+            {
+                entry->job.called_off = true;
+                entry->job.cancel = true;
+            }
+        }
+    }
+
+    free(asked);
+}
+
+
+static void
+watch_ask(worker_queue_t *queue, worker_entry_t *entry)
+{
+    char            key[TRAVEL_KEY_MAX];
+    const char     *argv[3] = { "HGET", key, "cancel" };
+    watch_asked_t  *asked;
+
+    asked = malloc(sizeof(watch_asked_t));
+
+    if (asked == NULL) {
+        return;                     /* asked again in a second */
+    }
+
+    asked->queue = queue;
+    asked->entry = entry;
+    memcpy(asked->job_id, entry->job.job_id, sizeof(asked->job_id));
+    (void) travel_key_job(key, &entry->job.id);
+    worker_link_send(queue->cmd, watch_on_cancel, asked, 3, argv, NULL);
+}
+
+
+/* Of those that were running a second ago, some each time. */
+static void
+watch_cancels(worker_queue_t *queue)
+{
+    size_t           i, n;
+    worker_entry_t  *entry;
+
+    n = queue->handed < WATCH_ASK_MAX ? queue->handed : WATCH_ASK_MAX;
+
+    for (i = 0; worker_link_up(queue->cmd) && i < n; i++) {
+        queue->watched = (queue->watched + 1) % queue->handed;
+        entry = queue->handed_list[queue->watched];
+
+        if (entry->watched && !entry->job.cancel) {
+            watch_ask(queue, entry);
+        }
+
+        entry->watched = true;
+    }
+}
+
+
 void
 worker_watch_slots(worker_queue_t *queue)
 {
@@ -149,6 +226,7 @@ worker_watch_slots(worker_queue_t *queue)
         }
     }
 
+    watch_cancels(queue);
     worker_slots_nudge(queue->slots);
 }
 

@@ -18,7 +18,7 @@ my $dir  = $t->dir;
 my $conf = Travel::Test::slurp("$dir/nginx.template");
 my %file;                               # path below $dir => text as shipped
 mkdir "$dir/travel";
-for my $folder (qw(queries commands routes graphql)) {
+for my $folder (qw(queries commands routes graphql messages)) {
     mkdir "$dir/travel/$folder";
     for my $path (glob Travel::Test::root() . "/conf/travel/$folder/*") {
         my $name = "travel/$folder/" . $path =~ s{.*/}{}r;

@@ -301,7 +301,7 @@ take(client_t *c, char *p, size_t len, double at)
         return 0;
     }
 
-    if (u[0] == 0x81) {
+    if (u[0] == 0x81 || u[0] == 0x82) {
         message(c, p + h, body, at);
     } else if (u[0] == 0x89) {
         frame(c, 0x8A, p + h, body);

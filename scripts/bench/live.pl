@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 # Live sockets in numbers, on an instance of its own (four nginx workers):
 #   live.pl fanout [N]     one message to N sockets (10000): delays at the read
+#   live.pl nchan [N]      the same of nchan (libnginx-mod-nchan), for comparison
 #   live.pl idle [N]       N idle authenticated sockets (50000) from four
 #                          processes: memory of the nginx workers per socket
 #   live.pl reload [N]     a reload under N sockets (10000) while messages come:
@@ -12,6 +13,7 @@ use strict;
 use warnings;
 use FindBin qw($Bin);
 use lib "$Bin/../../t/lib";
+use HTTP::Tiny ();
 use IPC::Open2 qw(open2);
 use Test::More;
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC sleep time);
@@ -45,8 +47,9 @@ $script = join '', map { s/\\n/\n/r } $script =~ /"(.*?)"\n?/g;
 my $token = $t->user_token(1);
 
 sub crowd {
-    my ($from, $n, $topic) = @_;
-    my $pid = open2(my $out, my $in, "$BUILD/crowd", '127.0.0.1', $t->port,
+    my ($from, $n, $topic, $port) = @_;
+    my $pid = open2(my $out, my $in, "$BUILD/crowd", '127.0.0.1',
+        $port // $t->port,
         $from, $n, $token, $topic);
     $in->autoflush(1);
     return { pid => $pid, in => $in, out => $out };
@@ -64,10 +67,11 @@ sub memory {
     return $kb;
 }
 
-# CPU that the nginx workers have spent, in ms.
+# CPU that nginx's workers have spent, in ms.
 sub spent {
+    my (@pids) = @_;
     my $ticks = 0;
-    for my $pid ($t->children_of('nginx')) {
+    for my $pid (@pids ? @pids : $t->children_of('nginx')) {
         my @f = split ' ', slurp("/proc/$pid/stat") =~ s/.*\) //sr;
         $ticks += $f[11] + $f[12];
     }
@@ -119,6 +123,40 @@ my %do = (
         cmp_ok($back, '>=', $n, 'all had to come back');
         print { $crowd->{in} } "quit\n";
     },
+    nchan => sub {
+        my $n = $n || 10000;
+        my $dir = $t->dir . '/nchan';
+        mkdir $dir or die "mkdir: $!";
+        my $port = $t->port + 4;           # of a part that is not started
+        my $conf = slurp("$Bin/peers/nchan.conf");
+        $conf =~ s/\@DIR\@/$dir/g;
+        $conf =~ s/\@PORT\@/$port/g;
+        $t->write('nchan/nginx.conf', $conf);
+        my $master = fork // die "fork: $!";
+        exec 'nginx', '-p', "$dir/", '-c', "$dir/nginx.conf" or die
+            if !$master;
+        sleep 1;
+        my @pids = split ' ', slurp("/proc/$master/task/$master/children");
+        my $http = HTTP::Tiny->new;
+        my $crowd = crowd('127.0.0.2', $n, '-', $port);
+        diag(line($crowd));
+        my $before = spent(@pids);
+        for my $k (1 .. 10) {
+            print { $crowd->{in} } "wait 1\n";
+            sleep 0.3;
+            $http->post("http://127.0.0.1:$port/publish", { headers =>
+                { 'content-type' => 'application/json' }, content =>
+                sprintf '{"type":"message","topic":"%s","message":{"t":%d}}',
+                $J, clock_gettime(CLOCK_MONOTONIC) * 1e9 });
+            diag("message $k: " . line($crowd));
+        }
+        diag(sprintf 'nchan spent %d ms of CPU on each',
+            (spent(@pids) - $before) / 10);
+        print { $crowd->{in} } "quit\n";
+        kill TERM => $master;
+        waitpid $master, 0;
+        ok(1, 'nchan ended');
+    },
     storm => sub {
         my $crowd = crowd('127.0.0.2', $n || 10000, $J);
         my $line = line($crowd);
@@ -143,7 +181,7 @@ my %do = (
         print { $_->{in} } "quit\n" for @crowd;
     },
 );
-$do{$what // ''} or die "usage: live.pl fanout|idle|storm [N]\n";
+$do{$what // ''} or die "usage: live.pl fanout|nchan|idle|reload|storm [N]\n";
 $do{$what}->();
 sleep 1;
 $t->finish;

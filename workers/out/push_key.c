@@ -204,6 +204,7 @@ key_fcm(worker_io_t *io, const worker_push_conf_t *conf,
 
 /* --- both ---------------------------------------------------------------- */
 
+/* Called with the mutex, gives it up while it asks, comes back with it. */
 static void
 key_renew(worker_io_t *io, worker_push_service_e service,
     const travel_trace_t *trace, push_key_t *key)

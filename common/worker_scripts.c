@@ -208,6 +208,13 @@ static const char  lua_promote[] =
 
 static const char  lua_enqueue[] =
     "if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end\n"
+    "if KEYS[4] then\n"
+    "  if not redis.call('SET', KEYS[4], ARGV[3], 'NX', 'PX', ARGV[5])\n"
+    "      and redis.call('GET', KEYS[4]) ~= ARGV[3] then\n"
+    "    return 0\n"
+    "  end\n"
+    "  table.remove(ARGV, 5)\n"
+    "end\n"
     "local e = {}\n"
     "for i = 5, #ARGV, 2 do e[ARGV[i]] = ARGV[i + 1] end\n"
     "redis.call('HSET', KEYS[1], 'status', 'queued', 'type', e.type,\n"

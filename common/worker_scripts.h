@@ -93,9 +93,10 @@ typedef enum {
     TRAVEL_SCRIPT_PROMOTE,
 
     /*
-     * ENQUEUE  KEYS job stream delayed
-     *          ARGV not-before now uuid queue field value ...
-     * Once per job id.  → 1 enqueued, 0 was there
+     * ENQUEUE  KEYS job stream delayed [unique]
+     *          ARGV not-before now uuid queue [window] field value ...
+     * Once per job id; with 'unique', once in so many ms for all that share
+     * that key.  → 1 enqueued, 0 was there
      */
     TRAVEL_SCRIPT_ENQUEUE,
 

@@ -10,8 +10,9 @@
 #include "queue.h"
 #include "../pool/log.h"
 #include "../../common/digits.h"
+#include "../../common/hash.h"
 
-#define ENQUEUE_ARGS  (3 + 3 + 5 + 2 * TRAVEL_ENVELOPE_FIELDS)
+#define ENQUEUE_ARGS  (3 + 4 + 5 + 2 * TRAVEL_ENVELOPE_FIELDS)
 
 
 /* Milliseconds since 1970 in decimal. */
@@ -61,13 +62,42 @@ enqueue_send(redisContext *redis, int argc, const char **argv,
 }
 
 
-/* 'token' NULL: a new job. */
+/* What tells two jobs of one unique key: :unique:<sha256 of type and key>. */
+static size_t
+enqueue_unique_key(char *dst, const travel_job_id_t *id, travel_str_t type,
+    const char *unique)
+{
+    char      name[8 + 2 * TRAVEL_SHA256_LEN + 1], text[512];
+    size_t    n;
+    uint8_t   md[TRAVEL_SHA256_LEN];
+
+    n = (size_t) snprintf(text, sizeof(text), "%.*s %s", (int) type.len,
+                          type.data, unique);
+
+    if (n >= sizeof(text)
+        || travel_sha256(md, (travel_str_t) { text, n }) != TRAVEL_OK)
+    {
+        return 0;
+    }
+
+    memcpy(name, "unique:", 7);
+    travel_hex_encode(name + 7, md, sizeof(md));
+    name[7 + 2 * TRAVEL_SHA256_LEN] = '\0';
+
+    return travel_key_named(dst, id->queue, id->partition, name);
+}
+
+
+/* 'token' NULL: a new job; 'unique' NULL: whatever there is. */
 static int
 enqueue_put(redisContext *redis, const travel_envelope_t *env,
-    travel_priority_e priority, int64_t not_before_ms, const char *token)
+    travel_priority_e priority, int64_t not_before_ms, const char *token,
+    const worker_unique_t *unique)
 {
     char                        job[TRAVEL_KEY_MAX], stream[TRAVEL_KEY_MAX];
     char                        delayed[TRAVEL_KEY_MAX];
+    char                        once[TRAVEL_KEY_MAX];
+    char                        window[TRAVEL_DIGITS_MAX];
     char                        uuid[TRAVEL_UUID_TEXT_LEN];
     char                        later[TRAVEL_DIGITS_MAX];
     char                        now[TRAVEL_DIGITS_MAX];
@@ -99,15 +129,31 @@ enqueue_put(redisContext *redis, const travel_envelope_t *env,
     len[4] = travel_key_stream(stream, id.queue, id.partition, priority);
     argv[5] = delayed;
     len[5] = travel_key_named(delayed, id.queue, id.partition, "delayed");
-    argv[6] = later;
-    len[6] = enqueue_number(later, not_before_ms);
-    argv[7] = now;
-    len[7] = enqueue_number(now, enqueue_now());
-    argv[8] = uuid;
-    len[8] = sizeof(uuid);
-    argv[9] = id.queue.data;
-    len[9] = id.queue.len;
-    n = 10;
+    n = 6;
+
+    if (unique != NULL) {
+        argv[2] = "4";
+        argv[n] = once;
+        len[n] = enqueue_unique_key(once, &id, env->type, unique->key);
+
+        if (len[n++] == 0) {
+            return TRAVEL_INVALID;
+        }
+    }
+
+    argv[n] = later;
+    len[n++] = enqueue_number(later, not_before_ms);
+    argv[n] = now;
+    len[n++] = enqueue_number(now, enqueue_now());
+    argv[n] = uuid;
+    len[n++] = sizeof(uuid);
+    argv[n] = id.queue.data;
+    len[n++] = id.queue.len;
+
+    if (unique != NULL) {
+        argv[n] = window;
+        len[n++] = enqueue_number(window, unique->window_ms);
+    }
 
     if (token != NULL) {
         argv[n] = token;
@@ -124,7 +170,16 @@ int
 worker_enqueue(redisContext *redis, const travel_envelope_t *env,
     travel_priority_e priority, int64_t not_before_ms)
 {
-    return enqueue_put(redis, env, priority, not_before_ms, NULL);
+    return enqueue_put(redis, env, priority, not_before_ms, NULL, NULL);
+}
+
+
+int
+worker_enqueue_unique(redisContext *redis, const travel_envelope_t *env,
+    travel_priority_e priority, int64_t not_before_ms,
+    const worker_unique_t *unique)
+{
+    return enqueue_put(redis, env, priority, not_before_ms, NULL, unique);
 }
 
 
@@ -132,5 +187,5 @@ int
 worker_requeue(redisContext *redis, const travel_envelope_t *env,
     travel_priority_e priority, int64_t not_before_ms, const char *token)
 {
-    return enqueue_put(redis, env, priority, not_before_ms, token);
+    return enqueue_put(redis, env, priority, not_before_ms, token, NULL);
 }

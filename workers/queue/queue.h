@@ -35,6 +35,17 @@ struct redisContext;
 int worker_enqueue(struct redisContext *redis, const travel_envelope_t *env,
     travel_priority_e priority, int64_t not_before_ms) TRAVEL_MUST_CHECK;
 
+/* The same, but once in 'window_ms' for all jobs of a type that share a key and
+ * a partition: the first wins, the others are none. */
+typedef struct {
+    const char  *key;
+    int64_t      window_ms;
+} worker_unique_t;
+
+int worker_enqueue_unique(struct redisContext *redis,
+    const travel_envelope_t *env, travel_priority_e priority,
+    int64_t not_before_ms, const worker_unique_t *unique) TRAVEL_MUST_CHECK;
+
 /* A dead job once more, under its own id and as if it had never run; exactly
  * once for a token, and not while it is anything but dead or forgotten. */
 int worker_requeue(struct redisContext *redis, const travel_envelope_t *env,

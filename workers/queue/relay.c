@@ -120,6 +120,8 @@ relay_job(const worker_relay_t *relay, const json_t *row, uint64_t at)
     bool                whole;
     char                id[TRAVEL_JOB_ID_MAX + 1], *body;
     travel_envelope_t   env = { 0 };
+    int64_t             later;
+    worker_unique_t     unique;
     travel_priority_e   priority;
 
     rc = relay_job_id(relay, row, id, &priority);
@@ -140,10 +142,21 @@ relay_job(const worker_relay_t *relay, const json_t *row, uint64_t at)
     env.ts = at;
     env.body = (travel_str_t) { body, strlen(body) };
 
-    rc = !whole ? TRAVEL_INVALID
-         : worker_enqueue(relay->redis, &env, priority,
-                          json_integer_value(json_object_get(row,
-                                                             "not_before")));
+    unique = (worker_unique_t) {
+        json_string_value(json_object_get(row, "unique")),
+        json_integer_value(json_object_get(row, "unique_ms"))
+    };
+    later = json_integer_value(json_object_get(row, "not_before"));
+
+    if (!whole) {
+        rc = TRAVEL_INVALID;
+    } else if (unique.key != NULL && unique.window_ms > 0) {
+        rc = worker_enqueue_unique(relay->redis, &env, priority, later,
+                                   &unique);
+    } else {
+        rc = worker_enqueue(relay->redis, &env, priority, later);
+    }
+
     free(body);
 
     return rc;

@@ -478,9 +478,10 @@ tx_job_payload(worker_tx_t *tx, const worker_job_type_t *type, const char *id,
 }
 
 
-int
-worker_tx_job(worker_tx_t *tx, const char *type, const char *key,
-    json_t *body)
+/* 'unique' NULL: as often as it is asked for. */
+static int
+tx_job_put(worker_tx_t *tx, const char *type, const char *key,
+    json_t *body, const char *unique, int64_t window_ms)
 {
     int                       rc;
     char                      id[TRAVEL_JOB_ID_MAX + 1], partition[16], *text;
@@ -501,6 +502,16 @@ worker_tx_job(worker_tx_t *tx, const char *type, const char *key,
     }
 
     payload = tx_job_payload(tx, jt, id, key, body);
+
+    if (payload != NULL && unique != NULL) {
+        json_object_set_new(payload, "unique", json_string(unique));
+        json_object_set_new(payload, "unique_ms", json_integer(window_ms));
+        /* all of them meet in one partition */
+        json_object_set_new(payload, "bucket",
+                            json_integer(travel_bucket((travel_str_t) {
+                                         unique, strlen(unique) })));
+    }
+
     text = json_dumps(payload, TX_DUMP);
     json_decref(payload);
 
@@ -523,6 +534,22 @@ worker_tx_job(worker_tx_t *tx, const char *type, const char *key,
     }
 
     return rc;
+}
+
+
+int
+worker_tx_job(worker_tx_t *tx, const char *type, const char *key,
+    json_t *body)
+{
+    return tx_job_put(tx, type, key, body, NULL, 0);
+}
+
+
+int
+worker_tx_job_unique(worker_tx_t *tx, const char *type, const char *key,
+    json_t *body, const char *unique, int64_t window_ms)
+{
+    return tx_job_put(tx, type, key, body, unique, window_ms);
 }
 
 

@@ -56,6 +56,11 @@ int worker_tx_event(worker_tx_t *tx, const char *stream_type,
 int worker_tx_job(worker_tx_t *tx, const char *type, const char *key,
     json_t *body) TRAVEL_MUST_CHECK;
 
+/* The same, but once in 'window_ms' for all follow-up jobs of the type with
+ * this unique text (250 characters at most), whoever asks for them. */
+int worker_tx_job_unique(worker_tx_t *tx, const char *type, const char *key,
+    json_t *body, const char *unique, int64_t window_ms) TRAVEL_MUST_CHECK;
+
 /* "booking:<id>", "user:<id>" ... what the commit makes stale. */
 void worker_tx_tag(worker_tx_t *tx, const char *fmt, ...) TRAVEL_PRINTF(2, 3);
 

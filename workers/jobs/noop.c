@@ -13,10 +13,10 @@
 
 /* Body members, all optional: ask (a partner and a path, "slow/5000": GET it
  * without a slot, and go on with its answer); sleep_ms; hang_ms (sleeps on when
- * told to stop); fail_until (retry below this attempt), not before retry_ms have
- * passed; fail_before (retry before this moment, unix ms); reject (a code);
- * crash (abort on this attempt).  They let tests and drills put a pool into any
- * state without a partner of the product. */
+ * told to stop); fail_until (retry below this attempt), not before retry_ms
+ * have passed; fail_before (retry before this moment, unix ms); reject (a
+ * code); crash (abort on this attempt).  They let tests and drills put a pool
+ * into any state without a partner of the product. */
 static worker_verdict_e
 noop_drill(worker_job_t *job)
 {

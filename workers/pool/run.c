@@ -463,7 +463,7 @@ worker_run(worker_slot_t *slot, worker_entry_t *entry)
 }
 
 
-/* --- many at once ----------------------------------------------------------- */
+/* --- many at once --------------------------------------------------------- */
 
 /* The handler sees those whose body could be read; jobs[] and which[] have room
  * for all. */

@@ -7,8 +7,9 @@
  * then to the fetcher again.  Between two stages it belongs to the I/O thread,
  * from worker_http_ask_send until that has put it into 'answered'.
  *
- * A job whose type has a batch handler takes those of its type along that stand
- * right behind it: as many as take SLOTS_BATCH_MS by what the last batches took.
+ * A job whose type has a batch handler takes those of its type along that
+ * stand right behind it: as many as take SLOTS_BATCH_MS by what the last
+ * batches took.
  *
  * Wake-ups are what costs at high rates, so they are rationed: a batch of
  * jobs that are known to be short wakes one slot per millisecond of work, and

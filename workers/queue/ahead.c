@@ -86,7 +86,7 @@ ahead_heavy(const worker_origin_t *origin, const char *ret_subs[AHEAD_HEAVY])
 }
 
 
-/* --- the filter ------------------------------------------------------------ */
+/* --- the filter ----------------------------------------------------------- */
 
 static uint64_t
 ahead_hash(const char *key)
@@ -128,7 +128,7 @@ ahead_marked(const worker_ahead_t *ahead, const char *key)
 }
 
 
-/* --- what was found -------------------------------------------------------- */
+/* --- what was found ------------------------------------------------------- */
 
 static size_t
 ahead_count(const worker_origin_t *origin)
@@ -250,7 +250,7 @@ worker_ahead_known(worker_partition_t *part, unsigned stream,
 }
 
 
-/* --- whether, and where ---------------------------------------------------- */
+/* --- whether, and where --------------------------------------------------- */
 
 static void
 ahead_send(worker_partition_t *part, unsigned stream,

@@ -264,8 +264,8 @@ start_send(worker_partition_t *part)
 
 /* May one more job be started?  Idle slots may have one each; jobs known to
  * be short may queue up before them, some milliseconds of work deep, and those
- * that are run in batches; and what queues there must not keep a higher priority
- * out. */
+ * that are run in batches; and what queues there must not keep a higher
+ * priority out. */
 static bool
 start_allowed(const worker_queue_t *queue, const worker_slots_load_t *load,
     const worker_entry_t *entry)

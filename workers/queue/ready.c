@@ -7,7 +7,7 @@
 #define READY_STRIDE  (1u << 20)        /* of weight 1 */
 
 
-/* --- lists ----------------------------------------------------------------- */
+/* --- lists ---------------------------------------------------------------- */
 
 /* Behind all others of a circular list whose head is *plist. */
 static void
@@ -75,7 +75,7 @@ lane_join(worker_lane_t *lane, bool aside)
 }
 
 
-/* --- lanes ----------------------------------------------------------------- */
+/* --- lanes ---------------------------------------------------------------- */
 
 static size_t
 lane_hash(const char *sub)
@@ -252,7 +252,7 @@ lane_may(worker_lane_t *lane, int64_t now, int64_t *ret_when)
 }
 
 
-/* --- in and out ------------------------------------------------------------ */
+/* --- in and out ----------------------------------------------------------- */
 
 bool
 worker_ready_put(worker_ready_t *ready, worker_entry_t *entry, bool front)

@@ -210,8 +210,8 @@ subtest 'who does not read' => sub {
 
 subtest 'the token ends, is taken back' => sub {
     my $e = stream(["user:$ua:events"], token => $t->token(sub => $ua,
-        ttl => '2s'));
-    my $m = $e->next(6);
+        ttl => '4s'));
+    my $m = $e->next(15);
     is("$m->{event} $m->{data}{code}", 'bye 4401', 'last words');
     ok(exists $m->{data}{cursors}{"user:$ua:events"}, '... with cursors');
     ok($e->ended, 'the end');

@@ -74,7 +74,7 @@ subtest 'of an address' => sub {
 };
 
 subtest 'a token is refreshed' => sub {
-    my $short = $t->token(sub => $ua, ttl => '3s');
+    my $short = $t->token(sub => $ua, ttl => '6s');
     my $s = live($short);
     $s->json({ type => 'auth', token => $_ }) for 'x.y.z';
     is_deeply($s->next_json->{ok}, JSON::PP::false(), 'one that is none');
@@ -86,7 +86,7 @@ subtest 'a token is refreshed' => sub {
     my $m = $s->next_json;
     ok($m->{ok}, 'a new one');
     cmp_ok($m->{expires}, '>', time + 60, 'until when');
-    ok(!$s->next(4), 'the first has expired meanwhile');
+    ok(!$s->next(7), 'the first has expired meanwhile');
     $s->json({ type => 'ping' });
     is($s->next_json->{type}, 'pong', 'and it goes on');
 };

@@ -228,7 +228,7 @@ subtest 'tokens' => sub {
     $s->ask("1", '{ me { id } }');
     is($s->next_json->{payload}{data}{me}{id}, $t->user(2), '... as a header');
 
-    my $short = sub { $t->token(sub => $t->user(1), ttl => '3s', permissions =>
+    my $short = sub { $t->token(sub => $t->user(1), ttl => '6s', permissions =>
         'journeys:read') };
     $s = talk(token => undef, path => '/quick',
         payload => { authToken => $short->() });
@@ -244,7 +244,7 @@ subtest 'tokens' => sub {
     my $m = $stays->next_json;
     ok($m->{payload}{refreshed}, 'a new one is taken');
     cmp_ok($m->{payload}{expires}, '>', time + 60, '... and told until when');
-    is(scalar $s->closed(8), 4401, 'without it the session ends');
+    is(scalar $s->closed(15), 4401, 'without it the session ends');
     ok(!$stays->next(1), 'with it, it goes on');
     $stays->ask("1", '{ me { id } }');
     is($stays->next_json->{payload}{data}{me}{id}, $t->user(1),

@@ -49,12 +49,17 @@ sub breaker {
     return $b;
 }
 
+# Of one caller after the other, since a caller's partition has one process.
+my $callers = 0;
+sub work { return $t->post('/t/other', $body,
+    token => $t->user_token($callers++ % 12)) }
+
 is(breaker('opentable'), undef, 'nothing is known of whom nobody called');
 is($t->post('/t/member', $body, @me)->{status}, 202, 'accepted');
 # each process has its own breaker
 for (1 .. 12) {
     last if eval { breaker('opentable')->{state} eq 'open' };
-    $t->post('/t/other', $body, @me);
+    work();
     select undef, undef, undef, 0.25;
 }
 wait_for(sub { breaker('opentable')->{state} eq 'open' }, 15, 'it to open')
@@ -93,7 +98,7 @@ $origin->set('/v1/holds/h1/confirm', status => 200,
 wait_for(sub { $t->post('/t/member', $body, @me, allow_5xx => 1)->{status}
     == 202 }, 20, 'writes to be taken again, without anybody\'s doing');
 # a process that is not asked for any leaves its breaker as it is
-wait_for(sub { $t->post('/t/other', $body, @me);
+wait_for(sub { work();
     breaker('opentable')->{state} eq 'closed' }, 30,
     'it to close, as work goes on');
 ok($t->sql("SELECT count(*) FROM travel.bookings

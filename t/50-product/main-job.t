@@ -220,11 +220,14 @@ step 5, 'cancelled, also right after it was asked for' => sub {
 step 6, 'one trace of it all' => sub {
     die "no booking\n" unless $booking;
     my %span;
+    # A process span is named after its queue; what it processed is beside it.
+    my $name = sub { join ' ', $_[0]{name},
+        $_[0]{attributes}{'travel.job.type'} // () };
     my $have = sub {
         %span = map { $_->{span_id} => $_ }
             grep { $_->{trace_id} eq $trace } $t->spans;
         my @of = values %span;
-        return (grep { $_->{name} =~ /notification\.email/ } @of)
+        return (grep { $name->($_) =~ /notification\.email/ } @of)
             && (grep { $_->{name} eq 'DELETE bookings.cancel'
                 || $_->{name} =~ /booking\.cancel/ } @of);
     };
@@ -240,10 +243,10 @@ step 6, 'one trace of it all' => sub {
         or diag(join ' ', keys %service);
     my $path_to_root = sub {
         my ($s) = @_;
-        my @names = (join ' ', $s->{name},
+        my @names = (join ' ', $name->($s),
             $s->{attributes}{'url.full'} // ());
         while ($s = $span{ $s->{parent_span_id} }) {
-            push @names, $s->{name};
+            push @names, $name->($s);
             last if @names > 20;
         }
         return join ' < ', @names;
@@ -264,7 +267,7 @@ step 6, 'one trace of it all' => sub {
     my @roots = grep { !$span{ $_->{parent_span_id} } } values %span;
     is_deeply([grep { $_->{parent_span_id} ne $caller } @roots], [],
         'every root is a child of the client\'s span');
-    my ($process) = grep { $_->{name} =~ /process.*booking\.create/ }
+    my ($process) = grep { $name->($_) =~ /process.*booking\.create/ }
         values %span;
     ok(@{ $process->{links} || [] }, 'the job links its enqueue span');
 };

@@ -11,6 +11,7 @@
 #include "ngx_http_travel_graphql_room.h"
 
 
+static void ngx_http_travel_graphql_begin(ngx_http_travel_graphql_t *g);
 static void ngx_http_travel_graphql_read(ngx_http_request_t *r);
 static ngx_int_t ngx_http_travel_graphql_accept(ngx_http_travel_graphql_t *g);
 static ngx_int_t ngx_http_travel_graphql_type(ngx_http_request_t *r);
@@ -81,15 +82,35 @@ ngx_http_travel_graphql_handler(ngx_http_request_t *r)
 }
 
 
+/*
+ * What the answer needs may all be here, so that the request ends within; and
+ * its client may be gone, so that it ends for good.  Until this returns to
+ * nginx, which goes on with the request, one more count keeps it.
+ */
 static void
 ngx_http_travel_graphql_read(ngx_http_request_t *r)
 {
-    ngx_int_t                   rc;
     ngx_http_travel_ctx_t      *ctx;
     ngx_http_travel_graphql_t  *g;
 
     ctx = ngx_http_travel_get_ctx(r);
     g = ctx->room[NGX_HTTP_TRAVEL_ROOM_GRAPHQL];
+
+    r->main->count++;
+    g->inside = 1;
+
+    ngx_http_travel_graphql_begin(g);
+
+    g->inside = 0;
+    ngx_http_finalize_request(r, NGX_DONE);
+}
+
+
+static void
+ngx_http_travel_graphql_begin(ngx_http_travel_graphql_t *g)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r = g->request;
 
     rc = g->get ? ngx_http_travel_graphql_get(g)
                 : ngx_http_travel_graphql_post(g);
@@ -111,7 +132,7 @@ ngx_http_travel_graphql_read(ngx_http_request_t *r)
 void
 ngx_http_travel_graphql_end(ngx_http_travel_graphql_t *g, ngx_int_t rc)
 {
-    if (g->async) {
+    if (g->async && !g->inside) {
         ngx_http_travel_finish(g->request, rc);
         return;
     }

@@ -110,6 +110,7 @@ typedef struct {
     unsigned                            get:1;
     unsigned                            modern:1;  /* graphql-response+json */
     unsigned                            async:1;
+    unsigned                            inside:1;  /* the body's handler */
 } ngx_http_travel_graphql_t;
 
 /* The plan for the request's document and variables, held until the request

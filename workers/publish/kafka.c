@@ -21,11 +21,10 @@
 #include <librdkafka/rdkafka.h>
 
 #include "kafka.h"
+#include "tail.h"
 #include "../pool/log.h"
-#include "../store/pg.h"
 
 #define KAFKA_LOCK      "29298, 2"
-#define KAFKA_BATCH     "500"
 #define KAFKA_TICK_MS   500         /* between looks when nothing waits */
 #define KAFKA_POLL_MS   100
 #define KAFKA_LOOK_MS   2000        /* is the lock still ours? */
@@ -39,7 +38,7 @@ struct worker_kafka_s {
 
     worker_pg_t          *pg;
     rd_kafka_t           *producer;     /* NULL: to be made */
-    char                  checkpoint[24];
+    worker_tail_t         tail;
     int                   under_way;
     bool                  broken;       /* the batch cannot be finished */
 };
@@ -208,33 +207,11 @@ kafka_drop(worker_kafka_t *kafka)
 
     kafka->under_way = 0;
     kafka->broken = false;
-    kafka->checkpoint[0] = '\0';
+    worker_tail_again(&kafka->tail);
 }
 
 
-/* --- the event store ----------------------------------------------------- */
-
-static PGresult *
-kafka_ask(worker_kafka_t *kafka, const char *sql, int n,
-    const char *const *params)
-{
-    PGresult  *res;
-
-    if (worker_pg_ready(kafka->pg) != TRAVEL_OK) {
-        return NULL;
-    }
-
-    res = worker_pg_exec(kafka->pg, sql, n, params);
-
-    if (PQresultStatus(res) == PGRES_TUPLES_OK) {
-        return res;
-    }
-
-    worker_log(WORKER_LOG_WARN, "kafka: %s", worker_pg_error(kafka->pg));
-    PQclear(res);
-    return NULL;
-}
-
+/* --- the lock ----------------------------------------------------- */
 
 static bool
 kafka_true(worker_kafka_t *kafka, const char *sql)
@@ -242,7 +219,7 @@ kafka_true(worker_kafka_t *kafka, const char *sql)
     bool       yes;
     PGresult  *res;
 
-    res = kafka_ask(kafka, sql, 0, (const char *const []) { NULL });
+    res = worker_tail_ask(&kafka->tail, kafka->pg, sql, 0, NULL);
     yes = res != NULL && *PQgetvalue(res, 0, 0) == 't';
     PQclear(res);
     return yes;
@@ -280,81 +257,14 @@ kafka_lead(worker_kafka_t *kafka)
 }
 
 
-/* Where the last one was; the first begins at the first event. */
-static bool
-kafka_begin(worker_kafka_t *kafka)
-{
-    PGresult  *res;
-
-    if (kafka->checkpoint[0] != '\0') {
-        return true;
-    }
-
-    res = kafka_ask(kafka, "INSERT INTO events.publisher AS p (name)"
-                           " VALUES ('kafka') ON CONFLICT (name) DO UPDATE"
-                           "    SET updated_at = p.updated_at"
-                           " RETURNING checkpoint", 0,
-                    (const char *const []) { NULL });
-
-    if (res == NULL) {
-        return false;
-    }
-
-    snprintf(kafka->checkpoint, sizeof(kafka->checkpoint), "%s",
-             PQgetvalue(res, 0, 0));
-    PQclear(res);
-    return true;
-}
-
-
-/* Columns: topic, aggregate, position, type, trace, unix ms, event. */
-static PGresult *
-kafka_rows(worker_kafka_t *kafka, const char *to)
-{
-    const char  *params[] = { kafka->checkpoint, to };
-
-    return kafka_ask(kafka,
-        "SELECT p.name, e.stream_id, e.position, e.type,"
-        "       coalesce(e.trace, ''),"
-        "       floor(extract(epoch FROM e.created_at) * 1000)::bigint,"
-        "       json_build_object('id', e.position, 'type', e.type,"
-        "           'aggregate', e.stream_type, 'aggregate_id', e.stream_id,"
-        "           'version', e.version, 'user_id', e.user_id,"
-        "           'trace', e.trace, 'data', e.data,"
-        "           'created_at', travel.rfc3339(e.created_at))"
-        "  FROM events.tail($1::xid8, $2::xid8) AS e"
-        "  JOIN events.type AS t ON t.type = e.type"
-        "  JOIN events.topic AS p ON p.name = t.topic"
-        " ORDER BY e.position", 2, params);
-}
-
-
-static bool
-kafka_move(worker_kafka_t *kafka, const char *to, int n)
-{
-    char         number[16];
-    PGresult    *res;
-    const char  *params[] = { to, number };
-
-    snprintf(number, sizeof(number), "%d", n);
-    res = kafka_ask(kafka, "UPDATE events.publisher"
-                           "   SET checkpoint = $1::xid8,"
-                           "       published = published + $2::bigint,"
-                           "       updated_at = now()"
-                           " WHERE name = 'kafka' RETURNING checkpoint", 2,
-                    params);
-
-    if (res == NULL) {
-        return false;
-    }
-
-    PQclear(res);
-    snprintf(kafka->checkpoint, sizeof(kafka->checkpoint), "%s", to);
-    return true;
-}
-
-
 /* --- a batch ------------------------------------------------------------- */
+
+/* Topic, aggregate, position, type, trace, unix ms, event. */
+static const char  kafka_columns[] =
+    "p.name, e.stream_id, e.position, e.type, coalesce(e.trace, ''),"
+    "floor(extract(epoch FROM e.created_at) * 1000)::bigint,"
+    WORKER_TAIL_EVENT;
+
 
 static bool
 kafka_stopping(worker_kafka_t *kafka)
@@ -474,30 +384,21 @@ kafka_wait(worker_kafka_t *kafka)
 static bool
 kafka_batch(worker_kafka_t *kafka)
 {
-    bool         good;
-    PGresult    *next, *rows;
-    const char  *params[] = { kafka->checkpoint };
+    bool       good, failed;
+    char       next[24];
+    PGresult  *rows;
 
-    next = kafka_ask(kafka,
-        "SELECT h, EXISTS (SELECT FROM events.event"
-        "                   WHERE xid >= $1::xid8 AND xid < h)"
-        "  FROM events.horizon($1::xid8, " KAFKA_BATCH ") AS h", 1, params);
+    rows = worker_tail_next(&kafka->tail, kafka->pg, kafka_columns, next,
+                            &failed);
 
-    if (next == NULL) {
-        kafka->checkpoint[0] = '\0';
+    if (rows == NULL) {
         return false;
     }
 
-    if (*PQgetvalue(next, 0, 1) != 't') {
-        PQclear(next);
-        return false;
-    }
-
-    rows = kafka_rows(kafka, PQgetvalue(next, 0, 0));
-    good = rows != NULL && kafka_queue(kafka, rows) && kafka_wait(kafka)
-           && kafka_move(kafka, PQgetvalue(next, 0, 0), PQntuples(rows));
+    good = kafka_queue(kafka, rows) && kafka_wait(kafka)
+           && worker_tail_move(&kafka->tail, kafka->pg, next,
+                               PQntuples(rows));
     PQclear(rows);
-    PQclear(next);
 
     if (!good) {
         kafka_drop(kafka);
@@ -534,7 +435,7 @@ kafka_main(void *ctx)
 
     while (!kafka_stopping(kafka)) {
         if (!kafka_lead(kafka) || !kafka_producer(kafka)
-            || !kafka_begin(kafka) || !kafka_batch(kafka))
+            || !kafka_batch(kafka))
         {
             kafka_sleep(kafka);
         }
@@ -563,6 +464,7 @@ worker_kafka_start(const worker_conf_t *conf)
     }
 
     kafka->conf = conf;
+    kafka->tail.name = "kafka";
     kafka->pg = worker_pg_create(conf->pg_dsn, "travel-kafka");
     pthread_mutex_init(&kafka->mutex, NULL);
     pthread_condattr_init(&attr);

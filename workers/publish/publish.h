@@ -15,20 +15,16 @@
 #ifndef WORKER_PUBLISH_H
 #define WORKER_PUBLISH_H
 
-#include "../store/pg.h"
+#include "tail.h"
 
 #define WORKER_TOPIC_PREFIX  "travel:topic:"
 #define WORKER_TOPIC_MAX     100000
 
 struct redisContext;
 
-typedef struct {
-    char  checkpoint[24];       /* "": to be read */
-} worker_publisher_t;
-
-/* Publishes a batch and moves the checkpoint.  Events published; 0: none
+/* 'tail' starts zeroed.  Publishes a batch and moves the checkpoint.  Events published; 0: none
  * waits; TRAVEL_ERROR: later again, from the checkpoint of the database. */
-int worker_publish(worker_publisher_t *publisher, worker_pg_t *pg,
+int worker_publish(worker_tail_t *tail, worker_pg_t *pg,
     struct redisContext *redis) TRAVEL_MUST_CHECK;
 
 #endif

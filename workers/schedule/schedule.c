@@ -56,7 +56,7 @@ struct worker_scheduler_s {
     redisContext         *redis;
     bool                  leads;
     int64_t               refresh_at;
-    worker_publisher_t    publisher;
+    worker_tail_t         topics;
     schedule_state_t      states[WORKER_SCHEDULES_MAX];
 };
 
@@ -174,7 +174,7 @@ schedule_lead(worker_scheduler_t *s)
 
     s->leads = true;
     s->refresh_at = 0;
-    s->publisher.checkpoint[0] = '\0';
+    worker_tail_again(&s->topics);
 
     if (!schedule_register(s)) {
         s->leads = false;
@@ -337,7 +337,7 @@ schedule_publish(worker_scheduler_t *s)
         return false;
     }
 
-    n = worker_publish(&s->publisher, s->pg, s->redis);
+    n = worker_publish(&s->topics, s->pg, s->redis);
 
     if (n < 0) {
         schedule_redis_drop(s);

@@ -204,10 +204,8 @@ ngx_int_t ngx_http_travel_job_body(ngx_http_request_t *r,
     const ngx_http_travel_job_name_t *name, ngx_http_travel_job_t *job,
     travel_json_writer_t *w);
 
-/* job_events.c: does the client ask for a stream?  Starts one with what the
- * job, which is the caller's, is now: NGX_DONE, it goes on by itself; else what
- * finalize wants. */
-ngx_uint_t ngx_http_travel_stream_wanted(ngx_http_request_t *r);
+/* job_events.c: starts a stream with what the job, which is the caller's, is
+ * now: NGX_DONE, it goes on by itself; else what finalize wants. */
 ngx_int_t ngx_http_travel_stream_start(ngx_http_request_t *r,
     const ngx_http_travel_job_name_t *name, ngx_http_travel_job_t *job);
 

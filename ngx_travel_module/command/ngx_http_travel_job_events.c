@@ -45,7 +45,6 @@ typedef struct {
 } ngx_http_travel_stream_t;
 
 
-static ngx_int_t ngx_http_travel_stream_header(ngx_http_request_t *r);
 static void ngx_http_travel_stream_end(void *data);
 static void ngx_http_travel_stream_timer(ngx_event_t *ev);
 static void ngx_http_travel_stream_seen(ngx_http_request_t *r, void *data,
@@ -66,22 +65,6 @@ static ngx_uint_t ngx_http_travel_stream_same(const ngx_str_t *a,
 static ngx_uint_t  ngx_http_travel_streams;      /* of this nginx worker */
 
 
-ngx_uint_t
-ngx_http_travel_stream_wanted(ngx_http_request_t *r)
-{
-    ngx_str_t  *accept;
-
-    static const char  wanted[] = "text/event-stream";
-
-    accept = ngx_http_travel_header_in(r, "accept", sizeof("accept") - 1);
-
-    return accept
-           && ngx_strlcasestrn(accept->data, accept->data + accept->len,
-                               (u_char *) wanted, sizeof(wanted) - 2)
-              != NULL;
-}
-
-
 ngx_int_t
 ngx_http_travel_stream_start(ngx_http_request_t *r,
     const ngx_http_travel_job_name_t *name, ngx_http_travel_job_t *job)
@@ -92,6 +75,8 @@ ngx_http_travel_stream_start(ngx_http_request_t *r,
     ngx_http_travel_stream_t             *s;
     ngx_http_travel_command_loc_conf_t   *clcf;
     ngx_http_travel_command_main_conf_t  *cmcf;
+
+    static const ngx_str_t  vary = ngx_string("Accept, Prefer");
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_command_module);
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_command_module);
@@ -133,7 +118,7 @@ ngx_http_travel_stream_start(ngx_http_request_t *r,
     s->timer.data = s;
     s->timer.log = ngx_cycle->log;
 
-    rc = ngx_http_travel_stream_header(r);
+    rc = ngx_http_travel_event_stream_header(r, &vary);
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
         return rc;
@@ -160,31 +145,6 @@ ngx_http_travel_stream_start(ngx_http_request_t *r,
     ngx_add_timer(&s->timer, s->poll);
 
     return NGX_DONE;
-}
-
-
-static ngx_int_t
-ngx_http_travel_stream_header(ngx_http_request_t *r)
-{
-    static ngx_str_t  fresh = ngx_string("no-store");
-    static ngx_str_t  vary = ngx_string("Accept, Prefer");
-    static ngx_str_t  no = ngx_string("no");
-
-    /* proxies of ours in front must pass it on as it comes */
-
-    if (ngx_http_travel_add_header(r, "Cache-Control", &fresh) != NGX_OK
-        || ngx_http_travel_add_header(r, "Vary", &vary) != NGX_OK
-        || ngx_http_travel_add_header(r, "X-Accel-Buffering", &no) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    r->headers_out.status = NGX_HTTP_OK;
-    ngx_str_set(&r->headers_out.content_type, "text/event-stream");
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
-    r->headers_out.content_length_n = -1;
-
-    return ngx_http_send_header(r);
 }
 
 

@@ -129,7 +129,7 @@ ngx_http_travel_look_start(ngx_http_request_t *r)
         return ngx_http_travel_look_cancel(r, look);
     }
 
-    look->stream = (clcf->job_events && ngx_http_travel_stream_wanted(r));
+    look->stream = (clcf->job_events && ngx_http_travel_event_stream_wanted(r));
 
     if (look->wait && !look->stream) {
         look->waiter = ngx_http_travel_job_expect(r, &look->name,

@@ -220,6 +220,13 @@ void ngx_http_travel_finish(ngx_http_request_t *r, ngx_int_t rc);
 ngx_int_t ngx_http_travel_send(ngx_http_request_t *r, ngx_uint_t status,
     const ngx_str_t *type, ngx_str_t *body);
 
+/* Events (event_stream.c): does the client accept them; their header, sent.
+ * 'vary' lives as long as the request; an answer without a body has NGX_OK,
+ * too, and r->header_only set. */
+ngx_uint_t ngx_http_travel_event_stream_wanted(ngx_http_request_t *r);
+ngx_int_t ngx_http_travel_event_stream_header(ngx_http_request_t *r,
+    const ngx_str_t *vary);
+
 /* Adds a response header; key and value must live as long as the request.  For
  * who has to keep it where nginx's filters look; NULL: no memory. */
 ngx_table_elt_t *ngx_http_travel_push_field(ngx_http_request_t *r,

@@ -18,7 +18,6 @@
 #include "../../common/live_message.h"
 
 
-static ngx_int_t ngx_http_travel_events_header(ngx_http_request_t *r);
 static void ngx_http_travel_events_cleanup(void *data);
 static void ngx_http_travel_events_release(ngx_http_travel_unsent_t **list);
 static size_t ngx_http_travel_events_bytes(const ngx_http_travel_unsent_t *u);
@@ -75,7 +74,9 @@ ngx_http_travel_events_open(ngx_http_travel_events_t *e)
     ngx_int_t            rc;
     ngx_http_request_t  *r = e->request;
 
-    rc = ngx_http_travel_events_header(r);
+    static const ngx_str_t  vary = ngx_string("Accept");
+
+    rc = ngx_http_travel_event_stream_header(r, &vary);
 
     if (rc != NGX_OK || r->header_only) {
         return rc;
@@ -94,35 +95,6 @@ ngx_http_travel_events_open(ngx_http_travel_events_t *e)
     ngx_http_travel_events_next(e);
 
     return NGX_DONE;
-}
-
-
-static ngx_int_t
-ngx_http_travel_events_header(ngx_http_request_t *r)
-{
-    ngx_int_t  rc;
-
-    static ngx_str_t  fresh = ngx_string("no-store");
-    static ngx_str_t  vary = ngx_string("Accept");
-    static ngx_str_t  no = ngx_string("no");
-
-    /* proxies in front must pass it on as it comes */
-
-    if (ngx_http_travel_add_header(r, "Cache-Control", &fresh) != NGX_OK
-        || ngx_http_travel_add_header(r, "Vary", &vary) != NGX_OK
-        || ngx_http_travel_add_header(r, "X-Accel-Buffering", &no) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    r->headers_out.status = NGX_HTTP_OK;
-    ngx_str_set(&r->headers_out.content_type, "text/event-stream");
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
-    r->headers_out.content_length_n = -1;
-
-    rc = ngx_http_send_header(r);
-
-    return rc == NGX_AGAIN ? NGX_OK : rc;
 }
 
 

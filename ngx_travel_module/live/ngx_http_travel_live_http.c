@@ -130,11 +130,9 @@ ngx_http_travel_live_http(ngx_http_request_t *r,
     const ngx_http_travel_live_loc_conf_t *conf)
 {
     ngx_int_t                 rc;
-    ngx_str_t                *accept, list;
+    ngx_str_t                 list;
     ngx_uint_t                stream;
     ngx_http_travel_asked_t  *a;
-
-    static const char  wanted[] = "text/event-stream";
 
     if (r != r->main
         || ngx_http_travel_header_in(r, "upgrade", 7) != NULL)
@@ -142,11 +140,7 @@ ngx_http_travel_live_http(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    accept = ngx_http_travel_header_in(r, "accept", 6);
-    stream = accept
-             && ngx_strlcasestrn(accept->data, accept->data + accept->len,
-                                 (u_char *) wanted, sizeof(wanted) - 2)
-                != NULL;
+    stream = ngx_http_travel_event_stream_wanted(r);
 
     if (ngx_http_arg(r, (u_char *) "topic", 5, &list) != NGX_OK) {
         ngx_str_null(&list);

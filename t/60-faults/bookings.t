@@ -69,18 +69,7 @@ my $storm = Travel::Faults->storm($t,
     [ after => $SECONDS * 0.3, lose       => 'queue', hold => 0.4 ],
     [ after => $SECONDS * 0.6, crash      => 'replica' ]);
 
-my @clients;
-for my $c (0 .. $CLIENTS - 1) {
-    my $pid = fork // die "fork: $!";
-    if (!$pid) {
-        open my $out, '>', $t->dir . "/client-$c" or POSIX::_exit(1);
-        client($c, $out);
-        close $out;
-        POSIX::_exit(0);
-    }
-    push @clients, $pid;
-}
-waitpid $_, 0 for @clients;
+my @rows = Travel::Faults->clients($t, $CLIENTS, \&client)->rows;
 my @seen = $storm->end;
 
 # Whether the storm left anything unknown is chance; this does: the queue is
@@ -109,13 +98,11 @@ my $last_key = "key-0-$EACH";
 ok(unknown_one($last_key, $EACH), 'one whose fate nobody knows');
 
 my (%said, %id, %count);
-for my $c (0 .. $CLIENTS - 1) {
-    for (split /\n/, Travel::Test::slurp($t->dir . "/client-$c")) {
-        my ($key, $what, $id) = split /\t/;
-        $count{$what}++;
-        $said{$key} = $what;
-        $id{$key}   = $id if $id ne '-';
-    }
+for (@rows) {
+    my ($key, $what, $id) = @$_;
+    $count{$what}++;
+    $said{$key} = $what;
+    $id{$key}   = $id if $id ne '-';
 }
 my @accepted = grep { $said{$_} eq 'accepted' } keys %said;
 my @unknown  = (grep({ $said{$_} eq 'unknown' } sort keys %said), $last_key);

@@ -10,6 +10,7 @@ use JSON::PP ();
 use POSIX ();
 use Test::More;
 use Time::HiRes qw(sleep time);
+use Travel::Faults;
 use Travel::Redis;
 use Travel::Test;
 
@@ -104,21 +105,16 @@ sub register {
 
 my $http = HTTP::Tiny->new(timeout => 20, keep_alive => 1);
 
-# A process that registers devices for some seconds, and notes what it is told.
+# Registers devices for some seconds, and notes what it is told.
 sub client {
-    my ($c, $seconds) = @_;
-    my $pid = fork // die "fork: $!";
-    return $pid if $pid;
+    my ($c, $out, $seconds) = @_;
     my $mine = HTTP::Tiny->new(timeout => 20, keep_alive => 1);
     my $end  = time + $seconds;
-    open my $out, '>', "$dir/client-$c" or POSIX::_exit(1);
-    for (my $n = 1000 * $c; time < $end; $n++) {
+    for (my $n = 1000 * ($c + 1); time < $end; $n++) {
         my ($what, $id) = register($mine, $n);
         print $out join("\t", time, "t-$n", $what, $id // '-'), "\n";
         sleep 0.02;
     }
-    close $out;
-    POSIX::_exit(0);
 }
 
 subtest 'a replica that is silent' => sub {
@@ -163,18 +159,17 @@ subtest 'no replica at all' => sub {
 # --- the failover ------------------------------------------------------------
 
 subtest 'the second takes the place of the first' => sub {
-    my @clients = map { client($_, 12) } 1 .. 3;
+    my $clients = Travel::Faults->clients($t, 3, sub { client(@_, 12) });
     sleep 3;
     $t->kill_part('queue');
     my $second = redis('second');
     $second->call('REPLICAOF', 'NO', 'ONE');
     $second->call('CONFIG', 'SET', 'min-replicas-to-write', 0);
     start_replica('first', 'second');
-    waitpid $_, 0 for @clients;
 
     my (%accepted, %count, @at);
-    for (map { split /\n/, Travel::Test::slurp("$dir/client-$_") } 1 .. 3) {
-        my ($at, $token, $what, $id) = split /\t/;
+    for ($clients->rows) {
+        my ($at, $token, $what, $id) = @$_;
         $count{$what}++;
         next if $what ne 'accepted';
         $accepted{$token} = $id;

@@ -109,31 +109,18 @@ my $storm = Travel::Faults->storm($t,
     [ every => 21 * $every, crash      => 'replica'  ],
     [ every => 15,          freeze     => 'sandbox', hold => 2 ]);
 
-my @pids;
-for my $c (0 .. $CLIENTS - 1) {
-    my $pid = fork // die "fork: $!";
-    if (!$pid) {
-        open my $out, '>', $t->dir . "/client-$c" or POSIX::_exit(1);
-        client($c, $out);
-        close $out;
-        POSIX::_exit(0);
-    }
-    push @pids, $pid;
-}
-waitpid $_, 0 for @pids;
+my @rows = Travel::Faults->clients($t, $CLIENTS, \&client)->rows;
 my @seen = $storm->end;
 
 # --- what was said -----------------------------------------------------------
 
 my (%count, %device, %removed, @jobs);
-for my $c (0 .. $CLIENTS - 1) {
-    for (split /\n/, Travel::Test::slurp($t->dir . "/client-$c")) {
-        my ($command, $what, $id, $job) = split /\t/;
-        $count{$command}{$what}++;
-        next if $what ne 'accepted';
-        push @jobs, $job;
-        $command eq 'register' ? $device{$id} = $job : ($removed{$id} = $job);
-    }
+for (@rows) {
+    my ($command, $what, $id, $job) = @$_;
+    $count{$command}{$what}++;
+    next if $what ne 'accepted';
+    push @jobs, $job;
+    $command eq 'register' ? $device{$id} = $job : ($removed{$id} = $job);
 }
 for my $command (sort keys %count) {
     note("$command: ", join ', ', map { "$count{$command}{$_} $_" }

@@ -62,6 +62,35 @@ my %FAULT = (
     },
 );
 
+# $n processes of this test's, each with $work->($number, $out): a line of words
+# apart by tabs for each thing that it was told.  rows() waits for them:
+#
+#     my $clients = Travel::Faults->clients($t, 3, sub { ... });
+#     my @rows = $clients->rows;         # [ word, ... ], client by client
+sub clients {
+    my ($class, $t, $n, $work) = @_;
+    my @files = map { $t->dir . "/client-$_" } 0 .. $n - 1;
+    my @pids;
+    for my $c (0 .. $n - 1) {
+        my $pid = fork // die "fork: $!";
+        if (!$pid) {
+            open my $out, '>', $files[$c] or POSIX::_exit(1);
+            my $done = eval { $work->($c, $out); 1 } or warn $@;
+            close $out;
+            POSIX::_exit($done ? 0 : 1);    # no END block: the instance is not ours
+        }
+        push @pids, $pid;
+    }
+    return bless { pids => \@pids, files => \@files }, 'Travel::Faults::Clients';
+}
+
+sub Travel::Faults::Clients::rows {
+    my ($self) = @_;
+    waitpid $_, 0 for @{ $self->{pids} };
+    return map { [split /\t/, $_, -1] }
+        map { split /\n/, Travel::Test::slurp($_) } @{ $self->{files} };
+}
+
 # How long a fault test goes on: 60 s a file under prove, T under make soak.
 sub seconds { return $ENV{TRAVEL_SOAK} || $_[1] || 60 }
 

@@ -229,6 +229,34 @@ void ngx_http_travel_l2_store(ngx_http_request_t *r,
     const ngx_http_travel_fill_t *fill,
     const ngx_http_travel_content_t *content, const ngx_str_t *etag);
 void ngx_http_travel_l2_unlock(ngx_http_travel_fill_t *fill);
+
+/*
+ * l2_wait.c: one node fills a key, the others look for its answer now and then.
+ *
+ * claim: asks for the lock (SET NX GET); op's handler hears nil when it is ours,
+ * else the holder's value.  NGX_AGAIN: asked; NGX_DECLINED.
+ *
+ * wait: 'look' is called by its event, first of the struct, later; NGX_DECLINED:
+ * it has been too long, or too many wait.  A waiter ends once.
+ */
+struct ngx_http_travel_redis_op_s;
+
+typedef struct {
+    ngx_event_t                event;          /* first: 'look' finds us by it */
+    ngx_http_request_t        *request;
+    ngx_msec_t                 until;
+    ngx_msec_t                 step;
+    ngx_uint_t                *waiters;        /* of this nginx worker */
+    unsigned                   waiting:1;      /* counted among them */
+} ngx_http_travel_l2_wait_t;
+
+ngx_int_t ngx_http_travel_l2_claim(struct ngx_http_travel_redis_op_s *op,
+    const ngx_str_t *key, const ngx_str_t *value, ngx_msec_t lives);
+void ngx_http_travel_l2_wait_init(ngx_http_travel_l2_wait_t *w,
+    ngx_http_request_t *r, ngx_msec_t longest, ngx_uint_t *waiters,
+    ngx_event_handler_pt look);
+ngx_int_t ngx_http_travel_l2_wait(ngx_http_travel_l2_wait_t *w);
+void ngx_http_travel_l2_wait_end(ngx_http_travel_l2_wait_t *w);
 /* Can this node say, by what it has followed, that no tag of a record was
  * overwritten since?  'generation' as the look began. */
 ngx_uint_t ngx_http_travel_l2_followed(uint64_t generation,

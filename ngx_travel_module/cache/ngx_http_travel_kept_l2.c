@@ -24,10 +24,7 @@
 
 
 #define NGX_HTTP_TRAVEL_KEPT_L2_TIMEOUT   50       /* ms for a reply */
-#define NGX_HTTP_TRAVEL_KEPT_L2_STEP      3        /* ms, first, then doubled */
-#define NGX_HTTP_TRAVEL_KEPT_L2_STEP_MAX  24
-#define NGX_HTTP_TRAVEL_KEPT_L2_WAITERS   256      /* per nginx worker */
-#define NGX_HTTP_TRAVEL_KEPT_L2_WRITES    256      /* unanswered, likewise */
+#define NGX_HTTP_TRAVEL_KEPT_L2_WRITES    256      /* unanswered, per worker */
 #define NGX_HTTP_TRAVEL_KEPT_L2_SKEW      2000     /* ms, of nodes' clocks */
 
 
@@ -45,7 +42,7 @@ typedef struct {
 } ngx_http_travel_candidate_t;
 
 struct ngx_http_travel_kept_l2_s {
-    ngx_event_t                  event;        /* first: data has an fd */
+    ngx_http_travel_l2_wait_t    wait;         /* first: see its event */
     ngx_http_travel_kept_t      *h;
     ngx_http_request_t          *request;
     ngx_http_travel_kept_l2_e     stage;
@@ -58,9 +55,6 @@ struct ngx_http_travel_kept_l2_s {
     ngx_str_t                    version;
     u_char                       digits[NGX_HTTP_TRAVEL_KEPT_L2_VERSION];
     ngx_http_travel_record_t    *found;
-    ngx_msec_t                   until;
-    ngx_msec_t                   step;
-    unsigned                     waiting:1;
     unsigned                     over:1;
 };
 
@@ -86,7 +80,6 @@ static ngx_int_t ngx_http_travel_kept_l2_take(ngx_http_travel_kept_l2_t *s,
 static ngx_int_t ngx_http_travel_kept_l2_lock(ngx_http_travel_kept_l2_t *s);
 static void ngx_http_travel_kept_l2_locked(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
-static ngx_int_t ngx_http_travel_kept_l2_wait(ngx_http_travel_kept_l2_t *s);
 static void ngx_http_travel_kept_l2_again(ngx_event_t *ev);
 static void ngx_http_travel_kept_l2_end(ngx_http_travel_kept_l2_t *s);
 static void ngx_http_travel_kept_l2_gone(void *data);
@@ -228,11 +221,9 @@ ngx_http_travel_kept_l2_ask(ngx_http_travel_kept_t *h)
 
     s->h = h;
     s->request = h->request;
-    s->step = NGX_HTTP_TRAVEL_KEPT_L2_STEP;
-    s->until = ngx_current_msec + h->conf->wait;
-    s->event.data = h->request->connection;
-    s->event.handler = ngx_http_travel_kept_l2_again;
-    s->event.log = h->request->connection->log;
+    ngx_http_travel_l2_wait_init(&s->wait, h->request, h->conf->wait,
+                                 &ngx_http_travel_kept_l2_waiting,
+                                 ngx_http_travel_kept_l2_again);
 
     h->shared = s;
 
@@ -366,7 +357,7 @@ ngx_http_travel_kept_l2_seen(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
         return;
     }
 
-    if (!s->waiting && s->lock.lock.len == 0) {
+    if (!s->wait.waiting && s->lock.lock.len == 0) {
         ngx_http_travel_cache_count(s->request, NGX_HTTP_TRAVEL_L2_MISS);
     }
 
@@ -572,10 +563,8 @@ ngx_http_travel_kept_l2_found(ngx_http_travel_kept_t *h)
 static ngx_int_t
 ngx_http_travel_kept_l2_lock(ngx_http_travel_kept_l2_t *s)
 {
-    u_char                       px[NGX_INT64_LEN];
-    u_char                       key[NGX_HTTP_TRAVEL_KEPT_L2_KEY];
-    size_t                       argvlen[7];
-    const char                  *argv[7];
+    u_char                       name[NGX_HTTP_TRAVEL_KEPT_L2_KEY];
+    ngx_str_t                    key, value;
     ngx_http_travel_redis_op_t  *op;
 
     op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_CACHE, s->request,
@@ -585,29 +574,18 @@ ngx_http_travel_kept_l2_lock(ngx_http_travel_kept_l2_t *s)
         return NGX_DECLINED;
     }
 
-    argv[0] = "SET";
-    argvlen[0] = 3;
-    argv[1] = (char *) key;
-    argvlen[1] = ngx_sprintf(key, "travel:l2lock:%*s", sizeof(s->lock.name),
-                             s->lock.name) - key;
-    argv[2] = (char *) s->value;
-    argvlen[2] = ngx_sprintf(s->value, "%P %uL %08xD", ngx_pid,
-                             ++ngx_http_travel_kept_l2_serial,
-                             (uint32_t) ngx_random())
-                 - s->value;
-    argv[3] = "NX";
-    argvlen[3] = 2;
-    argv[4] = "GET";
-    argvlen[4] = 3;
-    argv[5] = "PX";
-    argvlen[5] = 2;
-    argv[6] = (char *) px;
-    argvlen[6] = ngx_sprintf(px, "%M", s->h->conf->wait) - px;
+    key.data = name;
+    key.len = ngx_sprintf(name, "travel:l2lock:%*s", sizeof(s->lock.name),
+                          s->lock.name) - name;
+    value.data = s->value;
+    value.len = ngx_sprintf(s->value, "%P %uL %08xD", ngx_pid,
+                            ++ngx_http_travel_kept_l2_serial,
+                            (uint32_t) ngx_random())
+                - s->value;
 
     s->lock.lock.data = s->value;
 
-    return ngx_http_travel_redis_command(op, 7, argv, argvlen) == NGX_OK
-           ? NGX_AGAIN : NGX_DECLINED;
+    return ngx_http_travel_l2_claim(op, &key, &value, s->h->conf->wait);
 }
 
 
@@ -633,7 +611,7 @@ ngx_http_travel_kept_l2_locked(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
         }
 
     } else if (type == NGX_HTTP_TRAVEL_REPLY_STRING
-               && ngx_http_travel_kept_l2_wait(s) == NGX_AGAIN)
+               && ngx_http_travel_l2_wait(&s->wait) == NGX_AGAIN)
     {
         return;
     }
@@ -642,37 +620,12 @@ ngx_http_travel_kept_l2_locked(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
 }
 
 
-static ngx_int_t
-ngx_http_travel_kept_l2_wait(ngx_http_travel_kept_l2_t *s)
-{
-    if ((ngx_msec_int_t) (s->until - ngx_current_msec) <= 0
-        || (!s->waiting && ngx_http_travel_kept_l2_waiting
-                           >= NGX_HTTP_TRAVEL_KEPT_L2_WAITERS))
-    {
-        ngx_http_travel_cache_count(s->request, NGX_HTTP_TRAVEL_L2_GAVE_UP);
-        return NGX_DECLINED;
-    }
-
-    if (!s->waiting) {
-        s->waiting = 1;
-        ngx_http_travel_kept_l2_waiting++;
-        ngx_http_travel_cache_count(s->request, NGX_HTTP_TRAVEL_L2_WAITED);
-    }
-
-    ngx_add_timer(&s->event, s->step);
-    s->step = ngx_min(s->step * 2, NGX_HTTP_TRAVEL_KEPT_L2_STEP_MAX);
-
-    return NGX_AGAIN;
-}
-
-
 static void
 ngx_http_travel_kept_l2_again(ngx_event_t *ev)
 {
     ngx_http_travel_kept_l2_t  *s;
 
-    s = (ngx_http_travel_kept_l2_t *)
-            ((u_char *) ev - offsetof(ngx_http_travel_kept_l2_t, event));
+    s = (ngx_http_travel_kept_l2_t *) ev;
 
     if (ngx_http_travel_kept_l2_look(s) != NGX_AGAIN) {
         ngx_http_travel_kept_l2_end(s);
@@ -684,10 +637,7 @@ ngx_http_travel_kept_l2_again(ngx_event_t *ev)
 static void
 ngx_http_travel_kept_l2_end(ngx_http_travel_kept_l2_t *s)
 {
-    if (s->waiting) {
-        s->waiting = 0;
-        ngx_http_travel_kept_l2_waiting--;
-    }
+    ngx_http_travel_l2_wait_end(&s->wait);
 
     if (s->over) {
         return;
@@ -717,14 +667,7 @@ ngx_http_travel_kept_l2_gone(void *data)
 {
     ngx_http_travel_kept_l2_t  *s = data;
 
-    if (s->event.timer_set) {
-        ngx_del_timer(&s->event);
-    }
-
-    if (s->waiting) {
-        s->waiting = 0;
-        ngx_http_travel_kept_l2_waiting--;
-    }
+    ngx_http_travel_l2_wait_end(&s->wait);
 
     s->over = 1;
 

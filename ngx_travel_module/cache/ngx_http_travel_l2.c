@@ -25,9 +25,6 @@
 #define NGX_HTTP_TRAVEL_L2_TIMEOUT   50         /* ms for a reply */
 #define NGX_HTTP_TRAVEL_L2_LOCK      2000       /* ms it lives at most */
 #define NGX_HTTP_TRAVEL_L2_WAIT      1000       /* ms a loser waits at most */
-#define NGX_HTTP_TRAVEL_L2_STEP      3          /* ms, first, then doubled */
-#define NGX_HTTP_TRAVEL_L2_STEP_MAX  24
-#define NGX_HTTP_TRAVEL_L2_WAITERS   256        /* losers per nginx worker */
 #define NGX_HTTP_TRAVEL_L2_WRITES    256        /* unanswered, per worker */
 #define NGX_HTTP_TRAVEL_L2_BODY_MAX  (1000 * 1024)
 #define NGX_HTTP_TRAVEL_L2_SKEW      2000       /* ms between nodes' clocks */
@@ -39,15 +36,12 @@
 
 
 typedef struct {
-    ngx_event_t                event;          /* first: data has an fd */
+    ngx_http_travel_l2_wait_t  wait;           /* first: see its event */
     ngx_http_request_t        *request;
     ngx_http_travel_fill_t    *fill;
     ngx_http_travel_hit_t     *hit;
     travel_stream_id_t         floor;
-    ngx_msec_t                 until;
-    ngx_msec_t                 step;
     void                     (*done)(ngx_http_request_t *r, ngx_int_t rc);
-    unsigned                   waiting:1;      /* counted among the losers */
     unsigned                   locked:1;
     unsigned                   over:1;         /* done was called */
     u_char                     lock[NGX_HTTP_TRAVEL_L2_VALUE];
@@ -74,7 +68,6 @@ static void ngx_http_travel_l2_locked(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
 static ngx_uint_t ngx_http_travel_l2_worth(ngx_http_travel_l2_fetch_t *f,
     ngx_str_t holder);
-static ngx_int_t ngx_http_travel_l2_wait(ngx_http_travel_l2_fetch_t *f);
 static void ngx_http_travel_l2_again(ngx_event_t *ev);
 static void ngx_http_travel_l2_end(ngx_http_travel_l2_fetch_t *f,
     ngx_int_t rc);
@@ -129,11 +122,9 @@ ngx_http_travel_cache_fetch(ngx_http_request_t *r,
     f->hit = ret_hit;
     f->floor = floor;
     f->done = done;
-    f->step = NGX_HTTP_TRAVEL_L2_STEP;
-    f->until = ngx_current_msec + NGX_HTTP_TRAVEL_L2_WAIT;
-    f->event.data = r->connection;
-    f->event.handler = ngx_http_travel_l2_again;
-    f->event.log = r->connection->log;
+    ngx_http_travel_l2_wait_init(&f->wait, r, NGX_HTTP_TRAVEL_L2_WAIT,
+                                 &ngx_http_travel_l2_waiting,
+                                 ngx_http_travel_l2_again);
 
     f->key_len = ngx_sprintf(f->key, NGX_HTTP_TRAVEL_L2_KEY "%*s",
                              sizeof(fill->name), fill->name) - f->key;
@@ -222,12 +213,12 @@ ngx_http_travel_l2_got(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
             return;
         }
 
-        if (!f->waiting) {
+        if (!f->wait.waiting) {
             ngx_http_travel_cache_count(f->request,
                                         NGX_HTTP_TRAVEL_L2_REFUSED);
         }
 
-    } else if (!f->waiting) {
+    } else if (!f->wait.waiting) {
         ngx_http_travel_cache_count(f->request, NGX_HTTP_TRAVEL_L2_MISS);
     }
 
@@ -412,9 +403,7 @@ ngx_http_travel_l2_take(ngx_http_travel_l2_fetch_t *f,
 static ngx_int_t
 ngx_http_travel_l2_lock(ngx_http_travel_l2_fetch_t *f)
 {
-    u_char                       px[NGX_INT_T_LEN];
-    size_t                       argvlen[7];
-    const char                  *argv[7];
+    ngx_str_t                    key, value;
     ngx_http_travel_redis_op_t  *op;
 
     op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_CACHE, f->request,
@@ -424,23 +413,12 @@ ngx_http_travel_l2_lock(ngx_http_travel_l2_fetch_t *f)
         return NGX_DECLINED;
     }
 
-    argv[0] = "SET";
-    argvlen[0] = 3;
-    argv[1] = (char *) f->lock_key;
-    argvlen[1] = f->lock_key_len;
-    argv[2] = (char *) f->lock;
-    argvlen[2] = f->lock_len;
-    argv[3] = "NX";
-    argvlen[3] = 2;
-    argv[4] = "GET";
-    argvlen[4] = 3;
-    argv[5] = "PX";
-    argvlen[5] = 2;
-    argv[6] = (char *) px;
-    argvlen[6] = ngx_sprintf(px, "%d", NGX_HTTP_TRAVEL_L2_LOCK) - px;
+    key.data = f->lock_key;
+    key.len = f->lock_key_len;
+    value.data = f->lock;
+    value.len = f->lock_len;
 
-    return ngx_http_travel_redis_command(op, 7, argv, argvlen) == NGX_OK
-           ? NGX_AGAIN : NGX_DECLINED;
+    return ngx_http_travel_l2_claim(op, &key, &value, NGX_HTTP_TRAVEL_L2_LOCK);
 }
 
 
@@ -459,7 +437,7 @@ ngx_http_travel_l2_locked(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
                && ngx_http_travel_reply_type(reply)
                   == NGX_HTTP_TRAVEL_REPLY_STRING
                && ngx_http_travel_l2_worth(f, ngx_http_travel_reply_str(reply))
-               && ngx_http_travel_l2_wait(f) == NGX_AGAIN)
+               && ngx_http_travel_l2_wait(&f->wait) == NGX_AGAIN)
     {
         return;
     }
@@ -491,40 +469,12 @@ ngx_http_travel_l2_worth(ngx_http_travel_l2_fetch_t *f, ngx_str_t holder)
 }
 
 
-static ngx_int_t
-ngx_http_travel_l2_wait(ngx_http_travel_l2_fetch_t *f)
-{
-    if ((ngx_msec_int_t) (f->until - ngx_current_msec) <= 0) {
-        ngx_http_travel_cache_count(f->request, NGX_HTTP_TRAVEL_L2_GAVE_UP);
-        return NGX_DECLINED;
-    }
-
-    if (!f->waiting) {
-        if (ngx_http_travel_l2_waiting >= NGX_HTTP_TRAVEL_L2_WAITERS) {
-            ngx_http_travel_cache_count(f->request,
-                                        NGX_HTTP_TRAVEL_L2_GAVE_UP);
-            return NGX_DECLINED;
-        }
-
-        f->waiting = 1;
-        ngx_http_travel_l2_waiting++;
-        ngx_http_travel_cache_count(f->request, NGX_HTTP_TRAVEL_L2_WAITED);
-    }
-
-    ngx_add_timer(&f->event, f->step);
-    f->step = ngx_min(f->step * 2, NGX_HTTP_TRAVEL_L2_STEP_MAX);
-
-    return NGX_AGAIN;
-}
-
-
 static void
 ngx_http_travel_l2_again(ngx_event_t *ev)
 {
     ngx_http_travel_l2_fetch_t  *f;
 
-    f = (ngx_http_travel_l2_fetch_t *)
-            ((u_char *) ev - offsetof(ngx_http_travel_l2_fetch_t, event));
+    f = (ngx_http_travel_l2_fetch_t *) ev;
 
     if (ngx_http_travel_l2_get(f) != NGX_AGAIN) {
         ngx_http_travel_l2_end(f, NGX_DECLINED);
@@ -535,10 +485,7 @@ ngx_http_travel_l2_again(ngx_event_t *ev)
 static void
 ngx_http_travel_l2_end(ngx_http_travel_l2_fetch_t *f, ngx_int_t rc)
 {
-    if (f->waiting) {
-        f->waiting = 0;
-        ngx_http_travel_l2_waiting--;
-    }
+    ngx_http_travel_l2_wait_end(&f->wait);
 
     if (!f->over) {
         f->over = 1;
@@ -560,14 +507,7 @@ ngx_http_travel_l2_gone(void *data)
 {
     ngx_http_travel_l2_fetch_t  *f = data;
 
-    if (f->event.timer_set) {
-        ngx_del_timer(&f->event);
-    }
-
-    if (f->waiting) {
-        f->waiting = 0;
-        ngx_http_travel_l2_waiting--;
-    }
+    ngx_http_travel_l2_wait_end(&f->wait);
 
     /* the pool of *f->fill is still there: cleanups run before it goes */
 

@@ -55,7 +55,6 @@ struct worker_link_s {
     char                  sha[TRAVEL_SCRIPT_MAX][41];
     int                   script;   /* whose SHA comes next */
     int                   greeting; /* answers missing until it is up */
-    long long             client_id;
     unsigned              server;   /* whose turn it is */
 
     int64_t               now;      /* of this turn */
@@ -158,13 +157,6 @@ bool
 worker_link_up(const worker_link_t *link)
 {
     return link->state == LINK_UP;
-}
-
-
-long long
-worker_link_client_id(const worker_link_t *link)
-{
-    return link->client_id;
 }
 
 
@@ -329,10 +321,6 @@ link_on_greeting(void *data, const redisReply *reply)
         return;
     }
 
-    if (reply->type == REDIS_REPLY_INTEGER) {
-        link->client_id = reply->integer;
-    }
-
     link_greeted(link);
 }
 
@@ -402,7 +390,7 @@ link_greet(worker_link_t *link)
     travel_str_t  text;
 
     link->state = LINK_GREETING;
-    link->greeting = 3;
+    link->greeting = 2;
     link->script = 0;
 
     if (link->conf->redis_password != NULL) {
@@ -423,8 +411,6 @@ link_greet(worker_link_t *link)
     argv[1] = "SETNAME";
     argv[2] = link->name;
     link_send(link, link_on_greeting, link, 3, argv, NULL);
-    argv[1] = "ID";
-    link_send(link, link_on_greeting, link, 2, argv, NULL);
 
     argv[0] = "INFO";
     argv[1] = "replication";

@@ -30,7 +30,6 @@ worker_link_t *worker_link_create(const worker_conf_t *conf, const char *name,
 void worker_link_free(worker_link_t **plink);
 
 bool worker_link_up(const worker_link_t *link);
-long long worker_link_client_id(const worker_link_t *link);
 
 /* For poll(): -1 while there is no socket. */
 int worker_link_fd(const worker_link_t *link);

@@ -471,27 +471,6 @@ worker_ready_drain(worker_ready_t *ready)
 }
 
 
-size_t
-worker_ready_heavy(const worker_ready_t *ready, size_t n,
-    const char **ret_subs, size_t max)
-{
-    size_t                i, found;
-    const worker_lane_t  *lane;
-
-    found = 0;
-
-    for (i = 0; i < WORKER_LANE_BUCKETS && found < max; i++) {
-        for (lane = ready->lanes[i]; lane && found < max; lane = lane->chain) {
-            if (lane->entries.count > n) {
-                ret_subs[found++] = lane->sub;
-            }
-        }
-    }
-
-    return found;
-}
-
-
 void
 worker_ready_free(worker_ready_t *ready)
 {

@@ -76,10 +76,6 @@ void worker_ready_over(worker_entry_t *entry);
 /* Any of them, taken out without having been started; NULL: it is empty. */
 worker_entry_t *worker_ready_drain(worker_ready_t *ready);
 
-/* Callers with more than 'n' entries here, up to 'max' of them. */
-size_t worker_ready_heavy(const worker_ready_t *ready, size_t n,
-    const char **ret_subs, size_t max);
-
 void worker_ready_free(worker_ready_t *ready);
 
 #endif

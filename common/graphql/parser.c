@@ -465,6 +465,7 @@ parser_selections(parser_t *p, ast_t *owner)
 
         TRY(parser_selection(p, &node));
         parser_append(cur, node);
+        node->parent = cur;
 
         if (node->kind == TRAVEL_GRAPHQL_INLINE && !parser_punct(p, "{")) {
             return parser_unexpected(p, "\"{\"");
@@ -472,7 +473,6 @@ parser_selections(parser_t *p, ast_t *owner)
 
         if (node->kind != TRAVEL_GRAPHQL_SPREAD && parser_punct(p, "{")) {
             TRY(parser_next(p));
-            node->parent = cur;
             cur = node;
         }
     }

@@ -148,39 +148,45 @@ validate_spread(validation_t *v, const ast_t *node, const type_t *parent)
 
 
 /* Down by 'children', up by 'parent': a tree of any depth. */
+ast_t *
+travel_graphql_validate_next(const ast_t *node, const ast_t *owner, bool down)
+{
+    if (down && node->children != NULL) {
+        return node->children;
+    }
+
+    while (node->next == NULL && node->parent != owner) {
+        node = node->parent;
+    }
+
+    return node->next;
+}
+
+
 static int
 validate_selections(validation_t *v, ast_t *def)
 {
-    ast_t  *owner = def, *node = def->children;
+    ast_t         *node;
+    const type_t  *of;
 
-    while (node != NULL) {
+    for (node = def->children; node != NULL;
+         node = travel_graphql_validate_next(node, def, true))
+    {
+        of = node->parent->of;
 
         switch (node->kind) {
 
         case TRAVEL_GRAPHQL_FIELD:
-            TRY(validate_field(&v->check, node, owner->of));
+            TRY(validate_field(&v->check, node, of));
             break;
 
         case TRAVEL_GRAPHQL_INLINE:
-            TRY(validate_inline(&v->check, node, owner->of));
+            TRY(validate_inline(&v->check, node, of));
             break;
 
         default:
-            TRY(validate_spread(v, node, owner->of));
+            TRY(validate_spread(v, node, of));
         }
-
-        if (node->children != NULL) {
-            owner = node;
-            node = node->children;
-            continue;
-        }
-
-        while (node->next == NULL && owner != def) {
-            node = owner;
-            owner = owner->parent;
-        }
-
-        node = node->next;
     }
 
     return TRAVEL_OK;

@@ -236,32 +236,22 @@ overlap_add_spread(validation_t *v, overlap_set_t *set, const ast_t *node)
 static int
 overlap_collect(validation_t *v, const ast_t *owner, overlap_set_t *set)
 {
-    const ast_t  *in = owner, *node = owner->children;
+    const ast_t  *node;
 
-    while (node != NULL) {
-
+    for (node = owner->children; node != NULL;
+         node = travel_graphql_validate_next(node, owner,
+                    node->kind == TRAVEL_GRAPHQL_INLINE))
+    {
         if (!travel_graphql_check_work(&v->check, 1)) {
             return TRAVEL_OK;
         }
 
-        if (node->kind == TRAVEL_GRAPHQL_INLINE) {
-            in = node;
-            node = node->children;
-            continue;
-        }
-
         if (node->kind == TRAVEL_GRAPHQL_FIELD) {
-            TRY(overlap_add_field(&v->check, set, node, in->of));
-        } else {
+            TRY(overlap_add_field(&v->check, set, node, node->parent->of));
+
+        } else if (node->kind != TRAVEL_GRAPHQL_INLINE) {
             TRY(overlap_add_spread(v, set, node));
         }
-
-        while (node->next == NULL && in != owner) {
-            node = in;
-            in = in->parent;
-        }
-
-        node = node->next;
     }
 
     return TRAVEL_OK;
@@ -822,29 +812,19 @@ static int
 overlap_all(overlap_t *o)
 {
     size_t        i;
-    const ast_t  *def, *owner, *node;
+    const ast_t  *def, *node;
 
     for (i = 0; i < o->v->nunits; i++) {
         def = o->v->units[i]->def;
-        owner = def;
-        node = def->children;
         TRY(overlap_within(o, def));
 
-        while (node != NULL && !o->c->report->exhausted) {
-
+        for (node = def->children;
+             node != NULL && !o->c->report->exhausted;
+             node = travel_graphql_validate_next(node, def, true))
+        {
             if (node->children != NULL) {
                 TRY(overlap_within(o, node));
-                owner = node;
-                node = node->children;
-                continue;
             }
-
-            while (node->next == NULL && owner != def) {
-                node = owner;
-                owner = owner->parent;
-            }
-
-            node = node->next;
         }
     }
 

@@ -47,6 +47,12 @@ typedef struct {
 travel_graphql_unit_t *travel_graphql_validate_fragment(
     const travel_graphql_validation_t *v, travel_str_t name);
 
+/* The next of all that 'owner' selects, however deep, in the order of the text;
+ * NULL: that was all.  'down': what 'node' selects is part of it. */
+travel_graphql_ast_t *travel_graphql_validate_next(
+    const travel_graphql_ast_t *node, const travel_graphql_ast_t *owner,
+    bool down);
+
 /* Fragments and the variables that come by them. */
 int travel_graphql_validate_units(travel_graphql_validation_t *v)
     TRAVEL_MUST_CHECK;

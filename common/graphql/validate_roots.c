@@ -268,9 +268,11 @@ static int
 roots_introspections(roots_t *r, const ast_t *def)
 {
     bool          deep;
-    const ast_t  *owner = def, *node = def->children;
+    const ast_t  *node;
 
-    while (node != NULL) {
+    for (node = def->children; node != NULL;
+         node = travel_graphql_validate_next(node, def, !deep))
+    {
         deep = false;
 
         if (node->kind == TRAVEL_GRAPHQL_FIELD
@@ -285,19 +287,6 @@ roots_introspections(roots_t *r, const ast_t *def)
                               ROOTS_INTROSPECTION - 1), node);
             }
         }
-
-        if (node->children != NULL && !deep) {
-            owner = node;
-            node = node->children;
-            continue;
-        }
-
-        while (node->next == NULL && owner != def) {
-            node = owner;
-            owner = owner->parent;
-        }
-
-        node = node->next;
     }
 
     return TRAVEL_OK;

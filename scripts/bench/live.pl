@@ -41,9 +41,7 @@ my $t = Travel::Test->start(
 );
 my $J = 'journey:01890000-0000-7000-8000-0000000000aa';
 my $c = $t->redis('cache');
-my ($script) = slurp("$Bin/../../common/live_message.c")
-    =~ /travel_live_publish\[\] =\n(.*?);\n/s;
-$script = join '', map { s/\\n/\n/r } $script =~ /"(.*?)"\n?/g;
+my $script = $t->live_script;
 my $token = $t->user_token(1);
 
 sub crowd {

@@ -21,9 +21,7 @@ my $t = Travel::Test->start(
 );
 my ($alice, $bob) = map { $t->user_token($_) } 1, 2;
 my $c = $t->redis('cache');
-my ($script) = slurp(Travel::Test::root() . '/common/live_message.c')
-    =~ /travel_live_publish\[\] =\n(.*?);\n/s;
-$script = join '', map { s/\\n/\n/r } $script =~ /"(.*?)"\n?/g;
+my $script = $t->live_script;
 
 sub publish {
     my ($journey, $n, %o) = @_;

@@ -29,9 +29,7 @@ my ($alice, $bob) = map { $t->user_token($_) } 1, 2;
 my ($ua, $ub) = map { $t->user($_) } 1, 2;
 my $J = '01890000-0000-7000-8000-0000000000aa';
 my $c = $t->redis('cache');
-my ($script) = slurp(Travel::Test::root() . '/common/live_message.c')
-    =~ /travel_live_publish\[\] =\n(.*?);\n/s;
-$script = join '', map { s/\\n/\n/r } $script =~ /"(.*?)"\n?/g;
+my $script = $t->live_script;
 
 sub publish {
     my ($topic, $n, %o) = @_;

@@ -19,9 +19,7 @@ my $t = Travel::Test->start(
 my ($alice, $ua) = ($t->user_token(1), $t->user(1));
 my $topic = "user:$ua:events";
 my $c = $t->redis('cache');
-my ($script) = slurp(Travel::Test::root() . '/common/live_message.c')
-    =~ /travel_live_publish\[\] =\n(.*?);\n/s;
-$script = join '', map { s/\\n/\n/r } $script =~ /"(.*?)"\n?/g;
+my $script = $t->live_script;
 
 sub publish {
     return $c->call('EVAL', $script, 1, "travel:live:$topic",

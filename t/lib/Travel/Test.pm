@@ -466,6 +466,14 @@ sub redis {
     return $self->_redis_at($which, $user // 'admin', $self->socket($which));
 }
 
+# The script by which live messages are published: EVAL with the key
+# travel:live:TOPIC, a message, how many are kept, and for how many ms.
+sub live_script {
+    my ($text) = slurp("$ROOT/common/live_message.c")
+        =~ /travel_live_publish\[\] =\n(.*?);\n/s;
+    return join '', map { s/\\n/\n/r } $text =~ /"(.*?)"\n?/g;
+}
+
 # --- what the outside saw ----------------------------------------------------
 
 sub _lines {

@@ -33,6 +33,12 @@ is((check($good))[0], 0, 'the least that is needed');
 my @bad = (
     ['slots = 0',                       qr/slots = 0 is outside 1\.\.256/],
     ['slots = many',                    qr/integer.*slots/],
+    ['autoscale { slots = 300 }',       qr/outside 1\.\.256/],
+    ['autoscale { age = 2 }',           qr/age.*250ms/],
+    ['slots = 8 autoscale { slots = 4 }', qr/the most there may be.*1 and 8/],
+    ['recycle { memory = 100 }',        qr/memory.*512m/],
+    ['recycle { memory = 1m }',         qr/16m at least/],
+    ['recycle { jitter = 2.0 }',        qr/outside 0\.\.1/],
     ['lease_ttl = 10',                  qr/lease_ttl.*10s/],
     ['drain = "-1s"',                   qr/drain/],
     ['queues = { "booking", "hotel" }', qr/"hotel" is not the name of a queue/],

@@ -1,6 +1,7 @@
 /* The job that does nothing: the pool's own cost, measured and tested; under
  * another name a second type, with limits of its own. */
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -11,11 +12,30 @@
 #include "../queue/queue.h"
 
 
+/* Kept in a list until the process ends, so that it is no leak to a checker. */
+static void
+noop_grow(json_int_t mb)
+{
+    void                    *more;
+    size_t                   size;
+    static _Atomic(void *)   kept;
+
+    size = (size_t) mb << 20;
+    more = mb > 0 && mb <= 1024 ? malloc(size) : NULL;
+
+    if (more != NULL) {
+        memset(more, 1, size);
+        *(void **) more = atomic_exchange(&kept, more);
+    }
+}
+
+
 /* Body members, all optional: ask (a partner and a path, "slow/5000": GET it
  * without a slot, and go on with its answer); sleep_ms; hang_ms (sleeps on when
  * told to stop); fail_until (retry below this attempt), not before retry_ms
  * have passed; fail_before (retry before this moment, unix ms); reject (a
- * code); crash (abort on this attempt).  They let tests and drills put a pool
+ * code); crash (abort on this attempt); grow_mb (memory that is never given
+ * back).  They let tests and drills put a pool
  * into any state without a partner of the product. */
 static worker_verdict_e
 noop_drill(worker_job_t *job)
@@ -43,6 +63,8 @@ noop_drill(worker_job_t *job)
         return worker_job_fail(job, WORKER_RETRY, "CANCELLED",
                                "drill: called off");
     }
+
+    noop_grow(json_integer_value(json_object_get(job->body, "grow_mb")));
 
     if (json_integer_value(json_object_get(job->body, "crash"))
         == (json_int_t) job->attempt)

@@ -39,6 +39,8 @@ worker_board_reset(worker_sheet_t *sheet)
     atomic_store(&sheet->crash_slot, -1);
     atomic_store(&sheet->in_memory, 0);
     atomic_store(&sheet->asking, 0);
+    atomic_store(&sheet->waited_ms, 0);
+    atomic_store(&sheet->ran, 0);
 
     for (i = 0; i < WORKER_SLOTS_MAX; i++) {
         atomic_store(&sheet->slots[i].started_ms, 0);

@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #include "conf.h"
+#include "recycle.h"
 #include "../queue/entry.h"
 
 #define WORKER_PROCESSES_MAX   64
@@ -78,6 +79,12 @@ typedef struct {
     _Atomic uint64_t         redis_drops;
     _Atomic uint64_t         in_memory;
     _Atomic uint64_t         asking;        /* jobs that wait without a slot */
+    _Atomic unsigned         nslots;        /* it is to have: the supervisor's
+                                               word */
+    _Atomic int64_t          waited_ms;     /* the longest that a job waited for
+                                               nothing but a slot, of late */
+    _Atomic uint64_t         ran;           /* jobs, since it was started */
+    _Atomic uint64_t         recycled[WORKER_RECYCLE_MAX];
     _Atomic uint64_t         spans_exported;
     _Atomic uint64_t         spans_dropped;
     _Atomic uint64_t         spans_failed;
@@ -89,7 +96,10 @@ typedef struct {
 } worker_sheet_t;
 
 typedef struct {
-    worker_sheet_t  sheets[WORKER_PROCESSES_MAX];
+    _Atomic unsigned  processes;            /* that there are to be; the */
+    _Atomic unsigned  slots;                /* supervisor's, so below */
+    _Atomic uint64_t  scalings[2];          /* up, down */
+    worker_sheet_t    sheets[WORKER_PROCESSES_MAX];
 } worker_board_t;
 
 worker_board_t *worker_board_create(void);      /* NULL: no memory */

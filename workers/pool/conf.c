@@ -104,6 +104,22 @@ static cfg_opt_t  conf_etl_opts[] = {
     CFG_END()
 };
 
+static cfg_opt_t  conf_autoscale_opts[] = {
+    CFG_INT("processes", 0, CFGF_NONE),
+    CFG_INT("slots", 0, CFGF_NONE),
+    CFG_STR("age", "2s", CFGF_NONE),
+    CFG_STR("every", "5s", CFGF_NONE),
+    CFG_STR("idle", "60s", CFGF_NONE),
+    CFG_END()
+};
+
+static cfg_opt_t  conf_recycle_opts[] = {
+    CFG_INT("jobs", 0, CFGF_NONE),
+    CFG_STR("memory", NULL, CFGF_NONE),
+    CFG_FLOAT("jitter", 0.2, CFGF_NONE),
+    CFG_END()
+};
+
 static cfg_opt_t  conf_opts[] = {
     CFG_STR("run_dir", "run", CFGF_NONE),
     CFG_INT("processes", 2, CFGF_NONE),
@@ -120,6 +136,8 @@ static cfg_opt_t  conf_opts[] = {
     CFG_STR("topics", "off", CFGF_NONE),
     CFG_STR("payments", NULL, CFGF_NONE),
     CFG_STR_LIST("webhook_allow", "{}", CFGF_NONE),
+    CFG_SEC("autoscale", conf_autoscale_opts, CFGF_NONE),
+    CFG_SEC("recycle", conf_recycle_opts, CFGF_NONE),
     CFG_SEC("redis", conf_redis_opts, CFGF_TITLE | CFGF_MULTI),
     CFG_SEC("postgres", conf_postgres_opts, CFGF_TITLE | CFGF_MULTI),
     CFG_SEC("smtp", conf_smtp_opts, CFGF_NONE),
@@ -797,6 +815,60 @@ conf_queues(cfg_t *cfg, worker_conf_t *conf)
 }
 
 
+/* The bounds of the pool's size; without the section it is what it is. */
+static int
+conf_autoscale(cfg_t *cfg, worker_conf_t *conf)
+{
+    cfg_t                *sec;
+    worker_size_t        *max;
+    worker_scale_conf_t  *scale;
+
+    sec = cfg_getsec(cfg, "autoscale");
+    scale = &conf->scale;
+    max = &scale->max;
+    scale->min = (worker_size_t) { conf->processes, conf->slots };
+    *max = scale->min;
+
+    if (cfg_getint(sec, "processes") > 0) {
+        max->processes = (unsigned) cfg_getint(sec, "processes");
+    }
+
+    if (cfg_getint(sec, "slots") > 0) {
+        max->slots = (unsigned) cfg_getint(sec, "slots");
+    }
+
+    worker_conf_duration(sec, "age", &scale->age_ms);
+    worker_conf_duration(sec, "every", &scale->every_ms);
+    worker_conf_duration(sec, "idle", &scale->idle_ms);
+
+    if (max->processes < conf->processes || max->slots < conf->slots) {
+        cfg_error(sec, "autoscale: processes and slots are the most there may "
+                  "be, at least the pool's own %u and %u", conf->processes,
+                  conf->slots);
+        return TRAVEL_INVALID;
+    }
+
+    return TRAVEL_OK;
+}
+
+
+static void
+conf_recycle(cfg_t *cfg, worker_conf_t *conf)
+{
+    cfg_t       *sec;
+    const char  *memory;
+
+    sec = cfg_getsec(cfg, "recycle");
+    memory = cfg_getstr(sec, "memory");
+    conf->recycle_jobs = (uint64_t) cfg_getint(sec, "jobs");
+    conf->recycle_jitter = cfg_getfloat(sec, "jitter");
+
+    if (memory != NULL) {
+        (void) !worker_conf_size_parse(memory, &conf->recycle_memory);
+    }
+}
+
+
 static int
 conf_top(cfg_t *cfg, worker_conf_t *conf)
 {
@@ -811,8 +883,10 @@ conf_top(cfg_t *cfg, worker_conf_t *conf)
     conf->waiting = (unsigned) cfg_getint(cfg, "waiting");
     worker_conf_duration(cfg, "lease_ttl", &conf->lease_ttl_ms);
     worker_conf_duration(cfg, "drain", &conf->drain_ms);
+    conf_recycle(cfg, conf);
 
-    return conf_queues(cfg, conf);
+    return conf_autoscale(cfg, conf) == TRAVEL_OK
+           ? conf_queues(cfg, conf) : TRAVEL_INVALID;
 }
 
 

@@ -5,6 +5,8 @@
  *     run_dir   = "run"
  *     processes = 2          slots = 16        log_level = "info"
  *     waiting   = 2000
+ *     autoscale { processes = 8 slots = 64 age = 2s every = 5s idle = 60s }
+ *     recycle   { jobs = 1000000 memory = 1g jitter = 0.2 }
  *     queues    = { "journey", "booking", ... }      lease_ttl = 10s
  *     metrics   = "127.0.0.1:8084"
  *     redis queue { socket = "..." user = "worker" password_file = "..." }
@@ -29,6 +31,7 @@
 
 #include "../../common/address.h"
 #include "../../common/cron.h"
+#include "scale.h"
 
 #define WORKER_PARTNERS_MAX  32
 #define WORKER_SCHEDULES_MAX 64
@@ -121,6 +124,11 @@ typedef struct {
     unsigned            slots;         /* threads per process */
     unsigned            waiting;       /* jobs of a process that wait for the
                                           outside without a slot */
+    worker_scale_conf_t  scale;        /* its least is the two above; its most
+                                          the same without "autoscale" */
+    uint64_t            recycle_jobs;  /* of a process; 0: any, so below */
+    uint64_t            recycle_memory;    /* bytes */
+    double              recycle_jitter;    /* as a part of the two */
     int                 log_level;
     char               *queues[WORKER_QUEUES_MAX];    /* NULL-terminated */
     long                retention_ms[WORKER_QUEUES_MAX];  /* by the index of

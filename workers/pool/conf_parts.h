@@ -16,6 +16,9 @@ void worker_conf_rules(cfg_t *cfg);
 /* "10s", "250ms", "5m", "2h", "1d".  TRAVEL_OK or TRAVEL_INVALID. */
 int worker_conf_duration_parse(const char *text, long *ret_ms);
 
+/* "512k", "64m", "2g" in bytes.  Likewise. */
+int worker_conf_size_parse(const char *text, uint64_t *ret_bytes);
+
 /* Values of worker_tls_e and worker_catch_up_e by their words, or -1. */
 int worker_conf_tls(const char *v);
 int worker_conf_catch_up(const char *v);

@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -55,6 +56,31 @@ worker_conf_duration_parse(const char *text, long *ret_ms)
 
 
 int
+worker_conf_size_parse(const char *text, uint64_t *ret_bytes)
+{
+    char     *end;
+    long      n;
+    unsigned  shift;
+
+    if (!isdigit((unsigned char) text[0])) {
+        return TRAVEL_INVALID;
+    }
+
+    errno = 0;
+    n = strtol(text, &end, 10);
+    shift = strcmp(end, "k") == 0 ? 10 : strcmp(end, "m") == 0 ? 20
+            : strcmp(end, "g") == 0 ? 30 : 0;
+
+    if (errno != 0 || shift == 0 || n > 1 << 20) {
+        return TRAVEL_INVALID;
+    }
+
+    *ret_bytes = (uint64_t) n << shift;
+    return TRAVEL_OK;
+}
+
+
+int
 worker_conf_rate_parse(const char *text, double *ret_rate)
 {
     char    *end;
@@ -83,6 +109,7 @@ worker_conf_rate_parse(const char *text, double *ret_rate)
 typedef enum {
     CONF_DURATION,              /* min in ms */
     CONF_NUMBER,
+    CONF_SIZE,                  /* min in MiB */
     CONF_SHARE,                 /* a number from 0 to 1 */
     CONF_LEVEL,
     CONF_QUEUE,
@@ -109,6 +136,14 @@ static const struct conf_rule {
     { "processes", CONF_NUMBER, 1, 64 },
     { "slots", CONF_NUMBER, 1, 256 },
     { "waiting", CONF_NUMBER, 0, 100000 },
+    { "autoscale|processes", CONF_NUMBER, 1, 64 },
+    { "autoscale|slots", CONF_NUMBER, 1, 256 },
+    { "autoscale|age", CONF_DURATION, 10, 0 },
+    { "autoscale|every", CONF_DURATION, 100, 0 },
+    { "autoscale|idle", CONF_DURATION, 100, 0 },
+    { "recycle|jobs", CONF_NUMBER, 1, LONG_MAX },
+    { "recycle|memory", CONF_SIZE, 16, 0 },
+    { "recycle|jitter", CONF_SHARE, 0, 0 },
     { "lease_ttl", CONF_DURATION, 1000, 0 },
     { "drain", CONF_DURATION, 0, 0 },
     { "log_level", CONF_LEVEL, 0, 0 },
@@ -254,10 +289,17 @@ conf_cron_wrong(const char *v)
 static const char *
 conf_text_wrong(const struct conf_rule *rule, const char *v)
 {
-    long    ms;
-    double  rate;
+    long      ms;
+    double    rate;
+    uint64_t  bytes;
 
     switch (rule->kind) {
+
+    case CONF_SIZE:
+        return worker_conf_size_parse(v, &bytes) == TRAVEL_OK
+               && bytes >> 20 >= (uint64_t) rule->min
+               ? NULL : "is no size or too small a one, write it like 512m or "
+                        "2g (16m at least)";
 
     case CONF_DURATION:
         return worker_conf_duration_parse(v, &ms) == TRAVEL_OK

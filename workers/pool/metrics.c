@@ -343,6 +343,7 @@ worker_metrics_text(const worker_board_t *board, size_t *ret_len)
     }
 
     metrics_processes(f, board);
+    worker_metrics_pool(f, board);
     metrics_slots(f, board);
     metrics_outcomes(f, board);
     metrics_run(f, board);

@@ -153,7 +153,8 @@ worker_process_main(const worker_process_t *process)
 
     spec.io = io;
     worker_log(WORKER_LOG_INFO, "started as %s with %u slots, pid %d",
-               process->owner, process->conf->slots, (int) getpid());
+               process->owner, atomic_load(&process->sheet->nslots),
+               (int) getpid());
 
     scheduler = process->index < PROCESS_SCHEDULERS
                 ? worker_scheduler_start(process->conf, process->owner,

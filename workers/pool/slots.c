@@ -43,6 +43,7 @@ typedef struct {
     worker_board_slot_t  *board;
     pthread_t             thread;
     bool                  started;
+    bool                  ended;        /* mutex: it has left, to be joined */
     char                  name[80];
     worker_entry_t       *batch[WORKER_RUN_BATCH_MAX];
     size_t                nbatch;       /* 0: one job at a time */
@@ -63,10 +64,11 @@ struct worker_slots_s {
     unsigned              idle;
     unsigned              asking;       /* with the I/O thread */
     double                item_ms[WORKER_BOARD_TYPES];    /* in a batch */
+    unsigned              wanted;       /* slots with lower numbers stay */
     bool                  stopping;
 
-    unsigned              n;            /* immutable after the start */
-    slots_thread_t        threads[];
+    unsigned              room;         /* immutable after the start */
+    slots_thread_t        threads[];    /* started ones: the fetcher's */
 };
 
 static _Thread_local int  slots_current = -1;
@@ -110,16 +112,42 @@ slots_next_locked(worker_slots_t *slots)
 }
 
 
-/* Waits for work; NULL when the slots are to stop. */
-static worker_entry_t *
-slots_take_locked(worker_slots_t *slots)
+/* There are to be fewer, and this one is too many.  A wake-up that was meant
+ * for somebody who works is passed on. */
+static void
+slots_leave_locked(slots_thread_t *self)
 {
+    worker_slots_t  *slots;
+
+    slots = self->slots;
+    self->ended = true;
+
+    if (slots->nwaiting > 0 && slots->idle > 0) {
+        pthread_cond_signal(&slots->work);
+    }
+}
+
+
+/* Waits for work; NULL when the slot is to end. */
+static worker_entry_t *
+slots_take_locked(slots_thread_t *self)
+{
+    worker_slots_t  *slots;
     worker_entry_t  *entry;
 
-    while (slots->nwaiting == 0 && !slots->stopping) {
+    slots = self->slots;
+
+    while (slots->nwaiting == 0 && !slots->stopping
+           && self->slot.number < slots->wanted)
+    {
         slots->idle++;
         pthread_cond_wait(&slots->work, &slots->mutex);
         slots->idle--;
+    }
+
+    if (self->slot.number >= slots->wanted && !slots->stopping) {
+        slots_leave_locked(self);
+        return NULL;
     }
 
     entry = worker_entries_pop(slots_next_locked(slots));
@@ -377,7 +405,7 @@ slots_main(void *data)
     pthread_mutex_lock(&slots->mutex);
 
     for ( ;; ) {
-        entry = slots_take_locked(slots);
+        entry = slots_take_locked(self);
 
         if (entry == NULL) {
             break;
@@ -430,8 +458,21 @@ slots_thread_start(worker_slots_t *slots, unsigned i)
     rc = pthread_create(&t->thread, &attr, slots_main, t);
     pthread_attr_destroy(&attr);
     t->started = rc == 0;
+    t->ended = false;
 
     return t->started ? TRAVEL_OK : TRAVEL_ERROR;
+}
+
+
+static void
+slots_thread_bury(slots_thread_t *t)
+{
+    if (t->started) {
+        pthread_join(t->thread, NULL);
+    }
+
+    t->started = false;
+    worker_pg_free(&t->slot.pg);
 }
 
 
@@ -442,14 +483,16 @@ worker_slots_start(const worker_slots_spec_t *spec)
     worker_slots_t  *slots;
 
     slots = calloc(1, sizeof(worker_slots_t)
-                      + spec->conf->slots * sizeof(slots_thread_t));
+                      + spec->conf->scale.max.slots * sizeof(slots_thread_t));
 
     if (slots == NULL) {
         return NULL;
     }
 
     slots->spec = *spec;
-    slots->n = spec->conf->slots;
+    slots->room = spec->conf->scale.max.slots;
+    slots->wanted = atomic_load(&spec->sheet->nslots);
+    slots->wanted = slots->wanted < slots->room ? slots->wanted : slots->room;
     pthread_mutex_init(&slots->mutex, NULL);
     pthread_cond_init(&slots->work, NULL);
     worker_entries_init(&slots->back);
@@ -459,7 +502,7 @@ worker_slots_start(const worker_slots_spec_t *spec)
         worker_entries_init(&slots->waiting[i]);
     }
 
-    for (i = 0; i < slots->n; i++) {
+    for (i = 0; i < slots->wanted; i++) {
         if (slots_thread_start(slots, i) != TRAVEL_OK) {
             worker_log(WORKER_LOG_ERROR, "slot %u does not start", i);
             worker_slots_stop(&slots);
@@ -468,6 +511,47 @@ worker_slots_start(const worker_slots_spec_t *spec)
     }
 
     return slots;
+}
+
+
+void
+worker_slots_resize(worker_slots_t *slots, unsigned n)
+{
+    bool             ended;
+    unsigned         i;
+    slots_thread_t  *t;
+
+    n = n < 1 ? 1 : n < slots->room ? n : slots->room;
+
+    pthread_mutex_lock(&slots->mutex);
+
+    if (n < slots->wanted) {
+        pthread_cond_broadcast(&slots->work);
+    }
+
+    slots->wanted = n;
+    pthread_mutex_unlock(&slots->mutex);
+
+    for (i = 0; i < slots->room; i++) {
+        t = &slots->threads[i];
+
+        pthread_mutex_lock(&slots->mutex);
+        ended = t->ended;
+        pthread_mutex_unlock(&slots->mutex);
+
+        if (t->started && ended) {
+            slots_thread_bury(t);
+        }
+
+        if (i < n && !t->started
+            && slots_thread_start(slots, i) != TRAVEL_OK)
+        {
+            worker_pg_free(&t->slot.pg);
+            worker_log(WORKER_LOG_WARN, "slot %u does not start, will try "
+                       "again", i);
+            break;
+        }
+    }
 }
 
 
@@ -529,6 +613,7 @@ worker_slots_load(worker_slots_t *slots)
     worker_slots_load_t  load;
 
     pthread_mutex_lock(&slots->mutex);
+    load.slots = slots->wanted;
     load.idle = slots->idle;
 
     for (n = 0, p = 0; p < TRAVEL_PRIORITY_MAX; p++) {
@@ -563,7 +648,6 @@ void
 worker_slots_stop(worker_slots_t **pslots)
 {
     unsigned         i;
-    slots_thread_t  *t;
     worker_slots_t  *slots;
 
     slots = *pslots;
@@ -578,14 +662,8 @@ worker_slots_stop(worker_slots_t **pslots)
     pthread_mutex_unlock(&slots->mutex);
     pthread_cond_broadcast(&slots->work);
 
-    for (i = 0; i < slots->n; i++) {
-        t = &slots->threads[i];
-
-        if (t->started) {
-            pthread_join(t->thread, NULL);
-        }
-
-        worker_pg_free(&t->slot.pg);
+    for (i = 0; i < slots->room; i++) {
+        slots_thread_bury(&slots->threads[i]);
     }
 
     pthread_mutex_destroy(&slots->mutex);

@@ -26,6 +26,7 @@ typedef struct {
 } worker_slots_spec_t;
 
 typedef struct {
+    unsigned  slots;
     unsigned  idle;
     size_t    waiting[TRAVEL_PRIORITY_MAX];     /* handed over, not taken
                                                    yet: this priority or
@@ -34,7 +35,12 @@ typedef struct {
     unsigned  asking;                   /* jobs that wait without a slot */
 } worker_slots_load_t;
 
+/* As many as the sheet says; never more than the config allows. */
 worker_slots_t *worker_slots_start(const worker_slots_spec_t *spec);
+
+/* From now on so many: more begin at once, of those that are too many each
+ * leaves when its job is over.  To be called now and then: it buries them. */
+void worker_slots_resize(worker_slots_t *slots, unsigned n);
 
 /* Hands all of 'list' over and empties it; wakes as many slots as the
  * expected time of the work is worth. */

@@ -10,6 +10,12 @@
  * back, so that others take its partitions at once, and a successor is
  * forked: at once the first time, later with backoff.
  *
+ * How large the pool is, within the bounds of the config, follows from how
+ * long jobs wait for a slot (scale.h): the processes are counted here, the
+ * slots each process counts for itself by the word on its sheet.  A process
+ * that has done enough (recycle.h) is replaced like one of an old config: one
+ * at a time, drained, when all the others run.
+ *
  * SIGTERM, SIGINT, SIGQUIT drain and end; SIGHUP reads the config again and
  * replaces the processes one by one, if the config is good.
  */
@@ -37,6 +43,7 @@
 #include "../store/pg.h"
 
 #define SUPERVISOR_TICK_MS    200
+#define SUPERVISOR_SECOND_MS  1000
 #define SUPERVISOR_STEADY_MS  30000     /* alive that long: no longer failing */
 #define SUPERVISOR_BASE_MS    200
 #define SUPERVISOR_CAP_MS     10000
@@ -51,7 +58,8 @@ typedef struct {
     int64_t   start_at;             /* when there is none */
     int64_t   kill_at;              /* 0: it was not asked to end */
     unsigned  failures;
-    bool      renew;                /* to be replaced: new config */
+    bool      renew;                /* to be replaced: new config, enough done */
+    worker_recycle_t  enough;
 } supervisor_child_t;
 
 typedef struct {
@@ -62,6 +70,9 @@ typedef struct {
     int64_t              now;
     bool                 stopping;
     unsigned             incarnation;
+    worker_scale_t       scale;
+    int64_t              second_at;     /* next once-a-second work */
+    unsigned             busy;          /* most slots in use since the last */
     supervisor_child_t   children[WORKER_PROCESSES_MAX];
 
     struct {
@@ -235,6 +246,7 @@ supervisor_start(supervisor_t *sup, unsigned i)
     snprintf(child->owner, sizeof(child->owner), "%s.%d.%u.%u", host,
              (int) getpid(), i, ++sup->incarnation);
     worker_board_reset(&sup->board->sheets[i]);
+    atomic_store(&sup->board->sheets[i].nslots, sup->scale.size.slots);
 
     pid = fork();
 
@@ -252,6 +264,7 @@ supervisor_start(supervisor_t *sup, unsigned i)
     child->started = sup->now;
     child->kill_at = 0;
     child->renew = false;
+    worker_recycle_begin(&child->enough, sup->conf);
     atomic_store(&sup->board->sheets[i].pid, pid);
 }
 
@@ -349,6 +362,132 @@ supervisor_reap(supervisor_t *sup)
 }
 
 
+/* --- how many, and for how long ------------------------------------------- */
+
+/* The size goes onto the board: to be seen, and to be followed. */
+static void
+supervisor_sized(supervisor_t *sup)
+{
+    unsigned  i;
+
+    atomic_store(&sup->board->processes, sup->scale.size.processes);
+    atomic_store(&sup->board->slots, sup->scale.size.slots);
+
+    for (i = 0; i < WORKER_PROCESSES_MAX; i++) {
+        atomic_store(&sup->board->sheets[i].nslots, sup->scale.size.slots);
+    }
+}
+
+
+static unsigned
+supervisor_busy(const supervisor_t *sup)
+{
+    unsigned               i, s, busy;
+    const worker_sheet_t  *sheet;
+
+    for (busy = 0, i = 0; i < WORKER_PROCESSES_MAX; i++) {
+        sheet = &sup->board->sheets[i];
+
+        for (s = 0; sup->children[i].pid != 0 && s < sup->conf->scale.max.slots;
+             s++)
+        {
+            busy += atomic_load(&sheet->slots[s].started_ms) != 0;
+        }
+    }
+
+    return busy;
+}
+
+
+static int64_t
+supervisor_waited(const supervisor_t *sup)
+{
+    unsigned  i;
+    int64_t   ms, most;
+
+    for (most = 0, i = 0; i < WORKER_PROCESSES_MAX; i++) {
+        ms = sup->children[i].pid != 0
+             ? atomic_load(&sup->board->sheets[i].waited_ms) : 0;
+        most = ms > most ? ms : most;
+    }
+
+    return most;
+}
+
+
+static void
+supervisor_scale(supervisor_t *sup)
+{
+    int64_t               waited;
+    worker_scale_e        way;
+    const worker_size_t  *size;
+
+    waited = supervisor_waited(sup);
+    way = worker_scale_turn(&sup->scale, &sup->conf->scale, waited, sup->busy,
+                            sup->now);
+    sup->busy = 0;
+
+    if (way == WORKER_SCALE_STAY) {
+        return;
+    }
+
+    size = &sup->scale.size;
+    worker_board_add(&sup->board->scalings[way == WORKER_SCALE_DOWN], 1);
+    worker_log(WORKER_LOG_INFO, "scaled %s: %u processes, %u slots each; a "
+               "job waited %lld ms for a slot", way == WORKER_SCALE_UP
+               ? "up" : "down", size->processes, size->slots,
+               (long long) waited);
+    supervisor_sized(sup);
+}
+
+
+static void
+supervisor_recycle(supervisor_t *sup)
+{
+    unsigned             i;
+    worker_sheet_t      *sheet;
+    worker_recycle_e     why;
+    supervisor_child_t  *child;
+
+    for (i = 0; i < WORKER_PROCESSES_MAX; i++) {
+        child = &sup->children[i];
+        sheet = &sup->board->sheets[i];
+
+        if (child->pid == 0 || child->kill_at != 0 || child->renew) {
+            continue;
+        }
+
+        why = worker_recycle_due(&child->enough, child->pid,
+                                 atomic_load(&sheet->ran));
+
+        if (why != WORKER_RECYCLE_NOT) {
+            worker_log(WORKER_LOG_INFO, "process %u has done enough (%s): "
+                       "it is replaced", i, worker_recycle_name(why));
+            worker_board_add(&sheet->recycled[why], 1);
+            child->renew = true;
+        }
+    }
+}
+
+
+static void
+supervisor_second(supervisor_t *sup)
+{
+    unsigned  busy;
+
+    busy = supervisor_busy(sup);
+    sup->busy = busy > sup->busy ? busy : sup->busy;
+
+    if (sup->stopping || sup->now < sup->second_at) {
+        return;
+    }
+
+    sup->second_at = sup->now + SUPERVISOR_SECOND_MS;
+    supervisor_recycle(sup);
+    supervisor_scale(sup);
+}
+
+
 /* --- signals -------------------------------------------------------------- */
 
 static void
@@ -381,6 +520,8 @@ supervisor_reload(supervisor_t *sup)
     sup->conf = conf;
     worker_log_init(conf->log_level, "supervisor");
     supervisor_listen(sup);
+    worker_scale_begin(&sup->scale, &conf->scale, sup->now);
+    supervisor_sized(sup);
 
     for (i = 0; i < WORKER_PROCESSES_MAX; i++) {
         sup->children[i].renew = true;
@@ -447,7 +588,7 @@ supervisor_renew(supervisor_t *sup)
     for (i = 0; i < WORKER_PROCESSES_MAX; i++) {
         child = &sup->children[i];
 
-        if (i < sup->conf->processes
+        if (i < sup->scale.size.processes
             && (child->pid == 0 || child->kill_at != 0))
         {
             return;
@@ -474,7 +615,7 @@ supervisor_children(supervisor_t *sup)
         child = &sup->children[i];
 
         if (child->pid == 0) {
-            if (!sup->stopping && i < sup->conf->processes
+            if (!sup->stopping && i < sup->scale.size.processes
                 && sup->now >= child->start_at)
             {
                 if (child->started != 0) {
@@ -487,7 +628,7 @@ supervisor_children(supervisor_t *sup)
             continue;
         }
 
-        if (i >= sup->conf->processes) {
+        if (i >= sup->scale.size.processes) {
             supervisor_end(sup, child);
         }
 
@@ -543,6 +684,7 @@ supervisor_turn(supervisor_t *sup)
 
     supervisor_reap(sup);           /* signals of one kind merge */
     supervisor_releases(sup);
+    supervisor_second(sup);
     supervisor_children(sup);
 }
 
@@ -591,6 +733,8 @@ worker_supervisor_run(worker_conf_t *conf)
                conf->processes, conf->slots);
 
     sup->now = supervisor_clock();
+    worker_scale_begin(&sup->scale, &conf->scale, sup->now);
+    supervisor_sized(sup);
     supervisor_children(sup);
 
     while (!sup->stopping || !supervisor_alone(sup)) {

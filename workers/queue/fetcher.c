@@ -380,6 +380,9 @@ fetcher_second(worker_queue_t *queue)
     }
 
     worker_watch_slots(queue);
+    worker_slots_resize(queue->slots, atomic_load(&queue->sheet->nslots));
+    atomic_store(&queue->sheet->waited_ms, queue->waited_ms);
+    queue->waited_ms = 0;
     atomic_store(&queue->sheet->asking,
                  worker_slots_load(queue->slots).asking);
 

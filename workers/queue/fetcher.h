@@ -209,6 +209,8 @@ struct worker_queue_s {
     int64_t                beat_at;         /* next invalidation heartbeat */
     int64_t                gauge_at;
     int64_t                ready_at;        /* a rate lets more start then */
+    int64_t                waited_ms;       /* the longest that a job has waited
+                                               for a slot, this second */
     bool                   beating;         /* ours is the heartbeat */
     bool                   looking;         /* a look ahead is under way */
     bool                   draining;

@@ -282,7 +282,7 @@ start_allowed(const worker_queue_t *queue, const worker_slots_load_t *load,
 
     all = load->waiting[TRAVEL_PRIORITY_MAX - 1] + queue->starting;
 
-    if (before < load->idle || (before < all && before < queue->conf->slots)) {
+    if (before < load->idle || (before < all && before < load->slots)) {
         return true;
     }
 
@@ -320,6 +320,21 @@ start_type_allowed(void *data, worker_type_t *type)
 }
 
 
+/* The next job has everything but a slot: since it came into its stream. */
+static void
+start_waits(worker_queue_t *queue, const worker_entry_t *entry)
+{
+    int64_t  ms;
+
+    if (entry->stream == 0) {
+        return;                     /* it waited for its time */
+    }
+
+    ms = queue->now_unix - strtoll(entry->stream_id, NULL, 10);
+    queue->waited_ms = ms > queue->waited_ms ? ms : queue->waited_ms;
+}
+
+
 static bool
 start_gather(worker_partition_t *part, unsigned priority,
     const worker_slots_load_t *load)
@@ -336,6 +351,7 @@ start_gather(worker_partition_t *part, unsigned priority,
     {
 
         if (!start_allowed(queue, load, entry)) {
+            start_waits(queue, entry);
             return false;
         }
 
@@ -511,6 +527,7 @@ give_back(worker_queue_t *queue, worker_entry_t *entry)
     give_estimate(entry->type, entry->slot_ns);
     entry->type->asks = entry->stages > 1;
     worker_board_ran(queue->sheet, entry->type->number, entry->run_ns);
+    worker_board_add(&queue->sheet->ran, 1);
 
     if (entry->suspect) {
         queue->alone = false;

@@ -4,9 +4,10 @@
  * at configuration; every mistake is told with file and line.
  *
  *   on OBJECT
- *     @table(name: "travel.journeys", key: "id desc")
- *                              rows of a table or view; 'key' is unique and not
- *                              null, and closes every order
+ *     @table(name: "travel.journeys", key: "id desc", where: "{kind} = 'x'")
+ *                              rows of a table or view, of those 'where' is
+ *                              true for; 'key' is unique and not null, and
+ *                              closes every order
  *     @owner(column: "user_id")   only the viewer's rows, wherever they are
  *                              read: the planner adds it to each FROM
  *     @public                  anybody's rows
@@ -15,6 +16,12 @@
  *                              an answer with such rows is kept that long, and
  *                              until one of the tags is invalidated; without
  *                              it, no answer with such rows is kept at all
+ *   on INTERFACE and UNION, which a field may be of, with @relation, @list and
+ *   @connection as of one type, when each of its types has a @table
+ *     @rows(key: "created_at desc, id")   columns that all of them have, with
+ *                              the key of each; without it, the key that all
+ *                              of them share.  Between rows that are alike the
+ *                              order is that of the types
  *   on FIELD_DEFINITION
  *     (nothing)                the column of that name in snake_case
  *     @sql(expr: "{lat} + 1")  {name}: a column of the row, {$name}: an
@@ -46,12 +53,18 @@
  *     @column(name: "booking_date")    the command's member of that name
  *   on ENUM_VALUE
  *     @order(by: "created_at desc")    for an argument that chooses the order
+ *     an input object's members may be conditions, each with its own @filter;
+ *     in @sql and @from, {$name} is an array for a list, JSON for an object
  *   on SCALAR
+ *     @format(is: "date-time")         what its values must look like as input:
+ *                              date-time, date, uuid, int64, json (anything)
  *     @render(sql: "travel.rfc3339({})")        how its values are written
  *
  * A type with @table and neither @owner nor @public does not compile: a row
  * that is nobody's cannot be read by mistake.  A list without a bound gets 20
- * of at most 100.
+ * of at most 100.  What an interface or a union is read by is what each of its
+ * types says: its owner, its permission, its tags; all of them, whichever a
+ * document tells apart.  The columns of an order must not be null.
  */
 
 #ifndef TRAVEL_GRAPHQL_MAPPING_H
@@ -61,6 +74,7 @@
 
 #define TRAVEL_GRAPHQL_KEYS_MAX   4
 #define TRAVEL_GRAPHQL_LINKS_MAX  4
+#define TRAVEL_GRAPHQL_NESTED_MAX  4        /* input objects of conditions */
 #define TRAVEL_GRAPHQL_LIST_MAX   1000      /* no list is longer */
 
 /* --- templates: SQL with holes ------------------------------------------- */
@@ -85,7 +99,8 @@ typedef struct {
 /* --- types and fields ---------------------------------------------------- */
 
 typedef struct {
-    travel_str_t  column;
+    travel_str_t  column;             /* empty: the number of the row's type
+                                         among those of an abstract one */
     bool          desc;
 } travel_graphql_key_t;
 
@@ -128,8 +143,11 @@ struct travel_graphql_map_arg_s {
     travel_str_t                member;    /* of a command's body */
     travel_graphql_choice_t    *choices;   /* ORDER */
     size_t                      nchoices;
-    travel_graphql_map_arg_t   *members;   /* of an input object */
+    travel_graphql_map_arg_t   *members;   /* of an input object: all that are
+                                              of it have the same */
     size_t                      nmembers;
+    bool                        filtered;  /* its members are conditions */
+    bool                        json;      /* a scalar that takes anything */
     const travel_graphql_ast_t *def;
     travel_str_t                base;      /* its type's name */
     bool                        list;
@@ -173,7 +191,12 @@ struct travel_graphql_map_field_s {
 struct travel_graphql_map_type_s {
     travel_str_t                 name;
     travel_str_t                 table;          /* empty: no rows of its own */
+    travel_graphql_template_t    where;
     travel_graphql_order_t       key;
+    const travel_graphql_map_type_t  **members;  /* of an interface or a union
+                                                    that fields are of: in
+                                                    the order of the SDL */
+    size_t                       nmembers;
     travel_str_t                 owner;          /* column, or empty */
     bool                         public;
     bool                         payload;        /* what a command answers */

@@ -298,6 +298,7 @@ plan_collect(plan_t *p, const travel_graphql_map_type_t *type,
 static int
 plan_tags(plan_t *p, const travel_graphql_template_t *tags, const node_t *node)
 {
+    bool                     named = false;
     size_t                   i;
     travel_graphql_plan_t   *plan = p->plan;
     travel_graphql_tags_t   *more;
@@ -306,8 +307,16 @@ plan_tags(plan_t *p, const travel_graphql_template_t *tags, const node_t *node)
         return TRAVEL_OK;
     }
 
+    for (i = 0; i < tags->n; i++) {
+        named |= tags->pieces[i].kind == TRAVEL_GRAPHQL_PIECE_ARG;
+    }
+
+    /* by another field's arguments they are other tags */
+
     for (i = 0; i < plan->ntags; i++) {
-        if (plan->tags[i].tags == tags) {
+        if (plan->tags[i].tags == tags
+            && (!named || plan->tags[i].node == node))
+        {
             return TRAVEL_OK;
         }
     }
@@ -360,10 +369,28 @@ plan_requires(plan_t *p, travel_str_t permission)
 }
 
 
+static int
+plan_rows(plan_t *p, const travel_graphql_map_type_t *rows, const node_t *node)
+{
+    TRY(plan_requires(p, rows->requires));
+    TRY(plan_tags(p, &rows->tags, node));
+
+    if (!rows->cached) {
+        p->plan->ttl = 0;
+
+    } else if (rows->ttl < p->plan->ttl) {
+        p->plan->ttl = rows->ttl;
+    }
+
+    return TRAVEL_OK;
+}
+
+
 /* What a field, and the rows that it reads, mean for the whole plan. */
 static int
 plan_rules(plan_t *p, const node_t *node)
 {
+    size_t                             i;
     const travel_graphql_map_type_t   *rows = NULL;
     const travel_graphql_map_field_t  *field = node->field;
 
@@ -385,17 +412,13 @@ plan_rules(plan_t *p, const node_t *node)
         return TRAVEL_OK;
     }
 
-    TRY(plan_requires(p, rows->requires));
-    TRY(plan_tags(p, &rows->tags, node));
+    /* all of its types may be in the answer, whichever is asked about */
 
-    if (!rows->cached) {
-        p->plan->ttl = 0;
-
-    } else if (rows->ttl < p->plan->ttl) {
-        p->plan->ttl = rows->ttl;
+    for (i = 0; i < rows->nmembers; i++) {
+        TRY(plan_rows(p, rows->members[i], node));
     }
 
-    return TRAVEL_OK;
+    return rows->nmembers == 0 ? plan_rows(p, rows, node) : TRAVEL_OK;
 }
 
 
@@ -476,6 +499,36 @@ plan_within(travel_graphql_node_e kind)
 }
 
 
+/* What is selected of rows of each type that there may be. */
+static int
+plan_members(plan_t *p, const travel_graphql_map_type_t *type,
+    const plan_entry_t *entry, node_t *node, uint32_t depth)
+{
+    size_t    i;
+    node_t  **tail = &node->children, *member;
+
+    p->plan->several = true;
+
+    for (i = 0; i < type->nmembers; i++) {
+        member = plan_alloc(p, sizeof(*member));
+        if (member == NULL) {
+            return TRAVEL_ERROR;
+        }
+
+        member->kind = TRAVEL_GRAPHQL_NODE_MEMBER;
+        member->rows = type->members[i];
+        member->type = member->rows->name;
+        *tail = member;
+        tail = &member->next;
+
+        TRY(plan_fields(p, member->rows, entry, PLAN_PLAIN, depth + 1,
+                        &member->children));
+    }
+
+    return TRAVEL_OK;
+}
+
+
 /* The objects below a field, when it has any. */
 static int
 plan_below(plan_t *p, const plan_entry_t *entry, node_t *node, uint32_t depth)
@@ -493,14 +546,6 @@ plan_below(plan_t *p, const plan_entry_t *entry, node_t *node, uint32_t depth)
     }
 
     if (type == NULL) {
-        if (node->kind == TRAVEL_GRAPHQL_NODE_ONE
-            || node->kind == TRAVEL_GRAPHQL_NODE_LIST)
-        {
-            return plan_error(p->error, ast, TRAVEL_E_INTERNAL_ERROR,
-                              "Field \"%.*s\" is of an abstract type, which "
-                              "is not mapped.", S_(ast->name));
-        }
-
         return TRAVEL_OK;
     }
 
@@ -510,6 +555,10 @@ plan_below(plan_t *p, const plan_entry_t *entry, node_t *node, uint32_t depth)
                           "selection of subfields. Did you mean \"%.*s { ... "
                           "}\"?", S_(ast->name), S_(node->field->base),
                           S_(ast->name));
+    }
+
+    if (type->nmembers > 0) {
+        return plan_members(p, type, entry, node, depth);
     }
 
     return plan_fields(p, type, entry, plan_within(node->kind), depth + 1,

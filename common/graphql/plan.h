@@ -24,11 +24,15 @@
  * - The innermost SELECT names the columns that the document reads, has the
  *   conditions, the order and the bound; only what survives it is joined.
  * - Values are parameters only, the document's literals too; what is written
- *   into the text comes from the SDL, or is a response key as a literal.
+ *   into the text comes from the SDL, or is a response key as a literal, or a
+ *   limit in digits.
  * - Every FROM is written by one function, which adds the owner's condition.
  * - Objects are json_build_object: json, not jsonb, keeps the order asked for;
  *   an object of over 50 fields is made of several.
  * - Orders are total: they end with the type's key.
+ * - Rows of an interface or a union are those of each of its types, each read
+ *   as a list of that type would be, put together by UNION ALL, and as many of
+ *   them as asked for; such an object says which type it is (complete.h).
  * - The second column has the tags of the rows that took part.
  * - A connection reads a row more than asked for, to know of a next page.  Its
  *   cursors leave the database as MARK<n>:<hex>[.<hex>...], MARK a random
@@ -51,6 +55,7 @@
 
 #include "coerce.h"
 #include "mapping.h"
+#include "text.h"
 
 #define TRAVEL_GRAPHQL_DEPTH_MAX    24      /* no limit can be set higher */
 #define TRAVEL_GRAPHQL_BREADTH_MAX  2000    /* fields of a plan */
@@ -65,6 +70,8 @@ typedef enum {
     TRAVEL_GRAPHQL_NODE_ONE,
     TRAVEL_GRAPHQL_NODE_LIST,
     TRAVEL_GRAPHQL_NODE_CONNECTION,
+    TRAVEL_GRAPHQL_NODE_MEMBER,         /* of an interface or a union: what is
+                                           selected of rows of one type */
     TRAVEL_GRAPHQL_NODE_META,           /* __schema, __type: from memory */
     TRAVEL_GRAPHQL_NODE_COMMAND,
     TRAVEL_GRAPHQL_NODE_OTHER,          /* of a payload */
@@ -98,10 +105,14 @@ typedef enum {
 
 /* A value: of the document, or where in the variables it is. */
 typedef struct {
-    travel_str_t     text;            /* as PostgreSQL reads it */
-    travel_str_t     variable;        /* its name; else 'text' it is */
-    travel_str_t     path[4];         /* members below it */
-    size_t           npath;
+    const travel_graphql_map_arg_t  *arg;      /* what it is for; NULL: text */
+    const travel_graphql_ast_t      *literal;  /* of the document, or NULL */
+    travel_str_t                     text;     /* as PostgreSQL reads it */
+    bool                             made;     /* that is not known before
+                                                  the variables are */
+    travel_str_t                     variable; /* its name; or none */
+    travel_str_t                     path[TRAVEL_GRAPHQL_NESTED_MAX];
+    size_t                           npath;    /* members below it */
 } travel_graphql_value_t;
 
 typedef struct travel_graphql_node_s   travel_graphql_node_t;
@@ -129,6 +140,7 @@ struct travel_graphql_node_s {
     travel_str_t                       key;        /* response key */
     const travel_graphql_map_field_t  *field;
     travel_str_t                       type;       /* TYPENAME */
+    const travel_graphql_map_type_t   *rows;       /* MEMBER */
     travel_graphql_given_t            *given;
     travel_graphql_node_t             *children;
     travel_graphql_node_t             *next;
@@ -177,6 +189,7 @@ typedef struct {
     uint32_t                         depth;
     uint32_t                         breadth;   /* fields */
     uint32_t                         connections;
+    bool                             several;   /* there are MEMBERs */
     bool                             viewer;    /* it depends on who asks */
     bool                             meta;      /* there is introspection */
     bool                             data;      /* there is something else */
@@ -216,8 +229,9 @@ size_t travel_graphql_shape(const travel_graphql_mapping_t *mapping,
 /* --- values -------------------------------------------------------------- */
 
 /*
- * What a value is now, as PostgreSQL reads it; 'alloc' gives the room for what
- * is in no such form yet (a list, 1e3; NULL where none can be).  TRAVEL_OK (data NULL: absent or null);
+ * What a value is now, as PostgreSQL reads it: a scalar as it is, a list as an
+ * array's text, an input object as JSON; 'alloc' gives the room for what is in
+ * no such form yet (NULL where none can be).  TRAVEL_OK (data NULL: absent or null);
  * TRAVEL_INVALID; TRAVEL_ERROR.
  */
 typedef void *(*travel_graphql_alloc_pt)(void *pool, size_t size);
@@ -226,6 +240,14 @@ int travel_graphql_value(const travel_graphql_plan_t *plan,
     const travel_graphql_value_t *value,
     const travel_graphql_variables_t *variables,
     travel_graphql_alloc_pt alloc, void *pool, travel_str_t *ret_text)
+    TRAVEL_MUST_CHECK;
+
+/* The arguments of a command as its body: JSON, appended, by the names of its
+ * schema; what is null is left out.  TRAVEL_OK; TRAVEL_INVALID: it nests too
+ * deep, or is not what the variables were judged by; TRAVEL_ERROR. */
+int travel_graphql_input(const travel_graphql_plan_t *plan,
+    const travel_graphql_node_t *node,
+    const travel_graphql_variables_t *variables, travel_graphql_text_t *out)
     TRAVEL_MUST_CHECK;
 
 /* How many items a list may have now.  TRAVEL_INVALID: out of its bounds, with

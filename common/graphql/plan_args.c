@@ -66,6 +66,75 @@ plan_base(const ast_t *type)
 }
 
 
+/* Which members of an object there are, and of those within it. */
+static size_t
+plan_shape_members(const travel_graphql_mapping_t *mapping, const ast_t *input,
+    const travel_graphql_variables_t *variables,
+    const travel_json_node_t *object, unsigned depth, char *dst, size_t room)
+{
+    size_t                     n = 0;
+    const ast_t               *field, *type;
+    const travel_json_node_t  *member;
+
+    for (field = input->children; field != NULL; field = field->next) {
+        member = travel_json_member(variables->json, (uint32_t)
+                     (object - travel_json_nodes(variables->json)),
+                     field->name);
+
+        if (n == room) {
+            return room;
+        }
+
+        dst[n++] = member == NULL ? '-'
+                   : member->type == TRAVEL_JSON_NULL ? 'n' : 'v';
+
+        if (member == NULL || member->type != TRAVEL_JSON_OBJECT
+            || depth == TRAVEL_GRAPHQL_NESTED_MAX)
+        {
+            continue;
+        }
+
+        type = travel_graphql_map_definition(mapping,
+                                             plan_base(field->type)->name);
+
+        if (type != NULL && type->kind == TRAVEL_GRAPHQL_DEF_INPUT) {
+            n += plan_shape_members(mapping, type, variables, member,
+                                    depth + 1, dst + n, room - n);
+        }
+    }
+
+    return n;
+}
+
+
+/* What tells a variable's shape, but for an object's members. */
+static travel_str_t
+plan_shape_word(const travel_json_node_t *json, const ast_t *value,
+    const ast_t *type)
+{
+    if (json == NULL) {
+        return value == NULL ? TRAVEL_STR("-") : TRAVEL_STR("d");
+    }
+
+    switch (json->type) {
+
+    case TRAVEL_JSON_NULL:   return TRAVEL_STR("n");
+    case TRAVEL_JSON_TRUE:   return TRAVEL_STR("t");
+    case TRAVEL_JSON_FALSE:  return TRAVEL_STR("f");
+
+    case TRAVEL_JSON_STRING:
+        if (type != NULL && type->kind == TRAVEL_GRAPHQL_DEF_ENUM) {
+            return json->text;
+        }
+
+        return TRAVEL_STR("v");
+
+    default:
+        return TRAVEL_STR("v");
+    }
+}
+
+
 size_t
 travel_graphql_shape(const travel_graphql_mapping_t *mapping,
     const ast_t *operation, const travel_graphql_variables_t *variables,
@@ -74,7 +143,7 @@ travel_graphql_shape(const travel_graphql_mapping_t *mapping,
     size_t                     n = 0;
     const ast_t               *var, *value, *type;
     travel_str_t               word;
-    const travel_json_node_t  *json, *member;
+    const travel_json_node_t  *json;
 
     for (var = operation->variables; var != NULL; var = var->next) {
         plan_variable(operation, variables, var->name, &json, &value);
@@ -83,28 +152,7 @@ travel_graphql_shape(const travel_graphql_mapping_t *mapping,
         /* the validator has looked it up, if it was asked */
         type = type->of != NULL ? type->of->def
                : travel_graphql_map_definition(mapping, type->name);
-        word = TRAVEL_STR("v");
-
-        if (json == NULL && value == NULL) {
-            word = TRAVEL_STR("-");
-
-        } else if (json != NULL && json->type == TRAVEL_JSON_NULL) {
-            word = TRAVEL_STR("n");
-
-        } else if (json != NULL && json->type == TRAVEL_JSON_TRUE) {
-            word = TRAVEL_STR("t");
-
-        } else if (json != NULL && json->type == TRAVEL_JSON_FALSE) {
-            word = TRAVEL_STR("f");
-
-        } else if (json == NULL) {
-            word = TRAVEL_STR("d");
-
-        } else if (json->type == TRAVEL_JSON_STRING && type != NULL
-                   && type->kind == TRAVEL_GRAPHQL_DEF_ENUM)
-        {
-            word = json->text;
-        }
+        word = plan_shape_word(json, value, type);
 
         if (n + word.len + 1 > room) {
             return 0;
@@ -114,23 +162,15 @@ travel_graphql_shape(const travel_graphql_mapping_t *mapping,
         n += word.len;
         dst[n++] = ' ';
 
-        if (json == NULL || json->type != TRAVEL_JSON_OBJECT || type == NULL
-            || type->kind != TRAVEL_GRAPHQL_DEF_INPUT)
+        if (json != NULL && json->type == TRAVEL_JSON_OBJECT && type != NULL
+            && type->kind == TRAVEL_GRAPHQL_DEF_INPUT)
         {
-            continue;
-        }
-
-        for (type = type->children; type != NULL; type = type->next) {
-            member = travel_json_member(variables->json,
-                (uint32_t) (json - travel_json_nodes(variables->json)),
-                type->name);
+            n += plan_shape_members(mapping, type, variables, json, 1, dst + n,
+                                    room - n);
 
             if (n == room) {
                 return 0;
             }
-
-            dst[n++] = member == NULL || member->type == TRAVEL_JSON_NULL
-                       ? '-' : 'v';
         }
     }
 
@@ -193,52 +233,6 @@ plan_literal_fits(plan_t *p, travel_str_t base, const ast_t *value)
 }
 
 
-/* A list as PostgreSQL's array text: {"a","b"}. */
-static int
-plan_array(plan_t *p, const ast_t *list, travel_str_t base,
-    travel_str_t *ret_text)
-{
-    char         *dst;
-    size_t        n = 3;
-    const ast_t  *item;
-
-    for (item = list->children; item != NULL; item = item->next) {
-
-        if (item->kind == TRAVEL_GRAPHQL_VARIABLE
-            || item->kind == TRAVEL_GRAPHQL_NULL
-            || !plan_literal_fits(p, base, item))
-        {
-            return plan_error(p->error, item, TRAVEL_E_VALIDATION_ERROR,
-                              "An item of this list must be a \"%.*s\" literal;"
-                              " pass the list as a variable instead.",
-                              S_(base));
-        }
-
-        n += 2 * item->text.len + 3;
-    }
-
-    dst = plan_alloc(p, n);
-    if (dst == NULL) {
-        return TRAVEL_ERROR;
-    }
-
-    n = 0;
-    dst[n++] = '{';
-
-    for (item = list->children; item != NULL; item = item->next) {
-        n += travel_graphql_text_item(dst + n, item->text);
-
-        if (item->next != NULL) {
-            dst[n++] = ',';
-        }
-    }
-
-    dst[n++] = '}';
-    *ret_text = (travel_str_t) { dst, n };
-    return TRAVEL_OK;
-}
-
-
 /* --- arguments ----------------------------------------------------------- */
 
 static int
@@ -269,8 +263,7 @@ plan_choice(plan_t *p, const travel_graphql_map_arg_t *arg, const ast_t *value,
 }
 
 
-static int
-plan_members(plan_t *p, const travel_graphql_map_arg_t *arg,
+static int plan_members(plan_t *p, const travel_graphql_map_arg_t *arg,
     const ast_t *value, travel_graphql_given_t *given);
 
 
@@ -328,13 +321,14 @@ plan_value(plan_t *p, const travel_graphql_map_arg_t *arg, const ast_t *value,
     }
 
     given->given = true;
+    given->value.arg = arg;
 
     if (value->kind == TRAVEL_GRAPHQL_VARIABLE) {
         given->value.variable = value->name;
 
-    } else if (arg->list && value->kind == TRAVEL_GRAPHQL_LIST) {
-        return arg->nmembers > 0 ? TRAVEL_OK
-               : plan_array(p, value, arg->base, &given->value.text);
+    } else if (arg->list || arg->nmembers > 0 || arg->json) {
+        given->value.literal = value;
+        given->value.made = true;
 
     } else if (!plan_literal_fits(p, arg->base, value)) {
         return plan_error(p->error, value, TRAVEL_E_VALIDATION_ERROR,
@@ -342,6 +336,7 @@ plan_value(plan_t *p, const travel_graphql_map_arg_t *arg, const ast_t *value,
                           S_(arg->name), S_(arg->base));
 
     } else {
+        given->value.literal = value;
         given->value.text = value->text;
     }
 
@@ -349,69 +344,91 @@ plan_value(plan_t *p, const travel_graphql_map_arg_t *arg, const ast_t *value,
         return plan_choice(p, arg, value, given);
     }
 
-    return arg->nmembers > 0 ? plan_members(p, arg, value, given) : TRAVEL_OK;
+    return arg->filtered ? plan_members(p, arg, value, given) : TRAVEL_OK;
 }
 
 
+/* The members of an object of the variables, which 'given' is. */
 static int
-plan_members(plan_t *p, const travel_graphql_map_arg_t *arg,
-    const ast_t *value, travel_graphql_given_t *given)
+plan_json_members(plan_t *p, const travel_graphql_map_arg_t *arg,
+    const travel_json_node_t *json, travel_graphql_given_t *given)
 {
-    size_t                     i;
-    const ast_t               *member, *fallback;
-    const travel_json_node_t  *json, *at;
+    size_t                     i, depth = given->value.npath;
+    const travel_json_node_t  *at;
     travel_graphql_given_t    *m;
+
+    if (depth == TRAVEL_GRAPHQL_NESTED_MAX) {
+        return TRAVEL_OK;
+    }
 
     given->members = plan_alloc(p, arg->nmembers * sizeof(*given->members));
     if (given->members == NULL) {
         return TRAVEL_ERROR;
     }
 
-    if (value->kind == TRAVEL_GRAPHQL_OBJECT) {
-
-        for (member = value->children; member != NULL; member = member->next) {
-            for (i = 0; i < arg->nmembers; i++) {
-                if (travel_str_eq(arg->members[i].name, member->name)) {
-                    break;
-                }
-            }
-
-            if (i == arg->nmembers) {
-                return plan_error(p->error, member, TRAVEL_E_VALIDATION_ERROR,
-                                  "Field \"%.*s\" is not defined by type "
-                                  "\"%.*s\".", S_(member->name),
-                                  S_(arg->base));
-            }
-        }
-
-        for (i = 0; i < arg->nmembers; i++) {
-            member = travel_graphql_find(value->children,
-                                         arg->members[i].name);
-
-            if (arg->members[i].nmembers == 0) {
-                TRY(plan_value(p, &arg->members[i],
-                               member != NULL ? member->value : NULL, value,
-                               &given->members[i]));
-            }
-        }
-
-        return TRAVEL_OK;
-    }
-
-    plan_variable(p->plan->operation, p->variables, value->name, &json,
-                  &fallback);
-
-    for (i = 0; i < arg->nmembers && json != NULL; i++) {
+    for (i = 0; i < arg->nmembers; i++) {
         m = &given->members[i];
         at = json->type != TRAVEL_JSON_OBJECT ? NULL
              : travel_json_member(p->variables->json, (uint32_t)
                    (json - travel_json_nodes(p->variables->json)),
                    arg->members[i].name);
 
-        m->given = at != NULL && at->type != TRAVEL_JSON_NULL;
-        m->value.variable = value->name;
-        m->value.path[0] = arg->members[i].name;
-        m->value.npath = 1;
+        if (at == NULL) {
+            TRY(plan_value(p, &arg->members[i], NULL, arg->def, m));
+            continue;
+        }
+
+        m->given = at->type != TRAVEL_JSON_NULL;
+        m->value = given->value;
+        m->value.arg = &arg->members[i];
+        m->value.path[depth] = arg->members[i].name;
+        m->value.npath = depth + 1;
+
+        if (m->given && arg->members[i].filtered) {
+            TRY(plan_json_members(p, &arg->members[i], at, m));
+        }
+    }
+
+    return TRAVEL_OK;
+}
+
+
+/* The conditions of an input object, one by one. */
+static int
+plan_members(plan_t *p, const travel_graphql_map_arg_t *arg,
+    const ast_t *value, travel_graphql_given_t *given)
+{
+    size_t                           i;
+    const ast_t                     *member;
+    const travel_json_node_t        *json;
+    const travel_graphql_map_arg_t  *of;
+
+    if (value->kind == TRAVEL_GRAPHQL_VARIABLE) {
+        plan_variable(p->plan->operation, p->variables, value->name, &json,
+                      &value);
+
+        if (json != NULL) {
+            return plan_json_members(p, arg, json, given);
+        }
+    }
+
+    if (value->kind != TRAVEL_GRAPHQL_OBJECT) {
+        return plan_error(p->error, value, TRAVEL_E_VALIDATION_ERROR,
+                          "Argument \"%.*s\" has a value that is no "
+                          "\"%.*s\".", S_(arg->name), S_(arg->base));
+    }
+
+    given->members = plan_alloc(p, arg->nmembers * sizeof(*given->members));
+    if (given->members == NULL) {
+        return TRAVEL_ERROR;
+    }
+
+    for (i = 0; i < arg->nmembers; i++) {
+        of = &arg->members[i];
+        member = travel_graphql_find(value->children, of->name);
+
+        TRY(plan_value(p, of, member != NULL ? member->value : NULL, value,
+                       &given->members[i]));
     }
 
     return TRAVEL_OK;

@@ -1,24 +1,16 @@
 /* A message onto a selection.  The recursion follows the plan's tree, which is
  * at most TRAVEL_GRAPHQL_DEPTH_MAX deep, never the message's. */
 
-#include "project.h"
+#include "path.h"
 #include "plan_parts.h"
+#include "project.h"
 #include "steps.h"
 
-#include <stdio.h>
-
 #define PROJECT_DEPTH   64            /* of a JSON value that is copied */
-#define PROJECT_ERRORS  16
 
 typedef travel_graphql_node_t  node_t;
 
-/* Where a value is: the path's last step is the innermost. */
-typedef struct step_s  step_t;
-
-struct step_s {
-    const step_t  *up;
-    travel_str_t   key;
-};
+typedef travel_graphql_step_t  step_t;
 
 typedef struct {
     const travel_json_t     *json;
@@ -37,75 +29,6 @@ static void
 project_puts(project_t *p, const char *s)
 {
     travel_graphql_text_puts(p->out, s);
-}
-
-
-static void
-project_string(travel_graphql_text_t *out, travel_str_t s)
-{
-    size_t  i, from = 0;
-    char    buf[8];
-
-    travel_graphql_text_puts(out, "\"");
-
-    for (i = 0; i < s.len; i++) {
-        if ((unsigned char) s.data[i] >= 0x20 && s.data[i] != '"'
-            && s.data[i] != '\\')
-        {
-            continue;
-        }
-
-        travel_graphql_text_add(out, (travel_str_t) { s.data + from,
-                                                      i - from });
-        snprintf(buf, sizeof(buf), "\\u%04x", (unsigned char) s.data[i]);
-        travel_graphql_text_puts(out, buf);
-        from = i + 1;
-    }
-
-    travel_graphql_text_add(out, (travel_str_t) { s.data + from,
-                                                  s.len - from });
-    travel_graphql_text_puts(out, "\"");
-}
-
-
-static void
-project_path(travel_graphql_text_t *out, const step_t *step)
-{
-    size_t         n = 0;
-    const step_t  *steps[TRAVEL_GRAPHQL_DEPTH_MAX + 1];
-
-    for ( /* void */ ; step != NULL && n <= TRAVEL_GRAPHQL_DEPTH_MAX;
-         step = step->up)
-    {
-        steps[n++] = step;
-    }
-
-    while (n-- > 0) {
-        project_string(out, steps[n]->key);
-
-        if (n > 0) {
-            travel_graphql_text_puts(out, ",");
-        }
-    }
-}
-
-
-static void
-project_error(project_t *p, const node_t *node, const step_t *at)
-{
-    if (p->nerrors++ >= PROJECT_ERRORS) {
-        return;
-    }
-
-    travel_graphql_text_printf(&p->errors, "%s{\"message\":\"Cannot return "
-                               "null for non-nullable field %.*s.%.*s.\","
-                               "\"locations\":[{\"line\":%u,\"column\":%u}],"
-                               "\"path\":[", p->nerrors > 1 ? "," : "",
-                               S_(node->type), S_(node->field->name),
-                               node->line, node->column);
-    project_path(&p->errors, at);
-    travel_graphql_text_puts(&p->errors, "],\"extensions\":{\"code\":"
-                             "\"INTERNAL_ERROR\"}}");
 }
 
 
@@ -152,7 +75,7 @@ project_scalar(project_t *p, const travel_json_node_t *node)
     static const char *const  words[] = { "null", "false", "true" };
 
     if (node->type == TRAVEL_JSON_STRING) {
-        project_string(p->out, node->text);
+        travel_graphql_text_string(p->out, node->text);
 
     } else if (node->type == TRAVEL_JSON_NUMBER) {
         travel_graphql_text_add(p->out, node->text);
@@ -239,7 +162,7 @@ project_leaf(project_t *p, travel_str_t type, const travel_json_node_t *node)
     if (number && (travel_graphql_is(type, "String")
                    || travel_graphql_is(type, "ID")))
     {
-        project_string(p->out, node->text);
+        travel_graphql_text_string(p->out, node->text);
         return true;
     }
 
@@ -293,7 +216,7 @@ project_value(project_t *p, const node_t *node, uint32_t object,
     const travel_json_node_t  *value;
 
     if (node->kind == TRAVEL_GRAPHQL_NODE_TYPENAME) {
-        project_string(p->out, node->type);
+        travel_graphql_text_string(p->out, node->type);
         return true;
     }
 
@@ -331,10 +254,10 @@ project_object(project_t *p, const node_t *nodes, uint32_t object,
     project_puts(p, "{");
 
     for (node = nodes; node != NULL; node = node->next) {
-        step = (step_t) { up, node->key };
+        step = (step_t) { .up = up, .key = node->key };
 
         project_puts(p, node == nodes ? "" : ",");
-        project_string(p->out, node->key);
+        travel_graphql_text_string(p->out, node->key);
         project_puts(p, ":");
         before = p->out->len;
         told = p->nerrors;
@@ -348,7 +271,8 @@ project_object(project_t *p, const node_t *nodes, uint32_t object,
         if (node->field->nonnull) {
             /* it may be null because of what is below, which is told */
             if (p->nerrors == told) {
-                project_error(p, node, &step);
+                travel_graphql_null_error(&p->errors, &p->nerrors, node,
+                                          &step);
             }
 
             p->out->len = start;
@@ -422,7 +346,7 @@ project_fill(const travel_graphql_plan_t *plan, const node_t *node,
         }
 
         if (quoted) {
-            project_string(out, value);
+            travel_graphql_text_string(out, value);
         } else {
             travel_graphql_text_add(out, value);
         }

@@ -138,22 +138,46 @@ travel_graphql_text_join(travel_graphql_text_t *t,
 }
 
 
-size_t
-travel_graphql_text_item(char *dst, travel_str_t s)
+void
+travel_graphql_text_string(travel_graphql_text_t *t, travel_str_t s)
 {
-    size_t  i, n = 0;
+    size_t  i, from = 0;
 
-    dst[n++] = '"';
+    travel_graphql_text_puts(t, "\"");
+
+    for (i = 0; i < s.len; i++) {
+        if ((unsigned char) s.data[i] >= 0x20 && s.data[i] != '"'
+            && s.data[i] != '\\')
+        {
+            continue;
+        }
+
+        travel_graphql_text_add(t, (travel_str_t) { s.data + from, i - from });
+        travel_graphql_text_printf(t, "\\u%04x", (unsigned char) s.data[i]);
+        from = i + 1;
+    }
+
+    travel_graphql_text_add(t, (travel_str_t) { s.data + from, s.len - from });
+    travel_graphql_text_puts(t, "\"");
+}
+
+
+void
+travel_graphql_text_item(travel_graphql_text_t *t, travel_str_t s)
+{
+    size_t  i, from = 0;
+
+    travel_graphql_text_puts(t, "\"");
 
     for (i = 0; i < s.len; i++) {
         if (s.data[i] == '"' || s.data[i] == '\\') {
-            dst[n++] = '\\';
+            travel_graphql_text_add(t, (travel_str_t) { s.data + from,
+                                                        i - from });
+            travel_graphql_text_puts(t, "\\");
+            from = i;
         }
-
-        dst[n++] = s.data[i];
     }
 
-    dst[n++] = '"';
-
-    return n;
+    travel_graphql_text_add(t, (travel_str_t) { s.data + from, s.len - from });
+    travel_graphql_text_puts(t, "\"");
 }

@@ -20,9 +20,10 @@ void travel_graphql_text_printf(travel_graphql_text_t *t, const char *fmt, ...)
 /* 'text' and "name", as SQL quotes them. */
 void travel_graphql_text_literal(travel_graphql_text_t *t, travel_str_t s);
 void travel_graphql_text_name(travel_graphql_text_t *t, travel_str_t s);
-/* An item of an array's text, quoted, at 'dst', where it takes at most twice its
- * length and two bytes; returns how many it took. */
-size_t travel_graphql_text_item(char *dst, travel_str_t s);
+/* As JSON quotes it; 's' is UTF-8. */
+void travel_graphql_text_string(travel_graphql_text_t *t, travel_str_t s);
+/* An item of an array's text, quoted. */
+void travel_graphql_text_item(travel_graphql_text_t *t, travel_str_t s);
 void travel_graphql_text_join(travel_graphql_text_t *t,
     const travel_graphql_text_t *other);
 

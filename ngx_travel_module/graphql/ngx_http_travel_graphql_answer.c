@@ -7,6 +7,7 @@
  */
 
 #include "ngx_http_travel_graphql_room.h"
+#include "../../common/graphql/complete.h"
 
 
 static ngx_str_t  ngx_http_travel_graphql_types[] = {
@@ -24,6 +25,97 @@ ngx_http_travel_graphql_send(ngx_http_travel_graphql_t *g, ngx_uint_t status,
                                 body);
 }
 
+
+ngx_uint_t
+ngx_http_travel_graphql_well(ngx_http_travel_graphql_t *g, ngx_uint_t failed)
+{
+    return failed && g->modern && g->conf->strict
+           ? NGX_HTTP_TRAVEL_GRAPHQL_PARTIAL : NGX_HTTP_OK;
+}
+
+
+/* --- what PostgreSQL said ------------------------------------------------ */
+
+static ngx_int_t
+ngx_http_travel_graphql_keep(ngx_http_travel_graphql_t *g,
+    const travel_graphql_text_t *text, ngx_str_t *ret_text)
+{
+    u_char  *p;
+    size_t   before;
+
+    before = ret_text->len != 0 ? ret_text->len + 1 : 0;
+
+    p = ngx_pnalloc(g->request->pool, before + text->len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (before != 0) {
+        ngx_memcpy(p, ret_text->data, ret_text->len);
+        p[ret_text->len] = ',';
+    }
+
+    ngx_memcpy(p + before, text->data, text->len);
+    ret_text->data = p;
+    ret_text->len = before + text->len;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_travel_graphql_data(ngx_http_travel_graphql_t *g,
+    const travel_graphql_node_t *nodes, ngx_uint_t only,
+    const travel_graphql_node_t *above, ngx_str_t *body)
+{
+    int                    rc;
+    ngx_int_t              kept;
+    travel_graphql_text_t  out, errors;
+
+    if (body->len < sizeof("{\"data\":}") - 1) {
+        return NGX_ERROR;
+    }
+
+    body->data += sizeof("{\"data\":") - 1;
+    body->len -= sizeof("{\"data\":}") - 1;
+
+    if (travel_graphql_is_complete(g->plan->plan,
+                                   ngx_http_travel_view(body)))
+    {
+        return NGX_OK;
+    }
+
+    ngx_memzero(&out, sizeof(travel_graphql_text_t));
+    ngx_memzero(&errors, sizeof(travel_graphql_text_t));
+
+    rc = travel_graphql_complete(nodes, only, above,
+                                 ngx_http_travel_view(body), &out, &errors);
+
+    if (rc == TRAVEL_INVALID) {
+        ngx_log_error(NGX_LOG_ERR, g->request->connection->log, 0,
+                      "a GraphQL statement's answer is not of its plan: %V",
+                      body);
+    }
+
+    kept = rc == TRAVEL_OK ? NGX_OK : NGX_ERROR;
+
+    if (kept == NGX_OK && errors.len != 0) {
+        kept = ngx_http_travel_graphql_keep(g, &errors, &g->told);
+    }
+
+    if (kept == NGX_OK) {
+        ngx_str_null(body);
+        kept = ngx_http_travel_graphql_keep(g, &out, body);
+    }
+
+    travel_graphql_text_free(&out);
+    travel_graphql_text_free(&errors);
+
+    return kept;
+}
+
+
+/* --- errors -------------------------------------------------------------- */
 
 static void
 ngx_http_travel_graphql_place(travel_json_writer_t *w, uint32_t line,
@@ -216,7 +308,22 @@ ngx_http_travel_graphql_sentence(ngx_int_t failure)
 }
 
 
-/* A root that may not be null takes the whole of data with it. */
+/* Is a root null that may not be?  The whole of data is, then. */
+static ngx_uint_t
+ngx_http_travel_graphql_missing(ngx_http_travel_graphql_t *g, ngx_uint_t i,
+    const travel_graphql_node_t *node)
+{
+    if (node->field == NULL || !node->field->nonnull) {
+        return 0;
+    }
+
+    return g->failures[i] != NGX_OK
+           || (g->pieces[i].len == 4
+               && ngx_strncmp(g->pieces[i].data, "null", 4) == 0);
+}
+
+
+/* Data and errors of roots that were asked one by one. */
 ngx_int_t
 ngx_http_travel_graphql_partial(ngx_http_travel_graphql_t *g)
 {
@@ -229,8 +336,8 @@ ngx_http_travel_graphql_partial(ngx_http_travel_graphql_t *g)
     const travel_graphql_node_t  *node;
 
     none = 0;
-    failed = 0;
-    size = 64;
+    failed = (g->told.len != 0);
+    size = 64 + g->told.len;
 
     for (node = g->plan->plan->roots, i = 0; node != NULL;
          node = node->next, i++)
@@ -238,8 +345,7 @@ ngx_http_travel_graphql_partial(ngx_http_travel_graphql_t *g)
         size += 6 * node->key.len * 2 + g->pieces[i].len
                 + 6 * sizeof(error.message) + 256;
         failed |= g->failures[i] != NGX_OK;
-        none |= g->failures[i] != NGX_OK && node->field != NULL
-                && node->field->nonnull;
+        none |= ngx_http_travel_graphql_missing(g, i, node);
     }
 
     buf = ngx_pnalloc(g->request->pool, size);
@@ -280,6 +386,10 @@ ngx_http_travel_graphql_partial(ngx_http_travel_graphql_t *g)
         ngx_http_travel_graphql_write(&w, &error, &key);
     }
 
+    if (g->told.len != 0) {
+        travel_json_raw(&w, ngx_http_travel_view(&g->told));
+    }
+
     if (failed) {
         travel_json_array_end(&w);
         ngx_http_travel_count(g->main->partial, 1);
@@ -310,6 +420,5 @@ ngx_http_travel_graphql_partial(ngx_http_travel_graphql_t *g)
     body.len = travel_json_writer_finish(&w);
 
     return ngx_http_travel_graphql_send(g,
-               failed && g->modern && g->conf->strict ? 294 : NGX_HTTP_OK,
-               &body);
+               ngx_http_travel_graphql_well(g, failed), &body);
 }

@@ -26,6 +26,8 @@ static ngx_int_t ngx_http_travel_graphql_tags(ngx_http_travel_graphql_t *g,
 static ngx_int_t ngx_http_travel_graphql_body(ngx_http_request_t *r,
     void *data, ngx_http_travel_pg_result_t *result, ngx_str_t *ret_body,
     ngx_str_t *ret_tags);
+static ngx_int_t ngx_http_travel_graphql_framed(ngx_http_travel_graphql_t *g,
+    ngx_str_t *body);
 static ngx_int_t ngx_http_travel_graphql_answer(ngx_http_request_t *r,
     void *data, ngx_http_travel_hit_t *hit, ngx_uint_t kept);
 static ngx_int_t ngx_http_travel_graphql_failed(ngx_http_request_t *r,
@@ -342,54 +344,40 @@ ngx_http_travel_graphql_meta(ngx_http_travel_graphql_t *g,
 static ngx_int_t
 ngx_http_travel_graphql_memory(ngx_http_travel_graphql_t *g)
 {
-    u_char                       *p;
-    size_t                        len;
-    ngx_str_t                     body, key;
-    const char                   *value;
+    u_char                       *copy;
+    ngx_str_t                     body;
+    travel_graphql_text_t         text;
     const travel_graphql_node_t  *node;
 
-    ngx_str_set(&body, "{\"data\":{}}");
-    p = body.data + sizeof("{\"data\":{") - 1;
+    ngx_memzero(&text, sizeof(travel_graphql_text_t));
 
     for (node = g->plan->plan->roots; node != NULL; node = node->next) {
-        value = NULL;
+        travel_graphql_text_puts(&text, node == g->plan->plan->roots
+                                        ? "{\"data\":{" : ",");
+        travel_graphql_text_string(&text, node->key);
+        travel_graphql_text_puts(&text, ":");
 
-        if (node->kind == TRAVEL_GRAPHQL_NODE_META
-            && ngx_http_travel_graphql_meta(g, node, &value) != NGX_OK)
-        {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        key = ngx_http_travel_str(node->key);
-        len = (p - body.data) + key.len + node->type.len + 16
-              + (value != NULL ? ngx_strlen(value) : 0);
-        p = ngx_pnalloc(g->request->pool, len);
-
-        if (p == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        len = body.len - 2;
-        ngx_memcpy(p, body.data, len);
-        body.data = p;
-        p += len;
-        p = ngx_sprintf(p, "%s\"%V\":", node == g->plan->plan->roots ? ""
-                                                                     : ",",
-                        &key);
-
-        if (value != NULL) {
-            p = ngx_cpymem(p, value, ngx_strlen(value));
-
+        if (node->kind == TRAVEL_GRAPHQL_NODE_META) {
+            travel_graphql_introspect(g->plan->plan, node, &g->variables,
+                                      &text);
         } else {
-            key = ngx_http_travel_str(node->type);
-            p = ngx_sprintf(p, "\"%V\"", &key);
+            travel_graphql_text_string(&text, node->type);
         }
-
-        p = ngx_cpymem(p, "}}", 2);
-        body.len = p - body.data;
     }
 
-    return ngx_http_travel_graphql_send(g, NGX_HTTP_OK, &body);
+    travel_graphql_text_puts(&text, text.len != 0 ? "}}" : "{\"data\":{}}");
+    copy = text.failed ? NULL : ngx_pnalloc(g->request->pool, text.len);
+
+    if (copy != NULL) {
+        ngx_memcpy(copy, text.data, text.len);
+    }
+
+    body.data = copy;
+    body.len = text.len;
+    travel_graphql_text_free(&text);
+
+    return copy != NULL ? ngx_http_travel_graphql_send(g, NGX_HTTP_OK, &body)
+                        : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 
@@ -701,16 +689,61 @@ ngx_http_travel_graphql_body(ngx_http_request_t *r, void *data,
     ngx_http_travel_pg_result_t *result, ngx_str_t *ret_body,
     ngx_str_t *ret_tags)
 {
+    ngx_str_t                   whole;
     ngx_http_travel_graphql_t  *g = data;
 
-    *ret_body = ngx_http_travel_pg_value(result, 0, 0);
+    whole = ngx_http_travel_pg_value(result, 0, 0);
+    *ret_body = whole;
     *ret_tags = ngx_http_travel_pg_value(result, 0, 1);
     ngx_http_travel_graphql_words(ret_tags);
 
-    return g->plan->sql->marked
-           ? ngx_http_travel_graphql_cursor_body(g, g->plan->plan->roots,
-                                                 ret_body)
-           : NGX_OK;
+    if (ngx_http_travel_graphql_data(g, g->plan->plan->roots, 0, NULL,
+                                     ret_body) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ret_body->data == whole.data + sizeof("{\"data\":") - 1) {
+        *ret_body = whole;
+
+    } else if (ngx_http_travel_graphql_framed(g, ret_body) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (g->plan->sql->marked
+        && ngx_http_travel_graphql_cursor_body(g, g->plan->plan->roots,
+                                               ret_body) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return g->told.len != 0 ? NGX_DONE : NGX_OK;
+}
+
+
+/* What was made anew, as an answer again. */
+static ngx_int_t
+ngx_http_travel_graphql_framed(ngx_http_travel_graphql_t *g, ngx_str_t *body)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(g->request->pool, g->told.len + body->len
+                                      + sizeof("{\"errors\":[],\"data\":}"));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (g->told.len != 0) {
+        ngx_http_travel_count(g->main->partial, 1);
+        body->len = ngx_sprintf(p, "{\"errors\":[%V],\"data\":%V}", &g->told,
+                                body) - p;
+    } else {
+        body->len = ngx_sprintf(p, "{\"data\":%V}", body) - p;
+    }
+
+    body->data = p;
+
+    return NGX_OK;
 }
 
 
@@ -748,7 +781,8 @@ ngx_http_travel_graphql_answer(ngx_http_request_t *r, void *data,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_travel_graphql_send(g, NGX_HTTP_OK, &hit->body);
+    return ngx_http_travel_graphql_send(g, ngx_http_travel_graphql_well(g,
+                                               g->told.len != 0), &hit->body);
 }
 
 
@@ -839,43 +873,64 @@ ngx_http_travel_graphql_next(ngx_http_travel_graphql_t *g)
 }
 
 
-/* {"data":{"key" : VALUE}}: the value. */
+/* {"key" : VALUE} as VALUE; the whole may be null, too. */
+static ngx_int_t
+ngx_http_travel_graphql_root(ngx_http_travel_graphql_t *g,
+    ngx_http_travel_pg_result_t *result)
+{
+    u_char                       *p;
+    ngx_uint_t                    i;
+    ngx_str_t                     body;
+    const travel_graphql_node_t  *node;
+
+    if (ngx_http_travel_pg_result_keep(result, g->request) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    node = g->part->plan->roots;
+
+    for (i = 0; i < g->root; i++) {
+        node = node->next;
+    }
+
+    body = ngx_http_travel_pg_value(result, 0, 0);
+
+    if (ngx_http_travel_graphql_data(g, node, 1, NULL, &body) != NGX_OK
+        || (g->part->sql->marked
+            && ngx_http_travel_graphql_cursor_body(g, g->part->plan->roots,
+                                                   &body) != NGX_OK))
+    {
+        return NGX_ERROR;
+    }
+
+    if (body.data[0] == '{') {
+        p = ngx_strlchr(body.data, body.data + body.len, ':');
+
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        body.len -= p + 2 - body.data;
+        body.data = p + 1;
+    }
+
+    g->pieces[g->root] = body;
+
+    return NGX_OK;
+}
+
+
 static void
 ngx_http_travel_graphql_rooted(ngx_http_request_t *r, void *data,
     ngx_int_t rc, ngx_http_travel_pg_result_t *result)
 {
-    u_char                     *p, *last;
-    ngx_str_t                   body;
     ngx_http_travel_graphql_t  *g = data;
 
     g->failures[g->root] = rc;
 
-    if (rc == NGX_OK) {
-        if (ngx_http_travel_pg_result_keep(result, r) != NGX_OK) {
-            ngx_http_travel_graphql_end(g, NGX_HTTP_INTERNAL_SERVER_ERROR);
-            return;
-        }
-
-        body = ngx_http_travel_pg_value(result, 0, 0);
-
-        if (g->part->sql->marked
-            && ngx_http_travel_graphql_cursor_body(g, g->part->plan->roots,
-                                                   &body) != NGX_OK)
-        {
-            ngx_http_travel_graphql_end(g, NGX_HTTP_INTERNAL_SERVER_ERROR);
-            return;
-        }
-
-        last = body.data + body.len;
-        p = ngx_strlchr(body.data + sizeof("{\"data\":{") - 1, last, ':');
-
-        if (p == NULL) {
-            ngx_http_travel_graphql_end(g, NGX_HTTP_INTERNAL_SERVER_ERROR);
-            return;
-        }
-
-        g->pieces[g->root].data = p + 1;
-        g->pieces[g->root].len = last - 2 - (p + 1);
+    if (rc == NGX_OK && ngx_http_travel_graphql_root(g, result) != NGX_OK) {
+        ngx_http_travel_graphql_end(g, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
     }
 
     g->root++;

@@ -117,110 +117,28 @@ ngx_http_travel_graphql_order(ngx_http_travel_graphql_t *g)
 }
 
 
-static void *
-ngx_http_travel_graphql_pool(void *pool, size_t size)
-{
-    return ngx_pnalloc(pool, size);
-}
-
-
-/* As the member's type is written in JSON. */
-static ngx_int_t
-ngx_http_travel_graphql_member(ngx_http_travel_graphql_t *g,
-    const travel_graphql_map_arg_t *arg, const travel_graphql_given_t *given,
-    travel_json_writer_t *w)
-{
-    travel_str_t  text;
-
-    if (!given->given) {
-        return NGX_OK;
-    }
-
-    if (arg->list || arg->nmembers != 0
-        || travel_graphql_value(g->plan->plan, &given->value, &g->variables,
-                                ngx_http_travel_graphql_pool,
-                                g->request->pool, &text) != TRAVEL_OK)
-    {
-        return NGX_DECLINED;
-    }
-
-    if (text.data == NULL) {
-        return NGX_OK;
-    }
-
-    travel_json_key(w, arg->member);
-
-    if (travel_str_eq(arg->base, TRAVEL_STR("Int"))
-        || travel_str_eq(arg->base, TRAVEL_STR("Float"))
-        || travel_str_eq(arg->base, TRAVEL_STR("Boolean")))
-    {
-        travel_json_raw(w, text);
-
-    } else {
-        travel_json_string(w, text);
-    }
-
-    return NGX_OK;
-}
-
-
-/* An input object's members, or the arguments themselves. */
 static ngx_int_t
 ngx_http_travel_graphql_input(ngx_http_travel_graphql_t *g,
     const travel_graphql_node_t *node, ngx_str_t *ret_body)
 {
-    u_char                            *buf;
-    size_t                             i, k, size;
-    travel_json_writer_t               w;
-    const travel_graphql_map_arg_t    *arg;
-    const travel_graphql_map_field_t  *field = node->field;
+    int                    rc;
+    u_char                *p;
+    travel_graphql_text_t  text;
 
-    buf = NULL;
-    size = 0;
+    ngx_memzero(&text, sizeof(travel_graphql_text_t));
+    rc = travel_graphql_input(g->plan->plan, node, &g->variables, &text);
+    p = rc == TRAVEL_OK ? ngx_pnalloc(g->request->pool, text.len) : NULL;
 
-    /* first to measure, then to write */
-
-    for ( ;; ) {
-        travel_json_writer_init(&w, (char *) buf, size);
-        travel_json_object(&w);
-
-        for (i = 0; i < field->nargs; i++) {
-            arg = &field->args[i];
-
-            for (k = 0; k < arg->nmembers && node->given[i].members != NULL;
-                 k++)
-            {
-                if (ngx_http_travel_graphql_member(g, &arg->members[k],
-                                                   &node->given[i].members[k],
-                                                   &w) != NGX_OK)
-                {
-                    return NGX_DECLINED;
-                }
-            }
-
-            if (arg->nmembers == 0
-                && ngx_http_travel_graphql_member(g, arg, &node->given[i], &w)
-                   != NGX_OK)
-            {
-                return NGX_DECLINED;
-            }
-        }
-
-        travel_json_object_end(&w);
-
-        if (buf != NULL) {
-            ret_body->data = buf;
-            ret_body->len = travel_json_writer_finish(&w);
-            return NGX_OK;
-        }
-
-        size = w.len + 1;
-        buf = ngx_pnalloc(g->request->pool, size);
-
-        if (buf == NULL) {
-            return NGX_ERROR;
-        }
+    if (p != NULL) {
+        ngx_memcpy(p, text.data, text.len);
+        ret_body->data = p;
+        ret_body->len = text.len;
     }
+
+    travel_graphql_text_free(&text);
+
+    return p != NULL ? NGX_OK : rc == TRAVEL_INVALID ? NGX_DECLINED
+                                                     : NGX_ERROR;
 }
 
 
@@ -384,8 +302,9 @@ static void
 ngx_http_travel_graphql_read_again(ngx_http_request_t *r, void *data,
     ngx_int_t rc, ngx_http_travel_pg_result_t *result)
 {
-    ngx_str_t                   piece;
-    ngx_http_travel_graphql_t  *g = data;
+    ngx_str_t                     piece;
+    ngx_http_travel_graphql_t    *g = data;
+    const travel_graphql_node_t  *node;
 
     if (rc == NGX_OK && ngx_http_travel_pg_result_keep(result, r) != NGX_OK) {
         rc = TRAVEL_E_INTERNAL_ERROR;
@@ -398,18 +317,19 @@ ngx_http_travel_graphql_read_again(ngx_http_request_t *r, void *data,
         return;
     }
 
+    node = ngx_http_travel_graphql_current(g);
     piece = ngx_http_travel_pg_value(result, 0, 0);
 
-    if (g->part->sql->marked
-        && ngx_http_travel_graphql_cursor_body(g, g->part->plan->roots, &piece)
-           != NGX_OK)
+    if (ngx_http_travel_graphql_data(g, node->children, 0, node, &piece)
+        != NGX_OK
+        || (g->part->sql->marked
+            && ngx_http_travel_graphql_cursor_body(g, g->part->plan->roots,
+                                                   &piece) != NGX_OK))
     {
         ngx_http_travel_graphql_done(g, TRAVEL_E_INTERNAL_ERROR, NULL);
         return;
     }
 
-    piece.data += sizeof("{\"data\":") - 1;
-    piece.len -= sizeof("{\"data\":}") - 1;
     ngx_http_travel_graphql_done(g, NGX_OK, &piece);
 }
 

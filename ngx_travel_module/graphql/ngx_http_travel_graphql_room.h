@@ -16,6 +16,7 @@
 #define NGX_HTTP_TRAVEL_GRAPHQL_ROOTS    64    /* of an operation */
 #define NGX_HTTP_TRAVEL_GRAPHQL_MARK     32    /* hex characters */
 #define NGX_HTTP_TRAVEL_GRAPHQL_INVALID  422   /* as strict clients hear it */
+#define NGX_HTTP_TRAVEL_GRAPHQL_PARTIAL  294   /* ... and this, data and errors */
 #define NGX_HTTP_TRAVEL_GRAPHQL_MISTAKES 32    /* that are told at once */
 
 
@@ -104,6 +105,8 @@ typedef struct {
     ngx_str_t                          *pieces;    /* of the roots */
     ngx_int_t                          *failures;  /* errors, or NGX_OK */
     ngx_str_t                          *messages;  /* of mutations, or NULL */
+    ngx_str_t                           told;      /* errors of nulls that may
+                                                      not be, by commas */
     ngx_str_t                           made;      /* id of what was made */
     ngx_str_t                           job;
     unsigned                            finished:1;   /* the job */
@@ -189,6 +192,17 @@ ngx_int_t ngx_http_travel_graphql_cursor_body(ngx_http_travel_graphql_t *g,
 
 /* --- answers (answer.c) -------------------------------------------------- */
 
+/*
+ * What a statement answered, {"data":OBJECT}, becomes OBJECT as the schema
+ * promises it; what had to become null for that is told in g->told.  'nodes',
+ * 'only' and 'above' are those of the statement (common/graphql/complete.h).
+ */
+ngx_int_t ngx_http_travel_graphql_data(ngx_http_travel_graphql_t *g,
+    const travel_graphql_node_t *nodes, ngx_uint_t only,
+    const travel_graphql_node_t *above, ngx_str_t *body);
+/* 200, or what strict clients hear when there are errors beside data. */
+ngx_uint_t ngx_http_travel_graphql_well(ngx_http_travel_graphql_t *g,
+    ngx_uint_t failed);
 /* {"data": ...} that is complete. */
 ngx_int_t ngx_http_travel_graphql_send(ngx_http_travel_graphql_t *g,
     ngx_uint_t status, ngx_str_t *body);

@@ -107,7 +107,7 @@ typedef struct {
     void                                  *data;
 
     /* What is kept of a result, which lives as long as r, and the tags of its
-     * rows, separated by spaces. */
+     * rows, separated by spaces.  NGX_DONE: it is an answer, but not kept. */
     ngx_int_t   (*body)(ngx_http_request_t *r, void *data,
                         ngx_http_travel_pg_result_t *result,
                         ngx_str_t *ret_body, ngx_str_t *ret_tags);

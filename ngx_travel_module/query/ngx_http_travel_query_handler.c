@@ -909,6 +909,7 @@ static ngx_int_t
 ngx_http_travel_query_rows(ngx_http_travel_query_t *q,
     ngx_http_travel_pg_result_t *result)
 {
+    ngx_int_t              rc;
     ngx_str_t              body, tags;
     ngx_http_travel_hit_t  hit;
 
@@ -920,9 +921,13 @@ ngx_http_travel_query_rows(ngx_http_travel_query_t *q,
     ngx_str_null(&tags);
 
     if (q->read != NULL) {
-        if (q->read->body(q->request, q->read->data, result, &body, &tags)
-            != NGX_OK)
-        {
+        rc = q->read->body(q->request, q->read->data, result, &body, &tags);
+
+        if (rc == NGX_DONE && q->filling) {
+            ngx_http_travel_cache_abandon(q->request, &q->fill);
+            q->filling = 0;
+
+        } else if (rc != NGX_OK && rc != NGX_DONE) {
             return ngx_http_travel_query_failed(q, TRAVEL_E_INTERNAL_ERROR);
         }
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "unit.h"
-#include "../../common/graphql/plan.h"
+#include "../../common/graphql/complete.h"
 #include "../../common/graphql/sdl.h"
 
 static const char  SCHEMA[] =
@@ -17,7 +17,17 @@ static const char  SCHEMA[] =
     "  down(limit: Int, o: E): [T] @relation(from: \"id\", to: \"parent\")"
     " @list(max: 7, default: 3)\n}\n"
     "type P @table(name: \"s.p\", key: \"id\") @public { id: ID! }\n"
-    "type Query { t(id: ID! @filter(sql: \"{id} = {$}\")): T ps: [P] }\n";
+    "interface I @rows(key: \"at desc, id\") { id: ID! }\n"
+    "type A implements I @table(name: \"s.a\", key: \"id\", where: \"{kind} ="
+    " 'a'\") @owner(column: \"u\") @auth(requires: \"a:read\")"
+    " @cache(ttl: 9, tags: \"a:{$viewer}\", row: \"a:{id}\")"
+    " { id: ID! one: Int }\n"
+    "type B implements I @table(name: \"s.b\", key: \"id\") @public"
+    " @cache(ttl: 5, tags: \"b\") { id: ID! two: String! }\n"
+    "union U @rows(key: \"id\") = P | B\n"
+    "type Query { t(id: ID! @filter(sql: \"{id} = {$}\")): T ps: [P]"
+    " i: I is(limit: Int): [I!] us: [U!]! tagged(x: String @filter(sql:"
+    " \"{x} = {$}\")): [B] @cache(tags: \"x:{$x}\") }\n";
 
 static travel_graphql_document_t  *sdl;
 static travel_graphql_mapping_t   *mapping;
@@ -171,6 +181,131 @@ test_cost(void **state)
 }
 
 
+/* Rows of several types: each by its own table and owner, with what is asked
+ * of it, as many as asked for of all. */
+static void
+test_several(void **state)
+{
+    const char              *sql;
+    travel_graphql_plan_t   *plan;
+    travel_graphql_error_t   error;
+
+    (void) state;
+    plan = plan_of("{ is(limit: 4) { __typename id ... on B { two } } }",
+                   &error);
+    assert_non_null(plan);
+    sql = plan->statement.sql;
+
+    assert_int_equal(count(sql, "FROM s.a AS"), 1);
+    assert_int_equal(count(sql, "FROM s.b AS"), 1);
+    assert_int_equal(count(sql, ".\"u\" = $1::uuid"), 1);
+    assert_int_equal(count(sql, ".\"kind\" = 'a')"), 1);
+    assert_int_equal(count(sql, "\"two\""), 2);
+    assert_int_equal(count(sql, "\"one\""), 0);
+    assert_int_equal(count(sql, " UNION ALL "), 1);
+    assert_int_equal(count(sql, " LIMIT 4)"), 3);
+    assert_int_equal(count(sql, " ORDER BY k1 DESC, k2, k3 LIMIT 4)"), 1);
+    assert_int_equal(count(sql, "'__typename', 'A'::text"), 1);
+    assert_true(plan->viewer);
+    assert_int_equal(plan->ttl, 5);
+    assert_int_equal(plan->ntags, 2);
+    assert_int_equal(plan->nrequires, 1);     /* A's, whatever is asked */
+    travel_graphql_plan_free(plan);
+
+    plan = plan_of("{ us { ... on B { id } } i { id } }", &error);
+    assert_non_null(plan);
+    assert_int_equal(plan->ttl, 0);           /* P is not kept */
+    travel_graphql_plan_free(plan);
+}
+
+
+/* The tags of two fields that differ by what they were given. */
+static void
+test_tags(void **state)
+{
+    travel_graphql_plan_t   *plan;
+    travel_graphql_error_t   error;
+
+    (void) state;
+    plan = plan_of("{ a: tagged(x: \"1\") { id } b: tagged(x: \"2\") { id } }",
+                   &error);
+    assert_non_null(plan);
+    assert_int_equal(plan->ntags, 3);
+    travel_graphql_plan_free(plan);
+}
+
+
+/* --- what a database said -------------------------------------------------- */
+
+static void
+test_complete(void **state)
+{
+    int                      rc;
+    size_t                   i;
+    travel_graphql_text_t    out, errors;
+    travel_graphql_plan_t   *plan;
+    travel_graphql_error_t   error;
+
+    static const struct {
+        const char  *document;
+        const char  *said;
+        const char  *data;
+        const char  *path;        /* of the error; NULL: none */
+    } cases[] = {
+        { "{ t(id: 1) { id someName } }",
+          "{\"t\" : {\"id\" : \"1\", \"someName\" : null}}",
+          "{\"t\":{\"id\":\"1\",\"someName\":null}}", NULL },
+        { "{ t(id: 1) { a: id } }", "{\"t\" : {\"a\" : null}}",
+          "{\"t\":null}", "\"path\":[\"t\",\"a\"]" },
+        { "{ t(id: 1) { down { id } } }",
+          "{\"t\" : {\"down\" : [{\"id\" : \"1\"}, \n {\"id\" : null}]}}",
+          "{\"t\":{\"down\":[{\"id\":\"1\"},null]}}",
+          "\"path\":[\"t\",\"down\",1,\"id\"]" },
+        { "{ us { ... on B { two } } __typename }",
+          "{\"us\" : [{\"\" : 1, \"two\" : null}], \"__typename\" : "
+          "\"Query\"}", "null", "\"path\":[\"us\",0,\"two\"]" },
+        { "{ is { ... on B { two } } }",
+          "{\"is\" : [{\"\" : 0}, {\"\" : 1, \"two\" : \"a \\\"]}\"}]}",
+          "{\"is\":[{},{\"two\":\"a \\\"]}\"}]}", NULL },
+        { "{ i { id } }", "{\"i\" : null}", "{\"i\":null}", NULL },
+        { "{ t(id: 1) { id } }", "{\"t\" : {\"id\" : null", "", "" },
+        { "{ t(id: 1) { id } }", "{\"t\" : {\"id\" : \"\\", "", "" },
+    };
+
+    (void) state;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        memset(&out, 0, sizeof(out));
+        memset(&errors, 0, sizeof(errors));
+        plan = plan_of(cases[i].document, &error);
+        assert_non_null(plan);
+
+        rc = travel_graphql_complete(plan->roots, false, NULL, (travel_str_t) {
+                                         cases[i].said,
+                                         strlen(cases[i].said) },
+                                     &out, &errors);
+
+        if (cases[i].data[0] == '\0') {
+            assert_int_equal(rc, TRAVEL_INVALID);
+        } else {
+            assert_int_equal(rc, TRAVEL_OK);
+            assert_string_equal(out.data, cases[i].data);
+
+            if (cases[i].path != NULL) {
+                assert_int_equal(count(errors.data, "\"message\""), 1);
+                assert_non_null(strstr(errors.data, cases[i].path));
+            } else {
+                assert_null(errors.data);
+            }
+        }
+
+        travel_graphql_text_free(&out);
+        travel_graphql_text_free(&errors);
+        travel_graphql_plan_free(plan);
+    }
+}
+
+
 /* --- what the SDL must say ------------------------------------------------ */
 
 static void
@@ -203,6 +338,21 @@ test_faults(void **state)
           " t: [T] @list(max: 1001) }", 3, "from 0 to 1000" },
         { "type T @table(name: \"t\", key: \"a, b, c, d\") @public {\n"
           " t: [T] @list(order: \"e sideways\") }", 3, "an order must be" },
+        { "type N { x: Int }\nunion U = N\ntype M {\n u: [U] }", 5,
+          "\"N\", which is one of it, has none" },
+        { "type N @table(name: \"n\", key: \"a\") @public { x: Int }\n"
+          "union U @rows(key: \"b\") = N\ntype M { u: [U] }", 3,
+          "\"a\" of \"N\" is missing" },
+        { "type N @table(name: \"n\", key: \"a\") @public { x: Int }\n"
+          "union U = N\ntype M {\n u: [U] @from(sql: \"x\") }", 5,
+          "@from is rows of one type" },
+        { "type N @table(name: \"n\", key: \"a\") @public { x: Int }\n"
+          "union U = N\ntype M {\n u: U @embed }", 5, "@embed is of one" },
+        { "interface I {\n x: Int @cost(value: 3) }", 3,
+          "@cost says nothing on a field of an interface" },
+        { "interface I { x: Int }\ntype M {\n i: I }", 4, "no type is a" },
+        { "type T @table(name: \"t\", key: \"a, b, c, d\") @public {\n"
+          " t: [T] @list(order: \"e\") }", 3, "at most 4 columns" },
         { "type C { edges: Int }\ntype T @table(name: \"t\", key: \"id\") "
           "@public {\n c: C @connection }", 4, "edges { node }" },
     };
@@ -352,6 +502,9 @@ main(void)
         cmocka_unit_test(test_literals),
         cmocka_unit_test(test_owner),
         cmocka_unit_test(test_cost),
+        cmocka_unit_test(test_several),
+        cmocka_unit_test(test_tags),
+        cmocka_unit_test(test_complete),
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_strings),
         cmocka_unit_test(test_syntax),

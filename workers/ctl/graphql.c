@@ -239,7 +239,7 @@ graphql_print(const travel_graphql_plan_t *plan, uint64_t cost)
         if (b->value != NULL && b->value->variable.len > 0) {
             printf(" $%.*s", (int) b->value->variable.len,
                    b->value->variable.data);
-        } else if (b->value != NULL) {
+        } else if (b->value != NULL && !b->value->made) {
             printf(" %.*s", (int) b->value->text.len, b->value->text.data);
         }
 

@@ -1,4 +1,4 @@
-/* Revocations as text, and the script that announces them. */
+/* Revocations as text, and the scripts that announce them. */
 
 #include <string.h>
 
@@ -10,18 +10,21 @@ static const char  *travel_revoke_names[] = { "jti", "user", "kid", "key" };
 
 
 /*
- * The set first: whoever sees the entry, or begins behind it, finds it there.
  * What has expired goes out at the same time, so the set is as large as what
  * is in force.
  */
-const char  travel_revoke_script[] =
+const char  travel_revoke_note_script[] =
+    "for i = 3, #ARGV do\n"
+    "  redis.call('ZADD', KEYS[1], 'GT', ARGV[1], ARGV[i])\n"
+    "end\n"
+    "return redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[2])\n";
+
+const char  travel_revoke_tell_script[] =
     "local id\n"
-    "for i = 4, #ARGV do\n"
-    "  redis.call('ZADD', KEYS[2], 'GT', ARGV[1], ARGV[i])\n"
-    "  id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*',\n"
+    "for i = 3, #ARGV do\n"
+    "  id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*',\n"
     "                  'r', ARGV[i], 'exp', ARGV[1])\n"
     "end\n"
-    "redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. ARGV[2])\n"
     "return id\n";
 
 

@@ -5,7 +5,9 @@
  * In Redis (queue role) each revocation is one member of the sorted set
  * TRAVEL_KEY_REVOKED, its score the second after which it may be forgotten,
  * and one entry of the stream TRAVEL_KEY_REVOKE: {r: member, exp: score}.
- * Both are written in one step by travel_revoke_script.
+ * The set is written first: whoever sees the entry, or begins behind it, finds
+ * it there.  Two steps, because in a Redis Cluster the two keys are in two
+ * slots; who is interrupted between them repeats both.
  *
  *     member = kind TAB before TAB issuer TAB id
  *
@@ -50,8 +52,11 @@ int travel_revocation_format(char *dst, size_t *ret_len,
 int travel_revocation_parse(travel_revocation_t *ret_revocation,
     travel_str_t member) TRAVEL_MUST_CHECK;
 
-/* KEYS: the stream, the set.  ARGV: expiry, now - TRAVEL_REVOCATION_EXPIRED,
- * stream length, members ...; answers the id of the last entry. */
-extern const char  travel_revoke_script[];
+/* The first step.  KEYS: the set.  ARGV: expiry,
+ * now - TRAVEL_REVOCATION_EXPIRED, members ... */
+extern const char  travel_revoke_note_script[];
+/* The second.  KEYS: the stream.  ARGV: expiry, stream length, members ...;
+ * answers the id of the last entry. */
+extern const char  travel_revoke_tell_script[];
 
 #endif

@@ -206,8 +206,13 @@ static const char  lua_promote[] =
     "return 1\n"
 
 
+/* A repeat writes what is there once more: whoever waits until replicas have
+ * its write then knows that they have the first one's, too. */
 static const char  lua_enqueue[] =
-    "if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end\n"
+    "if redis.call('EXISTS', KEYS[1]) == 1 then\n"
+    "  redis.call('HSET', KEYS[1], 'queue', ARGV[4])\n"
+    "  return 0\n"
+    "end\n"
     "if KEYS[4] then\n"
     "  if not redis.call('SET', KEYS[4], ARGV[3], 'NX', 'PX', ARGV[5])\n"
     "      and redis.call('GET', KEYS[4]) ~= ARGV[3] then\n"
@@ -225,7 +230,11 @@ static const char  lua_enqueue[] =
 
 static const char  lua_requeue[] =
     "local was = redis.call('HMGET', KEYS[1], 'status', 'requeued')\n"
-    "if was[2] == ARGV[5] or (was[1] and was[1] ~= 'dead') then\n"
+    "if was[2] == ARGV[5] then\n"
+    "  redis.call('HSET', KEYS[1], 'requeued', ARGV[5])\n"
+    "  return 0\n"
+    "end\n"
+    "if was[1] and was[1] ~= 'dead' then\n"
     "  return 0\n"
     "end\n"
     "local e = {}\n"

@@ -12,6 +12,7 @@
 #include <libpq-fe.h>
 
 #include "../pool/conf.h"
+#include "../queue/redis.h"
 #include "../../common/errors.h"
 #include "../../common/jwt.h"
 
@@ -95,9 +96,8 @@ int ctl_rows(const char *config, const char *sql, int n,
 int ctl_enqueue(const worker_conf_t *conf, const worker_schedule_t *schedule,
     const char *salt);
 
-struct redisContext;
 /* The queue Redis, logged in, or NULL with a complaint. */
-struct redisContext *ctl_redis(const worker_conf_t *conf);
+worker_redis_t *ctl_redis(const worker_conf_t *conf);
 
 /* The commands. */
 int travelctl_migrate_up(int argc, char **argv);

@@ -15,7 +15,7 @@ ctl_enqueue(const worker_conf_t *conf, const worker_schedule_t *schedule,
 {
     int               rc;
     char              job[TRAVEL_JOB_ID_MAX + 1], moment[64];
-    redisContext     *redis;
+    worker_redis_t   *redis;
     struct timespec   now;
 
     redis = ctl_redis(conf);
@@ -27,7 +27,7 @@ ctl_enqueue(const worker_conf_t *conf, const worker_schedule_t *schedule,
     clock_gettime(CLOCK_REALTIME, &now);
     snprintf(moment, sizeof(moment), "%ld %s", now.tv_nsec, salt);
     rc = worker_schedule_enqueue(redis, schedule, now.tv_sec, moment, job);
-    redisFree(redis);
+    worker_redis_close(&redis);
 
     if (rc != TRAVEL_OK) {
         return ctl_broken("the job could not be enqueued");

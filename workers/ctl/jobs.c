@@ -101,7 +101,7 @@ travelctl_jobs_status(int argc, char **argv)
     char             key[TRAVEL_KEY_MAX];
     redisReply      *hash;
     const char      *config = NULL, *args[CTL_ARGS_MAX + 1];
-    redisContext    *redis;
+    worker_redis_t  *redis;
     worker_conf_t   *conf;
     travel_job_id_t  id;
 
@@ -129,10 +129,11 @@ travelctl_jobs_status(int argc, char **argv)
 
     if (redis != NULL) {
         travel_key_job(key, &id);
-        hash = redisCommand(redis, "HGETALL %s", key);
+        hash = worker_redis_command(redis, "HGETALL %s", key);
 
         if (hash == NULL || hash->type != REDIS_REPLY_ARRAY) {
-            ctl_broken("Redis: %s", hash != NULL ? hash->str : redis->errstr);
+            ctl_broken("Redis: %s", hash != NULL ? hash->str
+                                                 : worker_redis_error(redis));
 
         } else if (hash->elements == 0) {
             rc = ctl_refused(TRAVEL_E_RESOURCE_NOT_FOUND, "-",
@@ -144,7 +145,7 @@ travelctl_jobs_status(int argc, char **argv)
         }
 
         freeReplyObject(hash);
-        redisFree(redis);
+        worker_redis_close(&redis);
     }
 
     worker_conf_free(conf);
@@ -177,7 +178,7 @@ travelctl_jobs_cancel(int argc, char **argv)
     char              key[TRAVEL_KEY_MAX], now[32];
     redisReply       *reply;
     const char       *config = NULL, *args[CTL_ARGS_MAX + 1];
-    redisContext     *redis;
+    worker_redis_t   *redis;
     worker_conf_t    *conf;
     travel_job_id_t   id;
 
@@ -208,19 +209,19 @@ travelctl_jobs_cancel(int argc, char **argv)
     if (redis != NULL) {
         travel_key_job(key, &id);
         snprintf(now, sizeof(now), "%lld000", (long long) time(NULL));
-        reply = redisCommand(redis, "EVAL %s 1 %s %s",
+        reply = worker_redis_command(redis, "EVAL %s 1 %s %s",
                              travel_worker_script(TRAVEL_SCRIPT_CALL_OFF).data,
                              key, now);
 
         if (reply == NULL || reply->type != REDIS_REPLY_STRING) {
             ctl_broken("Redis: %s", reply != NULL && reply->str != NULL
-                       ? reply->str : redis->errstr);
+                       ? reply->str : worker_redis_error(redis));
         } else {
             rc = jobs_told(args[0], reply->str);
         }
 
         freeReplyObject(reply);
-        redisFree(redis);
+        worker_redis_close(&redis);
     }
 
     worker_conf_free(conf);

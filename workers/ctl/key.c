@@ -222,7 +222,7 @@ travelctl_key_list(int argc, char **argv)
 
 /* The database first: whoever forgets the revocation asks there again. */
 static int
-key_revoke(PGconn *pg, redisContext *redis, const char *id, const char *owner)
+key_revoke(PGconn *pg, worker_redis_t *redis, const char *id, const char *owner)
 {
     int                   i, n, rc;
     PGresult             *res;
@@ -274,7 +274,7 @@ travelctl_key_revoke(int argc, char **argv)
     PGconn         *pg;
     const char     *args[CTL_ARGS_MAX + 1];
     key_ctl_t       c = { .config = NULL };
-    redisContext   *redis;
+    worker_redis_t *redis;
     worker_conf_t  *conf;
 
     ctl_option_t  options[] = {
@@ -306,7 +306,7 @@ travelctl_key_revoke(int argc, char **argv)
                        : CTL_BROKEN;
 
     if (redis != NULL) {
-        redisFree(redis);
+        worker_redis_close(&redis);
     }
 
     PQfinish(pg);

@@ -9,7 +9,7 @@
 #include <hiredis/hiredis.h>
 
 #include "ctl.h"
-#include "../queue/link.h"
+#include "../queue/redis.h"
 
 #define CTL_REDIS_S  10             /* an answer may take */
 
@@ -144,15 +144,13 @@ ctl_pg(const char *dsn)
 }
 
 
-redisContext *
+worker_redis_t *
 ctl_redis(const worker_conf_t *conf)
 {
     char             why[WORKER_WHY_MAX];
-    redisContext    *redis;
-    worker_login_t   login = { conf->redis_user, conf->redis_password,
-                               "travelctl", CTL_REDIS_S };
+    worker_redis_t  *redis;
 
-    redis = worker_redis_open(conf->redis_socket, &login, why);
+    redis = worker_redis_open(conf, "travelctl", CTL_REDIS_S, why);
 
     if (redis == NULL) {
         ctl_broken("Redis %s: %s", conf->redis_socket, why);

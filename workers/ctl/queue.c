@@ -17,7 +17,7 @@
 typedef struct {
     const char     *config;
     worker_conf_t  *conf;
-    redisContext   *redis;
+    worker_redis_t *redis;
 } queue_ctl_t;
 
 
@@ -36,7 +36,7 @@ static int
 queue_close(queue_ctl_t *q, int rc)
 {
     if (q->redis != NULL) {
-        redisFree(q->redis);
+        worker_redis_close(&q->redis);
     }
 
     worker_conf_free(q->conf);
@@ -46,19 +46,16 @@ queue_close(queue_ctl_t *q, int rc)
 
 /* A reply that is no error, or NULL with a complaint. */
 static redisReply *
-queue_reply(redisContext *redis)
+queue_reply(worker_redis_t *redis)
 {
-    void        *raw;
     redisReply  *reply;
 
-    raw = NULL;
+    reply = worker_redis_reply(redis);
 
-    if (redisGetReply(redis, &raw) != REDIS_OK || raw == NULL) {
-        ctl_broken("Redis: %s", redis->errstr);
+    if (reply == NULL) {
+        ctl_broken("Redis: %s", worker_redis_error(redis));
         return NULL;
     }
-
-    reply = raw;
 
     if (reply->type == REDIS_REPLY_ERROR) {
         ctl_broken("Redis: %s", reply->str);
@@ -80,14 +77,14 @@ queue_str(const char *text)
 /* Partitions of each queue by the layout, in the order of the queues; the
  * default where it says nothing.  False when Redis does not answer. */
 static bool
-queue_layout(redisContext *redis, unsigned partitions[16])
+queue_layout(worker_redis_t *redis, unsigned partitions[16])
 {
     size_t       i;
     redisReply  *reply;
     const char  *name;
 
     for (i = 0; (name = travel_queue_name(i)) != NULL && i < 16; i++) {
-        redisAppendCommand(redis, "HGET %s %s", TRAVEL_KEY_LAYOUT, name);
+        worker_redis_append(redis, "HGET %s %s", TRAVEL_KEY_LAYOUT, name);
     }
 
     for (i = 0; travel_queue_name(i) != NULL && i < 16; i++) {
@@ -115,7 +112,7 @@ queue_layout(redisContext *redis, unsigned partitions[16])
 
 
 static bool
-queue_init(redisContext *redis, long partitions)
+queue_init(worker_redis_t *redis, long partitions)
 {
     size_t       i;
     unsigned     counts[16];
@@ -123,12 +120,13 @@ queue_init(redisContext *redis, long partitions)
     const char  *name;
 
     for (i = 0; (name = travel_queue_name(i)) != NULL; i++) {
-        reply = redisCommand(redis, "HSETNX %s %s %d", TRAVEL_KEY_LAYOUT, name,
-                             (int) partitions);
+        reply = worker_redis_command(redis, "HSETNX %s %s %d",
+                                     TRAVEL_KEY_LAYOUT, name,
+                                     (int) partitions);
 
         if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
             ctl_broken("Redis: %s", reply != NULL ? reply->str
-                                                  : redis->errstr);
+                                                  : worker_redis_error(redis));
             freeReplyObject(reply);
             return false;
         }
@@ -195,48 +193,32 @@ typedef struct {
 
 
 static void
-queue_ask(redisContext *redis, const char *queue, unsigned partition)
+queue_ask(worker_redis_t *redis, const char *queue, unsigned partition)
 {
     char      key[TRAVEL_KEY_MAX];
     unsigned  p;
 
     for (p = 0; p < TRAVEL_PRIORITY_MAX; p++) {
         travel_key_stream(key, queue_str(queue), partition, p);
-        redisAppendCommand(redis, "XLEN %s", key);
-        redisAppendCommand(redis, "XRANGE %s - + COUNT 1", key);
+        worker_redis_append(redis, "XLEN %s", key);
+        worker_redis_append(redis, "XRANGE %s - + COUNT 1", key);
     }
 
     travel_key_named(key, queue_str(queue), partition, "delayed");
-    redisAppendCommand(redis, "ZCARD %s", key);
+    worker_redis_append(redis, "ZCARD %s", key);
     travel_key_named(key, queue_str(queue), partition, "dead");
-    redisAppendCommand(redis, "XLEN %s", key);
+    worker_redis_append(redis, "XLEN %s", key);
     travel_key_named(key, queue_str(queue), partition, "owner");
-    redisAppendCommand(redis, "HMGET %s owner fence", key);
-}
-
-
-/* The next reply; an error counts as nothing. */
-static redisReply *
-queue_answer(redisContext *redis)
-{
-    void  *raw;
-
-    raw = NULL;
-
-    if (redisGetReply(redis, &raw) != REDIS_OK) {
-        return NULL;
-    }
-
-    return raw;
+    worker_redis_append(redis, "HMGET %s owner fence", key);
 }
 
 
 static bool
-queue_count(redisContext *redis, long long *ret_n)
+queue_count(worker_redis_t *redis, long long *ret_n)
 {
     redisReply  *reply;
 
-    reply = queue_answer(redis);
+    reply = worker_redis_reply(redis);
 
     if (reply == NULL) {
         return false;
@@ -249,13 +231,13 @@ queue_count(redisContext *redis, long long *ret_n)
 
 
 static bool
-queue_oldest(redisContext *redis, queue_figures_t *f)
+queue_oldest(worker_redis_t *redis, queue_figures_t *f)
 {
     double            age;
     redisReply       *reply, *entry;
     struct timespec   now;
 
-    reply = queue_answer(redis);
+    reply = worker_redis_reply(redis);
 
     if (reply == NULL) {
         return false;
@@ -278,11 +260,11 @@ queue_oldest(redisContext *redis, queue_figures_t *f)
 
 
 static bool
-queue_owner(redisContext *redis, queue_figures_t *f)
+queue_owner(worker_redis_t *redis, queue_figures_t *f)
 {
     redisReply  *reply;
 
-    reply = queue_answer(redis);
+    reply = worker_redis_reply(redis);
 
     if (reply == NULL) {
         return false;
@@ -304,7 +286,7 @@ queue_owner(redisContext *redis, queue_figures_t *f)
 
 
 static bool
-queue_figures(redisContext *redis, queue_figures_t *f)
+queue_figures(worker_redis_t *redis, queue_figures_t *f)
 {
     unsigned  p;
 
@@ -353,7 +335,7 @@ queue_print(const char *queue, unsigned partition, const queue_figures_t *f,
 
 
 static bool
-queue_stat(redisContext *redis, const char *only, bool json)
+queue_stat(worker_redis_t *redis, const char *only, bool json)
 {
     size_t           i;
     unsigned         counts[16], p;
@@ -381,7 +363,7 @@ queue_stat(redisContext *redis, const char *only, bool json)
 
         for (p = 0; p < counts[i]; p++) {
             if (!queue_figures(redis, &f)) {
-                ctl_broken("Redis: %s", redis->errstr);
+                ctl_broken("Redis: %s", worker_redis_error(redis));
                 return false;
             }
 
@@ -435,7 +417,7 @@ typedef struct {
     const char               *sub;
     const char               *body;
     unsigned                  partitions;
-    redisContext             *redis;
+    worker_redis_t           *redis;
 } queue_preload_t;
 
 
@@ -484,15 +466,15 @@ queue_append(queue_preload_t *p, uint64_t now)
     len[2] = 1;
     n = travel_envelope_args(&env, &scratch, argv, len, 3);
 
-    return redisAppendCommand(p->redis, "HSET %s status queued type %s queue "
+    return worker_redis_append(p->redis, "HSET %s status queued type %s queue "
                "%s sub %s key %s created_at %s updated_at %s attempts 0", hash,
-               p->type->type, p->type->queue, p->sub, uuid, ms, ms) == REDIS_OK
-           && redisAppendCommandArgv(p->redis, (int) n, argv, len) == REDIS_OK;
+               p->type->type, p->type->queue, p->sub, uuid, ms, ms)
+           && worker_redis_append_argv(p->redis, (int) n, argv, len);
 }
 
 
 static bool
-queue_drain(redisContext *redis, long replies)
+queue_drain(worker_redis_t *redis, long replies)
 {
     redisReply  *reply;
 
@@ -527,7 +509,7 @@ queue_preload(queue_preload_t *p, long count)
             if (!queue_append(p, (uint64_t) now.tv_sec * 1000
                                  + (uint64_t) now.tv_nsec / 1000000))
             {
-                ctl_broken("Redis: %s", p->redis->errstr);
+                ctl_broken("Redis: %s", worker_redis_error(p->redis));
                 return false;
             }
         }

@@ -34,26 +34,56 @@ revoke_str(const char *text)
 /* --- announcing ---------------------------------------------------------- */
 
 
+/* EVAL of a script of one key, of all members. */
 static int
-revoke_batch(redisContext *redis, const travel_revocation_t *revocations,
-    size_t n, long long expires)
+revoke_eval(worker_redis_t *redis, const char *script, const char *key,
+    const char *expires, const char *bound,
+    char (*members)[TRAVEL_REVOCATION_MEMBER_MAX], const size_t *lens,
+    size_t n)
 {
     int          rc, argc;
-    char         text[2][24], (*members)[TRAVEL_REVOCATION_MEMBER_MAX];
-    size_t       i, len[REVOKE_BATCH + 8];
+    size_t       i, len[REVOKE_BATCH + 6];
     redisReply  *reply;
-    const char  *argv[REVOKE_BATCH + 8] = {
-        "EVAL", travel_revoke_script, "2", TRAVEL_KEY_REVOKE,
-        TRAVEL_KEY_REVOKED, text[0], text[1], TRAVEL_REVOCATION_STREAM_MAX
-    };
+    const char  *argv[REVOKE_BATCH + 6] = { "EVAL", script, "1", key, expires,
+                                            bound };
+
+    for (argc = 0; argc < 6; argc++) {
+        len[argc] = strlen(argv[argc]);
+    }
+
+    for (i = 0; i < n; i++, argc++) {
+        argv[argc] = members[i];
+        len[argc] = lens[i];
+    }
+
+    reply = worker_redis_argv(redis, argc, argv, len);
+    rc = CTL_GOOD;
+
+    if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
+        rc = ctl_broken("Redis: %s", reply != NULL
+                        ? reply->str : worker_redis_error(redis));
+
+    } else if (!worker_redis_kept(redis)) {
+        rc = ctl_broken("Redis: too few replicas have it; repeat it");
+    }
+
+    freeReplyObject(reply);
+
+    return rc;
+}
+
+
+static int
+revoke_batch(worker_redis_t *redis, const travel_revocation_t *revocations,
+    size_t n, long long expires)
+{
+    int     rc;
+    char    text[2][24], (*members)[TRAVEL_REVOCATION_MEMBER_MAX];
+    size_t  i, lens[REVOKE_BATCH];
 
     snprintf(text[0], sizeof(text[0]), "%lld", expires);
     snprintf(text[1], sizeof(text[1]), "%lld",
              (long long) time(NULL) - TRAVEL_REVOCATION_EXPIRED);
-
-    for (argc = 0; argc < 8; argc++) {
-        len[argc] = strlen(argv[argc]);
-    }
 
     members = calloc(n, sizeof(*members));
 
@@ -61,10 +91,8 @@ revoke_batch(redisContext *redis, const travel_revocation_t *revocations,
         return ctl_broken("out of memory");
     }
 
-    for (i = 0; i < n; i++, argc++) {
-        argv[argc] = members[i];
-
-        if (travel_revocation_format(members[i], &len[argc], &revocations[i])
+    for (i = 0; i < n; i++) {
+        if (travel_revocation_format(members[i], &lens[i], &revocations[i])
             != TRAVEL_OK)
         {
             free(members);
@@ -76,16 +104,15 @@ revoke_batch(redisContext *redis, const travel_revocation_t *revocations,
         }
     }
 
-    reply = redisCommandArgv(redis, argc, argv, len);
+    rc = revoke_eval(redis, travel_revoke_note_script, TRAVEL_KEY_REVOKED,
+                     text[0], text[1], members, lens, n);
 
-    rc = CTL_GOOD;
-
-    if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
-        rc = ctl_broken("Redis: %s", reply != NULL ? reply->str
-                                                   : redis->errstr);
+    if (rc == CTL_GOOD) {
+        rc = revoke_eval(redis, travel_revoke_tell_script, TRAVEL_KEY_REVOKE,
+                         text[0], TRAVEL_REVOCATION_STREAM_MAX, members, lens,
+                         n);
     }
 
-    freeReplyObject(reply);
     free(members);
 
     return rc;
@@ -93,7 +120,7 @@ revoke_batch(redisContext *redis, const travel_revocation_t *revocations,
 
 
 int
-ctl_revoke(redisContext *redis, const travel_revocation_t *revocations,
+ctl_revoke(worker_redis_t *redis, const travel_revocation_t *revocations,
     size_t n, long long expires)
 {
     int     rc;
@@ -219,7 +246,7 @@ revoke_what(const revoke_ctl_t *c, char user[TRAVEL_UUID_TEXT_LEN],
 
 static int
 revoke_open(const char *config, worker_conf_t **ret_conf,
-    redisContext **ret_redis)
+    worker_redis_t **ret_redis)
 {
     *ret_conf = ctl_conf(config);
     *ret_redis = *ret_conf != NULL ? ctl_redis(*ret_conf) : NULL;
@@ -229,10 +256,10 @@ revoke_open(const char *config, worker_conf_t **ret_conf,
 
 
 static int
-revoke_close(worker_conf_t *conf, redisContext *redis, int rc)
+revoke_close(worker_conf_t *conf, worker_redis_t *redis, int rc)
 {
     if (redis != NULL) {
-        redisFree(redis);
+        worker_redis_close(&redis);
     }
 
     worker_conf_free(conf);
@@ -246,7 +273,7 @@ travelctl_token_revoke(int argc, char **argv)
     int                   rc;
     char                  user[TRAVEL_UUID_TEXT_LEN];
     const char           *args[CTL_ARGS_MAX + 1];
-    redisContext         *redis;
+    worker_redis_t       *redis;
     revoke_ctl_t          c = { .expires = CTL_REVOKE_TTL };
     worker_conf_t        *conf;
     travel_revocation_t   r;
@@ -320,18 +347,19 @@ revoke_print(const travel_revocation_t *r, const char *expires)
 
 
 static int
-revoke_list(redisContext *redis)
+revoke_list(worker_redis_t *redis)
 {
     size_t                i;
     redisReply           *reply, **e;
     travel_revocation_t   r;
 
-    reply = redisCommand(redis, "ZRANGEBYSCORE %s (%lld +inf WITHSCORES",
-                         TRAVEL_KEY_REVOKED, (long long) time(NULL));
+    reply = worker_redis_command(redis, "ZRANGEBYSCORE %s (%lld +inf "
+                                 "WITHSCORES", TRAVEL_KEY_REVOKED,
+                                 (long long) time(NULL));
 
     if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
         ctl_broken("Redis: %s", reply != NULL && reply->str != NULL
-                                ? reply->str : redis->errstr);
+                                ? reply->str : worker_redis_error(redis));
         freeReplyObject(reply);
         return CTL_BROKEN;
     }
@@ -358,7 +386,7 @@ travelctl_token_revocations(int argc, char **argv)
 {
     int             rc;
     const char     *config = NULL, *args[CTL_ARGS_MAX + 1];
-    redisContext   *redis;
+    worker_redis_t *redis;
     worker_conf_t  *conf;
 
     ctl_option_t  options[] = {

@@ -12,7 +12,7 @@
 
 /* Announces n revocations that may be forgotten at 'expires' (unix seconds),
  * at once and all or none.  CTL_GOOD, or a complaint on stderr. */
-int ctl_revoke(redisContext *redis, const travel_revocation_t *revocations,
+int ctl_revoke(worker_redis_t *redis, const travel_revocation_t *revocations,
     size_t n, long long expires);
 
 #endif

@@ -11,14 +11,15 @@
 
 /* Entries of all partitions; -1: Redis does not say. */
 static long long
-topic_length(redisContext *redis, const char *name, int partitions)
+topic_length(worker_redis_t *redis, const char *name, int partitions)
 {
     int          i;
     long long    n;
     redisReply  *reply;
 
     for (n = 0, i = 0; i < partitions && n >= 0; i++) {
-        reply = redisCommand(redis, "XLEN " WORKER_TOPIC_PREFIX "%s:%d", name,
+        reply = worker_redis_command(redis, "XLEN " WORKER_TOPIC_PREFIX
+                                     "%s:%d", name,
                              i);
         n = reply != NULL && reply->type == REDIS_REPLY_INTEGER
             ? n + reply->integer : -1;
@@ -30,7 +31,7 @@ topic_length(redisContext *redis, const char *name, int partitions)
 
 
 static int
-topic_list(PGconn *pg, redisContext *redis)
+topic_list(PGconn *pg, worker_redis_t *redis)
 {
     int        i, rc;
     PGresult  *res;
@@ -66,7 +67,7 @@ travelctl_topic_list(int argc, char **argv)
     int             rc;
     PGconn         *pg;
     const char     *config = NULL, *args[CTL_ARGS_MAX + 1];
-    redisContext   *redis;
+    worker_redis_t *redis;
     worker_conf_t  *conf;
 
     ctl_option_t  options[] = {
@@ -87,7 +88,7 @@ travelctl_topic_list(int argc, char **argv)
     rc = redis != NULL ? topic_list(pg, redis) : CTL_BROKEN;
 
     if (redis != NULL) {
-        redisFree(redis);
+        worker_redis_close(&redis);
     }
 
     PQfinish(pg);

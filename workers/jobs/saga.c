@@ -17,7 +17,7 @@
 #include "resource.h"
 #include "ask.h"
 #include "../pool/slot.h"
-#include "../queue/link.h"
+#include "../queue/redis.h"
 #include "../store/saga_run.h"
 
 #define SAGA_REDIS_S  2
@@ -33,7 +33,7 @@ saga_left(const worker_job_t *job, const travel_job_id_t *id)
     int                   rc;
     char                  key[TRAVEL_KEY_MAX];
     redisReply           *reply;
-    redisContext         *redis;
+    worker_redis_t       *redis;
     travel_job_status_e   status;
 
     redis = worker_redis_connect(job->slot->conf, "travel-saga", SAGA_REDIS_S);
@@ -43,7 +43,7 @@ saga_left(const worker_job_t *job, const travel_job_id_t *id)
     }
 
     (void) travel_key_job(key, id);
-    reply = redisCommand(redis, "HGET %s status", key);
+    reply = worker_redis_command(redis, "HGET %s status", key);
     rc = TRAVEL_ERROR;
 
     if (reply != NULL && reply->type == REDIS_REPLY_NIL) {
@@ -58,7 +58,7 @@ saga_left(const worker_job_t *job, const travel_job_id_t *id)
     }
 
     freeReplyObject(reply);
-    redisFree(redis);
+    worker_redis_close(&redis);
     return rc;
 }
 

@@ -36,6 +36,8 @@ static cfg_opt_t  conf_redis_opts[] = {
     CFG_STR("socket", NULL, CFGF_NONE),
     CFG_STR("user", NULL, CFGF_NONE),
     CFG_STR("password_file", NULL, CFGF_NONE),
+    CFG_BOOL("cluster", cfg_false, CFGF_NONE),
+    CFG_INT("acks", 0, CFGF_NONE),
     CFG_END()
 };
 
@@ -292,6 +294,42 @@ conf_sealed(cfg_t *cfg, worker_conf_t *conf)
 }
 
 
+/* What only the queue role may be asked for, and a cluster's addresses. */
+static int
+conf_redis_check(cfg_t *cfg, cfg_t *sec, bool queue)
+{
+    bool         cluster;
+    long         acks;
+    const char  *socket;
+
+    cluster = cfg_getbool(sec, "cluster");
+    acks = cfg_getint(sec, "acks");
+    socket = cfg_getstr(sec, "socket");
+
+    if (!queue && (cluster || acks != 0)) {
+        cfg_error(cfg, "redis cache: cluster and acks are for the queue: what "
+                  "a cache holds may be lost, and its keys are not kept "
+                  "together by slot");
+        return TRAVEL_INVALID;
+    }
+
+    if (acks < 0 || acks > 16) {
+        cfg_error(cfg, "redis queue: acks is %ld, must be 0 to 16", acks);
+        return TRAVEL_INVALID;
+    }
+
+    if (cluster && (strchr(socket, '/') != NULL
+                    || strchr(socket, ':') == NULL))
+    {
+        cfg_error(cfg, "redis queue: cluster and the socket \"%s\": servers "
+                  "of a cluster are known by host:port", socket);
+        return TRAVEL_INVALID;
+    }
+
+    return TRAVEL_OK;
+}
+
+
 static int
 conf_redis(cfg_t *cfg, worker_conf_t *conf)
 {
@@ -305,8 +343,14 @@ conf_redis(cfg_t *cfg, worker_conf_t *conf)
         return TRAVEL_INVALID;
     }
 
+    if (conf_redis_check(cfg, sec, true) != TRAVEL_OK) {
+        return TRAVEL_INVALID;
+    }
+
     conf->redis_socket = conf_string(sec, "socket");
     conf->redis_user = conf_string(sec, "user");
+    conf->redis_cluster = cfg_getbool(sec, "cluster");
+    conf->redis_acks = cfg_getint(sec, "acks");
 
     if (conf_secret(sec, "password_file", &conf->redis_password)
         != TRAVEL_OK)
@@ -318,6 +362,10 @@ conf_redis(cfg_t *cfg, worker_conf_t *conf)
 
     if (sec == NULL || cfg_getstr(sec, "socket") == NULL) {
         return TRAVEL_OK;
+    }
+
+    if (conf_redis_check(cfg, sec, false) != TRAVEL_OK) {
+        return TRAVEL_INVALID;
     }
 
     conf->cache_socket = conf_string(sec, "socket");

@@ -138,9 +138,13 @@ typedef struct {
     long                drain_ms;      /* SIGTERM: how long jobs may finish */
     char               *metrics;       /* host:port; process 0 serves */
 
-    char               *redis_socket;  /* or host:port */
+    char               *redis_socket;  /* or host:port; several, see
+                                          redis.h */
     char               *redis_user;
     char               *redis_password;
+    bool                redis_cluster;
+    long                redis_acks;    /* replicas that must have what must
+                                          not be lost */
     char               *cache_socket;  /* of the cache role, or NULL: no live
                                           messages */
     char               *cache_user;

@@ -39,7 +39,8 @@
 #include "supervisor.h"
 #include "../../common/backoff.h"
 #include "../../common/hash.h"
-#include "../queue/link.h"
+#include "../queue/redis.h"
+#include "../../common/worker_scripts.h"
 #include "../store/pg.h"
 
 #define SUPERVISOR_TICK_MS    200
@@ -102,7 +103,7 @@ supervisor_suspect(supervisor_t *sup, const char *job_id)
     size_t            len;
     redisReply       *reply;
     travel_str_t      script;
-    redisContext     *redis;
+    worker_redis_t   *redis;
     travel_job_id_t   id;
 
     if (travel_job_id_parse(&id, (travel_str_t) { job_id, strlen(job_id) })
@@ -121,8 +122,8 @@ supervisor_suspect(supervisor_t *sup, const char *job_id)
 
     len = travel_key_job(key, &id);
     script = travel_worker_script(TRAVEL_SCRIPT_SUSPECT);
-    reply = redisCommand(redis, "EVAL %b 1 %b", script.data, script.len, key,
-                         len);
+    reply = worker_redis_command(redis, "EVAL %b 1 %b", script.data,
+                                 script.len, key, len);
     worker_log(WORKER_LOG_ERROR, "%s crashed its slot: one attempt, and it "
                "runs alone next time", job_id);
 
@@ -130,7 +131,7 @@ supervisor_suspect(supervisor_t *sup, const char *job_id)
         freeReplyObject(reply);
     }
 
-    redisFree(redis);
+    worker_redis_close(&redis);
 }
 
 

@@ -20,20 +20,17 @@ static const char  publish_columns[] =
 
 /* Every reply is read, so that none is taken for a later command's. */
 static bool
-publish_replies(redisContext *redis, int n)
+publish_replies(worker_redis_t *redis, int n)
 {
     bool         good;
-    void        *raw;
     redisReply  *reply;
 
     for (good = true; n > 0; n--) {
-        raw = NULL;
+        reply = worker_redis_reply(redis);
 
-        if (redisGetReply(redis, &raw) != REDIS_OK || raw == NULL) {
+        if (reply == NULL) {
             return false;
         }
-
-        reply = raw;
 
         if (reply->type == REDIS_REPLY_ERROR) {
             worker_log(WORKER_LOG_WARN, "topics: redis: %s", reply->str);
@@ -48,21 +45,21 @@ publish_replies(redisContext *redis, int n)
 
 
 static bool
-publish_send(redisContext *redis, const PGresult *rows)
+publish_send(worker_redis_t *redis, const PGresult *rows)
 {
     int  i, n;
 
     n = PQntuples(rows);
 
     for (i = 0; i < n; i++) {
-        if (redisAppendCommand(redis, "XADD %s MINID ~ %s * id %s type %s"
-                                      " event %s", PQgetvalue(rows, i, 0),
-                               PQgetvalue(rows, i, 1), PQgetvalue(rows, i, 2),
-                               PQgetvalue(rows, i, 3), PQgetvalue(rows, i, 4))
-            != REDIS_OK
-            || redisAppendCommand(redis, "XTRIM %s MAXLEN ~ %d",
-                                  PQgetvalue(rows, i, 0), WORKER_TOPIC_MAX)
-               != REDIS_OK)
+        if (!worker_redis_append(redis, "XADD %s MINID ~ %s * id %s type %s"
+                                        " event %s", PQgetvalue(rows, i, 0),
+                                 PQgetvalue(rows, i, 1),
+                                 PQgetvalue(rows, i, 2),
+                                 PQgetvalue(rows, i, 3),
+                                 PQgetvalue(rows, i, 4))
+            || !worker_redis_append(redis, "XTRIM %s MAXLEN ~ %d",
+                                    PQgetvalue(rows, i, 0), WORKER_TOPIC_MAX))
         {
             return false;
         }
@@ -73,7 +70,7 @@ publish_send(redisContext *redis, const PGresult *rows)
 
 
 int
-worker_publish(worker_tail_t *tail, worker_pg_t *pg, redisContext *redis)
+worker_publish(worker_tail_t *tail, worker_pg_t *pg, worker_redis_t *redis)
 {
     int        n;
     bool       failed;
@@ -88,7 +85,7 @@ worker_publish(worker_tail_t *tail, worker_pg_t *pg, redisContext *redis)
     }
 
     n = PQntuples(rows);
-    failed = !publish_send(redis, rows)
+    failed = !publish_send(redis, rows) || !worker_redis_kept(redis)
              || !worker_tail_move(tail, pg, next, n);
     PQclear(rows);
 

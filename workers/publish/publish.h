@@ -16,15 +16,14 @@
 #define WORKER_PUBLISH_H
 
 #include "tail.h"
+#include "../queue/redis.h"
 
 #define WORKER_TOPIC_PREFIX  "travel:topic:"
 #define WORKER_TOPIC_MAX     100000
 
-struct redisContext;
-
 /* 'tail' starts zeroed.  Publishes a batch and moves the checkpoint.  Events published; 0: none
  * waits; TRAVEL_ERROR: later again, from the checkpoint of the database. */
 int worker_publish(worker_tail_t *tail, worker_pg_t *pg,
-    struct redisContext *redis) TRAVEL_MUST_CHECK;
+    worker_redis_t *redis) TRAVEL_MUST_CHECK;
 
 #endif

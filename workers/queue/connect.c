@@ -12,7 +12,7 @@
 
 #include <hiredis/hiredis.h>
 
-#include "link.h"
+#include "connect.h"
 #include "../pool/log.h"
 
 #define CONNECT_APART  " ,"
@@ -108,6 +108,10 @@ connect_login(redisContext *rc, const worker_login_t *login,
         return false;
     }
 
+    if (login->any) {
+        return true;
+    }
+
     reply = redisCommand(rc, "INFO replication");
     replica = reply != NULL && worker_redis_is_replica(reply);
     freeReplyObject(reply);
@@ -120,8 +124,8 @@ connect_login(redisContext *rc, const worker_login_t *login,
 }
 
 
-static redisContext *
-connect_one(const worker_address_t *at, const worker_login_t *login,
+redisContext *
+worker_connect(const worker_address_t *at, const worker_login_t *login,
     char why[WORKER_WHY_MAX])
 {
     redisContext    *rc;
@@ -148,7 +152,7 @@ connect_one(const worker_address_t *at, const worker_login_t *login,
 
 
 redisContext *
-worker_redis_open(const char *list, const worker_login_t *login,
+worker_connect_master(const char *list, const worker_login_t *login,
     char why[WORKER_WHY_MAX])
 {
     unsigned           n, count;
@@ -163,7 +167,7 @@ worker_redis_open(const char *list, const worker_login_t *login,
         count = worker_redis_address(&at, list, n);
 
         if (n < count) {
-            rc = connect_one(&at, login, why);
+            rc = worker_connect(&at, login, why);
         }
     } while (rc == NULL && ++n < count);
 
@@ -171,39 +175,23 @@ worker_redis_open(const char *list, const worker_login_t *login,
 }
 
 
-static redisContext *
-connect_logged(const char *list, const worker_login_t *login)
-{
-    char           why[WORKER_WHY_MAX];
-    redisContext  *rc;
-
-    rc = worker_redis_open(list, login, why);
-
-    if (rc == NULL) {
-        worker_log(WORKER_LOG_DEBUG, "redis %s: %s", login->name, why);
-    }
-
-    return rc;
-}
-
-
-redisContext *
-worker_redis_connect(const worker_conf_t *conf, const char *name,
-    int timeout_s)
-{
-    worker_login_t  login = { conf->redis_user, conf->redis_password, name,
-                              timeout_s };
-
-    return connect_logged(conf->redis_socket, &login);
-}
-
-
 redisContext *
 worker_redis_cache(const worker_conf_t *conf, const char *name, int timeout_s)
 {
+    char            why[WORKER_WHY_MAX];
+    redisContext   *rc;
     worker_login_t  login = { conf->cache_user, conf->cache_password, name,
-                              timeout_s };
+                              timeout_s, false };
 
-    return conf->cache_socket != NULL
-           ? connect_logged(conf->cache_socket, &login) : NULL;
+    if (conf->cache_socket == NULL) {
+        return NULL;
+    }
+
+    rc = worker_connect_master(conf->cache_socket, &login, why);
+
+    if (rc == NULL) {
+        worker_log(WORKER_LOG_DEBUG, "redis %s: %s", name, why);
+    }
+
+    return rc;
 }

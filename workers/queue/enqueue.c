@@ -6,11 +6,11 @@
 
 #include <hiredis/hiredis.h>
 
-#include "link.h"
 #include "queue.h"
 #include "../pool/log.h"
 #include "../../common/digits.h"
 #include "../../common/hash.h"
+#include "../../common/worker_scripts.h"
 
 #define ENQUEUE_ARGS  (3 + 4 + 5 + 2 * TRAVEL_ENVELOPE_FIELDS)
 
@@ -37,13 +37,13 @@ enqueue_now(void)
 /* EVAL and not EVALSHA: a follow-up job is rare enough, and Redis compiles a
  * text it has seen only once. */
 static int
-enqueue_send(redisContext *redis, int argc, const char **argv,
+enqueue_send(worker_redis_t *redis, int argc, const char **argv,
     const size_t *len)
 {
     int          rc;
     redisReply  *reply;
 
-    reply = redisCommandArgv(redis, argc, argv, len);
+    reply = worker_redis_argv(redis, argc, argv, len);
 
     if (reply == NULL) {
         return TRAVEL_ERROR;
@@ -90,7 +90,7 @@ enqueue_unique_key(char *dst, const travel_job_id_t *id, travel_str_t type,
 
 /* 'token' NULL: a new job; 'unique' NULL: whatever there is. */
 static int
-enqueue_put(redisContext *redis, const travel_envelope_t *env,
+enqueue_put(worker_redis_t *redis, const travel_envelope_t *env,
     travel_priority_e priority, int64_t not_before_ms, const char *token,
     const worker_unique_t *unique)
 {
@@ -167,7 +167,7 @@ enqueue_put(redisContext *redis, const travel_envelope_t *env,
 
 
 int
-worker_enqueue(redisContext *redis, const travel_envelope_t *env,
+worker_enqueue(worker_redis_t *redis, const travel_envelope_t *env,
     travel_priority_e priority, int64_t not_before_ms)
 {
     return enqueue_put(redis, env, priority, not_before_ms, NULL, NULL);
@@ -175,7 +175,7 @@ worker_enqueue(redisContext *redis, const travel_envelope_t *env,
 
 
 int
-worker_enqueue_unique(redisContext *redis, const travel_envelope_t *env,
+worker_enqueue_unique(worker_redis_t *redis, const travel_envelope_t *env,
     travel_priority_e priority, int64_t not_before_ms,
     const worker_unique_t *unique)
 {
@@ -184,7 +184,7 @@ worker_enqueue_unique(redisContext *redis, const travel_envelope_t *env,
 
 
 int
-worker_requeue(redisContext *redis, const travel_envelope_t *env,
+worker_requeue(worker_redis_t *redis, const travel_envelope_t *env,
     travel_priority_e priority, int64_t not_before_ms, const char *token)
 {
     return enqueue_put(redis, env, priority, not_before_ms, token, NULL);

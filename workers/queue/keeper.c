@@ -71,7 +71,7 @@ struct worker_keeper_s {
     _Atomic bool          rang;
 
     worker_pg_t          *pg;           /* keeper thread, so below */
-    redisContext         *redis;
+    worker_redis_t       *redis;
     redisContext         *cache;       /* that role; NULL: away */
     int64_t               told_at;     /* when it is tried again */
     size_t                rank;
@@ -119,8 +119,7 @@ static void
 keeper_redis_drop(worker_keeper_t *keeper, const char *why)
 {
     worker_log(WORKER_LOG_WARN, "redis keeper: %s", why);
-    redisFree(keeper->redis);
-    keeper->redis = NULL;
+    worker_redis_close(&keeper->redis);
 }
 
 
@@ -138,10 +137,10 @@ keeper_redis(worker_keeper_t *keeper, int argc, const char **argv)
         return NULL;
     }
 
-    reply = redisCommandArgv(keeper->redis, argc, argv, NULL);
+    reply = worker_redis_argv(keeper->redis, argc, argv, NULL);
 
     if (reply == NULL) {
-        keeper_redis_drop(keeper, keeper->redis->errstr);
+        keeper_redis_drop(keeper, worker_redis_error(keeper->redis));
         return NULL;
     }
 
@@ -874,8 +873,8 @@ keeper_errands(worker_keeper_t *keeper, int64_t now)
             sent = worker_relay_dead(&relay);
         }
 
-        if (sent < 0 && keeper->redis->err) {
-            keeper_redis_drop(keeper, keeper->redis->errstr);
+        if (sent < 0 && worker_redis_error(keeper->redis) != NULL) {
+            keeper_redis_drop(keeper, worker_redis_error(keeper->redis));
             return;
         }
     }
@@ -1063,9 +1062,7 @@ worker_keeper_stop(worker_keeper_t **pkeeper)
         redisFree(keeper->cache);
     }
 
-    if (keeper->redis != NULL) {
-        redisFree(keeper->redis);
-    }
+    worker_redis_close(&keeper->redis);
 
     for (i = 0; i < keeper->nlots; i++) {
         free(keeper->lots[i]);

@@ -17,6 +17,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "connect.h"
 #include "link.h"
 #include "../pool/log.h"
 #include "../../common/backoff.h"

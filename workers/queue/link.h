@@ -46,40 +46,6 @@ int worker_link_wait(const worker_link_t *link, int64_t now);
 void worker_link_send(worker_link_t *link, worker_reply_pt cb, void *data,
     int argc, const char **argv, const size_t *argvlen);
 
-/* connect.c: one of a role's servers. */
-typedef struct {
-    char  text[256];                  /* a host, or a path where */
-    int   port;                       /* is 0 */
-} worker_address_t;
-
-/* The n-th of a list of addresses, from 0; returns how many there are. */
-unsigned worker_redis_address(worker_address_t *ret, const char *list,
-    unsigned n);
-/* What INFO replication has answered: not a master? */
-bool worker_redis_is_replica(const struct redisReply *info);
-
-#define WORKER_WHY_MAX  256
-
-typedef struct {
-    const char  *user;                /* NULL: the default one */
-    const char  *password;            /* NULL: none */
-    const char  *name;                /* in CLIENT LIST */
-    int          timeout_s;
-} worker_login_t;
-
-/* To the master among the addresses, blocking; NULL, and why. */
-struct redisContext *worker_redis_open(const char *list,
-    const worker_login_t *login, char why[WORKER_WHY_MAX]);
-
-/* A blocking connection to the same Redis, logged in, for a thread that may
- * wait; NULL: not now. */
-struct redisContext *worker_redis_connect(const worker_conf_t *conf,
-    const char *name, int timeout_s);
-
-/* The same to the cache role; NULL also when there is none. */
-struct redisContext *worker_redis_cache(const worker_conf_t *conf,
-    const char *name, int timeout_s);
-
 /* The arguments of a script call, gathered piece by piece. */
 typedef struct {
     const char  **argv;

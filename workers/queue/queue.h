@@ -12,6 +12,7 @@
 #ifndef WORKER_QUEUE_H
 #define WORKER_QUEUE_H
 
+#include "redis.h"
 #include "../jobs/job.h"
 
 typedef struct worker_queue_s  worker_queue_t;
@@ -31,8 +32,7 @@ void worker_queue_outbox(worker_queue_t *queue, const worker_job_t *job);
 
 /* Enqueues a follow-up job exactly once for its id, by script: blocking, on
  * the caller's own connection; used by the relay and by travelctl. */
-struct redisContext;
-int worker_enqueue(struct redisContext *redis, const travel_envelope_t *env,
+int worker_enqueue(worker_redis_t *redis, const travel_envelope_t *env,
     travel_priority_e priority, int64_t not_before_ms) TRAVEL_MUST_CHECK;
 
 /* The same, but once in 'window_ms' for all jobs of a type that share a key and
@@ -42,13 +42,13 @@ typedef struct {
     int64_t      window_ms;
 } worker_unique_t;
 
-int worker_enqueue_unique(struct redisContext *redis,
+int worker_enqueue_unique(worker_redis_t *redis,
     const travel_envelope_t *env, travel_priority_e priority,
     int64_t not_before_ms, const worker_unique_t *unique) TRAVEL_MUST_CHECK;
 
 /* A dead job once more, under its own id and as if it had never run; exactly
  * once for a token, and not while it is anything but dead or forgotten. */
-int worker_requeue(struct redisContext *redis, const travel_envelope_t *env,
+int worker_requeue(worker_redis_t *redis, const travel_envelope_t *env,
     travel_priority_e priority, int64_t not_before_ms, const char *token)
     TRAVEL_MUST_CHECK;
 

@@ -44,13 +44,13 @@ relay_member(const json_t *row, const char *name)
 
 /* How many partitions a queue has now; 0: cannot be found out. */
 static unsigned
-relay_partitions(redisContext *redis, travel_str_t queue)
+relay_partitions(worker_redis_t *redis, travel_str_t queue)
 {
     unsigned     n;
     redisReply  *reply;
 
-    reply = redisCommand(redis, "HGET " TRAVEL_KEY_LAYOUT " %b", queue.data,
-                         queue.len);
+    reply = worker_redis_command(redis, "HGET " TRAVEL_KEY_LAYOUT " %b",
+                                 queue.data, queue.len);
 
     if (reply == NULL) {
         return 0;
@@ -180,8 +180,8 @@ relay_drop(const worker_relay_t *relay, const json_t *row)
 
     (void) travel_key_named(dead, (travel_str_t) { relay->queue,
                             strlen(relay->queue) }, relay->number, "dead");
-    reply = redisCommand(relay->redis, "XDEL %s %b", dead, entry.data,
-                         entry.len);
+    reply = worker_redis_command(relay->redis, "XDEL %s %b", dead, entry.data,
+                                 entry.len);
     rc = reply != NULL ? TRAVEL_OK : TRAVEL_ERROR;
     freeReplyObject(reply);
 
@@ -344,6 +344,10 @@ relay_batch(const worker_relay_t *relay, PGresult *res)
     }
 
     snprintf(ids + n, sizeof(ids) - n, "}");
+
+    if (sent > 0 && !worker_redis_kept(relay->redis)) {
+        return TRAVEL_ERROR;        /* a failover might forget them */
+    }
 
     if (sent > 0) {
         mark = worker_pg_exec(relay->pg, "UPDATE jobs.outbox"
@@ -532,7 +536,7 @@ dead_read(const worker_relay_t *relay, const char *owner, const char *dead)
     char         from[64];
     redisReply  *mark, *reply;
 
-    mark = redisCommand(relay->redis, "HGET %s " RELAY_MARK, owner);
+    mark = worker_redis_command(relay->redis, "HGET %s " RELAY_MARK, owner);
 
     if (mark == NULL) {
         return NULL;
@@ -543,8 +547,8 @@ dead_read(const worker_relay_t *relay, const char *owner, const char *dead)
              mark->type == REDIS_REPLY_STRING ? mark->str : "-");
     freeReplyObject(mark);
 
-    reply = redisCommand(relay->redis, "XRANGE %s %s + COUNT " RELAY_BATCH_STR,
-                         dead, from);
+    reply = worker_redis_command(relay->redis, "XRANGE %s %s + COUNT "
+                                 RELAY_BATCH_STR, dead, from);
 
     if (reply != NULL && reply->type != REDIS_REPLY_ARRAY) {
         freeReplyObject(reply);
@@ -563,8 +567,9 @@ dead_trim(const worker_relay_t *relay, const char *dead)
     struct timespec   now;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    reply = redisCommand(relay->redis, "XTRIM %s MINID %lld", dead,
-                         (long long) now.tv_sec * 1000 - relay->retention_ms);
+    reply = worker_redis_command(relay->redis, "XTRIM %s MINID %lld", dead,
+                                 (long long) now.tv_sec * 1000
+                                 - relay->retention_ms);
     freeReplyObject(reply);         /* another day, if not now */
 }
 
@@ -600,8 +605,9 @@ worker_relay_dead(const worker_relay_t *relay)
         rc = dead_insert(relay, reply->element[i]);
 
         if (rc == TRAVEL_OK) {
-            set = redisCommand(relay->redis, "HSET %s " RELAY_MARK " %s",
-                               owner, reply->element[i]->element[0]->str);
+            set = worker_redis_command(relay->redis,
+                                       "HSET %s " RELAY_MARK " %s", owner,
+                                       reply->element[i]->element[0]->str);
             rc = set != NULL ? TRAVEL_OK : TRAVEL_ERROR;
             freeReplyObject(set);
         }

@@ -3,13 +3,14 @@
 #ifndef WORKER_RELAY_H
 #define WORKER_RELAY_H
 
+#include "redis.h"
 #include "../store/pg.h"
 
 struct redisContext;
 
 typedef struct {
     worker_pg_t          *pg;
-    struct redisContext  *redis;
+    worker_redis_t       *redis;
     struct redisContext  *live;       /* the cache role; NULL: away, and live
                                          messages wait, jobs do not */
     bool                  mute;       /* there is no such role: nobody hears */

@@ -126,12 +126,12 @@ worker_schedule_last(const worker_schedule_t *schedule, int64_t after,
 
 /* How many partitions the queue has; 0: Redis did not say. */
 static unsigned
-fire_partitions(redisContext *redis, const char *queue)
+fire_partitions(worker_redis_t *redis, const char *queue)
 {
     unsigned     n;
     redisReply  *reply;
 
-    reply = redisCommand(redis, "HGET " TRAVEL_KEY_LAYOUT " %s", queue);
+    reply = worker_redis_command(redis, "HGET " TRAVEL_KEY_LAYOUT " %s", queue);
 
     if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
         freeReplyObject(reply);
@@ -167,8 +167,9 @@ fire_body(const worker_schedule_t *schedule, int64_t at)
 
 
 int
-worker_schedule_enqueue(redisContext *redis, const worker_schedule_t *schedule,
-    int64_t at, const char *salt, char ret_job[TRAVEL_JOB_ID_MAX + 1])
+worker_schedule_enqueue(worker_redis_t *redis,
+    const worker_schedule_t *schedule, int64_t at, const char *salt,
+    char ret_job[TRAVEL_JOB_ID_MAX + 1])
 {
     int                        rc;
     char                       number[24], uuid[TRAVEL_UUID_TEXT_LEN + 1];
@@ -218,6 +219,10 @@ worker_schedule_enqueue(redisContext *redis, const worker_schedule_t *schedule,
 
     rc = worker_enqueue(redis, &env, type->priority, 0);
     free(body);
+
+    if (rc == TRAVEL_OK && !worker_redis_kept(redis)) {
+        return TRAVEL_ERROR;        /* a failover might forget it */
+    }
 
     if (rc == TRAVEL_OK) {
         memcpy(ret_job, text, sizeof(text));

@@ -22,7 +22,7 @@
 #include "schedule.h"
 #include "../publish/publish.h"
 #include "../pool/log.h"
-#include "../queue/link.h"
+#include "../queue/redis.h"
 #include "../store/pg.h"
 
 #define SCHEDULE_TICK_MS     500     /* between looks, and tries for the lead */
@@ -53,7 +53,7 @@ struct worker_scheduler_s {
     worker_pg_t          *pg;
     worker_pg_t          *warehouse;    /* or NULL: there is none */
     int64_t               count_at;
-    redisContext         *redis;
+    worker_redis_t       *redis;
     bool                  leads;
     int64_t               refresh_at;
     worker_tail_t         topics;
@@ -305,7 +305,7 @@ schedule_move(worker_scheduler_t *s, size_t i, int64_t at, const char *job)
 
 
 /* The queue Redis, for a while; NULL: not now. */
-static redisContext *
+static worker_redis_t *
 schedule_redis(worker_scheduler_t *s)
 {
     if (s->redis == NULL) {
@@ -321,7 +321,7 @@ static void
 schedule_redis_drop(worker_scheduler_t *s)
 {
     if (s->redis != NULL) {
-        redisFree(s->redis);
+        worker_redis_close(&s->redis);
         s->redis = NULL;
     }
 }

@@ -11,12 +11,11 @@
 #define WORKER_SCHEDULE_H
 
 #include "../pool/board.h"
+#include "../queue/redis.h"
 #include "../../common/ids.h"
 
 /* Whose the jobs of schedules are: nobody's among the users. */
 #define WORKER_SCHEDULE_SUB  "00000000-0000-8000-8000-000000000000"
-
-struct redisContext;
 
 typedef struct worker_scheduler_s  worker_scheduler_t;
 
@@ -28,7 +27,7 @@ void worker_scheduler_stop(worker_scheduler_t **pscheduler);
 
 /* Enqueues the job of a fire at 'at' (unix seconds).  'salt' NULL: the
  * schedule's own; else another job, not the clock's.  Blocking. */
-int worker_schedule_enqueue(struct redisContext *redis,
+int worker_schedule_enqueue(worker_redis_t *redis,
     const worker_schedule_t *schedule, int64_t at, const char *salt,
     char ret_job[TRAVEL_JOB_ID_MAX + 1]) TRAVEL_MUST_CHECK;
 

@@ -12,7 +12,7 @@
 
 #include "track.h"
 #include "../pool/log.h"
-#include "../queue/link.h"
+#include "../queue/redis.h"
 #include "../store/pg.h"
 #include "../../common/json.h"
 

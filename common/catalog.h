@@ -137,6 +137,8 @@ int travel_param_check(const travel_param_t *param, travel_str_t value,
  *       "pending": {"partner": true},     members echoed while it is pending
  *       "accepted": "cancelling",         the aggregate's status in the 202;
  *                                         default "pending"
+ *       "result": "once",                 optional: the result goes to who waits
+ *                                         for it and is stored nowhere
  *       "schema": { ... JSON Schema 2020-12 of the body ... } }
  *
  * Members that the schema marks "x-sealed": true are sealed before the command
@@ -157,6 +159,7 @@ typedef struct {
     char                *accepted;       /* or NULL: "pending" */
     char                *sealed[TRAVEL_COMMAND_SEALED_MAX];
     size_t               nsealed;
+    bool                 once;           /* its result is stored nowhere */
     travel_schema_t     *schema;
 } travel_command_t;
 

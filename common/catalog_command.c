@@ -132,8 +132,8 @@ travel_command_known(travel_command_file_t *f)
     static const travel_str_t  known[] = {
         { "type", 4 }, { "queue", 5 }, { "priority", 8 }, { "aggregate", 9 },
         { "creates", 7 }, { "resource", 8 }, { "key", 3 }, { "deadline", 8 },
-        { "pending", 7 }, { "accepted", 8 }, { "schema", 6 },
-        { "description", 11 }
+        { "pending", 7 }, { "accepted", 8 }, { "result", 6 },
+        { "schema", 6 }, { "description", 11 }
     };
 
     for (m = 0; m < f->nodes[0].count; m++) {
@@ -150,7 +150,7 @@ travel_command_known(travel_command_file_t *f)
                                         "known; use type, queue, priority, "
                                         "aggregate, creates, resource, key, "
                                         "deadline, pending, accepted, "
-                                        "schema or "
+                                        "result, schema or "
                                         "description",
                                         (int) f->nodes[at].text.len,
                                         f->nodes[at].text.data);
@@ -294,6 +294,30 @@ travel_command_deadline(travel_command_file_t *f)
     }
 
     free(text);
+
+    return rc;
+}
+
+
+static int
+travel_command_result(travel_command_file_t *f)
+{
+    int    rc;
+    char  *word = NULL;
+
+    rc = travel_command_string(f, "result", false, &word);
+
+    if (rc == TRAVEL_OK && word != NULL) {
+        f->command->once = strcmp(word, "once") == 0;
+
+        if (!f->command->once) {
+            rc = travel_catalog_fault(&f->place, "result must be \"once\", or "
+                                      "left out: then it is kept with the "
+                                      "job");
+        }
+    }
+
+    free(word);
 
     return rc;
 }
@@ -606,6 +630,7 @@ travel_command_fill(travel_command_file_t *f, const char *type)
     if (rc == TRAVEL_OK) { rc = travel_command_creates(f); }
     if (rc == TRAVEL_OK) { rc = travel_command_key(f); }
     if (rc == TRAVEL_OK) { rc = travel_command_deadline(f); }
+    if (rc == TRAVEL_OK) { rc = travel_command_result(f); }
     if (rc == TRAVEL_OK) { rc = travel_command_pending(f); }
     if (rc == TRAVEL_OK) { rc = travel_command_secret(f); }
     if (rc == TRAVEL_OK) {

@@ -19,7 +19,8 @@ enum {
     SEEN_REPLY    = 1 << 9,
     SEEN_BODY     = 1 << 10,
     SEEN_QUOTA    = 1 << 11,
-    SEEN_SEALED   = 1 << 12
+    SEEN_SEALED   = 1 << 12,
+    SEEN_ONCE     = 1 << 13
 };
 
 
@@ -81,6 +82,11 @@ travel_envelope_args(const travel_envelope_t *env,
     n = travel_envelope_optional(argv, argvlen, n, TRAVEL_STR("sealed"),
                                  env->sealed);
 
+    if (env->once) {
+        n = travel_envelope_arg(argv, argvlen, n, TRAVEL_STR("once"),
+                                TRAVEL_STR("1"));
+    }
+
     return travel_envelope_arg(argv, argvlen, n, TRAVEL_STR("body"),
                                env->body);
 }
@@ -114,7 +120,8 @@ travel_envelope_field(travel_str_t name)
 
     case 4:
         return travel_envelope_is(name, "type") ? SEEN_TYPE
-             : travel_envelope_is(name, "body") ? SEEN_BODY : 0;
+             : travel_envelope_is(name, "body") ? SEEN_BODY
+             : travel_envelope_is(name, "once") ? SEEN_ONCE : 0;
 
     case 5:
         return travel_envelope_is(name, "email") ? SEEN_EMAIL
@@ -161,6 +168,7 @@ travel_envelope_store(travel_envelope_t *env, int field, travel_str_t value)
     case SEEN_BODY:  env->body = value;  break;
     case SEEN_QUOTA: env->quota = value; break;
     case SEEN_SEALED: env->sealed = value; break;
+    case SEEN_ONCE:  env->once = true;   break;
     }
 
     return NULL;

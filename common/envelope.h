@@ -1,7 +1,7 @@
 /*
  * The message of a command on its stream: flat fields (contracts section 3)
  *
- *     id type v sub email key tp ts deadline reply quota sealed body
+ *     id type v sub email key tp ts deadline reply quota sealed once body
  *
  *   id        job id text             type      "booking.create"
  *   v         "1"                     sub       internal user id (UUID text)
@@ -12,6 +12,7 @@
  *   reply     pub/sub channel of a waiter, empty when nobody waits
  *   quota     what its cost is to be charged to (quota_claim.h), empty: nothing
  *   sealed    members of the body that are sealed (seal.h), with spaces between
+ *   once      "1": its result is for the waiter alone and stored nowhere
  *   body      JSON exactly as it was validated, but for what is sealed
  *
  * Everything is a view: writing takes pointers, reading yields pointers into
@@ -24,7 +25,7 @@
 #include "travel.h"
 
 #define TRAVEL_ENVELOPE_VERSION  "1"
-#define TRAVEL_ENVELOPE_FIELDS   13
+#define TRAVEL_ENVELOPE_FIELDS   14
 
 typedef struct {
     travel_str_t  id;
@@ -39,6 +40,7 @@ typedef struct {
     travel_str_t  body;
     uint64_t      ts;
     uint64_t      deadline;
+    bool          once;
 } travel_envelope_t;
 
 /* Room for the two numbers while the argument vector is in use. */

@@ -50,3 +50,17 @@ const char  travel_script_cancel[] =
     "redis.call('HSET', KEYS[1], 'status', 'cancelled',\n"
     "           'updated_at', ARGV[2])\n"
     "return {'cancelled', redis.call('HGETALL', KEYS[1])}\n";
+
+
+const char  travel_script_watch[] =
+    "local was = redis.call('HGET', KEYS[1], ARGV[1]) or ''\n"
+    "local words = ' ' .. was .. ' '\n"
+    "if not string.find(words, ' ' .. ARGV[2] .. ' ', 1, true) then\n"
+    "    if #was > 1024 or was == ''\n"
+    "       and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then\n"
+    "        return 0\n"
+    "    end\n"
+    "    redis.call('HSET', KEYS[1], ARGV[1], was .. ' ' .. ARGV[2])\n"
+    "end\n"
+    "redis.call('PEXPIRE', KEYS[1], 3600000)\n"
+    "return 1\n";

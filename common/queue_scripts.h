@@ -1,11 +1,12 @@
 /*
  * The Redis scripts of the edge: accept a command under an Idempotency-Key,
- * and cancel one that has not begun (contracts section 3).  The scripts of the
- * workers (start, settle, retry, ...) live with their queue client.
+ * cancel one that has not begun (contracts section 3), and watch one.  The
+ * scripts of the workers (start, settle, retry, ...) live with their queue
+ * client.
  *
  * All keys of a call share the hash tag {<queue>.<partition>}.  The scripts
  * use only what the edge's Redis login may: HSET, HMGET, HGETALL of job
- * hashes, GET and SET of idempotency keys, XADD.
+ * hashes, GET and SET of idempotency keys, XADD, the table of watchers.
  *
  * Fields of a job hash: status type queue sub key route resource created_at
  * updated_at attempts progress result error lsn timeline inval entry.
@@ -52,5 +53,16 @@ extern const char  travel_script_accept[];
  * then the hash must stay, for it is all that says "do not run".
  */
 extern const char  travel_script_cancel[];
+
+/*
+ * Watch: whoever changes the job's status or progress tells the channel so.
+ *   KEYS  1 the partition's table of watchers: uuid -> channels, with spaces
+ *   ARGV  1 the job's uuid   2 channel   3 jobs that a table may hold
+ *   reply 1, or 0: the table is full
+ *
+ * What is told is a hint, {"id":"<job id>"}: look again.  A job's row goes with
+ * its end, the table an hour after somebody last watched.
+ */
+extern const char  travel_script_watch[];
 
 #endif

@@ -12,6 +12,27 @@
     "local over = {succeeded=1, failed=1, dead=1, cancelled=1}\n"
 
 /*
+ * Who watches a job is told that it has changed (queue_scripts.h); with nobody
+ * in the partition's table that costs one call for the whole batch.
+ */
+#define LUA_SAY                                                               \
+    "for channel in string.gmatch(who or '', 'travel:reply:%S+') do\n"        \
+    "  redis.call('PUBLISH', channel, '{\"id\":\"' .. part .. '.' ..\n"        \
+    "             uuid .. '\"}')\n"                                           \
+    "end\n"
+
+#define LUA_TELL(first)                                                       \
+    "local watch = string.sub(KEYS[5], 1, -8) .. 'watch'\n"                   \
+    "for i = " first ", redis.call('HLEN', watch) > 0 and #KEYS or 0 do\n"    \
+    "  local part, uuid = string.match(KEYS[i], '{(.-)}:job:(.*)$')\n"        \
+    "  local who = redis.call('HGET', watch, uuid)\n"                         \
+    LUA_SAY                                                                   \
+    "  if who and over[redis.call('HGET', KEYS[i], 'status')] then\n"         \
+    "    redis.call('HDEL', watch, uuid)\n"                                   \
+    "  end\n"                                                                 \
+    "end\n"
+
+/*
  * Whoever adopts again (an answer was lost, the connection is another one)
  * does it under a higher turn: what the old connection may still hold in a
  * buffer is refused from then on.  A group is what an older version has left.
@@ -82,6 +103,7 @@ static const char  lua_start[] =
     "                 + (j[4] and 4000000 or 0)\n"
     "  end\n"
     "end\n"
+    LUA_TELL("6")
     "return out\n";
 
 
@@ -112,8 +134,9 @@ static const char  lua_settle[] =
     "  local s, kind, n, waits = string.byte(heads, 4 * i - 27, 4 * i - 24)\n"
     "  s, n = s - 48, n - 48\n"
     "  a = first + n\n"
-    "  local reply, x = waits == 119 and a, nil\n"                  /* w */
-    "  if reply then a = a + 2 end\n"
+    "  local reply, x = waits ~= 45 and a, nil\n"                   /* - */
+    "  local once = waits == 111\n"                                 /* o */
+    "  if reply then a = a + (once and 3 or 2) end\n"
     "  if kind == 82 then x, a = a, a + 3\n"                        /* R */
     "  elseif kind == 68 or kind == 66 then x, a = a, a + 5 end\n"  /* D, B */
     "  local again, written = false, 1\n"
@@ -143,7 +166,8 @@ static const char  lua_settle[] =
     "      if reply then\n"
     "        local part, uuid = string.match(k, '{(.-)}:job:(.*)$')\n"
     "        call('PUBLISH', ARGV[reply], '{\"id\":\"' .. part .. '.' ..\n"
-    "             uuid .. '\",\"status\":\"' .. ARGV[reply + 1] .. '\"}')\n"
+    "             uuid .. '\",\"status\":\"' .. ARGV[reply + 1] .. '\"' ..\n"
+    "             (once and ',\"result\":' .. ARGV[reply + 2] or '') .. '}')\n"
     "      end\n"
     "    end\n"
     "  end\n"
@@ -164,6 +188,7 @@ static const char  lua_settle[] =
     "  end\n"
     "  if n > 0 then call('XDEL', key, unpack(done[i])) end\n"
     "end\n"
+    LUA_TELL("7")
     "return out\n";
 
 
@@ -325,6 +350,14 @@ static const char  lua_call_off[] =
     "return status or ''\n";
 
 
+static const char  lua_progress[] =
+    "redis.call('HSET', KEYS[1], 'progress', ARGV[1])\n"
+    "local part, uuid = string.match(KEYS[1], '{(.-)}:job:(.*)$')\n"
+    "local who = redis.call('HGET', 'travel:{' .. part .. '}:watch', uuid)\n"
+    LUA_SAY
+    "return 1\n";
+
+
 static const char  lua_suspect[] =
     "if redis.call('HGET', KEYS[1], 'status') ~= 'running' then\n"
     "  return 0\n"
@@ -367,6 +400,7 @@ static const struct {
     [TRAVEL_SCRIPT_AHEAD]   = SCRIPT("ahead", lua_ahead),
     [TRAVEL_SCRIPT_LIMIT]   = SCRIPT("limit", lua_limit),
     [TRAVEL_SCRIPT_CALL_OFF] = SCRIPT("call_off", lua_call_off),
+    [TRAVEL_SCRIPT_PROGRESS] = SCRIPT("progress", lua_progress),
     [TRAVEL_SCRIPT_SUSPECT] = SCRIPT("suspect", lua_suspect),
     [TRAVEL_SCRIPT_GAUGE]   = SCRIPT("gauge", lua_gauge)
 };

@@ -52,7 +52,7 @@ typedef enum {
      * START  KEYS owner high normal low delayed job...
      *        ARGV owner fence now, per job: stream (1-3, 0 delayed), id
      * queued, retrying, running → running.  A job that is over is taken off
-     * its stream.
+     * its stream.  Who watches (queue_scripts.h) is told.
      * → code, per job: attempts so far (+ TRAVEL_SUSPECT_BIT when it was in
      *   the slot that crashed, + TRAVEL_AGAIN_BIT when it was running already,
      *   + TRAVEL_CALLED_OFF_BIT after CALL_OFF),
@@ -63,7 +63,8 @@ typedef enum {
     /*
      * SETTLE  KEYS owner high normal low delayed dead job...
      *         ARGV owner fence now ttl check heads, per stream: oldest next,
-     *           then per job: id [field value ...] [reply status] [extra ...]
+     *           then per job: id [field value ...]
+     *           [reply status [result]] [extra ...]
      * 'heads' has four characters for each job:
      *   its stream, '1' to '3', '0' for the delayed set;
      *   what became of it, and the extras that go with that:
@@ -74,12 +75,14 @@ typedef enum {
      *     'D'  dead: cause attempts error trace pack; goes to :dead, too
      *     'B'  an entry that names no job: as 'D', and nothing else is written
      *   how many fields and values, '0' and up;
-     *   'w' when somebody waits, '-' when nobody does.
+     *   'w' when somebody waits, '-' when nobody does, 'o' when somebody
+     *   waits for a result that is told once: it follows 'status'.
      * 'oldest': the entry that is the stream's oldest, if this batch settles
      * it, else ""; all before 'next' are settled or in this batch.
-     * Ends are published to 'reply' and expire.  check "1": a final status is
-     * looked for and never overwritten; needed where the batch may have been
-     * settled before, or holds a job that START was not asked about.
+     * Ends are published to 'reply' and expire; who watches is told of all.
+     * check "1": a final status is looked for and never overwritten; needed
+     * where the batch may have been settled before, or holds a job that START
+     * was not asked about.
      * → code, per job: 1 written, 0 it was over already
      */
     TRAVEL_SCRIPT_SETTLE,
@@ -137,6 +140,9 @@ typedef enum {
      * → "cancelled", "told", the status of one that is over, "" no such job
      */
     TRAVEL_SCRIPT_CALL_OFF,
+
+    /* PROGRESS  KEYS job  ARGV percent: noted, and told to who watches. */
+    TRAVEL_SCRIPT_PROGRESS,
 
     /* SUSPECT  KEYS job: its slot crashed.  → 1 counted, 0 not running */
     TRAVEL_SCRIPT_SUSPECT,

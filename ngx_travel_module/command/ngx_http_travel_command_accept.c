@@ -12,7 +12,7 @@
 #define NGX_HTTP_TRAVEL_COMMAND_RANDOM  2048
 
 #define NGX_HTTP_TRAVEL_HASH_ARGS       24
-#define NGX_HTTP_TRAVEL_REPLAY_POLL     150      /* ms; replies go elsewhere */
+#define NGX_HTTP_TRAVEL_REPLAY_POLL     150      /* ms, where nobody tells */
 
 
 typedef struct {
@@ -187,6 +187,10 @@ ngx_http_travel_accept_now(ngx_http_request_t *r,
                                                  cmd);
     }
 
+    if (cmd->waiter && cmd->use->entry->command->once) {
+        ngx_http_travel_job_receive(cmd->waiter);
+    }
+
     rc = ngx_http_travel_command_put(r, cmd, cmd->idem.len
                                      ? ngx_http_travel_accept_script_reply
                                      : ngx_http_travel_accept_plain_reply);
@@ -339,6 +343,7 @@ ngx_http_travel_accept_message(ngx_http_request_t *r,
     m->env.key = ngx_http_travel_view(&cmd->key);
     m->env.body = ngx_http_travel_view(&cmd->body);
     m->env.sealed = ngx_http_travel_view(&cmd->sealed);
+    m->env.once = command->once;
     m->env.ts = ms;
     m->env.deadline = cmd->use->deadline ? ms + cmd->use->deadline
                       : command->deadline_ms
@@ -849,6 +854,10 @@ ngx_http_travel_accept_replayed(ngx_http_request_t *r,
                                              cmd);
 
     ngx_http_travel_accept_done(r, cmd, NGX_HTTP_TRAVEL_REPLAY_POLL);
+
+    if (cmd->waiter) {
+        ngx_http_travel_job_watch(cmd->waiter, 0);
+    }
 }
 
 

@@ -11,6 +11,8 @@ static ngx_int_t ngx_http_travel_command_headers(ngx_http_request_t *r,
 static void ngx_http_travel_command_note(ngx_http_travel_command_t *cmd);
 static void ngx_http_travel_command_noted(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
+static ngx_int_t ngx_http_travel_command_untold(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
 static ngx_int_t ngx_http_travel_command_token(ngx_http_request_t *r,
     const ngx_http_travel_job_t *job);
 static ngx_int_t ngx_http_travel_command_failed(ngx_http_request_t *r,
@@ -281,11 +283,43 @@ ngx_http_travel_command_outcome(ngx_http_request_t *r,
     }
 
     result = &job->field[NGX_HTTP_TRAVEL_JOB_RESULT];
+
+    if (result->len == 0 && cmd->use->entry->command->once) {
+        return ngx_http_travel_command_untold(r, cmd);
+    }
+
     status = cmd->use->entry->command->creates ? NGX_HTTP_CREATED
                                                : NGX_HTTP_OK;
 
     return ngx_http_travel_send(r, status, NULL,
                                 result->len ? result : &nothing);
+}
+
+
+/* It is done, but its result was for another's ears, or was lost on the way:
+ * {"id","result":null,"job"}. */
+static ngx_int_t
+ngx_http_travel_command_untold(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd)
+{
+    travel_json_writer_t  w;
+
+    if (ngx_http_travel_command_writer(r, &w, 256 + 3 * TRAVEL_JOB_ID_MAX)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    travel_json_object(&w);
+    travel_json_member_string(&w, "id", ngx_http_travel_view(&cmd->id));
+    travel_json_key(&w, TRAVEL_STR("result"));
+    travel_json_null(&w);
+    ngx_http_travel_command_job_member(&w, &cmd->name, "succeeded");
+    travel_json_object_end(&w);
+
+    return ngx_http_travel_command_send(r, cmd->use->entry->command->creates
+                                           ? NGX_HTTP_CREATED : NGX_HTTP_OK,
+                                        &w);
 }
 
 

@@ -155,6 +155,13 @@ ngx_http_travel_command_prepare(ngx_http_request_t *r,
         ngx_str_null(&cmd->applied);
     }
 
+    /* who does not wait would never hear it */
+
+    if (cmd->wait == 0 && cmd->use->entry->command->once) {
+        cmd->wait = cmd->use->wait_default;
+        ngx_str_null(&cmd->applied);
+    }
+
     return NGX_OK;
 }
 

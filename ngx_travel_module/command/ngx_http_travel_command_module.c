@@ -535,6 +535,14 @@ ngx_http_travel_command_order(ngx_conf_t *cf, ngx_str_t *type,
 
     use->entry = ngx_http_travel_command_load(cf, type);
 
+    if (use->entry != NULL && use->entry->command->once) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "command \"%V\" tells its result once, to who waits "
+                           "for it by travel_command: it cannot be a GraphQL "
+                           "mutation", type);
+        return NULL;
+    }
+
     if (use->entry == NULL
         || (check->len != 0
             && ngx_http_travel_command_check(cf, use, check) != NGX_CONF_OK))
@@ -585,6 +593,22 @@ ngx_http_travel_command_whole(ngx_conf_t *cf,
 
     if (use->wait_default > use->wait) {
         use->wait = use->wait_default;
+    }
+
+    if (!command->once) {
+        return NGX_CONF_OK;
+    }
+
+    if (use->wait < 1000 || use->batch) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_command\" %V tells its result once, to "
+                           "who waits for it: add wait= of 1s or more, and no "
+                           "batch=", &use->entry->type);
+        return NGX_CONF_ERROR;
+    }
+
+    if (use->wait_default == 0) {
+        use->wait_default = use->wait;
     }
 
     return NGX_CONF_OK;

@@ -192,6 +192,15 @@ ngx_http_travel_waiter_t *ngx_http_travel_job_expect(ngx_http_request_t *r,
 void ngx_http_travel_job_start(ngx_http_travel_waiter_t *waiter,
     ngx_msec_t timeout, ngx_msec_t poll, ngx_uint_t now);
 void ngx_http_travel_job_forget(ngx_http_travel_waiter_t *waiter);
+/* Of a type whose result is told once: this waiter is who it is told to. */
+void ngx_http_travel_job_receive(ngx_http_travel_waiter_t *waiter);
+/* Looks now, and from now on whenever the job changes, at every change if the
+ * workers tell this nginx worker of them: then 'poll' is what is done besides,
+ * should a message be lost.  'each': done() is called at each look, until the
+ * request ends or the waiter is forgotten. */
+void ngx_http_travel_job_watch(ngx_http_travel_waiter_t *waiter,
+    ngx_uint_t each);
+void ngx_http_travel_job_look(ngx_http_travel_waiter_t *waiter);
 
 /* This nginx worker's reply channel; empty when there is none. */
 ngx_int_t ngx_http_travel_job_channel_init(ngx_cycle_t *cycle);

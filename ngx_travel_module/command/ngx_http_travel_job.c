@@ -4,7 +4,12 @@
  * The job's hash is the truth; what comes over this nginx worker's reply
  * channel is only a hint to look at it.  A waiter looks when a message names
  * its job, whenever the channel was subscribed (again), when its time is up,
- * and, if asked to, every now and then.
+ * and, if asked to, every now and then.  Messages come at the end of a job to
+ * whom its command names, and at each change to those who watch it.
+ *
+ * One thing is in the message alone: the result of a type that tells it once.
+ * The waiter of the request that sent the command takes it, and no other does;
+ * should the hash show the end first, the message is waited for.
  *
  * A waiter lives in its request's pool and in a table by job until it is told
  * or its request ends.  "expected" waiters are in the table but not running
@@ -16,6 +21,11 @@
 
 #define NGX_HTTP_TRAVEL_WAITERS  1024        /* buckets, a power of two */
 #define NGX_HTTP_TRAVEL_MESSAGE  "\"id\":\""
+#define NGX_HTTP_TRAVEL_RESULT   ",\"result\":"
+
+#define NGX_HTTP_TRAVEL_WATCHED  "4096"      /* jobs of a partition */
+#define NGX_HTTP_TRAVEL_UNHEARD  5000        /* ms, to look while watching */
+#define NGX_HTTP_TRAVEL_GRACE    1000        /* ms for a result on its way */
 
 
 typedef struct {
@@ -34,11 +44,15 @@ struct ngx_http_travel_waiter_s {
     ngx_event_t                        timer;
     ngx_msec_t                         until;
     ngx_msec_t                         poll;
+    ngx_str_t                          result;    /* told once */
     unsigned                           listed:1;
     unsigned                           running:1;
     unsigned                           reading:1;
     unsigned                           hinted:1;  /* look (again) */
     unsigned                           last:1;    /* this look is the last */
+    unsigned                           each:1;    /* tell of each look */
+    unsigned                           receives:1;    /* the result */
+    unsigned                           graced:1;
 };
 
 
@@ -52,12 +66,18 @@ static void ngx_http_travel_waiter_end(void *data);
 static void ngx_http_travel_waiter_timer(ngx_event_t *ev);
 static void ngx_http_travel_waiter_arm(ngx_http_travel_waiter_t *w);
 static void ngx_http_travel_waiter_look(ngx_http_travel_waiter_t *w);
+static void ngx_http_travel_waiter_watched(ngx_http_travel_redis_op_t *op,
+    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
+static ngx_uint_t ngx_http_travel_waiter_lacks(
+    const ngx_http_travel_waiter_t *w, const ngx_http_travel_job_t *job);
 static void ngx_http_travel_waiter_seen(ngx_http_request_t *r, void *data,
     ngx_http_travel_job_t *job);
 static void ngx_http_travel_waiter_tell(ngx_http_travel_waiter_t *w,
     ngx_http_travel_job_t *job);
 static void ngx_http_travel_channel_up(void *data);
 static void ngx_http_travel_channel_message(void *data, ngx_str_t *payload);
+static void ngx_http_travel_waiter_result(ngx_http_travel_waiter_t *w,
+    const ngx_str_t *payload);
 
 
 static const travel_str_t  ngx_http_travel_job_fields[] = {
@@ -408,6 +428,85 @@ ngx_http_travel_job_forget(ngx_http_travel_waiter_t *w)
 }
 
 
+void
+ngx_http_travel_job_receive(ngx_http_travel_waiter_t *w)
+{
+    w->receives = 1;
+}
+
+
+/* The channel is subscribed for life, so all that is left is to be named. */
+void
+ngx_http_travel_job_watch(ngx_http_travel_waiter_t *w, ngx_uint_t each)
+{
+    char                         table[TRAVEL_KEY_MAX];
+    size_t                       len[4];
+    travel_str_t                 channel;
+    const char                  *argv[4];
+    ngx_http_travel_redis_op_t  *op;
+
+    w->each = each;
+
+    channel = ngx_http_travel_job_channel();
+    op = channel.len
+         ? ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_QUEUE, w->request, 0,
+                                    ngx_http_travel_waiter_watched, w)
+         : NULL;
+
+    if (op == NULL) {
+        ngx_http_travel_waiter_look(w);
+        return;
+    }
+
+    argv[0] = table;
+    len[0] = travel_key_named(table, w->name->id.queue, w->name->id.partition,
+                              "watch");
+    argv[1] = w->name->text + w->name->len - TRAVEL_UUID_TEXT_LEN;
+    len[1] = TRAVEL_UUID_TEXT_LEN;
+    argv[2] = channel.data;
+    len[2] = channel.len;
+    argv[3] = NGX_HTTP_TRAVEL_WATCHED;
+    len[3] = sizeof(NGX_HTTP_TRAVEL_WATCHED) - 1;
+
+    if (ngx_http_travel_redis_script(op, travel_script_watch, 1, 4, argv, len)
+        != NGX_OK)
+    {
+        ngx_http_travel_waiter_look(w);
+    }
+}
+
+
+/* What has happened until now is seen by looking, all else will be told. */
+static void
+ngx_http_travel_waiter_watched(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
+    const ngx_http_travel_reply_t *reply)
+{
+    ngx_http_travel_waiter_t  *w = op->data;
+
+    (void) i;
+
+    if (!w->running) {
+        return;
+    }
+
+    if (reply && ngx_http_travel_reply_type(reply)
+                 == NGX_HTTP_TRAVEL_REPLY_INTEGER
+        && ngx_http_travel_reply_int(reply) == 1)
+    {
+        w->poll = NGX_HTTP_TRAVEL_UNHEARD;
+    }
+
+    ngx_http_travel_waiter_look(w);
+}
+
+
+void
+ngx_http_travel_job_look(ngx_http_travel_waiter_t *w)
+{
+    ngx_http_travel_waiter_look(w);
+}
+
+
 static void
 ngx_http_travel_waiter_end(void *data)
 {
@@ -500,6 +599,24 @@ ngx_http_travel_waiter_seen(ngx_http_request_t *r, void *data,
         return;
     }
 
+    if (w->each) {
+
+        if (w->hinted) {
+            ngx_http_travel_waiter_look(w);
+        }
+
+        w->done(w->request, w->data, job);
+        return;
+    }
+
+    if (!w->graced && ngx_http_travel_waiter_lacks(w, job)) {
+        w->graced = 1;
+        w->last = 0;
+        w->until = ngx_current_msec + NGX_HTTP_TRAVEL_GRACE;
+        ngx_http_travel_waiter_arm(w);
+        return;
+    }
+
     if (w->last || (job && (job->final || !job->found))) {
         ngx_http_travel_waiter_tell(w, job);
         return;
@@ -508,6 +625,16 @@ ngx_http_travel_waiter_seen(ngx_http_request_t *r, void *data,
     if (w->hinted) {
         ngx_http_travel_waiter_look(w);
     }
+}
+
+
+/* It has succeeded, and the message that says with what is still to come. */
+static ngx_uint_t
+ngx_http_travel_waiter_lacks(const ngx_http_travel_waiter_t *w,
+    const ngx_http_travel_job_t *job)
+{
+    return w->receives && w->result.len == 0 && job && job->final
+           && job->status == TRAVEL_JOB_SUCCEEDED;
 }
 
 
@@ -524,6 +651,10 @@ ngx_http_travel_waiter_tell(ngx_http_travel_waiter_t *w,
     ngx_http_travel_count(i, 1);
 
     ngx_http_travel_waiter_end(w);
+
+    if (w->result.len && job && job->final) {
+        job->field[NGX_HTTP_TRAVEL_JOB_RESULT] = w->result;
+    }
 
     w->done(w->request, w->data, job);
 }
@@ -601,7 +732,7 @@ ngx_http_travel_channel_up(void *data)
 }
 
 
-/* {"id":"booking.3.<uuid>","status":"succeeded"} */
+/* {"id":"booking.3.<uuid>"[,"status":"succeeded"[,"result":JSON]]} */
 static void
 ngx_http_travel_channel_message(void *data, ngx_str_t *payload)
 {
@@ -640,8 +771,39 @@ ngx_http_travel_channel_message(void *data, ngx_str_t *payload)
 
         w->hinted = 1;
 
+        if (w->receives) {
+            ngx_http_travel_waiter_result(w, payload);
+        }
+
         if (w->running) {
             ngx_http_travel_waiter_look(w);
         }
     }
+}
+
+
+static void
+ngx_http_travel_waiter_result(ngx_http_travel_waiter_t *w,
+    const ngx_str_t *payload)
+{
+    size_t   len;
+    u_char  *p, *last;
+
+    last = payload->data + payload->len;
+    p = ngx_strnstr(payload->data, NGX_HTTP_TRAVEL_RESULT, payload->len);
+
+    if (p == NULL || last[-1] != '}') {
+        return;
+    }
+
+    p += sizeof(NGX_HTTP_TRAVEL_RESULT) - 1;
+    len = last - 1 - p;
+
+    w->result.data = ngx_pnalloc(w->request->pool, len);
+    if (w->result.data == NULL) {
+        return;
+    }
+
+    ngx_memcpy(w->result.data, p, len);
+    w->result.len = len;
 }

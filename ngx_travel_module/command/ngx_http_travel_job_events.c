@@ -14,16 +14,17 @@
  * an nginx worker that shuts down closes its streams, with a hint to come back
  * soon.
  *
- * A stream looks at the job's hash, ever less often while nothing happens.  It
- * writes snapshots: to a client that does not read, nothing is written until
- * the last one is gone, and who has read nothing for send_timeout is left.  It
- * lives in its request's pool; the timer is deleted with the request.
+ * A stream watches the job: it looks at the hash when workers say that it has
+ * changed, and every few seconds besides.  It writes snapshots: to a client
+ * that does not read, nothing is written until the last one is gone, and who
+ * has read nothing for send_timeout is left.  It lives in its request's pool;
+ * the timer is deleted with the request.
  */
 
 #include "ngx_http_travel_command_room.h"
 
-#define NGX_HTTP_TRAVEL_STREAM_POLL      200     /* ms after something new */
-#define NGX_HTTP_TRAVEL_STREAM_POLL_MAX  1000
+#define NGX_HTTP_TRAVEL_STREAM_POLL      500     /* ms, where nobody tells */
+#define NGX_HTTP_TRAVEL_STREAM_TICK      1000
 #define NGX_HTTP_TRAVEL_STREAM_BEAT      15000
 #define NGX_HTTP_TRAVEL_STREAM_RETRY     "2000"  /* ms; after a shutdown 1000 */
 
@@ -31,21 +32,22 @@
 typedef struct {
     ngx_http_request_t                *request;
     const ngx_http_travel_job_name_t  *name;
+    ngx_http_travel_waiter_t          *waiter;
     ngx_event_t                        timer;
     ngx_msec_t                         until;
     ngx_msec_t                         beat;       /* when life was shown */
-    ngx_msec_t                         poll;
     ngx_msec_t                         stuck;      /* since when, or 0 */
     ngx_uint_t                         seq;
     travel_job_status_e                status;     /* as last written */
     ngx_str_t                          attempts;
     ngx_str_t                          progress;
     unsigned                           counted:1;
-    unsigned                           reading:1;
+    unsigned                           behind:1;   /* look when it reads */
 } ngx_http_travel_stream_t;
 
 
 static void ngx_http_travel_stream_end(void *data);
+static void ngx_http_travel_stream_tick(ngx_http_travel_stream_t *s);
 static void ngx_http_travel_stream_timer(ngx_event_t *ev);
 static void ngx_http_travel_stream_seen(ngx_http_request_t *r, void *data,
     ngx_http_travel_job_t *job);
@@ -112,7 +114,6 @@ ngx_http_travel_stream_start(ngx_http_request_t *r,
     s->name = name;
     s->until = ngx_current_msec + clcf->job_events;
     s->beat = ngx_current_msec;
-    s->poll = NGX_HTTP_TRAVEL_STREAM_POLL;
 
     s->timer.handler = ngx_http_travel_stream_timer;
     s->timer.data = s;
@@ -142,7 +143,17 @@ ngx_http_travel_stream_start(ngx_http_request_t *r,
                               : NGX_ERROR;
     }
 
-    ngx_add_timer(&s->timer, s->poll);
+    s->waiter = ngx_http_travel_job_expect(r, name,
+                                           ngx_http_travel_stream_seen, s);
+    if (s->waiter == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_travel_stream_tick(s);
+    ngx_http_travel_job_start(s->waiter, clcf->job_events
+                                         + NGX_HTTP_TRAVEL_STREAM_BEAT,
+                              NGX_HTTP_TRAVEL_STREAM_POLL, 0);
+    ngx_http_travel_job_watch(s->waiter, 1);
 
     return NGX_DONE;
 }
@@ -164,7 +175,19 @@ ngx_http_travel_stream_end(void *data)
 }
 
 
-/* Time to look again, to show life, or to close. */
+static void
+ngx_http_travel_stream_tick(ngx_http_travel_stream_t *s)
+{
+    ngx_msec_int_t  left;
+
+    left = (ngx_msec_int_t) (s->until - ngx_current_msec);
+    left = ngx_min(ngx_max(left, 0), NGX_HTTP_TRAVEL_STREAM_TICK);
+
+    ngx_add_timer(&s->timer, (ngx_msec_t) left);
+}
+
+
+/* Time to show life, or to close. */
 static void
 ngx_http_travel_stream_timer(ngx_event_t *ev)
 {
@@ -210,15 +233,7 @@ ngx_http_travel_stream_timer(ngx_event_t *ev)
         return;
     }
 
-    s->poll = ngx_min(s->poll + s->poll / 2, NGX_HTTP_TRAVEL_STREAM_POLL_MAX);
-    ngx_add_timer(&s->timer, s->poll);
-
-    if (!s->stuck && !s->reading
-        && ngx_http_travel_job_read(r, s->name, ngx_http_travel_stream_seen, s)
-           == NGX_OK)
-    {
-        s->reading = 1;
-    }
+    ngx_http_travel_stream_tick(s);
 }
 
 
@@ -231,10 +246,13 @@ ngx_http_travel_stream_seen(ngx_http_request_t *r, void *data,
 
     ngx_http_set_log_request(r->connection->log, r);
 
-    s->reading = 0;
-
     if (job == NULL) {
         /* the queue is away: it may come back */
+        return;
+    }
+
+    if (s->stuck) {
+        s->behind = 1;
         return;
     }
 
@@ -312,7 +330,6 @@ ngx_http_travel_stream_tell(ngx_http_travel_stream_t *s,
     s->status = job->status;
     s->attempts = *attempts;
     s->progress = *progress;
-    s->poll = NGX_HTTP_TRAVEL_STREAM_POLL;
 
     return job->final ? NGX_DONE : NGX_OK;
 }
@@ -437,6 +454,11 @@ ngx_http_travel_stream_writable(ngx_http_request_t *r)
         if (cln->handler == ngx_http_travel_stream_end) {
             s = cln->data;
             s->stuck = 0;
+
+            if (s->behind) {
+                s->behind = 0;
+                ngx_http_travel_job_look(s->waiter);
+            }
         }
     }
 }

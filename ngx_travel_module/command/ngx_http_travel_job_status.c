@@ -7,7 +7,7 @@
 #include "ngx_http_travel_command_room.h"
 #include "../../common/timestamp.h"
 
-#define NGX_HTTP_TRAVEL_JOB_POLL  100        /* ms; replies may go elsewhere */
+#define NGX_HTTP_TRAVEL_JOB_POLL  100        /* ms, where nobody tells */
 
 
 typedef struct {
@@ -153,6 +153,7 @@ ngx_http_travel_look_seen(ngx_http_request_t *r, void *data,
     {
         ngx_http_travel_job_start(look->waiter, look->wait,
                                   NGX_HTTP_TRAVEL_JOB_POLL, 0);
+        ngx_http_travel_job_watch(look->waiter, 0);
         return;
     }
 

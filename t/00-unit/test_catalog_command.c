@@ -76,7 +76,13 @@ test_whole_file(void **state)
     assert_int_equal(c->priority, TRAVEL_PRIORITY_HIGH);
     assert_int_equal(c->deadline_ms, 300000);
     assert_true(c->creates);
+    assert_false(c->once);
 
+    travel_command_free(c);
+
+    assert_int_equal(load(&c, HEAD "\"result\": \"once\"," SCHEMA "}",
+                          &fault), TRAVEL_OK);
+    assert_true(c->once);
     travel_command_free(c);
 }
 
@@ -144,6 +150,7 @@ test_refused(void **state)
     refuse("{ \"type\": \"booking.create\", \"queue\": \"booking\", "
            SCHEMA "}", 0, "\"aggregate\" is missing");
     refuse(HEAD "\"priority\": \"top\"," SCHEMA "}", 4, "high, normal");
+    refuse(HEAD "\"result\": \"twice\"," SCHEMA "}", 4, "must be \"once\"");
     refuse(HEAD "\"creates\": 1," SCHEMA "}", 4, "true or false");
     refuse(HEAD "\"creates\": true, \"resource\": \"/x\"," SCHEMA "}", 4,
            "ends with '/'");

@@ -61,7 +61,7 @@ full_round_trip(void **state)
         .tp = L("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
         .reply = L("travel:reply:1:2"),
         .body = L("{\"a\":\"\0\"}"),
-        .ts = 1764000000123, .deadline = UINT64_MAX
+        .ts = 1764000000123, .deadline = UINT64_MAX, .once = true
     };
 
     (void) state;
@@ -78,6 +78,7 @@ full_round_trip(void **state)
     assert_true(travel_str_eq(back.tp, env.tp));
     assert_true(travel_str_eq(back.reply, env.reply));
     assert_true(travel_str_eq(back.quota, env.quota));
+    assert_true(back.once);
     assert_true(travel_str_eq(back.sealed, env.sealed));
     assert_true(travel_str_eq(back.body, env.body));
     assert_true(back.ts == env.ts);

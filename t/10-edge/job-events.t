@@ -1,5 +1,6 @@
 # A job as a stream of events: what is said, when and in what form, to whom;
-# clients that leave, do not read, or come back; bounds; reload.
+# clients that leave, do not read, or come back; bounds; reload.  The test
+# changes jobs as the workers' scripts do, who is watching told of it.
 use strict;
 use warnings;
 use IO::Select ();
@@ -32,6 +33,13 @@ sub set {
     my ($job, %f) = @_;
     my ($queue, $n, $uuid) = split /\./, $job;
     $q->call('HSET', "travel:{$queue.$n}:job:$uuid", %f);
+    return 0 + grep { $q->call('PUBLISH', $_, qq({"id":"$job"})) }
+        split ' ', watchers($job) // '';
+}
+
+sub watchers {
+    my ($queue, $n, $uuid) = split /\./, $_[0];
+    return $q->call('HGET', "travel:{$queue.$n}:watch", $uuid);
 }
 
 # Opens the stream of a job; what came is in ->{got}, without chunk sizes.
@@ -86,8 +94,13 @@ subtest 'from queued to the end' => sub {
     like($f->{head}, qr{^Vary: Accept, Prefer\r?$}m, 'Vary');
     like($f->{got}, qr/^retry: \d+\n\n/, 'when to come back');
 
-    set($job, status => 'running', attempts => 1);
-    ok(until_got($f, qr/"running".*\n\n/), 'running');
+    wait_for(sub { watchers($job) }, 5, 'it is watched');
+    my $others = follow($job);
+    until_got($others, qr/event: status/);
+    is(scalar(split ' ', watchers($job)), 1, 'an nginx worker is told once');
+    is(set($job, status => 'running', attempts => 1), 1, 'and listens');
+    ok(until_got($_, qr/"running".*\n\n/), 'running') for $f, $others;
+    close $others->{socket};
     set($job, progress => 40);
     ok(until_got($f, qr/event: progress\n.*40.*\n\n/), 'progress');
     set($job, status => 'retrying');

@@ -1,8 +1,10 @@
-# Members that the schema marks "x-sealed": what Redis has of them, who reads
-# them, what is bound to what, and what `nginx -t` wants for it.
+# What is stored nowhere in clear text: members that the schema marks "x-sealed"
+# (what Redis has of them, who reads them, what is bound to what), results that
+# are told once; and what `nginx -t` wants for it.
 use strict;
 use warnings;
 use Digest::SHA ();
+use IO::Socket::INET ();
 use JSON::PP ();
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -31,6 +33,10 @@ my $command = $product =~ s/"venue_id": true, //r =~ s/"party_size": true, //r
     =~ s/("party_size": \{) ("type")/$1 "x-sealed": true, $2/r;
 isnt($command, $product, 'marks');
 $t->write('travel/commands/booking.create.json', $command);
+
+my $register = Travel::Test::slurp("$dir/travel/commands/device.register.json");
+$t->write('travel/commands/device.register.json',
+    $register =~ s/("creates": true,)/$1 "result": "once",/r);
 
 $t->write('travel/queries/t.reads.sql', "-- \@public\n-- \@param venue_id text\n"
     . "-- \@returns rows\nSELECT 'CONFLICT', '/venue_id', :venue_id\n");
@@ -151,6 +157,49 @@ subtest 'moved to another caller' => sub {
     pass('done');
 };
 
+# A device is to be registered; the request is under way, and so is its job.
+sub register {
+    my ($key) = @_;
+    my $body = '{"service":"fcm","token":"t"}';
+    my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+        PeerPort => $t->port) or die "connect: $!";
+    my @before = @{ $q->call('KEYS', 'travel:{account.*}:job:*') };
+    print $s join "\r\n", 'POST /api/v1/devices HTTP/1.1', 'Host: x',
+        "Authorization: Bearer $alice", 'Content-Type: application/json',
+        'Connection: close', "Idempotency-Key: $key", 'Prefer: wait=5',
+        'Content-Length: ' . length $body, '', $body;
+    $s->flush;
+    my ($job) = wait_for(sub {
+        my %new = map { $_ => 1 } @{ $q->call('KEYS', 'travel:{account.*}:job:*') };
+        delete @new{@before};
+        join '', keys %new }, 5, 'the job');
+    my ($part, $uuid) = $job =~ /\{(.*?)\}:job:(.*)/;
+    my ($entry) = map { { @{ $_->[1] } } } grep { "@{ $_->[1] }" =~ $uuid }
+        @{ $q->call('XRANGE', "travel:{$part}:normal", '-', '+') };
+    return { socket => $s, key => $job, id => "$part.$uuid", entry => $entry,
+        hint => sub { $q->call('PUBLISH', $entry->{reply},
+            qq({"id":"$part.$uuid","status":"succeeded"$_[0]})) },
+        answer => sub { local $/; json((split /\r\n\r\n/, <$s>, 2)[1]) } };
+}
+
+subtest 'a result that is told once: the message and the hash' => sub {
+    my $j = register('once-a');
+    is($j->{entry}{once}, 1, 'the worker is told so');
+    $q->call('HSET', $j->{key}, status => 'succeeded');
+    $j->{hint}->('');
+    sleep 0.1;
+    is($j->{hint}->(',"result":{"secret":"}\"{"}'), 1, 'somebody listens');
+    is_deeply($j->{answer}->(), { secret => '}"{' },
+        'the end was seen first: the message is waited for');
+    $j = register('once-b');
+    $q->call('HSET', $j->{key}, status => 'succeeded');
+    $j->{hint}->('');
+    my $r = $j->{answer}->();
+    ok(exists $r->{result} && !defined $r->{result}, 'a lost one is null');
+    is($r->{job}{status}, 'succeeded', 'of a job that has succeeded');
+    $q->call('DEL', $j->{key} =~ s/:job:.*/:normal/r);
+};
+
 subtest 'opened by the worker' => sub {
     $t->start_part('workers');
     my %want = ('SECRET-venue-1' => 7, 'SECRET-venue-4' => 3,
@@ -172,6 +221,35 @@ subtest 'opened by the worker' => sub {
     wait_for(sub { $dead = $t->sql("SELECT body->>'venue_id' FROM jobs.dead"
         . " WHERE job_id = '$bobs'") }, 20, 'the dead letter');
     like($dead, qr/\Av1\./, 'a dead letter keeps it sealed');
+};
+
+subtest 'a result that is told once' => sub {
+    my $send = sub { $t->post('/api/v1/devices', { service => 'apns',
+        token => 'ab' x 32 }, token => $alice, headers => {
+            'idempotency-key' => 'once-1', prefer => 'respond-async' }) };
+    my $r = $send->();
+    is($r->{status}, 201, 'who would not wait is waited for')
+        or diag($r->{content});
+    is($r->{headers}{'preference-applied'}, undef, 'and told so');
+    is($r->{json}{service}, 'apns', 'the result');
+    my $id = $r->{json}{id};
+    my ($key) = @{ $q->call('KEYS', "travel:{account.*}:job:$id") };
+    my %hash = @{ $q->call('HGETALL', $key) };
+    is($hash{status}, 'succeeded', 'the job');
+    is($hash{result}, undef, 'does not have it');
+    is_deeply([$t->sql('SELECT count(*), count(result) FROM jobs.inbox WHERE '
+        . "job_id = '$id'", role => 'travel_worker')], [[1, 0]],
+        'nor the inbox');
+    my ($part) = $key =~ /\{(.*?)\}/;
+    my $job = $t->get("/api/v1/jobs/$part.$id", token => $alice)->{json};
+    is($job->{status}, 'succeeded', 'its status page');
+    is($job->{result}, undef, 'has none');
+    my $again = $send->();
+    is($again->{status}, 201, 'a repeat');
+    is($again->{headers}{'idempotent-replayed'}, 'true', 'is one');
+    is_deeply($again->{json}, { id => $id, result => undef, job => {
+        id => "$part.$id", status => 'succeeded',
+        status_url => "/api/v1/jobs/$part.$id" } }, 'and hears it no more');
 };
 
 sub job_key {
@@ -199,6 +277,18 @@ subtest 'nginx -t' => sub {
     refused('a private key', qr/must be a public X25519 key.*-pubout/);
     $t->write('nginx.conf', $conf =~ s/(booking\.create wait=10s)/$1 check=t.reads/r);
     refused('a check that reads it', qr/which booking\.create seals/);
+    $t->write('nginx.conf', $conf
+        =~ s{location = /health}{location /o { travel_command POST device.register; }\n$&}r);
+    refused('nobody waits', qr/device\.register tells its result once.*add wait=/);
+    $t->write('nginx.conf', $conf
+        =~ s{location = /health}{location /o { travel_command POST device.register wait=1s batch=2; }\n$&}r);
+    refused('a batch', qr/no batch=/);
+    $t->write('nginx.conf', $conf);
+    my $journey = Travel::Test::slurp("$dir/travel/commands/journey.start.json");
+    $t->write('travel/commands/journey.start.json',
+        $journey =~ s/("creates": true,)/$1 "result": "once",/r);
+    refused('a GraphQL mutation', qr/"journey.start" tells.*mutation/);
+    $t->write('travel/commands/journey.start.json', $journey);
     $t->write('nginx.conf', $conf);
     my ($rc, $said) = $t->run(Travel::Test::build() . "/travel-worker", '-t', '-c',
         "$dir/workers.conf");

@@ -91,6 +91,52 @@ subtest 'the waiter is told' => sub {
         'by a message that names job and status');
 };
 
+subtest 'a result that is told once' => sub {
+    my $sub = $p->t->redis('queue');
+    $sub->call('SUBSCRIBE', 'travel:reply:once');
+    my %job = (reply => 'travel:reply:once',
+        body => { answer => { secret => [1, 'a "b"'] } });
+    my $kept = $p->enqueue(%job);
+    is_deeply(json($sub->_reply->[2]), { id => $kept, status => 'succeeded' },
+        'a result as usual is not in the message');
+    is_deeply(json($p->job($kept)->{result}), $job{body}{answer}, 'but kept');
+    my $id = $p->enqueue(%job, once => 1);
+    is_deeply(json($sub->_reply->[2]), { id => $id, status => 'succeeded',
+        result => $job{body}{answer} }, 'one for who waits is');
+    is($p->job($id)->{result}, undef, 'and nowhere else');
+    is($p->status($id), 'succeeded', 'it has succeeded all the same');
+    my $silent = $p->enqueue(once => 1, body => $job{body});
+    $p->until_over($silent);
+    is($p->job($silent)->{result}, undef, 'nor where nobody waits');
+    my $again = $p->enqueue(%job, once => 1,
+        body => { %{ $job{body} }, fail_until => 2 });
+    is(json($sub->_reply->[2])->{result}{secret}[0], 1, 'after a retry, too');
+    is($p->job($again)->{result}, undef, 'kept nowhere');
+};
+
+subtest 'who watches is told of each change' => sub {
+    my $sub = $p->t->redis('queue');
+    $sub->call('SUBSCRIBE', "travel:reply:watch$_") for 1, 2;
+    my $watch = 'travel:{maintenance.1}:watch';
+    my $uuid = $p->new_uuid(1);
+    my ($id, @commands) = $p->commands(uuid => $uuid, partition => 1,
+        body => { fail_until => 2, retry_ms => 1 });
+    $r->call('HSET', $watch, $uuid, 'travel:reply:watch1 travel:reply:watch2',
+        $p->new_uuid(1), 'travel:reply:watch1');
+    $r->call(@$_) for @commands;
+    my %told;
+    for (1 .. 8) {
+        my $m = $sub->_reply;
+        is(json($m->[2])->{id}, $id, 'by the id') if !$told{ $m->[1] }++;
+    }
+    is_deeply(\%told, { map { ("travel:reply:watch$_" => 4) } 1, 2 },
+        'of start, retry, start and end, on each channel');
+    $p->until_over($id);
+    is($r->call('HEXISTS', $watch, $uuid), 0, 'that was all');
+    is($r->call('HLEN', $watch), 1, 'others are still watched');
+    $r->call('DEL', $watch);
+};
+
 subtest 'refused for good' => sub {
     my $id = $p->enqueue(body => { reject => 'VALIDATION_ERROR' });
     $p->until_over($id);

@@ -34,8 +34,8 @@ noop_grow(json_int_t mb)
  * without a slot, and go on with its answer); sleep_ms; hang_ms (sleeps on when
  * told to stop); fail_until (retry below this attempt), not before retry_ms
  * have passed; fail_before (retry before this moment, unix ms); reject (a
- * code); crash (abort on this attempt); grow_mb (memory that is never given
- * back).  They let tests and drills put a pool
+ * code); answer (its result); crash (abort on this attempt); grow_mb (memory
+ * that is never given back).  They let tests and drills put a pool
  * into any state without a partner of the product. */
 static worker_verdict_e
 noop_drill(worker_job_t *job)
@@ -90,6 +90,10 @@ noop_drill(worker_job_t *job)
 
     if (code != NULL) {
         return worker_job_fail(job, WORKER_REJECT, code, "drill: refused");
+    }
+
+    if (job->result == NULL) {
+        job->result = json_incref(json_object_get(job->body, "answer"));
     }
 
     return WORKER_DONE;

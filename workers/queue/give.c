@@ -632,17 +632,21 @@ give_invals(worker_queue_t *queue)
 static void
 give_progress(worker_queue_t *queue, worker_progress_t *list)
 {
-    char                key[TRAVEL_KEY_MAX], percent[16];
-    const char         *argv[4] = { "HSET", key, "progress", percent };
+    char                key[TRAVEL_KEY_MAX];
+    size_t              len;
+    worker_args_t      *args = &queue->args;
     worker_progress_t  *p;
 
     while ((p = list) != NULL) {
         list = p->next;
 
         if (worker_link_up(queue->cmd)) {
-            (void) travel_key_job(key, &p->id);
-            snprintf(percent, sizeof(percent), "%u", p->percent);
-            worker_link_send(queue->cmd, NULL, NULL, 4, argv, NULL);
+            len = travel_key_job(key, &p->id);
+            worker_args_begin(args);
+            worker_args_copy(args, key, len);
+            worker_args_int(args, p->percent);
+            worker_link_script(queue->cmd, TRAVEL_SCRIPT_PROGRESS, NULL, NULL,
+                               args, 1);
         }
 
         free(p);

@@ -367,12 +367,21 @@ link_on_script(void *data, const redisReply *reply)
 
 
 static void
+link_unsent(worker_reply_pt cb, void *data)
+{
+    if (cb != NULL) {
+        cb(data, NULL);
+    }
+}
+
+
+static void
 link_send(worker_link_t *link, worker_reply_pt cb, void *data, int argc,
     const char **argv, const size_t *argvlen)
 {
     if (!link_push(link, cb, data)) {
         link->broken = "out of memory";
-        cb(data, NULL);
+        link_unsent(cb, data);
         return;
     }
 
@@ -596,7 +605,7 @@ worker_link_send(worker_link_t *link, worker_reply_pt cb, void *data, int argc,
     const char **argv, const size_t *argvlen)
 {
     if (link->state != LINK_UP) {
-        cb(data, NULL);
+        link_unsent(cb, data);
         return;
     }
 
@@ -741,7 +750,7 @@ worker_link_call(worker_link_t *link, worker_reply_pt cb, void *data,
     worker_args_t *args)
 {
     if (args->failed || link->state != LINK_UP) {
-        cb(data, NULL);
+        link_unsent(cb, data);
         return;
     }
 
@@ -757,7 +766,7 @@ worker_link_script(worker_link_t *link, travel_script_e script,
     char  keys[16];
 
     if (args->failed || link->state != LINK_UP) {
-        cb(data, NULL);
+        link_unsent(cb, data);
         return;
     }
 

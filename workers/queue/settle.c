@@ -106,6 +106,13 @@ settle_names_no_job(const worker_entry_t *entry)
 }
 
 
+static bool
+settle_tells_result(const worker_entry_t *entry)
+{
+    return entry->job.env.once && entry->result_len > 0;
+}
+
+
 /* What of it goes into the job's hash.  Returns how many strings. */
 static unsigned
 settle_fields(worker_args_t *args, const worker_entry_t *entry)
@@ -122,7 +129,7 @@ settle_fields(worker_args_t *args, const worker_entry_t *entry)
     settle_arg_cstr(args, "attempts");
     worker_args_int(args, settle_attempts(entry));
 
-    if (entry->result_len > 0) {
+    if (entry->result_len > 0 && !settle_tells_result(entry)) {
         settle_arg_cstr(args, "result");
         worker_args_str(args, entry->result, entry->result_len);
     }
@@ -207,12 +214,13 @@ static void
 settle_args(worker_args_t *args, const worker_entry_t *entry,
     char head[TRAVEL_SETTLE_HEAD])
 {
-    char                 kind;
+    char                 kind, waits;
     unsigned             fields;
     const travel_str_t  *reply = &entry->job.env.reply;
 
     kind = settle_kind(entry);
     fields = 0;
+    waits = reply->len > 0 ? 'w' : '-';
 
     settle_arg_cstr(args, entry->stream_id);
 
@@ -225,12 +233,17 @@ settle_args(worker_args_t *args, const worker_entry_t *entry,
         settle_arg_cstr(args, settle_status(entry));
     }
 
+    if (reply->len > 0 && settle_tells_result(entry)) {
+        worker_args_str(args, entry->result, entry->result_len);
+        waits = 'o';
+    }
+
     settle_extras(args, entry, kind);
 
     head[0] = (char) ('0' + entry->stream);
     head[1] = kind;
     head[2] = (char) ('0' + fields);
-    head[3] = reply->len > 0 ? 'w' : '-';
+    head[3] = waits;
 }
 
 

@@ -615,7 +615,7 @@ worker_tx_commit(worker_tx_t *tx, json_t *result)
         return WORKER_RETRY;
     }
 
-    if (tx_inbox(tx, result) != TRAVEL_OK) {
+    if (tx_inbox(tx, tx->job->env.once ? NULL : result) != TRAVEL_OK) {
         json_decref(result);
         worker_tx_end(tx);
         return WORKER_RETRY;

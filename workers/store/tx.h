@@ -64,7 +64,8 @@ int worker_tx_job_unique(worker_tx_t *tx, const char *type, const char *key,
 /* "booking:<id>", "user:<id>" ... what the commit makes stale. */
 void worker_tx_tag(worker_tx_t *tx, const char *fmt, ...) TRAVEL_PRINTF(2, 3);
 
-/* Steals 'result', which becomes job->result and the inbox row's. */
+/* Steals 'result', which becomes job->result and, unless it is told once and
+ * stored nowhere, the inbox row's. */
 worker_verdict_e worker_tx_commit(worker_tx_t *tx, json_t *result);
 
 /* For a batch that was committed by a statement of its own: where the commit

@@ -141,7 +141,7 @@ sub commands {
     my $key   = $o{key} // $uuid;
     my $body  = ref $o{body} ? $JSON->encode($o{body}) : $o{body} // '{}';
     my @more  = map { $_ => $o{$_} } grep { defined $o{$_} }
-        qw(tp deadline reply email sealed);
+        qw(tp deadline reply email sealed once);
     return ($id,
         ['HSET', "$tag:job:$uuid", status => 'queued', type => $type,
             queue => $queue, sub => $sub, key => $key, route => 'test',

@@ -19,7 +19,9 @@
  *     for whoever made it, one for each socket that has not sent it yet;
  *   - bytes are read into one buffer of the worker: frames are parsed as they
  *     come, so an idle socket owns no buffer at all;
- *   - nothing is shared between nginx workers, and there are no locks.
+ *   - what nginx workers share of topics is on the board, under its lock: one
+ *     of them is subscribed for all (live_relay.c); guests' seats likewise
+ *     (live_seats.c).  All else is a process's own.
  */
 
 #ifndef NGX_HTTP_TRAVEL_LIVE_H

@@ -15,6 +15,7 @@
  */
 
 #include "ngx_http_travel_live_hub.h"
+#include "ngx_http_travel_live_relay.h"
 
 #define NGX_HTTP_TRAVEL_HUB_BUCKETS  8192
 #define NGX_HTTP_TRAVEL_HUB_READ     "100"     /* of history, at once */
@@ -103,7 +104,7 @@ static ngx_event_t                        ngx_http_travel_hub_event;
 
 
 ngx_int_t
-ngx_http_travel_hub_start(ngx_cycle_t *cycle)
+ngx_http_travel_hub_start(ngx_cycle_t *cycle, ngx_http_travel_zone_t *relay)
 {
     ngx_http_travel_hub_topics = ngx_calloc(NGX_HTTP_TRAVEL_HUB_BUCKETS
                                             * sizeof(ngx_http_travel_topic_t *),
@@ -128,8 +129,8 @@ ngx_http_travel_hub_start(ngx_cycle_t *cycle)
     ngx_http_travel_hub_listener.on_joined = ngx_http_travel_hub_joined;
     ngx_http_travel_hub_listener.on_message = ngx_http_travel_hub_hint;
 
-    return ngx_http_travel_redis_listen(cycle, &ngx_http_travel_hub_listener)
-           == NGX_ERROR ? NGX_ERROR : NGX_OK;
+    return ngx_http_travel_relay_start(cycle, relay,
+                                       &ngx_http_travel_hub_listener);
 }
 
 
@@ -139,6 +140,8 @@ ngx_http_travel_hub_stop(void)
     if (ngx_http_travel_hub_timer.timer_set) {
         ngx_del_timer(&ngx_http_travel_hub_timer);
     }
+
+    ngx_http_travel_relay_stop();
 
     /* topics went with their subscribers */
     ngx_free(ngx_http_travel_hub_topics);
@@ -205,7 +208,7 @@ ngx_http_travel_hub_create(const ngx_str_t *name)
     *chain = t;
     ngx_queue_insert_tail(&ngx_http_travel_hub_all, &t->all);
 
-    (void) ngx_http_travel_redis_join(&t->key);
+    ngx_http_travel_relay_join(&t->key);
 
     return t;
 }
@@ -234,7 +237,7 @@ ngx_http_travel_hub_forget(ngx_http_travel_topic_t *t)
     }
 
     ngx_http_travel_presence_say(&t->presence, &t->name, 0);
-    ngx_http_travel_redis_leave(&t->key);
+    ngx_http_travel_relay_leave(&t->key);
     ngx_free(t);
 }
 
@@ -443,7 +446,7 @@ ngx_http_travel_hub_up(void *data)
          q = ngx_queue_next(q))
     {
         t = ngx_queue_data(q, ngx_http_travel_topic_t, all);
-        (void) ngx_http_travel_redis_join(&t->key);
+        ngx_http_travel_relay_join(&t->key);
     }
 }
 

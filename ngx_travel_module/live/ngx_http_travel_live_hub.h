@@ -1,8 +1,9 @@
 /*
  * The hub: topics that somebody on this nginx worker watches, and who.
  *
- * A topic is joined on Redis when its first subscriber comes and left with its
- * last; each message is made into a text once, whoever is sent it.  What is
+ * A topic is joined when its first subscriber comes and left with its last, on
+ * Redis once for all nginx workers of the node (live_relay.h); each message is
+ * made into a text once, whoever is sent it.  What is
  * subscribed is told only when it is true: after Redis has joined the channel
  * and the topic's position is known.
  *
@@ -98,7 +99,8 @@ ngx_int_t ngx_http_travel_hub_listen(ngx_http_travel_line_t *line,
     const ngx_str_t *name);
 void ngx_http_travel_hub_hang_up(ngx_http_travel_line_t *line);
 
-ngx_int_t ngx_http_travel_hub_start(ngx_cycle_t *cycle);
+ngx_int_t ngx_http_travel_hub_start(ngx_cycle_t *cycle,
+    ngx_http_travel_zone_t *relay);
 void ngx_http_travel_hub_stop(void);
 
 /* --- presence ------------------------------------------------------------ */

@@ -1,6 +1,7 @@
 /* The directives travel_live and travel_live_allow. */
 
 #include "ngx_http_travel_live_session.h"
+#include "ngx_http_travel_live_board.h"
 #include "../../common/origin.h"
 
 #define NGX_HTTP_TRAVEL_LIVE_MESSAGE_MAX  (16 * 1024 * 1024)
@@ -208,8 +209,14 @@ ngx_http_travel_live_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (llcf->protocol != &ngx_http_travel_echo) {
         lmcf = ngx_http_conf_get_module_main_conf(cf,
                                                   ngx_http_travel_live_module);
-        lmcf->topics = 1;
         lmcf->presence |= llcf->presence;
+
+        if (lmcf->relay == NULL) {
+            lmcf->relay = ngx_http_travel_board_zone(cf);
+            if (lmcf->relay == NULL) {
+                return NGX_CONF_ERROR;
+            }
+        }
     }
 
     if (llcf->per_user > 0 || llcf->per_address > 0) {
@@ -531,7 +538,10 @@ ngx_http_travel_live_counters(ngx_conf_t *cf)
         "travel_live_ended_total{how=\"revoked\"}",
         "travel_live_refused_total",
         "travel_live_messages_total{way=\"in\"}",
-        "travel_live_messages_total{way=\"out\"}"
+        "travel_live_messages_total{way=\"out\"}",
+        "travel_live_relay_total{what=\"message\"}",
+        "travel_live_relay_total{what=\"overrun\"}",
+        "travel_live_relay_total{what=\"taken_over\"}"
     };
 
     static const char *const  help[] = {
@@ -542,7 +552,10 @@ ngx_http_travel_live_counters(ngx_conf_t *cf)
         "Sockets that ended, and how.", "Sockets that ended, and how.",
         "Sockets that ended, and how.",
         "Handshakes that were refused.",
-        "Messages of sockets.", "Messages of sockets."
+        "Messages of sockets.", "Messages of sockets.",
+        "What the nginx workers tell each other of topics.",
+        "What the nginx workers tell each other of topics.",
+        "What the nginx workers tell each other of topics."
     };
 
     lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_travel_live_module);
@@ -585,8 +598,9 @@ ngx_http_travel_live_init_process(ngx_cycle_t *cycle)
         return NGX_OK;                                   /* no http{} */
     }
 
-    if (ngx_http_travel_live_conf->topics
-        && ngx_http_travel_hub_start(cycle) != NGX_OK)
+    if (ngx_http_travel_live_conf->relay != NULL
+        && ngx_http_travel_hub_start(cycle, ngx_http_travel_live_conf->relay)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }

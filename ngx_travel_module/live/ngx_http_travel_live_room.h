@@ -28,12 +28,15 @@ typedef enum {
     NGX_HTTP_TRAVEL_LIVE_REFUSED,      /* handshakes */
     NGX_HTTP_TRAVEL_LIVE_RECEIVED,     /* messages */
     NGX_HTTP_TRAVEL_LIVE_SENT,
+    NGX_HTTP_TRAVEL_LIVE_RELAYED,      /* messages, to this node's workers */
+    NGX_HTTP_TRAVEL_LIVE_OVERRUN,      /* a worker did not read them in time */
+    NGX_HTTP_TRAVEL_LIVE_TAKEN,        /* another worker subscribes for all */
     NGX_HTTP_TRAVEL_LIVE_COUNTERS
 } ngx_http_travel_live_counter_e;
 
 typedef struct {
     ngx_int_t              counters[NGX_HTTP_TRAVEL_LIVE_COUNTERS];
-    unsigned               topics:1;   /* some location watches topics */
+    ngx_http_travel_zone_t  *relay;    /* NULL: no location watches topics */
     unsigned               presence:1; /* some location counts who watches */
 } ngx_http_travel_live_main_conf_t;
 

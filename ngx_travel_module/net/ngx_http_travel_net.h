@@ -123,7 +123,6 @@ ngx_int_t ngx_http_travel_redis_start(ngx_cycle_t *cycle,
     ngx_http_travel_net_conf_t *conf);
 void ngx_http_travel_redis_stop(void);
 void ngx_http_travel_feed_stop(void);
-void ngx_http_travel_listen_stop(void);
 
 ngx_int_t ngx_http_travel_pg_start(ngx_cycle_t *cycle,
     ngx_http_travel_net_conf_t *conf);

@@ -147,7 +147,7 @@ ngx_http_travel_net_exit_process(ngx_cycle_t *cycle)
         return;
     }
 
-    ngx_http_travel_listen_stop();
+    ngx_http_travel_redis_unlisten();
     ngx_http_travel_feed_stop();
     ngx_http_travel_redis_stop();
     ngx_http_travel_pg_stop();

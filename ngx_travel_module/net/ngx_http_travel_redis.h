@@ -148,10 +148,11 @@ ngx_int_t ngx_http_travel_redis_tail(ngx_cycle_t *cycle,
 
 /*
  * Channels of the cache role that come and go, on one link of this nginx
- * worker.  on_up: the link is (again) there and nothing is joined; on_joined:
- * from now on every message of the channel comes; a message of a channel that
- * was left may come late.  A name with a "*" is a pattern, and 'source' the
- * channel that the message was sent to.  There is one listener (live).
+ * worker, which is there while somebody listens.  on_up: the link is (again)
+ * there and nothing is joined; on_joined: from now on every message of the
+ * channel comes; a message of a channel that was left may come late.  A name
+ * with a "*" is a pattern, and 'source' the channel that the message was sent
+ * to.  There is one listener (live).
  */
 typedef struct {
     void        (*on_up)(void *data);
@@ -166,6 +167,9 @@ typedef struct {
 /* From init_process; NGX_DECLINED: the role is not configured. */
 ngx_int_t ngx_http_travel_redis_listen(ngx_cycle_t *cycle,
     ngx_http_travel_redis_listener_t *listener);
+/* The link is given up, and its listener hears no more; never from within one
+ * of its functions.  Another may listen then. */
+void ngx_http_travel_redis_unlisten(void);
 /* NGX_DECLINED: no link; join again when it is up. */
 ngx_int_t ngx_http_travel_redis_join(const ngx_str_t *channel);
 void ngx_http_travel_redis_leave(const ngx_str_t *channel);

@@ -72,7 +72,7 @@ ngx_http_travel_redis_listen(ngx_cycle_t *cycle,
 
 
 void
-ngx_http_travel_listen_stop(void)
+ngx_http_travel_redis_unlisten(void)
 {
     if (!ngx_http_travel_listen.started) {
         return;

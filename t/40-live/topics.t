@@ -1,5 +1,7 @@
 # Live topics: who may watch what, order, resume by cursor, gaps told honestly,
-# the history's end, Redis that goes away, tokens that end, reload.
+# the history's end, Redis that goes away, tokens that end, reload.  One nginx
+# worker subscribes for all of the node: which of them watch, what happens when
+# it dies, when another is too slow, when the shared zone is emptied.
 use strict;
 use warnings;
 use Test::More;
@@ -9,8 +11,9 @@ use Travel::Test;
 
 my $t = Travel::Test->start(
     parts       => 'queue cache nginx',
-    ngx_workers => 2,
+    ngx_workers => 4,
     allow_5xx   => 1,
+    allow_log   => qr/exited on signal 9/,
     env         => { TRAVEL_LIMITS => 'limits-open.conf' },
     edit        => sub {
         s{(include\s+\S+/conf/travel/routes/\*\.conf;)}{
@@ -18,10 +21,12 @@ my $t = Travel::Test->start(
                 travel_auth optional jwks=main audience=travel leeway=0s;
                 travel_live_allow journey journeys:watch;
                 travel_live_allow pattern live:all;
-                travel_live topics rate=0; }
+                travel_live topics rate=0 presence=on; }
             location ~ ^/watch/(?<watched>[^/]+)\$ {
                 travel_auth required jwks=main audience=travel;
                 travel_live topics topics=2 grant=journey:\$watched; }};
+        s/(travel_zone\s+cache[^;]*;)/$1\n    travel_zone relay 260k;/;
+        s/listen(\s+\S+:\@PORT\@)([^;]*);/listen$1$2 reuseport;/;
     },
 );
 
@@ -34,7 +39,8 @@ my $script = $t->live_script;
 sub publish {
     my ($topic, $n, %o) = @_;
     return $c->call('EVAL', $script, 1, "travel:live:$topic",
-        qq({"type":"test","data":{"n":$n}}), $o{keep} // 256, $o{ttl} // 60000);
+        sprintf('{"type":"test","data":{"n":%d,"pad":"%s"}}', $n,
+            'x' x ($o{pad} // 0)), $o{keep} // 256, $o{ttl} // 60000);
 }
 
 sub watch {
@@ -63,7 +69,8 @@ subtest 'subscribe, messages, unsubscribe' => sub {
     my $id = publish($topic, 1);
     $m = $s->next_json;
     is_deeply($m, { type => 'message', topic => $topic, cursor => $id,
-        message => { type => 'test', data => { n => 1 } } }, 'a message');
+        message => { type => 'test', data => { n => 1, pad => '' } } },
+        'a message');
     publish($topic, $_) for 2 .. 50;
     is_deeply([numbers($s, 49)], [2 .. 50], 'in order, each once');
 
@@ -234,6 +241,156 @@ subtest 'Redis goes and comes' => sub {
         'the history went with it, and that is told');
     publish($topic, 6);
     is_deeply([numbers($_, 1)], [6], 'on it goes') for $s, $new;
+};
+
+# --- one subscription for the node -------------------------------------------
+
+# The nginx worker that is subscribed, by the name of its link; '': none, or
+# more than one.
+sub holder {
+    my @pid = $c->call('CLIENT', 'LIST', 'TYPE', 'pubsub')
+        =~ /name=travel-edge-(\d+)-live/g;
+    return @pid == 1 ? $pid[0] : '';
+}
+
+sub metric {
+    my ($name) = @_;
+    return ($t->get('/metrics')->{content} =~ /^\Q$name\E (\d+)/m)[0] // 0;
+}
+
+sub relayed { return metric(qq(travel_live_relay_total{what="$_[0]"})) }
+
+# Which nginx worker has which of the sockets: their own ends' inodes.
+sub owners {
+    my %port = map { $_->socket->sockport => $_ } @_;
+    my %inode;
+    for (split /\n/, slurp('/proc/net/tcp')) {
+        my ($from, $to, $inode) = (split)[1, 2, 9];
+        next unless ($from // '') =~ /:([0-9A-F]{4})\z/
+            && hex $1 == $t->port && $to =~ /:([0-9A-F]{4})\z/;
+        $inode{"socket:[$inode]"} = $port{hex $1};
+    }
+    my %has;
+    for my $pid ($t->children_of('nginx')) {
+        for my $fd (glob "/proc/$pid/fd/*") {
+            my $s = $inode{readlink($fd) // ''} or next;
+            push @{ $has{$pid} }, $s;
+        }
+    }
+    return %has;
+}
+
+# Sixteen sockets, and whose they are: of more than one nginx worker.
+sub crowd {
+    my ($topic) = @_;
+    $c->call('DEL', "travel:live:$topic");
+    my @s = map { watch($alice, $topic) } 1 .. 16;
+    $_->next_json for @s;
+    my %has = owners(@s);
+    cmp_ok(scalar keys %has, '>', 1, 'several nginx workers have some');
+    my $holder = wait_for(sub { holder() }, 10, 'one of them subscribes');
+    return ($holder, %has);
+}
+
+# Those who do not hear all of it, in order, once.
+sub deaf {
+    my ($n, @s) = @_;
+    return scalar grep { join(' ', numbers($_, $n)) ne join(' ', 1 .. $n) } @s;
+}
+
+subtest 'one subscription for the node' => sub {
+    my $topic = "user:$ua:notifications";
+    my ($holder, %has) = crowd($topic);
+    is_deeply($c->call('PUBSUB', 'NUMSUB', "travel:live:$topic"),
+        ["travel:live:$topic", 1], 'Redis knows one subscriber');
+    my $relayed = relayed('message');
+    publish($topic, $_) for 1 .. 20;
+    is(deaf(20, map { @$_ } values %has), 0, 'all hear');
+    is(relayed('message') - $relayed, 20, 'each message is written once');
+    $_->close for map { @$_ } values %has;
+    ok(wait_for(sub { $c->call('PUBSUB', 'NUMSUB', "travel:live:$topic")->[1]
+        == 0 }, 10), 'and who watches no more leaves it');
+    is(holder(), $holder, 'it is still the same');
+};
+
+subtest 'its nginx worker dies' => sub {
+    my $topic = "user:$ua:notifications";
+    my ($holder, %has) = crowd($topic);
+    my ($start, $n) = (time, 0);
+    kill 'KILL', $holder;
+    publish($topic, ++$n) for 1 .. 50;
+    wait_for(sub { my $h = holder(); $h && $h ne $holder }, 10,
+        'another takes over');
+    note(sprintf 'taken over in %.0f ms', 1000 * (time - $start));
+    publish($topic, ++$n) for 1 .. 20;
+    delete $has{$holder};
+    is(deaf($n, map { @$_ } values %has), 0,
+        'of those that others have none loses anything');
+    cmp_ok(relayed('taken_over'), '>=', 2, 'it is counted');
+};
+
+subtest 'an nginx worker is too slow' => sub {
+    my $topic = "user:$ua:notifications";
+    for my $case ([200, 256], [100, 20]) {
+        my ($n, $keep) = @$case;
+        my ($holder, %has) = crowd($topic);
+        my $overrun = relayed('overrun');
+        my ($slow) = grep { $_ ne $holder } keys %has;
+        my @its = @{ delete $has{$slow} };
+        kill 'STOP', $slow;
+        publish($topic, $_, pad => 1000, keep => $keep) for 1 .. $n;
+        is(deaf($n, map { @$_ } values %has), 0, 'others do not wait for it');
+        kill 'CONT', $slow;
+        if ($keep < $n) {
+            is_deeply([map { [numbers($_, $keep + 1)] } @its],
+                [map { ['gap', $n - $keep + 1 .. $n] } @its],
+                'it reads what is left, and tells the gap');
+        } else {
+            is(deaf($n, @its), 0, 'it reads what it has missed');
+        }
+        cmp_ok(relayed('overrun'), '>', $overrun, 'it is counted');
+    }
+};
+
+# As if one had died within the lock: the word that says so is set by hand.
+# The zone, known by its size, begins with its root {layout, dirty, emptied,
+# data}.
+sub soil {
+    my ($pid) = @_;
+    no warnings 'portable';
+    my ($from, $to) = map { (hex $_->[0], hex $_->[1]) }
+        grep { hex($_->[1]) - hex($_->[0]) == 260 * 1024 }
+        map { m{^(\w+)-(\w+) rw-s .*/dev/zero} ? [$1, $2] : () }
+        split /\n/, slurp("/proc/$pid/maps");
+    return unless $from;
+    open my $mem, '+<:raw', "/proc/$pid/mem" or return;
+    sysseek $mem, $from, 0;
+    sysread $mem, my $zone, $to - $from;
+    for my $at (map { 8 * $_ } 1 .. length($zone) / 8 - 4) {
+        my ($layout, undef, $emptied, $data) = unpack 'Q4',
+            substr $zone, $at, 32;
+        next unless $layout == 1 && $emptied < 100 && $data > $from
+            && $data < $to;
+        sysseek $mem, $from + $at + 8, 0;
+        return syswrite($mem, pack 'Q', 1) == 8;
+    }
+    return;
+}
+
+subtest 'the zone is emptied' => sub {
+    my $topic = "user:$ua:notifications";
+    my ($holder, %has) = crowd($topic);
+    my $emptied = metric('travel_zone_emptied_total{zone="relay"}');
+    my $n = 0;
+    ok(wait_for(sub {
+        soil($holder) or die 'no zone is found';
+        publish($topic, ++$n);
+        metric('travel_zone_emptied_total{zone="relay"}') > $emptied
+    }, 10), 'found dirty, and emptied');
+    publish($topic, ++$n) for 1 .. 20;
+    ok(wait_for(sub { holder() }, 10), 'one subscribes again');
+    publish($topic, ++$n) for 1 .. 20;
+    is(deaf($n, map { @$_ } values %has), 0, 'nothing is lost');
 };
 
 subtest 'the token ends' => sub {

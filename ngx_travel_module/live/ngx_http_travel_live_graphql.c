@@ -19,8 +19,7 @@
  */
 
 #include "ngx_http_travel_live_session.h"
-
-#define NGX_HTTP_TRAVEL_TALK_ID_MAX  128
+#include "../../common/graphql_message.h"
 
 
 typedef struct {
@@ -201,96 +200,56 @@ ngx_http_travel_talk_close(ngx_http_travel_talk_t *talk, unsigned code,
 
 /* --- in ------------------------------------------------------------------ */
 
-/* A member that is a string; NULL data: it is not there, or is none. */
-static ngx_str_t
-ngx_http_travel_talk_member(const travel_json_node_t *object, const char *name)
-{
-    ngx_str_t                  s = ngx_null_string;
-    const travel_json_node_t  *node;
-
-    node = travel_json_member(ngx_http_travel_talk_json,
-                              (uint32_t) (object - travel_json_nodes(
-                                              ngx_http_travel_talk_json)),
-                              (travel_str_t) { name, ngx_strlen(name) });
-
-    if (node != NULL && node->type == TRAVEL_JSON_STRING) {
-        s = ngx_http_travel_str(node->text);
-    }
-
-    return s;
-}
-
-
-static ngx_uint_t
-ngx_http_travel_talk_is(const ngx_str_t *s, const char *text)
-{
-    return s->len == ngx_strlen(text)
-           && ngx_memcmp(s->data, text, s->len) == 0;
-}
-
-
 static void
 ngx_http_travel_talk_message(ngx_http_travel_socket_t *s, ngx_uint_t text,
     ngx_str_t *data)
 {
-    ngx_str_t                   type, id;
-    travel_json_t              *doc = ngx_http_travel_talk_json;
-    travel_json_error_t         err;
-    const travel_json_node_t   *root, *payload;
-    ngx_http_travel_talk_t     *talk = s->data;
+    ngx_str_t                  id;
+    ngx_http_travel_talk_t    *talk = s->data;
+    travel_graphql_message_t   m;
 
     if (!text
-        || travel_json_parse(doc, ngx_http_travel_view(data), 0, &err)
-           != TRAVEL_OK
-        || travel_json_nodes(doc)->type != TRAVEL_JSON_OBJECT)
+        || travel_graphql_message_parse(&m, ngx_http_travel_talk_json,
+                                        ngx_http_travel_view(data),
+                                        talk->legacy)
+           != TRAVEL_OK)
     {
         ngx_http_travel_talk_close(talk, 4400, "Invalid message");
         return;
     }
 
-    root = travel_json_nodes(doc);
-    type = ngx_http_travel_talk_member(root, "type");
-    id = ngx_http_travel_talk_member(root, "id");
-    payload = travel_json_member(doc, 0, TRAVEL_STR("payload"));
+    id = ngx_http_travel_str(m.id);
 
-    if (payload != NULL && payload->type == TRAVEL_JSON_NULL) {
-        payload = NULL;
-    }
+    switch (m.kind) {
 
-    if (type.data == NULL
-        || (payload != NULL && payload->type != TRAVEL_JSON_OBJECT))
-    {
-        ngx_http_travel_talk_close(talk, 4400, "Invalid message");
+    case TRAVEL_GRAPHQL_MESSAGE_INIT:
+        ngx_http_travel_talk_init(talk, m.payload);
+        break;
 
-    } else if (ngx_http_travel_talk_is(&type, "connection_init")) {
-        ngx_http_travel_talk_init(talk, payload);
+    case TRAVEL_GRAPHQL_MESSAGE_SUBSCRIBE:
+        ngx_http_travel_talk_subscribe(talk, &id, m.payload, data);
+        break;
 
-    } else if (ngx_http_travel_talk_is(&type, talk->legacy ? "start"
-                                                           : "subscribe"))
-    {
-        ngx_http_travel_talk_subscribe(talk, &id, payload, data);
-
-    } else if (id.len > 0
-               && ngx_http_travel_talk_is(&type, talk->legacy ? "stop"
-                                                              : "complete"))
-    {
+    case TRAVEL_GRAPHQL_MESSAGE_COMPLETE:
         if (ngx_http_travel_session_stop(&talk->session, &id) == NGX_OK
             && talk->legacy)
         {
             ngx_http_travel_talk_say(talk, &id, "complete", NULL);
         }
 
-    } else if (talk->legacy
-               && ngx_http_travel_talk_is(&type, "connection_terminate"))
-    {
+        break;
+
+    case TRAVEL_GRAPHQL_MESSAGE_TERMINATE:
         ngx_http_travel_socket_close(s, TRAVEL_WS_NORMAL, "as asked",
                                      NGX_HTTP_TRAVEL_LIVE_CLOSED);
+        break;
 
-    } else if (!talk->legacy && ngx_http_travel_talk_is(&type, "ping")) {
-        ngx_http_travel_talk_ping(talk, payload, data);
+    case TRAVEL_GRAPHQL_MESSAGE_PING:
+        ngx_http_travel_talk_ping(talk, m.payload, data);
+        break;
 
-    } else if (talk->legacy || !ngx_http_travel_talk_is(&type, "pong")) {
-        ngx_http_travel_talk_close(talk, 4400, "Invalid message");
+    case TRAVEL_GRAPHQL_MESSAGE_PONG:
+        break;
     }
 }
 
@@ -353,36 +312,11 @@ ngx_http_travel_talk_early(ngx_http_travel_talk_t *talk, ngx_uint_t heard)
 }
 
 
-/* What clients call it differs; a scheme before it is left out. */
 static ngx_str_t
 ngx_http_travel_talk_token(const travel_json_node_t *payload)
 {
-    ngx_str_t   token = ngx_null_string;
-    ngx_uint_t  i;
-
-    static const char *const  names[] = { "authToken", "Authorization",
-                                          "authorization", "accessToken" };
-
-    for (i = 0; payload != NULL && i < 4 && token.len == 0; i++) {
-        token = ngx_http_travel_talk_member(payload, names[i]);
-    }
-
-    if (token.len > 7
-        && ngx_strncasecmp(token.data, (u_char *) "bearer ", 7) == 0)
-    {
-        token.data += 7;
-        token.len -= 7;
-    }
-
-    /* it goes into a header: what cannot be there is no token */
-    for (i = 0; i < token.len; i++) {
-        if (token.data[i] <= ' ' || token.data[i] >= 0x7f) {
-            ngx_str_set(&token, "-");
-            break;
-        }
-    }
-
-    return token;
+    return ngx_http_travel_str(travel_graphql_message_token(
+                                   ngx_http_travel_talk_json, payload));
 }
 
 
@@ -523,19 +457,6 @@ ngx_http_travel_talk_subscribe(ngx_http_travel_talk_t *talk,
     static const ngx_str_t  first = ngx_string("[{\"message\":\"The connection "
         "is not acknowledged.\",\"extensions\":{\"code\":"
         "\"AUTHENTICATION_ERROR\"}}]");
-
-    if (id->len == 0 || id->len > NGX_HTTP_TRAVEL_TALK_ID_MAX
-        || payload == NULL
-        || (!talk->legacy
-            && ngx_http_travel_talk_member(payload, "query").data == NULL
-            && travel_json_member(ngx_http_travel_talk_json,
-                                  (uint32_t) (payload - travel_json_nodes(
-                                                 ngx_http_travel_talk_json)),
-                                  TRAVEL_STR("extensions")) == NULL))
-    {
-        ngx_http_travel_talk_close(talk, 4400, "Invalid message");
-        return;
-    }
 
     if (!talk->acknowledged) {
         if (talk->legacy && talk->begun) {

@@ -1,6 +1,7 @@
 /* Topics of live messages and their positions. */
 
 #include "unit.h"
+#include "graphql_message.h"
 #include "live_message.h"
 
 #define ID  "01890000-0000-7000-8000-000000000001"
@@ -110,6 +111,60 @@ test_hint(void **state)
 }
 
 
+static int
+message(travel_graphql_message_t *m, travel_json_t *doc, const char *text,
+    bool legacy)
+{
+    return travel_graphql_message_parse(m, doc, L(text), legacy);
+}
+
+
+static void
+test_graphql(void **state)
+{
+    travel_json_t             *doc;
+    travel_graphql_message_t   m;
+
+    (void) state;
+
+    doc = travel_json_create(64);
+    assert_non_null(doc);
+
+    assert_int_equal(message(&m, doc, "{\"id\":\"1\",\"type\":\"subscribe\","
+                             "\"payload\":{\"query\":\"{a}\"}}", false),
+                     TRAVEL_OK);
+    assert_int_equal(m.kind, TRAVEL_GRAPHQL_MESSAGE_SUBSCRIBE);
+    assert_str(m.id, "1");
+
+    /* the same is no word of the old protocol, which asks for less */
+    assert_int_equal(message(&m, doc, "{\"id\":\"1\",\"type\":\"subscribe\","
+                             "\"payload\":{}}", true), TRAVEL_INVALID);
+    assert_int_equal(message(&m, doc, "{\"id\":\"1\",\"type\":\"start\","
+                             "\"payload\":{}}", true), TRAVEL_OK);
+    assert_int_equal(message(&m, doc, "{\"id\":\"1\",\"type\":\"subscribe\","
+                             "\"payload\":{}}", false), TRAVEL_INVALID);
+    assert_int_equal(message(&m, doc, "{\"id\":1,\"type\":\"stop\"}", true),
+                     TRAVEL_INVALID);
+
+    assert_int_equal(message(&m, doc, "{\"type\":\"connection_init\","
+                             "\"payload\":{\"accessToken\":\"bearer a.b\"}}",
+                             false), TRAVEL_OK);
+    assert_str(travel_graphql_message_token(doc, m.payload), "a.b");
+    assert_int_equal(message(&m, doc, "{\"type\":\"connection_init\","
+                             "\"payload\":{\"authToken\":\"a\\nb\"}}", true),
+                     TRAVEL_OK);
+    assert_str(travel_graphql_message_token(doc, m.payload), "-");
+    assert_int_equal(message(&m, doc, "{\"type\":\"ping\",\"payload\":null}",
+                             false), TRAVEL_OK);
+    assert_null(m.payload);
+    assert_int_equal(travel_graphql_message_token(doc, m.payload).len, 0);
+    assert_int_equal(message(&m, doc, "{\"type\":\"ping\",\"payload\":[]}",
+                             false), TRAVEL_INVALID);
+
+    travel_json_free(doc);
+}
+
+
 int
 main(void)
 {
@@ -117,6 +172,7 @@ main(void)
         cmocka_unit_test(test_topics),
         cmocka_unit_test(test_positions),
         cmocka_unit_test(test_hint),
+        cmocka_unit_test(test_graphql),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,8 +69,8 @@ ngx_http_travel_board_init(ngx_http_travel_shard_t *shard)
     size = shard->pool->end - shard->pool->start;
 
     board->nbuckets = size / NGX_HTTP_TRAVEL_BOARD_SPREAD;
-    board->buckets = ngx_slab_calloc_locked(shard->pool, board->nbuckets
-                                          * sizeof(ngx_http_travel_channel_t *));
+    board->buckets = ngx_slab_calloc_locked(shard->pool,
+                         board->nbuckets * sizeof(ngx_http_travel_channel_t *));
 
     board->size = size / 4 / NGX_HTTP_TRAVEL_BOARD_UNIT
                   * NGX_HTTP_TRAVEL_BOARD_UNIT;

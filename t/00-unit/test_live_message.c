@@ -115,7 +115,9 @@ static int
 message(travel_graphql_message_t *m, travel_json_t *doc, const char *text,
     bool legacy)
 {
-    return travel_graphql_message_parse(m, doc, L(text), legacy);
+    return travel_graphql_message_parse(m, doc,
+                                        (travel_str_t) { text, strlen(text) },
+                                        legacy);
 }
 
 

@@ -4,7 +4,8 @@
  *     id type v sub email key tp ts deadline reply quota sealed once body
  *
  *   id        job id text             type      "booking.create"
- *   v         "1"                     sub       internal user id (UUID text)
+ *   v         "1"                     sub       internal user id (UUID text),
+ *                                               or TRAVEL_ENVELOPE_ANYBODY
  *   email     only if the token has it
  *   key       ordering key: the aggregate's id
  *   tp        traceparent of the enqueue span; empty when not sampled
@@ -26,6 +27,9 @@
 
 #define TRAVEL_ENVELOPE_VERSION  "1"
 #define TRAVEL_ENVELOPE_FIELDS   14
+
+/* The caller of a command that needs none: the nil UUID (RFC 9562, 5.9). */
+#define TRAVEL_ENVELOPE_ANYBODY  "00000000-0000-0000-0000-000000000000"
 
 typedef struct {
     travel_str_t  id;

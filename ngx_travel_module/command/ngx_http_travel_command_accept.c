@@ -316,6 +316,14 @@ ngx_http_travel_command_ids(ngx_http_request_t *r,
 
 /* --- the message ---------------------------------------------------------- */
 
+travel_str_t
+ngx_http_travel_command_sub(const ngx_http_travel_ctx_t *ctx)
+{
+    return ctx->user.len ? ngx_http_travel_view(&ctx->user)
+                         : TRAVEL_STR(TRAVEL_ENVELOPE_ANYBODY);
+}
+
+
 static void
 ngx_http_travel_accept_message(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_http_travel_message_t *m)
@@ -338,7 +346,7 @@ ngx_http_travel_accept_message(ngx_http_request_t *r,
     m->env.id.data = cmd->name.text;
     m->env.id.len = cmd->name.len;
     m->env.type = ngx_http_travel_view(&cmd->use->entry->type);
-    m->env.sub = ngx_http_travel_view(&ctx->user);
+    m->env.sub = ngx_http_travel_command_sub(ctx);
     m->env.email = ngx_http_travel_view(&ctx->email);
     m->env.key = ngx_http_travel_view(&cmd->key);
     m->env.body = ngx_http_travel_view(&cmd->body);

@@ -398,6 +398,9 @@ void ngx_http_travel_command_forget(ngx_http_request_t *r,
 ngx_int_t ngx_http_travel_command_recall(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
 
+/* Whose command it is: the caller's id, or that of anybody. */
+travel_str_t ngx_http_travel_command_sub(const ngx_http_travel_ctx_t *ctx);
+
 /* answer.c: what finalize wants. */
 ngx_int_t ngx_http_travel_command_promise(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);

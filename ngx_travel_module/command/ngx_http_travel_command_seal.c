@@ -298,7 +298,7 @@ ngx_http_travel_seal_value(ngx_http_request_t *r,
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_command_module);
 
     place.type = ngx_http_travel_view(&cmd->use->entry->type);
-    place.sub = ngx_http_travel_view(&ctx->user);
+    place.sub = ngx_http_travel_command_sub(ctx);
     place.member.data = name;
     place.member.len = ngx_strlen(name);
 

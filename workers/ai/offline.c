@@ -3,8 +3,9 @@
  *
  * <task>.offline.txt has sections "[theme]" of lines "kind: sentence"; a kind
  * may come several times, the seed picks one.  What a theme lacks is taken from
- * "[default]".  Kinds of a story: title, open, place (once per place on the
- * way), close, note (says that no model was asked).  Equal requests give equal
+ * "[default]".  Kinds: title, open, place (once for each of "places" in the
+ * facts), item (the same for "items"), close, note (says that no model was
+ * asked).  Equal requests give equal
  * answers.
  */
 
@@ -126,21 +127,35 @@ offline_paragraph(offline_t *o, const char *kind, const json_t *data)
 }
 
 
+/* A paragraph for each of a list in the facts. */
 static bool
-offline_story(offline_t *o)
+offline_list(offline_t *o, const char *member, const char *kind)
 {
     bool     good;
     size_t   i;
-    json_t  *data, *place;
+    json_t  *data, *item;
 
-    good = offline_paragraph(o, "open", o->facts);
+    good = true;
 
-    json_array_foreach(json_object_get(o->facts, "places"), i, place) {
+    json_array_foreach(json_object_get(o->facts, member), i, item) {
         data = json_copy((json_t *) o->facts);
-        json_object_update(data, place);
-        good = good && offline_paragraph(o, "place", data);
+        json_object_update(data, item);
+        good = good && offline_paragraph(o, kind, data);
         json_decref(data);
     }
+
+    return good;
+}
+
+
+static bool
+offline_text(offline_t *o)
+{
+    bool  good;
+
+    good = offline_paragraph(o, "open", o->facts)
+           && offline_list(o, "places", "place")
+           && offline_list(o, "items", "item");
 
     return good && offline_paragraph(o, "close", o->facts)
            && offline_paragraph(o, "note", o->facts);
@@ -167,14 +182,14 @@ offline_write(offline_t *o, worker_ai_answer_t *ret_answer)
     answer.model = strdup("offline");
     o->out = open_memstream(&answer.content, &len);
     good = o->out != NULL && answer.title != NULL && answer.model != NULL
-           && offline_story(o);
+           && offline_text(o);
 
     if ((o->out != NULL && fclose(o->out) != 0) || !good) {
         worker_ai_answer_free(&answer);
         return TRAVEL_ERROR;
     }
 
-    /* a model would have read the facts and written the story */
+    /* a model would have read the facts and written the text */
 
     facts = json_dumps(o->facts, JSON_COMPACT);
     answer.input_tokens = offline_tokens(facts);

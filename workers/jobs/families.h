@@ -7,6 +7,9 @@
 
 extern const worker_job_type_t  worker_jobs_journey[];
 extern const worker_job_type_t  worker_jobs_story[];
+extern const worker_job_type_t  worker_jobs_survey[];
+extern const worker_job_type_t  worker_jobs_persona[];
+extern const worker_job_type_t  worker_jobs_trip[];
 extern const worker_job_type_t  worker_jobs_booking[];
 extern const worker_job_type_t  worker_jobs_notification[];
 extern const worker_job_type_t  worker_jobs_notice[];

@@ -7,8 +7,8 @@
 
 #include "resource.h"
 
-#define JOURNEY_LOOKS     3                /* attempts that end in a retry */
-#define JOURNEY_YOUNG_MS  (5 * 60 * 1000)  /* the deadline of journey.start */
+#define PARENT_LOOKS     3                /* attempts that end in a retry */
+#define PARENT_YOUNG_MS  (5 * 60 * 1000)  /* the deadline of what makes one */
 
 
 const char *
@@ -71,29 +71,29 @@ worker_tx_refuse(worker_tx_t *tx, const char *code, const char *fmt, ...)
 }
 
 
-/* A journey of somebody else's is there, and so not awaited. */
-worker_verdict_e
-worker_journey_absent(worker_tx_t *tx, const char *journey)
+/* One of somebody else's is there, and so not awaited. */
+static worker_verdict_e
+worker_parent_absent(worker_tx_t *tx, const char *kind, const char *sql,
+    const char *parent)
 {
     bool            awaited;
     int64_t         age;
     PGresult       *res;
     travel_uuid_t   id;
-    const char     *params[] = { journey };
+    const char     *params[] = { parent };
 
-    awaited = tx->job->attempt <= JOURNEY_LOOKS
-              && travel_uuid_parse(&id, (travel_str_t) { journey,
-                                   strlen(journey) }) == TRAVEL_OK
+    awaited = tx->job->attempt <= PARENT_LOOKS
+              && travel_uuid_parse(&id, (travel_str_t) { parent,
+                                   strlen(parent) }) == TRAVEL_OK
               && travel_uuid_version(&id) == 7;
 
     if (awaited) {
         age = (int64_t) time(NULL) * 1000 - (int64_t) travel_uuid_ms(&id);
-        awaited = age < JOURNEY_YOUNG_MS && age > -JOURNEY_YOUNG_MS;
+        awaited = age < PARENT_YOUNG_MS && age > -PARENT_YOUNG_MS;
     }
 
     if (awaited) {
-        res = worker_tx_exec(tx, "SELECT FROM travel.journeys"
-                                 " WHERE id = $1::uuid", 1, params);
+        res = worker_tx_exec(tx, sql, 1, params);
 
         if (res == NULL) {
             worker_tx_end(tx);
@@ -106,12 +106,28 @@ worker_journey_absent(worker_tx_t *tx, const char *journey)
 
     if (!awaited) {
         return worker_tx_refuse(tx, "RESOURCE_NOT_FOUND",
-                                "there is no such journey");
+                                "there is no such %s", kind);
     }
 
     worker_tx_end(tx);
     return worker_job_fail(tx->job, WORKER_RETRY, "RESOURCE_NOT_FOUND",
-                           "the journey is not there yet");
+                           "the %s is not there yet", kind);
+}
+
+
+worker_verdict_e
+worker_journey_absent(worker_tx_t *tx, const char *journey)
+{
+    return worker_parent_absent(tx, "journey", "SELECT FROM travel.journeys"
+                                " WHERE id = $1::uuid", journey);
+}
+
+
+worker_verdict_e
+worker_trip_absent(worker_tx_t *tx, const char *trip)
+{
+    return worker_parent_absent(tx, "trip", "SELECT FROM travel.trips"
+                                " WHERE id = $1::uuid", trip);
 }
 
 

@@ -27,6 +27,9 @@ worker_verdict_e worker_tx_refuse(worker_tx_t *tx, const char *code,
  */
 worker_verdict_e worker_journey_absent(worker_tx_t *tx, const char *journey);
 
+/* The same of an itinerary's trip. */
+worker_verdict_e worker_trip_absent(worker_tx_t *tx, const char *trip);
+
 /* The data of a <aggregate>.failed event: {code, message}. */
 json_t *worker_failure(const worker_job_t *job);
 

@@ -241,8 +241,8 @@ saga_resume(worker_job_t *job)
 
 /* --- pending confirmations ----------------------------------------------- */
 
-/* Sagas of bookings that nobody has moved for a while are taken up again; one
- * that does not get on is looked at once an hour. */
+/* Sagas that nobody has moved for a while, bookings above all, are taken up
+ * again; one that does not get on is looked at once an hour. */
 static worker_verdict_e
 saga_check_in(worker_tx_t *tx)
 {
@@ -257,7 +257,7 @@ saga_check_in(worker_tx_t *tx)
     res = worker_tx_exec(tx,
         "UPDATE jobs.saga_run SET resumed_at = now()"
         " WHERE id IN (SELECT id FROM jobs.saga_run"
-        "               WHERE name = 'booking' AND state = 'running'"
+        "               WHERE state = 'running'"
         "                 AND updated_at < now() - $1::interval"
         "                 AND (resumed_at IS NULL"
         "                      OR resumed_at < now() - interval '1 hour')"

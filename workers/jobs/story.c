@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "compose.h"
 #include "families.h"
 #include "resource.h"
-#include "../../common/hash.h"
 #include "../ai/provider.h"
 #include "../pool/slot.h"
 
@@ -157,25 +157,6 @@ story_facts(worker_job_t *job)
 }
 
 
-/* Text from the same story id is the same text. */
-static uint64_t
-story_seed(const worker_job_t *job)
-{
-    uint64_t  seed;
-    uint8_t   md[TRAVEL_SHA256_LEN];
-
-    seed = 0;
-
-    if (travel_sha256(md, (travel_str_t) { job->uuid, strlen(job->uuid) })
-        == TRAVEL_OK)
-    {
-        memcpy(&seed, md, sizeof(seed));
-    }
-
-    return seed;
-}
-
-
 /* Of what the facts say of a place, what the resource shows. */
 static json_t *
 story_places(const json_t *facts)
@@ -263,7 +244,7 @@ story_write(worker_job_t *job, json_t *facts)
 
     theme = json_string_value(json_object_get(job->result, "theme"));
     req.theme = theme != NULL ? theme : "default";
-    req.seed = story_seed(job);
+    req.seed = worker_compose_seed(job);
     provider = worker_provider(STORY_PROVIDER);
 
     if (provider->complete(job, &req, &answer) != TRAVEL_OK) {

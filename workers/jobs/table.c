@@ -10,6 +10,9 @@ extern const worker_job_type_t  worker_jobs_noop[];
 static const worker_job_type_t *const  table_families[] = {
     worker_jobs_journey,
     worker_jobs_story,
+    worker_jobs_survey,
+    worker_jobs_persona,
+    worker_jobs_trip,
     worker_jobs_booking,
     worker_jobs_notification,
     worker_jobs_notice,

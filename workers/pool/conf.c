@@ -137,6 +137,7 @@ static cfg_opt_t  conf_opts[] = {
     CFG_STR("sealed_key", NULL, CFGF_NONE),
     CFG_STR("topics", "off", CFGF_NONE),
     CFG_STR("payments", NULL, CFGF_NONE),
+    CFG_STR("images", NULL, CFGF_NONE),
     CFG_STR_LIST("webhook_allow", "{}", CFGF_NONE),
     CFG_SEC("autoscale", conf_autoscale_opts, CFGF_NONE),
     CFG_SEC("recycle", conf_recycle_opts, CFGF_NONE),
@@ -706,6 +707,25 @@ conf_partner(cfg_t *sec, worker_conf_t *conf)
 }
 
 
+/* An option that names the partner who does something; NULL: nobody does. */
+static bool
+conf_partner_for(cfg_t *cfg, const worker_conf_t *conf, const char *option,
+    char **ret_partner)
+{
+    *ret_partner = conf_string(cfg, option);
+
+    if (*ret_partner == NULL
+        || worker_conf_partner(conf, *ret_partner) != NULL)
+    {
+        return true;
+    }
+
+    cfg_error(cfg, "%s = \"%s\" is no partner, add its section", option,
+              *ret_partner);
+    return false;
+}
+
+
 static int
 conf_partners(cfg_t *cfg, worker_conf_t *conf)
 {
@@ -719,17 +739,9 @@ conf_partners(cfg_t *cfg, worker_conf_t *conf)
         }
     }
 
-    conf->payments = conf_string(cfg, "payments");
-
-    if (conf->payments != NULL
-        && worker_conf_partner(conf, conf->payments) == NULL)
-    {
-        cfg_error(cfg, "payments = \"%s\" is no partner, add its section",
-                  conf->payments);
-        return TRAVEL_INVALID;
-    }
-
-    return TRAVEL_OK;
+    return conf_partner_for(cfg, conf, "payments", &conf->payments)
+           && conf_partner_for(cfg, conf, "images", &conf->images)
+           ? TRAVEL_OK : TRAVEL_INVALID;
 }
 
 
@@ -1117,6 +1129,7 @@ worker_conf_free(worker_conf_t *conf)
     }
 
     free(conf->payments);
+    free(conf->images);
     free(conf->kafka_brokers);
     free(conf->kafka_prefix);
 

@@ -172,6 +172,8 @@ typedef struct {
 
     char               *payments;      /* the partner that takes them, or
                                           NULL: bookings cost nothing */
+    char               *images;        /* the partner that makes portraits, or
+                                          NULL: personas have none */
     worker_push_conf_t  push[WORKER_PUSH_SERVICES];
 
     worker_partner_t    partners[WORKER_PARTNERS_MAX];    /* destinations:

@@ -272,6 +272,56 @@ worker_saga_end(worker_tx_t *tx, const char *id, const char *state)
 }
 
 
+/* Who refuses at the first call has nothing of ours; a refusal after a call
+ * whose answer was lost says nothing of what that one left behind. */
+int
+worker_saga_undoing(worker_tx_t *tx, json_t **ret_steps)
+{
+    json_t      *steps;
+    PGresult    *res;
+    const char  *params[] = { tx->job->uuid };
+
+    res = worker_tx_exec(tx,
+        "WITH u AS ("
+        "  UPDATE jobs.saga SET state = 'undoing', updated_at = now()"
+        "   WHERE job_id = $1::uuid AND (state IN ('taken', 'done')"
+        "         OR (state = 'refused' AND attempts > 1))"
+        "  RETURNING step, result)"
+        " SELECT coalesce(jsonb_object_agg(step, coalesce(result, '{}')),"
+        "                 '{}') FROM u", 1, params);
+
+    if (res == NULL) {
+        return TRAVEL_ERROR;
+    }
+
+    steps = json_loads(PQgetvalue(res, 0, 0), 0, NULL);
+    PQclear(res);
+
+    if (steps == NULL) {
+        return TRAVEL_ERROR;
+    }
+
+    *ret_steps = steps;
+    return TRAVEL_OK;
+}
+
+
+int
+worker_saga_undone(worker_tx_t *tx, const char *id)
+{
+    const char  *params[] = { id };
+
+    if (saga_do(tx, "UPDATE jobs.saga SET state = 'undone', updated_at = now()"
+                    " WHERE job_id = $1::uuid AND state = 'undoing'", 1,
+                params) != TRAVEL_OK)
+    {
+        return TRAVEL_ERROR;
+    }
+
+    return worker_saga_end(tx, id, "undone");
+}
+
+
 worker_verdict_e
 worker_saga_stuck(worker_job_t *job)
 {

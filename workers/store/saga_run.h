@@ -65,6 +65,15 @@ int worker_saga_turn(worker_tx_t *tx, const worker_saga_t *saga, json_t *body)
 int worker_saga_end(worker_tx_t *tx, const char *id, const char *state)
     TRAVEL_MUST_CHECK;
 
+/* In the give-up's transaction, before it turns round: calls outside that may
+ * have left something are "undoing" now; *ret_steps has a member for each, what
+ * it answered or {}.  A new reference. */
+int worker_saga_undoing(worker_tx_t *tx, json_t **ret_steps)
+    TRAVEL_MUST_CHECK;
+
+/* In the undoing job's last transaction: its calls and saga 'id' are "undone". */
+int worker_saga_undone(worker_tx_t *tx, const char *id) TRAVEL_MUST_CHECK;
+
 /* The give-up of an undoing job: body member "saga" is the id. */
 worker_verdict_e worker_saga_stuck(worker_job_t *job);
 

@@ -139,6 +139,8 @@ int travel_param_check(const travel_param_t *param, travel_str_t value,
  *                                         default "pending"
  *       "result": "once",                 optional: the result goes to who waits
  *                                         for it and is stored nowhere
+ *       "batches": true,                  a job's body may be an array: many in
+ *                                         one (creates only, key "id")
  *       "schema": { ... JSON Schema 2020-12 of the body ... } }
  *
  * Members that the schema marks "x-sealed": true are sealed before the command
@@ -160,6 +162,8 @@ typedef struct {
     char                *sealed[TRAVEL_COMMAND_SEALED_MAX];
     size_t               nsealed;
     bool                 once;           /* its result is stored nowhere */
+    bool                 batches;        /* a job's body may be an array: many
+                                            commands in one */
     travel_schema_t     *schema;
 } travel_command_t;
 

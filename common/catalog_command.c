@@ -133,7 +133,7 @@ travel_command_known(travel_command_file_t *f)
         { "type", 4 }, { "queue", 5 }, { "priority", 8 }, { "aggregate", 9 },
         { "creates", 7 }, { "resource", 8 }, { "key", 3 }, { "deadline", 8 },
         { "pending", 7 }, { "accepted", 8 }, { "result", 6 },
-        { "schema", 6 }, { "description", 11 }
+        { "batches", 7 }, { "schema", 6 }, { "description", 11 }
     };
 
     for (m = 0; m < f->nodes[0].count; m++) {
@@ -150,7 +150,7 @@ travel_command_known(travel_command_file_t *f)
                                         "known; use type, queue, priority, "
                                         "aggregate, creates, resource, key, "
                                         "deadline, pending, accepted, "
-                                        "result, schema or "
+                                        "result, batches, schema or "
                                         "description",
                                         (int) f->nodes[at].text.len,
                                         f->nodes[at].text.data);
@@ -236,23 +236,36 @@ travel_command_priority(travel_command_file_t *f)
 
 
 static int
-travel_command_creates(travel_command_file_t *f)
+travel_command_flag(travel_command_file_t *f, const char *name, bool *ret_flag)
 {
-    int                        rc;
-    char                      *resource;
     const travel_json_node_t  *node;
 
-    node = travel_json_member(f->doc, 0, TRAVEL_STR("creates"));
+    node = travel_json_member(f->doc, 0, (travel_str_t) { name, strlen(name) });
     travel_command_at(f, node);
 
     if (node != NULL && node->type != TRAVEL_JSON_TRUE
         && node->type != TRAVEL_JSON_FALSE)
     {
-        return travel_catalog_fault(&f->place, "member \"creates\" must be "
-                                    "true or false");
+        return travel_catalog_fault(&f->place, "member \"%s\" must be true or "
+                                    "false", name);
     }
 
-    f->command->creates = node != NULL && node->type == TRAVEL_JSON_TRUE;
+    *ret_flag = node != NULL && node->type == TRAVEL_JSON_TRUE;
+
+    return TRAVEL_OK;
+}
+
+
+static int
+travel_command_creates(travel_command_file_t *f)
+{
+    int    rc;
+    char  *resource;
+
+    rc = travel_command_flag(f, "creates", &f->command->creates);
+    if (rc != TRAVEL_OK) {
+        return rc;
+    }
 
     rc = travel_command_string(f, "resource", false, &f->command->resource);
     if (rc != TRAVEL_OK || f->command->resource == NULL) {
@@ -425,37 +438,6 @@ travel_command_pending(travel_command_file_t *f)
 }
 
 
-/* The text of an object that is known to be well-formed. */
-
-static travel_str_t
-travel_command_slice(const travel_command_file_t *f,
-    const travel_json_node_t *node)
-{
-    size_t         depth = 0;
-    bool           quoted = false;
-    const char    *p, *from;
-
-    from = f->text.data + node->offset;
-
-    for (p = from; /* void */ ; p++) {
-        if (*p == '"') {
-            quoted = !quoted;
-
-        } else if (quoted) {
-            p += *p == '\\';
-
-        } else if (*p == '{') {
-            depth++;
-
-        } else if (*p == '}' && --depth == 0) {
-            break;
-        }
-    }
-
-    return (travel_str_t) { from, (size_t) (p + 1 - from) };
-}
-
-
 static int
 travel_command_schema(travel_command_file_t *f)
 {
@@ -468,8 +450,7 @@ travel_command_schema(travel_command_file_t *f)
         return rc;
     }
 
-    rc = travel_schema_compile(&f->command->schema,
-                               travel_command_slice(f, node), &fault);
+    rc = travel_schema_compile(&f->command->schema, node->text, &fault);
 
     if (rc == TRAVEL_OK || rc == TRAVEL_ERROR) {
         return rc;
@@ -603,6 +584,29 @@ travel_command_secret(travel_command_file_t *f)
 }
 
 
+/* Many in one job: each is a new aggregate, and nobody else is told of it. */
+
+static int
+travel_command_batches(travel_command_file_t *f)
+{
+    int  rc;
+
+    rc = travel_command_flag(f, "batches", &f->command->batches);
+
+    if (rc == TRAVEL_OK && f->command->batches
+        && (!f->command->creates || f->command->nsealed > 0
+            || f->command->pending[0] != NULL
+            || strcmp(f->command->key, "id") != 0))
+    {
+        return travel_catalog_fault(&f->place, "\"batches\": true is for "
+                                    "commands that create, under the new id as "
+                                    "key, with no member sealed or pending");
+    }
+
+    return rc;
+}
+
+
 static int
 travel_command_fill(travel_command_file_t *f, const char *type)
 {
@@ -633,6 +637,7 @@ travel_command_fill(travel_command_file_t *f, const char *type)
     if (rc == TRAVEL_OK) { rc = travel_command_result(f); }
     if (rc == TRAVEL_OK) { rc = travel_command_pending(f); }
     if (rc == TRAVEL_OK) { rc = travel_command_secret(f); }
+    if (rc == TRAVEL_OK) { rc = travel_command_batches(f); }
     if (rc == TRAVEL_OK) {
         rc = travel_command_string(f, "accepted", false,
                                    &f->command->accepted);

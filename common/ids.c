@@ -49,6 +49,29 @@ travel_uuid7(uint64_t unix_ms, unsigned bucket, const uint8_t rnd[8])
 }
 
 
+travel_uuid_t
+travel_uuid_after(const travel_uuid_t *id, uint32_t n)
+{
+    int            i;
+    uint64_t       random;
+    travel_uuid_t  next;
+
+    for (random = 0, i = 8; i < TRAVEL_UUID_LEN; i++) {
+        random = random << 8 | id->b[i];
+    }
+
+    next = *id;
+
+    for (random += n, i = TRAVEL_UUID_LEN - 1; i >= 8; i--, random >>= 8) {
+        next.b[i] = (uint8_t) random;
+    }
+
+    next.b[8] = (uint8_t) ((next.b[8] & 0x3f) | (id->b[8] & 0xc0));
+
+    return next;
+}
+
+
 /* As RFC 9562 appendix B.2: the digest's first 128 bits with version and
  * variant written over six of them. */
 

@@ -39,6 +39,11 @@ travel_uuid_t travel_uuid7(uint64_t unix_ms, unsigned bucket,
 int travel_uuid8(travel_uuid_t *ret_id, const travel_str_t *parts, size_t n)
     TRAVEL_MUST_CHECK;
 
+/* The n-th id after this one, of the same moment and bucket: the random part
+ * is a counter (RFC 9562 section 6.2, method 2).  So many ids follow from one;
+ * those of two random ones do not meet. */
+travel_uuid_t travel_uuid_after(const travel_uuid_t *id, uint32_t n);
+
 unsigned travel_uuid_bucket(const travel_uuid_t *id);
 uint64_t travel_uuid_ms(const travel_uuid_t *id);
 unsigned travel_uuid_version(const travel_uuid_t *id);

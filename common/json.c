@@ -432,6 +432,8 @@ json_close(json_parse_t *ps, travel_json_type_e type)
     ps->p++;
 
     node->next = (uint32_t) ps->doc->n;
+    node->text.data = ps->start + node->offset;
+    node->text.len = (size_t) (ps->p - node->text.data);
 
     if (type == TRAVEL_JSON_OBJECT && node->count > 1) {
         return json_unique(ps, object);

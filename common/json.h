@@ -33,7 +33,8 @@ typedef struct {
     uint32_t  offset;     /* byte offset of the token in the source */
     uint32_t  count;      /* ARRAY: elements; OBJECT: members */
     uint32_t  next;       /* index of the node after this whole subtree */
-    travel_str_t  text;   /* STRING: decoded UTF-8; NUMBER: as written */
+    travel_str_t  text;   /* STRING: decoded UTF-8; NUMBER, ARRAY, OBJECT: as
+                             written */
 } travel_json_node_t;
 
 typedef struct travel_json_s  travel_json_t;      /* arena + nodes */

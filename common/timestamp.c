@@ -168,23 +168,23 @@ travel_offset_parse(int *ret_minutes, const char *p, const char *end)
 }
 
 
-/* ".123456" at 'p', or nothing: milliseconds, rounded down.  Returns what
+/* ".123456" at 'p', or nothing: microseconds, rounded down.  Returns what
  * follows, or NULL. */
 
 static const char *
-travel_fraction_parse(int *ret_ms, const char *p, const char *end)
+travel_fraction_parse(int *ret_us, const char *p, const char *end)
 {
-    int          ms, digits;
+    int          us, digits;
     const char  *start;
 
-    ms = 0;
+    us = 0;
 
     if (p < end && *p == '.') {
         start = ++p;
 
         for (digits = 0; p < end && *p >= '0' && *p <= '9'; p++) {
-            if (digits < 3) {
-                ms = ms * 10 + (*p - '0');
+            if (digits < 6) {
+                us = us * 10 + (*p - '0');
                 digits++;
             }
         }
@@ -193,21 +193,21 @@ travel_fraction_parse(int *ret_ms, const char *p, const char *end)
             return NULL;
         }
 
-        for ( /* void */ ; digits < 3; digits++) {
-            ms *= 10;
+        for ( /* void */ ; digits < 6; digits++) {
+            us *= 10;
         }
     }
 
-    *ret_ms = ms;
+    *ret_us = us;
 
     return p;
 }
 
 
 int
-travel_timestamp_parse(int64_t *ret_unix_ms, travel_str_t text)
+travel_timestamp_parse_us(int64_t *ret_unix_us, travel_str_t text)
 {
-    int          hour, minute, second, ms, offset, utc;
+    int          hour, minute, second, us, offset, utc;
     int64_t      days;
     const char  *p, *end;
 
@@ -231,7 +231,7 @@ travel_timestamp_parse(int64_t *ret_unix_ms, travel_str_t text)
     }
 
     end = p + text.len;
-    p = travel_fraction_parse(&ms, p + 19, end);
+    p = travel_fraction_parse(&us, p + 19, end);
 
     if (p == NULL || travel_offset_parse(&offset, p, end) != TRAVEL_OK) {
         return TRAVEL_INVALID;
@@ -248,11 +248,28 @@ travel_timestamp_parse(int64_t *ret_unix_ms, travel_str_t text)
         }
 
         second = 59;
-        ms = 999;
+        us = 999999;
     }
 
-    *ret_unix_ms = days * MS_PER_DAY + (int64_t) utc * 60000 + second * 1000
-                   + ms;
+    *ret_unix_us = (days * MS_PER_DAY + (int64_t) utc * 60000 + second * 1000)
+                   * 1000 + us;
 
     return TRAVEL_OK;
+}
+
+
+int
+travel_timestamp_parse(int64_t *ret_unix_ms, travel_str_t text)
+{
+    int      rc;
+    int64_t  us;
+
+    rc = travel_timestamp_parse_us(&us, text);
+
+    if (rc == TRAVEL_OK) {
+        us -= (us % 1000 + 1000) % 1000;          /* down, before 1970 too */
+        *ret_unix_ms = us / 1000;
+    }
+
+    return rc;
 }

@@ -15,6 +15,11 @@ void travel_timestamp_format(char *dst, uint64_t unix_ms);
 int travel_timestamp_parse(int64_t *ret_unix_ms, travel_str_t text)
     TRAVEL_MUST_CHECK;
 
+/* The same to the microsecond, what is finer cut off; a leap second is read as
+ * 59.999999. */
+int travel_timestamp_parse_us(int64_t *ret_unix_us, travel_str_t text)
+    TRAVEL_MUST_CHECK;
+
 /* full-date (YYYY-MM-DD): is it a day of the calendar? */
 bool travel_date_valid(travel_str_t text);
 

@@ -383,7 +383,7 @@ ngx_http_travel_accept_message(ngx_http_request_t *r,
                                       command->priority);
     m->resource_len = 0;
 
-    if (command->creates && cmd->use->resource.len
+    if (command->creates && cmd->holds == 0 && cmd->use->resource.len
         && cmd->use->resource.len + cmd->id.len <= sizeof(m->resource))
     {
         ngx_memcpy(m->resource, cmd->use->resource.data,

@@ -57,14 +57,23 @@ void
 ngx_http_travel_command_job_member(travel_json_writer_t *w,
     const ngx_http_travel_job_name_t *name, const char *status)
 {
+    travel_json_key(w, TRAVEL_STR("job"));
+    travel_json_object(w);
+    ngx_http_travel_command_job_members(w, name, status);
+    travel_json_object_end(w);
+}
+
+
+void
+ngx_http_travel_command_job_members(travel_json_writer_t *w,
+    const ngx_http_travel_job_name_t *name, const char *status)
+{
     char          url[sizeof(NGX_HTTP_TRAVEL_JOBS_URL) + TRAVEL_JOB_ID_MAX];
     travel_str_t  s;
 
     s.data = name->text;
     s.len = name->len;
 
-    travel_json_key(w, TRAVEL_STR("job"));
-    travel_json_object(w);
     travel_json_member_string(w, "id", s);
     travel_json_member_cstring(w, "status", status);
 
@@ -74,7 +83,6 @@ ngx_http_travel_command_job_member(travel_json_writer_t *w,
             - (u_char *) url;
 
     travel_json_member_string(w, "status_url", s);
-    travel_json_object_end(w);
 }
 
 

@@ -35,6 +35,10 @@ static void ngx_http_travel_batch_write(travel_json_writer_t *w,
     const ngx_http_travel_command_t *cmd);
 static void ngx_http_travel_batch_write_item(travel_json_writer_t *w,
     const ngx_http_travel_command_t *item);
+static const ngx_http_travel_fault_t *ngx_http_travel_batch_fault_of(
+    const ngx_http_travel_command_t *item);
+static ngx_uint_t ngx_http_travel_batch_replayed(
+    const ngx_http_travel_command_t *item);
 static void ngx_http_travel_batch_write_fault(travel_json_writer_t *w,
     const ngx_http_travel_fault_t *fault);
 
@@ -207,6 +211,24 @@ ngx_http_travel_batch_recalled(ngx_http_request_t *r,
 
 /* --- all of them ----------------------------------------------------------- */
 
+/* Nothing is to be sent for it. */
+static ngx_uint_t
+ngx_http_travel_batch_skip(ngx_http_travel_command_t *job)
+{
+    if (job->fault.error != TRAVEL_E_NONE) {
+        ngx_http_travel_command_count(job, NGX_HTTP_TRAVEL_COMMAND_REFUSED);
+        return 1;
+    }
+
+    if (job->replayed) {
+        ngx_http_travel_command_count(job, NGX_HTTP_TRAVEL_COMMAND_REPLAYED);
+        return 1;
+    }
+
+    return job->spans != 0 && job->holds == 0;
+}
+
+
 /* The partitions are known: all that is good goes out. */
 void
 ngx_http_travel_batch_put(ngx_http_request_t *r,
@@ -220,21 +242,13 @@ ngx_http_travel_batch_put(ngx_http_request_t *r,
 
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_command_module);
     batch = cmd->batch;
-    items = batch->items.elts;
+    items = batch->jobs.elts;
     batch->sending = 1;
 
-    for (i = 0; i < batch->items.nelts; i++) {
+    for (i = 0; i < batch->jobs.nelts; i++) {
         item = items[i];
 
-        if (item->fault.error != TRAVEL_E_NONE) {
-            ngx_http_travel_command_count(item,
-                                          NGX_HTTP_TRAVEL_COMMAND_REFUSED);
-            continue;
-        }
-
-        if (item->replayed) {
-            ngx_http_travel_command_count(item,
-                                          NGX_HTTP_TRAVEL_COMMAND_REPLAYED);
+        if (ngx_http_travel_batch_skip(item)) {
             continue;
         }
 
@@ -458,8 +472,11 @@ ngx_http_travel_batch_answer(ngx_http_request_t *r,
     replayed = 0;
 
     for (i = 0; i < cmd->batch->items.nelts; i++) {
-        refused += (items[i]->fault.error != TRAVEL_E_NONE);
-        replayed += items[i]->replayed;
+        if (ngx_http_travel_batch_fault_of(items[i])) {
+            refused++;
+        } else {
+            replayed += ngx_http_travel_batch_replayed(items[i]);
+        }
     }
 
     cmd->replayed = (replayed && replayed + refused == i);
@@ -504,6 +521,11 @@ ngx_http_travel_batch_write(travel_json_writer_t *w,
     items = cmd->batch->items.elts;
 
     travel_json_object(w);
+
+    if (cmd->use->pack) {
+        ngx_http_travel_batch_write_jobs(w, cmd);
+    }
+
     travel_json_key(w, TRAVEL_STR("items"));
     travel_json_array(w);
 
@@ -516,29 +538,68 @@ ngx_http_travel_batch_write(travel_json_writer_t *w,
 }
 
 
+/* Why the item is not in: for its own sake, or its pack's; NULL: it is. */
+static const ngx_http_travel_fault_t *
+ngx_http_travel_batch_fault_of(const ngx_http_travel_command_t *item)
+{
+    if (item->fault.error != TRAVEL_E_NONE) {
+        return &item->fault;
+    }
+
+    return (item->job && item->job->fault.error != TRAVEL_E_NONE)
+           ? &item->job->fault : NULL;
+}
+
+
+static ngx_uint_t
+ngx_http_travel_batch_replayed(const ngx_http_travel_command_t *item)
+{
+    return item->job ? item->job->replayed : item->replayed;
+}
+
+
 static void
 ngx_http_travel_batch_write_item(travel_json_writer_t *w,
     const ngx_http_travel_command_t *item)
 {
+    char                            text[TRAVEL_UUID_TEXT_LEN];
+    travel_str_t                    id;
+    travel_uuid_t                   uuid;
+    const ngx_http_travel_fault_t  *fault;
+
     travel_json_object(w);
     travel_json_key(w, TRAVEL_STR("index"));
     travel_json_uint(w, item->index);
     travel_json_key(w, TRAVEL_STR("status"));
 
-    if (item->fault.error != TRAVEL_E_NONE) {
-        travel_json_int(w, travel_error_status(item->fault.error));
+    fault = ngx_http_travel_batch_fault_of(item);
+
+    if (fault) {
+        travel_json_int(w, travel_error_status(fault->error));
         travel_json_key(w, TRAVEL_STR("error"));
-        ngx_http_travel_batch_write_fault(w, &item->fault);
+        ngx_http_travel_batch_write_fault(w, fault);
+        travel_json_object_end(w);
+        return;
+    }
 
-    } else {
-        travel_json_uint(w, NGX_HTTP_ACCEPTED);
-        travel_json_member_string(w, "id", ngx_http_travel_view(&item->id));
+    id = ngx_http_travel_view(&item->id);
 
-        if (item->replayed) {
-            travel_json_key(w, TRAVEL_STR("replayed"));
-            travel_json_bool(w, true);
-        }
+    if (item->job) {
+        uuid = ngx_http_travel_batch_item_id(item);
+        travel_uuid_format(text, &uuid);
+        id.data = text;
+        id.len = sizeof(text);
+    }
 
+    travel_json_uint(w, NGX_HTTP_ACCEPTED);
+    travel_json_member_string(w, "id", id);
+
+    if (ngx_http_travel_batch_replayed(item)) {
+        travel_json_key(w, TRAVEL_STR("replayed"));
+        travel_json_bool(w, true);
+    }
+
+    if (item->job == NULL) {
         ngx_http_travel_command_job_member(w, &item->name, "queued");
     }
 

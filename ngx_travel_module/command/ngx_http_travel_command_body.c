@@ -297,7 +297,13 @@ ngx_http_travel_body_batch(ngx_http_request_t *r,
         }
     }
 
-    return NGX_OK;
+    if (!cmd->use->pack) {
+        cmd->batch->jobs = cmd->batch->items;
+        return NGX_OK;
+    }
+
+    return ngx_http_travel_batch_pack(r, cmd) == NGX_OK
+           ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 

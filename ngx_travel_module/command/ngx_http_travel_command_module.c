@@ -24,6 +24,8 @@ static char *ngx_http_travel_command_ttl(ngx_conf_t *cf,
     ngx_http_travel_command_use_t *use, ngx_str_t *value);
 static char *ngx_http_travel_command_check(ngx_conf_t *cf,
     ngx_http_travel_command_use_t *use, ngx_str_t *name);
+static char *ngx_http_travel_command_packable(ngx_conf_t *cf,
+    ngx_http_travel_command_use_t *use);
 static char *ngx_http_travel_command_whole(ngx_conf_t *cf,
     ngx_http_travel_command_use_t *use);
 static char *ngx_http_travel_job_directive(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -312,11 +314,21 @@ ngx_http_travel_command_param(ngx_conf_t *cf,
         return NGX_CONF_OK;
     }
 
+    if (ngx_strcmp(arg->data, "batch_jobs=each") == 0) {
+        use->pack = 0;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(arg->data, "batch_jobs=one") == 0) {
+        use->pack = 1;
+        return NGX_CONF_OK;
+    }
+
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "\"travel_command\" parameter \"%V\" must be one of "
                        "check=, wait=, wait_default=, max_body=, "
                        "max_errors=, formats=assert|annotate, batch=, "
-                       "deadline=, "
+                       "batch_jobs=each|one, deadline=, "
                        "id=, set=, "
                        "resource=, breaker=, idempotency=optional|required, "
                        "idempotency_ttl=, require=final", arg);
@@ -554,6 +566,35 @@ ngx_http_travel_command_order(ngx_conf_t *cf, ngx_str_t *type,
 }
 
 
+/* Whether many of these may go in as one. */
+static char *
+ngx_http_travel_command_packable(ngx_conf_t *cf,
+    ngx_http_travel_command_use_t *use)
+{
+    const char        *hint;
+    travel_command_t  *command;
+
+    command = use->entry->command;
+
+    hint = use->batch == 0 ? "needs batch=, how many items a body may have"
+         : !command->batches ? "needs a worker that takes an array as a job's "
+                               "body: if there is one, say \"batches\": true "
+                               "in the command's file"
+         : use->check ? "lets the worker check: remove check="
+         : use->breaker.len ? "asks no breaker: remove breaker="
+         : NULL;
+
+    if (hint == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"batch_jobs=one\" of %V %s",
+                       &use->entry->type, hint);
+
+    return NGX_CONF_ERROR;
+}
+
+
 /* What only shows when all parameters are known. */
 static char *
 ngx_http_travel_command_whole(ngx_conf_t *cf,
@@ -593,6 +634,12 @@ ngx_http_travel_command_whole(ngx_conf_t *cf,
 
     if (use->wait_default > use->wait) {
         use->wait = use->wait_default;
+    }
+
+    if (use->pack
+        && ngx_http_travel_command_packable(cf, use) != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     if (!command->once) {
@@ -933,7 +980,8 @@ void
 ngx_http_travel_command_count(ngx_http_travel_command_t *cmd,
     ngx_http_travel_command_outcome_e outcome)
 {
-    ngx_http_travel_count(cmd->use->entry->counters[outcome], 1);
+    ngx_http_travel_count(cmd->use->entry->counters[outcome],
+                          cmd->holds ? cmd->holds : 1);
 }
 
 

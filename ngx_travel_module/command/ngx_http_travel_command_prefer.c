@@ -317,9 +317,9 @@ ngx_http_travel_command_idempotency(ngx_http_request_t *r,
         return ngx_http_travel_idempotency_marks(r, cmd);
     }
 
-    items = cmd->batch->items.elts;
+    items = cmd->batch->jobs.elts;
 
-    for (i = 0; i < cmd->batch->items.nelts; i++) {
+    for (i = 0; i < cmd->batch->jobs.nelts; i++) {
 
         if (items[i]->fault.error != TRAVEL_E_NONE) {
             continue;

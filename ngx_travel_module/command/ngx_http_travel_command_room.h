@@ -92,6 +92,7 @@ typedef struct {
     ngx_uint_t                             max_errors;
     ngx_uint_t                             batch;        /* items, 0: none */
     ngx_msec_t                             deadline;     /* to be begun, or 0 */
+    unsigned                               pack:1;       /* batch_jobs=one */
     unsigned                               annotate:1;   /* formats= */
     unsigned                               idempotency:1;   /* required */
     unsigned                               final:1;         /* require=final */
@@ -249,6 +250,8 @@ typedef struct {
 
 typedef struct {
     ngx_array_t                      items;      /* ..._command_t * */
+    ngx_array_t                      jobs;       /* what is sent: the items, or
+                                                    what carries them */
     ngx_uint_t                       left;       /* without an answer */
     ngx_uint_t                       later;      /* Retry-After, or 0 */
     ngx_uint_t                       next;       /* item to be checked */
@@ -257,7 +260,9 @@ typedef struct {
     unsigned                         over:1;     /* the request was answered */
 } ngx_http_travel_batch_t;
 
-typedef struct {
+typedef struct ngx_http_travel_command_s  ngx_http_travel_command_t;
+
+struct ngx_http_travel_command_s {
     ngx_http_travel_command_use_t   *use;
     ngx_str_t                        body;       /* as it will be enqueued */
     ngx_str_t                        plain;      /* before it was sealed */
@@ -283,7 +288,12 @@ typedef struct {
     ngx_int_t                        told;       /* what finalize wants after a
                                                     refusal */
     ngx_http_travel_batch_t         *batch;      /* of the request, or NULL */
-    ngx_uint_t                       index;      /* of an item */
+    ngx_uint_t                       index;      /* of an item; of a pack, its
+                                                    first's */
+    ngx_uint_t                       spans;      /* items, refused ones too */
+    ngx_uint_t                       holds;      /* items; 0: it is no pack */
+    ngx_http_travel_command_t       *job;        /* that carries this item, or
+                                                    NULL */
     ngx_http_travel_fault_t          fault;
     ngx_http_travel_ordered_pt       done;       /* another room's command */
     void                            *data;
@@ -294,7 +304,7 @@ typedef struct {
     unsigned                         primary:1;  /* the check ran there */
     unsigned                         replayed:1;
     unsigned                         async:1;    /* suspended */
-} ngx_http_travel_command_t;
+};
 
 #define ngx_http_travel_command_of(r)                                         \
     ((ngx_http_travel_command_t *)                                            \
@@ -327,6 +337,17 @@ ngx_int_t ngx_http_travel_batch_lines(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
 void ngx_http_travel_batch_put(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, unsigned partitions);
+
+/* pack.c: fills cmd->batch->jobs from the items, which are judged. */
+ngx_int_t ngx_http_travel_batch_pack(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
+/* The id of an item that a pack carries. */
+travel_uuid_t ngx_http_travel_batch_item_id(
+    const ngx_http_travel_command_t *item);
+/* The packs, as a member of the answer. */
+void ngx_http_travel_batch_write_jobs(travel_json_writer_t *w,
+    const ngx_http_travel_command_t *cmd);
+
 /* The check of each item, then accept; always finishes r.  An item is judged,
  * with the rows that it has. */
 void ngx_http_travel_batch_check(ngx_http_request_t *r,
@@ -416,6 +437,9 @@ ngx_int_t ngx_http_travel_command_later(ngx_http_request_t *r,
     travel_error_e code, ngx_uint_t later, const char *text);
 /* "job":{id,status,status_url}, for a body that is being written. */
 void ngx_http_travel_command_job_member(travel_json_writer_t *w,
+    const ngx_http_travel_job_name_t *name, const char *status);
+/* id, status, status_url, for an object that is being written. */
+void ngx_http_travel_command_job_members(travel_json_writer_t *w,
     const ngx_http_travel_job_name_t *name, const char *status);
 /* Headers that every answer to an accepted command has. */
 ngx_int_t ngx_http_travel_command_applied(ngx_http_request_t *r,

@@ -1,35 +1,63 @@
-# Life events: from the stream into the table, and all the way from HTTP; the
-# ceiling is one INSERT of as many rows that PostgreSQL makes up itself.
+# Life events: from the stream into the table, and all the way from HTTP; how
+# late they are there; and how soon a job starts when there is nothing else.
+#
+# Everything has the same two cores: the client (wrk, or Perl at a constant
+# rate), nginx with one worker, the queue Redis with fsync always, one worker
+# process, PostgreSQL with fsync.  There is no replica and no other part.
+# A request has 500 events; callers take turns.  The figures of processor time
+# are of everything there is, the client too.
 package Travel::Bench::Ingest;
 
 use strict;
 use warnings;
-use Time::HiRes qw(time sleep);
+use IO::Socket::INET ();
+use POSIX ();
+use Time::HiRes qw(time sleep clock_gettime CLOCK_MONOTONIC);
 use Travel::Bench;
 use Travel::Test;
 
-my $JOBS  = 100_000;
-my $BATCH = 500;
-my $BODY  = '{"type":"trip.taken","title":"A trip to the sea",'
-    . '"occurred_at":"2026-05-01T10:00:00Z","data":{"place_id":2950159}}';
+my $JOBS    = 100_000;
+my $BATCH   = 500;
+my $USERS   = 16;
+my $SAMPLES = 2500;
+my @PARTS   = (parts => 'postgres queue cache workers nginx');
+my $EVENT   = '{"type":"trip.taken","title":"A trip to the sea",'
+    . '"occurred_at":"2026-05-01T10:00:00Z","data":{"place_id":2950159%s}}';
+
+# Commits reach the disk, and say when.
+sub durable {
+    my $redis = $t->redis('queue');
+    $redis->call('CONFIG', 'SET', 'auto-aof-rewrite-percentage', 0);
+    $t->stop_part('workers');
+    $t->sql("ALTER SYSTEM SET $_", role => 'postgres')
+        for 'fsync = on', 'track_commit_timestamp = on';
+    $t->stop_part('postgres');
+    $t->start_part('postgres');
+    $t->start_part('workers');
+    wait_for(sub { $t->get('/ready')->{status} == 200 }, 20, 'ready');
+    return $redis;
+}
+
+sub lines {
+    my $line = sprintf "$EVENT\n", $_[0];
+    return $line x $BATCH;
+}
 
 sub rows { return $t->sql('SELECT count(*) FROM travel.life_events') }
 
-sub left {
-    my ($redis) = @_;
-    my $n = 0;
-    $n += $redis->call('XLEN', "travel:{content.$_}:normal") for 0 .. 3;
-    return $n;
-}
-
 sub emptied {
     my ($redis, $began) = @_;
-    while (left($redis)) {
+    while (1) {
+        my $left = 0;
+        $left += $redis->call('XLEN', "travel:{content.$_}:normal") for 0 .. 3;
+        last if !$left;
         die "not done after 90 s\n" if time - $began > 90;
-        sleep 0.02;
+        sleep 0.005;
     }
     return time - $began;
 }
+
+# --- from the stream ---------------------------------------------------------
 
 sub insert_rate {
     $t->sql('TRUNCATE travel.life_events');
@@ -41,13 +69,16 @@ sub insert_rate {
     return { rate => $JOBS / (time - $began) };
 }
 
+# 'each' events in a job.
 sub table_rate {
-    my ($redis) = @_;
+    my ($redis, $each) = @_;
+    my $event = sprintf $EVENT, '';
     wipe();
     $t->sql('TRUNCATE travel.life_events');
     my ($rc, $out) = $t->run(Travel::Test::build() . '/travelctl', 'queue',
-        'preload', '--type', 'life_event.record', '--count', $JOBS, '--body',
-        $BODY, '--config', $t->dir . '/workers.conf');
+        'preload', '--type', 'life_event.record', '--count', $JOBS / $each,
+        '--body', $each == 1 ? $event : '[' . join(',', ($event) x $each) . ']',
+        '--config', $t->dir . '/workers.conf');
     die "preload: $out" if $rc;
     my $began = time;
     $t->start_part('workers');
@@ -57,13 +88,33 @@ sub table_rate {
     return { rate => $JOBS / $took };
 }
 
-bench('ingest.table', sub {
-    my $redis = $t->redis('queue');
-    $redis->call('CONFIG', 'SET', 'auto-aof-rewrite-percentage', 0);
-    $t->stop_part('workers');
-    pairs('ingest.table', 'rows/s per process', \&insert_rate,
-        sub { table_rate($redis) });
-});
+for my $bench (['ingest.single', 1], ['ingest.table', 400]) {
+    my ($name, $each) = @$bench;
+    bench($name, sub {
+        my $redis = durable();
+        $t->stop_part('workers');
+        pairs($name, "rows/s per process, $each a job", \&insert_rate,
+            sub { table_rate($redis, $each) });
+    }, @PARTS);
+}
+
+# --- from HTTP ---------------------------------------------------------------
+
+sub tokens { return map { $t->user_token($_, ttl => '2h') } 1 .. $USERS }
+
+# Processor time of the parts, in seconds, and of our own dead children.
+sub spent {
+    my %of = (nginx => [$t->children_of('nginx')],
+        redis => [$t->pid_of('queue')],
+        workers => [$t->children_of('workers')],
+        postgres => [$t->children_of('postgres')]);
+    my %spent = (client => (times)[2] + (times)[3]);
+    for my $part (keys %of) {
+        $spent{$part} += Travel::Bench::cpu_of($_)
+            for grep { -e "/proc/$_/stat" } @{ $of{$part} };
+    }
+    return \%spent;
+}
 
 # wrk posts batches for some seconds; counted is what is in the table when the
 # streams are empty, by the time until then.
@@ -71,25 +122,154 @@ sub http_rate {
     my ($redis, $script) = @_;
     wipe();
     $t->sql('TRUNCATE travel.life_events');
-    my $began = time;
-    wrk('/api/v1/life-events', SECONDS, {}, '-s', $script);
+    my ($before, $began) = (spent(), time);
+    my ($rc, $out) = $t->run('wrk', '-t1', '-c16', '-d' . SECONDS . 's', '-s',
+        $script, $t->url . '/api/v1/life-events');
+    die "wrk: $out" if $rc || $out =~ /Socket errors|Non-2xx/;
     my $took = emptied($redis, $began);
-    return { rate => rows() / $took };
+    my $after = spent();
+    my $rows = rows();
+    return { rate => $rows / $took, us => { map {
+        $_ => ($after->{$_} - $before->{$_}) / $rows * 1e6 } keys %$after } };
 }
 
-bench('ingest.http', sub {
-    my $redis = $t->redis('queue');
-    $redis->call('CONFIG', 'SET', 'auto-aof-rewrite-percentage', 0);
-    $t->write('events.ndjson', "$BODY\n" x $BATCH);
+sub http_bench {
+    my $redis = durable();
+    $t->write('events.ndjson', lines(''));
     $t->write('ingest.lua', 'local f = io.open("' . $t->dir
-        . "/events.ndjson\")\nwrk.body = f:read('*a')\n"
-        . "wrk.method = 'POST'\n"
-        . "wrk.headers['Content-Type'] = 'application/x-ndjson'\n");
-    my @rates = map { http_rate($redis, $t->dir . '/ingest.lua')->{rate} }
+        . "/events.ndjson\")\nlocal body = f:read('*a')\nlocal all = {}\n"
+        . "function init(args)\nfor _, token in ipairs({'" . join("','", tokens()) . "'}) do\n"
+        . "all[#all + 1] = wrk.format('POST', nil, {\n"
+        . "['Content-Type'] = 'application/x-ndjson',\n"
+        . "['Authorization'] = 'Bearer ' .. token}, body)\nend\nend\n"
+        . "local n = 0\nfunction request()\nn = n + 1\n"
+        . "return all[n % #all + 1]\nend\n");
+    my @runs = map { http_rate($redis, $t->dir . '/ingest.lua') }
         1 .. ($ENV{BENCH_PAIRS} || 5);
-    report('ingest.http', 'rows/s', value => median(@rates),
-        pairs => scalar @rates, spread => spread('%.0f', @rates));
-});
+    my @rates = map { $_->{rate} } @runs;
+    report('ingest.http', 'events/s, client and all on the same two cores',
+        value => median(@rates), pairs => scalar @rates,
+        spread => spread('%.0f', @rates));
+    my %us;
+    for my $part (keys %{ $runs[0]{us} }) {
+        $us{$part} = median(map { $_->{us}{$part} } @runs);
+    }
+    my $all = 0;
+    $all += $_ for values %us;
+    report('ingest.http.cpu', 'us of processor time per event',
+        value => $all, pairs => scalar @runs, spread => join ', ',
+        map { sprintf '%s %.1f', $_, $us{$_} } sort keys %us);
+    return median(@rates);
+}
+
+# --- how late ----------------------------------------------------------------
+
+# Clients that send 'per_s' requests a second between them, each at its moment
+# whatever the last ones took; what they send is told the moment it was due.
+sub paced {
+    my ($clients, $per_s, $seconds, $request) = @_;
+    my $start = clock_gettime(CLOCK_MONOTONIC) + 0.5;
+    my $wall = time - clock_gettime(CLOCK_MONOTONIC);
+    my @pids;
+    for my $c (0 .. $clients - 1) {
+        my $pid = fork // die "fork: $!";
+        if ($pid) {
+            push @pids, $pid;
+            next;
+        }
+        my $good = eval {
+            my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                PeerPort => $t->port, Timeout => 5) or die "connect: $!";
+            setsockopt $s, Socket::IPPROTO_TCP(), Socket::TCP_NODELAY(), 1;
+            for (my $n = $c; $n < $per_s * $seconds; $n += $clients) {
+                my $due = $start + $n / $per_s;
+                my $wait = $due - clock_gettime(CLOCK_MONOTONIC);
+                sleep $wait if $wait > 0;
+                answered($s, $request->($n, int(($due + $wall) * 1e6)));
+            }
+            1;
+        };
+        print $@ if !$good;
+        POSIX::_exit($good ? 0 : 1);
+    }
+    my $failed = 0;
+    for (@pids) {
+        waitpid $_, 0;
+        $failed ||= $?;
+    }
+    die "a client failed\n" if $failed;
+}
+
+sub answered {
+    my ($s, $bytes) = @_;
+    for (my $at = 0; $at < length $bytes; ) {
+        $at += syswrite($s, $bytes, length($bytes) - $at, $at)
+            // die "write: $!";
+    }
+    my $in = '';
+    while ($in !~ /\r\n\r\n/) {
+        sysread $s, $in, 1 << 18, length $in or die "no answer\n";
+    }
+    my ($head) = $in =~ /\A(.*?\r\n\r\n)/s;
+    $head =~ m{\AHTTP/1.1 202} or die "answer: $in\n";
+    my ($size) = $head =~ /^content-length: (\d+)/mi;
+    while (length $in < length($head) + $size) {
+        sysread $s, $in, 1 << 18, length $in or die "half an answer\n";
+    }
+}
+
+sub post {
+    my ($token, $type, $body) = @_;
+    return "POST /api/v1/life-events HTTP/1.1\r\nHost: bench\r\n"
+        . "Authorization: Bearer $token\r\nContent-Type: $type\r\n"
+        . 'Content-Length: ' . length($body) . "\r\n\r\n$body";
+}
+
+# From the moment a request was due until its rows were committed.
+bench('ingest.http', sub {
+    my $rate = http_bench();
+    my @tokens = tokens();
+    my $seconds = 2 * SECONDS;
+    wipe();
+    $t->sql('TRUNCATE travel.life_events');
+    paced(4, $rate / 2 / $BATCH, $seconds, sub {
+        my ($n, $due) = @_;
+        return post($tokens[$n % @tokens], 'application/x-ndjson',
+            lines(",\"due\":$due"));
+    });
+    emptied($t->redis('queue'), time);
+    my ($n, $p50, $p99, $max) = @{ ($t->sql("SELECT count(*),
+        percentile_disc(0.5) WITHIN GROUP (ORDER BY ms),
+        percentile_disc(0.99) WITHIN GROUP (ORDER BY ms), max(ms)
+        FROM (SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000
+                     - (data->>'due')::numeric / 1000 AS ms
+                FROM travel.life_events) AS e"))[0] };
+    report('ingest.http.p99', sprintf('ms from HTTP to the commit at %.0f '
+        . 'events/s, p99', $n / $seconds), value => $p99, pairs => 1,
+        spread => sprintf('p50 %.1f, max %.1f, %d events', $p50, $max, $n));
+}, @PARTS);
+
+# One event each, and nothing else to do.  The statement's time is a little
+# later than the handler's start.
+bench('worker.start', sub {
+    durable();
+    my @tokens = tokens();
+    paced(1, 100, $SAMPLES / 100, sub {
+        my ($n) = @_;
+        return post($tokens[$n % @tokens], 'application/json',
+            sprintf($EVENT, ',"due":' . int(time * 1e6)));
+    });
+    emptied($t->redis('queue'), time);
+    my ($n, $p50, $p99, $max) = @{ ($t->sql("SELECT count(*),
+        percentile_disc(0.5) WITHIN GROUP (ORDER BY ms),
+        percentile_disc(0.99) WITHIN GROUP (ORDER BY ms), max(ms)
+        FROM (SELECT extract(epoch FROM created_at) * 1000
+                     - (data->>'due')::numeric / 1000 AS ms
+                FROM travel.life_events) AS e"))[0] };
+    report('worker.start', 'ms from the HTTP request to the handler\'s '
+        . 'statement, 100/s, p99', value => $p99, pairs => 1,
+        spread => sprintf('p50 %.2f, max %.1f, %d jobs', $p50, $max, $n));
+}, @PARTS);
 
 # From the enqueue until the waiter is told, in an idle pool: so more than to the
 # start of the handler.

@@ -77,6 +77,13 @@ test_whole_file(void **state)
     assert_int_equal(c->deadline_ms, 300000);
     assert_true(c->creates);
     assert_false(c->once);
+    assert_false(c->batches);
+
+    travel_command_free(c);
+
+    assert_int_equal(load(&c, HEAD "\"creates\": true, \"batches\": true,"
+                          SCHEMA "}", &fault), TRAVEL_OK);
+    assert_true(c->batches);
 
     travel_command_free(c);
 
@@ -152,6 +159,10 @@ test_refused(void **state)
     refuse(HEAD "\"priority\": \"top\"," SCHEMA "}", 4, "high, normal");
     refuse(HEAD "\"result\": \"twice\"," SCHEMA "}", 4, "must be \"once\"");
     refuse(HEAD "\"creates\": 1," SCHEMA "}", 4, "true or false");
+    refuse(HEAD "\"batches\": 1," SCHEMA "}", 4, "true or false");
+    refuse(HEAD "\"batches\": true," SCHEMA "}", 4, "that create");
+    refuse(HEAD "\"batches\": true, \"creates\": true, \"pending\": "
+           "{\"partner\": true}," SCHEMA "}", 4, "pending");
     refuse(HEAD "\"creates\": true, \"resource\": \"/x\"," SCHEMA "}", 4,
            "ends with '/'");
     refuse(HEAD "\"resource\": \"/x/\"," SCHEMA "}", 4, "needs \"creates\"");

@@ -66,6 +66,41 @@ uuid7_keeps_its_parts(void **state)
 }
 
 
+/* RFC 9562 section 6.2, method 2: the counter stays in rand_b. */
+
+static void
+ids_after_an_id(void **state)
+{
+    char           text[37] = { 0 };
+    travel_uuid_t  id, next;
+
+    (void) state;
+
+    id = travel_uuid7(0x017f22e279b0, 0xcc3,
+                      (const uint8_t *) "\x18\xc4\xdc\x0c\x0c\x07\x39\x8f");
+
+    next = travel_uuid_after(&id, 0);
+    assert_memory_equal(&next, &id, sizeof(id));
+
+    next = travel_uuid_after(&id, 1);
+    travel_uuid_format(text, &next);
+    assert_string_equal(text, "017f22e2-79b0-7cc3-98c4-dc0c0c073990");
+
+    next = travel_uuid_after(&id, 0xf3f8c671);
+    travel_uuid_format(text, &next);
+    assert_string_equal(text, "017f22e2-79b0-7cc3-98c4-dc0d00000000");
+
+    /* past the end of the random part it begins again; nothing else moves */
+
+    id = travel_uuid7(0x017f22e279b0, 0xcc3,
+                      (const uint8_t *) "\xff\xff\xff\xff\xff\xff\xff\xff");
+    next = travel_uuid_after(&id, 3);
+    travel_uuid_format(text, &next);
+    assert_string_equal(text, "017f22e2-79b0-7cc3-8000-000000000002");
+    assert_int_equal(travel_uuid_bucket(&next), 0xcc3);
+}
+
+
 /* RFC 9562 appendix B.2 gives the digest; ours is framed, so the shape is
  * checked on our own digest. */
 
@@ -248,6 +283,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(rfc_uuid7),
         cmocka_unit_test(uuid7_keeps_its_parts),
+        cmocka_unit_test(ids_after_an_id),
         cmocka_unit_test(uuid8_from_digest),
         cmocka_unit_test(uuid_text),
         cmocka_unit_test(buckets),

@@ -70,18 +70,19 @@ nodes(void **state)
         uint32_t     offset, count, next;
         const char  *text, *pointer;
     } rows[] = {
-        { TRAVEL_JSON_OBJECT, 0, 1, 3, 12, NULL, "" },
+        { TRAVEL_JSON_OBJECT, 0, 1, 3, 12, "{ \"a\" :[-1.50E+2,true,[], null ],\"~/\":"
+          "\"x\\n\\u00e9\\uD83D\\uDE00\\\"y\"  , \"\": {\"k\":0}}", "" },
         { TRAVEL_JSON_STRING, 1, 3, 0, 2, "a", "/a" },
-        { TRAVEL_JSON_ARRAY, 1, 8, 4, 7, NULL, "/a" },
+        { TRAVEL_JSON_ARRAY, 1, 8, 4, 7, "[-1.50E+2,true,[], null ]", "/a" },
         { TRAVEL_JSON_NUMBER, 2, 9, 0, 4, "-1.50E+2", "/a/0" },
         { TRAVEL_JSON_TRUE, 2, 18, 0, 5, NULL, "/a/1" },
-        { TRAVEL_JSON_ARRAY, 2, 23, 0, 6, NULL, "/a/2" },
+        { TRAVEL_JSON_ARRAY, 2, 23, 0, 6, "[]", "/a/2" },
         { TRAVEL_JSON_NULL, 2, 27, 0, 7, NULL, "/a/3" },
         { TRAVEL_JSON_STRING, 1, 34, 0, 8, "~/", "/~0~1" },
         { TRAVEL_JSON_STRING, 1, 39, 0, 9, "x\n\xC3\xA9\xF0\x9F\x98\x80\"y",
           "/~0~1" },
         { TRAVEL_JSON_STRING, 1, 70, 0, 10, "", "/" },
-        { TRAVEL_JSON_OBJECT, 1, 74, 1, 12, NULL, "/" },
+        { TRAVEL_JSON_OBJECT, 1, 74, 1, 12, "{\"k\":0}", "/" },
         { TRAVEL_JSON_STRING, 2, 75, 0, 11, "k", "//k" },
     };
     char  pointer[64];

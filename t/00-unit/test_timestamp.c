@@ -47,6 +47,35 @@ rfc_examples(void **state)
 
 
 static void
+microseconds(void **state)
+{
+    size_t   i;
+    int64_t  us;
+
+    static const struct { const char *text; int64_t us; } rows[] = {
+        { "1985-04-12T23:20:50.52Z", 482196050520000 },
+        { "2026-03-01T19:00:00.123456Z", 1772391600123456 },
+        { "2026-03-01T19:00:00.1234569Z", 1772391600123456 },
+        { "1969-12-31T23:59:59.999999Z", -1 },
+        { "1990-12-31T23:59:60Z", 662687999999999 },
+        { "0000-01-01T00:00:00Z", -62167219200000000 }
+    };
+
+    (void) state;
+
+    for (i = 0; i < N(rows); i++) {
+        us = 1;
+        assert_int_equal(travel_timestamp_parse_us(&us, S(rows[i].text)),
+                         TRAVEL_OK);
+        assert_true(us == rows[i].us);
+    }
+
+    assert_int_equal(travel_timestamp_parse_us(&us, S("2026-03-01")),
+                     TRAVEL_INVALID);
+}
+
+
+static void
 refusals(void **state)
 {
     size_t   i;
@@ -156,6 +185,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(rfc_examples),
+        cmocka_unit_test(microseconds),
         cmocka_unit_test(refusals),
         cmocka_unit_test(calendar),
         cmocka_unit_test(dates)

@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use IO::Compress::Gzip ();
 use Test::More;
+no warnings "portable";
 use Time::HiRes qw(sleep time);
 use Travel::Test;
 
@@ -20,6 +21,9 @@ my $t = Travel::Test->start(
         location = /final { $auth
             travel_command POST booking.create batch=20 require=final
                            idempotency=required; }
+        location = /one { $auth
+            travel_command POST life_event.record batch=50 batch_jobs=one
+                           max_body=1k; }
         location = /wide { $auth
             travel_command POST booking.create batch=1000 deadline=90s; }
         $1};
@@ -255,6 +259,82 @@ subtest 'Idempotency-Key' => sub {
     clean();
 };
 
+# batch_jobs=one: bodies are arrays of at most a kilobyte here.
+subtest 'many in one job' => sub {
+    my %n = (type => 'application/x-ndjson', to => '/one');
+    my $event = sub { qq({"type":"trip.taken","title":"$_[0]",)
+        . qq("occurred_at":"2026-05-01T10:00:00Z"@{[$_[1] // '']}}) };
+    my $drop = sub { my @k = @{ $q->call('KEYS', 'travel:{content.*}:*') };
+        $q->call('DEL', @k) if @k };
+    my $titles = sub { map { defined ? $_->{title} : undef }
+        map { @{ json($_->[2]{body}) } } entries() };
+    my $after = sub { my ($uuid, $n) = @_;
+        $uuid =~ s/(.{12})\z/sprintf '%012x', hex($1) + $n/er };
+
+    my @of = map { $event->("e$_") } 0 .. 29;
+    $of[3] = '{"type":';
+    $of[4] = $event->('long', ',"data":{"x":"' . 'x' x 1000 . '"}}');
+    $of[20] =~ s/trip.taken/Trip/;
+    my $r = send_all(join("\n", @of), %n);
+    is($r->{status}, 207, 'some are refused') or diag($r->{content});
+    is_deeply(statuses($r), [(202) x 3, 400, 413, (202) x 15, 422, (202) x 9],
+        'each for itself');
+    my @jobs = @{ $r->{json}{jobs} };
+    my @e = entries();
+    cmp_ok(scalar @e, '>', 1, 'as many jobs as max_body makes');
+    cmp_ok(scalar @e, '<', 6, 'and no more');
+    is(scalar(grep { length $_->[2]{body} > 1024 } @e), 0, 'none is larger');
+    is_deeply([map { $_->[2]{id} } @e], [map { $_->{id} } @jobs], 'told');
+    is_deeply([$titles->()], [map { $_ == 3 || $_ == 4 || $_ == 20 ? undef
+        : "e$_" } 0 .. 29], 'what is refused leaves its place');
+    is_deeply([map { @$_{qw(first last)} } @jobs], [0, (map { ($_ - 1, $_) }
+        map { $_->{first} } @jobs[1 .. $#jobs]), 29], 'no place is left out');
+    for my $job (@jobs) {
+        my ($uuid) = $job->{id} =~ /([^.]+)\z/;
+        is_deeply([map { $_->{id} } grep { $_->{status} == 202 }
+            @{ $r->{json}{items} }[$job->{first} .. $job->{last}]],
+            [map { $after->($uuid, $_ + 1 - $job->{first}) }
+            grep { $_ != 3 && $_ != 4 && $_ != 20 }
+            $job->{first} .. $job->{last}], 'ids follow from the job\'s');
+    }
+    is($t->get($jobs[0]{status_url}, token => $alice)->{json}{status},
+        'queued', 'the job is there');
+    is($r->{json}{items}[0]{job}, undef, 'and no other');
+    like($t->get('/metrics')->{content}, qr/^travel_commands_total\{type=
+        "life_event\.record",outcome="accepted"\}\ 27$/mx, 'items are counted');
+    $drop->();
+
+    my %k = (%n, headers => { 'idempotency-key' => 'packed' });
+    my $one = send_all(join("\n", @of), %k);
+    my $n = entries();
+    my $two = send_all(join("\n", @of), %k);
+    is_deeply(statuses($two), statuses($one), 'a repeat');
+    is_deeply([map { $_->{id} } @{ $two->{json}{items} }],
+        [map { $_->{id} } @{ $one->{json}{items} }], 'has the same ids');
+    is($two->{headers}{'idempotent-replayed'}, 'true', 'is a replay');
+    is(scalar(() = entries()), $n, 'and adds nothing');
+    $of[29] = $event->('other');
+    $two = send_all(join("\n", @of), %k);
+    my $last = $one->{json}{jobs}[-1]{first};
+    is($two->{json}{items}[$last - 1]{status}, 202, 'what is the same');
+    is($two->{json}{items}[$last]{error}{code}, 'IDEMPOTENCY_MISMATCH',
+        'and the job that has another in it');
+    is(scalar(() = entries()), $n, 'adds nothing either');
+    $drop->();
+
+    $r = send_all('[1, {}]', to => '/one');
+    is_deeply(statuses($r), [422, 422], 'none of them');
+    is_deeply($r->{json}{jobs}, [], 'no job');
+    is(scalar(() = entries()), 0, 'no entry');
+    $r = send_all('[' . $event->('a') . ']', to => '/one');
+    is_deeply([$titles->()], ['a'], 'an array of one');
+    $drop->();
+    $r = send_all($event->('b'), to => '/one');
+    is(json((entries())[0][2]{body})->{title}, 'b', 'an object is as ever');
+    like($r->{json}{job}{id}, qr/\Q$r->{json}{id}\E\z/, 'with its own job');
+    $drop->();
+};
+
 subtest 'a thousand' => sub {
     my $send = sub { send_all('[' . join(',', map { item("v$_") } 1 .. $_[0])
         . ']', to => '/wide', token => $t->user_token($_[1])) };
@@ -324,7 +404,14 @@ subtest 'nginx -t' => sub {
     for (['POST booking.create batch=0', qr/from 1 to 1000/],
         ['POST booking.create batch=1001', qr/from 1 to 1000/],
         ['POST booking.create deadline=2d', qr/from 1s to 1d/],
-        ['DELETE booking.cancel id=$x batch=5', qr/remove id= and set=/])
+        ['DELETE booking.cancel id=$x batch=5', qr/remove id= and set=/],
+        ['POST life_event.record batch_jobs=one', qr/needs batch=/],
+        ['POST booking.create batch=5 batch_jobs=one', qr/"batches": true/],
+        ['POST life_event.record batch=5 batch_jobs=two', qr/each\|one/],
+        ['POST life_event.record batch=5 batch_jobs=one '
+            . 'check=bookings.precheck', qr/remove check=/],
+        ['POST life_event.record batch=5 batch_jobs=one breaker=x',
+            qr/remove breaker=/])
     {
         (my $text = $conf) =~ s/(location = \/health )/location = \/t { set \$x 1; travel_command $_->[0]; }\n$1/;
         $t->write('bad.conf', $text);

@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use lib 't/lib';
 use Test::More;
+no warnings "portable";
 use Time::HiRes qw(sleep time);
 use Travel::Test;
 use Travel::Pool;
@@ -72,8 +73,43 @@ subtest 'one that cannot be written is its own fault' => sub {
         'the others');
     is(rows(), $before + 100, 'are written');
     $p->until_status($bad, 'retrying|dead');
-    like(json($p->job($bad)->{error})->{message}, qr/22008/, 'told why');
+    like(json($p->job($bad)->{error})->{message}, qr/23502/, 'told why');
     $p->until_status($worse, 'dead');
+};
+
+subtest 'many in one job, and one of them cannot be written' => sub {
+    my $before = rows();
+    my @many = map { event(title => "m$_") } 1 .. 40;
+    $many[4] = undef;
+    $many[7] = event(occurred_at => 'soon');
+    $many[9] = event(title => "a\0b");
+    my $text = JSON::PP->new->encode(\@many);
+    $text =~ s/"title":"m12"/"title":"m12","data":{"n":1e999999}/;
+    my ($one, $two) = map { record(1, body => $text) } 1, 2;
+    my ($not) = record(1, body => '"text"');
+    my ($none) = record(1, body => '[]');
+    $p->until_over($_) for $one, $two, $none;
+    is(rows(), $before + 72, 'the others are');
+    my $result = json($p->job($one)->{result});
+    is($result->{recorded}, 36, 'told');
+    my ($part, $base) = $one =~ /content\.(\d)\.(.*)/;
+    my @apart = map { $base =~ s/(.{12})\z/sprintf '%012x', hex($1) + $_/er }
+        8, 10, 12;
+    is_deeply($result->{apart}, [map { "content.$part.$_" } @apart],
+        'which are jobs of their own');
+    for my $id (@{ $result->{apart} }) {
+        $p->until_status($id, 'retrying|dead');
+        like(json($p->job($id)->{error})->{message}, qr/\(2[23]\w{3}\)/,
+            'told why');
+    }
+    is($p->job($one)->{status}, 'succeeded', 'what is left of it is done');
+    is_deeply([$t->sql("SELECT string_agg(title, ' ' ORDER BY id)
+        FROM travel.life_events WHERE id > '$base' AND id <= '"
+        . ($base =~ s/(.{12})\z/sprintf '%012x', hex($1) + 40/er) . "'")],
+        [[join ' ', map { "m$_" } grep { !/^(?:5|8|10|12)$/ } 1 .. 40]],
+        'under ids that follow from the job\'s');
+    is(json($p->job($none)->{result})->{recorded}, 0, 'none are none');
+    $p->until_status($not, 'dead');
 };
 
 subtest 'run again, written once' => sub {

@@ -118,6 +118,8 @@ typedef struct {
     const char       *type;          /* NULL ends a table */
     worker_batch_pt   run;
     unsigned          max;
+    bool              raw;           /* both read env.body themselves: 'body' is
+                                        NULL.  Nothing in it may be sealed */
 } worker_job_batch_t;
 
 /* jobs/table.c: NULL when the type has none. */

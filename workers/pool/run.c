@@ -384,7 +384,8 @@ run_begin(worker_entry_t *entry)
     entry->start_ns = worker_trace_now();
     entry->begin_ns = run_clock_ns();
 
-    return run_body(job);
+    return entry->type->batch != NULL && entry->type->batch->raw
+           ? WORKER_DONE : run_body(job);
 }
 
 

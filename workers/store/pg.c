@@ -457,6 +457,14 @@ PGresult *
 worker_pg_exec(worker_pg_t *pg, const char *sql, int n,
     const char *const *params)
 {
+    return worker_pg_exec_binary(pg, sql, n, params, NULL, NULL);
+}
+
+
+PGresult *
+worker_pg_exec_binary(worker_pg_t *pg, const char *sql, int n,
+    const char *const *params, const int *lengths, const int *formats)
+{
     char         name[16];
     bool         failed;
     uint64_t     start;
@@ -478,10 +486,12 @@ worker_pg_exec(worker_pg_t *pg, const char *sql, int n,
         prepared = pg_prepare(pg, sql, name, &res);
 
         if (prepared != NULL) {
-            res = PQexecPrepared(pg->conn, prepared, n, params, NULL, NULL, 0);
+            res = PQexecPrepared(pg->conn, prepared, n, params, lengths,
+                                 formats, 0);
 
         } else if (res == NULL) {
-            res = PQexecParams(pg->conn, sql, n, NULL, params, NULL, NULL, 0);
+            res = PQexecParams(pg->conn, sql, n, NULL, params, lengths,
+                               formats, 0);
         }
     }
 

@@ -26,6 +26,10 @@ int worker_pg_ready(worker_pg_t *pg) TRAVEL_MUST_CHECK;
 PGresult *worker_pg_exec(worker_pg_t *pg, const char *sql, int n,
     const char *const *params);
 
+/* The same with a length and a format (1: binary) for each parameter. */
+PGresult *worker_pg_exec_binary(worker_pg_t *pg, const char *sql, int n,
+    const char *const *params, const int *lengths, const int *formats);
+
 /* The span under which statements run from now on; NULL: none.  Borrowed. */
 void worker_pg_trace(worker_pg_t *pg, const travel_trace_t *parent);
 

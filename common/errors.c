@@ -8,8 +8,10 @@ static const struct {
     uint8_t      len;
     uint16_t     status;
     const char  *title;
+    const char  *advice;
 } travel_errors[] = {
-#define X(name, status, title)  { #name, sizeof(#name) - 1, status, title },
+#define X(name, status, title, advice)                                        \
+    { #name, sizeof(#name) - 1, status, title, advice },
 #include "errors.def"
 #undef X
 };
@@ -40,6 +42,13 @@ const char *
 travel_error_title(travel_error_e e)
 {
     return travel_errors[travel_error_index(e)].title;
+}
+
+
+const char *
+travel_error_advice(travel_error_e e)
+{
+    return travel_errors[travel_error_index(e)].advice;
 }
 
 

@@ -10,17 +10,18 @@
 #include "travel.h"
 
 typedef enum {
-#define X(name, status, title)  TRAVEL_E_##name,
+#define X(name, status, title, advice)  TRAVEL_E_##name,
 #include "errors.def"
 #undef X
     TRAVEL_E_MAX,
     TRAVEL_E_NONE = -1
 } travel_error_e;
 
-/* All three accept any value; out of range reads as INTERNAL_ERROR. */
+/* All four accept any value; out of range reads as INTERNAL_ERROR. */
 const char *travel_error_code(travel_error_e e);
 int travel_error_status(travel_error_e e);
 const char *travel_error_title(travel_error_e e);
+const char *travel_error_advice(travel_error_e e);
 
 /* The row whose wire code is 'code', or TRAVEL_E_NONE. */
 travel_error_e travel_error_by_code(travel_str_t code);

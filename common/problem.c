@@ -82,22 +82,26 @@ travel_problem_envelope(travel_json_writer_t *w,
 /* The type is the constant part and a code of [A-Z_]: nothing to escape. */
 
 static void
-travel_problem_type(travel_json_writer_t *w, const char *code)
+travel_problem_type(travel_json_writer_t *w, travel_str_t base,
+    const char *code)
 {
-    char    uri[sizeof(TRAVEL_PROBLEM_TYPE) + 64];
-    size_t  base, n;
+    char    uri[TRAVEL_PROBLEM_BASE_MAX + 64];
+    size_t  n;
 
-    base = sizeof(TRAVEL_PROBLEM_TYPE) - 1;
-    n = strlen(code);
-
-    if (n > sizeof(uri) - base) {
-        n = sizeof(uri) - base;
+    if (base.len == 0 || base.len > TRAVEL_PROBLEM_BASE_MAX) {
+        base = TRAVEL_STR(TRAVEL_PROBLEM_TYPE);
     }
 
-    memcpy(uri, TRAVEL_PROBLEM_TYPE, base);
-    memcpy(uri + base, code, n);
+    n = strlen(code);
 
-    travel_json_member_string(w, "type", (travel_str_t) { uri, base + n });
+    if (n > sizeof(uri) - base.len) {
+        n = sizeof(uri) - base.len;
+    }
+
+    memcpy(uri, base.data, base.len);
+    memcpy(uri + base.len, code, n);
+
+    travel_json_member_string(w, "type", (travel_str_t) { uri, base.len + n });
 }
 
 
@@ -138,7 +142,7 @@ travel_problem_rfc9457(travel_json_writer_t *w,
         travel_json_member_cstring(w, "type", TRAVEL_PROBLEM_ABNORMAL);
 
     } else {
-        travel_problem_type(w, code);
+        travel_problem_type(w, problem->base, code);
     }
 
     travel_json_member_cstring(w, "title", travel_error_title(problem->error));

@@ -24,6 +24,8 @@
 #include "errors.h"
 
 #define TRAVEL_PROBLEM_TYPE   "https://travel.local/problems/"
+#define TRAVEL_PROBLEM_BASE_MAX  255
+
 #define TRAVEL_PROBLEM_IANA   "https://iana.org/assignments/http-problem-types#"
 #define TRAVEL_PROBLEM_QUOTA     TRAVEL_PROBLEM_IANA "quota-exceeded"
 #define TRAVEL_PROBLEM_CAPACITY                                               \
@@ -54,6 +56,9 @@ typedef struct {
     uint64_t                        unix_ms;
     const travel_str_t             *violated;    /* names of limits */
     size_t                          nviolated;
+    travel_str_t                    base;        /* of its type, at most
+                                                    TRAVEL_PROBLEM_BASE_MAX;
+                                                    empty: ..._TYPE */
 } travel_problem_t;
 
 /* "application/json" or "application/problem+json". */
@@ -63,5 +68,9 @@ const char *travel_problem_media_type(travel_problem_form_e form);
  * 'dst' nothing is written and the room needed is returned. */
 size_t travel_problem_render(char *dst, size_t room,
     const travel_problem_t *problem, travel_problem_form_e form);
+
+/* The page, HTML, that the type of an error leads to; TRAVEL_E_NONE: the list
+ * of all.  As above. */
+size_t travel_problem_page(char *dst, size_t room, travel_error_e error);
 
 #endif

@@ -282,10 +282,14 @@ ngx_uint_t ngx_http_travel_method(const ngx_str_t *name);
 typedef struct {
     ngx_str_t              catalog;        /* absolute, NUL-terminated */
     ngx_str_t              consistency_secret;
+    ngx_str_t              problem_base;   /* of problem types; empty: ours */
     ngx_array_t            zones;          /* ngx_http_travel_zone_t * */
     ngx_array_t            counters;       /* core's own */
     ngx_shm_zone_t        *counter_zone;
 } ngx_http_travel_main_conf_t;
+
+/* problems.c: the pages of problem types. */
+char *ngx_http_travel_problems(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 ngx_http_travel_main_conf_t *ngx_http_travel_main_conf(ngx_conf_t *cf);
 /* NULL when the configuration has no http{}. */

@@ -83,12 +83,13 @@ ngx_http_travel_error_details(ngx_http_request_t *r, travel_error_e code,
 static ngx_int_t
 ngx_http_travel_error_send(ngx_http_request_t *r, ngx_http_travel_ctx_t *ctx)
 {
-    size_t                 size;
-    ngx_str_t              body, type;
-    ngx_int_t              rc;
-    ngx_time_t            *tp;
-    travel_problem_t       problem;
-    travel_problem_form_e  form;
+    size_t                        size;
+    ngx_str_t                     body, type;
+    ngx_int_t                     rc;
+    ngx_time_t                   *tp;
+    travel_problem_t              problem;
+    travel_problem_form_e         form;
+    ngx_http_travel_main_conf_t  *tmcf;
 
     if (r->header_sent) {
         return NGX_ERROR;
@@ -113,6 +114,8 @@ ngx_http_travel_error_send(ngx_http_request_t *r, ngx_http_travel_ctx_t *ctx)
     problem.unix_ms = (uint64_t) tp->sec * 1000 + tp->msec;
 
     if (form == TRAVEL_PROBLEM_RFC9457) {
+        tmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_module);
+        problem.base = ngx_http_travel_view(&tmcf->problem_base);
         problem.instance = ngx_http_travel_error_instance(r);
     }
 

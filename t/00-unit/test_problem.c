@@ -16,7 +16,7 @@ static const travel_problem_detail_t  details[] = {
 static const travel_problem_t  problem = {
     TRAVEL_E_VALIDATION_ERROR, L("Two things are wrong"), details, 2,
     L("/api/v1/bookings"), L("req-1"), 1772391600123,
-    NULL, 0
+    NULL, 0, { NULL, 0 }
 };
 
 
@@ -221,6 +221,78 @@ test_types(void **state)
 }
 
 
+static void
+test_base(void **state)
+{
+    char              uri[TRAVEL_PROBLEM_BASE_MAX + 2];
+    json_t           *root;
+    travel_problem_t  p = problem;
+
+    (void) state;
+
+    p.base = L("https://api.example.com/problems/");
+    root = render(&p, TRAVEL_PROBLEM_RFC9457);
+    assert_string_equal(text(root, "type"),
+                        "https://api.example.com/problems/VALIDATION_ERROR");
+    json_decref(root);
+
+    memset(uri, 'a', sizeof(uri));
+    p.base = (travel_str_t) { uri, TRAVEL_PROBLEM_BASE_MAX };
+    root = render(&p, TRAVEL_PROBLEM_RFC9457);
+    assert_int_equal(strlen(text(root, "type")),
+                     TRAVEL_PROBLEM_BASE_MAX + strlen("VALIDATION_ERROR"));
+    json_decref(root);
+
+    p.base.len++;
+    root = render(&p, TRAVEL_PROBLEM_RFC9457);
+    assert_string_equal(text(root, "type"),
+                        TRAVEL_PROBLEM_TYPE "VALIDATION_ERROR");
+    json_decref(root);
+}
+
+
+/* Every code has a page, with its title and what to do, and the list names it. */
+
+static void
+test_pages(void **state)
+{
+    int     e;
+    char    page[16384], link[128];
+    size_t  n, need;
+
+    (void) state;
+
+    for (e = TRAVEL_E_NONE; e < TRAVEL_E_MAX; e++) {
+        need = travel_problem_page(NULL, 0, (travel_error_e) e);
+        assert_int_equal(travel_problem_page(page, need - 1,
+                                             (travel_error_e) e), 0);
+        n = travel_problem_page(page, need, (travel_error_e) e);
+        assert_int_equal(n, need);
+        page[n] = '\0';
+
+        assert_ptr_equal(strstr(page, "<!DOCTYPE html>"), page);
+        assert_string_equal(page + n - 8, "</html>\n");
+
+        if (e != TRAVEL_E_NONE) {
+            assert_non_null(strstr(page, travel_error_code(e)));
+            assert_true(strlen(travel_error_advice(e)) > 10);
+        }
+    }
+
+    n = travel_problem_page(page, sizeof(page), TRAVEL_E_NONE);
+    page[n] = '\0';
+
+    for (e = 0; e < TRAVEL_E_MAX; e++) {
+        snprintf(link, sizeof(link), "<a href=\"%s\">", travel_error_code(e));
+        assert_non_null(strstr(page, link));
+    }
+
+    n = travel_problem_page(page, sizeof(page), TRAVEL_E_VALIDATION_ERROR);
+    page[n] = '\0';
+    assert_non_null(strstr(page, "&quot;errors&quot;"));
+}
+
+
 int
 main(void)
 {
@@ -229,7 +301,9 @@ main(void)
         cmocka_unit_test(rfc9457),
         cmocka_unit_test(every_code_with_nothing_else),
         cmocka_unit_test(test_types),
-        cmocka_unit_test(test_violated)
+        cmocka_unit_test(test_violated),
+        cmocka_unit_test(test_base),
+        cmocka_unit_test(test_pages)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,6 +26,7 @@ my $CONF = <<'END';
         proxy_read_timeout 300ms;
 
         location = /health { return 200; }
+        location /problems/ { travel_problems base=http://127.0.0.1:@PORT@/problems/; }
         location = /plain  { return 200 "plain\n"; }
         location = /any    { travel_cors *; return 200 "any\n"; }
         location /api/ {
@@ -209,6 +210,25 @@ subtest 'errors' => sub {
     }
 };
 
+subtest 'the type of a problem leads to a page' => sub {
+    for ('/api/mine', '/api/nothing', '/api/read') {
+        my $type = ask('GET', $_, accept => 'application/problem+json')
+            ->{json}{type};
+        my ($path) = $type =~ m{^\Q@{[$t->url]}\E(/problems/[A-Z_]+)$};
+        ok($path, "$_: $type");
+        my $r = ask('GET', $path // '/');
+        is($r->{status}, 200, '  is there');
+        is($r->{headers}{'content-type'}, 'text/html; charset=utf-8', '  HTML');
+        like($r->{content}, qr{^<!DOCTYPE html>.*<h1>.+</h1>.*status \d{3}}s,
+            '  for people');
+    }
+    my $all = ask('GET', '/problems/')->{content};
+    like($all, qr{<a href="QUEUE_FULL">}, 'a list of all');
+    is(ask('HEAD', '/problems/QUEUE_FULL')->{status}, 200, 'HEAD');
+    is(ask('GET', '/problems/NOTHING')->{status}, 404, 'no such code');
+    is(ask('POST', '/problems/QUEUE_FULL')->{status}, 405, 'POST');
+};
+
 subtest 'Proxy-Status' => sub {
     my $of = sub { ask('GET', $_[0])->{headers}{'proxy-status'} };
     is($of->('/api/dead'), 'ngx_travel; error=connection_refused', 'refused');
@@ -304,6 +324,9 @@ subtest 'nginx -t' => sub {
     };
     $try->('travel_cors https://App.example.com;', qr/in lower case/);
     $try->('travel_cors null;', qr/must be an origin/);
+    $try->('travel_problems x;', qr/must be base=/);
+    $try->('travel_problems base=https://a;', qr/ends with "\/"/);
+    $try->('travel_problems base=https://a/;', qr/another base= than one before/);
     $try->('travel_cors https://a/;', qr/must be an origin/);
     $try->('travel_cors credentials;', qr/names no origin/);
     $try->('travel_cors * credentials;', qr/name the origins/);

@@ -149,6 +149,77 @@ remove_dots(char *dst, size_t n)
 }
 
 
+static int
+hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0'
+         : lower(c) >= 'a' && lower(c) <= 'f' ? lower(c) - 'a' + 10 : -1;
+}
+
+
+static bool
+unreserved(char c)
+{
+    return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9')
+           || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+
+size_t
+travel_http_normal(char *dst, travel_str_t target)
+{
+    int     high, low;
+    char    c;
+    size_t  i, n, path;
+
+    static const char  digits[] = "0123456789ABCDEF";
+
+    n = 0;
+
+    for (i = 0; i < target.len; i++) {
+        c = target.data[i];
+        high = low = -1;
+
+        if (c == '%' && i + 2 < target.len) {
+            high = hex_digit(target.data[i + 1]);
+            low = hex_digit(target.data[i + 2]);
+        }
+
+        if (high < 0 || low < 0) {
+            dst[n++] = c;
+            continue;
+        }
+
+        i += 2;
+        c = (char) (high << 4 | low);
+
+        if (unreserved(c)) {
+            dst[n++] = c;
+            continue;
+        }
+
+        dst[n++] = '%';
+        dst[n++] = digits[high];
+        dst[n++] = digits[low];
+    }
+
+    if (n == 0 || dst[0] != '/') {
+        return n;
+    }
+
+    path = until((travel_str_t) { dst, n }, "?");
+    i = remove_dots(dst, path);
+
+    if (i == 0) {
+        dst[i++] = '/';
+    }
+
+    memmove(dst + i, dst + path, n - path);
+
+    return i + n - path;
+}
+
+
 /* Is the authority that stands at the head of 'ref' ours?  Moves on to the
  * path. */
 static int

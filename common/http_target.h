@@ -21,6 +21,14 @@ int travel_http_target(char *dst, size_t *ret_len, travel_str_t scheme,
     travel_str_t authority, travel_str_t path, travel_str_t ref)
     TRAVEL_MUST_CHECK;
 
+/*
+ * The normal form of a request target (RFC 9110 section 4.2.3, RFC 3986 section
+ * 6.2.2): no escapes that need not be, the others in capitals, no dot segments.
+ * For what must hold for all spellings of a resource; an origin need not answer
+ * them alike.  'dst' holds target.len bytes; returns how many there are.
+ */
+size_t travel_http_normal(char *dst, travel_str_t target);
+
 /* host[:port] in lower case without the port that the scheme has anyway;
  * 'dst' holds host.len bytes. */
 size_t travel_http_authority(char *dst, travel_str_t scheme,

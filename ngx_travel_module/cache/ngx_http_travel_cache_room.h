@@ -344,6 +344,10 @@ void ngx_http_travel_fills_end(ngx_http_request_t *r,
 
 /* --- answers of upstreams (kept_conf.c) ---------------------------------- */
 
+/* Does the key of an answer begin so, once both are spelt as they should be? */
+ngx_uint_t ngx_http_travel_kept_begins(const u_char *key, size_t len,
+    const u_char *prefix, size_t prefix_len);
+
 /* travel_cache http ...: makes *ret_conf. */
 char *ngx_http_travel_kept_directive(ngx_conf_t *cf,
     ngx_http_travel_kept_conf_t **ret_conf);

@@ -35,6 +35,8 @@
 #define NGX_HTTP_TRAVEL_KEPT_SIZE_MAX   (120 * 1024)
 #define NGX_HTTP_TRAVEL_KEPT_L2_MAX     (900 * 1024)
 
+#define NGX_HTTP_TRAVEL_KEPT_NAME       2048   /* a key: its text, user, ... */
+
 #define NGX_HTTP_TRAVEL_KEPT_IGNORE_REQUEST  0x1
 #define NGX_HTTP_TRAVEL_KEPT_IGNORE_COOKIE   0x2
 
@@ -193,11 +195,14 @@ uint64_t ngx_http_travel_marks_now(void);
 void ngx_http_travel_mark(uint64_t mark);
 ngx_uint_t ngx_http_travel_marked(uint64_t mark, uint64_t seq);
 
-/* What a mark of a URI of the request's own origin, or of a group there, is
- * made of. */
+/* What a mark of a URI of the request's own origin, in whatever spelling, or of
+ * a group there, is made of. */
 ngx_int_t ngx_http_travel_mark_text(ngx_http_request_t *r, u_char kind,
     const ngx_str_t *name, ngx_str_t *ret_text);
 uint64_t ngx_http_travel_mark_of(const ngx_str_t *text);
+
+/* Does the request line name another host than Host does? */
+ngx_uint_t ngx_http_travel_two_hosts(ngx_http_request_t *r);
 
 /* scheme://host, from r->pool. */
 ngx_int_t ngx_http_travel_origin(ngx_http_request_t *r, ngx_str_t *ret_scheme,

@@ -197,7 +197,7 @@ ngx_http_travel_kept_unfit(ngx_http_travel_kept_t *h)
     }
 
     if (r->headers_in.content_length_n > 0 || r->headers_in.chunked
-        || r->headers_in.upgrade != NULL)
+        || r->headers_in.upgrade != NULL || ngx_http_travel_two_hosts(r))
     {
         return "bypass";
     }
@@ -418,19 +418,24 @@ ngx_http_travel_kept_variant(ngx_http_request_t *r, const travel_str_t *names,
     size_t n, ngx_str_t *ret_variant)
 {
     char             *value;
-    size_t            i, k, len, nlines;
+    size_t            i, k, len;
     uint8_t           md[TRAVEL_SHA256_LEN];
     ngx_str_t         name;
-    travel_str_t      parts[2 * TRAVEL_VARY_NAMES_MAX], lines[16];
+    ngx_array_t       lines;
+    travel_str_t      parts[2 * TRAVEL_VARY_NAMES_MAX], *line;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
+
+    if (ngx_array_init(&lines, r->pool, 4, sizeof(travel_str_t)) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     for (i = 0; i < n; i++) {
         name = ngx_http_travel_str(names[i]);
 
         part = &r->headers_in.headers.part;
         h = part->elts;
-        nlines = 0;
+        lines.nelts = 0;
         len = 0;
 
         for (k = 0; /* void */ ; k++) {
@@ -446,10 +451,14 @@ ngx_http_travel_kept_variant(ngx_http_request_t *r, const travel_str_t *names,
             }
 
             if (h[k].key.len == name.len
-                && ngx_strncasecmp(h[k].key.data, name.data, name.len) == 0
-                && nlines < sizeof(lines) / sizeof(lines[0]))
+                && ngx_strncasecmp(h[k].key.data, name.data, name.len) == 0)
             {
-                lines[nlines++] = ngx_http_travel_view(&h[k].value);
+                line = ngx_array_push(&lines);
+                if (line == NULL) {
+                    return NGX_ERROR;
+                }
+
+                *line = ngx_http_travel_view(&h[k].value);
                 len += h[k].value.len + 1;
             }
         }
@@ -461,11 +470,11 @@ ngx_http_travel_kept_variant(ngx_http_request_t *r, const travel_str_t *names,
 
         /* absent is not the same as empty */
 
-        value[0] = nlines ? '=' : '-';
+        value[0] = lines.nelts ? '=' : '-';
         parts[2 * i] = names[i];
         parts[2 * i + 1].data = value;
         parts[2 * i + 1].len = 1 + travel_vary_value(value + 1, names[i],
-                                                     lines, nlines);
+                                                     lines.elts, lines.nelts);
     }
 
     ret_variant->len = 2 * TRAVEL_SHA256_LEN;

@@ -109,6 +109,59 @@ ngx_http_travel_marked(uint64_t mark, uint64_t seq)
 
 /* --- what is marked ------------------------------------------------------ */
 
+/* A request line that names a host decides (RFC 9112 section 3.2.2). */
+static void
+ngx_http_travel_authority(ngx_http_request_t *r, ngx_str_t *ret_host)
+{
+    if (r->host_start == NULL) {
+        *ret_host = r->headers_in.host ? r->headers_in.host->value
+                                       : r->headers_in.server;
+        return;
+    }
+
+    ret_host->data = r->host_start;
+    ret_host->len = (r->port_end ? r->port_end : r->host_end) - r->host_start;
+}
+
+
+/* Then an upstream that is told Host answers for another resource. */
+ngx_uint_t
+ngx_http_travel_two_hosts(ngx_http_request_t *r)
+{
+    u_char        buf[2][256];
+    size_t        len[2];
+    ngx_str_t     host;
+    travel_str_t  scheme;
+
+    if (r->host_start == NULL || r->headers_in.host == NULL) {
+        return 0;
+    }
+
+    ngx_http_travel_authority(r, &host);
+
+    if (host.len > sizeof(buf[0])
+        || r->headers_in.host->value.len > sizeof(buf[0]))
+    {
+        return 1;
+    }
+
+    scheme = TRAVEL_STR("http");
+
+#if (NGX_HTTP_SSL)
+    if (r->connection->ssl) {
+        scheme = TRAVEL_STR("https");
+    }
+#endif
+
+    len[0] = travel_http_authority((char *) buf[0], scheme,
+                                   ngx_http_travel_view(&host));
+    len[1] = travel_http_authority((char *) buf[1], scheme,
+                        ngx_http_travel_view(&r->headers_in.host->value));
+
+    return len[0] != len[1] || ngx_memcmp(buf[0], buf[1], len[0]) != 0;
+}
+
+
 ngx_int_t
 ngx_http_travel_origin(ngx_http_request_t *r, ngx_str_t *ret_scheme,
     ngx_str_t *ret_authority)
@@ -124,8 +177,7 @@ ngx_http_travel_origin(ngx_http_request_t *r, ngx_str_t *ret_scheme,
     }
 #endif
 
-    host = r->headers_in.host ? r->headers_in.host->value
-                              : r->headers_in.server;
+    ngx_http_travel_authority(r, &host);
 
     p = ngx_pnalloc(r->pool, host.len + 1);
     if (p == NULL) {
@@ -147,7 +199,20 @@ ngx_http_travel_mark_text(ngx_http_request_t *r, u_char kind,
     u_char     *p;
     size_t      len;
     uint8_t     md[TRAVEL_SHA256_LEN];
-    ngx_str_t   scheme, authority;
+    ngx_str_t   scheme, authority, normal;
+
+    /* what becomes invalid does so in all its spellings */
+
+    if (kind == NGX_HTTP_TRAVEL_MARK_URI) {
+        normal.data = ngx_pnalloc(r->pool, name->len);
+        if (normal.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        normal.len = travel_http_normal((char *) normal.data,
+                                        ngx_http_travel_view(name));
+        name = &normal;
+    }
 
     if (ngx_http_travel_origin(r, &scheme, &authority) != NGX_OK) {
         return NGX_ERROR;
@@ -176,6 +241,53 @@ ngx_http_travel_mark_text(ngx_http_request_t *r, u_char kind,
     }
 
     return NGX_OK;
+}
+
+
+/* "http://host/path?query ..." */
+static size_t
+ngx_http_travel_kept_normal(const u_char *text, size_t len, u_char *dst)
+{
+    size_t        n;
+    u_char       *p;
+    travel_str_t  rest;
+
+    p = ngx_strlchr((u_char *) text, (u_char *) text + len, '/');
+    p = (p != NULL && p + 2 < text + len && p[1] == '/')
+        ? ngx_strlchr(p + 2, (u_char *) text + len, '/') : NULL;
+
+    if (p == NULL) {
+        ngx_memcpy(dst, text, len);
+        return len;
+    }
+
+    n = p - text;
+    ngx_memcpy(dst, text, n);
+
+    rest.data = (char *) p;
+    rest.len = len - n;
+
+    return n + travel_http_normal((char *) dst + n, rest);
+}
+
+
+ngx_uint_t
+ngx_http_travel_kept_begins(const u_char *key, size_t len,
+    const u_char *prefix, size_t prefix_len)
+{
+    size_t  n, p;
+    u_char  buf[2][NGX_HTTP_TRAVEL_KEPT_NAME];
+
+    if (len > sizeof(buf[0]) || prefix_len > sizeof(buf[0])
+        || len < 7 || ngx_memcmp(key, "http", 4) != 0)
+    {
+        return 0;
+    }
+
+    n = ngx_http_travel_kept_normal(key, len, buf[0]);
+    p = ngx_http_travel_kept_normal(prefix, prefix_len, buf[1]);
+
+    return p <= n && ngx_memcmp(buf[0], buf[1], p) == 0;
 }
 
 

@@ -503,8 +503,10 @@ ngx_http_travel_purge_means(const ngx_http_travel_purge_t *purge,
         return 0;
 
     case NGX_HTTP_TRAVEL_PURGE_PREFIX:
-        return purge->len <= len
-               && ngx_memcmp(purge->what, key, purge->len) == 0;
+        return (purge->len <= len
+                && ngx_memcmp(purge->what, key, purge->len) == 0)
+               || ngx_http_travel_kept_begins(key, len, purge->what,
+                                              purge->len);
 
     case NGX_HTTP_TRAVEL_PURGE_ROUTE:
 

@@ -110,6 +110,43 @@ test_authority(void **state)
 }
 
 
+static void
+test_normal(void **state)
+{
+    size_t  i, n;
+    char    out[128];
+
+    static const char *const  pairs[][2] = {
+        /* RFC 9110 section 4.2.3, RFC 3986 section 6.2.2 */
+        { "/%7Esmith/home.html",  "/~smith/home.html" },
+        { "/%7esmith/home.html",  "/~smith/home.html" },
+        { "/~smith/home.html",    "/~smith/home.html" },
+        { "/a/./b/../b/%63/%7bfoo%7d", "/a/b/c/%7Bfoo%7D" },
+        { "/%2e%2e/a",            "/a" },
+        { "/a%2fb%2Fc",           "/a%2Fb%2Fc" },
+        { "/a?b=%41&c=/../%2f",   "/a?b=A&c=/../%2F" },
+        { "/a%",                  "/a%" },
+        { "/a%4",                 "/a%4" },
+        { "/a%zz%41",             "/a%zzA" },
+        { "/%00",                 "/%00" },
+        { "/%c3%a4",              "/%C3%A4" },
+        { "/..",                  "/" },
+        { "/.?x",                 "/?x" },
+        { "//a//b",               "//a//b" },
+        { "*",                    "*" },
+        { "",                     "" },
+    };
+
+    (void) state;
+
+    for (i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        n = travel_http_normal(out, S(pairs[i][0]));
+        assert_true(n <= strlen(pairs[i][0]));
+        assert_str(((travel_str_t) { out, n }), pairs[i][1]);
+    }
+}
+
+
 int
 main(void)
 {
@@ -117,6 +154,7 @@ main(void)
         cmocka_unit_test(test_relative),
         cmocka_unit_test(test_origins),
         cmocka_unit_test(test_authority),
+        cmocka_unit_test(test_normal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,8 +182,9 @@ subtest 'whose' => sub {
     $n = stored();
     $o->set($path, headers => [@max], body => 'open %n');
     is(get($t, $path)->{content}, 'open 1', 'what nobody asked for');
-    settled($n);
+    settled($n++);
     is(get($u, $path, %$bob)->{content}, 'open 2', 'is not for a caller');
+    settled($n);
 };
 
 subtest 'groups stay at home, their invalidation does not' => sub {

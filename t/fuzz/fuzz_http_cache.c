@@ -108,6 +108,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         check(len > 0 && len <= path.len + n + 1 && target[0] == '/');
     }
 
+    check(travel_http_normal(target, s) <= n);
+
     free(target);
 
     return 0;

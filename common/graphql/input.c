@@ -416,24 +416,18 @@ input_json(input_t *in, const arg_t *arg, const ast_t *type, source_t source,
 }
 
 
-/* --- as PostgreSQL reads it ------------------------------------------------ */
+/* --- as PostgreSQL reads it ----------------------------------------------- */
 
-/* {"a",NULL,{...}}: the text of an array; objects in it are JSON. */
+/* {"a",NULL,"{...}"}: the text of an array; objects in it are JSON. */
 static void
-input_array(input_t *in, const arg_t *arg, const ast_t *items_of,
-    source_t list, unsigned depth)
+input_array(input_t *in, const arg_t *arg, const ast_t *type, source_t list)
 {
     char                    buf[INPUT_INT];
     size_t                  n = 0;
     items_t                 items = input_items(list);
     source_t                item;
-    const ast_t            *type = items_of;
     travel_str_t            text;
     travel_graphql_text_t   json, *out = in->out;
-
-    if (type->kind == TRAVEL_GRAPHQL_TYPE_NONNULL) {
-        type = type->type;
-    }
 
     travel_graphql_text_puts(out, "{");
 
@@ -443,17 +437,10 @@ input_array(input_t *in, const arg_t *arg, const ast_t *items_of,
         if (input_empty(item)) {
             travel_graphql_text_puts(out, "NULL");
 
-        } else if (type->kind == TRAVEL_GRAPHQL_TYPE_LIST) {
-            in->wrong |= depth == INPUT_DEPTH;
-
-            if (!in->wrong) {
-                input_array(in, arg, type->type, item, depth + 1);
-            }
-
         } else if (arg->nmembers > 0 || arg->json) {
             memset(&json, 0, sizeof(json));
             in->out = &json;
-            input_json(in, arg, type, item, depth + 1);
+            input_json(in, arg, type, item, 1);
             in->out = out;
             travel_graphql_text_item(out, (travel_str_t) { json.data,
                                                            json.len });
@@ -469,6 +456,21 @@ input_array(input_t *in, const arg_t *arg, const ast_t *items_of,
     }
 
     travel_graphql_text_puts(out, "}");
+}
+
+
+/* A list of lists is no array, whose rows are all as long as each other. */
+static bool
+input_is_array(const ast_t *type)
+{
+    if (type->kind != TRAVEL_GRAPHQL_TYPE_LIST) {
+        return false;
+    }
+
+    type = type->type;
+    type = type->kind == TRAVEL_GRAPHQL_TYPE_NONNULL ? type->type : type;
+
+    return type->kind != TRAVEL_GRAPHQL_TYPE_LIST;
 }
 
 
@@ -504,8 +506,8 @@ input_made(input_t *in, const arg_t *arg, source_t source,
 
     in->out = &out;
 
-    if (type->kind == TRAVEL_GRAPHQL_TYPE_LIST) {
-        input_array(in, arg, type->type, source, 0);
+    if (input_is_array(type)) {
+        input_array(in, arg, type->type, source);
     } else {
         input_json(in, arg, type, source, 0);
     }
@@ -576,7 +578,7 @@ travel_graphql_value(const travel_graphql_plan_t *plan,
 }
 
 
-/* --- a command's body ------------------------------------------------------ */
+/* --- a command's body ----------------------------------------------------- */
 
 int
 travel_graphql_input(const travel_graphql_plan_t *plan,

@@ -89,16 +89,6 @@ mapping_abstract(const ast_t *def)
 }
 
 
-/* Is an object one of the abstract type? */
-static bool
-mapping_is(const ast_t *object, const ast_t *abstract)
-{
-    return abstract->kind == TRAVEL_GRAPHQL_DEF_UNION
-           ? travel_graphql_find(abstract->implements, object->name) != NULL
-           : travel_graphql_find(object->implements, abstract->name) != NULL;
-}
-
-
 /* By each row's order it must be told from all others: that of its own type
  * has the key's columns, that of another one another number. */
 static int
@@ -146,12 +136,29 @@ mapping_shared_key(mapping_t *m, const ast_t *at,
 }
 
 
+static int
+mapping_member(mapping_t *m, const ast_t *at, travel_graphql_map_type_t *type,
+    const travel_graphql_map_type_t *member)
+{
+    if (member->table.len == 0) {
+        return mapping_fault(m, at, "\"%.*s\" is read as rows here, and "
+                             "\"%.*s\", which is one of it, has none: give it "
+                             "a @table", S_(type->name), S_(member->name));
+    }
+
+    type->members[type->nmembers++] = member;
+    return TRAVEL_OK;
+}
+
+
 int
 mapping_members(mapping_t *m, const ast_t *at,
     const travel_graphql_map_type_t *abstract)
 {
-    size_t                      i;
-    travel_graphql_map_type_t  *type;
+    size_t                           i;
+    const ast_t                     *name;
+    travel_graphql_map_type_t       *type;
+    const travel_graphql_map_type_t *member;
 
     if (abstract == NULL || !mapping_abstract(abstract->def)
         || abstract->nmembers > 0)
@@ -166,22 +173,29 @@ mapping_members(mapping_t *m, const ast_t *at,
         return TRAVEL_ERROR;
     }
 
+    /* a union's as it names them, an interface's as they come */
+
+    for (name = type->def->kind == TRAVEL_GRAPHQL_DEF_UNION
+                ? type->def->implements : NULL; name != NULL;
+         name = name->next)
+    {
+        member = travel_graphql_map_type(m, name->name);
+
+        if (member != NULL) {
+            TRY(mapping_member(m, at, type, member));
+        }
+    }
+
     for (i = 0; i < m->ntypes; i++) {
+        member = &m->types[i];
 
-        if (m->types[i].def->kind != TRAVEL_GRAPHQL_DEF_OBJECT
-            || !mapping_is(m->types[i].def, type->def))
+        if (member->def->kind == TRAVEL_GRAPHQL_DEF_OBJECT
+            && type->def->kind == TRAVEL_GRAPHQL_DEF_INTERFACE
+            && travel_graphql_find(member->def->implements, type->name)
+               != NULL)
         {
-            continue;
+            TRY(mapping_member(m, at, type, member));
         }
-
-        if (m->types[i].table.len == 0) {
-            return mapping_fault(m, at, "\"%.*s\" is read as rows here, and "
-                                 "\"%.*s\", which is one of it, has none: "
-                                 "give it a @table", S_(type->name),
-                                 S_(m->types[i].name));
-        }
-
-        type->members[type->nmembers++] = &m->types[i];
     }
 
     return type->nmembers > 0 ? mapping_shared_key(m, at, type)

@@ -55,6 +55,7 @@
  *     @order(by: "created_at desc")    for an argument that chooses the order
  *     an input object's members may be conditions, each with its own @filter;
  *     in @sql and @from, {$name} is an array for a list, JSON for an object
+ *     and for a list of lists
  *   on SCALAR
  *     @format(is: "date-time")         what its values must look like as input:
  *                              date-time, date, uuid, int64, json (anything)
@@ -194,8 +195,8 @@ struct travel_graphql_map_type_s {
     travel_graphql_template_t    where;
     travel_graphql_order_t       key;
     const travel_graphql_map_type_t  **members;  /* of an interface or a union
-                                                    that fields are of: in
-                                                    the order of the SDL */
+                                                    that fields are of, as
+                                                    the SDL has them */
     size_t                       nmembers;
     travel_str_t                 owner;          /* column, or empty */
     bool                         public;

@@ -230,9 +230,9 @@ size_t travel_graphql_shape(const travel_graphql_mapping_t *mapping,
 
 /*
  * What a value is now, as PostgreSQL reads it: a scalar as it is, a list as an
- * array's text, an input object as JSON; 'alloc' gives the room for what is in
- * no such form yet (NULL where none can be).  TRAVEL_OK (data NULL: absent or null);
- * TRAVEL_INVALID; TRAVEL_ERROR.
+ * array's text, an input object and a list of lists as JSON; 'alloc' gives the
+ * room for what is in no such form yet (NULL where none can be).  TRAVEL_OK
+ * (data NULL: absent or null); TRAVEL_INVALID; TRAVEL_ERROR.
  */
 typedef void *(*travel_graphql_alloc_pt)(void *pool, size_t size);
 

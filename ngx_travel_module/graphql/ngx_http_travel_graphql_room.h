@@ -16,7 +16,7 @@
 #define NGX_HTTP_TRAVEL_GRAPHQL_ROOTS    64    /* of an operation */
 #define NGX_HTTP_TRAVEL_GRAPHQL_MARK     32    /* hex characters */
 #define NGX_HTTP_TRAVEL_GRAPHQL_INVALID  422   /* as strict clients hear it */
-#define NGX_HTTP_TRAVEL_GRAPHQL_PARTIAL  294   /* ... and this, data and errors */
+#define NGX_HTTP_TRAVEL_GRAPHQL_PARTIAL  294   /* ... and data with errors */
 #define NGX_HTTP_TRAVEL_GRAPHQL_MISTAKES 32    /* that are told at once */
 
 

@@ -1,0 +1,184 @@
+# What a document means, by the reference implementation's word: a schema of
+# every kind of mapping over small tables, documents made at random, each
+# answered by our one SQL statement and by npm graphql's execution over the same
+# rows: the same data, the same nulls, the same paths of errors.
+use strict;
+use warnings;
+use JSON::PP;
+use Test::More;
+use Travel::Test;
+
+my $SDL = <<'SDL';
+directive @table(name: String!, key: String!, where: String) on OBJECT
+directive @rows(key: String!) on INTERFACE | UNION
+directive @owner(column: String!) on OBJECT
+directive @public on OBJECT
+directive @cache(ttl: Int, tags: String, row: String) on OBJECT | FIELD_DEFINITION
+directive @sql(expr: String!) on FIELD_DEFINITION
+directive @relation(from: String!, to: String!) on FIELD_DEFINITION
+directive @embed on FIELD_DEFINITION
+directive @list(max: Int, default: Int, order: String) on FIELD_DEFINITION
+directive @connection(max: Int, default: Int, order: String) on FIELD_DEFINITION
+directive @filter(sql: String!) on ARGUMENT_DEFINITION | INPUT_FIELD_DEFINITION
+directive @order(by: String!) on ENUM_VALUE
+directive @render(sql: String!) on SCALAR
+directive @format(is: String!) on SCALAR
+
+scalar Date @format(is: "date")
+scalar DateTime @render(sql: "travel.rfc3339({})") @format(is: "date-time")
+scalar JSON @render(sql: "{}") @format(is: "json")
+
+enum Mood { happy sad calm }
+enum PersonOrder { NEWEST @order(by: "id desc") AGE @order(by: "rank, id desc") }
+
+interface Node { id: ID! }
+interface Named implements Node { id: ID! name: String }
+interface Thing implements Node @rows(key: "at desc, id") { id: ID! label: String! city: City }
+union Any = City | River | Stone
+union Anything @rows(key: "id desc") = Person | Tree | City
+
+type City implements Named & Node @table(name: "g.city", key: "id") @public {
+  id: ID! name: String! size: Int founded: Date spot: Spot! @embed
+  people(limit: Int = 3, mood: Mood @filter(sql: "{mood} = {$}"), orderBy: PersonOrder): [Person!]!
+    @relation(from: "id", to: "city_id") @list(max: 50)
+  rivers: [River!] @relation(from: "id", to: "city_id")
+  things(limit: Int): [Thing] @relation(from: "id", to: "city_id") @list(max: 9, default: 4)
+  page(first: Int = 2, after: String): ThingPage! @connection(max: 50) @relation(from: "id", to: "city_id")
+}
+type Spot { lat: Float! lon: Float }
+type Person implements Named & Node @table(name: "g.person", key: "id") @owner(column: "user_id") {
+  id: ID! name: String age: Int born: Date seen: DateTime
+  nick: String! @sql(expr: "{name}")
+  shout(text: String = "x", times: Int = 2): String @sql(expr: "repeat({$text}, {$times}) || {name}")
+  tags: [String] marks: [Int!] grid: [[Int]!] mood: Mood data: JSON
+  boss: Person @relation(from: "boss_id", to: "id")
+  city: City! @relation(from: "city_id", to: "id")
+  team(limit: Int, where: PersonWhere): [Person]! @relation(from: "id", to: "boss_id") @list(max: 20)
+}
+type River implements Named & Node @table(name: "g.river", key: "id") @owner(column: "user_id") {
+  id: ID! name: String length: Float! city: City @relation(from: "city_id", to: "id")
+}
+type Stone implements Thing & Node @table(name: "g.thing", key: "id", where: "{kind} = 'stone'") @owner(column: "user_id") {
+  id: ID! label: String! city: City @relation(from: "city_id", to: "id") weight: Int
+}
+type Tree implements Thing & Node @table(name: "g.thing", key: "id", where: "{kind} = 'tree'") @owner(column: "user_id") {
+  id: ID! label: String! city: City @relation(from: "city_id", to: "id") height: Int! @sql(expr: "{weight}")
+}
+type ThingPage { edges: [ThingEdge!]! nodes: [Thing!]! pageInfo: PageInfo! totalCount: Int! }
+type ThingEdge { cursor: String! node: Thing! }
+type AnyPage { edges: [AnyEdge] nodes: [Any] pageInfo: PageInfo totalCount: Int }
+type AnyEdge { cursor: String node: Any }
+type PageInfo { hasNextPage: Boolean! hasPreviousPage: Boolean! startCursor: String endCursor: String }
+
+input PersonWhere {
+  minAge: Int = 1 @filter(sql: "{age} >= {$}")
+  moods: [Mood!] @filter(sql: "{mood} = ANY({$})")
+  and: PersonAnd
+}
+input PersonAnd { tag: String @filter(sql: "{$} = ANY({tags})") mood: Mood @filter(sql: "{mood} = {$}") }
+input Deep { some: Int = 7 words: [String] deeper: [Deep!] anyThing: JSON mood: Mood = calm }
+
+type Query {
+  person(id: ID! @filter(sql: "{id} = {$}")): Person
+  people(limit: Int = 4, orderBy: PersonOrder, where: PersonWhere
+    moods: [Mood!] @filter(sql: "{mood} = ANY({$})")): [Person!]! @list(max: 50)
+  cities(limit: Int): [City!]! @list(max: 50, order: "size desc")
+  thing(id: ID! @filter(sql: "{id} = {$}")): Thing
+  things(limit: Int, city: ID @filter(sql: "{city_id} = {$}")): [Thing!] @list(max: 50)
+  named(id: ID! @filter(sql: "{id} = {$}")): Named
+  node(id: ID! @filter(sql: "{id} = {$}")): Node!
+  anything(limit: Int): [Anything]! @list(max: 50)
+  all(first: Int, after: String): AnyPage! @connection(max: 50)
+  echo(list: [Int], lists: [[Int]], words: [String!], deep: Deep, deeps: [Deep!], json: JSON): JSON
+    @sql(expr: "json_build_object('list', {$list}::int[], 'lists', {$lists}::json, 'words', {$words}::text[], 'deep', {$deep}::json, 'deeps', {$deeps}::json[], 'json', {$json}::json)")
+}
+SDL
+
+my $t = Travel::Test->new(parts => 'postgres nginx', ngx_workers => 1, http => <<'END');
+    travel_postgres primary "host=@PG_SOCKET@ dbname=travel user=travel_edge"
+                    password_file=@KEYS@/pg-edge.password connections=2;
+    travel_catalog  @RUN@/catalog;
+    travel_consistency_key @KEYS@/consistency.key;
+    travel_jwks     main file=@RUN@/jwks.json issuer=https://travel.local ours;
+    server {
+        listen 127.0.0.1:@PORT@;
+        location = /health { return 200; }
+        location = /graphql { travel_auth optional jwks=main audience=travel;
+            travel_graphql depth=24 fields=2000 cost=1000000; }
+    }
+END
+mkdir $t->dir . "/catalog$_" for '', '/graphql', '/queries', '/commands';
+$t->write('catalog/graphql/schema.graphql', $SDL);
+$t->launch;
+my ($viewer, $other) = map { $t->user($_) } 5, 6;
+
+$t->sql(<<"END", role => 'postgres');
+CREATE SCHEMA g;
+GRANT USAGE ON SCHEMA g TO travel_edge;
+CREATE TABLE g.city (id int PRIMARY KEY, name text NOT NULL, size int NOT NULL, founded date, lat float8, lon float8);
+CREATE TABLE g.person (id int PRIMARY KEY, user_id uuid, name text, age int, born date, seen timestamptz, tags text[],
+    marks int[], grid int[], mood text, data json, boss_id int, city_id int, rank int NOT NULL);
+CREATE TABLE g.river (id int PRIMARY KEY, user_id uuid, name text, length float8, city_id int);
+CREATE TABLE g.thing (id int PRIMARY KEY, user_id uuid, kind text, label text, weight int, city_id int, at timestamptz NOT NULL);
+INSERT INTO g.city SELECT n, 'city ' || n, n % 3, CASE n % 2 WHEN 0 THEN date '1900-01-01' + n END,
+    CASE WHEN n <> 4 THEN n + 0.5 END, CASE n WHEN 2 THEN NULL ELSE -n END FROM generate_series(0, 5) AS n;
+INSERT INTO g.person SELECT n, CASE WHEN n % 5 = 4 THEN '$other' ELSE '$viewer' END::uuid,
+    CASE WHEN n % 4 <> 1 THEN 'ann' || n END, CASE WHEN n % 3 <> 2 THEN n % 6 END, date '2000-02-28' + n,
+    timestamptz '2026-01-01 10:00:00.25+00' + n * interval '1 hour',
+    CASE n % 3 WHEN 0 THEN ARRAY['b', NULL, 'x"\\y'] WHEN 1 THEN '{}' END, CASE n % 4 WHEN 0 THEN ARRAY[1, 2] WHEN 1 THEN ARRAY[n, NULL] END,
+    CASE n % 3 WHEN 0 THEN ARRAY[[1, 2], [NULL, 3]] END, (ARRAY['happy', 'sad', 'calm', NULL])[1 + n % 4],
+    CASE n % 3 WHEN 1 THEN '{"null": null, "b": [1, "null"]}' WHEN 2 THEN 'null' END::json, CASE WHEN n > 0 THEN n / 2 END,
+    CASE n % 7 WHEN 6 THEN 99 WHEN 5 THEN NULL ELSE n % 6 END, n % 4 FROM generate_series(0, 19) AS n;
+INSERT INTO g.river SELECT n, CASE WHEN n % 4 = 3 THEN '$other' ELSE '$viewer' END::uuid, CASE WHEN n % 3 > 0 THEN 'river ' || n END,
+    CASE WHEN n % 5 <> 2 THEN n * 1.5 END, n % 6 FROM generate_series(0, 9) AS n;
+INSERT INTO g.thing SELECT n, CASE WHEN n % 4 = 3 THEN '$other' ELSE '$viewer' END::uuid, CASE WHEN n % 2 = 0 THEN 'stone' ELSE 'tree' END,
+    CASE WHEN n % 7 <> 3 THEN 'thing ' || n END, CASE WHEN n % 5 <> 1 THEN n END, n % 6,
+    timestamptz '2026-01-01 00:00:00+00' + (n % 3) * interval '1 day' FROM generate_series(0, 15) AS n;
+GRANT SELECT ON ALL TABLES IN SCHEMA g TO travel_edge;
+END
+
+my ($rows) = map { $_->[0] } $t->sql(<<'END', role => 'postgres');
+SELECT translate(json_build_object('g.city', (SELECT json_agg(x) FROM g.city AS x), 'g.river', (SELECT json_agg(x) FROM g.river AS x),
+    'g.thing', (SELECT json_agg(x) FROM g.thing AS x), 'g.person', (SELECT json_agg(x) FROM
+        (SELECT p.id, p.user_id, p.name, p.age, p.born, travel.rfc3339(p.seen) AS seen, p.tags, p.marks, p.grid, p.mood, p.data,
+                p.boss_id, p.city_id, p.rank FROM g.person AS p) AS x))::text, E'\n', '')
+END
+$t->write('world.json', encode_json({ sdl => $SDL, viewer => $viewer }) =~ s/\}\z/,"rows":$rows}/r);
+
+my $seed = $ENV{TRAVEL_SEED} // time;
+my @said = $t->run('node', $t->root . '/scripts/node/graphql-execution.js', $t->url . '/graphql', $t->user_token(5),
+    $t->dir . '/world.json', $seed, $ENV{TRAVEL_DOCUMENTS} // 300);
+my @lines = split /\n/, $said[1];
+my $sum = eval { decode_json($lines[-1] // '') } // {};
+is($said[0], 0, 'both answered') or diag $said[1];
+is($sum->{differ}, 0, 'and the same') or diag "seed $seed", map { "\n$_" } @lines;
+cmp_ok($sum->{withErrors} // 0, '>', 50, 'many with nulls that may not be');
+cmp_ok($sum->{invalid} // 1e9, '<', $sum->{asked} // 0, 'most documents are valid');
+
+# --- pages of several types --------------------------------------------------------
+
+sub ask {
+    my ($query, %o) = @_;
+    return $t->post('/graphql', { query => $query, variables => $o{variables} // {} },
+        token => $o{token} // $t->user_token(5))->{json};
+}
+my $all = ask('{ all(first: 50) { nodes { __typename ... on City { id } ... on River { id } ... on Stone { id } } totalCount } }')->{data}{all};
+my (@seen, $after);
+for (1 .. 20) {
+    my $page = ask('query($a: String) { all(first: 3, after: $a) { nodes { __typename ... on City { id } ... on River { id }
+        ... on Stone { id } } pageInfo { endCursor hasNextPage } } }', variables => { a => $after })->{data}{all};
+    push @seen, @{ $page->{nodes} };
+    $after = $page->{pageInfo}{endCursor};
+    last if !$page->{pageInfo}{hasNextPage};
+}
+is_deeply(\@seen, $all->{nodes}, 'a connection over a union, page by page');
+is($all->{totalCount}, scalar @seen, 'and the number of all');
+my %types;
+$types{ $_->{__typename} }++ for @seen;
+is_deeply(\%types, { City => 6, River => 8, Stone => 8 }, 'of each type, what the viewer may see');
+my $theirs = ask('{ all(first: 50) { nodes { __typename } } }', token => $t->user_token(6))->{data}{all}{nodes};
+is(scalar(grep { $_->{__typename} eq 'River' } @$theirs), 2, "another's are another's");
+is($t->post('/graphql', { query => '{ anything { __typename } }' })->{status}, 401, 'and nobody has none, of whatever type');
+
+$t->finish;
+done_testing();

@@ -36,7 +36,7 @@
  *     @auth(requires: "journeys:read")
  *     @cost(value: 10)
  *     @command(type: "booking.create", check: "bookings.precheck",
- *              wait: 2000)     of Mutation; its type is a payload: success,
+ *              wait: 2000, breaker: "partner")     of Mutation; its type is a payload: success,
  *                              job { id status }, and types with rows, of
  *                              which it is the one with the command's id
  *     @topic(name: "journey:{$journeyId}",
@@ -185,6 +185,7 @@ struct travel_graphql_map_field_s {
     travel_str_t                      path;      /* in a message */
     travel_str_t                      command;   /* COMMAND: its type */
     travel_str_t                      check;
+    travel_str_t                      breaker;
     uint32_t                          wait;      /* ms */
     uint32_t                          line;
 };

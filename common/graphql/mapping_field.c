@@ -155,6 +155,7 @@ mapping_command(mapping_t *m, const ast_t *def,
     field->kind = TRAVEL_GRAPHQL_MAP_COMMAND;
     field->command = mapping_string(command, "type");
     field->check = mapping_string(command, "check");
+    field->breaker = mapping_string(command, "breaker");
     TRY(mapping_number(m, command, "wait", MAPPING_WAIT_MAX, 2000,
                        &field->wait));
 

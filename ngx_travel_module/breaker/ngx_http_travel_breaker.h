@@ -20,6 +20,12 @@
 ngx_int_t ngx_http_travel_breaker_ask(const ngx_str_t *destination,
     ngx_uint_t *ret_later);
 
+#define NGX_HTTP_TRAVEL_BREAKER_SAYS                                          \
+    "The service behind this is out of order."
+
+/* Counts a refusal that is told by others. */
+void ngx_http_travel_breaker_refused(ngx_http_request_t *r);
+
 /* The error of such a refusal, with Retry-After; counts it. */
 ngx_int_t ngx_http_travel_breaker_refuse(ngx_http_request_t *r,
     ngx_uint_t later);

@@ -102,14 +102,22 @@ static ngx_http_variable_t  ngx_http_travel_breaker_vars[] = {
 
 /* --- the refusal ---------------------------------------------------------- */
 
-ngx_int_t
-ngx_http_travel_breaker_refuse(ngx_http_request_t *r, ngx_uint_t later)
+void
+ngx_http_travel_breaker_refused(ngx_http_request_t *r)
 {
-    ngx_str_t                             seconds;
     ngx_http_travel_breaker_main_conf_t  *bmcf;
 
     bmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_breaker_module);
     ngx_http_travel_count(bmcf->refused, 1);
+}
+
+
+ngx_int_t
+ngx_http_travel_breaker_refuse(ngx_http_request_t *r, ngx_uint_t later)
+{
+    ngx_str_t  seconds;
+
+    ngx_http_travel_breaker_refused(r);
 
     seconds.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
     if (seconds.data == NULL) {
@@ -123,7 +131,7 @@ ngx_http_travel_breaker_refuse(ngx_http_request_t *r, ngx_uint_t later)
     }
 
     return ngx_http_travel_error(r, TRAVEL_E_DEPENDENCY_UNAVAILABLE,
-                                 "The service behind this is out of order.");
+                                 NGX_HTTP_TRAVEL_BREAKER_SAYS);
 }
 
 

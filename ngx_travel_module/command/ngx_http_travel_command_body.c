@@ -167,7 +167,8 @@ ngx_http_travel_command_body(ngx_http_request_t *r,
 }
 
 
-/* breaker=: can the destination that the body names be reached now? */
+/* breaker=: can the destination that the body names be reached now?  Of an
+ * item, whoever answers for all of them says when to come again. */
 static ngx_int_t
 ngx_http_travel_body_breaker(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd)
@@ -191,6 +192,15 @@ ngx_http_travel_body_breaker(ngx_http_request_t *r,
 
     if (ngx_http_travel_breaker_ask(&destination, &later) == NGX_OK) {
         return NGX_OK;
+    }
+
+    if (cmd->item) {
+        ngx_http_travel_breaker_refused(r);
+        ngx_http_travel_command_of(r)->batch->later =
+            ngx_max(ngx_http_travel_command_of(r)->batch->later, later);
+
+        return ngx_http_travel_body_say(r, TRAVEL_E_DEPENDENCY_UNAVAILABLE,
+                                        NULL, 0, NGX_HTTP_TRAVEL_BREAKER_SAYS);
     }
 
     return ngx_http_travel_command_told(r,
@@ -238,6 +248,7 @@ ngx_http_travel_command_given(ngx_http_request_t *r,
     if (rc == NGX_OK) { rc = ngx_http_travel_body_values(r, cmd); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_echo(r, cmd); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_key(r, cmd); }
+    if (rc == NGX_OK) { rc = ngx_http_travel_body_breaker(r, cmd); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_seal(r, cmd); }
 
     return rc;
@@ -356,6 +367,7 @@ ngx_http_travel_body_item(ngx_http_request_t *r,
     if (rc == NGX_OK) { rc = ngx_http_travel_body_values(r, item); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_echo(r, item); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_key(r, item); }
+    if (rc == NGX_OK) { rc = ngx_http_travel_body_breaker(r, item); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_seal(r, item); }
 
     return rc;

@@ -472,7 +472,7 @@ ngx_http_travel_graphql_orders(ngx_conf_t *cf,
     ngx_http_travel_graphql_main_conf_t *gmcf)
 {
     size_t                             at;
-    ngx_str_t                          type, check;
+    ngx_http_travel_order_spec_t       spec;
     const travel_graphql_map_field_t  *field;
     ngx_http_travel_graphql_order_t   *order;
 
@@ -489,17 +489,19 @@ ngx_http_travel_graphql_orders(ngx_conf_t *cf,
         order = ngx_array_push(&gmcf->orders);
 
         if (order == NULL
-            || ngx_http_travel_graphql_word(cf, field->command, &type)
+            || ngx_http_travel_graphql_word(cf, field->command, &spec.type)
                != NGX_OK
-            || ngx_http_travel_graphql_word(cf, field->check, &check)
+            || ngx_http_travel_graphql_word(cf, field->check, &spec.check)
+               != NGX_OK
+            || ngx_http_travel_graphql_word(cf, field->breaker, &spec.breaker)
                != NGX_OK)
         {
             return NGX_ERROR;
         }
 
+        spec.wait = field->wait;
         order->field = field;
-        order->order = ngx_http_travel_command_order(cf, &type, &check,
-                                                     field->wait);
+        order->order = ngx_http_travel_command_order(cf, &spec);
 
         if (order->order == NULL) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V:%uD: the command of "

@@ -13,9 +13,10 @@ plan skip_all => 'travel-worker is not built'
 my $t = Travel::Test->new(
     parts => 'postgres queue cache workers nginx',
     env   => { TRAVEL_LIMITS => 'limits-open.conf', TRAVEL_PROCESSES => 2 },
-    edit  => sub { s<location = /health>< location = /t/member {
+    edit  => sub { s<^(\s+travel_catalog\s+)\S+;><$1\@RUN\@/catalog;>m or die;
+        s<location = /health>< location = /t/member {
             travel_auth required jwks=main audience=travel;
-            travel_command POST booking.create breaker=partner;
+            travel_command POST booking.create breaker=partner batch=10;
         }
         location = /t/fixed {
             travel_auth required jwks=main audience=travel;
@@ -36,6 +37,10 @@ my $t = Travel::Test->new(
         type "booking.create" { retries = 30 base = 50ms cap = 200ms }/ms });
 my $origin = Travel::Origin->start($t->port + 1);
 $origin->set('/v1/holds', status => 500);
+system('cp', '-r', Travel::Test::root() . '/conf/travel', $t->dir . '/catalog');
+my $sdl = slurp($t->dir . '/catalog/graphql/schema.graphql');
+$sdl =~ s/(check: "bookings.precheck", )/$1breaker: "partner", / or die;
+$t->write('catalog/graphql/schema.graphql', $sdl);
 $t->launch;
 my @me = (token => $t->user_token(0));
 
@@ -72,6 +77,18 @@ cmp_ok($r->{headers}{'retry-after'}, '>=', 1, 'Retry-After');
 cmp_ok($r->{headers}{'retry-after'}, '<=', 7, 'is as long as it takes');
 is($t->post('/t/member', { %$body, partner => 'klook' }, @me)->{status}, 202,
     'another partner is not');
+$r = $t->post('/t/member', [$body, { %$body, partner => 'tabelog' }], @me);
+is($r->{status}, 207, 'a batch');
+is_deeply([map { $_->{status} } @{ $r->{json}{items} }], [503, 202],
+    'in which one booking is refused, by its member');
+is($r->{json}{items}[0]{error}{code}, 'DEPENDENCY_UNAVAILABLE', 'and why');
+cmp_ok($r->{headers}{'retry-after'}, '>=', 1, 'with the time to come again');
+$r = $t->post('/api/graphql', { query => 'mutation { createBooking(input: {
+    partner: "opentable", venueId: "v", partySize: 2,
+    bookingDate: "2031-01-01T20:00:00Z" }) { success } }' }, @me);
+is($r->{json}{data}{createBooking}, undef, 'a mutation is refused as well')
+    or diag $r->{content};
+is($r->{json}{errors}[0]{extensions}{code}, 'DEPENDENCY_UNAVAILABLE', 'and why');
 $r = $t->post('/t/fixed', $body, @me, allow_5xx => 1);
 is($r->{status}, 503, 'refused by name');
 like($r->{headers}{'x-breaker'} // '', qr/^(?:open|half-open)$/,
@@ -83,7 +100,7 @@ is($t->post('/t/fixed', $body)->{status}, 401, 'who one is comes first');
 my $metrics = $t->get('/metrics')->{content};
 like($metrics, qr/^travel_edge_breaker_state\{destination="opentable",state="\w/m,
     'a metric at the edge');
-like($metrics, qr/^travel_breaker_refused_total 2$/m, 'refusals are counted');
+like($metrics, qr/^travel_breaker_refused_total 4$/m, 'refusals are counted');
 my $pool = $t->request('GET', '/metrics',
     base => 'http://127.0.0.1:' . ($t->port + 4))->{content};
 like($pool, qr/^travel_breaker_opened_total\{process="\d",destination="opentable"\} [1-9]/m,

@@ -1,15 +1,14 @@
 /*
  * The Redis scripts of the edge: accept a command under an Idempotency-Key,
- * cancel one that has not begun (contracts section 3), and watch one.  The
- * scripts of the workers (start, settle, retry, ...) live with their queue
- * client.
+ * call one off, and watch one (contracts section 3).  The scripts of the workers
+ * (start, settle, retry, ...) live with their queue client.
  *
  * All keys of a call share the hash tag {<queue>.<partition>}.  The scripts
  * use only what the edge's Redis login may: HSET, HMGET, HGETALL of job
  * hashes, GET and SET of idempotency keys, XADD, the table of watchers.
  *
  * Fields of a job hash: status type queue sub key route resource created_at
- * updated_at attempts progress result error lsn timeline inval entry.
+ * updated_at attempts progress result error lsn timeline inval entry cancel.
  */
 
 #ifndef TRAVEL_QUEUE_SCRIPTS_H
@@ -39,12 +38,15 @@
 extern const char  travel_script_accept[];
 
 /*
- * Cancel: compare-and-set queued -> cancelled, the rival of start.
+ * Cancel: compare-and-set queued -> cancelled, the rival of start; one that has
+ * begun, or waits for a retry, is told so (field "cancel"), as CALL_OFF of the
+ * workers does it: it ends when its handler says, or is given up.
  *   KEYS  1 job hash
  *   ARGV  1 the caller's id, as in the hash's "sub"; "" for an operator
  *         2 updated_at
  *   reply "cancelled", names and values of the job hash after it
- *         "refused", names and values: it has begun, or ended
+ *         "told", names and values: it has begun
+ *         "refused", names and values: it has ended
  *         "unknown": no such job, or somebody else's
  *
  * The message stays in its stream: only its partition's owner may take one

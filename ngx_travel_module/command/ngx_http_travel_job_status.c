@@ -1,7 +1,7 @@
 /*
  * travel_job_status: what became of a command (GET, with Prefer: wait as a long
- * poll; as a stream in job_events.c), and calling it off while it is queued
- * (DELETE).
+ * poll; as a stream in job_events.c), and calling it off (DELETE): at once while
+ * it is queued, else its handler is told.
  */
 
 #include "ngx_http_travel_command_room.h"
@@ -26,7 +26,8 @@ static void ngx_http_travel_look_seen(ngx_http_request_t *r, void *data,
 static void ngx_http_travel_look_waited(ngx_http_request_t *r, void *data,
     ngx_http_travel_job_t *job);
 static ngx_int_t ngx_http_travel_look_answer(ngx_http_request_t *r,
-    ngx_http_travel_look_t *look, ngx_http_travel_job_t *job);
+    ngx_http_travel_look_t *look, ngx_http_travel_job_t *job,
+    ngx_uint_t status);
 static void ngx_http_travel_look_member(travel_json_writer_t *w,
     const char *name, const ngx_str_t *json);
 static void ngx_http_travel_look_instant(travel_json_writer_t *w,
@@ -188,7 +189,7 @@ ngx_http_travel_look_waited(ngx_http_request_t *r, void *data,
         }
 
     } else {
-        rc = ngx_http_travel_look_answer(r, look, job);
+        rc = ngx_http_travel_look_answer(r, look, job, NGX_HTTP_OK);
     }
 
     ngx_http_travel_finish(r, rc);
@@ -197,7 +198,8 @@ ngx_http_travel_look_waited(ngx_http_request_t *r, void *data,
 
 static ngx_int_t
 ngx_http_travel_look_answer(ngx_http_request_t *r,
-    ngx_http_travel_look_t *look, ngx_http_travel_job_t *job)
+    ngx_http_travel_look_t *look, ngx_http_travel_job_t *job,
+    ngx_uint_t status)
 {
     travel_json_writer_t  w;
 
@@ -214,7 +216,7 @@ ngx_http_travel_look_answer(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_travel_command_send(r, NGX_HTTP_OK, &w);
+    return ngx_http_travel_command_send(r, status, &w);
 }
 
 
@@ -398,11 +400,21 @@ ngx_http_travel_look_cancelled(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
 
     job->name = &look->name;
 
-    rc = (word.data[0] == 'c')
-         ? ngx_http_travel_look_answer(r, look, job)
-         : ngx_http_travel_error(r, TRAVEL_E_JOB_NOT_CANCELLABLE,
-                                 "The job is %s.",
-                                 travel_job_status_name(job->status));
+    switch (word.data[0]) {
+
+    case 'c':                                             /* cancelled */
+        rc = ngx_http_travel_look_answer(r, look, job, NGX_HTTP_OK);
+        break;
+
+    case 't':                                                  /* told */
+        rc = ngx_http_travel_look_answer(r, look, job, NGX_HTTP_ACCEPTED);
+        break;
+
+    default:
+        rc = ngx_http_travel_error(r, TRAVEL_E_JOB_NOT_CANCELLABLE,
+                                   "The job is %s.",
+                                   travel_job_status_name(job->status));
+    }
 
     ngx_http_travel_finish(r, rc);
 }

@@ -427,8 +427,9 @@ cancel(void **state)
     size_t       i;
     redisReply  *reply;
 
-    static const char  *begun[] = {
-        "running", "retrying", "succeeded", "failed", "dead", "cancelled"
+    static const char  *begun[] = { "running", "retrying" };
+    static const char  *over[] = {
+        "succeeded", "failed", "dead", "cancelled"
     };
 
     (void) state;
@@ -459,10 +460,27 @@ cancel(void **state)
     for (i = 0; i < N(begun); i++) {
         freeReplyObject(ask(admin, "HSET " TAG "job:" UUID1 " status %s",
                             begun[i]));
+        reply = cancel_job("mallory");
+        assert_string_equal(word(reply), "unknown");
+        freeReplyObject(reply);
+        assert_int_equal(number("HEXISTS " TAG "job:" UUID1 " cancel"), 0);
+
+        reply = cancel_job("alice");
+        assert_string_equal(word(reply), "told");
+        assert_string_equal(field(reply->element[1], "status"), begun[i]);
+        assert_string_equal(field(reply->element[1], "cancel"), "1");
+        freeReplyObject(reply);
+        freeReplyObject(ask(admin, "HDEL " TAG "job:" UUID1 " cancel"));
+    }
+
+    for (i = 0; i < N(over); i++) {
+        freeReplyObject(ask(admin, "HSET " TAG "job:" UUID1 " status %s",
+                            over[i]));
         reply = cancel_job("alice");
         assert_string_equal(word(reply), "refused");
-        assert_string_equal(field(reply->element[1], "status"), begun[i]);
+        assert_string_equal(field(reply->element[1], "status"), over[i]);
         freeReplyObject(reply);
+        assert_int_equal(number("HEXISTS " TAG "job:" UUID1 " cancel"), 0);
     }
 
     /* a job of nobody's is the operator's to cancel, who may cancel any */

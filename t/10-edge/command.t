@@ -212,6 +212,28 @@ subtest 'cancelling what is still queued' => sub {
         ->{json}{status}, 'cancelled', 'and the booking says so');
 };
 
+subtest 'calling off what has begun' => sub {
+    my $job = book()->{json}{job};
+    my ($part, $uuid) = $job->{id} =~ /^(\w+\.\d+)\.(.+)$/;
+    my $key = "travel:{$part}:job:$uuid";
+    for my $status (qw(running retrying)) {
+        $q->call('HSET', $key, 'status', $status);
+        is($t->delete($job->{status_url}, token => $bob)->{status}, 404,
+            "$status: not their job");
+        is($q->call('HGET', $key, 'cancel'), undef, 'nobody is told');
+        for (1, 2) {
+            my $r = $t->delete($job->{status_url}, token => $alice);
+            is($r->{status}, 202, 'its owner: accepted');
+            is($r->{json}{status}, $status, 'it goes on until its handler ends it');
+        }
+        is($q->call('HGET', $key, 'cancel'), 1, 'the workers are told');
+        $q->call('HDEL', $key, 'cancel');
+    }
+    $q->call('HSET', $key, 'status', 'succeeded');
+    is($t->delete($job->{status_url}, token => $alice)->{status}, 409,
+        'not what is over');
+};
+
 subtest 'bad input leaves nothing' => sub {
     my $before = () = entries();
     my $json = '{"partner":"opentable","venue_id":"v","party_size":4,'

@@ -72,7 +72,7 @@ typedef struct worker_job_s {
     uint64_t              tokens;    /* of language models, in this attempt:
                                         what the caller's limit is charged */
     _Atomic bool          cancel;    /* cooperative: read at convenient points */
-    _Atomic bool          called_off;    /* by an operator, 'cancel' too: to be
+    _Atomic bool          called_off;    /* by somebody, 'cancel' too: to be
                                         retried means to be given up */
 
     /* between the stages of a handler (ask.h) */

@@ -153,7 +153,7 @@ start_one(worker_partition_t *part, worker_entry_t *entry, long long code,
         entry->giveup = true;
         entry->outcome = WORKER_OUTCOME_CANCELLED;
         (void) worker_job_fail(&entry->job, WORKER_REJECT, "CANCELLED",
-                               "called off by an operator");
+                               "called off");
     }
 
     if (code >= TRAVEL_AGAIN_BIT) {

@@ -20,7 +20,8 @@ enum {
     SEEN_BODY     = 1 << 10,
     SEEN_QUOTA    = 1 << 11,
     SEEN_SEALED   = 1 << 12,
-    SEEN_ONCE     = 1 << 13
+    SEEN_ONCE     = 1 << 13,
+    SEEN_CLAIM    = 1 << 14
 };
 
 
@@ -81,6 +82,8 @@ travel_envelope_args(const travel_envelope_t *env,
                                  env->quota);
     n = travel_envelope_optional(argv, argvlen, n, TRAVEL_STR("sealed"),
                                  env->sealed);
+    n = travel_envelope_optional(argv, argvlen, n, TRAVEL_STR("claim"),
+                                 env->claim);
 
     if (env->once) {
         n = travel_envelope_arg(argv, argvlen, n, TRAVEL_STR("once"),
@@ -126,6 +129,7 @@ travel_envelope_field(travel_str_t name)
     case 5:
         return travel_envelope_is(name, "email") ? SEEN_EMAIL
              : travel_envelope_is(name, "reply") ? SEEN_REPLY
+             : travel_envelope_is(name, "claim") ? SEEN_CLAIM
              : travel_envelope_is(name, "quota") ? SEEN_QUOTA : 0;
 
     case 6:
@@ -169,6 +173,7 @@ travel_envelope_store(travel_envelope_t *env, int field, travel_str_t value)
     case SEEN_QUOTA: env->quota = value; break;
     case SEEN_SEALED: env->sealed = value; break;
     case SEEN_ONCE:  env->once = true;   break;
+    case SEEN_CLAIM: env->claim = value; break;
     }
 
     return NULL;

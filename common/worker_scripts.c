@@ -265,7 +265,7 @@ static const char  lua_requeue[] =
     "local e = {}\n"
     "for i = 6, #ARGV, 2 do e[ARGV[i]] = ARGV[i + 1] end\n"
     "redis.call('HDEL', KEYS[1], 'error', 'first_error', 'entry', 'suspect',\n"
-    "    'result', 'progress', 'cancel')\n"
+    "    'result', 'claim', 'progress', 'cancel')\n"
     "redis.call('HSETNX', KEYS[1], 'created_at', e.ts or ARGV[2])\n"
     "redis.call('HSET', KEYS[1], 'status', 'queued', 'type', e.type,\n"
     "    'queue', ARGV[4], 'sub', e.sub, 'key', e.key, 'updated_at', ARGV[2],\n"

@@ -8,7 +8,8 @@
  *                    [max_errors=20] [formats=assert|annotate]
  *                    [idempotency_ttl=24h] [deadline=T]
  *                    [idempotency=optional|required] [require=final];
- *     travel_job_status id=$var [wait=30s] [events=5m] [streams=1000];
+ *     travel_job_status id=$var [wait=30s] [events=5m] [streams=1000]
+ *                       [result=QUERY];
  *                                             GET, DELETE /api/v1/jobs/{id}
  *     travel_backlog N [bytes=256m] [normal=95%] [low=80%];   per partition
  *
@@ -25,10 +26,17 @@
 
 typedef struct ngx_http_travel_order_s  ngx_http_travel_order_t;
 
-/* At configuration: a command of the catalog, its check (may be empty), how
- * long to wait for the outcome.  NULL after logging why. */
+/* As travel_command has them; check and breaker may be empty. */
+typedef struct {
+    ngx_str_t              type;
+    ngx_str_t              check;
+    ngx_str_t              breaker;
+    ngx_msec_t             wait;
+} ngx_http_travel_order_spec_t;
+
+/* At configuration: a command of the catalog.  NULL after logging why. */
 const ngx_http_travel_order_t *ngx_http_travel_command_order(ngx_conf_t *cf,
-    ngx_str_t *type, ngx_str_t *check, ngx_msec_t wait);
+    ngx_http_travel_order_spec_t *spec);
 
 /* How it went: status 200 or 201, done; 202, accepted; else 'error' and a
  * sentence.  Texts live as long as r. */

@@ -79,6 +79,8 @@ static void ngx_http_travel_accept_replay(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply);
 static void ngx_http_travel_accept_replayed(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_http_travel_job_t *job);
+static void ngx_http_travel_accept_reread(ngx_http_request_t *r, void *data,
+    ngx_http_travel_job_t *job);
 static void ngx_http_travel_recall_reply(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
 static void ngx_http_travel_recall_job(ngx_http_request_t *r, void *data,
@@ -800,7 +802,25 @@ ngx_http_travel_accept_replay(ngx_http_request_t *r,
         return;
     }
 
+    if (job->field[NGX_HTTP_TRAVEL_JOB_CLAIM].len
+        && ngx_http_travel_job_read(r, &cmd->name,
+                                    ngx_http_travel_accept_reread, cmd)
+           == NGX_OK)
+    {
+        return;
+    }
+
     ngx_http_travel_accept_replayed(r, cmd, job);
+}
+
+
+/* With its result. */
+static void
+ngx_http_travel_accept_reread(ngx_http_request_t *r, void *data,
+    ngx_http_travel_job_t *job)
+{
+    ngx_http_set_log_request(r->connection->log, r);
+    ngx_http_travel_accept_replayed(r, data, job);
 }
 
 

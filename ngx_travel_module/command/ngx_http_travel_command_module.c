@@ -522,8 +522,8 @@ ngx_http_travel_command_check(ngx_conf_t *cf,
 
 
 const ngx_http_travel_order_t *
-ngx_http_travel_command_order(ngx_conf_t *cf, ngx_str_t *type,
-    ngx_str_t *check, ngx_msec_t wait)
+ngx_http_travel_command_order(ngx_conf_t *cf,
+    ngx_http_travel_order_spec_t *spec)
 {
     ngx_http_travel_order_t              *order;
     ngx_http_travel_command_use_t        *use;
@@ -538,28 +538,34 @@ ngx_http_travel_command_order(ngx_conf_t *cf, ngx_str_t *type,
     }
 
     cmcf->used = 1;
-    order->wait = wait;
+    order->wait = spec->wait;
     use = &order->use;
+    use->breaker = spec->breaker;
     use->method = NGX_HTTP_POST;
     use->max_body = 65536;
     use->max_errors = 20;
     ngx_str_set(&use->idem_ttl, "86400000");
 
-    use->entry = ngx_http_travel_command_load(cf, type);
+    use->entry = ngx_http_travel_command_load(cf, &spec->type);
 
     if (use->entry != NULL && use->entry->command->once) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "command \"%V\" tells its result once, to who waits "
                            "for it by travel_command: it cannot be a GraphQL "
-                           "mutation", type);
+                           "mutation", &spec->type);
         return NULL;
     }
 
     if (use->entry == NULL
-        || (check->len != 0
-            && ngx_http_travel_command_check(cf, use, check) != NGX_CONF_OK))
+        || (spec->check.len != 0
+            && ngx_http_travel_command_check(cf, use, &spec->check)
+               != NGX_CONF_OK))
     {
         return NULL;
+    }
+
+    if (use->breaker.len != 0) {
+        ngx_http_travel_breaker_needed(cf);
     }
 
     return order;
@@ -662,7 +668,40 @@ ngx_http_travel_command_whole(ngx_conf_t *cf,
 }
 
 
-/* --- travel_job_status id=$job_id [wait=30s] [events=5m] [streams=1000] --- */
+/* --- travel_job_status id=$job_id [wait=30s] [events=5m] [streams=1000]
+ *     [result=QUERY] --------------------------------------------------------- */
+
+/* The query that reads results which are in the database: for all waits. */
+static char *
+ngx_http_travel_job_results(ngx_conf_t *cf, ngx_str_t *name)
+{
+    const travel_query_t                 *query;
+    ngx_http_travel_command_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_travel_command_module);
+    query = ngx_http_travel_query_find(cf, name);
+
+    if (query == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (query->nparams != 1 || query->viewer == 0
+        || (cmcf->result && cmcf->result != query))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"result=%V\" must be one query for all locations, "
+                           "of :viewer and one parameter, the job's uuid",
+                           name);
+        return NGX_CONF_ERROR;
+    }
+
+    cmcf->result = query;
+    cmcf->result_statement = ngx_http_travel_query_statement(cf, query);
+
+    return cmcf->result_statement ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
 
 static char *
 ngx_http_travel_job_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -708,6 +747,9 @@ ngx_http_travel_job_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             rv = ngx_http_travel_command_time(cf, "events", &v,
                                               &clcf->job_events);
 
+        } else if (ngx_http_travel_command_is(&value[i], "result=", &v)) {
+            rv = ngx_http_travel_job_results(cf, &v);
+
         } else if (ngx_http_travel_command_is(&value[i], "streams=", &v)) {
             n = ngx_atoi(v.data, v.len);
             clcf->job_streams = (ngx_uint_t) n;
@@ -723,7 +765,7 @@ ngx_http_travel_job_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         } else {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"travel_job_status\" parameter \"%V\" must "
-                               "be id=, wait=, events= or streams=",
+                               "be id=, wait=, events=, streams= or result=",
                                &value[i]);
             rv = NGX_CONF_ERROR;
         }

@@ -62,6 +62,9 @@ typedef struct {
     ngx_array_t                entries;    /* ..._command_entry_t * */
     ngx_http_travel_backlog_t  backlog;
     travel_seal_public_t      *sealed_key; /* or NULL */
+    const travel_query_t      *result;     /* travel_job_status result=, or
+                                              NULL */
+    const ngx_http_travel_pg_statement_t  *result_statement;
     ngx_uint_t                 used;       /* any directive of the room */
     ngx_uint_t                 waited;     /* counters */
     ngx_uint_t                 late;
@@ -143,6 +146,7 @@ typedef enum {
     NGX_HTTP_TRAVEL_JOB_INVAL,
     NGX_HTTP_TRAVEL_JOB_ECHO,
     NGX_HTTP_TRAVEL_JOB_PROMISED,     /* the first answer was the 202 */
+    NGX_HTTP_TRAVEL_JOB_CLAIM,        /* the result is in the database */
     NGX_HTTP_TRAVEL_JOB_FIELDS
 } ngx_http_travel_job_field_e;
 
@@ -173,8 +177,8 @@ ngx_int_t ngx_http_travel_job_pairs(ngx_http_request_t *r,
 typedef void (*ngx_http_travel_job_done_pt)(ngx_http_request_t *r, void *data,
     ngx_http_travel_job_t *job);
 
-/* Reads once.  NGX_OK: done will be called; NGX_DECLINED: no link. 'name' must
- * live as long as r. */
+/* Reads once; a result that is in the database is read there.  NGX_OK: done
+ * will be called; NGX_DECLINED: no link. 'name' must live as long as r. */
 ngx_int_t ngx_http_travel_job_read(ngx_http_request_t *r,
     const ngx_http_travel_job_name_t *name, ngx_http_travel_job_done_pt done,
     void *data);

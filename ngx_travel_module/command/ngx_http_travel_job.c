@@ -32,6 +32,8 @@ typedef struct {
     const ngx_http_travel_job_name_t  *name;
     ngx_http_travel_job_done_pt        done;
     void                              *data;
+    ngx_http_travel_job_t             *job;      /* while its result is read */
+    const char                        *values[1];
 } ngx_http_travel_job_read_t;
 
 
@@ -58,6 +60,10 @@ struct ngx_http_travel_waiter_s {
 
 static void ngx_http_travel_job_reply(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
+static ngx_int_t ngx_http_travel_job_result(ngx_http_request_t *r,
+    ngx_http_travel_job_read_t *read, ngx_http_travel_job_t *job);
+static void ngx_http_travel_job_result_read(ngx_http_request_t *r, void *data,
+    ngx_int_t rc, ngx_http_travel_pg_result_t *result);
 static ngx_int_t ngx_http_travel_job_fill(ngx_http_request_t *r,
     ngx_http_travel_job_t *job, ngx_uint_t field, ngx_str_t value);
 static ngx_int_t ngx_http_travel_job_judge(ngx_http_travel_job_t *job);
@@ -85,7 +91,7 @@ static const travel_str_t  ngx_http_travel_job_fields[] = {
     { "resource", 8 }, { "created_at", 10 }, { "updated_at", 10 },
     { "attempts", 8 }, { "progress", 8 }, { "result", 6 }, { "error", 5 },
     { "timeline", 8 }, { "lsn", 3 }, { "inval", 5 }, { "echo", 4 },
-    { "promised", 8 }
+    { "promised", 8 }, { "claim", 5 }
 };
 
 
@@ -240,8 +246,89 @@ ngx_http_travel_job_reply(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
         }
     }
 
-    read->done(r, read->data,
-               ngx_http_travel_job_judge(job) == NGX_OK ? job : NULL);
+    if (ngx_http_travel_job_judge(job) != NGX_OK) {
+        job = NULL;
+    }
+
+    if (job && job->field[NGX_HTTP_TRAVEL_JOB_CLAIM].len
+        && ngx_http_travel_job_result(r, read, job) == NGX_OK)
+    {
+        return;
+    }
+
+    read->done(r, read->data, job);
+}
+
+
+/* Too large for the hash: the caller's own, so it is asked for as such.  NGX_OK:
+ * it will be there, or not; NGX_DECLINED: nobody knows how, or it is another's,
+ * who is not told. */
+static ngx_int_t
+ngx_http_travel_job_result(ngx_http_request_t *r,
+    ngx_http_travel_job_read_t *read, ngx_http_travel_job_t *job)
+{
+    char                                 *uuid;
+    ngx_http_travel_route_need_t          need;
+    ngx_http_travel_command_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_command_module);
+
+    if (!ngx_http_travel_job_mine(r, job)) {
+        return NGX_DECLINED;
+    }
+
+    if (cmcf->result == NULL) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "job %s: its result is in the database, name the query "
+                      "that reads it: \"travel_job_status result=jobs.result\"",
+                      read->name->text);
+        return NGX_DECLINED;
+    }
+
+    uuid = ngx_pnalloc(r->pool, TRAVEL_UUID_TEXT_LEN + 1);
+    if (uuid == NULL) {
+        return NGX_DECLINED;
+    }
+
+    travel_uuid_format(uuid, &read->name->id.id);
+    uuid[TRAVEL_UUID_TEXT_LEN] = '\0';
+
+    read->job = job;
+    read->values[0] = uuid;
+
+    /* it was written just now, and nobody knows its LSN */
+
+    ngx_memzero(&need, sizeof(ngx_http_travel_route_need_t));
+    need.primary = 1;
+
+    return ngx_http_travel_query_run(r, cmcf->result, cmcf->result_statement,
+                                     read->values, &need,
+                                     ngx_http_travel_job_result_read, read)
+           == NGX_OK ? NGX_OK : NGX_DECLINED;
+}
+
+
+static void
+ngx_http_travel_job_result_read(ngx_http_request_t *r, void *data,
+    ngx_int_t rc, ngx_http_travel_pg_result_t *result)
+{
+    ngx_http_travel_job_t       *job;
+    ngx_http_travel_job_read_t  *read = data;
+
+    ngx_http_set_log_request(r->connection->log, r);
+
+    job = read->job;
+
+    if (rc != NGX_OK
+        || (ngx_http_travel_pg_rows(result)
+            && ngx_http_travel_job_fill(r, job, NGX_HTTP_TRAVEL_JOB_RESULT,
+                   ngx_http_travel_pg_value(result, 0, 0))
+               != NGX_OK))
+    {
+        job = NULL;
+    }
+
+    read->done(r, read->data, job);
 }
 
 

@@ -39,6 +39,7 @@ my @bad = (
     ['recycle { memory = 100 }',        qr/memory.*512m/],
     ['recycle { memory = 1m }',         qr/16m at least/],
     ['recycle { jitter = 2.0 }',        qr/outside 0\.\.1/],
+    ['claim_check = 100m',              qr/1k to 16m/],
     ['lease_ttl = 10',                  qr/lease_ttl.*10s/],
     ['drain = "-1s"',                   qr/drain/],
     ['queues = { "booking", "hotel" }', qr/"hotel" is not the name of a queue/],

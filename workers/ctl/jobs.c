@@ -71,7 +71,7 @@ jobs_text(const char *text)
 
 /* The same members as GET /api/v1/jobs/{id}, and those only we may see. */
 static void
-jobs_print(const char *id, const redisReply *hash)
+jobs_print(const char *id, const redisReply *hash, const char *result)
 {
     json_t  *job;
 
@@ -81,7 +81,7 @@ jobs_print(const char *id, const redisReply *hash)
         "status", jobs_text(jobs_field(hash, "status")),
         "progress", jobs_number(jobs_field(hash, "progress")),
         "attempts", jobs_number(jobs_field(hash, "attempts")),
-        "result", jobs_json(jobs_field(hash, "result")),
+        "result", jobs_json(result),
         "error", jobs_json(jobs_field(hash, "error")),
         "created_at", jobs_time(jobs_field(hash, "created_at")),
         "updated_at", jobs_time(jobs_field(hash, "updated_at")),
@@ -91,6 +91,36 @@ jobs_print(const char *id, const redisReply *hash)
     json_dumpf(job, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     putchar('\n');
     json_decref(job);
+}
+
+
+/* A result that was too large for the hash is in the database. */
+static int
+jobs_tell(const worker_conf_t *conf, const char *id, const redisReply *hash)
+{
+    PGconn      *pg;
+    PGresult    *res;
+    const char  *uuid[1] = { strrchr(id, '.') + 1 };
+
+    if (jobs_field(hash, "claim") == NULL) {
+        jobs_print(id, hash, jobs_field(hash, "result"));
+        return CTL_GOOD;
+    }
+
+    pg = ctl_pg(conf->pg_dsn);
+    res = pg != NULL ? ctl_query(pg, "SELECT data FROM jobs.claim"
+                                     " WHERE job = $1::uuid"
+                                     "   AND what = 'result'", 1, uuid) : NULL;
+
+    if (res != NULL) {
+        jobs_print(id, hash, PQntuples(res) > 0 ? PQgetvalue(res, 0, 0)
+                                                : NULL);
+    }
+
+    PQclear(res);
+    PQfinish(pg);
+
+    return res != NULL ? CTL_GOOD : CTL_BROKEN;
 }
 
 
@@ -140,8 +170,7 @@ travelctl_jobs_status(int argc, char **argv)
                              "there is no job %s (results are kept for a "
                              "limited time)", args[0]);
         } else {
-            jobs_print(args[0], hash);
-            rc = CTL_GOOD;
+            rc = jobs_tell(conf, args[0], hash);
         }
 
         freeReplyObject(hash);

@@ -175,7 +175,8 @@ maintenance_expire(worker_job_t *job)
 
     res = maintenance_ask(job, "SELECT jobs.expire_sagas($1::interval, 50000),"
                                " jobs.expire_webhooks($1::interval, 50000),"
-                               " jobs.expire_notices($1::interval, 50000)",
+                               " jobs.expire_notices($1::interval, 50000),"
+                               " jobs.expire_claims(50000)",
                           1, params);
 
     if (res == NULL) {

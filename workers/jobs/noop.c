@@ -30,13 +30,44 @@ noop_grow(json_int_t mb)
 }
 
 
+static worker_verdict_e
+noop_result(worker_job_t *job)
+{
+    char          *text;
+    size_t         len;
+    const json_t  *wants;
+
+    wants = json_object_get(job->body, "wants");
+    len = json_string_length(json_object_get(job->body, "pad"));
+
+    if (wants != NULL && (size_t) json_integer_value(wants) != len) {
+        return worker_job_fail(job, WORKER_REJECT, "VALIDATION_ERROR",
+                               "drill: a pad of %zu bytes", len);
+    }
+
+    len = (size_t) json_integer_value(json_object_get(job->body, "result_kb"))
+          << 10;
+    text = len > 0 && len <= 16 << 20 ? malloc(len) : NULL;
+
+    if (text != NULL) {
+        memset(text, 'x', len);
+        json_decref(job->result);
+        job->result = json_pack("{s:s#}", "pad", text, (int) len);
+        free(text);
+    }
+
+    return WORKER_DONE;
+}
+
+
 /* Body members, all optional: ask (a partner and a path, "slow/5000": GET it
  * without a slot, and go on with its answer); sleep_ms; hang_ms (sleeps on when
  * told to stop); fail_until (retry below this attempt), not before retry_ms
  * have passed; fail_before (retry before this moment, unix ms); reject (a
  * code); answer (its result); crash (abort on this attempt); grow_mb (memory
- * that is never given back).  They let tests and drills put a pool
- * into any state without a partner of the product. */
+ * that is never given back); result_kb (a result of that size); wants (a text
+ * whose length "pad" must have, else the job is refused).  They let tests and
+ * drills put a pool into any state without a partner of the product. */
 static worker_verdict_e
 noop_drill(worker_job_t *job)
 {
@@ -96,7 +127,7 @@ noop_drill(worker_job_t *job)
         job->result = json_incref(json_object_get(job->body, "answer"));
     }
 
-    return WORKER_DONE;
+    return noop_result(job);
 }
 
 

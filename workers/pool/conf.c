@@ -127,6 +127,7 @@ static cfg_opt_t  conf_opts[] = {
     CFG_INT("processes", 2, CFGF_NONE),
     CFG_INT("slots", 16, CFGF_NONE),
     CFG_INT("waiting", 2000, CFGF_NONE),
+    CFG_STR("claim_check", "64k", CFGF_NONE),
     CFG_STR("log_level", "info", CFGF_NONE),
     CFG_STR_LIST("queues", "{}", CFGF_NONE),
     CFG_STR("lease_ttl", "10s", CFGF_NONE),
@@ -941,6 +942,8 @@ conf_top(cfg_t *cfg, worker_conf_t *conf)
     conf->processes = (unsigned) cfg_getint(cfg, "processes");
     conf->slots = (unsigned) cfg_getint(cfg, "slots");
     conf->waiting = (unsigned) cfg_getint(cfg, "waiting");
+    (void) !worker_conf_size_parse(cfg_getstr(cfg, "claim_check"),
+                                   &conf->claim_check);
     worker_conf_duration(cfg, "lease_ttl", &conf->lease_ttl_ms);
     worker_conf_duration(cfg, "drain", &conf->drain_ms);
     conf_recycle(cfg, conf);

@@ -6,6 +6,7 @@
  *     processes = 2          slots = 16        log_level = "info"
  *     waiting   = 2000
  *     autoscale { processes = 8 slots = 64 age = 2s every = 5s idle = 60s }
+ *     claim_check = 64k
  *     recycle   { jobs = 1000000 memory = 1g jitter = 0.2 }
  *     queues    = { "journey", "booking", ... }      lease_ttl = 10s
  *     metrics   = "127.0.0.1:8084"
@@ -126,6 +127,8 @@ typedef struct {
                                           outside without a slot */
     worker_scale_conf_t  scale;        /* its least is the two above; its most
                                           the same without "autoscale" */
+    uint64_t            claim_check;   /* bytes: larger payloads and results of
+                                          workers go to the database */
     uint64_t            recycle_jobs;  /* of a process; 0: any, so below */
     uint64_t            recycle_memory;    /* bytes */
     double              recycle_jitter;    /* as a part of the two */

@@ -109,7 +109,7 @@ worker_conf_rate_parse(const char *text, double *ret_rate)
 typedef enum {
     CONF_DURATION,              /* min in ms */
     CONF_NUMBER,
-    CONF_SIZE,                  /* min in MiB */
+    CONF_SIZE,                  /* min and max in KiB */
     CONF_SHARE,                 /* a number from 0 to 1 */
     CONF_LEVEL,
     CONF_QUEUE,
@@ -142,7 +142,8 @@ static const struct conf_rule {
     { "autoscale|every", CONF_DURATION, 100, 0 },
     { "autoscale|idle", CONF_DURATION, 100, 0 },
     { "recycle|jobs", CONF_NUMBER, 1, LONG_MAX },
-    { "recycle|memory", CONF_SIZE, 16, 0 },
+    { "recycle|memory", CONF_SIZE, 16 << 10, LONG_MAX },
+    { "claim_check", CONF_SIZE, 1, 16 << 10 },
     { "recycle|jitter", CONF_SHARE, 0, 0 },
     { "lease_ttl", CONF_DURATION, 1000, 0 },
     { "drain", CONF_DURATION, 0, 0 },
@@ -297,9 +298,12 @@ conf_text_wrong(const struct conf_rule *rule, const char *v)
 
     case CONF_SIZE:
         return worker_conf_size_parse(v, &bytes) == TRAVEL_OK
-               && bytes >> 20 >= (uint64_t) rule->min
-               ? NULL : "is no size or too small a one, write it like 512m or "
-                        "2g (16m at least)";
+               && bytes >> 10 >= (uint64_t) rule->min
+               && bytes >> 10 <= (uint64_t) rule->max
+               ? NULL : rule->min > 1
+               ? "is no size or too small a one, write it like 512m or 2g "
+                 "(16m at least)"
+               : "is no size from 1k to 16m, write it like 64k";
 
     case CONF_DURATION:
         return worker_conf_duration_parse(v, &ms) == TRAVEL_OK

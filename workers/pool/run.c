@@ -17,6 +17,7 @@
 #include "../../common/backoff.h"
 #include "../../common/hash.h"
 #include "../jobs/ask.h"
+#include "../store/claim.h"
 #include "../store/pg.h"
 #include "../trace/trace.h"
 
@@ -176,12 +177,57 @@ run_trace_end(const worker_entry_t *entry, const travel_trace_t *parent,
 /* --- verdict and outcome ------------------------------------------------------ */
 
 static worker_verdict_e
+run_database(worker_job_t *job, const char *what)
+{
+    return worker_job_fail(job, WORKER_RETRY, "DEPENDENCY_UNAVAILABLE",
+                           "%s cannot be reached in jobs.claim (%s)", what,
+                           worker_pg_sqlstate(job->slot->pg));
+}
+
+
+/* A payload that was too large for the stream: another text in its place. */
+static worker_verdict_e
+run_claimed_body(worker_job_t *job, char **ret_text)
+{
+    switch (worker_claim_get(job->slot->pg, job->uuid, WORKER_CLAIM_BODY,
+                             ret_text))
+    {
+    case TRAVEL_OK:
+        return WORKER_DONE;
+
+    case TRAVEL_INVALID:
+        return worker_job_fail(job, WORKER_REJECT, "MALFORMED",
+                               "its payload is not in jobs.claim any more");
+
+    default:
+        return run_database(job, "the payload");
+    }
+}
+
+
+static worker_verdict_e
 run_body(worker_job_t *job)
 {
-    json_error_t  err;
+    char              *text;
+    json_error_t       err;
+    travel_str_t       body;
+    worker_verdict_e   verdict;
 
-    job->body = json_loadb(job->env.body.data, job->env.body.len,
-                           JSON_DECODE_ANY, &err);
+    text = NULL;
+    body = job->env.body;
+
+    if (job->env.claim.len > 0) {
+        verdict = run_claimed_body(job, &text);
+
+        if (verdict != WORKER_DONE) {
+            return verdict;
+        }
+
+        body = (travel_str_t) { text, strlen(text) };
+    }
+
+    job->body = json_loadb(body.data, body.len, JSON_DECODE_ANY, &err);
+    free(text);
 
     if (job->body != NULL) {
         return job->env.sealed.len > 0 ? worker_sealed_open(job) : WORKER_DONE;
@@ -262,12 +308,71 @@ run_giveup(worker_entry_t *entry, worker_outcome_e final)
 }
 
 
+/* One that is too large for the job's hash goes to the database, and the job is
+ * not over before it is there. */
+static worker_verdict_e
+run_claim(worker_entry_t *entry)
+{
+    worker_job_t    *job;
+    worker_claim_t   claim;
+
+    job = &entry->job;
+    claim = (worker_claim_t) {
+        .uuid = job->uuid, .what = WORKER_CLAIM_RESULT, .sub = job->sub,
+        .text = entry->result,
+        .keep_ms = worker_conf_retention_ms(job->slot->conf,
+                                            entry->type->type->queue)
+    };
+
+    if (worker_claim_put(job->slot->pg, &claim) != TRAVEL_OK) {
+        return run_database(job, "the result");
+    }
+
+    entry->claimed = true;
+    return WORKER_DONE;
+}
+
+
+/* Slots share the work of making JSON text; the fetcher is one. */
+static worker_verdict_e
+run_result(worker_entry_t *entry)
+{
+    worker_job_t      *job;
+    worker_verdict_e   verdict;
+
+    job = &entry->job;
+    verdict = WORKER_DONE;
+
+    if (job->result == NULL) {
+        return verdict;
+    }
+
+    /* 15 digits: what PostgreSQL wrote as 144.8 stays 144.8 */
+    entry->result = json_dumps(job->result, JSON_COMPACT | JSON_ENCODE_ANY
+                                            | JSON_REAL_PRECISION(15));
+    entry->result_len = entry->result != NULL ? strlen(entry->result) : 0;
+
+    if (entry->result_len > job->slot->conf->claim_check && !job->env.once) {
+        verdict = run_claim(entry);
+        free(entry->result);
+        entry->result = NULL;
+        entry->result_len = 0;
+    }
+
+    return verdict;
+}
+
+
 static void
 run_judge(worker_entry_t *entry, worker_verdict_e verdict)
 {
     worker_job_t  *job;
 
     job = &entry->job;
+
+    if (verdict == WORKER_DONE) {
+        verdict = run_result(entry);
+    }
 
     if (verdict != WORKER_DONE && verdict != WORKER_FENCED
         && job->error.code[0] == '\0')
@@ -297,7 +402,7 @@ run_judge(worker_entry_t *entry, worker_verdict_e verdict)
     case WORKER_RETRY:
         if (job->called_off) {
             (void) worker_job_fail(job, verdict, "CANCELLED",
-                                   "called off by an operator");
+                                   "called off");
             run_giveup(entry, WORKER_OUTCOME_CANCELLED);
             break;
         }
@@ -351,21 +456,9 @@ run_log(const worker_entry_t *entry)
 }
 
 
-/* Slots share the work of making JSON text; the fetcher is one. */
 static void
-run_result(worker_entry_t *entry)
+run_forget(worker_job_t *job)
 {
-    worker_job_t  *job;
-
-    job = &entry->job;
-
-    if (job->result != NULL && entry->outcome == WORKER_OUTCOME_SUCCEEDED) {
-        /* 15 digits: what PostgreSQL wrote as 144.8 stays 144.8 */
-        entry->result = json_dumps(job->result, JSON_COMPACT | JSON_ENCODE_ANY
-                                                | JSON_REAL_PRECISION(15));
-        entry->result_len = entry->result != NULL ? strlen(entry->result) : 0;
-    }
-
     json_decref(job->result);
     json_decref(job->body);
     job->result = NULL;
@@ -395,7 +488,7 @@ run_end(worker_entry_t *entry)
     entry->run_ns = run_clock_ns() - entry->begin_ns;
     run_trace_end(entry, &entry->parent, entry->linked, entry->start_ns);
     run_log(entry);
-    run_result(entry);
+    run_forget(&entry->job);
     worker_job_stages_end(&entry->job);
 }
 

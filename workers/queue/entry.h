@@ -114,6 +114,7 @@ typedef struct worker_entry_s {
     worker_outcome_e            outcome;
     char                       *result;       /* JSON text, or NULL */
     size_t                      result_len;
+    bool                        claimed;      /* the result is in jobs.claim */
     uint64_t                    run_ns;       /* from its start to its end */
     uint64_t                    slot_ns;      /* of these in a slot */
     unsigned                    stages;       /* of its handler, so far */

@@ -866,6 +866,7 @@ keeper_errands(worker_keeper_t *keeper, int64_t now)
             .number = lot->number,
             .retention_ms = worker_conf_retention_ms(keeper->spec.conf,
                                                      lot->queue),
+            .claim_check = keeper->spec.conf->claim_check,
         };
         sent = worker_relay_outbox(&relay);
 

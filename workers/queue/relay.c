@@ -19,6 +19,7 @@
 #include "../../common/live_message.h"
 #include "../jobs/job.h"
 #include "../pool/log.h"
+#include "../store/claim.h"
 
 #define RELAY_BATCH      100
 #define RELAY_BATCH_STR  "100"
@@ -113,6 +114,62 @@ relay_envelope(const json_t *row, travel_envelope_t *env)
 }
 
 
+/* A payload that is too large for the stream stays in the database, until its
+ * job's dead letter would be gone; the message says so. */
+static int
+relay_claim(const worker_relay_t *relay, travel_envelope_t *env,
+    int64_t later, uint64_t at)
+{
+    char             uuid[TRAVEL_UUID_TEXT_LEN + 1], sub[TRAVEL_UUID_TEXT_LEN
+                                                         + 1];
+    worker_claim_t   claim;
+
+    if (env->body.len <= relay->claim_check
+        || env->id.len < TRAVEL_UUID_TEXT_LEN)
+    {
+        return TRAVEL_OK;
+    }
+
+    snprintf(uuid, sizeof(uuid), "%s",
+             env->id.data + env->id.len - TRAVEL_UUID_TEXT_LEN);
+    snprintf(sub, sizeof(sub), "%.*s", (int) env->sub.len, env->sub.data);
+    claim = (worker_claim_t) {
+        .uuid = uuid, .what = WORKER_CLAIM_BODY, .sub = sub,
+        .text = env->body.data, .keep_ms = 2 * relay->retention_ms
+    };
+
+    if (later > (int64_t) at) {
+        claim.keep_ms += later - (int64_t) at;
+    }
+
+    if (worker_claim_put(relay->pg, &claim) != TRAVEL_OK) {
+        return TRAVEL_ERROR;
+    }
+
+    env->claim = TRAVEL_STR("1");
+    env->body = TRAVEL_STR("{}");
+
+    return TRAVEL_OK;
+}
+
+
+static int
+relay_enqueue(const worker_relay_t *relay, const json_t *row,
+    const travel_envelope_t *env, travel_priority_e priority, int64_t later)
+{
+    worker_unique_t  unique;
+
+    unique = (worker_unique_t) {
+        json_string_value(json_object_get(row, "unique")),
+        json_integer_value(json_object_get(row, "unique_ms"))
+    };
+
+    return unique.key != NULL && unique.window_ms > 0
+           ? worker_enqueue_unique(relay->redis, env, priority, later, &unique)
+           : worker_enqueue(relay->redis, env, priority, later);
+}
+
+
 static int
 relay_job(const worker_relay_t *relay, const json_t *row, uint64_t at)
 {
@@ -121,7 +178,6 @@ relay_job(const worker_relay_t *relay, const json_t *row, uint64_t at)
     char                id[TRAVEL_JOB_ID_MAX + 1], *body;
     travel_envelope_t   env = { 0 };
     int64_t             later;
-    worker_unique_t     unique;
     travel_priority_e   priority;
 
     rc = relay_job_id(relay, row, id, &priority);
@@ -142,19 +198,11 @@ relay_job(const worker_relay_t *relay, const json_t *row, uint64_t at)
     env.ts = at;
     env.body = (travel_str_t) { body, strlen(body) };
 
-    unique = (worker_unique_t) {
-        json_string_value(json_object_get(row, "unique")),
-        json_integer_value(json_object_get(row, "unique_ms"))
-    };
     later = json_integer_value(json_object_get(row, "not_before"));
+    rc = whole ? relay_claim(relay, &env, later, at) : TRAVEL_INVALID;
 
-    if (!whole) {
-        rc = TRAVEL_INVALID;
-    } else if (unique.key != NULL && unique.window_ms > 0) {
-        rc = worker_enqueue_unique(relay->redis, &env, priority, later,
-                                   &unique);
-    } else {
-        rc = worker_enqueue(relay->redis, &env, priority, later);
+    if (rc == TRAVEL_OK) {
+        rc = relay_enqueue(relay, row, &env, priority, later);
     }
 
     free(body);
@@ -189,6 +237,31 @@ relay_drop(const worker_relay_t *relay, const json_t *row)
 }
 
 
+/* A dead job's payload may still be where it was put. */
+static int
+relay_claimed(const worker_relay_t *relay, travel_envelope_t *env)
+{
+    int    rc;
+    char   uuid[TRAVEL_UUID_TEXT_LEN + 1], *text;
+
+    if (env->body.len > 2 || env->id.len < TRAVEL_UUID_TEXT_LEN) {
+        return TRAVEL_OK;
+    }
+
+    snprintf(uuid, sizeof(uuid), "%s",
+             env->id.data + env->id.len - TRAVEL_UUID_TEXT_LEN);
+    text = NULL;
+    rc = worker_claim_get(relay->pg, uuid, WORKER_CLAIM_BODY, &text);
+    free(text);
+
+    if (rc == TRAVEL_OK) {
+        env->claim = TRAVEL_STR("1");
+    }
+
+    return rc == TRAVEL_INVALID ? TRAVEL_OK : rc;
+}
+
+
 /* Its body as it came; neither deadline nor waiter: both were of the first
  * time.  'token' is the outbox row. */
 static int
@@ -205,6 +278,10 @@ relay_requeue(const worker_relay_t *relay, const json_t *row,
 
     if (!relay_envelope(row, &env) || env.body.len == 0) {
         return TRAVEL_INVALID;
+    }
+
+    if (relay_claimed(relay, &env) != TRAVEL_OK) {
+        return TRAVEL_ERROR;
     }
 
     type = worker_job_type(env.type);
@@ -512,7 +589,10 @@ dead_insert(const worker_relay_t *relay, const redisReply *entry)
                          "  first_error, last_error, trace, died_at, envelope,"
                          "  entry)"
                          " VALUES ($1, $2, $3::integer, $4, $5, $6,"
-                         "  $7::jsonb, $8::integer, $9, $10, $11, $12,"
+                         "  coalesce((SELECT c.data::jsonb FROM jobs.claim"
+                         "             AS c WHERE c.job::text = right($1, 36)"
+                         "               AND c.what = 'body'), $7::jsonb),"
+                         "  $8::integer, $9, $10, $11, $12,"
                          "  to_timestamp($13::float8 / 1000), $14::jsonb, $15)"
                          " ON CONFLICT (job_id) DO NOTHING", 15, params);
     rc = relay_good(res) ? TRAVEL_OK : TRAVEL_ERROR;

@@ -17,6 +17,8 @@ typedef struct {
     const char           *queue;
     unsigned              number;
     long                  retention_ms;         /* of dead letters */
+    uint64_t              claim_check;          /* larger payloads stay in the
+                                                   database */
 } worker_relay_t;
 
 /* Sends what waits in jobs.outbox, in id order, and marks it.  Returns rows

@@ -134,6 +134,11 @@ settle_fields(worker_args_t *args, const worker_entry_t *entry)
         worker_args_str(args, entry->result, entry->result_len);
     }
 
+    if (entry->claimed) {
+        settle_arg_cstr(args, "claim");
+        settle_arg_cstr(args, "1");
+    }
+
     if (settle_has_error(entry)) {
         settle_arg_cstr(args, "error");
         settle_arg_error(args, entry);
@@ -201,7 +206,8 @@ settle_kind(const worker_entry_t *entry)
             return 'H';
         }
 
-        return entry->result_len == 0 && entry->job.commit.commit.lsn == 0
+        return entry->result_len == 0 && !entry->claimed
+               && entry->job.commit.commit.lsn == 0
                && entry->job.commit.inval.ms == 0 ? 'S' : 'E';
 
     default:

@@ -1,6 +1,8 @@
 #!/usr/bin/perl
 # Live sockets in numbers, on an instance of its own (four nginx workers):
-#   live.pl fanout [N]     one message to N sockets (10000): delays at the read
+#   live.pl fanout [N]     one message to N sockets (10000): delays at the read,
+#                          by turns with a bare loop that writes the same
+#                          (bare_fan.c), which is what there is to be had here
 #   live.pl nchan [N]      the same of nchan (libnginx-mod-nchan), for comparison
 #   live.pl idle [N]       N idle authenticated sockets (50000) from four
 #                          processes: memory of the nginx workers per socket
@@ -21,11 +23,13 @@ use Travel::Test;
 
 my ($what, $n) = @ARGV;
 my $BUILD = Travel::Test::build();
-system("cc -O2 -D_GNU_SOURCE -o $BUILD/crowd $Bin/crowd.c") == 0 or die;
+system("cc -O2 -D_GNU_SOURCE -o $BUILD/$_ $Bin/$_.c") == 0 or die
+    for qw(crowd bare_fan);
+my $WORKERS = $ENV{BENCH_NGX_WORKERS} || 4;
 
 my $t = Travel::Test->start(
     parts => 'queue cache nginx',
-    ngx_workers => 4,
+    ngx_workers => $WORKERS,
     allow_5xx => 1,
     env => { TRAVEL_LIMITS => 'limits-open.conf' },
     edit => sub {
@@ -39,6 +43,7 @@ my $t = Travel::Test->start(
         s/listen(\s+\S+:\@PORT\@)([^;]*);/listen$1$2 reuseport backlog=8192;/;
     },
 );
+my $ROUNDS = 10;
 my $J = 'journey:01890000-0000-7000-8000-0000000000aa';
 my $c = $t->redis('cache');
 my $script = $t->live_script;
@@ -76,25 +81,56 @@ sub spent {
     return $ticks * 10;
 }
 
+sub median { my @s = sort { $a <=> $b } @_; return $s[@s / 2] }
+
 my %do = (
     fanout => sub {
         my $n = $n || 10000;
-        my $crowd = crowd('127.0.0.2', $n, $J);
-        diag(line($crowd));
+        my $port = $t->port + 4;           # of a part that is not started
+        my $bare = open2(my $said, my $tell, "$BUILD/bare_fan", $port,
+            $WORKERS);
+        $tell->autoflush(1);
+        sleep 0.2;
+        my ($crowd, $other) = (crowd('127.0.0.2', $n, $J),
+            crowd('127.0.0.3', $n, $J, $port));
+        diag(line($_)) for $crowd, $other;
+        my (@ours, @theirs);
         my $before = spent();
-        for my $k (1 .. 10) {
+        my $stamp = sub { clock_gettime(CLOCK_MONOTONIC) * 1e9 };
+        my $one = sub {
+            my ($crowd, $send) = @_;
             print { $crowd->{in} } "wait 1\n";
             sleep 0.3;
-            $c->call('EVAL', $script, 1, "travel:live:$J",
-                sprintf('{"type":"test","t":%d}',
-                    clock_gettime(CLOCK_MONOTONIC) * 1e9), 256, 60000);
+            $send->();
             my $got = line($crowd);
-            diag("message $k: $got (count, p50, p99, max in ms)");
             like($got, qr/^got $n /, 'each has it');
+            return [(split / /, $got)[2 .. 4]];
+        };
+        for (1 .. $ROUNDS) {
+            push @ours, $one->($crowd, sub { $c->call('EVAL', $script, 1,
+                "travel:live:$J", sprintf('{"type":"test","t":%d}',
+                $stamp->()), 256, 60000) });
+            push @theirs, $one->($other, sub { printf { $tell }
+                '{"type":"message","topic":"%s","cursor":"1795779600000-1",'
+                . '"message":{"type":"test","t":%d}}' . "\n", $J,
+                $stamp->() });
+            diag(sprintf 'p50 %.1f p99 %.1f max %.1f ms, bare %.1f %.1f %.1f',
+                map { @$_ } $ours[-1], $theirs[-1]);
         }
-        diag(sprintf 'nginx spent %d ms of CPU on each', (spent() - $before)
-            / 10);
-        print { $crowd->{in} } "quit\n";
+        my $spent = spent() - $before;
+        my ($bare_spent) = map { (split)[1] } (map { scalar <$said> }
+            1 .. $ROUNDS)[-1];
+        for my $i (0, 1) {
+            my ($a, $b) = map { median(map { $_->[$i] } @$_) } \@ours,
+                \@theirs;
+            diag(sprintf 'p%s: %.1f ms, bare %.1f ms: %.2f of its speed',
+                $i ? 99 : 50, $a, $b, $b / $a);
+        }
+        diag(sprintf 'nginx spent %d ms of CPU on each, the bare loop %d',
+            $spent / $ROUNDS, $bare_spent / $ROUNDS);
+        print { $_->{in} } "quit\n" for $crowd, $other;
+        close $tell;
+        waitpid $bare, 0;
     },
     reload => sub {
         my $n = $n || 10000;

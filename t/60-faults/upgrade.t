@@ -1,7 +1,8 @@
 # A new binary takes over (USR2, then QUIT to the old master) while clients
 # read and write: no request is lost, nothing accepted is forgotten, limits
 # count in zones that start empty, a token that was taken back is never good
-# again, and what the old master held is gone.
+# again, who watches a topic comes back by his cursor and has missed nothing,
+# and what the old master held is gone.
 use strict;
 use warnings;
 use FindBin;
@@ -12,6 +13,7 @@ use Time::HiRes qw(sleep time);
 use Travel::Client;
 use Travel::Crowd;
 use Travel::Faults;
+use Travel::Socket;
 use Travel::Test;
 
 my $UPGRADES = 2;
@@ -79,6 +81,47 @@ sub outcast {
     print $out "did $asked\n";
 }
 
+# Says one thing after the other, and for a while after it is over.
+my $TOPIC = 'system:announcements';
+sub speaker {
+    my (undef, $out) = @_;
+    my ($c, $n, $script) = ($t->redis('cache'), 0, $t->live_script);
+    while (!$crowd->over) {
+        $c->call('EVAL', $script, 1, "travel:live:$TOPIC", sprintf(
+            '{"type":"test","n":%d}', ++$n), 100_000, 60000);
+        sleep 0.02;
+    }
+    $c->call('EVAL', $script, 1, "travel:live:$TOPIC",
+        '{"type":"test","n":0}', 100_000, 60000);
+    print $out "did $n\n";
+}
+
+# Hears all of it, at whichever nginx: comes back when he is sent away.
+sub watcher {
+    my ($n, $out) = @_;
+    my ($last, $came, $cursor) = (0, 0);
+    my $end;
+    while (!$end || time < $end) {
+        $end //= time + 20 if $crowd->over;
+        my $s = Travel::Socket->open($t, '/api/v1/live', token => $token[$n]);
+        if (($s->status // 0) != 101) { sleep 0.05; next }
+        $came++;
+        $s->json({ type => 'subscribe', topic => $TOPIC,
+            $cursor ? (cursor => $cursor) : () });
+        while (my $m = $s->next_json(5)) {
+            last if $m->{close};
+            $cursor = $m->{cursor} if $m->{cursor};
+            print $out "a gap\n" if $m->{type} eq 'gap';
+            next if $m->{type} ne 'message';
+            my $k = $m->{message}{n};
+            if ($k == 0) { print $out "did $last $came\n"; return }
+            print $out "$k after $last\n" if $last && $k != $last + 1;
+            $last = $k;
+        }
+    }
+    print $out "did $last $came, and did not hear the end\n";
+}
+
 # The pid of the master that the pid file names.
 sub master { $t->pid_of('nginx') }
 
@@ -114,6 +157,10 @@ for my $n (1 .. @keeps) {
     $crowd->add("client-$n", sub { client($n, $keeps[$n - 1], $_[1]) });
 }
 $crowd->add('outcast', \&outcast);
+for my $n (1, 2) {
+    $crowd->add("watcher-$n", sub { watcher($n, $_[1]) });
+}
+$crowd->add('speaker', \&speaker);
 for (1 .. $UPGRADES) {
     sleep $PAUSE / 2;
     upgrade();
@@ -125,6 +172,16 @@ $crowd->end;
 my @outcast = $crowd->said('outcast');
 like(pop @outcast // '', qr/^did \d{2,}$/, 'the outcast went on asking');
 is_deeply([splice @outcast, 0, 5], [], 'and was refused each time');
+
+my ($spoke) = ($crowd->said('speaker'))[-1] =~ /^did (\d+)$/;
+for my $n (1, 2) {
+    my @said = $crowd->said("watcher-$n");
+    my ($did, $came) = (pop @said // '') =~ /^did (\d+) (\d+)$/;
+    is_deeply([splice @said, 0, 5], [], "watcher $n came " . ($came // 0)
+        . ' times, and nothing was lost or told twice');
+    is($did, $spoke, 'to the end');
+    cmp_ok($came // 0, '>', $UPGRADES, 'sent away by each upgrade');
+}
 
 my $accepted = 0;
 for my $n (1 .. @keeps) {

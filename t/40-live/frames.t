@@ -196,6 +196,30 @@ subtest '7 closing' => sub {
         'what comes after a close is not answered');
 };
 
+# From a seed that is told: masked or not, whole or cut, and then silence.
+subtest 'garbage' => sub {
+    my $seed = $ENV{TRAVEL_SEED} || int rand 1e6;
+    note("TRAVEL_SEED=$seed");
+    srand $seed;
+    my %how;
+    for my $i (1 .. 60) {
+        my $junk = join '', map { chr int rand 256 } 1 .. 1 + rand 300;
+        $junk = Travel::Socket->encode(int rand 256, $junk) if $i % 2;
+        my $s = open_echo('/small');
+        $s->raw($junk);
+        CORE::shutdown($s->socket, 1);
+        my $code = $s->closed(5);
+        $how{$s->eof || 'open'}{$code // 'no close frame'}++;
+    }
+    is_deeply([keys %how], ['closed'], 'all are ended')
+        or diag(explain(\%how));
+    is_deeply([grep { !/^(?:no close frame|100[0-9]|101[0-9]|[34]\d{3})\z/ }
+        keys %{ $how{closed} }], [], 'by codes that may be sent');
+    my $s = open_echo();
+    $s->text('still here');
+    is($s->next->[1], 'still here', 'and it serves');
+};
+
 subtest '9 limits' => sub {
     my $s = open_echo();
     $s->frame(0x82, 'y' x 1048576);
@@ -319,7 +343,14 @@ subtest 'rude, slow, gone' => sub {
 subtest 'reload' => sub {
     my @s = map { open_echo() } 1 .. 50;
     is($_->status, 101, 'open') for $s[0];
+    # some do not read, some never answer: the old worker ends all the same
+    my @deaf = map { open_echo() } 1 .. 3;
+    my $mega = Travel::Socket->encode(0x82, 'z' x 1_000_000);
+    $deaf[0]->socket->blocking(0);
+    1 while syswrite $deaf[0]->socket, $mega;
+    my ($old) = $t->children_of('nginx');
     $t->reload;
+    ok(wait_for(sub { !kill 0, $old }, 15), 'it ends in its time');
     is(scalar(grep { ($_->closed)[0] == 1001 } @s), 50, 'all are told 1001');
     my $s = open_echo();
     $s->text('again');

@@ -77,6 +77,8 @@ typedef struct {
     _Atomic uint64_t         leases_taken;
     _Atomic uint64_t         leases_lost;
     _Atomic uint64_t         redis_drops;
+    _Atomic uint64_t         redis_moved;   /* commands sent again, in a */
+    _Atomic uint64_t         redis_asked;   /* cluster */
     _Atomic uint64_t         in_memory;
     _Atomic uint64_t         asking;        /* jobs that wait without a slot */
     _Atomic unsigned         nslots;        /* it is to have: the supervisor's

@@ -281,8 +281,8 @@ ahead_send(worker_partition_t *part, unsigned stream,
         worker_args_str(args, subs[i], strlen(subs[i]));
     }
 
-    worker_link_script(part->queue->cmd, TRAVEL_SCRIPT_AHEAD, ahead_on_reply,
-                       call, args, 1);
+    worker_link_script(worker_part_link(part), TRAVEL_SCRIPT_AHEAD,
+                       ahead_on_reply, call, args, 1);
 }
 
 
@@ -311,7 +311,8 @@ ahead_wanted(const worker_partition_t *part, unsigned stream)
     room = worker_read_room(part->queue, stream);
 
     return part->state == WORKER_PART_OPEN && !part->resync
-           && part->streams[stream].rung && room < WORKER_IN_MEMORY_MAX / 8;
+           && worker_part_up(part) && part->streams[stream].rung
+           && room < WORKER_IN_MEMORY_MAX / 8;
 }
 
 
@@ -376,7 +377,7 @@ worker_ahead_turn(worker_queue_t *queue)
 
     for (i = 0; i < queue->nparts; i++) {
         for (p = 0; p < TRAVEL_PRIORITY_MAX && !queue->looking
-                    && !queue->draining && worker_link_up(queue->cmd); p++)
+                    && !queue->draining; p++)
         {
             ahead_stream(queue->parts[(queue->turn + i) % queue->nparts], p);
         }

@@ -59,6 +59,7 @@ typedef struct {
     int64_t                   granted_until;      /* monotonic ms */
     int64_t                   ask_at;
     int64_t                   asked_at;
+    unsigned                  slot;       /* in a cluster: of its grants */
     bool                      asking;     /* a call is open */
     double                    tokens;
     int64_t                   filled_at;

@@ -31,6 +31,7 @@
 #include "fetcher.h"
 #include "run.h"
 #include "../pool/log.h"
+#include "../../common/quota_claim.h"
 #include "../trace/trace.h"
 
 #define FETCHER_TICK_MS    1000
@@ -350,19 +351,12 @@ fetcher_leases(worker_queue_t *queue)
 /* --- links and clocks ----------------------------------------------------- */
 
 static void
-fetcher_link_up(void *data)
-{
-    (void) data;                    /* the next turn sends */
-}
-
-
-static void
-fetcher_cmd_down(void *data)
+fetcher_link_down(void *data, const worker_link_t *link)
 {
     worker_queue_t  *queue = data;
 
     worker_board_add(&queue->sheet->redis_drops, 1);
-    worker_take_link_down(queue);
+    worker_take_link_down(queue, link);
 }
 
 
@@ -370,6 +364,7 @@ static void
 fetcher_second(worker_queue_t *queue)
 {
     size_t               i, p;
+    worker_hub_stat_t    hub;
     worker_trace_stat_t  stat;
 
     /* Should a bell have been missed, it is made up for here. */
@@ -385,6 +380,10 @@ fetcher_second(worker_queue_t *queue)
     queue->waited_ms = 0;
     atomic_store(&queue->sheet->asking,
                  worker_slots_load(queue->slots).asking);
+
+    hub = worker_hub_stat(queue->hub);
+    atomic_store(&queue->sheet->redis_moved, hub.moved);
+    atomic_store(&queue->sheet->redis_asked, hub.asked);
 
     stat = worker_trace_stat();
     atomic_store(&queue->sheet->spans_exported, stat.exported);
@@ -441,9 +440,7 @@ fetcher_wait(const worker_queue_t *queue)
         }
     }
 
-    w = worker_link_wait(queue->cmd, queue->now);
-    wait = w >= 0 && w < wait ? w : wait;
-    w = worker_link_wait(queue->bell, queue->now);
+    w = worker_hub_wait(queue->hub, queue->now);
 
     return w >= 0 && w < wait ? w : wait;
 }
@@ -477,15 +474,15 @@ fetcher_signal(worker_queue_t *queue, int fd)
 static void
 fetcher_turn(worker_queue_t *queue, int signal_fd)
 {
-    uint64_t       rings;
-    struct pollfd  fds[4] = {
-        { queue->ring_fd, POLLIN, 0 },
-        { signal_fd, POLLIN, 0 },
-        { worker_link_fd(queue->cmd), worker_link_events(queue->cmd), 0 },
-        { worker_link_fd(queue->bell), worker_link_events(queue->bell), 0 }
-    };
+    size_t          n;
+    uint64_t        rings;
+    struct pollfd  *fds;
 
-    if (poll(fds, 4, fetcher_wait(queue)) < 0 && errno != EINTR) {
+    fds = worker_hub_poll(queue->hub, 2, &n);
+    fds[0] = (struct pollfd) { queue->ring_fd, POLLIN, 0 };
+    fds[1] = (struct pollfd) { signal_fd, POLLIN, 0 };
+
+    if (poll(fds, n, fetcher_wait(queue)) < 0 && errno != EINTR) {
         worker_log(WORKER_LOG_ERROR, "poll: %s", strerror(errno));
         abort();
     }
@@ -502,8 +499,7 @@ fetcher_turn(worker_queue_t *queue, int signal_fd)
         fetcher_signal(queue, signal_fd);
     }
 
-    worker_link_turn(queue->cmd, fds[2].revents, queue->now);
-    worker_link_turn(queue->bell, fds[3].revents, queue->now);
+    worker_hub_turn(queue->hub, fds + 2, queue->now);
     worker_give_collect(queue);
     fetcher_leases(queue);
     fetcher_clocks(queue);
@@ -516,8 +512,7 @@ fetcher_turn(worker_queue_t *queue, int signal_fd)
     worker_take_turn(queue);
     worker_read_turn(queue);
     worker_ahead_turn(queue);
-    worker_link_flush(queue->cmd);
-    worker_link_flush(queue->bell);
+    worker_hub_flush(queue->hub);
 }
 
 
@@ -573,6 +568,7 @@ fetcher_types(worker_queue_t *queue)
         t->user_concurrency = over->user_concurrency;
         t->user_rate = over->user_rate;
         t->share = 1;
+        t->slot = worker_limits_slot(t);
     }
 
     queue->ntypes = i;
@@ -582,6 +578,7 @@ fetcher_types(worker_queue_t *queue)
 static int
 fetcher_start(worker_queue_t *queue, const worker_queue_spec_t *spec)
 {
+    worker_hub_spec_t     hub;
     worker_slots_spec_t   slots;
     worker_keeper_spec_t  keeper;
 
@@ -596,11 +593,14 @@ fetcher_start(worker_queue_t *queue, const worker_queue_spec_t *spec)
     fetcher_types(queue);
     fetcher_now(queue);
 
-    queue->cmd = worker_link_create(spec->conf, "travel-fetcher", true,
-                                    fetcher_link_up, fetcher_cmd_down, queue);
-    queue->bell = worker_link_create(spec->conf, "travel-bell", false,
-                                     fetcher_link_up, fetcher_link_up, queue);
+    queue->inval_slot = travel_cluster_slot(TRAVEL_STR(TRAVEL_KEY_INVAL));
+    queue->quota_slot = travel_cluster_slot(TRAVEL_STR(TRAVEL_KEY_QUOTA));
 
+    hub = (worker_hub_spec_t) {
+        .conf = spec->conf, .name = "travel-fetcher",
+        .down = fetcher_link_down, .data = queue
+    };
+    queue->hub = worker_hub_create(&hub);
     keeper = (worker_keeper_spec_t) {
         .conf = spec->conf, .queue = queue, .owner = spec->owner,
         .seat = spec->seat, .ring_fd = queue->ring_fd
@@ -610,7 +610,9 @@ fetcher_start(worker_queue_t *queue, const worker_queue_spec_t *spec)
         .io = spec->io, .name = spec->owner, .ring_fd = queue->ring_fd
     };
 
-    if (queue->ring_fd < 0 || queue->cmd == NULL || queue->bell == NULL) {
+    if (queue->ring_fd < 0 || queue->hub == NULL
+        || !worker_read_start(queue))
+    {
         return TRAVEL_ERROR;
     }
 
@@ -634,8 +636,7 @@ fetcher_stop(worker_queue_t *queue)
         worker_part_forget(entry->part, entry);
     }
 
-    worker_link_free(&queue->cmd);
-    worker_link_free(&queue->bell);
+    worker_hub_free(&queue->hub);
 
     for (i = 0; i < queue->nparts; i++) {
         worker_part_free(queue->parts[i]);

@@ -11,8 +11,8 @@
 #include <stdatomic.h>
 
 #include "entry.h"
+#include "hub.h"
 #include "keeper.h"
-#include "link.h"
 #include "queue.h"
 #include "ready.h"
 #include "../pool/slots.h"
@@ -103,6 +103,9 @@ struct worker_partition_s {
     worker_rkey_t         job;              /* without the uuid */
     worker_stream_t       streams[TRAVEL_PRIORITY_MAX];
     long                  retention_s;      /* of what became of jobs */
+    unsigned              slot;             /* of all its keys */
+    worker_link_t        *bell;             /* in a cluster: its own, or NULL */
+    bool                  bell_armed;
 
     worker_part_state_e   state;
     worker_adopt_step_e   adopt_step;
@@ -171,9 +174,12 @@ struct worker_queue_s {
     worker_keeper_t       *keeper;
     worker_slots_t        *slots;
 
-    worker_link_t         *cmd;             /* scripts, invalidations */
-    worker_link_t         *bell;            /* XREAD BLOCK: what is new? */
+    worker_hub_t          *hub;             /* scripts, invalidations */
+    worker_link_t         *bell;            /* XREAD BLOCK: what is new?  NULL in
+                                               a cluster */
     bool                   bell_armed;
+    unsigned               inval_slot;      /* of those streams */
+    unsigned               quota_slot;
     int                    ring_fd;         /* eventfd: slots and keeper */
 
     pthread_mutex_t        mutex;           /* guards the next two */
@@ -240,6 +246,9 @@ void worker_part_hold(worker_partition_t *part, worker_entry_t *entry,
 void worker_part_hold_key(worker_partition_t *part, travel_str_t key,
     travel_str_t uuid, int64_t due);
 void worker_part_unhold(worker_partition_t *part, travel_str_t uuid);
+/* The link to who has its keys; NULL: not known. */
+worker_link_t *worker_part_link(const worker_partition_t *part);
+bool worker_part_up(const worker_partition_t *part);
 /* Is the job with this uuid, of the delayed set, in memory?  Also when it is
  * about to be settled again and may have come into that set the first time. */
 bool worker_part_in_hand(const worker_partition_t *part, travel_str_t uuid);
@@ -280,6 +289,7 @@ void worker_spans_end(const worker_spans_t *spans,
 
 /* read.c: what is read from the streams */
 void worker_read_turn(worker_queue_t *queue);
+bool worker_read_start(worker_queue_t *queue);
 /* Entries that memory has room for, up to its share for this priority: what is
  * short is kept for the higher ones. */
 size_t worker_read_room(const worker_queue_t *queue, unsigned priority);
@@ -297,7 +307,8 @@ void worker_ahead_stop(worker_stream_t *s);
 
 /* take.c: what brings entries in besides */
 void worker_take_turn(worker_queue_t *queue);
-void worker_take_link_down(worker_queue_t *queue);
+/* It broke: what of the partitions behind it is as we believe? */
+void worker_take_link_down(worker_queue_t *queue, const worker_link_t *link);
 /* Adopts the partition, again if need be. */
 void worker_take_begin(worker_partition_t *part);
 /* May it promote, were it time? */
@@ -315,6 +326,8 @@ void worker_give_finish(worker_queue_t *queue, worker_entry_t *entry);
 bool worker_limits_allow(worker_queue_t *queue, worker_type_t *type);
 void worker_limits_started(worker_type_t *type);
 void worker_limits_turn(worker_queue_t *queue);
+/* Of the key of the type's grants. */
+unsigned worker_limits_slot(const worker_type_t *type);
 
 /* settle.c: what became of them, written; one call at a time */
 void worker_settle_turn(worker_partition_t *part);

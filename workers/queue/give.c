@@ -257,8 +257,8 @@ start_send(worker_partition_t *part)
     }
 
     part->starting = true;
-    worker_link_script(part->queue->cmd, TRAVEL_SCRIPT_START, start_on_reply,
-                       batch, args, keys);
+    worker_link_script(worker_part_link(part), TRAVEL_SCRIPT_START,
+                       start_on_reply, batch, args, keys);
 }
 
 
@@ -383,7 +383,8 @@ static bool
 start_open(const worker_partition_t *part)
 {
     return part->state == WORKER_PART_OPEN && !part->starting
-           && !part->resync && part->queue->now >= part->retry_at;
+           && !part->resync && part->queue->now >= part->retry_at
+           && worker_part_up(part);
 }
 
 
@@ -604,7 +605,8 @@ inval_send(worker_queue_t *queue, worker_inval_t *inval)
     argv[11] = lsn;
     len[11] = travel_lsn_format(lsn, inval->commit.lsn);
 
-    worker_link_send(queue->cmd, inval_on_reply, inval, 14, argv, len);
+    worker_link_send(worker_hub_link(queue->hub, queue->inval_slot),
+                     inval_on_reply, inval, 14, argv, len);
 }
 
 
@@ -614,7 +616,7 @@ give_invals(worker_queue_t *queue)
 {
     worker_inval_t  *inval, *list;
 
-    if (!worker_link_up(queue->cmd)) {
+    if (!worker_link_up(worker_hub_link(queue->hub, queue->inval_slot))) {
         return;
     }
 
@@ -635,18 +637,22 @@ give_progress(worker_queue_t *queue, worker_progress_t *list)
     char                key[TRAVEL_KEY_MAX];
     size_t              len;
     worker_args_t      *args = &queue->args;
+    worker_link_t      *link;
     worker_progress_t  *p;
 
     while ((p = list) != NULL) {
         list = p->next;
 
-        if (worker_link_up(queue->cmd)) {
-            len = travel_key_job(key, &p->id);
+        len = travel_key_job(key, &p->id);
+        link = worker_hub_link(queue->hub, travel_cluster_slot((travel_str_t)
+                                                               { key, len }));
+
+        if (worker_link_up(link)) {
             worker_args_begin(args);
             worker_args_copy(args, key, len);
             worker_args_int(args, p->percent);
-            worker_link_script(queue->cmd, TRAVEL_SCRIPT_PROGRESS, NULL, NULL,
-                               args, 1);
+            worker_link_script(link, TRAVEL_SCRIPT_PROGRESS, NULL, NULL, args,
+                               1);
         }
 
         free(p);
@@ -701,10 +707,6 @@ worker_give_turn(worker_queue_t *queue)
     size_t  i;
 
     give_invals(queue);
-
-    if (!worker_link_up(queue->cmd)) {
-        return;
-    }
 
     for (i = 0; i < queue->nparts; i++) {
         worker_settle_turn(queue->parts[i]);

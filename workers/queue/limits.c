@@ -21,6 +21,7 @@
 #define LIMITS_COUNT_MS  3000       /* as long a grant counts */
 #define LIMITS_WANT_MAX  10000
 #define LIMITS_KEY       "travel:limit:"
+#define LIMITS_KEY_MAX   (sizeof(LIMITS_KEY) + 64)
 
 typedef struct {
     worker_queue_t  *queue;
@@ -138,10 +139,30 @@ limits_on_reply(void *data, const redisReply *reply)
 }
 
 
+static size_t
+limits_key(char key[LIMITS_KEY_MAX], const worker_type_t *type)
+{
+    return (size_t) snprintf(key, LIMITS_KEY_MAX, LIMITS_KEY "%.63s",
+                             type->type->type);
+}
+
+
+unsigned
+worker_limits_slot(const worker_type_t *type)
+{
+    char    key[LIMITS_KEY_MAX];
+    size_t  len;
+
+    len = limits_key(key, type);
+
+    return travel_cluster_slot((travel_str_t) { key, len });
+}
+
+
 static void
 limits_ask(worker_queue_t *queue, worker_type_t *type)
 {
-    char            key[sizeof(LIMITS_KEY) + 64];
+    char            key[LIMITS_KEY_MAX];
     size_t          limit;
     limits_call_t  *call;
     worker_args_t  *args;
@@ -161,15 +182,14 @@ limits_ask(worker_queue_t *queue, worker_type_t *type)
 
     args = &queue->args;
     worker_args_begin(args);
-    worker_args_copy(args, key, (size_t) snprintf(key, sizeof(key),
-                     LIMITS_KEY "%.63s", type->type->type));
+    worker_args_copy(args, key, limits_key(key, type));
     worker_args_str(args, queue->owner, strlen(queue->owner));
     worker_args_int(args, queue->now_unix);
     worker_args_int(args, (int64_t) limit);
     worker_args_int(args, (int64_t) type->running);
     worker_args_int(args, (int64_t) limits_want(type));
-    worker_link_script(queue->cmd, TRAVEL_SCRIPT_LIMIT, limits_on_reply, call,
-                       args, 1);
+    worker_link_script(worker_hub_link(queue->hub, type->slot),
+                       TRAVEL_SCRIPT_LIMIT, limits_on_reply, call, args, 1);
 }
 
 
@@ -190,14 +210,11 @@ worker_limits_turn(worker_queue_t *queue)
     int64_t         at;
     worker_type_t  *type;
 
-    if (!worker_link_up(queue->cmd)) {
-        return;
-    }
-
     for (i = 0; i < queue->ntypes; i++) {
         type = &queue->types[i];
 
         if (!limits_limited(type) || type->asking
+            || !worker_link_up(worker_hub_link(queue->hub, type->slot))
             || (limits_want(type) == 0 && type->grant == 0))
         {
             continue;

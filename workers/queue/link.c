@@ -6,6 +6,9 @@
  * commands stand in a ring in the order they were sent.  A broken connection
  * is dropped in one place, worker_link_drop(), which answers all of them with
  * NULL, tells the owner, and lets a later turn connect again.
+ *
+ * In a cluster a server may answer that a command belongs elsewhere, so its
+ * text is kept, beside the ring, until it is answered.
  */
 
 #include <errno.h>
@@ -25,6 +28,7 @@
 #include "../../common/hash.h"
 
 #define LINK_SILENCE_MS   15000     /* an answer overdue: it is dead */
+#define LINK_REST_MS      1000      /* the same of one that should rest */
 #define LINK_READS        64        /* chunks of 16 KB per turn */
 #define LINK_RETRY_MS     20
 #define LINK_RETRY_CAP_MS 500
@@ -37,8 +41,9 @@ typedef enum {
 } link_state_e;
 
 typedef struct {
-    worker_reply_pt  cb;
-    void            *data;
+    worker_reply_pt    cb;
+    void              *data;
+    worker_command_t  *kept;        /* of a link that follows; or NULL */
 } link_open_t;
 
 struct worker_link_s {
@@ -57,6 +62,12 @@ struct worker_link_s {
     int                   script;   /* whose SHA comes next */
     int                   greeting; /* answers missing until it is up */
     unsigned              server;   /* whose turn it is */
+
+    travel_cluster_node_t  at;      /* the only one, when it is aimed */
+    bool                  aimed;
+    bool                  resting;
+    worker_link_error_pt  error;    /* NULL: nothing is kept */
+    void                 *error_data;
 
     int64_t               now;      /* of this turn */
     int64_t               heard;    /* when the last answer came */
@@ -122,6 +133,7 @@ link_disappoint(worker_link_t *link)
 
     while (link->count) {
         open = link_pop(link);
+        worker_command_free(open.kept);
 
         if (open.cb != NULL) {
             open.cb(open.data, NULL);
@@ -157,7 +169,7 @@ worker_link_free(worker_link_t **plink)
 bool
 worker_link_up(const worker_link_t *link)
 {
-    return link->state == LINK_UP;
+    return link != NULL && link->state == LINK_UP;
 }
 
 
@@ -183,7 +195,8 @@ worker_link_events(const worker_link_t *link)
 /* --- the ring of open commands -------------------------------------------- */
 
 static bool
-link_push(worker_link_t *link, worker_reply_pt cb, void *data)
+link_push(worker_link_t *link, worker_reply_pt cb, void *data,
+    worker_command_t *kept)
 {
     size_t        i;
     link_open_t  *ring;
@@ -210,7 +223,7 @@ link_push(worker_link_t *link, worker_reply_pt cb, void *data)
     }
 
     i = (link->head + link->count++) & (link->room - 1);
-    link->ring[i] = (link_open_t) { cb, data };
+    link->ring[i] = (link_open_t) { cb, data, kept };
 
     return true;
 }
@@ -258,12 +271,17 @@ worker_link_drop(worker_link_t *link, const char *why)
 
 /* --- connecting ----------------------------------------------------------- */
 
-static void
-link_connect(worker_link_t *link)
+static worker_address_t
+link_address(worker_link_t *link)
 {
-    char              why[160];
     unsigned          count;
     worker_address_t  at = { .text = "", .port = 0 };
+
+    if (link->aimed) {
+        snprintf(at.text, sizeof(at.text), "%s", link->at.host);
+        at.port = link->at.port;
+        return at;
+    }
 
     count = worker_redis_address(&at, link->conf->redis_socket, link->server);
 
@@ -273,6 +291,17 @@ link_connect(worker_link_t *link)
                                     link->server);
     }
 
+    return at;
+}
+
+
+static void
+link_connect(worker_link_t *link)
+{
+    char              why[160];
+    worker_address_t  at;
+
+    at = link_address(link);
     link->rc = at.port > 0 ? redisConnectNonBlock(at.text, at.port)
                            : redisConnectUnixNonBlock(at.text);
 
@@ -366,6 +395,44 @@ link_on_script(void *data, const redisReply *reply)
 }
 
 
+void
+worker_command_free(worker_command_t *command)
+{
+    if (command != NULL) {
+        free(command->text);
+        free(command);
+    }
+}
+
+
+static worker_command_t *
+link_keep(worker_reply_pt cb, void *data, int argc, const char **argv,
+    const size_t *argvlen)
+{
+    int                len;
+    worker_command_t  *command;
+
+    command = calloc(1, sizeof(worker_command_t));
+
+    if (command == NULL) {
+        return NULL;
+    }
+
+    len = redisFormatCommandArgv(&command->text, argc, argv, argvlen);
+
+    if (len < 0) {
+        free(command);
+        return NULL;
+    }
+
+    command->cb = cb;
+    command->data = data;
+    command->len = (size_t) len;
+
+    return command;
+}
+
+
 static void
 link_unsent(worker_reply_pt cb, void *data)
 {
@@ -376,10 +443,39 @@ link_unsent(worker_reply_pt cb, void *data)
 
 
 static void
+link_send_kept(worker_link_t *link, worker_command_t *command)
+{
+    if (!link_push(link, command->cb, command->data, command)) {
+        link->broken = "out of memory";
+        link_unsent(command->cb, command->data);
+        worker_command_free(command);
+        return;
+    }
+
+    if (redisAppendFormattedCommand(link->rc, command->text, command->len)
+        != REDIS_OK)
+    {
+        link->broken = "out of memory";
+    }
+}
+
+
+static void
 link_send(worker_link_t *link, worker_reply_pt cb, void *data, int argc,
     const char **argv, const size_t *argvlen)
 {
-    if (!link_push(link, cb, data)) {
+    worker_command_t  *command;
+
+    if (link->error != NULL && link->state == LINK_UP) {
+        command = link_keep(cb, data, argc, argv, argvlen);
+
+        if (command != NULL) {
+            link_send_kept(link, command);
+            return;
+        }
+    }
+
+    if (!link_push(link, cb, data, NULL)) {
         link->broken = "out of memory";
         link_unsent(cb, data);
         return;
@@ -400,7 +496,7 @@ link_greet(worker_link_t *link)
     travel_str_t  text;
 
     link->state = LINK_GREETING;
-    link->greeting = 2;
+    link->greeting = 1;
     link->script = 0;
 
     if (link->conf->redis_password != NULL) {
@@ -422,9 +518,12 @@ link_greet(worker_link_t *link)
     argv[2] = link->name;
     link_send(link, link_on_greeting, link, 3, argv, NULL);
 
-    argv[0] = "INFO";
-    argv[1] = "replication";
-    link_send(link, link_on_info, link, 2, argv, NULL);
+    if (!link->conf->redis_cluster) {
+        argv[0] = "INFO";
+        argv[1] = "replication";
+        link->greeting++;
+        link_send(link, link_on_info, link, 2, argv, NULL);
+    }
 
     argv[0] = "SCRIPT";
     argv[1] = "LOAD";
@@ -466,7 +565,96 @@ link_connected(worker_link_t *link)
 }
 
 
+/* --- of a cluster --------------------------------------------------------- */
+
+void
+worker_link_follow(worker_link_t *link, worker_link_error_pt error,
+    void *data)
+{
+    link->error = error;
+    link->error_data = data;
+}
+
+
+void
+worker_link_again(worker_link_t *link, worker_command_t *command, bool asking)
+{
+    const char  *argv[1] = { "ASKING" };
+
+    if (asking) {
+        if (!link_push(link, NULL, NULL, NULL)
+            || redisAppendCommandArgv(link->rc, 1, argv, NULL) != REDIS_OK)
+        {
+            link->broken = "out of memory";
+        }
+    }
+
+    link_send_kept(link, command);
+}
+
+
+void
+worker_link_rest(worker_link_t *link, bool resting)
+{
+    link->resting = resting;
+}
+
+
+void
+worker_link_aim(worker_link_t *link, const travel_cluster_node_t *at)
+{
+    if (link->aimed && travel_cluster_node_eq(&link->at, at)) {
+        return;
+    }
+
+    link->at = *at;
+    link->aimed = true;
+
+    if (link->state != LINK_DOWN) {
+        worker_link_drop(link, "its slot has moved");
+    }
+
+    link->failures = 0;
+    link->retry_at = link->now;
+}
+
+
+void
+worker_link_address(const worker_link_t *link, travel_cluster_node_t *ret_at)
+{
+    worker_address_t  at;
+
+    if (link->aimed) {
+        *ret_at = link->at;
+        return;
+    }
+
+    if (worker_redis_address(&at, link->conf->redis_socket, link->server)
+        > link->server)
+    {
+        (void) travel_cluster_node_set(ret_at, (travel_str_t) { at.text,
+                                       strlen(at.text) }, (unsigned) at.port);
+    }
+}
+
+
 /* --- a turn --------------------------------------------------------------- */
+
+static void
+link_error(worker_link_t *link, link_open_t *open, const redisReply *reply)
+{
+    if (strncmp(reply->str, "READONLY", 8) == 0) {
+        link->broken = "it has become a replica";
+    }
+
+    if (open->kept != NULL
+        && link->error(link->error_data, open->kept, reply))
+    {
+        open->kept = NULL;
+        open->cb = NULL;
+    }
+}
+
 
 static void
 link_answers(worker_link_t *link)
@@ -495,16 +683,15 @@ link_answers(worker_link_t *link)
         open = link_pop(link);
         link->heard = link->now;
 
-        if (((redisReply *) reply)->type == REDIS_REPLY_ERROR
-            && strncmp(((redisReply *) reply)->str, "READONLY", 8) == 0)
-        {
-            link->broken = "it has become a replica";
+        if (((redisReply *) reply)->type == REDIS_REPLY_ERROR) {
+            link_error(link, &open, reply);
         }
 
         if (open.cb != NULL) {
             open.cb(open.data, reply);
         }
 
+        worker_command_free(open.kept);
         freeReplyObject(reply);
     }
 }
@@ -537,13 +724,20 @@ link_read(worker_link_t *link)
 }
 
 
+static int
+link_silence(const worker_link_t *link)
+{
+    return link->resting ? LINK_REST_MS : LINK_SILENCE_MS;
+}
+
+
 void
 worker_link_turn(worker_link_t *link, short revents, int64_t now)
 {
     link->now = now;
 
     if (link->state == LINK_DOWN) {
-        if (now < link->retry_at) {
+        if (now < link->retry_at || link->resting) {
             return;
         }
 
@@ -561,9 +755,9 @@ worker_link_turn(worker_link_t *link, short revents, int64_t now)
     }
 
     if (link->broken == NULL && link->count > 0
-        && now - link->heard > LINK_SILENCE_MS)
+        && now - link->heard > link_silence(link))
     {
-        link->broken = "no answer for 15 s";
+        link->broken = "no answer";
     }
 
     if (link->broken != NULL) {
@@ -593,7 +787,11 @@ int
 worker_link_wait(const worker_link_t *link, int64_t now)
 {
     if (link->state != LINK_DOWN) {
-        return link->count ? LINK_SILENCE_MS : -1;
+        return link->count ? link_silence(link) : -1;
+    }
+
+    if (link->resting) {
+        return -1;
     }
 
     return link->retry_at > now ? (int) (link->retry_at - now) : 0;
@@ -604,7 +802,7 @@ void
 worker_link_send(worker_link_t *link, worker_reply_pt cb, void *data, int argc,
     const char **argv, const size_t *argvlen)
 {
-    if (link->state != LINK_UP) {
+    if (!worker_link_up(link)) {
         link_unsent(cb, data);
         return;
     }
@@ -749,7 +947,7 @@ void
 worker_link_call(worker_link_t *link, worker_reply_pt cb, void *data,
     worker_args_t *args)
 {
-    if (args->failed || link->state != LINK_UP) {
+    if (args->failed || !worker_link_up(link)) {
         link_unsent(cb, data);
         return;
     }
@@ -765,7 +963,7 @@ worker_link_script(worker_link_t *link, travel_script_e script,
 {
     char  keys[16];
 
-    if (args->failed || link->state != LINK_UP) {
+    if (args->failed || !worker_link_up(link)) {
         link_unsent(cb, data);
         return;
     }

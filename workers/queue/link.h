@@ -9,6 +9,7 @@
 #define WORKER_LINK_H
 
 #include "../pool/conf.h"
+#include "../../common/cluster.h"
 #include "../../common/worker_scripts.h"
 
 struct redisReply;
@@ -29,6 +30,7 @@ worker_link_t *worker_link_create(const worker_conf_t *conf, const char *name,
 /* Open commands are answered with NULL before. */
 void worker_link_free(worker_link_t **plink);
 
+/* Also false for NULL; what is sent to no link is answered with NULL. */
 bool worker_link_up(const worker_link_t *link);
 
 /* For poll(): -1 while there is no socket. */
@@ -45,6 +47,38 @@ int worker_link_wait(const worker_link_t *link, int64_t now);
 /* Only while up; arguments are copied. */
 void worker_link_send(worker_link_t *link, worker_reply_pt cb, void *data,
     int argc, const char **argv, const size_t *argvlen);
+
+/*
+ * For hub.c, in a cluster.  A link goes by the addresses of workers.conf until
+ * it is aimed at one server; one that rests is not connected again once it is
+ * down, and is given up soon when it owes answers.
+ */
+void worker_link_aim(worker_link_t *link, const travel_cluster_node_t *at);
+void worker_link_rest(worker_link_t *link, bool resting);
+/* The server that it is connected to, as far as it has a numeric address. */
+void worker_link_address(const worker_link_t *link,
+    travel_cluster_node_t *ret_at);
+
+/* A command that can be sent again; text is freed with it. */
+typedef struct {
+    worker_reply_pt   cb;
+    void             *data;
+    char             *text;
+    size_t            len;
+    unsigned          tries;
+} worker_command_t;
+
+/* An error has come.  True: the command is not answered but yours now. */
+typedef bool (*worker_link_error_pt)(void *data, worker_command_t *command,
+    const struct redisReply *reply);
+
+/* Keeps from now on what is sent until it is answered. */
+void worker_link_follow(worker_link_t *link, worker_link_error_pt error,
+    void *data);
+/* Only while up. */
+void worker_link_again(worker_link_t *link, worker_command_t *command,
+    bool asking);
+void worker_command_free(worker_command_t *command);
 
 /* The arguments of a script call, gathered piece by piece. */
 typedef struct {

@@ -579,6 +579,20 @@ worker_args_job(worker_args_t *args, const worker_partition_t *part,
 }
 
 
+worker_link_t *
+worker_part_link(const worker_partition_t *part)
+{
+    return worker_hub_link(part->queue->hub, part->slot);
+}
+
+
+bool
+worker_part_up(const worker_partition_t *part)
+{
+    return worker_link_up(worker_part_link(part));
+}
+
+
 const char *
 worker_stream_last(const worker_stream_t *stream)
 {
@@ -783,6 +797,8 @@ worker_part_create(worker_queue_t *queue, const char *queue_name,
 
     worker_entries_init(&part->settle);
     part_name_keys(part);
+    part->slot = travel_cluster_slot((travel_str_t) { part->owner.text,
+                                                      part->owner.len });
 
     return part;
 }

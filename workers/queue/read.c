@@ -11,6 +11,10 @@
  * own, for the streams of which all was read; what it brings is taken at once.
  * Streams that may have more (rung) are read between the scripts.  No stream
  * is in both (asked).
+ *
+ * In a cluster a command's keys must be in one slot, so each partition is read
+ * by itself, and has a bell of its own while it is ours: a partition has one
+ * owner, so that is one connection for each, however many processes there are.
  */
 
 #include <stdio.h>
@@ -37,7 +41,7 @@ typedef struct {
 
 typedef struct {
     worker_queue_t      *queue;
-    bool                 bell;
+    bool                *bell;      /* armed, until it answers; or NULL */
     unsigned             count;
     uint64_t             sent_ns;
     size_t               n;
@@ -163,6 +167,15 @@ read_is_of(const redisReply *element, const worker_stream_t *s)
 }
 
 
+/* A bell of a slot that is elsewhere now; it follows. */
+static bool
+read_moved(const redisReply *reply)
+{
+    return strncmp(reply->str, "MOVED ", 6) == 0
+           || strncmp(reply->str, "ASK ", 4) == 0;
+}
+
+
 static void
 read_on_reply(void *data, const redisReply *reply)
 {
@@ -171,8 +184,8 @@ read_on_reply(void *data, const redisReply *reply)
     read_call_t      *call = data;
     worker_stream_t  *s;
 
-    if (call->bell) {
-        call->queue->bell_armed = false;
+    if (call->bell != NULL) {
+        *call->bell = false;
         call->sent_ns = worker_trace_now();     /* it waited, it did not work */
     }
 
@@ -195,7 +208,7 @@ read_on_reply(void *data, const redisReply *reply)
         }
     }
 
-    if (failed && reply != NULL) {
+    if (failed && reply != NULL && !read_moved(reply)) {
         worker_log(WORKER_LOG_WARN, "reading: redis: %s", reply->str);
     }
 
@@ -232,50 +245,73 @@ read_wants(const worker_partition_t *part, const worker_stream_t *s, bool bell)
 }
 
 
-/* How many there are down to that priority; they are noted in 'call', unless
- * that is NULL. */
+/* Those of one partition down to that priority. */
 static size_t
-read_gather(worker_queue_t *queue, bool bell, unsigned lowest,
-    read_call_t *call)
+read_gather_part(worker_partition_t *part, bool bell, unsigned lowest,
+    read_asked_t *ret_asked)
 {
-    size_t               i, n;
-    unsigned             p;
-    worker_partition_t  *part;
+    size_t    n;
+    unsigned  p;
 
     n = 0;
 
-    for (i = 0; i < queue->nparts; i++) {
-        part = queue->parts[(queue->turn + i) % queue->nparts];
-
-        for (p = 0; p <= lowest; p++) {
-            if (!read_wants(part, &part->streams[p], bell)) {
-                continue;
-            }
-
-            if (call != NULL) {
-                part->streams[p].asked = true;
-                call->asked[n] = (read_asked_t) { part, p, part->epoch };
-            }
-
-            n++;
+    for (p = 0; p <= lowest; p++) {
+        if (!read_wants(part, &part->streams[p], bell)) {
+            continue;
         }
+
+        if (ret_asked != NULL) {
+            part->streams[p].asked = true;
+            ret_asked[n] = (read_asked_t) { part, p, part->epoch };
+        }
+
+        n++;
     }
 
     return n;
 }
 
 
-/* Down to the priority that memory has room for; NULL: there is nobody to ask
- * or no room. */
-static read_call_t *
-read_create(worker_queue_t *queue, bool bell)
+/* How many there are, of one partition or (NULL) of all; they are noted in
+ * 'ret_asked', unless that is NULL. */
+static size_t
+read_gather(worker_queue_t *queue, worker_partition_t *part, bool bell,
+    unsigned lowest, read_asked_t *ret_asked)
 {
-    size_t        n, room, count;
-    unsigned      lowest;
-    read_call_t  *call;
+    size_t  i, n;
+
+    if (part != NULL) {
+        return read_gather_part(part, bell, lowest, ret_asked);
+    }
+
+    n = 0;
+
+    for (i = 0; i < queue->nparts; i++) {
+        part = queue->parts[(queue->turn + i) % queue->nparts];
+        n += read_gather_part(part, bell, lowest, ret_asked != NULL
+                                                  ? ret_asked + n : NULL);
+    }
+
+    return n;
+}
+
+
+/* Down to which priority memory has room, and for how many entries of each
+ * stream.  False: there is nobody to ask or no room. */
+typedef struct {
+    bool      bell;
+    unsigned  lowest;
+    unsigned  count;
+} read_plan_t;
+
+static bool
+read_plan(worker_queue_t *queue, bool bell, read_plan_t *ret_plan)
+{
+    size_t    n, room, count;
+    unsigned  lowest;
 
     for (lowest = TRAVEL_PRIORITY_MAX - 1; ; lowest--) {
-        n = read_gather(queue, bell, lowest, NULL);
+        n = read_gather(queue, NULL, bell, lowest, NULL);
         room = worker_read_room(queue, lowest);
 
         if (n > 0 && room >= (lowest == 0 ? 1 : n * READ_COUNT_MIN)) {
@@ -283,30 +319,53 @@ read_create(worker_queue_t *queue, bool bell)
         }
 
         if (lowest == 0) {
-            return NULL;
+            return false;
         }
     }
 
-    call = malloc(sizeof(read_call_t) + n * sizeof(read_asked_t));
+    count = room / n;
+    ret_plan->bell = bell;
+    ret_plan->lowest = lowest;
+    ret_plan->count = count == 0 ? 1
+                    : count < READ_COUNT_MAX ? (unsigned) count
+                                             : READ_COUNT_MAX;
+
+    return true;
+}
+
+
+/* NULL: there is nobody to ask, or no memory. */
+static read_call_t *
+read_create(worker_queue_t *queue, worker_partition_t *part,
+    const read_plan_t *plan, bool *bell)
+{
+    size_t        n;
+    read_call_t  *call;
+
+    n = read_gather(queue, part, plan->bell, plan->lowest, NULL);
+    call = n > 0 ? malloc(sizeof(read_call_t) + n * sizeof(read_asked_t))
+                 : NULL;
 
     if (call == NULL) {
         return NULL;
     }
 
-    count = room / n;
     call->queue = queue;
     call->bell = bell;
-    call->count = count == 0 ? 1 : count < READ_COUNT_MAX ? (unsigned) count
-                                                          : READ_COUNT_MAX;
+    call->count = plan->count;
     call->sent_ns = worker_trace_now();
-    call->n = read_gather(queue, bell, lowest, call);
+    call->n = read_gather(queue, part, plan->bell, plan->lowest, call->asked);
+
+    if (bell != NULL) {
+        *bell = true;
+    }
 
     return call;
 }
 
 
 static void
-read_send(read_call_t *call)
+read_send(read_call_t *call, worker_link_t *link)
 {
     size_t            i;
     worker_args_t    *args;
@@ -321,7 +380,7 @@ read_send(read_call_t *call)
     worker_args_str(args, "COUNT", 5);
     worker_args_int(args, call->count);
 
-    if (call->bell) {
+    if (call->bell != NULL) {
         worker_args_str(args, "BLOCK", 5);
         worker_args_str(args, READ_BELL_MS, sizeof(READ_BELL_MS) - 1);
     }
@@ -339,34 +398,111 @@ read_send(read_call_t *call)
                         strlen(worker_stream_last(s)));
     }
 
-    worker_link_call(call->bell ? queue->bell : queue->cmd, read_on_reply,
-                     call, args);
+    worker_link_call(link, read_on_reply, call, args);
+}
+
+
+/* Of one partition, or (NULL) of all. */
+static void
+read_one(worker_queue_t *queue, worker_partition_t *part,
+    const read_plan_t *plan, worker_link_t *link, bool *armed)
+{
+    read_call_t  *call;
+
+    if (!worker_link_up(link) || (plan->bell && *armed)) {
+        return;
+    }
+
+    call = read_create(queue, part, plan, plan->bell ? armed : NULL);
+
+    if (call != NULL) {
+        read_send(call, link);
+    }
+}
+
+
+/* In a cluster: has the partition its bell, as long as it is ours? */
+static void
+read_bell(worker_partition_t *part)
+{
+    bool  ours;
+
+    ours = part->state != WORKER_PART_FREE;
+
+    if (ours && part->bell == NULL) {
+        part->bell = worker_hub_bell(part->queue->hub, "travel-bell",
+                                     part->slot);
+
+    } else if (!ours && part->bell != NULL) {
+        worker_hub_mute(part->queue->hub, &part->bell);
+    }
+}
+
+
+static void
+read_parts(worker_queue_t *queue, const read_plan_t *plan)
+{
+    size_t               i;
+    worker_partition_t  *part;
+
+    for (i = 0; i < queue->nparts; i++) {
+        part = queue->parts[(queue->turn + i) % queue->nparts];
+        read_one(queue, part, plan, plan->bell ? part->bell
+                                               : worker_part_link(part),
+                 &part->bell_armed);
+    }
 }
 
 
 void
 worker_read_turn(worker_queue_t *queue)
 {
-    read_call_t  *call;
+    size_t       i;
+    read_plan_t  plan;
 
     if (queue->draining) {
         return;
     }
 
-    if (worker_link_up(queue->cmd)) {
-        call = read_create(queue, false);
-
-        if (call != NULL) {
-            read_send(call);
+    if (queue->bell != NULL) {
+        if (worker_link_up(worker_hub_link(queue->hub, 0))
+            && read_plan(queue, false, &plan))
+        {
+            read_one(queue, NULL, &plan, worker_hub_link(queue->hub, 0), NULL);
         }
+
+        if (worker_link_up(queue->bell) && !queue->bell_armed
+            && read_plan(queue, true, &plan))
+        {
+            read_one(queue, NULL, &plan, queue->bell, &queue->bell_armed);
+        }
+
+        return;
     }
 
-    if (worker_link_up(queue->bell) && !queue->bell_armed) {
-        call = read_create(queue, true);
-
-        if (call != NULL) {
-            queue->bell_armed = true;
-            read_send(call);
-        }
+    for (i = 0; i < queue->nparts; i++) {
+        read_bell(queue->parts[i]);
     }
+
+    if (read_plan(queue, false, &plan)) {
+        read_parts(queue, &plan);
+    }
+
+    if (read_plan(queue, true, &plan)) {
+        read_parts(queue, &plan);
+    }
+}
+
+
+/* False: no memory. */
+bool
+worker_read_start(worker_queue_t *queue)
+{
+    if (worker_hub_is_cluster(queue->hub)) {
+        return true;
+    }
+
+    queue->bell = worker_hub_bell(queue->hub, "travel-bell", 0);
+
+    return queue->bell != NULL;
 }

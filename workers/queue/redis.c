@@ -2,9 +2,9 @@
  * Redis for threads that may wait.
  *
  * Without a cluster there is one server and nothing is remembered of what was
- * sent.  With one, 'sent' keeps each command until its reply is taken: its text,
- * for the case that it must be asked again elsewhere, and its reply, for the
- * case that it had to be read before its turn.  Replies of one connection come
+ * sent.  With one, 'sent' keeps each command until its reply is taken: its
+ * text, for the case that it must be asked again elsewhere, and its reply, for
+ * the case that it had to be read before its turn.  Replies of one connection come
  * in the order of its commands, so a server is asked again only after all that
  * it still owes has been read.
  */

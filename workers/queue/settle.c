@@ -310,7 +310,8 @@ settle_charge(worker_partition_t *part, const worker_entry_t *entry)
         claim[0] = TRAVEL_QUOTA_CLAIM_MORE;
     }
 
-    worker_link_send(part->queue->cmd, NULL, NULL,
+    worker_link_send(worker_hub_link(part->queue->hub,
+                                     part->queue->quota_slot), NULL, NULL,
                      sizeof(argv) / sizeof(argv[0]), argv, NULL);
 }
 
@@ -320,7 +321,7 @@ settle_one(worker_partition_t *part, worker_entry_t *entry, bool written)
 {
     worker_settle_count(part->queue, entry);
 
-    if (written && worker_link_up(part->queue->cmd)) {
+    if (written) {
         settle_charge(part, entry);
     }
 
@@ -426,7 +427,7 @@ settle_send(worker_partition_t *part, worker_batch_t *batch)
     }
 
     part->settling = true;
-    worker_link_script(part->queue->cmd, TRAVEL_SCRIPT_SETTLE,
+    worker_link_script(worker_part_link(part), TRAVEL_SCRIPT_SETTLE,
                        settle_on_reply, batch, args, keys);
 }
 
@@ -440,7 +441,7 @@ worker_settle_turn(worker_partition_t *part)
     if (part->settle.count == 0 || part->settling || part->resync
         || part->state == WORKER_PART_FREE
         || part->state == WORKER_PART_ADOPTING
-        || part->queue->now < part->retry_at)
+        || part->queue->now < part->retry_at || !worker_part_up(part))
     {
         return;
     }

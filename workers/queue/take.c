@@ -306,8 +306,8 @@ adopt_send_script(worker_partition_t *part, worker_batch_t *batch)
     }
 
     worker_args_fence(args, part);
-    worker_link_script(part->queue->cmd, TRAVEL_SCRIPT_ADOPT, adopt_on_script,
-                       batch, args, 4);
+    worker_link_script(worker_part_link(part), TRAVEL_SCRIPT_ADOPT,
+                       adopt_on_script, batch, args, 4);
 }
 
 
@@ -396,7 +396,7 @@ adopt_send_delayed(worker_partition_t *part, worker_batch_t *batch)
     worker_args_int(args, (int64_t) part->adopt_offset);
     worker_args_int(args, TAKE_PAGE);
 
-    worker_link_script(part->queue->cmd, TRAVEL_SCRIPT_DELAYED,
+    worker_link_script(worker_part_link(part), TRAVEL_SCRIPT_DELAYED,
                        adopt_on_delayed, batch, args, 2);
 }
 
@@ -515,7 +515,7 @@ take_promote(worker_partition_t *part)
     worker_args_int(args, TAKE_PAGE);
 
     part->promoting = true;
-    worker_link_script(part->queue->cmd, TRAVEL_SCRIPT_PROMOTE,
+    worker_link_script(worker_part_link(part), TRAVEL_SCRIPT_PROMOTE,
                        promote_on_reply, batch, args, 2);
 }
 
@@ -529,7 +529,7 @@ worker_take_promotes(const worker_partition_t *part)
            && !part->promoting && !part->doubtful
            && !part->queue->draining
            && part->queue->now >= part->retry_at
-           && worker_link_up(part->queue->cmd);
+           && worker_part_up(part);
 }
 
 
@@ -537,7 +537,7 @@ static void
 take_part(worker_partition_t *part)
 {
     if (part->state == WORKER_PART_FREE || part->adopting
-        || part->queue->now < part->retry_at)
+        || part->queue->now < part->retry_at || !worker_part_up(part))
     {
         return;
     }
@@ -573,10 +573,6 @@ worker_take_turn(worker_queue_t *queue)
 {
     size_t  i;
 
-    if (!worker_link_up(queue->cmd)) {
-        return;
-    }
-
     for (i = 0; i < queue->nparts; i++) {
         take_part(queue->parts[(queue->turn + i) % queue->nparts]);
     }
@@ -586,7 +582,7 @@ worker_take_turn(worker_queue_t *queue)
 /* Calls that were open have said so themselves; what was not open may have
  * changed all the same: a Redis that was killed may have lost its memory. */
 void
-worker_take_link_down(worker_queue_t *queue)
+worker_take_link_down(worker_queue_t *queue, const worker_link_t *link)
 {
     size_t               i;
     worker_partition_t  *part;
@@ -594,7 +590,9 @@ worker_take_link_down(worker_queue_t *queue)
     for (i = 0; i < queue->nparts; i++) {
         part = queue->parts[i];
 
-        if (part->state != WORKER_PART_FREE) {
+        if (part->state != WORKER_PART_FREE
+            && worker_part_link(part) == link)
+        {
             part->resync = true;
         }
     }

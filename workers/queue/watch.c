@@ -118,7 +118,8 @@ watch_overdue(worker_partition_t *part, const char *uuid)
     held->part = part;
     held->epoch = part->epoch;
     snprintf(held->uuid, sizeof(held->uuid), "%s", uuid);
-    worker_link_send(part->queue->cmd, watch_on_score, held, 3, argv, NULL);
+    worker_link_send(worker_part_link(part), watch_on_score, held, 3, argv,
+                     NULL);
 }
 
 
@@ -172,7 +173,8 @@ watch_ask(worker_queue_t *queue, worker_entry_t *entry)
     asked->entry = entry;
     memcpy(asked->job_id, entry->job.job_id, sizeof(asked->job_id));
     (void) travel_key_job(key, &entry->job.id);
-    worker_link_send(queue->cmd, watch_on_cancel, asked, 3, argv, NULL);
+    worker_link_send(worker_part_link(entry->part), watch_on_cancel, asked, 3,
+                     argv, NULL);
 }
 
 
@@ -185,11 +187,13 @@ watch_cancels(worker_queue_t *queue)
 
     n = queue->handed < WATCH_ASK_MAX ? queue->handed : WATCH_ASK_MAX;
 
-    for (i = 0; worker_link_up(queue->cmd) && i < n; i++) {
+    for (i = 0; i < n; i++) {
         queue->watched = (queue->watched + 1) % queue->handed;
         entry = queue->handed_list[queue->watched];
 
-        if (entry->watched && !entry->job.cancel) {
+        if (entry->watched && !entry->job.cancel
+            && worker_part_up(entry->part))
+        {
             watch_ask(queue, entry);
         }
 
@@ -220,8 +224,10 @@ worker_watch_slots(worker_queue_t *queue)
         }
     }
 
-    for (i = 0; worker_link_up(queue->cmd) && i < queue->nparts; i++) {
-        if (queue->parts[i]->state == WORKER_PART_OPEN) {
+    for (i = 0; i < queue->nparts; i++) {
+        if (queue->parts[i]->state == WORKER_PART_OPEN
+            && worker_part_up(queue->parts[i]))
+        {
             worker_part_overdue(queue->parts[i], WATCH_HELD_MS, watch_overdue);
         }
     }
@@ -241,6 +247,7 @@ worker_watch_beat(worker_queue_t *queue)
         "hb", "1", "timeline", "", "lsn", ""
     };
     travel_lsn_t         at;
+    worker_link_t       *link;
     worker_partition_t  *part;
 
     for (i = 0; i < queue->nparts; i++) {
@@ -255,8 +262,9 @@ worker_watch_beat(worker_queue_t *queue)
     }
 
     at = worker_keeper_position(queue->keeper);
+    link = worker_hub_link(queue->hub, queue->inval_slot);
 
-    if (!queue->beating || at.timeline == 0 || !worker_link_up(queue->cmd)) {
+    if (!queue->beating || at.timeline == 0 || !worker_link_up(link)) {
         return;
     }
 
@@ -268,7 +276,7 @@ worker_watch_beat(worker_queue_t *queue)
     len[9] = travel_digits_format(timeline, at.timeline);
     argv[11] = lsn;
     len[11] = travel_lsn_format(lsn, at.lsn);
-    worker_link_send(queue->cmd, NULL, NULL, 12, argv, len);
+    worker_link_send(link, NULL, NULL, 12, argv, len);
 }
 
 
@@ -322,8 +330,8 @@ gauge_send(worker_partition_t *part)
 
     worker_args_str(args, part->delayed.text, part->delayed.len);
     worker_args_str(args, part->dead.text, part->dead.len);
-    worker_link_script(part->queue->cmd, TRAVEL_SCRIPT_GAUGE, gauge_on_reply,
-                       part, args, 5);
+    worker_link_script(worker_part_link(part), TRAVEL_SCRIPT_GAUGE,
+                       gauge_on_reply, part, args, 5);
 }
 
 
@@ -354,7 +362,7 @@ worker_watch_gauges(worker_queue_t *queue)
             }
         }
 
-        if (part->gauge != NULL && worker_link_up(queue->cmd)) {
+        if (part->gauge != NULL && worker_part_up(part)) {
             gauge_send(part);
         }
     }

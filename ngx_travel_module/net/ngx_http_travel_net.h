@@ -26,6 +26,8 @@ typedef struct {
     ngx_int_t     resent;         /* queries that a neighbour's error undid */
     ngx_int_t     cancels;
     ngx_int_t     shed;           /* gave their place in line to others */
+    ngx_int_t     moved;          /* sent again: a cluster's slot has moved */
+    ngx_int_t     asked;          /* or is being moved */
 } ngx_http_travel_net_counters_t;
 
 
@@ -40,7 +42,8 @@ typedef struct {
 typedef struct {
     ngx_str_t                       name;       /* "queue", "cache" */
     ngx_array_t                     servers;    /* of the above; one of them is
-                                                   the master */
+                                                   the master, or each knows
+                                                   the cluster */
     ngx_uint_t                      acks;       /* replicas that must have what
                                                    is accepted */
     ngx_str_t                       user;
@@ -49,6 +52,7 @@ typedef struct {
     ngx_msec_t                      timeout;
     ngx_http_travel_net_counters_t  counters;
     unsigned                        configured:1;
+    unsigned                        cluster:1;
 } ngx_http_travel_redis_conf_t;
 
 

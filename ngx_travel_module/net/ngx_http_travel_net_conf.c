@@ -231,7 +231,9 @@ ngx_http_travel_net_counters(ngx_conf_t *cf, const char *kind,
         { &n->busy,     "busy",     "Commands or queries refused" },
         { &n->resent,   "resent",   "Commands or queries sent again" },
         { &n->cancels,  "cancels",  "Queries cancelled" },
-        { &n->shed,     "shed",     "Queries that gave way to urgent ones" }
+        { &n->shed,     "shed",     "Queries that gave way to urgent ones" },
+        { &n->moved,    "moved",    "Commands sent again: MOVED" },
+        { &n->asked,    "asked",    "Commands sent again: ASK" }
     };
 
     for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

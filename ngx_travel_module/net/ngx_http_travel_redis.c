@@ -12,72 +12,23 @@
  * its arguments until it is answered, because a Redis that forgot the script
  * answers NOSCRIPT and wants the text.
  *
- * A durable op on a replicated server hears nothing until replicas have what it
- * wrote.  All that one turn of the loop asks for is followed by one WAIT; until
- * its answer the replies are held as copies, since hiredis frees its own.
+ * Which server a command goes to: the role's, or in a cluster that of its key
+ * (redis_cluster.c).  What a durable op waits for: redis_durable.c.
  *
- * One timer per link guards the head of the waiting list.  It is cancelable
+ * One timer per role guards the head of the waiting list.  It is cancelable
  * only while nothing waits: an nginx worker that shuts down stays for its
  * requests.
  */
 
-#include "ngx_http_travel_redis_link.h"
+#include "ngx_http_travel_redis_call.h"
 
 #include <openssl/sha.h>
 
 #define NGX_HTTP_TRAVEL_REDIS_OP_MAGIC  0x54524F50            /* "TROP" */
 #define NGX_HTTP_TRAVEL_REDIS_BATCH     64       /* of a free list's growth */
-#define NGX_HTTP_TRAVEL_REDIS_HELD      2        /* commands of a durable op */
 #define NGX_HTTP_TRAVEL_SCRIPTS_MAX     32
 #define NGX_HTTP_TRAVEL_SCRIPT_ARGS     288
-
-
-typedef struct ngx_http_travel_redis_role_s  ngx_http_travel_redis_role_t;
-
-typedef struct {
-    ngx_http_travel_redis_op_t     op;           /* first: what rooms see */
-    ngx_queue_t                    queue;        /* waiting, or free */
-    ngx_http_travel_redis_role_t  *role;
-    ngx_http_cleanup_t            *cleanup;      /* of op.request */
-    ngx_uint_t                     commands;     /* appended */
-    ngx_uint_t                     outstanding;  /* cmds that hiredis holds */
-    ngx_uint_t                     answered;
-    ngx_uint_t                     epoch;        /* the link's, at the last */
-    ngx_msec_t                     deadline;
-    ngx_queue_t                    durable;      /* role's, or a barrier's */
-    redisReply                    *held[NGX_HTTP_TRAVEL_REDIS_HELD];
-    unsigned                       gathered:1;   /* in role->durable */
-    unsigned                       barred:1;     /* behind a WAIT */
-    unsigned                       waiting:1;    /* in role->waiting */
-    unsigned                       done:1;       /* no more handler calls */
-    unsigned                       busy:1;       /* inside its handler */
-    unsigned                       released:1;   /* its request has ended */
-} ngx_http_travel_redis_call_t;
-
-
-typedef struct {
-    ngx_queue_t                    queue;        /* free */
-    ngx_http_travel_redis_call_t  *call;
-    ngx_uint_t                     index;
-    char                          *eval;         /* see above; ngx_alloc() */
-    ngx_uint_t                     argc;
-} ngx_http_travel_redis_cmd_t;
-
-
-struct ngx_http_travel_redis_role_s {
-    ngx_http_travel_link_t         link;
-    ngx_queue_t                    waiting;      /* calls, by deadline */
-    ngx_queue_t                    durable;      /* calls of this turn */
-    ngx_uint_t                     outstanding;  /* cmds, drained ones too */
-    ngx_event_t                    deadline;
-};
-
-
-/* A WAIT, and whose writes it is about. */
-typedef struct {
-    ngx_http_travel_redis_role_t  *role;
-    ngx_queue_t                    calls;
-} ngx_http_travel_redis_barrier_t;
+#define NGX_HTTP_TRAVEL_SCRIPT_AGAIN    5        /* NOSCRIPT, in a cluster */
 
 
 typedef struct {
@@ -90,23 +41,11 @@ typedef struct {
 static ngx_http_travel_redis_call_t *ngx_http_travel_redis_call_get(void);
 static ngx_http_travel_redis_cmd_t *ngx_http_travel_redis_cmd_get(void);
 static void ngx_http_travel_redis_cmd_free(ngx_http_travel_redis_cmd_t *cmd);
-static void ngx_http_travel_redis_call_end(ngx_http_travel_redis_call_t *call);
 static void ngx_http_travel_redis_wait(ngx_http_travel_redis_call_t *call);
-static void ngx_http_travel_redis_unwait(ngx_http_travel_redis_call_t *call);
 static void ngx_http_travel_redis_released(void *data);
-static void ngx_http_travel_redis_lost(ngx_http_travel_redis_call_t *call,
-    ngx_uint_t i, const char *why);
 static void ngx_http_travel_redis_deadline(ngx_event_t *ev);
-static void ngx_http_travel_redis_replied(redisAsyncContext *ac, void *reply,
-    void *data);
 static ngx_int_t ngx_http_travel_redis_again(redisAsyncContext *ac,
     ngx_http_travel_redis_cmd_t *cmd, const redisReply *reply);
-static void ngx_http_travel_redis_gather(ngx_http_travel_redis_call_t *call);
-static void ngx_http_travel_redis_bar(ngx_http_travel_link_t *link);
-static void ngx_http_travel_redis_barred(redisAsyncContext *ac, void *reply,
-    void *data);
-static void ngx_http_travel_redis_unbar(ngx_http_travel_redis_call_t *call,
-    ngx_int_t acks);
 static ngx_int_t ngx_http_travel_redis_send(ngx_http_travel_redis_call_t *call,
     ngx_http_travel_redis_cmd_t *cmd, ngx_uint_t argc, const char **argv,
     const size_t *argvlen);
@@ -152,25 +91,41 @@ ngx_http_travel_redis_start(ngx_cycle_t *cycle,
         }
 
         ngx_queue_init(&role->waiting);
-        ngx_queue_init(&role->durable);
 
         role->deadline.handler = ngx_http_travel_redis_deadline;
         role->deadline.data = role;
         role->deadline.log = cycle->log;
 
-        ngx_http_travel_link_init(&role->link, &conf->redis[i], "commands");
-        role->link.data = role;
+        ngx_http_travel_redis_node_init(&role->node, role, &conf->redis[i]);
 
-        if (conf->redis[i].acks) {
-            role->link.on_write = ngx_http_travel_redis_bar;
+        if (conf->redis[i].cluster
+            && ngx_http_travel_redis_cluster_start(role) != NGX_OK)
+        {
+            return NGX_ERROR;
         }
 
         ngx_http_travel_redis_roles[i] = role;
 
-        ngx_http_travel_link_connect(&role->link);
+        ngx_http_travel_link_connect(&role->node.link);
     }
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_travel_redis_node_init(ngx_http_travel_redis_node_t *node,
+    ngx_http_travel_redis_role_t *role, ngx_http_travel_redis_conf_t *conf)
+{
+    ngx_queue_init(&node->durable);
+    node->role = role;
+
+    ngx_http_travel_link_init(&node->link, conf, "commands");
+    node->link.data = node;
+
+    if (conf->acks) {
+        node->link.on_write = ngx_http_travel_redis_bar;
+    }
 }
 
 
@@ -187,7 +142,11 @@ ngx_http_travel_redis_stop(void)
             continue;
         }
 
-        ngx_http_travel_link_close(&role->link);
+        if (role->cluster) {
+            ngx_http_travel_redis_cluster_stop(role);
+        }
+
+        ngx_http_travel_link_close(&role->node.link);
 
         if (role->deadline.timer_set) {
             ngx_del_timer(&role->deadline);
@@ -221,9 +180,16 @@ ngx_http_travel_redis_declared(ngx_conf_t *cf,
 ngx_uint_t
 ngx_http_travel_redis_up(ngx_http_travel_redis_role_e role)
 {
-    return ngx_http_travel_redis_configured(role)
-           && ngx_http_travel_redis_roles[role]->link.state
-              == NGX_HTTP_TRAVEL_LINK_UP;
+    const ngx_http_travel_redis_role_t  *r;
+
+    if (!ngx_http_travel_redis_configured(role)) {
+        return 0;
+    }
+
+    r = ngx_http_travel_redis_roles[role];
+
+    return r->cluster ? ngx_http_travel_redis_cluster_up(r)
+                      : r->node.link.state == NGX_HTTP_TRAVEL_LINK_UP;
 }
 
 
@@ -299,12 +265,15 @@ ngx_http_travel_redis_cmd_free(ngx_http_travel_redis_cmd_t *cmd)
         ngx_free(cmd->eval);
     }
 
+    if (cmd->text) {
+        ngx_free(cmd->text);
+    }
+
     ngx_queue_insert_head(&ngx_http_travel_redis_cmds, &cmd->queue);
 }
 
 
-/* Frees the call when nothing refers to it any more. */
-static void
+void
 ngx_http_travel_redis_call_end(ngx_http_travel_redis_call_t *call)
 {
     ngx_uint_t  i;
@@ -352,7 +321,7 @@ ngx_http_travel_redis_op(ngx_http_travel_redis_role_e role,
     call->role = ngx_http_travel_redis_roles[role];
 
     if (timeout == 0 && call->role) {
-        timeout = call->role->link.conf->timeout;
+        timeout = call->role->node.link.conf->timeout;
     }
 
     call->deadline = ngx_current_msec + timeout;
@@ -424,7 +393,7 @@ ngx_http_travel_redis_wait(ngx_http_travel_redis_call_t *call)
 }
 
 
-static void
+void
 ngx_http_travel_redis_unwait(ngx_http_travel_redis_call_t *call)
 {
     if (!call->waiting) {
@@ -440,7 +409,7 @@ ngx_http_travel_redis_unwait(ngx_http_travel_redis_call_t *call)
 }
 
 
-static void
+void
 ngx_http_travel_redis_lost(ngx_http_travel_redis_call_t *call, ngx_uint_t i,
     const char *why)
 {
@@ -452,7 +421,7 @@ ngx_http_travel_redis_lost(ngx_http_travel_redis_call_t *call, ngx_uint_t i,
 
     call->done = 1;
     call->op.lost = why;
-    call->op.sent = (call->role->link.epoch != call->epoch);
+    call->op.sent = (call->spread || call->node->link.epoch != call->epoch);
 
     call->busy = 1;
     call->op.handler(&call->op, i, NULL);
@@ -471,7 +440,7 @@ ngx_http_travel_redis_deadline(ngx_event_t *ev)
     ngx_http_travel_redis_role_t  *role;
 
     role = ev->data;
-    link = &role->link;
+    link = &role->node.link;
     expired = 0;
 
     while (!ngx_queue_empty(&role->waiting)) {
@@ -486,6 +455,7 @@ ngx_http_travel_redis_deadline(ngx_event_t *ev)
         }
 
         expired++;
+        link = &call->node->link;
         ngx_http_travel_redis_lost(call, call->answered, "deadline");
         ngx_http_travel_redis_call_end(call);
     }
@@ -518,19 +488,28 @@ ngx_http_travel_redis_send(ngx_http_travel_redis_call_t *call,
     cmd->call = call;
     cmd->index = call->commands;
 
-    rc = ngx_http_travel_link_send(&call->role->link,
-                                   ngx_http_travel_redis_replied, cmd, argc,
-                                   argv, argvlen);
+    if (call->role->cluster) {
+        rc = ngx_http_travel_redis_cluster_send(cmd, argc, argv, argvlen);
+
+    } else {
+        cmd->node = &call->role->node;
+        rc = ngx_http_travel_link_send(&cmd->node->link,
+                                       ngx_http_travel_redis_replied, cmd,
+                                       argc, argv, argvlen);
+    }
+
     if (rc != NGX_OK) {
         ngx_http_travel_redis_cmd_free(cmd);
         return rc;
     }
 
-    call->epoch = call->role->link.epoch;
+    call->spread |= (call->node && call->node != cmd->node);
+    call->node = cmd->node;
+    call->epoch = call->node->link.epoch;
     call->outstanding++;
 
-    if (call->role->outstanding++ == 0) {
-        call->role->link.heard = ngx_current_msec;
+    if (call->node->outstanding++ == 0) {
+        call->node->link.heard = ngx_current_msec;
     }
 
     if (call->commands++ == 0) {
@@ -545,174 +524,7 @@ ngx_http_travel_redis_send(ngx_http_travel_redis_call_t *call,
 }
 
 
-/* --- durable operations --------------------------------------------------- */
-
-/* One more answer to wait for: that of the WAIT which follows this turn's
- * commands. */
-static void
-ngx_http_travel_redis_gather(ngx_http_travel_redis_call_t *call)
-{
-    if (call->gathered || call->barred || call->role->link.conf->acks == 0) {
-        return;
-    }
-
-    ngx_queue_insert_tail(&call->role->durable, &call->durable);
-    call->gathered = 1;
-    call->outstanding++;
-}
-
-
-/* The turn is about to be written. */
-static void
-ngx_http_travel_redis_bar(ngx_http_travel_link_t *link)
-{
-    u_char                            acks[NGX_INT_T_LEN];
-    u_char                            time[NGX_INT_T_LEN];
-    size_t                            len[3];
-    ngx_queue_t                      *q;
-    const char                       *argv[3];
-    ngx_http_travel_redis_call_t     *call;
-    ngx_http_travel_redis_role_t     *role;
-    ngx_http_travel_redis_barrier_t  *barrier;
-
-    role = link->data;
-
-    if (ngx_queue_empty(&role->durable)) {
-        return;
-    }
-
-    barrier = ngx_alloc(sizeof(ngx_http_travel_redis_barrier_t),
-                        ngx_cycle->log);
-    if (barrier == NULL) {
-        return;                     /* their deadline will tell */
-    }
-
-    argv[0] = "WAIT";
-    len[0] = 4;
-    argv[1] = (char *) acks;
-    len[1] = ngx_sprintf(acks, "%ui", link->conf->acks) - acks;
-    argv[2] = (char *) time;
-    len[2] = ngx_sprintf(time, "%M", link->conf->timeout / 2) - time;
-
-    if (ngx_http_travel_link_send(link, ngx_http_travel_redis_barred, barrier,
-                                  3, argv, len)
-        != NGX_OK)
-    {
-        ngx_free(barrier);
-        return;
-    }
-
-    barrier->role = role;
-    ngx_queue_init(&barrier->calls);
-    ngx_queue_add(&barrier->calls, &role->durable);
-    ngx_queue_init(&role->durable);
-
-    for (q = ngx_queue_head(&barrier->calls);
-         q != ngx_queue_sentinel(&barrier->calls);
-         q = ngx_queue_next(q))
-    {
-        call = ngx_queue_data(q, ngx_http_travel_redis_call_t, durable);
-        call->gathered = 0;
-        call->barred = 1;
-    }
-}
-
-
-static void
-ngx_http_travel_redis_barred(redisAsyncContext *ac, void *reply, void *data)
-{
-    ngx_int_t                         acks;
-    redisReply                       *r;
-    ngx_queue_t                      *q;
-    ngx_http_travel_redis_call_t     *call;
-    ngx_http_travel_redis_role_t     *role;
-    ngx_http_travel_redis_barrier_t  *barrier;
-
-    (void) ac;
-
-    r = reply;
-    barrier = data;
-    role = barrier->role;
-    acks = r && r->type == REDIS_REPLY_INTEGER ? (ngx_int_t) r->integer
-                                               : NGX_ERROR;
-
-    if (r && acks < (ngx_int_t) role->link.conf->acks) {
-        ngx_http_travel_count(role->link.conf->counters.timeouts, 1);
-    }
-
-    while (!ngx_queue_empty(&barrier->calls)) {
-        q = ngx_queue_head(&barrier->calls);
-        ngx_queue_remove(q);
-
-        call = ngx_queue_data(q, ngx_http_travel_redis_call_t, durable);
-        call->barred = 0;
-        call->outstanding--;
-
-        if (r && !call->done && call->outstanding) {
-            /* a script was unknown and asked for again, behind the WAIT */
-            ngx_http_travel_redis_gather(call);
-
-            if (!role->link.flush.posted) {
-                ngx_post_event(&role->link.flush, &ngx_posted_events);
-            }
-
-            continue;
-        }
-
-        ngx_http_travel_redis_unbar(call, acks);
-    }
-
-    ngx_free(barrier);
-}
-
-
-/* The replies that were held; what the server refused was not done, whoever
- * has what. */
-static void
-ngx_http_travel_redis_unbar(ngx_http_travel_redis_call_t *call, ngx_int_t acks)
-{
-    ngx_uint_t   i;
-    redisReply  *last;
-
-    last = call->commands ? call->held[call->commands - 1] : NULL;
-
-    if (last == NULL || (acks < (ngx_int_t) call->role->link.conf->acks
-                         && last->type != REDIS_REPLY_ERROR))
-    {
-        ngx_http_travel_redis_lost(call, 0, acks == NGX_ERROR
-                                   ? call->role->link.why
-                                   : "too few replicas have it");
-        ngx_http_travel_redis_call_end(call);
-        return;
-    }
-
-    ngx_http_travel_redis_unwait(call);
-    call->busy = 1;
-
-    for (i = 0; i < call->commands && !call->done; i++) {
-        call->op.handler(&call->op, i,
-                         (ngx_http_travel_reply_t *) call->held[i]);
-    }
-
-    call->busy = 0;
-    ngx_http_travel_redis_call_end(call);
-}
-
-
-/* False: it cannot be held, and counts as lost. */
-static ngx_uint_t
-ngx_http_travel_redis_hold(ngx_http_travel_redis_call_t *call, ngx_uint_t i,
-    const redisReply *reply)
-{
-    if (i >= NGX_HTTP_TRAVEL_REDIS_HELD) {
-        return 0;
-    }
-
-    call->held[i] = ngx_http_travel_reply_copy(reply);
-
-    return call->held[i] != NULL;
-}
-
+/* --- commands ------------------------------------------------------------- */
 
 ngx_int_t
 ngx_http_travel_redis_command(ngx_http_travel_redis_op_t *op, ngx_uint_t argc,
@@ -732,7 +544,8 @@ ngx_http_travel_redis_command(ngx_http_travel_redis_op_t *op, ngx_uint_t argc,
                  : NGX_ERROR;
 
         if (rc == NGX_DECLINED) {
-            ngx_http_travel_count(call->role->link.conf->counters.busy, 1);
+            ngx_http_travel_count(
+                call->role->node.link.conf->counters.busy, 1);
         }
     }
 
@@ -893,7 +706,8 @@ ngx_http_travel_redis_again(redisAsyncContext *ac,
     ngx_int_t    rc;
 
     if (cmd->eval == NULL || reply->type != REDIS_REPLY_ERROR
-        || ngx_strncmp(reply->str, "NOSCRIPT", 8) != 0)
+        || ngx_strncmp(reply->str, "NOSCRIPT", 8) != 0
+        || ++cmd->tries > NGX_HTTP_TRAVEL_SCRIPT_AGAIN)
     {
         return NGX_DECLINED;
     }
@@ -906,10 +720,13 @@ ngx_http_travel_redis_again(redisAsyncContext *ac,
          == REDIS_OK ? NGX_OK : NGX_DECLINED;
 
     if (rc == NGX_OK) {
-        /* once */
-        ngx_free(cmd->eval);
-        cmd->eval = NULL;
-        ngx_http_travel_count(cmd->call->role->link.conf->counters.resent, 1);
+        ngx_http_travel_count(cmd->node->link.conf->counters.resent, 1);
+
+        if (cmd->text == NULL) {
+            /* once; in a cluster another server may not know it either */
+            ngx_free(cmd->eval);
+            cmd->eval = NULL;
+        }
     }
 
     return rc;
@@ -932,22 +749,11 @@ ngx_http_travel_redis_demoted(ngx_http_travel_link_t *link,
 }
 
 
-/* Its commands never left, so no WAIT follows them. */
-static void
-ngx_http_travel_redis_ungather(ngx_http_travel_redis_call_t *call)
-{
-    if (call->gathered) {
-        ngx_queue_remove(&call->durable);
-        call->gathered = 0;
-        call->outstanding--;
-    }
-}
-
-
-static void
+void
 ngx_http_travel_redis_replied(redisAsyncContext *ac, void *reply, void *data)
 {
     ngx_uint_t                     i;
+    ngx_http_travel_redis_node_t  *node;
     ngx_http_travel_redis_cmd_t   *cmd;
     ngx_http_travel_redis_call_t  *call;
 
@@ -959,16 +765,23 @@ ngx_http_travel_redis_replied(redisAsyncContext *ac, void *reply, void *data)
         return;
     }
 
-    ngx_http_travel_redis_demoted(&call->role->link, reply);
+    if (reply && cmd->text
+        && ngx_http_travel_redis_cluster_follow(cmd, reply) == NGX_OK)
+    {
+        return;
+    }
+
+    node = cmd->node;
+    ngx_http_travel_redis_demoted(&node->link, reply);
 
     ngx_http_travel_redis_cmd_free(cmd);
 
     call->outstanding--;
-    call->role->outstanding--;
+    node->outstanding--;
 
     if (reply == NULL) {
         ngx_http_travel_redis_ungather(call);
-        ngx_http_travel_redis_lost(call, i, call->role->link.why);
+        ngx_http_travel_redis_lost(call, i, node->link.why);
 
     } else if (call->released) {
         if (call->op.orphan) {

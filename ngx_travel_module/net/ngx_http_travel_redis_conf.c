@@ -5,6 +5,8 @@
 #include <sys/un.h>
 
 
+static ngx_int_t ngx_http_travel_redis_check_cluster(ngx_conf_t *cf,
+    ngx_http_travel_redis_conf_t *rc, ngx_uint_t queue);
 static ngx_int_t ngx_http_travel_redis_address(ngx_conf_t *cf,
     ngx_http_travel_redis_conf_t *rc, ngx_str_t *address);
 static ngx_int_t ngx_http_travel_redis_param(ngx_conf_t *cf,
@@ -84,6 +86,13 @@ ngx_http_travel_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_http_travel_redis_check_cluster(cf, rc,
+            rc == &nmcf->redis[NGX_HTTP_TRAVEL_REDIS_QUEUE])
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
     if (rc->user.len && rc->password.len == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"travel_redis %V\" has user= and needs password= "
@@ -98,6 +107,48 @@ ngx_http_travel_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_travel_redis_check_cluster(ngx_conf_t *cf,
+    ngx_http_travel_redis_conf_t *rc, ngx_uint_t queue)
+{
+    ngx_uint_t                       i;
+    ngx_http_travel_redis_server_t  *server;
+
+    if (!rc->cluster) {
+        return NGX_OK;
+    }
+
+    if (!queue) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_redis %V\" has cluster=on, which is for "
+                           "\"queue\": keys of a cache are not kept together "
+                           "by slot; give it one server", &rc->name);
+        return NGX_ERROR;
+    }
+
+    if (rc->db) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_redis %V\" has cluster=on and db=%i: "
+                           "a cluster has database 0 only", &rc->name, rc->db);
+        return NGX_ERROR;
+    }
+
+    server = rc->servers.elts;
+
+    for (i = 0; i < rc->servers.nelts; i++) {
+        if (server[i].path) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"travel_redis %V\" has cluster=on and the "
+                               "socket \"%s\": servers of a cluster are known "
+                               "by HOST:PORT", &rc->name, server[i].path);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -223,9 +274,24 @@ ngx_http_travel_redis_param(ngx_conf_t *cf, ngx_http_travel_redis_conf_t *rc,
                                           &rc->acks);
     }
 
+    if (ngx_http_travel_net_param(arg, "cluster", &value)) {
+        rc->cluster = (value.len == 2 && ngx_strncmp(value.data, "on", 2) == 0);
+
+        if (rc->cluster
+            || (value.len == 3 && ngx_strncmp(value.data, "off", 3) == 0))
+        {
+            return NGX_OK;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"cluster=%V\" must be \"on\" or \"off\"",
+                           &value);
+        return NGX_ERROR;
+    }
+
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "\"travel_redis\" parameter \"%V\" must be one of "
                        "user=, password=, password_file=, timeout=, db=, "
-                       "acks=", arg);
+                       "acks=, cluster=", arg);
     return NGX_ERROR;
 }

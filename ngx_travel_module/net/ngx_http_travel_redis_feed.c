@@ -8,7 +8,7 @@
  * after the last id its owner names.
  */
 
-#include "ngx_http_travel_redis_link.h"
+#include "ngx_http_travel_redis_call.h"
 
 #define NGX_HTTP_TRAVEL_TAIL_BLOCK    "2000"     /* ms */
 #define NGX_HTTP_TRAVEL_TAIL_COUNT    "1000"
@@ -34,6 +34,7 @@ typedef struct {
     ngx_queue_t                    queue;
     ngx_http_travel_redis_tail_t  *tail;
     travel_stream_id_t             oldest;       /* when the link came up */
+    ngx_uint_t                     unreadable;   /* errors in a row */
     u_char                         after[64];    /* the id to read after */
     size_t                         after_len;
 } ngx_http_travel_feed_tail_t;
@@ -46,6 +47,10 @@ static void ngx_http_travel_feed_subscribe(ngx_http_travel_link_t *link,
 static void ngx_http_travel_feed_channels_up(ngx_http_travel_link_t *link);
 static void ngx_http_travel_feed_message(redisAsyncContext *ac, void *reply,
     void *data);
+static const ngx_http_travel_redis_server_t *ngx_http_travel_feed_aim(
+    ngx_http_travel_link_t *link);
+static void ngx_http_travel_feed_unreadable(ngx_http_travel_feed_tail_t *ft,
+    const redisReply *reply);
 static void ngx_http_travel_feed_tail_up(ngx_http_travel_link_t *link);
 static void ngx_http_travel_feed_tail_down(ngx_http_travel_link_t *link);
 static void ngx_http_travel_feed_edge(ngx_http_travel_feed_tail_t *ft,
@@ -271,9 +276,40 @@ ngx_http_travel_redis_tail(ngx_cycle_t *cycle,
     ft->link.data = ft;
     ft->link.silence = NGX_HTTP_TRAVEL_TAIL_SILENCE;
 
+    if (conf->cluster) {
+        ft->link.aim = ngx_http_travel_feed_aim;
+    }
+
     ngx_http_travel_link_connect(&ft->link);
 
     return NGX_OK;
+}
+
+
+/* In a cluster the stream is at one of the masters. */
+static const ngx_http_travel_redis_server_t *
+ngx_http_travel_feed_aim(ngx_http_travel_link_t *link)
+{
+    ngx_http_travel_feed_tail_t  *ft;
+
+    ft = link->data;
+
+    return ngx_http_travel_redis_cluster_at(link->conf, &ft->tail->stream);
+}
+
+
+static void
+ngx_http_travel_feed_unreadable(ngx_http_travel_feed_tail_t *ft,
+    const redisReply *reply)
+{
+    ngx_http_travel_redis_cluster_told(ft->link.conf, ft->link.at, reply);
+
+    /* the server is there, so the link's own count begins anew each time */
+
+    ft->link.attempt = ngx_min(ft->unreadable, 3);
+    ft->unreadable++;
+
+    ngx_http_travel_link_drop(&ft->link, "the stream cannot be read");
 }
 
 
@@ -393,7 +429,7 @@ ngx_http_travel_feed_oldest(redisAsyncContext *ac, void *reply, void *data)
     if (ngx_http_travel_feed_edge_id(r, &id) != NGX_OK
         || travel_stream_id_parse(&ft->oldest, id) != TRAVEL_OK)
     {
-        ngx_http_travel_link_drop(&ft->link, "the stream cannot be read");
+        ngx_http_travel_feed_unreadable(ft, r);
     }
 }
 
@@ -417,7 +453,7 @@ ngx_http_travel_feed_newest(redisAsyncContext *ac, void *reply, void *data)
     if (ngx_http_travel_feed_edge_id(r, &id) != NGX_OK
         || travel_stream_id_parse(&newest, id) != TRAVEL_OK)
     {
-        ngx_http_travel_link_drop(&ft->link, "the stream cannot be read");
+        ngx_http_travel_feed_unreadable(ft, r);
         return;
     }
 
@@ -502,6 +538,8 @@ ngx_http_travel_feed_entries(redisAsyncContext *ac, void *reply, void *data)
     }
 
     if (r->type == REDIS_REPLY_NIL) {
+        ft->unreadable = 0;
+
         if (ft->tail->on_idle) {
             ft->tail->on_idle(ft->tail->data);
         }
@@ -514,10 +552,11 @@ ngx_http_travel_feed_entries(redisAsyncContext *ac, void *reply, void *data)
         || r->element[0]->type != REDIS_REPLY_ARRAY
         || r->element[0]->elements != 2)
     {
-        ngx_http_travel_link_drop(&ft->link, "the stream cannot be read");
+        ngx_http_travel_feed_unreadable(ft, r);
         return;
     }
 
+    ft->unreadable = 0;
     entries = r->element[0]->element[1];
 
     for (i = 0; i < entries->elements; i++) {

@@ -33,8 +33,6 @@ static void ngx_http_travel_link_pinged(redisAsyncContext *ac, void *reply,
 static void ngx_http_travel_link_retry(ngx_http_travel_link_t *link);
 static void ngx_http_travel_link_detach(ngx_http_travel_link_t *link,
     const char *why);
-static char *ngx_http_travel_link_format(ngx_uint_t argc, const char **argv,
-    const size_t *argvlen, size_t *ret_len);
 static void ngx_http_travel_link_timer(ngx_event_t *ev);
 static void ngx_http_travel_link_flush(ngx_event_t *ev);
 static void ngx_http_travel_link_write(ngx_http_travel_link_t *link);
@@ -73,13 +71,26 @@ ngx_http_travel_link_init(ngx_http_travel_link_t *link,
 void
 ngx_http_travel_link_connect(ngx_http_travel_link_t *link)
 {
-    redisAsyncContext               *ac;
-    ngx_http_travel_redis_conf_t    *conf;
-    ngx_http_travel_redis_server_t  *server;
+    redisAsyncContext                     *ac;
+    ngx_http_travel_redis_conf_t          *conf;
+    const ngx_http_travel_redis_server_t  *server;
 
     conf = link->conf;
-    server = conf->servers.elts;
-    server += link->server % conf->servers.nelts;
+
+    if (link->aim) {
+        server = link->aim(link);
+
+    } else {
+        server = conf->servers.elts;
+        server += link->server % conf->servers.nelts;
+    }
+
+    if (server == NULL) {
+        ngx_add_timer(&link->timer, NGX_HTTP_TRAVEL_RETRY_FLOOR);
+        return;
+    }
+
+    link->at = server;
 
     /* an address is numeric, so hiredis' getaddrinfo() asks nobody */
 
@@ -126,7 +137,8 @@ ngx_http_travel_link_connect(ngx_http_travel_link_t *link)
 
 
 /* AUTH, SELECT, CLIENT SETNAME, INFO and PING go out first, in one write with
- * what follows them; a Redis that still loads its data refuses the PING. */
+ * what follows them; a Redis that still loads its data refuses the PING.  In a
+ * cluster a replica says itself who the master is. */
 static void
 ngx_http_travel_link_greet(ngx_http_travel_link_t *link)
 {
@@ -179,13 +191,15 @@ ngx_http_travel_link_greet(ngx_http_travel_link_t *link)
 
     (void) redisAsyncCommandArgv(ac, NULL, NULL, 3, argv, len);
 
-    argv[0] = "INFO";
-    len[0] = 4;
-    argv[1] = "replication";
-    len[1] = 11;
+    if (!conf->cluster) {
+        argv[0] = "INFO";
+        len[0] = 4;
+        argv[1] = "replication";
+        len[1] = 11;
 
-    (void) redisAsyncCommandArgv(ac, ngx_http_travel_link_informed, NULL, 2,
-                                 argv, len);
+        (void) redisAsyncCommandArgv(ac, ngx_http_travel_link_informed, NULL,
+                                     2, argv, len);
+    }
 
     argv[0] = "PING";
     len[0] = 4;
@@ -341,7 +355,26 @@ ngx_http_travel_link_retry(ngx_http_travel_link_t *link)
     link->attempt++;
     link->server++;
 
-    ngx_add_timer(&link->timer, delay);
+    if (!link->resting) {
+        ngx_add_timer(&link->timer, delay);
+    }
+}
+
+
+void
+ngx_http_travel_link_wake(ngx_http_travel_link_t *link)
+{
+    if (!link->resting) {
+        return;
+    }
+
+    link->resting = 0;
+
+    if (link->state == NGX_HTTP_TRAVEL_LINK_DOWN && !link->timer.timer_set
+        && !link->closing)
+    {
+        ngx_http_travel_link_connect(link);
+    }
 }
 
 
@@ -383,11 +416,10 @@ ngx_http_travel_link_close(ngx_http_travel_link_t *link)
 
 
 /*
- * A command as the protocol has it, in one buffer that serves all of them:
  * hiredis' own formatter allocates and scans a format string per argument, and
  * was the largest single cost of accepting a command.  NULL: out of memory.
  */
-static char *
+char *
 ngx_http_travel_link_format(ngx_uint_t argc, const char **argv,
     const size_t *argvlen, size_t *ret_len)
 {
@@ -450,15 +482,23 @@ ngx_http_travel_link_send(ngx_http_travel_link_t *link, redisCallbackFn *fn,
     char    *text;
     size_t   len;
 
+    text = ngx_http_travel_link_format(argc, argv, argvlen, &len);
+    if (text == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_travel_link_send_text(link, fn, data, text, len);
+}
+
+
+ngx_int_t
+ngx_http_travel_link_send_text(ngx_http_travel_link_t *link,
+    redisCallbackFn *fn, void *data, const char *text, size_t len)
+{
     if (link->ac == NULL
         || (link->state != NGX_HTTP_TRAVEL_LINK_UP && link->attempt))
     {
         return NGX_DECLINED;
-    }
-
-    text = ngx_http_travel_link_format(argc, argv, argvlen, &len);
-    if (text == NULL) {
-        return NGX_ERROR;
     }
 
     /* refuses by itself while it is disconnecting */
@@ -485,7 +525,9 @@ ngx_http_travel_link_timer(ngx_event_t *ev)
     switch (link->state) {
 
     case NGX_HTTP_TRAVEL_LINK_DOWN:
-        ngx_http_travel_link_connect(link);
+        if (!link->resting) {
+            ngx_http_travel_link_connect(link);
+        }
         return;
 
     case NGX_HTTP_TRAVEL_LINK_CONNECTING:

@@ -28,6 +28,8 @@ struct ngx_http_travel_link_s {
     ngx_connection_t              *c;         /* watches ac's descriptor */
     ngx_uint_t                     attempt;   /* failures in a row */
     ngx_uint_t                     server;    /* whose turn it is */
+    const ngx_http_travel_redis_server_t
+                                  *at;        /* the last one tried */
     ngx_event_t                    timer;     /* see the states; cancelable */
     ngx_event_t                    flush;     /* posted, once per loop turn */
     ngx_msec_t                     heard;     /* when bytes last came */
@@ -41,10 +43,15 @@ struct ngx_http_travel_link_s {
     void                         (*on_down)(ngx_http_travel_link_t *link);
     /* before what was asked for is written: it may ask for more */
     void                         (*on_write)(ngx_http_travel_link_t *link);
+    /* where to; NULL: one configured server after the other.  It may answer
+     * NULL: not known yet */
+    const ngx_http_travel_redis_server_t
+                                *(*aim)(ngx_http_travel_link_t *link);
     void                          *data;
 
     unsigned                       flushing:1;
     unsigned                       demoted:1; /* it said READONLY */
+    unsigned                       resting:1; /* once down it stays so */
     unsigned                       closing:1; /* the nginx worker exits */
 };
 
@@ -55,6 +62,8 @@ void ngx_http_travel_link_connect(ngx_http_travel_link_t *link);
 /* The one place where a link ends; every unanswered command's callback is
  * called with a NULL reply.  'why' is static. */
 void ngx_http_travel_link_drop(ngx_http_travel_link_t *link, const char *why);
+/* Ends its rest. */
+void ngx_http_travel_link_wake(ngx_http_travel_link_t *link);
 /* For good: nothing reconnects. */
 void ngx_http_travel_link_close(ngx_http_travel_link_t *link);
 
@@ -63,6 +72,15 @@ void ngx_http_travel_link_close(ngx_http_travel_link_t *link);
 ngx_int_t ngx_http_travel_link_send(ngx_http_travel_link_t *link,
     redisCallbackFn *fn, void *data, ngx_uint_t argc, const char **argv,
     const size_t *argvlen);
+
+/*
+ * A command as the protocol has it, in one buffer that serves all of them, with
+ * a NUL behind it; and one that is such text already.
+ */
+char *ngx_http_travel_link_format(ngx_uint_t argc, const char **argv,
+    const size_t *argvlen, size_t *ret_len);
+ngx_int_t ngx_http_travel_link_send_text(ngx_http_travel_link_t *link,
+    redisCallbackFn *fn, void *data, const char *text, size_t len);
 
 /* For freeReplyObject().  NULL: out of memory, or too deep. */
 redisReply *ngx_http_travel_reply_copy(const redisReply *reply);

@@ -118,7 +118,7 @@ struct worker_partition_s {
     uint64_t              turn;             /* adoptions: see 'holder' */
     worker_rkey_t         holder;           /* "owner#turn": who we are to the
                                                scripts */
-    int64_t               retry_at;         /* FREE: not before */
+    int64_t               retry_at;         /* nothing is sent before */
     int64_t               closing_since;
 
     worker_batch_t       *batch;            /* being gathered for a start */
@@ -212,6 +212,7 @@ struct worker_queue_s {
     int64_t                meet_at;         /* next meeting with the keeper;
                                                0: at once, it must hurry */
     int64_t                second_at;       /* next once-a-second work */
+    int64_t                complain_at;     /* reading fails: said again */
     int64_t                beat_at;         /* next invalidation heartbeat */
     int64_t                gauge_at;
     int64_t                ready_at;        /* a rate lets more start then */

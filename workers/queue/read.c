@@ -29,6 +29,8 @@
 #define READ_BELL_MS     "250"     /* how long a bell may miss a new stream */
 #define READ_COUNT_MAX   256
 #define READ_COUNT_MIN   16        /* a stream is worth this many, or waits */
+#define READ_RETRY_MS    200       /* after an error */
+#define READ_COMPLAIN_MS 1000
 #define READ_FIELDS_MAX  1024      /* names and values; an envelope has fewer */
 
 
@@ -167,12 +169,30 @@ read_is_of(const redisReply *element, const worker_stream_t *s)
 }
 
 
-/* A bell of a slot that is elsewhere now; it follows. */
-static bool
-read_moved(const redisReply *reply)
+/* The server refuses: those it was asked for rest a little, unless it was a
+ * bell of a slot that is elsewhere now. */
+static void
+read_refused(const read_call_t *call, const redisReply *reply)
 {
-    return strncmp(reply->str, "MOVED ", 6) == 0
-           || strncmp(reply->str, "ASK ", 4) == 0;
+    size_t           i;
+    worker_queue_t  *queue;
+
+    if (strncmp(reply->str, "MOVED ", 6) == 0
+        || strncmp(reply->str, "ASK ", 4) == 0)
+    {
+        return;
+    }
+
+    queue = call->queue;
+
+    for (i = 0; i < call->n; i++) {
+        call->asked[i].part->retry_at = queue->now + READ_RETRY_MS;
+    }
+
+    if (queue->now >= queue->complain_at) {
+        queue->complain_at = queue->now + READ_COMPLAIN_MS;
+        worker_log(WORKER_LOG_WARN, "reading: redis: %s", reply->str);
+    }
 }
 
 
@@ -208,8 +228,8 @@ read_on_reply(void *data, const redisReply *reply)
         }
     }
 
-    if (failed && reply != NULL && !read_moved(reply)) {
-        worker_log(WORKER_LOG_WARN, "reading: redis: %s", reply->str);
+    if (failed && reply != NULL) {
+        read_refused(call, reply);
     }
 
     free(call);
@@ -241,7 +261,7 @@ static bool
 read_wants(const worker_partition_t *part, const worker_stream_t *s, bool bell)
 {
     return part->state == WORKER_PART_OPEN && !part->resync && !s->asked
-           && s->rung == !bell;
+           && s->rung == !bell && part->queue->now >= part->retry_at;
 }
 
 

@@ -1022,9 +1022,16 @@ ngx_http_travel_auth_note(ngx_http_request_t *r, travel_error_e code,
 ngx_int_t
 ngx_http_travel_auth_over(ngx_http_request_t *r, ngx_uint_t seconds)
 {
+    ngx_sockaddr_t                     room;
+    ngx_http_travel_auth_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_travel_auth_module);
+
     ngx_http_travel_auth_count(r, NGX_HTTP_TRAVEL_AUTH_OVER_BUDGET);
     ngx_http_travel_auth_note(r, TRAVEL_E_RATE_LIMIT_EXCEEDED,
                               "its address sent too many bad tokens");
+    ngx_http_travel_auth_last(r, ngx_http_travel_client_sockaddr(r, &room),
+                              (ngx_uint_t) amcf->served_last);
 
     if (ngx_http_travel_auth_later(r, seconds) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -857,6 +857,13 @@ ngx_http_travel_auth_init(ngx_conf_t *cf)
         }
     }
 
+    amcf->served_last = ngx_http_travel_counter_add(cf,
+                            "travel_auth_served_last_total",
+                            "Turns in line of connections over their budget.");
+    if (amcf->served_last == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
     if (amcf->keys != NULL && !ngx_http_travel_pg_declared(cf)) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"travel_api_key on\" needs to know where the keys "

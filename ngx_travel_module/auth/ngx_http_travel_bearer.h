@@ -265,6 +265,7 @@ typedef struct {
     ngx_http_travel_zone_t  *keys;          /* NULL: no API keys */
     unsigned                 claim_headers:1;   /* some location has them */
     ngx_int_t                counters[NGX_HTTP_TRAVEL_AUTH_RESULTS];
+    ngx_int_t                served_last;   /* counter */
     unsigned                 used:1;    /* some location authenticates */
 } ngx_http_travel_auth_main_conf_t;
 
@@ -329,6 +330,12 @@ void ngx_http_travel_auth_count(ngx_http_request_t *r,
 void ngx_http_travel_auth_forget(ngx_http_travel_ctx_t *ctx);
 ngx_int_t ngx_http_travel_auth_over(ngx_http_request_t *r,
     ngx_uint_t seconds);
+
+/* lane.c: what comes next on this connection is served after all else, if
+ * 'client', whose budget is spent, is at the other end of it; 'counter' counts
+ * what was. */
+void ngx_http_travel_auth_last(ngx_http_request_t *r,
+    const struct sockaddr *client, ngx_uint_t counter);
 
 
 /* --- is it still in force? (auth_force) ----------------------------------- */

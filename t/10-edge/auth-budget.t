@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use Crypt::JWT qw(encode_jwt);
 use Crypt::PK::ECC;
+use IO::Socket::INET ();
 use JSON::PP ();
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -176,6 +177,64 @@ subtest 'many addresses' => sub {
         fail($s) if $s != 401;
     }
     is(from('192.0.2.6', '/tight', forged())->{status}, 429, 'still over');
+};
+
+# Of connections that are the client's own, for this server trusts 127.0.0.1 to
+# say whom it asks for, but believes nothing that is not said.
+subtest 'over budget is served last' => sub {
+    my $good = token();
+    my $last = sub { $t->get('/metrics')->{content}
+        =~ /^travel_auth_served_last_total (\d+)/m ? $1 : die 'no metric' };
+    my $ask = sub { my ($tok, $more) = @_;
+        "GET /tight HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer $tok\r\n"
+        . ($more // '') . "\r\n" };
+    my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+        PeerPort => $t->port) or die "connect: $!";
+    my $answer = sub {
+        my ($head, $body) = ('');
+        while (defined(my $line = <$s>)) {
+            $head .= $line;
+            last if $line eq "\r\n";
+        }
+        read $s, $body, $head =~ /^Content-Length: (\d+)/mi ? $1 : 0;
+        return ($head =~ m{^HTTP/1.1 (\d+)})[0] // 'closed';
+    };
+    my $send = sub { print $s @_; $s->flush };
+    is($t->get('/tight', token => $good)->{status}, 200, 'a good token');
+    my ($was, @status) = $last->();
+    for (1 .. 9) { $send->($ask->(forged())); push @status, $answer->() }
+    is_deeply([grep { $_ != 401 } @status], [(429) x 4], 'five, then none');
+    is($last->() - $was, 3, 'what came after the first of these was in line');
+    $send->($ask->($good));
+    is($answer->(), 200, 'a good token is served there, too');
+    $send->($ask->($good));
+    is($answer->(), 200, 'and next time');
+    is($last->() - $was, 4, 'in line no more');
+    $send->(map { $ask->(forged()) } 1 .. 20);
+    is_deeply([map { $answer->() } 1 .. 20], [(429) x 20], 'twenty at once');
+    $send->($ask->(forged()));
+    is($answer->(), 429, 'one more');
+    $send->(substr($ask->(forged()), 0, 40));
+    sleep 0.1;
+    close $s;
+    my $proxied = $last->();
+    from('192.0.2.1', '/tight', forged()) for 1 .. 3;
+    $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $t->port);
+    for (1 .. 7) {
+        $send->($ask->(forged(), "X-Real-IP: 192.0.2.77\r\n"));
+        push @status, $answer->();
+    }
+    is($status[-1], 429, 'of a client behind a proxy');
+    is($last->(), $proxied, 'its connection is not one client\'s');
+    my @many = map { IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+        PeerPort => $t->port) } 1 .. 40;
+    for my $round (1 .. 3) {
+        for (@many) { print $_ $ask->(forged()); $_->flush }
+        for (@many) { $s = $_; push @status, $answer->() }
+    }
+    is(scalar(grep { $_ == 429 } @status[-80 .. -1]), 80,
+        'forty of them, each is answered each time');
+    close $_ for @many;
 };
 
 subtest 'the default is 50 a second with a burst of 100' => sub {

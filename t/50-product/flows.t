@@ -1,5 +1,6 @@
 # Personas and itineraries: flows of several steps by HTTP, and what is left when
-# a step is refused or its answer gets lost.
+# a step is refused or its answer gets lost.  And what comes by the clock: the
+# voices of a season, models that are trained anew.
 use strict;
 use warnings;
 use FindBin;
@@ -157,6 +158,70 @@ is_deeply([map { $_->[0] } $t->sql("SELECT type FROM events.event
     WHERE stream_type = 'trip' ORDER BY version")],
     [qw(trip_created itinerary_requested itinerary_generated
         itinerary_requested itinerary_generated)], 'in the trip\'s stream');
+
+# --- by the clock ------------------------------------------------------------
+
+sub run {
+    my ($schedule) = @_;
+    my ($rc, $job) = $t->run(Travel::Test::build() . '/travelctl', 'schedule',
+        'run', $schedule, '--config', $t->dir . '/workers.conf');
+    chomp $job;
+    is($rc, 0, "schedule $schedule") or diag $job;
+    my ($partition, $uuid) = $job =~ /^(\w+\.\d+)\.(\S+)$/;
+    my $result;
+    wait_for(sub {
+        $result = $t->redis('queue')->call('HGET',
+            "travel:{$partition}:job:$uuid", 'result');
+    }, 20, "$schedule is over");
+    return json($result // '{}');
+}
+
+my $month = 1 + (gmtime)[4];
+my %season = (gardener => [3 .. 5], lifeguard => [6 .. 8], ghost => [10],
+    harvester => [9 .. 11], santa => [12]);
+my @want = sort qw(comedian guide historian),
+    grep { my $v = $_; grep { $_ == $month } @{ $season{$v} } } keys %season;
+sub voices {
+    return [sort map { $_->{code} }
+        @{ json($t->get('/api/v1/personalities')->{content})->{items} }];
+}
+is_deeply(voices(), [qw(comedian guide historian)], 'before the first turn');
+is(run('seasons')->{changed}, @want - 3, 'the season turns');
+wait_for(sub { @{ voices() } == @want }, 5, 'its voices');
+is_deeply(voices(), \@want, 'are there');
+is(run('seasons')->{changed}, 0, 'turned again it changes nothing');
+
+is($t->get('/api/v1/predictions/energy', @me)->{status}, 404,
+    'nothing was learnt');
+is(run('energy')->{trained}, JSON::PP::false, 'of nothing');
+
+# Energy that follows from how long one slept: 2 + 0.6 * hours.
+my $who = $t->user(0);
+$t->sql("INSERT INTO travel.life_events (id, user_id, type, occurred_at, data)
+    SELECT gen_random_uuid(), '$who', e.type, e.at, e.data
+      FROM generate_series(1, 80) AS d,
+           LATERAL (SELECT now() - d * interval '1 day' AS day,
+                           5 + (d * 7919) % 40 / 10.0 AS hours) AS s,
+           LATERAL (VALUES
+               ('sleep', s.day, jsonb_build_object('hours', s.hours)),
+               ('energy', s.day + interval '4 hours',
+                jsonb_build_object('level', 2 + 0.6 * (SELECT avg(5 + (p * 7919)
+                    % 40 / 10.0) FROM generate_series(d, d + 6) AS p))))
+           AS e (type, at, data)");
+my $model = run('energy');
+is($model->{live}, JSON::PP::true, 'a model is live') or diag explain $model;
+is($model->{version}, 1, 'the first');
+cmp_ok($model->{mae}, '<', $model->{baseline_mae} / 2, 'it errs less than the mean');
+wait_for(sub { $t->get('/api/v1/predictions/energy', @me)->{status} == 200 }, 5,
+    'a prediction');
+my $said = json($t->get('/api/v1/predictions/energy', @me)->{content});
+cmp_ok($said->{prediction}, '>', 2 + 0.6 * 5, 'within what there was');
+cmp_ok($said->{prediction}, '<', 2 + 0.6 * 9, 'and not above it');
+is($said->{model_version}, 1, 'by that model');
+ok(exists $said->{features}{avg_sleep_last_7d}, 'from these features');
+is($t->get('/api/v1/predictions/luck', @me)->{status}, 404, 'no such kind');
+is(run('energy')->{version}, 2, 'trained again it is the next version');
+is(scalar $t->sql("SELECT count(*) FROM ml.model WHERE live"), 1, 'one is live');
 
 $t->finish;
 done_testing;

@@ -4,8 +4,9 @@
 # A file that dies, or plans more than it runs, counts as one failure even if
 # every test it printed was ok.
 #
-# Most of a test's time is waiting, so TRAVEL_JOBS (3) files run side by side;
-# those of t/60-faults, which are about time, run last and one by one.
+# Most of a test's time is waiting, so TRAVEL_JOBS (4) files run side by side.
+# Those of t/60-faults, which are about time, run last and two at a time; one
+# that loads the machine to its limit says "Runs alone." in its head, and does.
 use strict;
 use warnings;
 use File::Find ();
@@ -20,7 +21,7 @@ for my $what (@ARGV) {
 @files = sort @files;
 die "prove: no tests in @ARGV\n" unless @files;
 
-my $JOBS = $ENV{TRAVEL_JOBS} || 3;
+my $JOBS = $ENV{TRAVEL_JOBS} || 4;
 
 sub harness {
     my ($jobs) = @_;
@@ -51,12 +52,27 @@ sub prove {
     return \%r;
 }
 
-my @timed = grep { m{(?:^|/)60-faults/} } @files;
-my @other = grep { !m{(?:^|/)60-faults/} } @files;
-my $r = prove($JOBS, @other);
-my $f = prove(1, @timed);
-$r->{$_} += $f->{$_} for qw(passed failed ok_in_bad);
-push @{ $r->{bad} }, @{ $f->{bad} };
+# other, timed or alone
+sub kind {
+    my ($file) = @_;
+    return 'other' unless $file =~ m{(?:^|/)60-faults/};
+    open my $f, '<', $file or die "$file: $!\n";
+    while (<$f>) {
+        last unless /^#/;
+        return 'alone' if /\bRuns alone\./;
+    }
+    return 'timed';
+}
+
+my %files;
+push @{ $files{ kind($_) } }, $_ for @files;
+my $r = prove($JOBS, @{ $files{other} || [] });
+for ([timed => $JOBS < 2 ? $JOBS : 2], [alone => 1]) {
+    my ($kind, $jobs) = @$_;
+    my $more = prove($jobs, @{ $files{$kind} || [] });
+    $r->{$_} += $more->{$_} for qw(passed failed ok_in_bad);
+    push @{ $r->{bad} }, @{ $more->{bad} };
+}
 
 # The servers under test share two cores with whatever else the machine does.
 # Where TRAVEL_RETRY is set (.ci/run) at most three files that failed may show

@@ -7,6 +7,8 @@
 # Most commands register a device, in batches.  Some take one away again without
 # waiting for its registration: same key, so the second finds what the first
 # has done, or their order was lost.
+#
+# Runs alone.
 use strict;
 use warnings;
 use FindBin;

@@ -26,11 +26,34 @@ static bool complete_value(complete_t *c, const node_t *node,
     const ast_t *type, const step_t *at);
 
 
+/* Is there a "null" anywhere?  By its rarest letter: most answers have none,
+ * and are only looked through. */
+static bool
+complete_null(travel_str_t data)
+{
+    const char  *p = data.data, *end = data.data + data.len;
+
+    while (end - p > 3) {
+        p = memchr(p + 1, 'u', (size_t) (end - p - 1));
+
+        if (p == NULL) {
+            return false;
+        }
+
+        if (p[-1] == 'n' && end - p > 2 && p[1] == 'l' && p[2] == 'l') {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
 bool
 travel_graphql_is_complete(const travel_graphql_plan_t *plan,
     travel_str_t data)
 {
-    return !plan->several && memmem(data.data, data.len, "null", 4) == NULL;
+    return !plan->several && !complete_null(data);
 }
 
 

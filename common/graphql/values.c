@@ -1,11 +1,11 @@
 /* How many items a plan's lists may have in a request, and what that costs. */
 
 #include "plan.h"
+#include "../digits.h"
 #include "../errors.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #define VALUES_COST_MAX  1000000000u
 #define VALUES_INT       24           /* a whole number as text */
@@ -51,8 +51,9 @@ travel_graphql_limit(const travel_graphql_plan_t *plan,
     const travel_graphql_variables_t *variables, uint32_t *ret_limit,
     travel_graphql_error_t *ret_error)
 {
-    char                           buf[16], room[VALUES_INT], *end;
-    long                           n;
+    char                           room[VALUES_INT];
+    bool                           zero = false;
+    uint64_t                       n;
     travel_str_t                   text;
     const travel_graphql_given_t  *given;
 
@@ -73,11 +74,14 @@ travel_graphql_limit(const travel_graphql_plan_t *plan,
         return TRAVEL_OK;
     }
 
-    snprintf(buf, sizeof(buf), "%.*s", S_(text));
-    n = strtol(buf, &end, 10);
+    if (text.len > 1 && *text.data == '-') {        /* -0 is a number */
+        text.data++;
+        text.len--;
+        zero = true;
+    }
 
-    if (text.len == 0 || text.len > 10 || *end != '\0' || n < 0
-        || n > (long) node->field->max)
+    if (travel_digits_parse(&n, text) != TRAVEL_OK || (zero && n > 0)
+        || n > node->field->max)
     {
         return values_error(ret_error, node->line, node->column,
                             "\"%.*s\" takes from 0 to %u items.",

@@ -165,9 +165,10 @@ sub warm {
 }
 
 # wrk for $seconds: {rate, cpu}, the latter nginx's share of a core.
+# With --latency in @extra, p99 as well, in ms.
 # A hash first in @extra: status => 401 when that is what all answers are to
 # be, token => another caller's, url => another server's, pid => its process,
-# core => another one than 1.
+# core => another one than 1, connections => other than 64, threads => 1.
 sub wrk {
     my ($path, $seconds, @extra) = @_;
     my %o = @extra && ref $extra[0] ? %{ shift @extra } : ();
@@ -175,7 +176,8 @@ sub wrk {
     my $pid = $worker->();
     my ($cpu, $began) = (cpu_of($pid), time);
     my ($rc, $out) = $t->run('/usr/bin/taskset', '-c', $o{core} // 1,
-        'wrk', '-t1', '-c' . CONNS, "-d${seconds}s", '-H',
+        'wrk', '-t' . ($o{threads} // 1), '-c' . ($o{connections} // CONNS),
+        "-d${seconds}s", '-H',
         'Authorization: Bearer ' . ($o{token} || $token),
         @extra, ($o{url} || $t->url) . $path);
     my $share = (cpu_of($pid) - $cpu) / (time - $began);
@@ -185,7 +187,10 @@ sub wrk {
     die "unexpected answers: $out" if $out =~ /Socket errors/
         || ($refused // 0) != (($o{status} || 200) < 400 ? 0 : $all);
     die "the process is not the one it was\n" if $pid != $worker->();
-    return { rate => $rate, cpu => $share };
+    my %ms = (us => 0.001, ms => 1, s => 1000);
+    my ($p99, $of) = $out =~ /^\s+99%\s+([\d.]+)(us|ms|s)$/m;
+    return { rate => $rate, cpu => $share,
+        defined $p99 ? (p99 => $p99 * $ms{$of}) : () };
 }
 
 sub median { my @s = sort { $a <=> $b } @_; return $s[@s / 2] }

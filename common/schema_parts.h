@@ -77,7 +77,7 @@ typedef struct {
     bool           unique;
 } schema_array_t;
 
-typedef bool (*schema_format_pt)(travel_str_t text);
+typedef travel_schema_format_pt  schema_format_pt;
 
 typedef struct {
     uint64_t           min;
@@ -235,7 +235,7 @@ uint32_t schema_refs_dynamic(const travel_schema_t *schema, uint32_t resource,
  * Fragments are cut.  Returns the length. */
 size_t schema_uri_resolve(char *dst, travel_str_t base, travel_str_t ref);
 
-/* schema_format.c: NULL for a format that is an annotation only. */
-schema_format_pt schema_format_find(travel_str_t name);
+/* schema_format.c */
+#define schema_format_find  travel_schema_format
 
 #endif

@@ -186,7 +186,13 @@ check_leaf(const check_t *c, const type_t *type, const ast_t *value)
         return value->kind == TRAVEL_GRAPHQL_STRING;
     }
 
-    return !check_is(type, "Boolean") || value->kind == TRAVEL_GRAPHQL_BOOLEAN;
+    if (check_is(type, "Boolean")) {
+        return value->kind == TRAVEL_GRAPHQL_BOOLEAN;
+    }
+
+    return (type->format == NULL && !type->whole)
+           || ((number || value->kind == TRAVEL_GRAPHQL_STRING)
+               && travel_graphql_scalar_takes(type, value->text, !number));
 }
 
 

@@ -160,8 +160,16 @@ coerce_leaf(const coerce_t *c, const type_t *type, const node_t *node)
         return node->integer;
     }
 
-    return (!coerce_is(type, "ID") && !coerce_is(type, "String"))
-           || node->type == TRAVEL_JSON_STRING;
+    if (coerce_is(type, "ID") || coerce_is(type, "String")) {
+        return node->type == TRAVEL_JSON_STRING;
+    }
+
+    return (type->format == NULL && !type->whole)
+           || ((node->type == TRAVEL_JSON_STRING
+                || node->type == TRAVEL_JSON_NUMBER)
+               && travel_graphql_scalar_takes(type, node->text,
+                                              node->type
+                                              == TRAVEL_JSON_STRING));
 }
 
 

@@ -6,6 +6,7 @@
  */
 
 #include "mapping_parts.h"
+#include "../schema.h"
 
 #include <stdio.h>
 
@@ -234,6 +235,23 @@ mapping_interface(mapping_t *m, const ast_t *def)
 }
 
 
+static int
+mapping_scalar(mapping_t *m, const ast_t *def)
+{
+    travel_str_t   is;
+    const ast_t   *format = mapping_directive(def, "format");
+
+    is = mapping_string(format, "is");
+
+    return format == NULL || travel_schema_format(is) != NULL
+           || travel_str_eq(is, TRAVEL_STR("int64"))
+           || travel_str_eq(is, TRAVEL_STR("json")) ? TRAVEL_OK
+           : mapping_fault(m, format, "@format of \"%.*s\" must be date-time, "
+                           "date, uuid or another format of JSON Schema, "
+                           "int64, or json", S_(def->name));
+}
+
+
 /* --- all of them ---------------------------------------------------------- */
 
 static int
@@ -302,6 +320,9 @@ mapping_types(mapping_t *m)
 
         if (def->kind == TRAVEL_GRAPHQL_DEF_INTERFACE) {
             TRY(mapping_interface(m, def));
+
+        } else if (def->kind == TRAVEL_GRAPHQL_DEF_SCALAR) {
+            TRY(mapping_scalar(m, def));
         }
     }
 

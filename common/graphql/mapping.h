@@ -58,7 +58,8 @@
  *     and for a list of lists
  *   on SCALAR
  *     @format(is: "date-time")         what its values must look like as input:
- *                              date-time, date, uuid, int64, json (anything)
+ *                              a format of JSON Schema (date-time, date, uuid,
+ *                              ...), int64, json (anything)
  *     @render(sql: "travel.rfc3339({})")        how its values are written
  *
  * A type with @table and neither @owner nor @public does not compile: a row

@@ -1,7 +1,9 @@
 /* A schema: its names and its types.  See schema.h. */
 
 #include "schema_parts.h"
+#include "../digits.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -396,6 +398,53 @@ schema_put(schema_t *schema, const void *scope, const ast_t *list)
 }
 
 
+/* @format(is:) of a scalar, where a schema has it. */
+static void
+schema_format(travel_graphql_type_t *type)
+{
+    const ast_t   *directive, *arg;
+    travel_str_t   is;
+
+    directive = travel_graphql_find(type->def->directives,
+                                    TRAVEL_STR("format"));
+    arg = directive != NULL
+          ? travel_graphql_find(directive->arguments, TRAVEL_STR("is")) : NULL;
+
+    if (type->kind == TRAVEL_GRAPHQL_DEF_SCALAR && arg != NULL
+        && arg->value->kind == TRAVEL_GRAPHQL_STRING)
+    {
+        is = arg->value->text;
+        type->whole = travel_str_eq(is, TRAVEL_STR("int64"));
+        type->format = travel_schema_format(is);
+    }
+}
+
+
+bool
+travel_graphql_scalar_takes(const travel_graphql_type_t *type,
+    travel_str_t text, bool string)
+{
+    char       buf[TRAVEL_DIGITS_MAX + 2], *end;
+    long long  n;
+
+    if (!type->whole) {
+        return type->format == NULL || (string && type->format(text));
+    }
+
+    if (text.len == 0 || text.len > TRAVEL_DIGITS_MAX) {
+        return false;
+    }
+
+    memcpy(buf, text.data, text.len);
+    buf[text.len] = '\0';
+    errno = 0;
+    n = strtoll(buf, &end, 10);
+
+    return errno == 0 && *end == '\0' && (n != 0 || text.len < 3)
+           && (*buf == '-' || (*buf >= '0' && *buf <= '9'));
+}
+
+
 static int
 schema_members(schema_t *schema, type_t *type)
 {
@@ -413,6 +462,7 @@ schema_members(schema_t *schema, type_t *type)
 
     type->one_of = travel_graphql_find(type->def->directives,
                                        TRAVEL_STR("oneOf")) != NULL;
+    schema_format(type);
 
     return TRAVEL_OK;
 }

@@ -12,10 +12,16 @@
 #define TRAVEL_GRAPHQL_SCHEMA_H
 
 #include "report.h"
+#include "../schema.h"
 
 struct travel_graphql_type_s {
     travel_graphql_ast_e           kind;      /* DEF_SCALAR ... DEF_INPUT */
     bool                           one_of;    /* DEF_INPUT: @oneOf */
+    bool                           whole;     /* DEF_SCALAR: a whole number of
+                                                 64 bits, in digits or not */
+    travel_schema_format_pt        format;    /* DEF_SCALAR: what its strings,
+                                                 and it takes no others, look
+                                                 like; NULL: as they like */
     uint32_t                       index;
     travel_str_t                   name;
     travel_graphql_ast_t          *def;
@@ -70,6 +76,10 @@ bool travel_graphql_is_input(const travel_graphql_type_t *type);
 bool travel_graphql_is_output(const travel_graphql_type_t *type);
 bool travel_graphql_is_composite(const travel_graphql_type_t *type);
 bool travel_graphql_is_leaf(const travel_graphql_type_t *type);
+
+/* What a scalar with @format(is:) takes, or one that is not the language's. */
+bool travel_graphql_scalar_takes(const travel_graphql_type_t *type,
+    travel_str_t text, bool string);
 
 /* An argument or input field that has to be given. */
 bool travel_graphql_is_required(const travel_graphql_ast_t *input_value);

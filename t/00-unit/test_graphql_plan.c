@@ -348,6 +348,11 @@ test_faults(void **state)
           "@from is rows of one type" },
         { "type N @table(name: \"n\", key: \"a\") @public { x: Int }\n"
           "union U = N\ntype M {\n u: U @embed }", 5, "@embed is of one" },
+        { "scalar S @format(is: \"nothing\")", 2, "date-time, date, uuid" },
+        { "input F {\n a: Int @filter(sql: \"x\")\n b: Int }\ntype M {"
+          " x(f: F): Int }", 4, "\"b\" of the input \"F\" does nothing" },
+        { "input F { f: F a: Int @filter(sql: \"x\") }\ntype M {"
+          " x(f: F): Int }", 2, "\"f\" of the input \"F\" does nothing" },
         { "interface I {\n x: Int @cost(value: 3) }", 3,
           "@cost says nothing on a field of an interface" },
         { "interface I { x: Int }\ntype M {\n i: I }", 4, "no type is a" },

@@ -191,6 +191,21 @@ $r = $t->request('POST', '/api/graphql', token => $token,
     body => '{"query":"query($n: Int!) { myJourneys(limit: $n) { id } places(query: \\"Lyon\\", limit: $n) { name } }","variables":{"n":1.0}}');
 is_deeply($r->{json}{data}{places}, [ { name => 'Lyon' } ], 'a whole number, however it is written') or diag $r->{content};
 
+# --- scalars of the schema's own -------------------------------------------------------
+
+my $on = 'query($d: DateTime!) { searchEvents(location: "FR", dateFrom: $d, limit: 0) { eventId } }';
+for (['2026-12-01T00:00:00Z', 1], ['2026-12-01t10:00:00.123456+05:30', 1], ['2028-02-29T23:59:60Z', 1],
+    ['2026-02-29T00:00:00Z', 0], ['2026-12-01', 0], ['2026-12-01T00:00:00', 0], ['now', 0], ['', 0], [5, 0],
+    ["2026-12-01T00:00:00Z'; DROP", 0], ['infinity', 0]) {
+    my ($value, $good) = @$_;
+    $r = $t->post('/api/graphql', { query => $on, variables => { d => $value } }, token => $token, headers => $modern);
+    is($r->{status}, $good ? 200 : 400, "a DateTime: $value") or diag $r->{content};
+    my $literal = $on =~ s/query\(.*?\) //r =~ s/\$d/JSON::PP->new->allow_nonref->encode($value)/er;
+    $r = $t->post('/api/graphql', { query => $literal }, token => $token, headers => $modern);
+    is($r->{status}, $good ? 200 : 400, '... as a literal') or diag $r->{content};
+}
+like($r->{json}{errors}[0]{message}, qr/Expected value of type "DateTime!"/, 'and it says what is expected');
+
 my $bomb = '{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }';
 like($t->post('/api/graphql', { query => $bomb })->{json}{errors}[0]{message}, qr/Introspection/, 'a bomb of introspection');
 

@@ -2,12 +2,11 @@
  * workers.conf: read by libconfuse, checked once, then immutable.
  *
  * libconfuse knows sections, titles and includes; what a value may be is in
- * conf_value.c, what goes together with what is here.
+ * conf_value.c, what goes together with what is here, in conf_work.c (job types
+ * and queues) and conf_outside.c (whom the workers call).
  */
 
-#include <ctype.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,19 +17,7 @@
 #include "conf_parts.h"
 #include "log.h"
 #include "../jobs/job.h"
-#include "../publish/kafka.h"
 #include "../../common/seal.h"
-
-#define CONF_FILE_MAX  16384
-
-/* What every destination of calls to the outside has. */
-#define CONF_DESTINATION(timeout, concurrency)                                \
-    CFG_STR("timeout", timeout, CFGF_NONE),                                   \
-    CFG_INT("concurrency", concurrency, CFGF_NONE),                           \
-    CFG_INT("breaker_failures", 5, CFGF_NONE),                                \
-    CFG_STR("breaker_open", "60s", CFGF_NONE),                                \
-    CFG_INT("breaker_successes", 2, CFGF_NONE)
-
 
 static cfg_opt_t  conf_redis_opts[] = {
     CFG_STR("socket", NULL, CFGF_NONE),
@@ -47,47 +34,9 @@ static cfg_opt_t  conf_postgres_opts[] = {
     CFG_END()
 };
 
-static cfg_opt_t  conf_smtp_opts[] = {
-    CFG_STR("host", "127.0.0.1", CFGF_NONE),
-    CFG_INT("port", 25, CFGF_NONE),
-    CFG_STR("from", "travel@travel.local", CFGF_NONE),
-    CFG_STR("user", NULL, CFGF_NONE),
-    CFG_STR("password_file", NULL, CFGF_NONE),
-    CFG_STR("tls", "off", CFGF_NONE),
-    CFG_STR("ca_file", NULL, CFGF_NONE),
-    CONF_DESTINATION("30s", 8),
-    CFG_END()
-};
-
-static cfg_opt_t  conf_push_opts[] = {
-    CFG_STR("key_file", NULL, CFGF_NONE),
-    CFG_STR("key_id", NULL, CFGF_NONE),
-    CFG_STR("team_id", NULL, CFGF_NONE),
-    CFG_STR("topic", NULL, CFGF_NONE),
-    CFG_STR("url", NULL, CFGF_NONE),
-    CFG_STR("ca_file", NULL, CFGF_NONE),
-    CONF_DESTINATION("10s", 100),
-    CFG_END()
-};
-
-static cfg_opt_t  conf_kafka_opts[] = {
-    CFG_STR("brokers", NULL, CFGF_NONE),
-    CFG_STR("topic_prefix", "", CFGF_NONE),
-    CFG_STR_LIST("properties", "{}", CFGF_NONE),
-    CFG_END()
-};
-
 static cfg_opt_t  conf_otlp_opts[] = {
     CFG_STR("url", NULL, CFGF_NONE),
     CFG_FLOAT("sample", 0.1, CFGF_NONE),
-    CFG_END()
-};
-
-static cfg_opt_t  conf_partner_opts[] = {
-    CFG_STR("url", NULL, CFGF_NONE),
-    CFG_STR("key_file", NULL, CFGF_NONE),
-    CONF_DESTINATION("5s", 16),
-    CFG_STR_LIST("header", "{}", CFGF_NONE),
     CFG_END()
 };
 
@@ -144,11 +93,11 @@ static cfg_opt_t  conf_opts[] = {
     CFG_SEC("recycle", conf_recycle_opts, CFGF_NONE),
     CFG_SEC("redis", conf_redis_opts, CFGF_TITLE | CFGF_MULTI),
     CFG_SEC("postgres", conf_postgres_opts, CFGF_TITLE | CFGF_MULTI),
-    CFG_SEC("smtp", conf_smtp_opts, CFGF_NONE),
-    CFG_SEC("push", conf_push_opts, CFGF_TITLE | CFGF_MULTI),
+    CFG_SEC("smtp", worker_conf_smtp_opts, CFGF_NONE),
+    CFG_SEC("push", worker_conf_push_opts, CFGF_TITLE | CFGF_MULTI),
     CFG_SEC("otlp", conf_otlp_opts, CFGF_NONE),
-    CFG_SEC("kafka", conf_kafka_opts, CFGF_NONE),
-    CFG_SEC("partner", conf_partner_opts, CFGF_TITLE | CFGF_MULTI),
+    CFG_SEC("kafka", worker_conf_kafka_opts, CFGF_NONE),
+    CFG_SEC("partner", worker_conf_partner_opts, CFGF_TITLE | CFGF_MULTI),
     CFG_SEC("type", worker_conf_type_opts, CFGF_TITLE | CFGF_MULTI),
     CFG_SEC("queue", worker_conf_queue_opts,
             CFGF_TITLE | CFGF_MULTI | CFGF_NO_TITLE_DUPES),
@@ -179,8 +128,8 @@ conf_complain(cfg_t *cfg, const char *fmt, va_list ap)
 }
 
 
-static char *
-conf_string(cfg_t *cfg, const char *name)
+char *
+worker_conf_string(cfg_t *cfg, const char *name)
 {
     char  *v;
 
@@ -217,8 +166,8 @@ worker_conf_rate(cfg_t *cfg, const char *name, double *rate)
 
 
 /* The first line of a secret's file; NULL in *ret_secret when not asked for. */
-static int
-conf_secret(cfg_t *cfg, const char *name, char **ret_secret)
+int
+worker_conf_secret(cfg_t *cfg, const char *name, char **ret_secret)
 {
     char         line[1024];
     FILE        *f;
@@ -349,12 +298,12 @@ conf_redis(cfg_t *cfg, worker_conf_t *conf)
         return TRAVEL_INVALID;
     }
 
-    conf->redis_socket = conf_string(sec, "socket");
-    conf->redis_user = conf_string(sec, "user");
+    conf->redis_socket = worker_conf_string(sec, "socket");
+    conf->redis_user = worker_conf_string(sec, "user");
     conf->redis_cluster = cfg_getbool(sec, "cluster");
     conf->redis_acks = cfg_getint(sec, "acks");
 
-    if (conf_secret(sec, "password_file", &conf->redis_password)
+    if (worker_conf_secret(sec, "password_file", &conf->redis_password)
         != TRAVEL_OK)
     {
         return TRAVEL_INVALID;
@@ -370,10 +319,10 @@ conf_redis(cfg_t *cfg, worker_conf_t *conf)
         return TRAVEL_INVALID;
     }
 
-    conf->cache_socket = conf_string(sec, "socket");
-    conf->cache_user = conf_string(sec, "user");
+    conf->cache_socket = worker_conf_string(sec, "socket");
+    conf->cache_user = worker_conf_string(sec, "user");
 
-    return conf_secret(sec, "password_file", &conf->cache_password);
+    return worker_conf_secret(sec, "password_file", &conf->cache_password);
 }
 
 
@@ -424,7 +373,7 @@ conf_database(cfg_t *cfg, const char *title, char **ret_dsn)
     }
 
     password = NULL;
-    rc = conf_secret(sec, "password_file", &password);
+    rc = worker_conf_secret(sec, "password_file", &password);
 
     if (rc != TRAVEL_OK) {
         return rc;
@@ -455,294 +404,14 @@ conf_postgres(cfg_t *cfg, worker_conf_t *conf)
 }
 
 
-/* Bounds and breaker of a destination, under its name. */
-static worker_partner_t *
-conf_destination(cfg_t *sec, worker_conf_t *conf, const char *name)
-{
-    worker_partner_t  *to;
-
-    if (conf->npartners == WORKER_PARTNERS_MAX
-        || worker_conf_partner(conf, name) != NULL)
-    {
-        cfg_error(sec, "\"%s\": %s", name,
-                  conf->npartners == WORKER_PARTNERS_MAX
-                  ? "too many partners" : "that name is taken");
-        return NULL;
-    }
-
-    to = &conf->partners[conf->npartners++];
-    to->code = strdup(name);
-    worker_conf_duration(sec, "timeout", &to->timeout_ms);
-    to->concurrency = (unsigned) cfg_getint(sec, "concurrency");
-    to->breaker_failures = (unsigned) cfg_getint(sec, "breaker_failures");
-    to->breaker_successes = (unsigned) cfg_getint(sec, "breaker_successes");
-    worker_conf_duration(sec, "breaker_open", &to->breaker_open_ms);
-
-    return to;
-}
-
-
-static int
-conf_smtp(cfg_t *cfg, worker_conf_t *conf)
-{
-    cfg_t             *sec;
-    worker_partner_t  *to;
-
-    sec = cfg_getsec(cfg, "smtp");
-    to = conf_destination(sec, conf, "smtp");
-
-    if (to == NULL) {
-        return TRAVEL_INVALID;
-    }
-
-    conf->smtp_timeout_ms = to->timeout_ms;
-    conf->smtp_tls = (worker_tls_e) worker_conf_tls(cfg_getstr(sec, "tls"));
-    conf->smtp_ca_file = conf_string(sec, "ca_file");
-    conf->smtp_host = conf_string(sec, "host");
-    conf->smtp_from = conf_string(sec, "from");
-    conf->smtp_user = conf_string(sec, "user");
-    conf->smtp_port = (unsigned) cfg_getint(sec, "port");
-
-    return conf_secret(sec, "password_file", &conf->smtp_password);
-}
-
-
-/* --- push services ------------------------------------------------------- */
-
-/* A whole file of at most 16 KiB, NUL-terminated, owned; NULL: said. */
-static char *
-conf_file(cfg_t *sec, const char *name)
-{
-    char        *text;
-    FILE        *f;
-    size_t       n;
-    const char  *path;
-
-    path = cfg_getstr(sec, name);
-    f = path != NULL ? fopen(path, "re") : NULL;
-    text = f != NULL ? calloc(1, CONF_FILE_MAX + 1) : NULL;
-
-    if (text == NULL) {
-        cfg_error(sec, "push %s needs %s, a file that can be read",
-                  cfg_title(sec), name);
-
-    } else {
-        n = fread(text, 1, CONF_FILE_MAX, f);
-        text[n] = '\0';
-    }
-
-    if (f != NULL) {
-        fclose(f);
-    }
-
-    return text;
-}
-
-
-static char *
-conf_member(const json_t *root, const char *name)
-{
-    const char  *text;
-
-    text = json_string_value(json_object_get(root, name));
-    return text != NULL && *text != '\0' ? strdup(text) : NULL;
-}
-
-
-/* A service account's key as Google hands it out. */
-static int
-conf_fcm(cfg_t *sec, worker_push_conf_t *push, const char *text)
-{
-    json_t  *root;
-
-    root = json_loads(text, 0, NULL);
-    push->pem = conf_member(root, "private_key");
-    push->key_id = conf_member(root, "private_key_id");
-    push->client_email = conf_member(root, "client_email");
-    push->project_id = conf_member(root, "project_id");
-    push->token_url = conf_member(root, "token_uri");
-    json_decref(root);
-
-    if (push->pem == NULL || push->key_id == NULL || push->project_id == NULL
-        || push->client_email == NULL || push->token_url == NULL)
-    {
-        cfg_error(sec, "push fcm: key_file is not the JSON key of a service "
-                  "account, download one from the Google Cloud console");
-        return TRAVEL_INVALID;
-    }
-
-    return TRAVEL_OK;
-}
-
-
-static int
-conf_apns(cfg_t *sec, worker_push_conf_t *push, const char *text)
-{
-    push->pem = strdup(text);
-    push->key_id = conf_string(sec, "key_id");
-    push->team_id = conf_string(sec, "team_id");
-    push->topic = conf_string(sec, "topic");
-
-    if (push->key_id == NULL || push->team_id == NULL || push->topic == NULL
-        || strstr(text, "PRIVATE KEY") == NULL)
-    {
-        cfg_error(sec, "push apns needs key_file (the .p8 of an APNs key), "
-                  "key_id, team_id and topic (the app's bundle id)");
-        return TRAVEL_INVALID;
-    }
-
-    return TRAVEL_OK;
-}
-
-
-static int
-conf_push(cfg_t *sec, worker_conf_t *conf)
-{
-    int                  rc;
-    char                *text;
-    bool                 fcm;
-    size_t               n;
-    const char          *url;
-    worker_partner_t    *to;
-    worker_push_conf_t  *push;
-
-    fcm = strcmp(cfg_title(sec), "fcm") == 0;
-
-    if (!fcm && strcmp(cfg_title(sec), "apns") != 0) {
-        cfg_error(sec, "push \"%s\": there are \"fcm\" and \"apns\"",
-                  cfg_title(sec));
-        return TRAVEL_INVALID;
-    }
-
-    to = conf_destination(sec, conf, cfg_title(sec));
-    text = to != NULL ? conf_file(sec, "key_file") : NULL;
-
-    if (text == NULL) {
-        return TRAVEL_INVALID;
-    }
-
-    push = &conf->push[fcm ? WORKER_PUSH_FCM : WORKER_PUSH_APNS];
-    url = cfg_getstr(sec, "url");
-    url = url != NULL ? url : fcm ? "https://fcm.googleapis.com"
-                                  : "https://api.push.apple.com";
-    push->url = strdup(url);
-
-    for (n = strlen(push->url); n > 0 && push->url[n - 1] == '/'; n--) {
-        push->url[n - 1] = '\0';
-    }
-
-    push->ca_file = conf_string(sec, "ca_file");
-    push->timeout_ms = to->timeout_ms;
-    rc = fcm ? conf_fcm(sec, push, text) : conf_apns(sec, push, text);
-    explicit_bzero(text, strlen(text));
-    free(text);
-    return rc;
-}
-
-
-static int
-conf_pushes(cfg_t *cfg, worker_conf_t *conf)
-{
-    size_t  i;
-
-    for (i = 0; i < cfg_size(cfg, "push"); i++) {
-        if (conf_push(cfg_getnsec(cfg, "push", i), conf) != TRAVEL_OK) {
-            return TRAVEL_INVALID;
-        }
-    }
-
-    return TRAVEL_OK;
-}
-
-
 static void
 conf_otlp(cfg_t *cfg, worker_conf_t *conf)
 {
     cfg_t  *sec;
 
     sec = cfg_getsec(cfg, "otlp");
-    conf->otlp_url = conf_string(sec, "url");
+    conf->otlp_url = worker_conf_string(sec, "url");
     conf->otlp_sample = cfg_getfloat(sec, "sample");
-}
-
-
-static int
-conf_partner(cfg_t *sec, worker_conf_t *conf)
-{
-    size_t             i, n;
-    const char        *url;
-    worker_partner_t  *partner;
-
-    url = cfg_getstr(sec, "url");
-
-    if (url == NULL) {
-        cfg_error(sec, "partner %s needs a url", cfg_title(sec));
-        return TRAVEL_INVALID;
-    }
-
-    partner = conf_destination(sec, conf, cfg_title(sec));
-
-    if (partner == NULL) {
-        return TRAVEL_INVALID;
-    }
-
-    partner->url = strdup(url);
-
-    for (n = strlen(partner->url); n > 0 && partner->url[n - 1] == '/'; n--) {
-        partner->url[n - 1] = '\0';
-    }
-
-    n = cfg_size(sec, "header");
-
-    if (n >= WORKER_HEADERS_MAX) {
-        cfg_error(sec, "partner %s has more than %d headers",
-                  partner->code, WORKER_HEADERS_MAX - 1);
-        return TRAVEL_INVALID;
-    }
-
-    for (i = 0; i < n; i++) {
-        partner->headers[i] = strdup(cfg_getnstr(sec, "header", i));
-    }
-
-    return conf_secret(sec, "key_file", &partner->key);
-}
-
-
-/* An option that names the partner who does something; NULL: nobody does. */
-static bool
-conf_partner_for(cfg_t *cfg, const worker_conf_t *conf, const char *option,
-    char **ret_partner)
-{
-    *ret_partner = conf_string(cfg, option);
-
-    if (*ret_partner == NULL
-        || worker_conf_partner(conf, *ret_partner) != NULL)
-    {
-        return true;
-    }
-
-    cfg_error(cfg, "%s = \"%s\" is no partner, add its section", option,
-              *ret_partner);
-    return false;
-}
-
-
-static int
-conf_partners(cfg_t *cfg, worker_conf_t *conf)
-{
-    size_t  i, n;
-
-    n = cfg_size(cfg, "partner");
-
-    for (i = 0; i < n; i++) {
-        if (conf_partner(cfg_getnsec(cfg, "partner", i), conf) != TRAVEL_OK) {
-            return TRAVEL_INVALID;
-        }
-    }
-
-    return conf_partner_for(cfg, conf, "payments", &conf->payments)
-           && conf_partner_for(cfg, conf, "images", &conf->images)
-           ? TRAVEL_OK : TRAVEL_INVALID;
 }
 
 
@@ -773,7 +442,7 @@ conf_schedule(cfg_t *sec, worker_schedule_t *schedule)
     schedule->expression = strdup(cron);
     schedule->timezone = strdup(cfg_getstr(sec, "timezone"));
     schedule->type = strdup(type);
-    schedule->body = conf_string(sec, "body");
+    schedule->body = worker_conf_string(sec, "body");
     schedule->catch_up = (worker_catch_up_e) worker_conf_catch_up(
                              cfg_getstr(sec, "catch_up"));
 
@@ -933,10 +602,10 @@ conf_recycle(cfg_t *cfg, worker_conf_t *conf)
 static int
 conf_top(cfg_t *cfg, worker_conf_t *conf)
 {
-    conf->run_dir = conf_string(cfg, "run_dir");
-    conf->metrics = conf_string(cfg, "metrics");
-    conf->prompts_dir = conf_string(cfg, "prompts");
-    conf->templates_dir = conf_string(cfg, "templates");
+    conf->run_dir = worker_conf_string(cfg, "run_dir");
+    conf->metrics = worker_conf_string(cfg, "metrics");
+    conf->prompts_dir = worker_conf_string(cfg, "prompts");
+    conf->templates_dir = worker_conf_string(cfg, "templates");
     conf->topics = strcmp(cfg_getstr(cfg, "topics"), "on") == 0;
     conf->log_level = worker_log_level(cfg_getstr(cfg, "log_level"));
     conf->processes = (unsigned) cfg_getint(cfg, "processes");
@@ -953,84 +622,16 @@ conf_top(cfg_t *cfg, worker_conf_t *conf)
 }
 
 
-/* Networks that are not public and yet may be told. */
-static int
-conf_allow(cfg_t *cfg, worker_conf_t *conf)
-{
-    size_t       i, n;
-    const char  *text;
-
-    n = cfg_size(cfg, "webhook_allow");
-
-    for (i = 0; i < n; i++) {
-        text = cfg_getnstr(cfg, "webhook_allow", i);
-
-        if (i == WORKER_ALLOW_MAX
-            || travel_network_parse(&conf->webhook_allow[i], (travel_str_t) {
-                                    text, strlen(text) }) != TRAVEL_OK)
-        {
-            cfg_error(cfg, "webhook_allow: \"%s\" is no network, write it "
-                      "like 10.1.0.0/16 (%d at most)", text, WORKER_ALLOW_MAX);
-            return TRAVEL_INVALID;
-        }
-
-        conf->nwebhook_allow++;
-    }
-
-    return TRAVEL_OK;
-}
-
-
-static int
-conf_kafka(cfg_t *cfg, worker_conf_t *conf)
-{
-    char    why[256];
-    cfg_t  *sec;
-    size_t  i, n;
-
-    sec = cfg_getsec(cfg, "kafka");
-    conf->kafka_brokers = conf_string(sec, "brokers");
-    n = cfg_size(sec, "properties");
-
-    if (conf->kafka_brokers == NULL) {
-        return TRAVEL_OK;
-    }
-
-    if (n >= WORKER_PROPERTIES_MAX) {
-        cfg_error(sec, "kafka: more than %d properties",
-                  WORKER_PROPERTIES_MAX - 1);
-        return TRAVEL_INVALID;
-    }
-
-    conf->kafka_prefix = strdup(cfg_getstr(sec, "topic_prefix"));
-
-    for (i = 0; i < n; i++) {
-        conf->kafka_properties[i] = strdup(cfg_getnstr(sec, "properties", i));
-    }
-
-    if (!worker_kafka_check(conf, why)) {
-        cfg_error(sec, "kafka: %s", why);
-        return TRAVEL_INVALID;
-    }
-
-    return TRAVEL_OK;
-}
-
-
 static bool
 conf_fill(cfg_t *cfg, worker_conf_t *conf)
 {
     conf_otlp(cfg, conf);
 
     return conf_top(cfg, conf) == TRAVEL_OK
-           && conf_allow(cfg, conf) == TRAVEL_OK
            && conf_redis(cfg, conf) == TRAVEL_OK
            && conf_postgres(cfg, conf) == TRAVEL_OK
            && conf_sealed(cfg, conf) == TRAVEL_OK
-           && conf_smtp(cfg, conf) == TRAVEL_OK
-           && conf_pushes(cfg, conf) == TRAVEL_OK
-           && conf_kafka(cfg, conf) == TRAVEL_OK
-           && conf_partners(cfg, conf) == TRAVEL_OK
+           && worker_conf_outside(cfg, conf) == TRAVEL_OK
            && worker_conf_work(cfg, conf) == TRAVEL_OK
            && conf_schedules(cfg, conf) == TRAVEL_OK
            && conf_etl(cfg, conf) == TRAVEL_OK;
@@ -1084,36 +685,6 @@ failed:
 }
 
 
-static void
-conf_partner_free(worker_partner_t *partner)
-{
-    size_t  i;
-
-    free(partner->code);
-    free(partner->url);
-    free(partner->key);
-
-    for (i = 0; i < WORKER_HEADERS_MAX; i++) {
-        free(partner->headers[i]);
-    }
-}
-
-
-static void
-conf_push_free(worker_push_conf_t *push)
-{
-    free(push->url);
-    free(push->pem);
-    free(push->key_id);
-    free(push->client_email);
-    free(push->project_id);
-    free(push->token_url);
-    free(push->team_id);
-    free(push->topic);
-    free(push->ca_file);
-}
-
-
 void
 worker_conf_free(worker_conf_t *conf)
 {
@@ -1123,22 +694,7 @@ worker_conf_free(worker_conf_t *conf)
         return;
     }
 
-    for (i = 0; i < conf->npartners; i++) {
-        conf_partner_free(&conf->partners[i]);
-    }
-
-    for (i = 0; i < WORKER_PROPERTIES_MAX; i++) {
-        free(conf->kafka_properties[i]);
-    }
-
-    free(conf->payments);
-    free(conf->images);
-    free(conf->kafka_brokers);
-    free(conf->kafka_prefix);
-
-    for (i = 0; i < WORKER_PUSH_SERVICES; i++) {
-        conf_push_free(&conf->push[i]);
-    }
+    worker_conf_outside_free(conf);
 
     for (i = 0; i < conf->ntypes; i++) {
         free(conf->types[i].type);
@@ -1165,6 +721,7 @@ worker_conf_free(worker_conf_t *conf)
     free(conf->cache_socket);
     free(conf->cache_user);
     free(conf->cache_password);
+
     for (i = 0; i < conf->netl; i++) {
         free(conf->etl[i].name);
         free(conf->etl[i].file);
@@ -1172,31 +729,11 @@ worker_conf_free(worker_conf_t *conf)
 
     free(conf->pg_dsn);
     free(conf->analytics_dsn);
-    free(conf->smtp_host);
-    free(conf->smtp_from);
-    free(conf->smtp_user);
-    free(conf->smtp_password);
-    free(conf->smtp_ca_file);
     free(conf->otlp_url);
     free(conf->prompts_dir);
     free(conf->templates_dir);
     travel_seal_free(conf->sealed_keys);
     free(conf);
-}
-
-
-const worker_partner_t *
-worker_conf_partner(const worker_conf_t *conf, const char *code)
-{
-    size_t  i;
-
-    for (i = 0; i < conf->npartners; i++) {
-        if (strcmp(conf->partners[i].code, code) == 0) {
-            return &conf->partners[i];
-        }
-    }
-
-    return NULL;
 }
 
 

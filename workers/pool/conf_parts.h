@@ -7,6 +7,14 @@
 
 #include "conf.h"
 
+/* A text option, owned; NULL when it is not given. */
+char *worker_conf_string(cfg_t *cfg, const char *name);
+
+/* The first line of the file that an option names, owned; NULL without the
+ * option.  TRAVEL_OK, or TRAVEL_INVALID: it cannot be read, which is said. */
+int worker_conf_secret(cfg_t *cfg, const char *name, char **ret_secret)
+    TRAVEL_MUST_CHECK;
+
 /* Leaves *ms alone when the option is not given. */
 void worker_conf_duration(cfg_t *cfg, const char *name, long *ms);
 
@@ -34,5 +42,14 @@ extern cfg_opt_t  worker_conf_type_opts[];
 extern cfg_opt_t  worker_conf_queue_opts[];
 
 int worker_conf_work(cfg_t *cfg, worker_conf_t *conf) TRAVEL_MUST_CHECK;
+
+/* conf_outside.c: the sections of those who are called, and what names one */
+extern cfg_opt_t  worker_conf_smtp_opts[];
+extern cfg_opt_t  worker_conf_push_opts[];
+extern cfg_opt_t  worker_conf_kafka_opts[];
+extern cfg_opt_t  worker_conf_partner_opts[];
+
+int worker_conf_outside(cfg_t *cfg, worker_conf_t *conf) TRAVEL_MUST_CHECK;
+void worker_conf_outside_free(worker_conf_t *conf);
 
 #endif

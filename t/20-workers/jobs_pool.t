@@ -95,14 +95,82 @@ subtest 'a partner that does not recover' => sub {
     $j->mode('');
     wait_for(sub { 3 == $t->sql("SELECT count(*) FROM jobs.saga WHERE step ="
         . " 'hold' AND state = 'undone'") }, 30, 'holds undone');
-    my @released = grep { $_->{method} eq 'DELETE' && $_->{status} == 200 }
-        $j->calls;
-    is(scalar @released, 3, 'three holds released');
+    # the partner answers first and logs then
+    my @released;
+    wait_for(sub {
+        push @released, grep { $_->{method} eq 'DELETE' } $j->calls;
+        @released >= 3;
+    }, 10, 'the partner\'s log');
+    is_deeply([map { $_->{status} } @released], [(200) x 3],
+        'three holds released');
     my ($rc, $out) = $t->run($ctl, 'dead', 'list', '--config',
         $t->dir . '/jobs.conf');
     is(() = $out =~ /booking\.create/g, 3, 'travelctl dead list shows them');
 };
 
 is($j->stop_workers, 0, 'the pool ends well');
+
+# All that a booking has left behind, but for what names it and when.
+sub trail {
+    my ($uuid, $job) = @_;
+    my @rows = $t->sql("SELECT 'inbox', step, tags::text, result::text
+        FROM jobs.inbox WHERE job_id = '$uuid'
+        UNION ALL SELECT 'saga', step, concat_ws(' ', state, key, attempts,
+            fence IS NULL, lease ~ '^booking[.][0-3]\$'), result::text
+        FROM jobs.saga WHERE job_id = '$uuid'
+        UNION ALL SELECT 'run', name, concat_ws(' ', job_id, type, sub, email,
+            key, state, undo, error), body::text
+        FROM jobs.saga_run WHERE id = '$uuid'
+        UNION ALL SELECT 'event', type, concat_ws(' ', stream_type, version,
+            user_id, job_id, trace), data::text
+        FROM events.event WHERE stream_id = '$uuid'
+        UNION ALL SELECT 'live', m->>'type', payload->>'topics',
+            (m - 'ts')::text
+        FROM jobs.outbox, jsonb_array_elements(coalesce(payload->'messages',
+            jsonb_build_array(payload->'message'))) AS m
+        WHERE aggregate = '$uuid' AND kind = 'live'
+        UNION ALL SELECT kind, payload->>'type', '', payload::text
+        FROM jobs.outbox WHERE aggregate = '$uuid' AND kind = 'job'
+        UNION ALL SELECT 'row', status, '', to_jsonb(b)::text
+        FROM travel.bookings AS b WHERE id = '$uuid' ORDER BY 1, 2");
+    my $text = join "\n", map { join ' | ', map { $_ // '' } @$_ } @rows;
+    $text =~ s/\Q$uuid\E/UUID/g;
+    $text =~ s/20\d\d-(?!\d\d-01T20)[-T\d:.+]+Z?/TIME/g;
+    $text =~ s/booking\.\d\.|SBX-\w+|hold_\w+|"bucket": \d+/X/g;
+    $text =~ s/notification\.\d\.[-\w]+/MAIL/g;
+    return $text;
+}
+
+subtest 'a booking of a batch leaves what one alone does' => sub {
+    my $body = { partner => 'opentable', venue_id => 'rest_456',
+        booking_date => '2031-01-01T20:00:00Z', party_size => 2 };
+    my $alone = $j->new_id('booking');
+    is($j->job('booking.create', $body, id => $alone)->{verdict}, 'done',
+        'one alone');
+    my $before = bookings('confirmed');
+    preload(40);
+    preload(1, partner => 'nobody');
+    preload(1, booking_date => '2001-01-01T20:00:00Z');
+    preload(1, party_size => 'two');
+    preload(1, journey_id => $t->user(7));
+    $j->start_workers;
+    wait_for(sub { bookings('confirmed') == $before + 40 }, 30, 'confirmed');
+    my ($uuid) = map { $_->[0] } $t->sql("SELECT aggregate, 1 FROM jobs.outbox
+        WHERE jsonb_array_length(payload->'messages') = 2 LIMIT 1");
+    ok($uuid, 'they went together');
+    is(trail($uuid), trail($j->uuid_of($alone)), 'the same rows');
+    my $r = $t->redis('queue');
+    my %why;
+    wait_for(sub {
+        %why = ();
+        for my $key (@{ $r->call('KEYS', 'travel:{booking.*}:job:*') }) {
+            my $error = $r->call('HGET', $key, 'error') or next;
+            $why{ json($error)->{code} }++
+                if $r->call('HGET', $key, 'status') eq 'failed';
+        }
+        ($why{VALIDATION_ERROR} // 0) == 3 && $why{RESOURCE_NOT_FOUND};
+    }, 30, 'those among them that cannot be') or diag explain \%why;
+    $j->stop_workers;
+};
 $t->finish;
 done_testing();

@@ -9,25 +9,22 @@
 #define ASK_TIMEOUT_MS  30000
 
 
-/* As long as the request says, and not past the job's deadline. */
+/* How long it may wait for its turn and its answer: to the job's deadline. */
 static long
-ask_timeout(const worker_job_t *job, const worker_http_request_t *req)
+ask_patience(const worker_job_t *job)
 {
-    long             timeout;
     int64_t          left;
     struct timespec  now;
 
-    timeout = req->timeout_ms > 0 ? req->timeout_ms : ASK_TIMEOUT_MS;
-
     if (job->deadline <= 0) {
-        return timeout;
+        return 0;
     }
 
     clock_gettime(CLOCK_REALTIME, &now);
     left = job->deadline - (int64_t) now.tv_sec * 1000
            - now.tv_nsec / 1000000;
 
-    return left >= timeout ? timeout : left > 0 ? (long) left : 1;
+    return left > 0 ? (long) left : 1;
 }
 
 
@@ -35,14 +32,72 @@ worker_verdict_e
 worker_job_ask(worker_job_t *job, const worker_http_request_t *req,
     worker_resume_pt next)
 {
-    worker_http_ask_free(&job->ask);
-    job->ask = worker_http_ask_create(req, ask_timeout(job, req),
-                                      &job->cancel);
+    worker_job_t  *waits;
+
+    waits = job->carrier != NULL ? job->carrier : job;
+    worker_http_ask_free(&waits->ask);
+    waits->ask = worker_http_ask_create(req, req->timeout_ms > 0
+                                             ? req->timeout_ms
+                                             : ASK_TIMEOUT_MS,
+                                        ask_patience(job), &waits->cancel);
     job->resume = next;
 
-    return job->ask != NULL ? WORKER_AWAIT
+    return waits->ask != NULL ? WORKER_AWAIT
            : worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
                              "out of memory");
+}
+
+
+worker_verdict_e
+worker_job_again(worker_job_t *job)
+{
+    return worker_job_type(job->env.type)->run(job);
+}
+
+
+worker_verdict_e
+worker_job_pass(worker_job_t *carried, const worker_http_response_t *resp)
+{
+    worker_resume_pt  next;
+
+    next = carried->resume;
+    carried->resume = NULL;
+    carried->slot = carried->carrier->slot;
+
+    return next(carried, resp);
+}
+
+
+json_t *
+worker_job_memo(const worker_job_t *job, const char *name)
+{
+    return json_object_get(job->memo, name);
+}
+
+
+void
+worker_job_memo_set(worker_job_t *job, const char *name, json_t *value)
+{
+    if (job->memo == NULL) {
+        job->memo = json_object();
+    }
+
+    (void) json_object_set_new(job->memo, name, value);
+}
+
+
+const worker_http_response_t *
+worker_job_answer(const worker_job_t *job)
+{
+    return worker_http_ask_answer(job->ask);
+}
+
+
+void
+worker_job_answered(worker_job_t *job)
+{
+    worker_http_ask_free(&job->ask);
+    job->resume = NULL;
 }
 
 
@@ -87,6 +142,8 @@ worker_job_stages_end(worker_job_t *job)
         job->free_state(job->state);
     }
 
+    json_decref(job->memo);
     job->state = NULL;
     job->free_state = NULL;
+    job->memo = NULL;
 }

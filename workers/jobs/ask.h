@@ -40,6 +40,13 @@
  *
  * At most 'waiting' jobs of a process (workers.conf) wait like this; beyond
  * that a call keeps its slot, and no more jobs of such a type are started.
+ *
+ * A handler whose calls depend on one another reads better in one piece: its
+ * next stage notes the answer (worker_job_memo_set, job.h) and returns
+ * worker_job_again(), which runs the handler from its top.  What it has done
+ * by then it finds there and does not do again; so it comes to the same place
+ * with the answer.  partner.h does so for calls to partners, saga_run.h for
+ * the steps of a saga.
  */
 
 #ifndef WORKER_ASK_H
@@ -51,6 +58,19 @@
 /* WORKER_AWAIT; or WORKER_RETRY with job->error filled: out of memory. */
 worker_verdict_e worker_job_ask(worker_job_t *job,
     const worker_http_request_t *req, worker_resume_pt next);
+
+/* The handler of the job's type, from its top. */
+worker_verdict_e worker_job_again(worker_job_t *job);
+
+/* For a job that runs another one once more (job->carrier): it waits in the
+ * other's stead, and passes the answer on. */
+worker_verdict_e worker_job_pass(worker_job_t *carried,
+    const worker_http_response_t *resp);
+
+/* For a batch of those that have their answers (job.h): what it is, and that
+ * it was dealt with; else worker_job_resume is to be called. */
+const worker_http_response_t *worker_job_answer(const worker_job_t *job);
+void worker_job_answered(worker_job_t *job);
 
 /* For who runs handlers: the stage that is due, its request being over. */
 worker_verdict_e worker_job_resume(worker_job_t *job);

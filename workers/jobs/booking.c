@@ -22,16 +22,28 @@
 #include "booking.h"
 #include "families.h"
 
+#define BOOKING_BATCH  128
+
+
+void
+booking_tags_text(char *dst, size_t room, const char *sub,
+    const char *booking, const char *journey)
+{
+    bool  of_one;
+
+    of_one = journey != NULL && *journey != '\0';
+    snprintf(dst, room, "user:%s bookings:%s booking:%s%s%s", sub, sub,
+             booking, of_one ? " journey:" : "", of_one ? journey : "");
+}
+
 
 void
 booking_tags(worker_tx_t *tx, const char *booking, const char *journey)
 {
-    worker_tx_tag(tx, "user:%s bookings:%s booking:%s", tx->job->sub,
-                  tx->job->sub, booking);
+    char  tags[sizeof(tx->tags)];
 
-    if (journey != NULL && *journey != '\0') {
-        worker_tx_tag(tx, "journey:%s", journey);
-    }
+    booking_tags_text(tags, sizeof(tags), tx->job->sub, booking, journey);
+    worker_tx_tag(tx, "%s", tags);
 }
 
 
@@ -514,7 +526,7 @@ const worker_saga_t  booking_saga = { "booking", "booking.release",
                                       booking_steps };
 
 
-static worker_verdict_e
+worker_verdict_e
 booking_create(worker_job_t *job)
 {
     return worker_saga_forwards(job, &booking_saga);
@@ -701,5 +713,11 @@ const worker_job_type_t  worker_jobs_booking[] = {
       worker_saga_stuck, 10, 1000, 300000, 300000, false },
     { "booking.cancel_settle", "maintenance", TRAVEL_PRIORITY_HIGH,
       booking_cancel_settle, NULL, 20, 2000, 3600000, 300000, false },
+    { .type = NULL }
+};
+
+const worker_job_batch_t  worker_batches_booking[] = {
+    { "booking.create", booking_create_batch, BOOKING_BATCH,
+      booking_answered_batch, false },
     { .type = NULL }
 };

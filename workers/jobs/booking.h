@@ -1,6 +1,6 @@
 /*
  * What the jobs of bookings share: booking.c (create and its failure),
- * booking_pay.c (the money), booking_release.c (compensation),
+ * booking_batch.c (many creates at once), booking_pay.c (the money), booking_release.c (compensation),
  * booking_cancel.c.
  */
 
@@ -22,6 +22,8 @@
     "       to_char(b.amount_cents / 100.0, 'FM999999999990.00')"
 
 /* Tags of what a change of the booking makes stale; journey may be NULL. */
+void booking_tags_text(char *dst, size_t room, const char *sub,
+    const char *booking, const char *journey);
 void booking_tags(worker_tx_t *tx, const char *booking, const char *journey);
 
 /* Commits; the job's result is the booking as clients see it. */
@@ -43,6 +45,7 @@ bool booking_hold_path(char path[BOOKING_PATH_MAX], const char *id,
 /* booking_pay.c.  DONE with *ret_charge NULL: there was nothing to pay. */
 worker_verdict_e booking_pay(worker_job_t *job, const json_t *hold,
     json_t **ret_charge);
+bool booking_is_paid(const worker_job_t *job, const json_t *hold);
 const char *booking_charge_id(const json_t *charge);
 /* Gives a charge back, under the key of the job 'first' or this one's own;
  * NULL: there is none. */
@@ -51,6 +54,15 @@ worker_verdict_e booking_refund(worker_job_t *job, const char *charge,
 worker_verdict_e booking_un_pay(worker_saga_run_t *run);
 
 extern const worker_saga_t  booking_saga;
+
+worker_verdict_e booking_create(worker_job_t *job);
+
+/* booking_batch.c: booking.create by the batch, before and after a partner was
+ * asked. */
+void booking_create_batch(worker_job_t *const *jobs,
+    worker_verdict_e *verdicts, size_t n);
+void booking_answered_batch(worker_job_t *const *jobs,
+    worker_verdict_e *verdicts, size_t n);
 
 /* Undoes the hold, and the confirmation if there was one. */
 worker_verdict_e booking_un_hold(worker_saga_run_t *run);

@@ -233,6 +233,30 @@ booking_cancelled_in(worker_tx_t *tx)
 }
 
 
+/* Partner, number and charge, once the booking is on its way out. */
+static worker_verdict_e
+booking_cancelling(worker_job_t *job)
+{
+    worker_tx_e        state;
+    worker_tx_t        tx;
+    worker_verdict_e   verdict;
+
+    if (worker_job_memo(job, "what") != NULL) {
+        return WORKER_DONE;
+    }
+
+    state = worker_tx_begin(&tx, job, "cancelling");
+    verdict = state == WORKER_TX_FRESH ? booking_cancelling_in(&tx)
+                                       : worker_tx_not_fresh(&tx, state);
+
+    if (verdict == WORKER_DONE) {
+        worker_job_memo_set(job, "what", json_incref(job->result));
+    }
+
+    return verdict;
+}
+
+
 worker_verdict_e
 booking_cancel(worker_job_t *job)
 {
@@ -240,12 +264,11 @@ booking_cancel(worker_job_t *job)
     worker_tx_t        tx;
     worker_verdict_e   verdict;
 
-    state = worker_tx_begin(&tx, job, "cancelling");
-    verdict = state == WORKER_TX_FRESH ? booking_cancelling_in(&tx)
-                                       : worker_tx_not_fresh(&tx, state);
+    verdict = booking_cancelling(job);
 
     if (verdict == WORKER_DONE) {
-        verdict = booking_cancel_calls(job, job->result, NULL);
+        verdict = booking_cancel_calls(job, worker_job_memo(job, "what"),
+                                       NULL);
     }
 
     if (verdict != WORKER_DONE) {

@@ -23,6 +23,14 @@ booking_charge_request(const char *booking, json_int_t cents)
 }
 
 
+bool
+booking_is_paid(const worker_job_t *job, const json_t *hold)
+{
+    return job->slot->conf->payments != NULL
+           && json_integer_value(json_object_get(hold, "amount_cents")) > 0;
+}
+
+
 worker_verdict_e
 booking_pay(worker_job_t *job, const json_t *hold, json_t **ret_charge)
 {
@@ -33,7 +41,7 @@ booking_pay(worker_job_t *job, const json_t *hold, json_t **ret_charge)
     *ret_charge = NULL;
     cents = json_integer_value(json_object_get(hold, "amount_cents"));
 
-    if (job->slot->conf->payments == NULL || cents <= 0) {
+    if (!booking_is_paid(job, hold)) {
         return WORKER_DONE;
     }
 

@@ -22,6 +22,7 @@ extern const worker_job_type_t  worker_jobs_saga[];
 extern const worker_job_type_t  worker_jobs_webhook[];
 extern const worker_job_type_t  worker_jobs_dead[];
 extern const worker_job_type_t  worker_jobs_life_event[];
+extern const worker_job_batch_t  worker_batches_booking[];
 extern const worker_job_batch_t  worker_batches_life_event[];
 
 #endif

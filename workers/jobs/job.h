@@ -80,6 +80,8 @@ typedef struct worker_job_s {
     worker_resume_pt      resume;
     void                 *state;     /* the handler's own */
     void                (*free_state)(void *state);
+    json_t               *memo;      /* owned: what it knows when it is run
+                                        from its top again */
 } worker_job_t;
 
 typedef worker_verdict_e (*worker_handler_pt)(worker_job_t *job);
@@ -105,19 +107,22 @@ typedef struct {
 
 /*
  * Many jobs of the type at once, of any partitions of the process: many rows,
- * one statement.  Fills a verdict for each (none may be WORKER_AWAIT) and, by
- * worker_job_fail, its error.  They share nothing but the slot: each has its
- * fence, and each may run again alone or with others.
+ * one statement.  Fills a verdict for each and, by worker_job_fail, its error.
+ * They share nothing but the slot: each has its fence, and each may run again
+ * alone or with others.
  */
 typedef void (*worker_batch_pt)(worker_job_t *const *jobs,
     worker_verdict_e *verdicts, size_t n);
 
 /* A type's batch handler beside its 'run', which is for one that must be alone.
- * How many within 'max' follows from how long they take. */
+ * How many within 'max' follows from how long they take.  'answered' is for
+ * those that wait (WORKER_AWAIT) and have their answers, whatever their stages;
+ * NULL: each goes on alone. */
 typedef struct {
     const char       *type;          /* NULL ends a table */
     worker_batch_pt   run;
     unsigned          max;
+    worker_batch_pt   answered;
     bool              raw;           /* both read env.body themselves: 'body' is
                                         NULL.  Nothing in it may be sealed */
 } worker_job_batch_t;
@@ -129,6 +134,11 @@ const worker_job_batch_t *worker_job_batch(const char *type);
 const worker_job_type_t *worker_job_type(travel_str_t type);
 /* The i-th type, NULL past the end. */
 const worker_job_type_t *worker_job_type_at(size_t i);
+
+/* jobs/ask.c: what a handler in stages has found out in this attempt, by name.
+ * The first is borrowed, or NULL; the second steals 'value'. */
+json_t *worker_job_memo(const worker_job_t *job, const char *name);
+void worker_job_memo_set(worker_job_t *job, const char *name, json_t *value);
 
 /* Fills job->error, returns 'verdict': return worker_job_fail(job, ...). */
 worker_verdict_e worker_job_fail(worker_job_t *job, worker_verdict_e verdict,

@@ -478,7 +478,7 @@ life_event_batch(worker_job_t *const *jobs, worker_verdict_e *verdicts,
         life_event_judge(&b, res);
 
         if (res != NULL) {
-            worker_tx_position(jobs, n);
+            (void) !worker_tx_position(jobs, n);
         }
 
         PQclear(res);
@@ -508,6 +508,6 @@ const worker_job_type_t  worker_jobs_life_event[] = {
 };
 
 const worker_job_batch_t  worker_batches_life_event[] = {
-    { "life_event.record", life_event_batch, LIFE_EVENT_BATCH, true },
+    { "life_event.record", life_event_batch, LIFE_EVENT_BATCH, NULL, true },
     { .type = NULL }
 };

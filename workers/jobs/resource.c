@@ -19,13 +19,20 @@ worker_body_string(const worker_job_t *job, const char *name)
 
 
 json_t *
-worker_row_json(const PGresult *res, int column)
+worker_row_json_at(const PGresult *res, int row, int column)
 {
-    if (PQntuples(res) < 1 || PQgetisnull(res, 0, column)) {
+    if (PQntuples(res) <= row || PQgetisnull(res, row, column)) {
         return NULL;
     }
 
-    return json_loads(PQgetvalue(res, 0, column), JSON_DECODE_ANY, NULL);
+    return json_loads(PQgetvalue(res, row, column), JSON_DECODE_ANY, NULL);
+}
+
+
+json_t *
+worker_row_json(const PGresult *res, int column)
+{
+    return worker_row_json_at(res, 0, column);
 }
 
 

@@ -10,6 +10,7 @@ const char *worker_body_string(const worker_job_t *job, const char *name);
 
 /* A JSON column of a result's first row (new reference), or NULL. */
 json_t *worker_row_json(const PGresult *res, int column);
+json_t *worker_row_json_at(const PGresult *res, int row, int column);
 
 /* The way on from a worker_tx_begin that was not FRESH: a step seen before is
  * DONE with its result, the rest its verdict.  Ends the transaction. */

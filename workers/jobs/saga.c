@@ -22,6 +22,9 @@
 
 #define SAGA_REDIS_S  2
 
+static worker_verdict_e saga_again_answered(worker_job_t *job,
+    const worker_http_response_t *resp);
+
 
 /* --- resume -------------------------------------------------------------- */
 
@@ -94,9 +97,30 @@ saga_free(worker_job_t *job, const char *id)
 }
 
 
-/* The first job once more; columns as in saga_free.  'body' is borrowed. */
+/* The first job, while it runs once more: state of the one that runs it. */
+typedef struct {
+    PGresult                 *row;      /* columns as in saga_free */
+    json_t                   *body;
+    const worker_job_type_t  *type;
+    worker_job_t              job;      /* has views into 'row' */
+} saga_again_t;
+
+
+static void
+saga_again_free(void *data)
+{
+    saga_again_t  *again = data;
+
+    worker_job_stages_end(&again->job);
+    json_decref(again->job.result);
+    json_decref(again->body);
+    PQclear(again->row);
+    free(again);
+}
+
+
 static bool
-saga_again(worker_job_t *again, worker_job_t *job, const PGresult *res,
+saga_again_fill(worker_job_t *again, worker_job_t *job, const PGresult *res,
     json_t *body)
 {
     travel_str_t     email;
@@ -135,21 +159,23 @@ saga_again(worker_job_t *again, worker_job_t *job, const PGresult *res,
 }
 
 
-/* Forwards, or straight round.  One that ends refused is given up here. */
+/* What came of it, unless it waits; one that ends refused is given up here. */
 static worker_verdict_e
-saga_run_again(worker_job_t *job, worker_job_t *again,
-    const worker_job_type_t *type)
+saga_again_over(worker_job_t *job, saga_again_t *state,
+    worker_verdict_e verdict)
 {
-    bool               turn;
-    worker_verdict_e   verdict;
+    worker_job_t  *again;
 
-    turn = json_is_true(json_object_get(job->body, "turn"));
-    verdict = turn ? worker_job_fail(again, WORKER_REJECT, "CANCELLED",
-                                     "turned round by hand")
-                   : worker_job_run_on(again, type->run(again));
+    again = &state->job;
+
+    if (verdict == WORKER_AWAIT) {
+        job->resume = saga_again_answered;
+        return WORKER_AWAIT;
+    }
 
     if (verdict == WORKER_REJECT) {
-        verdict = type->giveup != NULL ? type->giveup(again) : WORKER_DONE;
+        verdict = state->type->giveup != NULL ? state->type->giveup(again)
+                                              : WORKER_DONE;
 
         if (verdict == WORKER_DONE) {
             json_decref(again->result);
@@ -161,16 +187,62 @@ saga_run_again(worker_job_t *job, worker_job_t *again,
     job->error = again->error;
     job->commit = again->commit;
     json_decref(job->result);
-    job->result = again->result;
+    job->result = json_incref(again->result);
     return verdict;
 }
 
 
 static worker_verdict_e
-saga_resume_row(worker_job_t *job, const PGresult *res)
+saga_again_answered(worker_job_t *job, const worker_http_response_t *resp)
 {
-    json_t                   *body;
-    worker_job_t              again;
+    saga_again_t  *state = job->state;
+
+    return saga_again_over(job, state, worker_job_pass(&state->job, resp));
+}
+
+
+/* Forwards, or straight round.  Steals 'row'. */
+static worker_verdict_e
+saga_again(worker_job_t *job, PGresult *row, const worker_job_type_t *type)
+{
+    saga_again_t      *state;
+    worker_verdict_e   verdict;
+
+    state = calloc(1, sizeof(saga_again_t));
+
+    if (state == NULL) {
+        PQclear(row);
+        return worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
+                               "out of memory");
+    }
+
+    state->row = row;
+    state->type = type;
+    state->body = json_loads(PQgetvalue(row, 0, 5), 0, NULL);
+    job->state = state;
+    job->free_state = saga_again_free;
+
+    if (state->body == NULL
+        || !saga_again_fill(&state->job, job, row, state->body))
+    {
+        return worker_job_fail(job, WORKER_REJECT, "INTERNAL_ERROR",
+                               "the saga's row is not readable");
+    }
+
+    verdict = json_is_true(json_object_get(job->body, "turn"))
+              ? worker_job_fail(&state->job, WORKER_REJECT, "CANCELLED",
+                                "turned round by hand")
+              : type->run(&state->job);
+
+    return saga_again_over(job, state, verdict);
+}
+
+
+/* Steals 'res'. */
+static worker_verdict_e
+saga_resume_row(worker_job_t *job, PGresult *res)
+{
+    int                       left;
     travel_job_id_t           id;
     worker_verdict_e          verdict;
     const worker_job_type_t  *type;
@@ -182,38 +254,34 @@ saga_resume_row(worker_job_t *job, const PGresult *res)
         || travel_job_id_parse(&id, (travel_str_t) { PQgetvalue(res, 0, 0),
                                (size_t) PQgetlength(res, 0, 0) }) != TRAVEL_OK)
     {
-        return worker_job_fail(job, WORKER_REJECT, "CONFLICT",
-                               "the saga is %s", PQgetvalue(res, 0, 6));
+        verdict = worker_job_fail(job, WORKER_REJECT, "CONFLICT",
+                                  "the saga is %s", PQgetvalue(res, 0, 6));
+        PQclear(res);
+        return verdict;
     }
 
-    switch (saga_left(job, &id)) {
-    case TRAVEL_OK:
-        break;
-    case TRAVEL_REFUSED:
-        return worker_job_fail(job, WORKER_REJECT, "CONFLICT",
-                               "its own job is still under way");
-    default:
-        return worker_job_fail(job, WORKER_RETRY, "DEPENDENCY_UNAVAILABLE",
-                               "Redis cannot be asked");
+    left = saga_left(job, &id);
+
+    if (left == TRAVEL_OK) {
+        return saga_again(job, res, type);
     }
 
-    body = json_loads(PQgetvalue(res, 0, 5), 0, NULL);
-    verdict = body != NULL && saga_again(&again, job, res, body)
-              ? saga_run_again(job, &again, type)
-              : worker_job_fail(job, WORKER_REJECT, "INTERNAL_ERROR",
-                                "the saga's row is not readable");
-    json_decref(body);
-    return verdict;
+    PQclear(res);
+
+    return left == TRAVEL_REFUSED
+           ? worker_job_fail(job, WORKER_REJECT, "CONFLICT",
+                             "its own job is still under way")
+           : worker_job_fail(job, WORKER_RETRY, "DEPENDENCY_UNAVAILABLE",
+                             "Redis cannot be asked");
 }
 
 
 static worker_verdict_e
 saga_resume(worker_job_t *job)
 {
-    PGresult          *res;
-    travel_uuid_t      uuid;
-    const char        *id;
-    worker_verdict_e   verdict;
+    PGresult       *res;
+    travel_uuid_t   uuid;
+    const char     *id;
 
     id = worker_body_string(job, "saga");
 
@@ -230,12 +298,13 @@ saga_resume(worker_job_t *job)
         return WORKER_RETRY;
     }
 
-    verdict = PQntuples(res) == 1
-              ? saga_resume_row(job, res)
-              : worker_job_fail(job, WORKER_REJECT, "RESOURCE_NOT_FOUND",
-                                "there is no such saga");
+    if (PQntuples(res) == 1) {
+        return saga_resume_row(job, res);
+    }
+
     PQclear(res);
-    return verdict;
+    return worker_job_fail(job, WORKER_REJECT, "RESOURCE_NOT_FOUND",
+                           "there is no such saga");
 }
 
 

@@ -32,6 +32,7 @@ static const worker_job_type_t *const  table_families[] = {
 
 
 static const worker_job_batch_t *const  table_batches[] = {
+    worker_batches_booking,
     worker_batches_life_event
 };
 

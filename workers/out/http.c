@@ -487,6 +487,7 @@ struct worker_http_ask_s {
     worker_http_response_t   resp;
     travel_trace_t           trace;
     long                     timeout_ms;
+    long                     patience_ms;
     const _Atomic bool      *cancel;
     void                   (*over)(void *data);
     void                    *data;
@@ -523,7 +524,7 @@ ask_copy(char **p, const char *text)
 
 worker_http_ask_t *
 worker_http_ask_create(const worker_http_request_t *req, long timeout_ms,
-    const _Atomic bool *cancel)
+    long patience_ms, const _Atomic bool *cancel)
 {
     char               *p;
     size_t              i, n, size;
@@ -552,6 +553,7 @@ worker_http_ask_create(const worker_http_request_t *req, long timeout_ms,
     ask->req.ca_file = ask_copy(&p, req->ca_file);
     ask->req.headers = ask->headers;
     ask->timeout_ms = timeout_ms;
+    ask->patience_ms = patience_ms;
     ask->cancel = cancel;
 
     for (i = 0; i < n; i++) {
@@ -576,6 +578,7 @@ ask_begin(worker_http_ask_t *ask, worker_io_t *io)
 {
     http_begin(&ask->call, io, &ask->req, &ask->resp);
     ask->call.io.timeout_ms = ask->timeout_ms;
+    ask->call.io.patience_ms = ask->patience_ms;
     ask->call.io.cancel = ask->cancel;
 }
 

@@ -51,14 +51,15 @@ void worker_http_calls(worker_io_t *io, const worker_http_request_t *reqs,
 void worker_http_response_free(worker_http_response_t *resp);
 
 /*
- * A request that nobody waits for, with all it needs copied.  Sent, it must
- * stay until 'over' was called: on the I/O thread, exactly once.  It is given
+ * A request that nobody waits for, with all it needs copied.  It waits for its
+ * turn for 'patience_ms' at most, answer included (0: timeout_ms), and for the
+ * answer from then on for 'timeout_ms'.  Sent, it must stay until 'over' was called: on the I/O thread, exactly once.  It is given
  * up within a second when *cancel (may be NULL) becomes true.
  */
 typedef struct worker_http_ask_s  worker_http_ask_t;
 
 worker_http_ask_t *worker_http_ask_create(const worker_http_request_t *req,
-    long timeout_ms, const _Atomic bool *cancel);
+    long timeout_ms, long patience_ms, const _Atomic bool *cancel);
 void worker_http_ask_send(worker_http_ask_t *ask, worker_io_t *io,
     void (*over)(void *data), void *data);
 /* The same, and waits. */

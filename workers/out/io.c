@@ -8,7 +8,8 @@
  * the I/O thread.
  *
  * The time-out counts from the submission, so a call that waits for its turn
- * at a busy destination does not wait for ever.
+ * at a busy destination does not wait for ever.  One that keeps nobody waiting
+ * has patience: that long in all, and its time-out from when it has its turn.
  */
 
 #include <pthread.h>
@@ -154,10 +155,24 @@ io_report(worker_io_call_t *call, bool good)
 }
 
 
+static long
+io_timeout(const worker_io_call_t *call)
+{
+    return call->timeout_ms > 0 ? call->timeout_ms : IO_TIMEOUT_MS;
+}
+
+
 static bool
 io_easy(worker_io_call_t *call, uint64_t now)
 {
     CURL  *easy;
+    long   left;
+
+    left = (long) (call->until_ms - now);
+
+    if (call->patience_ms > 0 && left > io_timeout(call)) {
+        left = io_timeout(call);
+    }
 
     easy = curl_easy_init();
     call->easy = easy;
@@ -168,7 +183,7 @@ io_easy(worker_io_call_t *call, uint64_t now)
 
     curl_easy_setopt(easy, CURLOPT_PRIVATE, (char *) call);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->why);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) (call->until_ms - now));
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, left);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     /* none from the environment */
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
@@ -544,19 +559,23 @@ worker_io_conf(const worker_io_t *io)
 void
 worker_io_submit(worker_io_t *io, worker_io_call_t *call)
 {
-    bool  stopping;
+    bool  stopping, first;
 
-    call->until_ms = io_now() + (uint64_t) (call->timeout_ms > 0
-                                            ? call->timeout_ms
-                                            : IO_TIMEOUT_MS);
+    call->until_ms = io_now() + (uint64_t) (call->patience_ms > 0
+                                            ? call->patience_ms
+                                            : io_timeout(call));
     call->next = NULL;
 
     pthread_mutex_lock(&io->mutex);
     stopping = io->stopping;
+    first = io->incoming == NULL;
 
     if (!stopping) {
         *io->last = call;
         io->last = &call->next;
+    }
+
+    if (!stopping && first) {       /* else it has been woken already */
         curl_multi_wakeup(io->multi);
     }
 

@@ -23,6 +23,8 @@ typedef struct io_destination_s  io_destination_t;
 struct worker_io_call_s {
     const char         *destination;     /* a partner's code, "smtp" ... */
     long                timeout_ms;      /* from the submission; 0: 30 s */
+    long                patience_ms;     /* from the submission, the time-out
+                                            being from its turn; 0: see above */
     bool                unguarded;       /* no breaker */
     const _Atomic bool *cancel;          /* given up within a second when it
                                             becomes true; or NULL */

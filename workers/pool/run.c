@@ -493,6 +493,16 @@ run_end(worker_entry_t *entry)
 }
 
 
+/* A handler that waits must have asked. */
+static worker_verdict_e
+run_checked(worker_job_t *job, worker_verdict_e verdict)
+{
+    return verdict != WORKER_AWAIT || job->ask != NULL ? verdict
+           : worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
+                             "the handler waits for nothing");
+}
+
+
 /* The first stage, or the one that is due. */
 static worker_verdict_e
 run_stage(worker_entry_t *entry)
@@ -515,12 +525,9 @@ run_stage(worker_entry_t *entry)
         return verdict;
     }
 
-    verdict = job->resume != NULL ? worker_job_resume(job)
-                                  : entry->type->type->run(job);
-
-    return verdict != WORKER_AWAIT || job->ask != NULL ? verdict
-           : worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
-                             "the handler waits for nothing");
+    return run_checked(job, job->resume != NULL
+                            ? worker_job_resume(job)
+                            : entry->type->type->run(job));
 }
 
 
@@ -560,18 +567,28 @@ worker_run(worker_slot_t *slot, worker_entry_t *entry)
 /* --- many at once --------------------------------------------------------- */
 
 /* The handler sees those whose body could be read; jobs[] and which[] have room
- * for all. */
+ * for all.  All begin, or all have their answers. */
 static void
 run_batch_handler(worker_entry_t *const *entries, size_t n,
     worker_verdict_e *verdicts)
 {
     size_t             i, m;
+    worker_batch_pt    handler;
     worker_job_t      *jobs[WORKER_RUN_BATCH_MAX];
     worker_verdict_e   told[WORKER_RUN_BATCH_MAX];
     unsigned           which[WORKER_RUN_BATCH_MAX];
 
+    handler = entries[0]->stages == 0 ? entries[0]->type->batch->run
+                                      : entries[0]->type->batch->answered;
+
     for (i = 0, m = 0; i < n; i++) {
-        verdicts[i] = run_begin(entries[i]);
+        verdicts[i] = WORKER_DONE;
+
+        if (entries[i]->stages == 0) {
+            verdicts[i] = run_begin(entries[i]);
+        } else {
+            entries[i]->stages++;
+        }
 
         if (verdicts[i] == WORKER_DONE) {
             which[m] = (unsigned) i;
@@ -584,16 +601,16 @@ run_batch_handler(worker_entry_t *const *entries, size_t n,
     }
 
     worker_pg_trace(jobs[0]->slot->pg, &jobs[0]->trace);
-    entries[0]->type->batch->run(jobs, told, m);
+    handler(jobs, told, m);
     worker_pg_trace(jobs[0]->slot->pg, NULL);
 
     for (i = 0; i < m; i++) {
-        verdicts[which[i]] = told[i];
+        verdicts[which[i]] = run_checked(jobs[i], told[i]);
     }
 }
 
 
-void
+uint64_t
 worker_run_batch(worker_slot_t *slot, worker_entry_t *const *entries, size_t n)
 {
     size_t             i;
@@ -615,10 +632,15 @@ worker_run_batch(worker_slot_t *slot, worker_entry_t *const *entries, size_t n)
     each = (run_clock_ns() - begin) / n;
 
     for (i = 0; i < n; i++) {
-        entries[i]->slot_ns = each;
-        run_end(entries[i]);
+        entries[i]->slot_ns += each;
+
+        if (verdicts[i] != WORKER_AWAIT) {
+            run_end(entries[i]);
+        }
+
         entries[i]->job.slot = NULL;
     }
 
     slot->job = NULL;
+    return each;
 }

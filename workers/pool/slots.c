@@ -9,7 +9,8 @@
  *
  * A job whose type has a batch handler takes those of its type along that
  * stand right behind it: as many as take SLOTS_BATCH_MS by what the last
- * batches took.
+ * batches took, or a few more.  Those that have an answer go together likewise;
+ * they wait for a slot that is at a batch rather than wake another.
  *
  * Wake-ups are what costs at high rates, so they are rationed: a batch of
  * jobs that are known to be short wakes one slot per millisecond of work, and
@@ -35,7 +36,9 @@
 #define SLOTS_LATE_MS      1.0     /* as late the fetcher may hear of them */
 #define SLOTS_STACK        (1024 * 1024)
 #define SLOTS_BATCH_MS     20.0
-#define SLOTS_BATCH_FIRST  32      /* before the first batch of a type */
+#define SLOTS_BATCH_LEAST  32      /* but so many, as long as they take less
+                                      than: */
+#define SLOTS_BATCH_LONG   200.0
 
 typedef struct {
     worker_slots_t       *slots;
@@ -47,6 +50,9 @@ typedef struct {
     char                  name[80];
     worker_entry_t       *batch[WORKER_RUN_BATCH_MAX];
     size_t                nbatch;       /* 0: one job at a time */
+    size_t                nover;        /* the first of these: to hand back */
+    unsigned              batch_type;
+    double                batch_ms;     /* each took */
 } slots_thread_t;
 
 struct worker_slots_s {
@@ -63,6 +69,7 @@ struct worker_slots_s {
     double                back_ms;      /* run time of those not rung for */
     unsigned              idle;
     unsigned              asking;       /* with the I/O thread */
+    unsigned              batching;     /* slots that run a batch */
     double                item_ms[WORKER_BOARD_TYPES];    /* in a batch */
     unsigned              wanted;       /* slots with lower numbers stay */
     bool                  stopping;
@@ -109,6 +116,16 @@ slots_next_locked(worker_slots_t *slots)
     }
 
     return &slots->waiting[p];
+}
+
+
+/* Those that begin go together, and those that have their answers. */
+static bool
+slots_batches(const worker_entry_t *entry)
+{
+    return entry->type->batch != NULL && !entry->giveup
+           && !entry->suspect && !entry->again
+           && (entry->stages == 0 || entry->type->batch->answered != NULL);
 }
 
 
@@ -161,7 +178,7 @@ slots_take_locked(slots_thread_t *self)
                         ? slots->waiting_ms - entry->expected_ms : 0;
 
     /* Nobody shall wait behind a job that takes its time. */
-    if (slots->nwaiting > 0 && slots->idle > 0
+    if (slots->nwaiting > 0 && slots->idle > 0 && !slots_batches(entry)
         && entry->expected_ms >= SLOTS_WAKE_MS)
     {
         pthread_cond_signal(&slots->work);
@@ -182,17 +199,16 @@ slots_batch_size_locked(const worker_slots_t *slots,
     ms = slots->item_ms[type->number];
     most = type->batch->max < WORKER_RUN_BATCH_MAX ? type->batch->max
                                                         : WORKER_RUN_BATCH_MAX;
-    n = ms > 0 ? (size_t) (SLOTS_BATCH_MS / ms) : SLOTS_BATCH_FIRST;
+    n = ms > 0 ? (size_t) (SLOTS_BATCH_MS / ms) : SLOTS_BATCH_LEAST;
 
-    return n < 1 ? 1 : n < most ? n : most;
-}
+    /* a small batch is slow for each of its jobs, which is no reason to make
+     * it smaller */
+    if (n < SLOTS_BATCH_LEAST) {
+        n = ms * SLOTS_BATCH_LEAST <= SLOTS_BATCH_LONG
+            ? SLOTS_BATCH_LEAST : (size_t) (SLOTS_BATCH_LONG / ms);
+    }
 
-
-static bool
-slots_batches(const worker_entry_t *entry)
-{
-    return entry->type->batch != NULL && !entry->giveup
-           && !entry->suspect && !entry->again && entry->stages == 0;
+    return n < 2 ? 2 : n < most ? n : most;
 }
 
 
@@ -212,7 +228,8 @@ slots_batch_locked(slots_thread_t *self, worker_entry_t *entry)
     }
 
     slots = self->slots;
-    list = &slots->waiting[entry->priority];
+    list = entry->stages > 0 ? &slots->answered
+                             : &slots->waiting[entry->priority];
     n = slots_batch_size_locked(slots, entry->type);
     self->batch[self->nbatch++] = entry;
 
@@ -228,7 +245,11 @@ slots_batch_locked(slots_thread_t *self, worker_entry_t *entry)
 
     if (self->nbatch == 1) {
         self->nbatch = 0;
+        return;
     }
+
+    self->batch_type = entry->type->number;
+    slots->batching++;
 }
 
 
@@ -241,12 +262,16 @@ slots_batch_back_locked(slots_thread_t *self)
     worker_slots_t  *slots;
 
     slots = self->slots;
-    known = &slots->item_ms[self->batch[0]->type->number];
-    ms = (double) self->batch[0]->slot_ns / 1e6;
-    ms = ms > 0.001 ? ms : 0.001;
+    slots->batching--;
+    known = &slots->item_ms[self->batch_type];
+    ms = self->batch_ms > 0.001 ? self->batch_ms : 0.001;
     *known = *known > 0 ? *known * 0.7 + ms * 0.3 : ms;
 
-    for (i = 0; i < self->nbatch; i++) {
+    if (self->nover == 0) {
+        return false;
+    }
+
+    for (i = 0; i < self->nover; i++) {
         worker_entries_push(&slots->back, self->batch[i]);
     }
 
@@ -306,6 +331,19 @@ slots_ring(const worker_slots_t *slots)
 }
 
 
+/* Is a slot to be woken for one more that has its answer?  A slot that is at a
+ * batch comes back soon and takes all that have come by then. */
+static bool
+slots_answer_wakes_locked(const worker_slots_t *slots,
+    const worker_entry_t *entry)
+{
+    return slots->idle > 0
+           && (!slots_batches(entry) || slots->batching == 0
+               || (double) slots->answered.count
+                  * slots->item_ms[entry->type->number] >= SLOTS_BATCH_MS);
+}
+
+
 /* On the I/O thread.  The wake-up under the mutex: once that is free, the
  * slots may be gone. */
 static void
@@ -321,7 +359,7 @@ slots_answered(void *data)
     slots->waiting_ms += entry->expected_ms;
     worker_entries_push(&slots->answered, entry);
 
-    if (slots->idle > 0) {
+    if (slots_answer_wakes_locked(slots, entry)) {
         pthread_cond_signal(&slots->work);
     }
 
@@ -357,37 +395,63 @@ slots_ask(worker_slots_t *slots, worker_entry_t *entry)
 }
 
 
-/* True when the job is over, else it is somebody else's. */
+/* A job that waits does so without the slot; with it when too many do.  True
+ * when it is over, else it is somebody else's. */
+static bool
+slots_wait(slots_thread_t *self, worker_entry_t *entry)
+{
+    bool  over;
+
+    do {
+        if (slots_ask(self->slots, entry)) {
+            return false;
+        }
+
+        slots_board_set(self->board, entry);
+        worker_http_ask_wait(entry->job.ask, self->slots->spec.io);
+        over = worker_run(&self->slot, entry);
+        atomic_store_explicit(&self->board->started_ms, 0,
+                              memory_order_relaxed);
+    } while (!over);
+
+    return true;
+}
+
+
+/* Likewise. */
 static bool
 slots_run(slots_thread_t *self, worker_entry_t *entry)
 {
     bool  over;
 
     slots_board_set(self->board, entry);
+    over = worker_run(&self->slot, entry);
+    atomic_store_explicit(&self->board->started_ms, 0, memory_order_relaxed);
 
-    for ( ;; ) {
-        over = worker_run(&self->slot, entry);
-        atomic_store_explicit(&self->board->started_ms, 0,
-                              memory_order_relaxed);
-
-        if (over || slots_ask(self->slots, entry)) {
-            return over;
-        }
-
-        slots_board_set(self->board, entry);
-        worker_http_ask_wait(entry->job.ask, self->slots->spec.io);
-    }
+    return over || slots_wait(self, entry);
 }
 
 
-static bool
+static void
 slots_run_batch(slots_thread_t *self)
 {
-    slots_board_set(self->board, self->batch[0]);
-    worker_run_batch(&self->slot, self->batch, self->nbatch);
-    atomic_store_explicit(&self->board->started_ms, 0, memory_order_relaxed);
+    size_t           i;
+    uint64_t         each;
+    worker_entry_t  *entry;
 
-    return true;
+    slots_board_set(self->board, self->batch[0]);
+    each = worker_run_batch(&self->slot, self->batch, self->nbatch);
+    atomic_store_explicit(&self->board->started_ms, 0, memory_order_relaxed);
+    self->batch_ms = (double) each / 1e6;
+    self->nover = 0;
+
+    for (i = 0; i < self->nbatch; i++) {
+        entry = self->batch[i];
+
+        if (entry->job.ask == NULL || slots_wait(self, entry)) {
+            self->batch[self->nover++] = entry;
+        }
+    }
 }
 
 
@@ -413,8 +477,14 @@ slots_main(void *data)
 
         slots_batch_locked(self, entry);
         pthread_mutex_unlock(&slots->mutex);
-        over = self->nbatch > 0 ? slots_run_batch(self)
-                                : slots_run(self, entry);
+
+        if (self->nbatch > 0) {
+            slots_run_batch(self);
+            over = false;
+        } else {
+            over = slots_run(self, entry);
+        }
+
         pthread_mutex_lock(&slots->mutex);
         ring = self->nbatch > 0 ? slots_batch_back_locked(self)
                : over && slots_give_locked(slots, entry);
@@ -558,12 +628,13 @@ worker_slots_resize(worker_slots_t *slots, unsigned n)
 void
 worker_slots_push(worker_slots_t *slots, worker_entries_t *list)
 {
-    double           ms, brief;
+    double           ms, brief, together;
     unsigned         wake;
     worker_entry_t  *entry;
 
     wake = 0;
     brief = 0;
+    together = 0;
     pthread_mutex_lock(&slots->mutex);
 
     while ((entry = worker_entries_pop(list)) != NULL) {
@@ -572,7 +643,9 @@ worker_slots_push(worker_slots_t *slots, worker_entries_t *list)
         slots->nwaiting++;
         worker_entries_push(&slots->waiting[entry->priority], entry);
 
-        if (ms >= SLOTS_WAKE_MS) {
+        if (slots_batches(entry)) {
+            together += ms;
+        } else if (ms >= SLOTS_WAKE_MS) {
             wake++;
         } else {
             brief += ms;
@@ -580,6 +653,7 @@ worker_slots_push(worker_slots_t *slots, worker_entries_t *list)
     }
 
     wake += brief > 0 ? 1 + (unsigned) (brief / SLOTS_WAKE_MS) : 0;
+    wake += together > 0 ? 1 + (unsigned) (together / SLOTS_BATCH_MS) : 0;
     wake = wake < slots->idle ? wake : slots->idle;
     pthread_mutex_unlock(&slots->mutex);
 

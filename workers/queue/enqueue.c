@@ -40,10 +40,18 @@ static int
 enqueue_send(worker_redis_t *redis, int argc, const char **argv,
     const size_t *len)
 {
+    return worker_redis_append_argv(redis, argc, argv, len) ? TRAVEL_OK
+                                                            : TRAVEL_ERROR;
+}
+
+
+int
+worker_enqueue_answer(worker_redis_t *redis)
+{
     int          rc;
     redisReply  *reply;
 
-    reply = worker_redis_argv(redis, argc, argv, len);
+    reply = worker_redis_reply(redis);
 
     if (reply == NULL) {
         return TRAVEL_ERROR;
@@ -167,10 +175,28 @@ enqueue_put(worker_redis_t *redis, const travel_envelope_t *env,
 
 
 int
+worker_enqueue_append(worker_redis_t *redis, const travel_envelope_t *env,
+    travel_priority_e priority, int64_t not_before_ms,
+    const worker_unique_t *unique)
+{
+    return enqueue_put(redis, env, priority, not_before_ms, NULL, unique);
+}
+
+
+/* 'rc' of the request; when that was appended, what came of it. */
+static int
+enqueue_wait(worker_redis_t *redis, int rc)
+{
+    return rc == TRAVEL_OK ? worker_enqueue_answer(redis) : rc;
+}
+
+
+int
 worker_enqueue(worker_redis_t *redis, const travel_envelope_t *env,
     travel_priority_e priority, int64_t not_before_ms)
 {
-    return enqueue_put(redis, env, priority, not_before_ms, NULL, NULL);
+    return enqueue_wait(redis, enqueue_put(redis, env, priority, not_before_ms,
+                                           NULL, NULL));
 }
 
 
@@ -179,7 +205,8 @@ worker_enqueue_unique(worker_redis_t *redis, const travel_envelope_t *env,
     travel_priority_e priority, int64_t not_before_ms,
     const worker_unique_t *unique)
 {
-    return enqueue_put(redis, env, priority, not_before_ms, NULL, unique);
+    return enqueue_wait(redis, enqueue_put(redis, env, priority, not_before_ms,
+                                           NULL, unique));
 }
 
 
@@ -187,5 +214,6 @@ int
 worker_requeue(worker_redis_t *redis, const travel_envelope_t *env,
     travel_priority_e priority, int64_t not_before_ms, const char *token)
 {
-    return enqueue_put(redis, env, priority, not_before_ms, token, NULL);
+    return enqueue_wait(redis, enqueue_put(redis, env, priority, not_before_ms,
+                                           token, NULL));
 }

@@ -825,6 +825,17 @@ keeper_watchers(worker_keeper_t *keeper, int64_t now)
 }
 
 
+/* Its outbox has rows. */
+static void
+keeper_errand(worker_keeper_t *keeper, keeper_lot_t *lot)
+{
+    pthread_mutex_lock(&keeper->mutex);
+    lot->rung = true;
+    keeper->errand = true;
+    pthread_mutex_unlock(&keeper->mutex);
+}
+
+
 static void
 keeper_errands(worker_keeper_t *keeper, int64_t now)
 {
@@ -869,6 +880,10 @@ keeper_errands(worker_keeper_t *keeper, int64_t now)
             .claim_check = keeper->spec.conf->claim_check,
         };
         sent = worker_relay_outbox(&relay);
+
+        if (sent >= WORKER_RELAY_ROUND) {
+            keeper_errand(keeper, lot);
+        }
 
         if (sent >= 0 && all) {
             sent = worker_relay_dead(&relay);

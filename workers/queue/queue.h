@@ -32,12 +32,22 @@ void worker_queue_outbox(worker_queue_t *queue, const worker_job_t *job);
 
 /* Enqueues a follow-up job exactly once for its id, by script: blocking, on
  * the caller's own connection; used by the relay and by travelctl. */
+struct worker_unique_s;
 int worker_enqueue(worker_redis_t *redis, const travel_envelope_t *env,
     travel_priority_e priority, int64_t not_before_ms) TRAVEL_MUST_CHECK;
 
+/* The same without waiting, for many on one connection: the request is appended
+ * (TRAVEL_INVALID: it was not), and its answer read in its turn.  'unique' NULL:
+ * as worker_enqueue. */
+int worker_enqueue_append(worker_redis_t *redis,
+    const travel_envelope_t *env, travel_priority_e priority,
+    int64_t not_before_ms, const struct worker_unique_s *unique)
+    TRAVEL_MUST_CHECK;
+int worker_enqueue_answer(worker_redis_t *redis) TRAVEL_MUST_CHECK;
+
 /* The same, but once in 'window_ms' for all jobs of a type that share a key and
  * a partition: the first wins, the others are none. */
-typedef struct {
+typedef struct worker_unique_s {
     const char  *key;
     int64_t      window_ms;
 } worker_unique_t;

@@ -4,6 +4,10 @@
  * Neither is done in one step with its mark, so each may be done twice: a job
  * is enqueued once per id, and requeued once per outbox row; a dead letter has
  * its id as primary key.
+ *
+ * The rows of a batch are sent one behind the other, and the answers read when
+ * all are out.  What was answered up to the first failure is marked; what may
+ * have gone out behind that is sent again.
  */
 
 #include <stdio.h>
@@ -21,9 +25,29 @@
 #include "../pool/log.h"
 #include "../store/claim.h"
 
-#define RELAY_BATCH      100
-#define RELAY_BATCH_STR  "100"
+#define RELAY_BATCH      500
+#define RELAY_BATCH_STR  "500"
+#define RELAY_DEAD       100
+#define RELAY_DEAD_STR   "100"
 #define RELAY_MARK       "dead_mark"    /* in :owner: the last one copied */
+
+
+/* A row on its way: so many answers are to come, from the cache role if it is
+ * a message, else from the queue role. */
+typedef struct {
+    int       rc;
+    unsigned  answers;
+    bool      live;
+} relay_sent_t;
+
+typedef struct {
+    const worker_relay_t  *relay;
+    PGresult              *rows;
+    redisReply            *layout;      /* travel:layout */
+    relay_sent_t           sent[RELAY_BATCH];
+    int                    nsent;
+    int                    nread;       /* of these, answers read */
+} relay_batch_t;
 
 
 /* --- the outbox ----------------------------------------------------------- */
@@ -45,21 +69,24 @@ relay_member(const json_t *row, const char *name)
 
 /* How many partitions a queue has now; 0: cannot be found out. */
 static unsigned
-relay_partitions(worker_redis_t *redis, travel_str_t queue)
+relay_partitions(const relay_batch_t *batch, travel_str_t queue)
 {
-    unsigned     n;
-    redisReply  *reply;
+    size_t             i;
+    unsigned           n;
+    const redisReply  *layout, *name;
 
-    reply = worker_redis_command(redis, "HGET " TRAVEL_KEY_LAYOUT " %b",
-                                 queue.data, queue.len);
+    layout = batch->layout;
+    n = TRAVEL_PARTITIONS_DEFAULT;
 
-    if (reply == NULL) {
-        return 0;
+    for (i = 0; i + 1 < layout->elements; i += 2) {
+        name = layout->element[i];
+
+        if ((size_t) name->len == queue.len
+            && memcmp(name->str, queue.data, queue.len) == 0)
+        {
+            n = (unsigned) atoi(layout->element[i + 1]->str);
+        }
     }
-
-    n = reply->type == REDIS_REPLY_STRING ? (unsigned) atoi(reply->str)
-                                          : TRAVEL_PARTITIONS_DEFAULT;
-    freeReplyObject(reply);
 
     return n <= TRAVEL_PARTITIONS_MAX ? n : 0;
 }
@@ -68,7 +95,7 @@ relay_partitions(worker_redis_t *redis, travel_str_t queue)
 /* The id as it is under the present layout: the writer of the row knew the
  * bucket, not how many partitions there are. */
 static int
-relay_job_id(const worker_relay_t *relay, const json_t *row, char *ret_text,
+relay_job_id(const relay_batch_t *batch, const json_t *row, char *ret_text,
     travel_priority_e *ret_priority)
 {
     json_t           *bucket;
@@ -85,7 +112,7 @@ relay_job_id(const worker_relay_t *relay, const json_t *row, char *ret_text,
     bucket = json_object_get(row, "bucket");
 
     if (bucket != NULL) {
-        n = relay_partitions(relay->redis, id.queue);
+        n = relay_partitions(batch, id.queue);
 
         if (n == 0) {
             return TRAVEL_ERROR;
@@ -153,6 +180,7 @@ relay_claim(const worker_relay_t *relay, travel_envelope_t *env,
 }
 
 
+/* Its answer is to come. */
 static int
 relay_enqueue(const worker_relay_t *relay, const json_t *row,
     const travel_envelope_t *env, travel_priority_e priority, int64_t later)
@@ -164,14 +192,14 @@ relay_enqueue(const worker_relay_t *relay, const json_t *row,
         json_integer_value(json_object_get(row, "unique_ms"))
     };
 
-    return unique.key != NULL && unique.window_ms > 0
-           ? worker_enqueue_unique(relay->redis, env, priority, later, &unique)
-           : worker_enqueue(relay->redis, env, priority, later);
+    return worker_enqueue_append(relay->redis, env, priority, later,
+                                 unique.key != NULL && unique.window_ms > 0
+                                 ? &unique : NULL);
 }
 
 
 static int
-relay_job(const worker_relay_t *relay, const json_t *row, uint64_t at)
+relay_job(const relay_batch_t *batch, const json_t *row, uint64_t at)
 {
     int                 rc;
     bool                whole;
@@ -180,7 +208,7 @@ relay_job(const worker_relay_t *relay, const json_t *row, uint64_t at)
     int64_t             later;
     travel_priority_e   priority;
 
-    rc = relay_job_id(relay, row, id, &priority);
+    rc = relay_job_id(batch, row, id, &priority);
 
     if (rc != TRAVEL_OK) {
         return rc;
@@ -199,10 +227,10 @@ relay_job(const worker_relay_t *relay, const json_t *row, uint64_t at)
     env.body = (travel_str_t) { body, strlen(body) };
 
     later = json_integer_value(json_object_get(row, "not_before"));
-    rc = whole ? relay_claim(relay, &env, later, at) : TRAVEL_INVALID;
+    rc = whole ? relay_claim(batch->relay, &env, later, at) : TRAVEL_INVALID;
 
     if (rc == TRAVEL_OK) {
-        rc = relay_enqueue(relay, row, &env, priority, later);
+        rc = relay_enqueue(batch->relay, row, &env, priority, later);
     }
 
     free(body);
@@ -297,82 +325,151 @@ relay_requeue(const worker_relay_t *relay, const json_t *row,
 }
 
 
-/*
- * {"topics": [...], "message": {...}} goes to the history of each topic
- * (live_message.h).  One that has waited longer than a history lasts is of no
- * use to anybody.
- */
+/* One message to the history of each topic (live_message.h).  Returns how many
+ * were sent, or TRAVEL_ERROR. */
 static int
-relay_live(const worker_relay_t *relay, const json_t *payload, bool stale)
+relay_live_one(const worker_relay_t *relay, const json_t *topics,
+    const json_t *message)
 {
     int           rc;
     char         *text;
     size_t        i;
     travel_str_t  topic;
-    redisReply   *reply;
-    const json_t *topics;
+
+    text = json_dumps(message, JSON_COMPACT);
+    rc = text != NULL ? REDIS_OK : REDIS_ERR;
+
+    for (i = 0; rc == REDIS_OK && i < json_array_size(topics); i++) {
+        topic.data = json_string_value(json_array_get(topics, i));
+        topic.len = json_string_length(json_array_get(topics, i));
+
+        rc = redisAppendCommand(relay->live, "EVAL %s 1 " TRAVEL_LIVE_PREFIX
+                                "%b %s %d %d", travel_live_publish, topic.data,
+                                topic.len, text, TRAVEL_LIVE_KEEP,
+                                TRAVEL_LIVE_TTL_MS);
+    }
+
+    free(text);
+    return rc == REDIS_OK ? (int) i : TRAVEL_ERROR;
+}
+
+
+/*
+ * {"topics": [...], "message": {...}}, or "messages": [{...}, ...] in order.
+ * What has waited longer than a history lasts is of no use to anybody.
+ */
+static int
+relay_live(const worker_relay_t *relay, const json_t *payload, bool stale,
+    relay_sent_t *sent)
+{
+    int      n;
+    size_t   i;
+    json_t  *topics, *messages, *message;
 
     if (relay->mute) {
         return TRAVEL_OK;
     }
 
-    text = json_dumps(json_object_get(payload, "message"), JSON_COMPACT);
-    topics = json_object_get(payload, "topics");
-
-    if (text == NULL || stale || relay->live == NULL) {
-        free(text);
+    if (stale || relay->live == NULL) {
         return TRAVEL_INVALID;
     }
 
-    rc = TRAVEL_OK;
+    topics = json_object_get(payload, "topics");
+    message = json_object_get(payload, "message");
+    messages = json_object_get(payload, "messages");
+    sent->live = true;
 
-    for (i = 0; rc == TRAVEL_OK && i < json_array_size(topics); i++) {
-        topic.data = json_string_value(json_array_get(topics, i));
-        topic.len = json_string_length(json_array_get(topics, i));
-
-        reply = redisCommand(relay->live, "EVAL %s 1 " TRAVEL_LIVE_PREFIX
-                             "%b %s %d %d", travel_live_publish, topic.data,
-                             topic.len, text, TRAVEL_LIVE_KEEP,
-                             TRAVEL_LIVE_TTL_MS);
-
-        rc = reply != NULL && reply->type == REDIS_REPLY_STRING
-             ? TRAVEL_OK : TRAVEL_ERROR;
-        freeReplyObject(reply);
+    if (message != NULL) {
+        n = relay_live_one(relay, topics, message);
+        sent->answers += n > 0 ? (unsigned) n : 0;
+        return n < 0 ? TRAVEL_ERROR : TRAVEL_OK;
     }
 
-    free(text);
-    return rc;
+    json_array_foreach(messages, i, message) {
+        n = relay_live_one(relay, topics, message);
+
+        if (n < 0) {
+            return TRAVEL_ERROR;
+        }
+
+        sent->answers += (unsigned) n;
+    }
+
+    return i > 0 ? TRAVEL_OK : TRAVEL_INVALID;
+}
+
+
+/* Of all rows that are out. */
+static void
+relay_answers(relay_batch_t *batch)
+{
+    void          *raw;
+    redisReply    *reply;
+    relay_sent_t  *sent;
+
+    for ( ; batch->nread < batch->nsent; batch->nread++) {
+        sent = &batch->sent[batch->nread];
+
+        for ( ; sent->answers > 0; sent->answers--) {
+
+            if (!sent->live) {
+                sent->rc = worker_enqueue_answer(batch->relay->redis);
+                continue;
+            }
+
+            raw = NULL;
+
+            if (redisGetReply(batch->relay->live, &raw) != REDIS_OK) {
+                sent->rc = TRAVEL_ERROR;
+                continue;
+            }
+
+            reply = raw;
+
+            if (reply->type != REDIS_REPLY_STRING) {
+                sent->rc = TRAVEL_ERROR;
+            }
+
+            freeReplyObject(reply);
+        }
+    }
 }
 
 
 /* Columns: id, kind, stale, payload, unix ms. */
 static int
-relay_row(const worker_relay_t *relay, PGresult *res, int i)
+relay_row(relay_batch_t *batch, int i, relay_sent_t *sent)
 {
-    int          rc;
-    json_t      *payload;
-    const char  *kind;
+    int                    rc;
+    json_t                *payload;
+    const char            *kind;
+    const worker_relay_t  *relay;
 
-    payload = json_loads(PQgetvalue(res, i, 3), 0, NULL);
+    relay = batch->relay;
+    payload = json_loads(PQgetvalue(batch->rows, i, 3), 0, NULL);
 
     if (payload == NULL) {
         return TRAVEL_INVALID;
     }
 
-    kind = PQgetvalue(res, i, 1);
+    kind = PQgetvalue(batch->rows, i, 1);
 
     if (strcmp(kind, "live") == 0) {
-        rc = relay_live(relay, payload, PQgetvalue(res, i, 2)[0] == 't');
+        rc = relay_live(relay, payload,
+                        PQgetvalue(batch->rows, i, 2)[0] == 't', sent);
 
     } else if (strcmp(kind, "requeue") == 0) {
-        rc = relay_requeue(relay, payload, PQgetvalue(res, i, 0));
+        relay_answers(batch);
+        rc = relay_requeue(relay, payload, PQgetvalue(batch->rows, i, 0));
 
     } else if (strcmp(kind, "drop") == 0) {
+        relay_answers(batch);
         rc = relay_drop(relay, payload);
 
     } else {
-        rc = relay_job(relay, payload,
-                       strtoull(PQgetvalue(res, i, 4), NULL, 10));
+        rc = relay_job(batch, payload,
+                       strtoull(PQgetvalue(batch->rows, i, 4), NULL, 10));
+        sent->answers = rc == TRAVEL_OK;
     }
 
     json_decref(payload);
@@ -389,44 +486,76 @@ relay_good(PGresult *res)
 }
 
 
+/* All rows, until one cannot be sent, and their answers. */
+static int
+relay_send(relay_batch_t *batch)
+{
+    int            i;
+    relay_sent_t  *sent;
+
+    batch->layout = worker_redis_command(batch->relay->redis,
+                                         "HGETALL " TRAVEL_KEY_LAYOUT);
+
+    if (batch->layout == NULL) {
+        return TRAVEL_ERROR;
+    }
+
+    for (i = 0; i < PQntuples(batch->rows); i++) {
+        sent = &batch->sent[i];
+        memset(sent, 0, sizeof(*sent));
+        sent->rc = relay_row(batch, i, sent);
+        batch->nsent = i + 1;
+
+        if (sent->rc == TRAVEL_ERROR) {
+            break;
+        }
+    }
+
+    relay_answers(batch);
+    freeReplyObject(batch->layout);
+    return TRAVEL_OK;
+}
+
+
 /* Sends a batch in order and marks what was sent.  A row that can never be
  * sent is marked too: it must not stop those behind it. */
 static int
 relay_batch(const worker_relay_t *relay, PGresult *res)
 {
-    int          i, rc, sent;
-    char         ids[RELAY_BATCH * 22 + 3];
-    size_t       n;
-    PGresult    *mark;
-    const char  *params[1] = { ids };
+    int             i, rc;
+    char            ids[RELAY_BATCH * 22 + 3];
+    size_t          n;
+    PGresult       *mark;
+    const char     *params[1] = { ids };
+    relay_batch_t   batch = { .relay = relay, .rows = res };
 
-    sent = 0;
+    rc = relay_send(&batch);
     n = 0;
-    rc = TRAVEL_OK;
     ids[n++] = '{';
 
-    for (i = 0; i < PQntuples(res); i++) {
-        rc = relay_row(relay, res, i);
+    for (i = 0; rc == TRAVEL_OK && i < batch.nsent; i++) {
 
-        if (rc == TRAVEL_INVALID) {
+        if (batch.sent[i].rc == TRAVEL_INVALID) {
             worker_log(WORKER_LOG_ERROR, "%s.%u: outbox row %s can not be "
                        "sent and is left out", relay->queue, relay->number,
                        PQgetvalue(res, i, 0));
-        } else if (rc != TRAVEL_OK) {
+
+        } else if (batch.sent[i].rc != TRAVEL_OK) {
+            rc = TRAVEL_ERROR;
             break;
         }
 
         n += (size_t) snprintf(ids + n, sizeof(ids) - n, "%s%s",
-                               sent++ ? "," : "", PQgetvalue(res, i, 0));
+                               i > 0 ? "," : "", PQgetvalue(res, i, 0));
     }
 
     snprintf(ids + n, sizeof(ids) - n, "}");
 
-    if (sent > 0 && !worker_redis_kept(relay->redis)) {
+    if (i > 0 && !worker_redis_kept(relay->redis)) {
         return TRAVEL_ERROR;        /* a failover might forget them */
     }
 
-    if (sent > 0) {
+    if (i > 0) {
         mark = worker_pg_exec(relay->pg, "UPDATE jobs.outbox"
                               "   SET sent_at = clock_timestamp()"
                               " WHERE id = ANY ($1::bigint[])", 1, params);
@@ -434,7 +563,7 @@ relay_batch(const worker_relay_t *relay, PGresult *res)
         PQclear(mark);
     }
 
-    return rc == TRAVEL_OK || rc == TRAVEL_INVALID ? sent : TRAVEL_ERROR;
+    return rc == TRAVEL_OK ? i : TRAVEL_ERROR;
 }
 
 
@@ -485,7 +614,7 @@ worker_relay_outbox(const worker_relay_t *relay)
         }
 
         sent += rc;
-    } while (n == RELAY_BATCH);
+    } while (n == RELAY_BATCH && sent < WORKER_RELAY_ROUND);
 
     return sent;
 }
@@ -628,7 +757,7 @@ dead_read(const worker_relay_t *relay, const char *owner, const char *dead)
     freeReplyObject(mark);
 
     reply = worker_redis_command(relay->redis, "XRANGE %s %s + COUNT "
-                                 RELAY_BATCH_STR, dead, from);
+                                 RELAY_DEAD_STR, dead, from);
 
     if (reply != NULL && reply->type != REDIS_REPLY_ARRAY) {
         freeReplyObject(reply);
@@ -693,7 +822,7 @@ worker_relay_dead(const worker_relay_t *relay)
         }
     }
 
-    if (rc == TRAVEL_OK && n > 0 && n < RELAY_BATCH) {
+    if (rc == TRAVEL_OK && n > 0 && n < RELAY_DEAD) {
         dead_trim(relay, dead);
     }
 

@@ -96,23 +96,40 @@ saga_step(worker_saga_run_t *run, const worker_saga_step_t *step)
 }
 
 
+void
+worker_saga_done(worker_job_t *job, unsigned done)
+{
+    worker_job_memo_set(job, "steps", json_integer(done));
+}
+
+
+/* Run from its top again (jobs/ask.h): the steps that are done are behind. */
 worker_verdict_e
 worker_saga_forwards(worker_job_t *job, const worker_saga_t *saga)
 {
+    json_int_t                 done;
     worker_saga_run_t          run = { .job = job, .id = job->uuid };
     worker_verdict_e           verdict;
     const worker_saga_step_t  *step;
 
-    run.results = json_object();
-    verdict = WORKER_DONE;
-
-    for (step = saga->steps; verdict == WORKER_DONE && step->name != NULL;
-         step++)
-    {
-        verdict = saga_step(&run, step);
+    if (worker_job_memo(job, "results") == NULL) {
+        worker_job_memo_set(job, "results", json_object());
     }
 
-    json_decref(run.results);
+    run.results = worker_job_memo(job, "results");
+    done = json_integer_value(worker_job_memo(job, "steps"));
+    verdict = WORKER_DONE;
+
+    for (step = saga->steps + done; step->name != NULL; step++) {
+        verdict = saga_step(&run, step);
+
+        if (verdict != WORKER_DONE) {
+            break;
+        }
+
+        worker_saga_done(job, (unsigned) ++done);
+    }
+
     return verdict;
 }
 
@@ -166,7 +183,11 @@ worker_saga_backwards(worker_job_t *job, const worker_saga_t *saga,
     worker_verdict_e           verdict;
     const worker_saga_step_t  *step;
 
-    begun = saga_begun(job, id);
+    if (worker_job_memo(job, "begun") == NULL) {
+        worker_job_memo_set(job, "begun", saga_begun(job, id));
+    }
+
+    begun = worker_job_memo(job, "begun");
 
     if (begun == NULL) {
         return WORKER_RETRY;
@@ -186,7 +207,6 @@ worker_saga_backwards(worker_job_t *job, const worker_saga_t *saga,
         }
     }
 
-    json_decref(begun);
     return verdict;
 }
 

@@ -12,7 +12,8 @@
  *
  * A step is a transaction (store/tx.h) or a call outside (store/saga.h) under
  * its own name: what is done is on record with it, so a job that runs again
- * goes on at the right step, and the results of earlier ones are there.
+ * goes on at the right step, and the results of earlier ones are there.  A step
+ * that waits for an answer (WORKER_AWAIT) is run again when that is there.
  */
 
 #ifndef WORKER_SAGA_RUN_H
@@ -46,6 +47,9 @@ typedef struct {
  * step has set job->result. */
 worker_verdict_e worker_saga_forwards(worker_job_t *job,
     const worker_saga_t *saga);
+
+/* For batches: the first 'done' steps are done in this attempt. */
+void worker_saga_done(worker_job_t *job, unsigned done);
 
 /* The handler of the undoing job: what of saga 'id' was begun is undone, last
  * first.  Those undone on an earlier run are asked again: they know. */

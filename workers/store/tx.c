@@ -116,17 +116,47 @@ tx_commit_lsn(worker_tx_t *tx)
 }
 
 
-void
+int
 worker_tx_position(worker_job_t *const *jobs, size_t n)
 {
     size_t       i;
     worker_tx_t  tx = { .job = jobs[0] };
 
-    if (tx_commit_lsn(&tx) == TRAVEL_OK) {
-        for (i = 1; i < n; i++) {
-            jobs[i]->commit.commit = jobs[0]->commit.commit;
-        }
+    if (tx_commit_lsn(&tx) != TRAVEL_OK) {
+        return TRAVEL_ERROR;
     }
+
+    for (i = 1; i < n; i++) {
+        jobs[i]->commit.commit = jobs[0]->commit.commit;
+    }
+
+    return TRAVEL_OK;
+}
+
+
+static void
+tx_tell(worker_job_t *job, const char *tags, bool outbox)
+{
+    worker_job_t    *carrier;
+    worker_queue_t  *queue;
+
+    queue = job->slot->queue;
+    carrier = job->carrier != NULL ? job->carrier : job;
+
+    if (queue != NULL && tags[0] != '\0') {
+        worker_queue_invalidate(queue, carrier, tags, job->commit.commit);
+    }
+
+    if (queue != NULL && outbox) {
+        worker_queue_outbox(queue, carrier);
+    }
+}
+
+
+void
+worker_tx_announce(worker_job_t *job, const char *tags)
+{
+    tx_tell(job, tags, true);
 }
 
 
@@ -135,12 +165,7 @@ static int
 tx_announce(worker_tx_t *tx)
 {
     unsigned         i;
-    worker_job_t    *job;
-    worker_slot_t   *slot;
     struct timespec  pause = { 0, 200000000 };
-
-    slot = tx->job->slot;
-    job = tx->job->carrier != NULL ? tx->job->carrier : tx->job;
 
     for (i = 0; tx_commit_lsn(tx) != TRAVEL_OK; i++) {
 
@@ -153,15 +178,7 @@ tx_announce(worker_tx_t *tx)
         (void) !worker_pg_ready(tx_pg(tx));
     }
 
-    if (slot->queue != NULL && tx->tags[0] != '\0') {
-        worker_queue_invalidate(slot->queue, job, tx->tags,
-                                tx->job->commit.commit);
-    }
-
-    if (slot->queue != NULL && tx->outbox) {
-        worker_queue_outbox(slot->queue, job);
-    }
-
+    tx_tell(tx->job, tx->tags, tx->outbox);
     return TRAVEL_OK;
 }
 
@@ -293,9 +310,8 @@ tx_do(worker_tx_t *tx, const char *sql, int n, const char *const *params)
 }
 
 
-/* The trace context of 'trace' as text, or NULL when nobody samples it. */
-static const char *
-tx_traceparent(char dst[TRAVEL_TRACEPARENT_LEN + 1],
+const char *
+worker_tx_trace(char dst[TRAVEL_TRACEPARENT_LEN + 1],
     const travel_trace_t *trace)
 {
     if (!(trace->flags & TRAVEL_TRACE_SAMPLED)) {
@@ -360,7 +376,7 @@ worker_tx_event(worker_tx_t *tx, const char *stream_type,
     params[4] = text;
     params[5] = tx->job->sub[0] != '\0' ? tx->job->sub : NULL;
     params[6] = tx->job->uuid;
-    params[7] = tx_traceparent(tp, &tx->job->trace);
+    params[7] = worker_tx_trace(tp, &tx->job->trace);
 
     tx_partition(tx, queue, partition);
     params[8] = queue;
@@ -379,7 +395,8 @@ worker_tx_event(worker_tx_t *tx, const char *stream_type,
 
 /* The PRODUCER span of a follow-up job; its ids travel in the envelope. */
 static travel_trace_t
-tx_job_span(worker_tx_t *tx, const worker_job_type_t *type, const char *id)
+tx_job_span(const worker_job_t *job, const worker_job_type_t *type,
+    const char *id)
 {
     char           name[64];
     travel_span_t  span;
@@ -397,8 +414,8 @@ tx_job_span(worker_tx_t *tx, const worker_job_type_t *type, const char *id)
     };
 
     memset(&span, 0, sizeof(span));
-    span.id = worker_trace_child(&tx->job->trace);
-    memcpy(span.parent, tx->job->trace.span_id, sizeof(span.parent));
+    span.id = worker_trace_child(&job->trace);
+    memcpy(span.parent, job->trace.span_id, sizeof(span.parent));
     span.name = (travel_str_t) { name, (size_t) snprintf(name, sizeof(name),
                                      "send %s", type->queue) };
     span.kind = TRAVEL_SPAN_PRODUCER;
@@ -415,16 +432,15 @@ tx_job_span(worker_tx_t *tx, const worker_job_type_t *type, const char *id)
 /* The follow-up's id: derived, so that a repeated transaction names the same
  * job; its partition is the caller's, whose bucket the job's own id carries. */
 static int
-tx_job_id(worker_tx_t *tx, const worker_job_type_t *type, const char *key,
+tx_job_id(const worker_job_t *job, const char *step,
+    const worker_job_type_t *type, const char *key,
     char dst[TRAVEL_JOB_ID_MAX + 1])
 {
     travel_str_t     parts[4];
-    worker_job_t    *job;
     travel_job_id_t  id;
 
-    job = tx->job;
     parts[0] = (travel_str_t) { job->uuid, strlen(job->uuid) };
-    parts[1] = (travel_str_t) { tx->step, strlen(tx->step) };
+    parts[1] = (travel_str_t) { step, strlen(step) };
     parts[2] = (travel_str_t) { type->type, strlen(type->type) };
 
     parts[3] = (travel_str_t) { key, strlen(key) };
@@ -441,26 +457,33 @@ tx_job_id(worker_tx_t *tx, const worker_job_type_t *type, const char *key,
 }
 
 
-static json_t *
-tx_job_payload(worker_tx_t *tx, const worker_job_type_t *type, const char *id,
+json_t *
+worker_tx_job_payload(worker_job_t *job, const char *step, const char *type,
     const char *key, json_t *body)
 {
-    char             tp[TRAVEL_TRACEPARENT_LEN + 1];
-    json_t          *payload;
-    worker_job_t    *job;
-    travel_trace_t   trace;
+    char                      id[TRAVEL_JOB_ID_MAX + 1];
+    char                      tp[TRAVEL_TRACEPARENT_LEN + 1];
+    json_t                   *payload;
+    travel_trace_t            trace;
+    const worker_job_type_t  *jt;
 
-    job = tx->job;
+    jt = worker_job_type((travel_str_t) { type, strlen(type) });
+
+    if (jt == NULL || tx_job_id(job, step, jt, key, id) != TRAVEL_OK) {
+        json_decref(body);
+        return NULL;
+    }
+
     trace = job->trace;
 
     if (trace.flags & TRAVEL_TRACE_SAMPLED) {
-        trace = tx_job_span(tx, type, id);
+        trace = tx_job_span(job, jt, id);
     }
 
-    payload = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:i, s:i}",
-                        "id", id, "type", type->type, "sub", job->sub,
+    payload = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o*, s:i, s:i}",
+                        "id", id, "type", jt->type, "sub", job->sub,
                         "key", key,
-                        "priority", travel_priority_name(type->priority),
+                        "priority", travel_priority_name(jt->priority),
                         "body", body, "not_before", 0,
                         "bucket", (int) travel_uuid_bucket(&job->id.id));
 
@@ -470,7 +493,7 @@ tx_job_payload(worker_tx_t *tx, const worker_job_type_t *type, const char *id,
                                          job->env.email.len));
     }
 
-    if (payload != NULL && tx_traceparent(tp, &trace) != NULL) {
+    if (payload != NULL && worker_tx_trace(tp, &trace) != NULL) {
         json_object_set_new(payload, "tp", json_string(tp));
     }
 
@@ -484,26 +507,22 @@ tx_job_put(worker_tx_t *tx, const char *type, const char *key,
     json_t *body, const char *unique, int64_t window_ms)
 {
     int                       rc;
-    char                      id[TRAVEL_JOB_ID_MAX + 1], partition[16], *text;
+    char                      partition[16], *text;
     char                      queue[TRAVEL_QUEUE_NAME_MAX + 1];
     char                      tp[TRAVEL_TRACEPARENT_LEN + 1];
     json_t                   *payload;
     const char               *params[5];
-    const worker_job_type_t  *jt;
 
-    jt = worker_job_type((travel_str_t) { type, strlen(type) });
+    payload = worker_tx_job_payload(tx->job, tx->step, type, key, body);
 
-    if (jt == NULL || tx_job_id(tx, jt, key, id) != TRAVEL_OK) {
-        json_decref(body);
+    if (payload == NULL) {
         (void) worker_job_fail(tx->job, WORKER_RETRY, "INTERNAL_ERROR",
                                "the follow-up job \"%s\" is not known", type);
         tx_rollback(tx);
         return TRAVEL_ERROR;
     }
 
-    payload = tx_job_payload(tx, jt, id, key, body);
-
-    if (payload != NULL && unique != NULL) {
+    if (unique != NULL) {
         json_object_set_new(payload, "unique", json_string(unique));
         json_object_set_new(payload, "unique_ms", json_integer(window_ms));
         /* all of them meet in one partition */
@@ -521,7 +540,7 @@ tx_job_put(worker_tx_t *tx, const char *type, const char *key,
     params[1] = partition;
     params[2] = key;
     params[3] = text;
-    params[4] = tx_traceparent(tp, &tx->job->trace);
+    params[4] = worker_tx_trace(tp, &tx->job->trace);
 
     rc = tx_do(tx, "INSERT INTO jobs.outbox"
                    " (queue, partition, kind, aggregate, payload, trace)"

@@ -70,7 +70,18 @@ worker_verdict_e worker_tx_commit(worker_tx_t *tx, json_t *result);
 
 /* For a batch that was committed by a statement of its own: where the commit
  * is.  Without it the jobs' callers may read what was before. */
-void worker_tx_position(worker_job_t *const *jobs, size_t n);
+int worker_tx_position(worker_job_t *const *jobs, size_t n) TRAVEL_MUST_CHECK;
+
+/* Likewise, after that: what became stale, and that the outbox has rows. */
+void worker_tx_announce(worker_job_t *job, const char *tags);
+
+/* Likewise: a follow-up job as worker_tx_job writes it, for a statement that
+ * adds the body when it is NULL (else stolen); a trace's text, NULL when nobody
+ * samples it. */
+json_t *worker_tx_job_payload(worker_job_t *job, const char *step,
+    const char *type, const char *key, json_t *body);
+const char *worker_tx_trace(char dst[TRAVEL_TRACEPARENT_LEN + 1],
+    const travel_trace_t *trace);
 
 /* Rolls back; safe on a transaction that is already over; frees tx->seen. */
 void worker_tx_end(worker_tx_t *tx);

@@ -484,7 +484,16 @@ sub _lines {
 
 sub mails         { $_[0]->_lines('mails.jsonl') }
 sub spans         { $_[0]->_lines('traces.jsonl') }
-sub partner_calls { $_[0]->_lines('logs/sandbox.log') }
+# The sandbox answers first and logs then; what it has answered is in its log once
+# it answers something else.
+sub partner_calls {
+    my ($self) = @_;
+    my $sync = '/v1/what-was-answered-is-logged';
+    $self->get($sync, base => 'http://127.0.0.1:' . ($self->port + 1),
+        token => 'none', allow_5xx => 1);
+    return grep { $_->{uri} ne $sync } $self->_lines('logs/sandbox.log');
+}
+
 
 # --- leftovers and logs ------------------------------------------------------
 

@@ -125,6 +125,19 @@ subtest 'run again, written once' => sub {
     }
     wait_for(sub { ($p->census(@ids)->{succeeded} // 0) == 200 }, 10, 'done');
     is(rows(), $before, 'no row more');
+
+    my $many = JSON::PP->new->encode([map { event(title => "again $_") }
+        1 .. 30]);
+    my ($pack) = record(1, body => $many);
+    $p->until_over($pack);
+    is(rows(), $before + 30, 'many in one');
+    my ($part, $uuid) = $pack =~ /content\.(\d+)\.(.*)/;
+    my (undef, @again) = $p->commands(queue => 'content', uuid => $uuid,
+        partition => $part, type => 'life_event.record', sub => $t->user(2),
+        body => $many);
+    $r->call(@$_) for @again;
+    $p->until_over($pack);
+    is(rows(), $before + 30, 'no row more');
 };
 
 subtest 'a stale fence leaves its rows to the new owner' => sub {

@@ -194,6 +194,7 @@ struct worker_queue_s {
     size_t                 turn;            /* whose turn it is first */
     size_t                 in_memory;
     size_t                 bytes;
+    double                 entry_bytes;     /* of the last entries read, about */
     size_t                 starting;        /* entries in start calls */
     size_t                 starting_of[TRAVEL_PRIORITY_MAX];
     double                 starting_ms;     /* their expected time */

@@ -31,6 +31,8 @@
 #define READ_COUNT_MIN   16        /* a stream is worth this many, or waits */
 #define READ_RETRY_MS    200       /* after an error */
 #define READ_COMPLAIN_MS 1000
+#define READ_BYTES       1048576   /* of a stream in an answer, about: Redis
+                                      serves nobody else while it writes it */
 #define READ_FIELDS_MAX  1024      /* names and values; an envelope has fewer */
 
 
@@ -121,6 +123,8 @@ read_entries(const read_asked_t *asked, const redisReply *list,
         snprintf(entry->stream_id, sizeof(entry->stream_id), "%.*s",
                  (int) id.len, id.data);
         memcpy(s->last, entry->stream_id, sizeof(s->last));
+        part->queue->entry_bytes += ((double) entry->pack.len
+                                     - part->queue->entry_bytes) / 8;
         worker_spans_add(spans, entry, false);
         worker_part_add(part, entry);
     }
@@ -316,6 +320,18 @@ read_gather(worker_queue_t *queue, worker_partition_t *part, bool bell,
 }
 
 
+/* How many of 'count' entries, if they are as large as the last ones. */
+static size_t
+read_within(const worker_queue_t *queue, size_t count)
+{
+    double  most;
+
+    most = READ_BYTES / (queue->entry_bytes > 1 ? queue->entry_bytes : 1);
+
+    return most < (double) count ? (size_t) most : count;
+}
+
+
 /* Down to which priority memory has room, and for how many entries of each
  * stream.  False: there is nobody to ask or no room. */
 typedef struct {
@@ -343,7 +359,7 @@ read_plan(worker_queue_t *queue, bool bell, read_plan_t *ret_plan)
         }
     }
 
-    count = room / n;
+    count = read_within(queue, room / n);
     ret_plan->bell = bell;
     ret_plan->lowest = lowest;
     ret_plan->count = count == 0 ? 1

@@ -28,7 +28,7 @@ use POSIX ();
 use Time::HiRes qw(time sleep);
 use Travel::Test;
 
-our @EXPORT = qw($t $token bench add_conf pin warm wrk pairs
+our @EXPORT = qw($t $token bench add_conf pin first cpu_of warm wrk pairs
     latency same_answer report median quantile spread wipe SECONDS WARM LIMIT CONNS ROOT);
 
 use constant {
@@ -147,6 +147,17 @@ sub pin {
     my ($core, $pid) = @_;
     my ($rc, $out) = $t->run('/usr/bin/taskset', '-acp', $core, $pid);
     die "taskset: $out" if $rc;
+}
+
+# On a machine that has other work: the parts, and we, come before it whenever
+# there is something to do, as if it were not there.  For latencies at little
+# load only.
+sub first {
+    return if !$SHARED;
+    for my $pid ($$, map { ($t->pid_of($_), $t->children_of($_)) } @_) {
+        my ($rc, $out) = $t->run('/usr/bin/chrt', '-a', '-f', '-p', 1, $pid);
+        die "chrt: $out" if $rc;
+    }
 }
 
 # --- load --------------------------------------------------------------------

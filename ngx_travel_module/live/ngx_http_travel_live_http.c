@@ -680,7 +680,7 @@ ngx_http_travel_poll_ready(ngx_http_travel_subscriber_t *sub)
 
     p->waiting--;
 
-    if (!p->asked->resumes || p->told != NULL) {
+    if (!p->asked->resumes || p->told != NULL || p->late) {
         ngx_http_travel_poll_complete(p);
     }
 }
@@ -810,12 +810,16 @@ ngx_http_travel_poll_answer(ngx_event_t *ev)
     r = p->asked->request;
     ngx_http_set_log_request(r->connection->log, r);
 
-    if (!p->late && !p->leaves && p->told == NULL
+    if ((!p->late || ev != &p->timer) && !p->leaves && p->told == NULL
         && (p->asked->resumes || p->waiting > 0)
         && !ngx_http_travel_poll_stands(p))
     {
-        p->late = 1;
-        ngx_add_timer(&p->timer, NGX_HTTP_TRAVEL_HTTP_LATE);
+        /* till all topics stand: that, or what they have, ends it */
+        if (!p->late) {
+            p->late = 1;
+            ngx_add_timer(&p->timer, NGX_HTTP_TRAVEL_HTTP_LATE);
+        }
+
         return;
     }
 

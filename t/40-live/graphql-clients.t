@@ -9,6 +9,7 @@ use Travel::Events;
 use Travel::Test;
 
 my $t = Travel::Test->start(
+    parts => 'postgres queue cache sandbox smtp workers nginx',
     ngx_workers => 4,
     env  => { TRAVEL_LIMITS => 'limits-open.conf' },
     allow_5xx => 0,

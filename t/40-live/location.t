@@ -8,6 +8,7 @@ use Travel::GraphqlSocket;
 use Travel::Test;
 
 my $t = Travel::Test->start(
+    parts => 'postgres queue cache sandbox smtp workers nginx',
     ngx_workers => 2,
     env => { TRAVEL_LIMITS => 'limits-open.conf' },
     allow_5xx => 1,

@@ -331,7 +331,7 @@ subtest 'its nginx worker dies' => sub {
 
 subtest 'an nginx worker is too slow' => sub {
     my $topic = "user:$ua:notifications";
-    for my $case ([200, 256], [100, 20]) {
+    for my $case ([80, 256], [80, 20]) {
         my ($n, $keep) = @$case;
         my ($holder, %has) = crowd($topic);
         my $overrun = relayed('overrun');

@@ -27,8 +27,10 @@
 #define TRACK_BATCH    1000
 #define TRACK_PAUSE    250                /* ms, when there was little */
 #define TRACK_AGAIN    1000               /* ms, when something is away */
-#define TRACK_CLAIM_S  10
-#define TRACK_IDLE     "30000"            /* ms: its consumer is gone */
+#define TRACK_CLAIM_S  2
+#define TRACK_IDLE     "5000"             /* ms: its consumer is gone; if
+                                             not, rows are told twice, and
+                                             stored once */
 #define TRACK_PURGE_S  3600
 #define TRACK_REDIS_S  5
 

@@ -171,7 +171,7 @@ void
 ngx_http_travel_board_down_locked(ngx_http_travel_board_t *board,
     ngx_http_travel_bells_t *bells)
 {
-    ngx_str_t  none = ngx_null_string;
+    ngx_str_t  none = ngx_string("");
 
     board->link++;
     ngx_http_travel_board_write_locked(board, ngx_http_travel_board_all(board),
@@ -218,7 +218,7 @@ ngx_http_travel_board_tell_holder(ngx_http_travel_board_t *board,
     ngx_http_travel_notice_e kind, const ngx_str_t *name,
     ngx_http_travel_bells_t *bells)
 {
-    ngx_str_t  none = ngx_null_string;
+    ngx_str_t  none = ngx_string("");
 
     if (board->holder != NGX_HTTP_TRAVEL_BOARD_NOBODY) {
         ngx_http_travel_board_write_locked(board,
@@ -232,7 +232,7 @@ ngx_int_t
 ngx_http_travel_board_join_locked(ngx_http_travel_shard_t *shard,
     ngx_int_t member, const ngx_str_t *name, ngx_http_travel_bells_t *bells)
 {
-    ngx_str_t                     none = ngx_null_string;
+    ngx_str_t                     none = ngx_string("");
     ngx_http_travel_board_t      *board = shard->data;
     ngx_http_travel_channel_t    *channel, **at;
 

@@ -913,7 +913,7 @@ ngx_http_travel_relay_down(void *data)
 static void
 ngx_http_travel_relay_joined(void *data, const ngx_str_t *channel)
 {
-    ngx_str_t                   none = ngx_null_string;
+    ngx_str_t                   none = ngx_string("");
     ngx_http_travel_board_t    *board;
     ngx_http_travel_bells_t     bells;
     ngx_http_travel_channel_t  *c;
@@ -944,7 +944,7 @@ static void
 ngx_http_travel_relay_message(void *data, const ngx_str_t *channel,
     const ngx_str_t *source, const ngx_str_t *payload)
 {
-    ngx_str_t                   none = ngx_null_string;
+    ngx_str_t                   none = ngx_string("");
     ngx_uint_t                  watched;
     ngx_http_travel_board_t    *board;
     ngx_http_travel_bells_t     bells;

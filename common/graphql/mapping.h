@@ -36,7 +36,8 @@
  *     @auth(requires: "journeys:read")
  *     @cost(value: 10)
  *     @command(type: "booking.create", check: "bookings.precheck",
- *              wait: 2000, breaker: "partner")     of Mutation; its type is a payload: success,
+ *              wait: 2000, breaker: "partner")
+ *                              of Mutation; its type is a payload: success,
  *                              job { id status }, and types with rows, of
  *                              which it is the one with the command's id
  *     @topic(name: "journey:{$journeyId}",

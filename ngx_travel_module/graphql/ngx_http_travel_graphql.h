@@ -2,8 +2,9 @@
  * One endpoint over query, cache and command: a document becomes one SQL
  * statement, a mutation a command.
  *
- *     travel_graphql [depth=12] [fields=500] [cost=5000] [max_body=256k]
- *                    [persisted=off|apq|DIRECTORY] [status=strict|legacy];
+ *     travel_graphql [depth=12] [fields=500] [cost=5000] [batch=0]
+ *                    [max_body=256k] [persisted=off|apq|DIRECTORY]
+ *                    [status=strict|legacy] [graphiql=URI];
  *     travel_graphql_sdl;                      the schema's own text
  *
  * The schema is graphql/schema.graphql of the catalog; what it says is checked

@@ -184,6 +184,19 @@ ngx_http_travel_graphql_param(ngx_conf_t *cf, ngx_str_t *value,
                                               &glcf->cost);
     }
 
+    if (ngx_strncmp(value->data, "batch=", 6) == 0) {
+        glcf->door = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_door_t));
+        if (glcf->door == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        ngx_http_travel_door(cf, glcf->door);
+
+        return ngx_http_travel_graphql_number(cf, value, 6, 0,
+                                              NGX_HTTP_TRAVEL_GRAPHQL_BATCH,
+                                              &glcf->batch);
+    }
+
     if (ngx_strncmp(value->data, "max_body=", 9) == 0) {
         text.data = value->data + 9;
         text.len = value->len - 9;
@@ -238,8 +251,8 @@ ngx_http_travel_graphql_param(ngx_conf_t *cf, ngx_str_t *value,
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "\"travel_graphql\" does not know \"%V\": it takes "
-                       "depth=, fields=, cost=, max_body=, persisted=, "
-                       "status=, graphiql=", value);
+                       "depth=, fields=, cost=, batch=, max_body=, "
+                       "persisted=, status=, graphiql=", value);
     return NGX_CONF_ERROR;
 }
 

@@ -7,6 +7,7 @@
 #include "../query/ngx_http_travel_query.h"
 #include "../auth/ngx_http_travel_auth.h"
 #include "../command/ngx_http_travel_command.h"
+#include "../net/ngx_http_travel_inner.h"
 #include "../../common/cursor.h"
 #include "../../common/graphql/text.h"
 #include "../../common/graphql/validate.h"
@@ -14,6 +15,7 @@
 
 #define NGX_HTTP_TRAVEL_GRAPHQL_PLANS    512   /* kept by a worker */
 #define NGX_HTTP_TRAVEL_GRAPHQL_ROOTS    64    /* of an operation */
+#define NGX_HTTP_TRAVEL_GRAPHQL_BATCH    50    /* no batch= is larger */
 #define NGX_HTTP_TRAVEL_GRAPHQL_MARK     32    /* hex characters */
 #define NGX_HTTP_TRAVEL_GRAPHQL_INVALID  422   /* as strict clients hear it */
 #define NGX_HTTP_TRAVEL_GRAPHQL_PARTIAL  294   /* ... and data with errors */
@@ -45,6 +47,8 @@ typedef struct {
     ngx_uint_t                         depth;
     ngx_uint_t                         fields;
     ngx_uint_t                         cost;
+    ngx_uint_t                         batch;      /* 0: none are taken */
+    ngx_http_travel_door_t            *door;       /* for those of a batch */
     size_t                             max_body;
     ngx_array_t                       *allowed;    /* documents, or NULL */
     ngx_str_t                          graphiql;   /* its files' URI; empty:
@@ -139,6 +143,14 @@ void ngx_http_travel_graphql_remember(const ngx_str_t *hash,
 
 ngx_int_t ngx_http_travel_graphql_handler(ngx_http_request_t *r);
 void ngx_http_travel_graphql_end(ngx_http_travel_graphql_t *g, ngx_int_t rc);
+
+
+/* --- batches (batch.c) --------------------------------------------------- */
+
+/* The body is an array.  NGX_AGAIN: it will end the request; otherwise as
+ * finalize wants it. */
+ngx_int_t ngx_http_travel_graphql_batch(ngx_http_travel_graphql_t *g,
+    const ngx_str_t *body);
 
 
 /* --- the page (page.c) --------------------------------------------------- */

@@ -25,6 +25,10 @@ static const char  SCHEMA[] =
     "type B implements I @table(name: \"s.b\", key: \"id\") @public"
     " @cache(ttl: 5, tags: \"b\") { id: ID! two: String! }\n"
     "union U @rows(key: \"id\") = P | B\n"
+    "scalar Any @format(is: \"json\")\n"
+    "input J { aB: Int of: ID = \"id\" list: [String] deep: J }\n"
+    "type Pay { success: Boolean! }\n"
+    "type Mutation { make(i: J, any: Any): Pay @command(type: \"x.y\") }\n"
     "type Query { t(id: ID! @filter(sql: \"{id} = {$}\")): T ps: [P]"
     " i: I is(limit: Int): [I!] us: [U!]! tagged(x: String @filter(sql:"
     " \"{x} = {$}\")): [B] @cache(tags: \"x:{$x}\") }\n";
@@ -232,6 +236,61 @@ test_tags(void **state)
     assert_non_null(plan);
     assert_int_equal(plan->ntags, 3);
     travel_graphql_plan_free(plan);
+}
+
+
+/* What a command is given: literals with variables in them, defaults, lists of
+ * one, names of its own. */
+static void
+test_input(void **state)
+{
+    size_t                       i;
+    travel_json_t               *json;
+    travel_json_error_t          err;
+    travel_graphql_text_t        out;
+    travel_graphql_plan_t       *plan;
+    travel_graphql_error_t       error;
+    travel_graphql_fault_t       fault;
+    travel_graphql_document_t   *document;
+    travel_graphql_variables_t   variables = { .present = true };
+
+    static const char *const  cases[][3] = {
+        { "mutation { make(i: {aB: 1, deep: {list: \"x\"}}, any: [1, {a: ONE}])"
+          " { success } }", "{}",
+          "{\"a_b\":1,\"of\":\"id\",\"deep\":{\"of\":\"id\",\"list\":"
+          "[\"x\"]},\"any\":[1,{\"a\":\"ONE\"}]}" },
+        { "mutation($v: J = {aB: 3}, $l: [String]) { make(i: $v, any: $l)"
+          " { success } }", "{\"l\":[\"q\\\"\",null]}",
+          "{\"a_b\":3,\"of\":\"id\",\"any\":[\"q\\u0022\",null]}" },
+        { "mutation($v: J) { make(i: $v, any: null) { success } }",
+          "{\"v\":{\"of\":7,\"list\":[],\"deep\":null,\"aB\":2.0}}",
+          "{\"a_b\":2,\"of\":\"7\",\"list\":[]}" },
+        { "mutation($n: Int, $m: Int) { make(i: {aB: $n, list: [$m, \"a\"]})"
+          " { success } }", "{\"n\":5}",
+          "{\"a_b\":5,\"of\":\"id\",\"list\":[null,\"a\"]}" },
+    };
+
+    (void) state;
+    json = travel_json_create(64);
+    variables.json = json;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        memset(&out, 0, sizeof(out));
+        assert_int_equal(travel_json_parse(json, (travel_str_t) { cases[i][1],
+                             strlen(cases[i][1]) }, 0, &err), TRAVEL_OK);
+        assert_int_equal(travel_graphql_parse(&document, (travel_str_t) {
+                             cases[i][0], strlen(cases[i][0]) }, &fault),
+                         TRAVEL_OK);
+        assert_int_equal(travel_graphql_plan(&plan, mapping, document,
+                             TRAVEL_NULL_STR, &variables, &error), TRAVEL_OK);
+        assert_int_equal(travel_graphql_input(plan, plan->roots, &variables,
+                                              &out), TRAVEL_OK);
+        assert_string_equal(out.data, cases[i][2]);
+        travel_graphql_text_free(&out);
+        travel_graphql_plan_free(plan);
+    }
+
+    travel_json_free(json);
 }
 
 
@@ -509,6 +568,7 @@ main(void)
         cmocka_unit_test(test_cost),
         cmocka_unit_test(test_several),
         cmocka_unit_test(test_tags),
+        cmocka_unit_test(test_input),
         cmocka_unit_test(test_complete),
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_strings),

@@ -6,8 +6,14 @@ use Test::More;
 use Time::HiRes qw(sleep);
 use Travel::Test;
 
-my $t = Travel::Test->start(parts => 'postgres queue cache nginx workers',
-    env => { TRAVEL_LIMITS => "limits-open.conf" });
+# The product, but that a place has a tag of its own instead of one for all.
+my $t = Travel::Test->new(parts => 'postgres queue cache nginx workers',
+    env => { TRAVEL_LIMITS => "limits-open.conf" },
+    edit => sub { s{(travel_catalog\s+)[^;]+}{$1\@RUN\@/catalog} });
+system('cp', '-r', $t->root . '/conf/travel', $t->dir . '/catalog') == 0 or die 'cp';
+$t->write('catalog/graphql/schema.graphql', slurp($t->root . '/conf/travel/graphql/schema.graphql')
+    =~ s/tags: "places"/row: "place:{id}"/r);
+$t->launch;
 my $token = $t->user_token(5);
 my $theirs = $t->user_token(6);
 my $mine = '{ myJourneys { id theme } }';
@@ -15,7 +21,7 @@ my $mine = '{ myJourneys { id theme } }';
 sub ask {
     my ($query, %o) = @_;
     return $t->post('/api/graphql', { query => $query, ($o{variables} ? (variables => $o{variables}) : ()) },
-        token => $o{token} // $token, headers => $o{headers} // {});
+        (($o{token} // $token) ? (token => $o{token} // $token) : ()), headers => $o{headers} // {});
 }
 sub hits { my ($n) = $t->get('/metrics')->{content}
     =~ /^travel_cache_requests_total\{route="graphql",result="hit"\} (\d+)/m; return $n // 0 }
@@ -57,6 +63,19 @@ ok(kept($page), 'a page is kept');
 is(ask($page)->{json}{data}{journeys}{pageInfo}{endCursor}, $cursor, 'with its cursor');
 is(ask('query($a: String) { journeys(first: 1, after: $a) { nodes { id } } }', variables => { a => $cursor })
     ->{json}{data}{journeys}{nodes}[0]{id}, $made, 'that goes on from there');
+
+# --- the tags of the rows that were touched; what is nobody's own is kept for all ------
+
+my ($lyon, $paris) = map { ask("{ places(query: \"$_\", limit: 1) { id } }")->{json}{data}{places}[0]{id} } 'Lyon', 'Paris';
+my $row = "{ a: place(id: \"$lyon\") { name } }";
+my $other = "{ a: place(id: \"$paris\") { name } }";
+ok(kept($row) && kept($other), 'two rows');
+is(hit($row, token => $theirs), 1, 'the same answer for another caller');
+is(hit($row, token => ''), 1, '... and for nobody');
+$t->redis('queue', 'worker')->call('XADD', 'travel:inval', '*', 'tags', "place:$lyon", 'timeline', 1,
+    'lsn', scalar $t->sql('SELECT pg_current_wal_flush_lsn()', role => 'postgres'));
+ok(wait_for(sub { !hit($row) }, 10, 'the row'), 'what touched the row is gone with its tag');
+is(hit($other), 1, '... what touched another stays');
 
 # --- many at once ---------------------------------------------------------------------
 

@@ -155,6 +155,14 @@ is($sum->{differ}, 0, 'and the same') or diag "seed $seed", map { "\n$_" } @line
 cmp_ok($sum->{withErrors} // 0, '>', 50, 'many with nulls that may not be');
 cmp_ok($sum->{invalid} // 1e9, '<', $sum->{asked} // 0, 'most documents are valid');
 
+# --- the reference's schema of our introspection --------------------------------------
+
+my $built = `node scripts/node/graphql-audit.js @{[ $t->url ]}/graphql schema 2>&1`;
+for my $line ('union Any = City | River | Stone', 'type City implements Named & Node {', 'interface Named implements Node {',
+    'things(limit: Int): [Thing]', 'input Deep {', 'mood: Mood = calm', 'people(limit: Int = 4, orderBy: PersonOrder, where: PersonWhere, moods: [Mood!]): [Person!]!') {
+    like($built, qr/^ *\Q$line\E$/m, "introspection: $line");
+}
+
 # --- pages of several types --------------------------------------------------------
 
 sub ask {

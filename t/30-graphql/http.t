@@ -9,6 +9,7 @@ my $t = Travel::Test->new(parts => 'postgres queue cache nginx',
     env => { TRAVEL_LIMITS => 'limits-open.conf' }, edit => sub {
         s{(server_name _;)}{$1
             location = /strict { travel_graphql status=strict persisted=off depth=3; }
+            location = /many { travel_auth optional jwks=main audience=travel; travel_graphql batch=3; }
             location = /large { travel_graphql max_body=4m; client_max_body_size 4m; }
             location = /listed { travel_graphql persisted=\@RUN\@/listed; }} or die });
 mkdir $t->dir . '/listed';
@@ -59,6 +60,14 @@ is(post($q, 'content-type' => 'text/plain')->{status}, 415, 'a form of another s
 is(post($q, 'content-type' => 'application/x-www-form-urlencoded')->{status}, 415, '... nor this');
 is(post($q, 'content-type' => 'application/json; charset=latin1')->{status}, 415, '... nor another charset');
 is(post($q, accept => 'text/html')->{status}, 406, 'what is not to be had');
+for (['application/json;q=0.5, application/graphql-response+json', 'graphql-response+json'],
+    ['application/graphql-response+json;q=0.1, application/json', 'json'], ['application/graphql-response+json, */*', 'graphql-response+json'],
+    ['text/html, */*;q=0.1', 'json'], ['application/*;q=0.2', 'json'], ['application/json;q=0, */*', 'graphql-response+json'],
+    ['Application/GraphQL-Response+JSON; charset=utf-8 ;Q=0.9,application/json; q=0.8', 'graphql-response+json'],
+    ['application/graphql-response+json;q=0,application/json;q=0.000', undef], ['application/jsonx', undef], [',', undef]) {
+    $r = post($q, accept => $_->[0]);
+    $_->[1] ? like($r->{headers}{'content-type'}, qr{^application/\Q$_->[1]\E;}, "Accept: $_->[0]") : is($r->{status}, 406, "Accept: $_->[0]");
+}
 is(post('[' . $q . ']')->{status}, 400, 'no batches');
 is(post('{"query": 1}')->{status}, 400, 'no string');
 is(post('{')->{status}, 400, 'no JSON');
@@ -81,6 +90,27 @@ like($t->post('/strict', { query => '{ places(query: "x") { position { lat } } a
 $r = $t->post('/listed', { query => '{ places(query: "Lyon", limit: 1) { name } }' });
 is_deeply($r->{json}{data}{places}, [ { name => 'Lyon' } ], 'a document on the list');
 is($t->post('/listed', { query => '{ __typename }' })->{status}, 403, 'and none that is not');
+
+# --- batches ------------------------------------------------------------------------
+
+sub many { return $t->post('/many', $_[0], @_[1 .. $#_]) }
+my $me = { query => '{ me { id } }' };
+$r = many([ { query => 'query($n: String!) { places(query: $n, limit: 1) { name } }', variables => { n => 'Lyon' } },
+    { query => '{ nope }' }, $me ], token => $t->user_token(5));
+is($r->{status}, 200, 'a batch, where it is allowed') or diag $r->{content};
+is_deeply($r->{json}[0], { data => { places => [ { name => 'Lyon' } ] } }, 'each in its place');
+like($r->{json}[1]{errors}[0]{message}, qr/Cannot query field "nope"/, '... one that is wrong');
+is_deeply($r->{json}[2], { data => { me => { id => $t->user(5) } } }, '... by the caller');
+$r = many([ $me, { query => '{ __typename }' } ]);
+is($r->{json}[0]{errors}[0]{extensions}{code}, 'AUTHENTICATION_ERROR', 'nobody is nobody in a batch');
+is_deeply($r->{json}[1], { data => { __typename => 'Query' } }, '... which is no matter to the others');
+is(many([ ($me) x 4 ])->{status}, 400, 'too many');
+is(many([])->{status}, 400, 'none');
+is(many([ [ $me ] ])->{status}, 400, 'a batch in a batch');
+is(many([ $me, 5 ])->{status}, 400, 'what is no operation');
+is(many({ query => '{ __typename }' })->{json}{data}{__typename}, 'Query', 'one alone, as ever');
+$r = $t->request('POST', '/many', body => ' [ {"query":"{ __typename }"} , {"query":"{ a: __typename }","variables":{"x":"],}{"}} ] ');
+is_deeply($r->{json}, [ { data => { __typename => 'Query' } }, { data => { a => 'Query' } } ], 'with room around them') or diag $r->{content};
 
 # --- persisted ---------------------------------------------------------------------
 

@@ -219,5 +219,26 @@ is_deeply($a->{errors}[0]{path}, ['bad'], 'with its path');
 is($a->{errors}[0]{extensions}{code}, 'VALIDATION_ERROR', 'and a code');
 unlike($r->{content}, qr/invalid input syntax|uuid:/, "not the database's words");
 
+# --- what a document becomes ---------------------------------------------------------
+
+sub explain {
+    my ($query, @more) = @_;
+    $t->write('explain.graphql', $query);
+    return $t->run($t->build . '/travelctl', 'graphql', 'explain', '--dir', $t->root . '/conf/travel', @more,
+        $t->dir . '/explain.graphql');
+}
+my ($rc, $out) = explain('query($n: Int) { me { totalMiles } myJourneys(limit: $n) { id stories(limit: 3) { title } } }',
+    '--variables', '{"n":7}', '--dsn', 'host=' . $t->socket('postgres') =~ s{/[^/]*\z}{}r . ' dbname=travel user=travel_edge');
+is($rc, 0, 'explain') or diag $out;
+like($out, qr/^SELECT '\{"data":' [^\n;]*FROM travel\.users[^\n;]*FROM travel\.journeys[^\n;]*FROM travel\.stories[^\n;]*\n\n/, '... one statement');
+like($out, qr/^\$\d+ viewer$/m, '... its parameters');
+like($out, qr/^cost 42  depth 3  fields 6$/m, '... its cost: 1 + 5, 1 + 7 * (1 + 1 + 3)');
+like($out, qr/^route a replica/m, '... whom it may be asked by');
+like($out, qr/^tags user:\{viewer\} journeys:\{viewer\} stories:\{viewer\}$/m, '... its tags');
+like($out, qr/^requires journeys:read stories:read$/m, '... what it requires');
+like($out, qr/^prepared$/m, '... and a database takes it');
+is((explain('{ nope }'))[0], 1, 'explain: what is not valid');
+like((explain('mutation { cancelBooking(bookingId: "x") { success } }'))[1], qr/^route the command's queue/m, 'explain: a command');
+
 $t->finish;
 done_testing();

@@ -19,12 +19,72 @@ static const char  schema[] =
     "type D { node: T cursor: String }\n"
     "type P { hasNextPage: Boolean endCursor: String startCursor: String"
     " hasPreviousPage: Boolean }\n"
-    "type Query { t(id: ID @filter(sql: \"{id} = {$}\")): T"
+    "interface N @rows(key: \"id\") { id: ID! }\n"
+    "type A implements N @table(name: \"a\", key: \"id\", where: \"{k} = 1\")"
+    " @public { id: ID! n: N @relation(from: \"a\", to: \"id\") }\n"
+    "type B implements N @table(name: \"b\", key: \"id\") @owner(column:"
+    " \"u\") { id: ID! ns: [N!] @relation(from: \"a\", to: \"id\") }\n"
+    "union M = A | B type NC { edges: [NE] nodes: [M] pageInfo: P }\n"
+    "type NE { node: M cursor: String! } scalar Any @format(is: \"json\")\n"
+    "input J { a: Int = 1 j: J l: [J!] any: Any e: E }\n"
+    "type Pay { success: Boolean! }\n"
+    "type Mutation { make(i: J, l: [[Int]], any: Any, s: [String!]): Pay"
+    " @command(type: \"x\") }\n"
+    "type Query { n: N ns(limit: Int): [M] nc(first: Int, after: String): NC"
+    " @connection t(id: ID @filter(sql: \"{id} = {$}\")): T"
     " ts(limit: Int = 3, o: E): [T] c(first: Int, after: String, i: I): C"
     " @connection }\n";
 
 static travel_graphql_document_t  *sdl;
 static travel_graphql_mapping_t   *mapping;
+
+
+/* Given back with each input. */
+static char    room[1 << 16];
+static size_t  used;
+
+
+static void *
+take(void *pool, size_t size)
+{
+    (void) pool;
+
+    if (size > sizeof(room) - used) {
+        return NULL;
+    }
+
+    used += size;
+    return room + used - size;
+}
+
+
+/* What the plan's values are, and its commands' bodies. */
+static void
+values(const travel_graphql_plan_t *plan,
+    const travel_graphql_variables_t *none)
+{
+    size_t                        i;
+    travel_str_t                  text;
+    travel_graphql_text_t         out = { 0 };
+    const travel_graphql_node_t  *node;
+
+    used = 0;
+
+    for (i = 0; i < plan->statement.nbinds; i++) {
+        if (plan->statement.binds[i].value != NULL) {
+            (void) !travel_graphql_value(plan, plan->statement.binds[i].value,
+                                         none, take, NULL, &text);
+        }
+    }
+
+    for (node = plan->roots; node != NULL; node = node->next) {
+        if (node->kind == TRAVEL_GRAPHQL_NODE_COMMAND) {
+            (void) !travel_graphql_input(plan, node, none, &out);
+        }
+    }
+
+    travel_graphql_text_free(&out);
+}
 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -64,6 +124,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                             &error) == TRAVEL_OK)
     {
         (void) !travel_graphql_cost(plan, &none, &cost, &error);
+        values(plan, &none);
 
         for (node = plan->roots; node != NULL; node = node->next) {
             if (node->kind == TRAVEL_GRAPHQL_NODE_META) {

@@ -248,8 +248,11 @@ graphql_print(const travel_graphql_plan_t *plan, uint64_t cost)
 
     printf("\ncost %llu  depth %u  fields %u\n", (unsigned long long) cost,
            plan->depth, plan->breadth);
-    printf("viewer %s  kept %us  route replica\n",
-           plan->viewer ? "yes" : "no", plan->ttl);
+    printf("viewer %s  kept %us\nroute %s\n", plan->viewer ? "yes" : "no",
+           plan->ttl, plan->operation->op == TRAVEL_GRAPHQL_MUTATION
+           ? "the command's queue; what it made, from a server that has its "
+             "commit"
+           : "a replica that has the caller's last write, else the primary");
     printf("tags");
 
     for (i = 0; i < plan->ntags; i++) {

@@ -11,7 +11,7 @@
 #define TRAVEL_PARTITIONS_DEFAULT  4
 #define TRAVEL_KEY_MAX             192   /* any key below, with its NUL */
 
-#define TRAVEL_KEY_LAYOUT      "travel:layout"   /* hash: queue → partitions */
+#define TRAVEL_KEY_LAYOUT      "travel:layout"   /* hash: queue → layout.h */
 #define TRAVEL_KEY_INVAL       "travel:inval"    /* stream, section 4 */
 #define TRAVEL_KEY_REVOKE      "travel:revoke"   /* stream, section 4 */
 #define TRAVEL_KEY_REVOKED     "travel:revoke:set"  /* sorted set, beside it */

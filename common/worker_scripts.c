@@ -38,7 +38,8 @@
  * buffer is refused from then on.  A group is what an older version has left.
  */
 static const char  lua_adopt[] =
-    "local o = redis.call('HMGET', KEYS[1], 'owner', 'fence')\n"
+    "local o = redis.call('HMGET', KEYS[1], 'owner', 'fence', 'closed',\n"
+    "                     'before')\n"
     "local mine, theirs = tonumber(ARGV[2]), tonumber(o[2] or '0')\n"
     "local name, turn = string.match(ARGV[1], '^(.*)#(%d+)$')\n"
     "local last, at = string.match(o[1] or '', '^(.*)#(%d+)$')\n"
@@ -50,17 +51,19 @@ static const char  lua_adopt[] =
     "local out = {0}\n"
     "for i = 2, 4 do\n"
     "  local newest, oldest = '0-0', ''\n"
-    "  local info = redis.pcall('XINFO', 'STREAM', KEYS[i])\n"
+    "  local key = KEYS[i] .. (o[3] and '" TRAVEL_CLOSED "' or '')\n"
+    "  local info = redis.pcall('XINFO', 'STREAM', key)\n"
     "  for n = 1, info.err and 0 or #info, 2 do\n"
     "    if info[n] == 'last-generated-id' then newest = info[n + 1] end\n"
     "    if info[n] == 'first-entry' and info[n + 1] then\n"
     "      oldest = info[n + 1][1]\n"
     "    end\n"
     "  end\n"
-    "  redis.pcall('XGROUP', 'DESTROY', KEYS[i], 'workers')\n"
+    "  redis.pcall('XGROUP', 'DESTROY', key, 'workers')\n"
     "  out[#out + 1] = newest\n"
     "  out[#out + 1] = oldest\n"
     "end\n"
+    "out[8], out[9] = o[3] or '', o[4] or ''\n"
     "return out\n";
 
 
@@ -231,6 +234,10 @@ static const char  lua_promote[] =
     "return 1\n"
 
 
+#define LUA_CLOSED                                                            \
+    "if redis.call('TYPE', KEYS[2]).ok == 'string' then return -1 end\n"
+
+
 /* A repeat writes what is there once more: whoever waits until replicas have
  * its write then knows that they have the first one's, too. */
 static const char  lua_enqueue[] =
@@ -238,6 +245,7 @@ static const char  lua_enqueue[] =
     "  redis.call('HSET', KEYS[1], 'queue', ARGV[4])\n"
     "  return 0\n"
     "end\n"
+    LUA_CLOSED
     "if KEYS[4] then\n"
     "  if not redis.call('SET', KEYS[4], ARGV[3], 'NX', 'PX', ARGV[5])\n"
     "      and redis.call('GET', KEYS[4]) ~= ARGV[3] then\n"
@@ -262,6 +270,7 @@ static const char  lua_requeue[] =
     "if was[1] and was[1] ~= 'dead' then\n"
     "  return 0\n"
     "end\n"
+    LUA_CLOSED
     "local e = {}\n"
     "for i = 6, #ARGV, 2 do e[ARGV[i]] = ARGV[i + 1] end\n"
     "redis.call('HDEL', KEYS[1], 'error', 'first_error', 'entry', 'suspect',\n"
@@ -384,6 +393,74 @@ static const char  lua_gauge[] =
     "return out\n";
 
 
+/* The owner's name goes up by a turn: what it has sent by then is refused, and
+ * it adopts again. */
+#define LUA_NEXT_TURN                                                         \
+    "local name, turn = string.match(redis.call('HGET', KEYS[1], 'owner')\n"  \
+    "                                or '', '^(.*)#(%d+)$')\n"                \
+    "if name then\n"                                                          \
+    "  redis.call('HSET', KEYS[1], 'owner', name .. '#' .. (turn + 1))\n"     \
+    "end\n"
+
+
+static const char  lua_open[] =
+    "if redis.call('HEXISTS', KEYS[1], 'closed') == 1 then\n"
+    "  local left = redis.call('ZCARD', KEYS[5])\n"
+    "  for i = 2, 4 do\n"
+    "    left = left + redis.call('XLEN', KEYS[i] .. '" TRAVEL_CLOSED "')\n"
+    "  end\n"
+    "  if left > 0 then return 0 end\n"
+    "  for i = 2, 4 do\n"
+    "    redis.call('DEL', KEYS[i], KEYS[i] .. '" TRAVEL_CLOSED "')\n"
+    "  end\n"
+    "  redis.call('HDEL', KEYS[1], 'closed')\n"
+    "end\n"
+    "redis.call('HSET', KEYS[1], 'before', ARGV[1])\n"
+    LUA_NEXT_TURN
+    "return 1\n";
+
+
+static const char  lua_close[] =
+    "if redis.call('HEXISTS', KEYS[1], 'closed') == 1 then return 0 end\n"
+    "for i = 2, 4 do\n"
+    "  if redis.call('EXISTS', KEYS[i]) == 1 then\n"
+    "    redis.call('RENAME', KEYS[i], KEYS[i] .. '" TRAVEL_CLOSED "')\n"
+    "  end\n"
+    "  redis.call('SET', KEYS[i], 'closed')\n"
+    "end\n"
+    "redis.call('HSET', KEYS[1], 'closed', '1')\n"
+    LUA_NEXT_TURN
+    "return 1\n";
+
+
+static const char  lua_before[] =
+    "if redis.call('HEXISTS', KEYS[1], 'closed') == 0 then return {-1} end\n"
+    "local max, out = tonumber(ARGV[1]), {0}\n"
+    "local prefix = string.sub(KEYS[5], 1, -8) .. 'job:'\n"
+    "local keys = {}\n"
+    "for i = 2, 4 do\n"
+    "  keys[i] = KEYS[i] .. '" TRAVEL_CLOSED "'\n"
+    "  out[1] = out[1] + redis.call('XLEN', keys[i])\n"
+    "end\n"
+    "local r = redis.call('ZRANGE', KEYS[5], 0, -1, 'WITHSCORES')\n"
+    "for i = 1, #r, 2 do\n"
+    "  local j = redis.call('HMGET', prefix .. r[i], 'status', 'key')\n"
+    "  if j[2] and (r[i + 1] == '0' or j[1] ~= 'queued') then\n"
+    "    out[1] = out[1] + 1\n"
+    "    out[#out + 1] = j[2]\n"
+    "  end\n"
+    "end\n"
+    "if out[1] > max then return {out[1]} end\n"
+    "for i = 2, 4 do\n"
+    "  for _, e in ipairs(redis.call('XRANGE', keys[i], '-', '+')) do\n"
+    "    for n = 1, #e[2], 2 do\n"
+    "      if e[2][n] == 'key' then out[#out + 1] = e[2][n + 1] end\n"
+    "    end\n"
+    "  end\n"
+    "end\n"
+    "return out\n";
+
+
 #define SCRIPT(name, text)  { name, { text, sizeof(text) - 1 } }
 
 static const struct {
@@ -402,7 +479,10 @@ static const struct {
     [TRAVEL_SCRIPT_CALL_OFF] = SCRIPT("call_off", lua_call_off),
     [TRAVEL_SCRIPT_PROGRESS] = SCRIPT("progress", lua_progress),
     [TRAVEL_SCRIPT_SUSPECT] = SCRIPT("suspect", lua_suspect),
-    [TRAVEL_SCRIPT_GAUGE]   = SCRIPT("gauge", lua_gauge)
+    [TRAVEL_SCRIPT_GAUGE]   = SCRIPT("gauge", lua_gauge),
+    [TRAVEL_SCRIPT_OPEN]    = SCRIPT("open", lua_open),
+    [TRAVEL_SCRIPT_CLOSE]   = SCRIPT("close", lua_close),
+    [TRAVEL_SCRIPT_BEFORE]  = SCRIPT("before", lua_before)
 };
 
 

@@ -2,8 +2,8 @@
  * The Redis scripts of the workers (contracts section 3): what must happen to
  * a partition at once.  All keys of one call share one hash tag.
  *
- * Every script but ENQUEUE, REQUEUE, AHEAD, LIMIT, CALL_OFF, SUSPECT
- * and GAUGE starts with KEYS[1] = :owner,
+ * Every script but ENQUEUE, REQUEUE, AHEAD, LIMIT, CALL_OFF, SUSPECT, GAUGE,
+ * OPEN, CLOSE and BEFORE starts with KEYS[1] = :owner,
  * ARGV[1] = owner, ARGV[2] = fence, and answers an array whose first element
  * is a code below; with TRAVEL_SCRIPT_FENCED the owner and fence that Redis
  * knows follow, and nothing was done.  'owner' ends in "#" and a number that
@@ -13,6 +13,10 @@
  * and what is settled is deleted, so a stream holds what is not settled, and
  * reading changes nothing.
  *
+ * A partition may be closed (a repartitioning, common/layout.h): its streams have
+ * another name then (TRAVEL_CLOSED behind it), and in their place is a string,
+ * so that whoever would add something meets WRONGTYPE.
+ *
  * A job that waits in the delayed set has its entry in its hash (field
  * 'entry'): the flat field list, packed by MessagePack.
  */
@@ -21,6 +25,8 @@
 #define TRAVEL_WORKER_SCRIPTS_H
 
 #include "travel.h"
+
+#define TRAVEL_CLOSED          ":closed"
 
 #define TRAVEL_SCRIPT_GOOD      0
 #define TRAVEL_SCRIPT_FENCED  (-1)
@@ -37,8 +43,10 @@
 typedef enum {
     /*
      * ADOPT  KEYS owner high normal low  ARGV owner fence
-     * Raises the fence (never lowers it).
-     * → code, per stream: the id it gave last, that of its first entry or ""
+     * Raises the fence (never lowers it).  The keys are those of an open one.
+     * → code, per stream: the id it gave last, that of its first entry or "";
+     *   "1" when it is closed, else ""; the range (common/layout.h) that it took
+     *   the place of, or ""
      */
     TRAVEL_SCRIPT_ADOPT,
 
@@ -99,7 +107,7 @@ typedef enum {
      * ENQUEUE  KEYS job stream delayed [unique]
      *          ARGV not-before now uuid queue [window] field value ...
      * Once per job id; with 'unique', once in so many ms for all that share
-     * that key.  → 1 enqueued, 0 was there
+     * that key.  → 1 enqueued, 0 was there, -1 the partition is closed
      */
     TRAVEL_SCRIPT_ENQUEUE,
 
@@ -108,7 +116,7 @@ typedef enum {
      *          ARGV not-before now uuid queue token field value ...
      * A dead job is queued again under its id, as if it had never run.  Once
      * per token; one that is not dead, and not forgotten, is left alone.
-     * → 1 queued, 0 was not
+     * → 1 queued, 0 was not, -1 the partition is closed
      */
     TRAVEL_SCRIPT_REQUEUE,
 
@@ -150,6 +158,30 @@ typedef enum {
     /* GAUGE  KEYS high normal low delayed dead
      * → XLEN x 3, ZCARD, XLEN dead, oldest id of the three or "" */
     TRAVEL_SCRIPT_GAUGE,
+
+    /*
+     * OPEN  KEYS owner high normal low delayed  ARGV range
+     * A new partition, or one that was closed and has nothing left, is to be
+     * used for what 'range' was used for.  Its owner must adopt it again.
+     * → 1 it may be, 0 there is something left
+     */
+    TRAVEL_SCRIPT_OPEN,
+
+    /*
+     * CLOSE  KEYS owner high normal low
+     * Nothing is added to it from now on; what is in it stays its owner's, who
+     * must adopt it again.  → 1 closed, 0 it was
+     */
+    TRAVEL_SCRIPT_CLOSE,
+
+    /*
+     * BEFORE  KEYS owner high normal low delayed  ARGV max
+     * What is queued, runs or waits for a retry in a closed partition; not what
+     * waits for a time of its own.
+     * → how many, -1 it is not closed (yet); their ordering keys, unless there
+     *   are more than max
+     */
+    TRAVEL_SCRIPT_BEFORE,
 
     TRAVEL_SCRIPT_MAX
 } travel_script_e;

@@ -1,6 +1,7 @@
 #!/bin/bash
-# make model: the queue protocol (t/model/queue.pml) in all its states, then
-# its mistakes, one by one, each of which must be found.
+# make model: the queue protocol (t/model/queue.pml) and a repartitioning
+# (t/model/repartition.pml) in all their states, then their mistakes, one by one,
+# each of which must be found.
 # model.sh [--full]; --full: two takeovers and a lost connection in one run,
 # some 40 million states, minutes and 3 GB.
 set -euo pipefail
@@ -9,9 +10,9 @@ cd "$(dirname "$0")/.."
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
-# verify FLAGS...: prints spin's verdict; true when nothing is wrong.
+# verify MODEL FLAGS...: prints spin's verdict; true when nothing is wrong.
 verify() {
-    (cd "$dir" && spin -a "$@" "$OLDPWD/t/model/queue.pml" > spin.log) ||
+    (cd "$dir" && spin -a "${@:2}" "$OLDPWD/t/model/$1.pml" > spin.log) ||
         { cat "$dir/spin.log" >&2; exit 2; }
     gcc -O2 -w -DSAFETY -DCOLLAPSE -DMEMLIM=6000 -o "$dir/pan" "$dir/pan.c"
     (cd "$dir" && ./pan -m200000 -n > pan.log)
@@ -22,19 +23,24 @@ verify() {
                exit errors != 0 }' "$dir/pan.log"
 }
 
-# holds FLAGS..., breaks FLAGS...: what must come of it.
+# holds MODEL FLAGS..., breaks MODEL FLAGS...: what must come of it.
 failed=0
 holds() { printf '%-44s' "$*"; verify "$@" || failed=1; }
 breaks() { printf '%-44s' "$*"; ! verify "$@" || failed=1; }
 
-holds -DTAKEOVERS=2 -DLOSSES=0
-holds -DTAKEOVERS=1 -DLOSSES=2
-[ "${1:-}" != --full ] || holds -DTAKEOVERS=2 -DLOSSES=1
+holds queue -DTAKEOVERS=2 -DLOSSES=0
+holds queue -DTAKEOVERS=1 -DLOSSES=2
+[ "${1:-}" != --full ] || holds queue -DTAKEOVERS=2 -DLOSSES=1
 
-breaks -DEARLY   -DTAKEOVERS=2 -DLOSSES=0
-breaks -DDOUBT   -DTAKEOVERS=1 -DLOSSES=1
-breaks -DCLOCK   -DTAKEOVERS=1 -DLOSSES=0
-breaks -DNOTURN  -DTAKEOVERS=1 -DLOSSES=1
-breaks -DNOFENCE -DTAKEOVERS=2 -DLOSSES=0
+breaks queue -DEARLY   -DTAKEOVERS=2 -DLOSSES=0
+breaks queue -DDOUBT   -DTAKEOVERS=1 -DLOSSES=1
+breaks queue -DCLOCK   -DTAKEOVERS=1 -DLOSSES=0
+breaks queue -DNOTURN  -DTAKEOVERS=1 -DLOSSES=1
+breaks queue -DNOFENCE -DTAKEOVERS=2 -DLOSSES=0
+
+holds repartition
+breaks repartition -DOPENLY
+breaks repartition -DUNHELD
+breaks repartition -DUNCLOSED
 
 exit $failed

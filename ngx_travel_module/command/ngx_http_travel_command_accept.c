@@ -10,6 +10,7 @@
 #include "../../common/quota_claim.h"
 
 #define NGX_HTTP_TRAVEL_COMMAND_RANDOM  2048
+#define NGX_HTTP_TRAVEL_COMMAND_MOVES   20
 
 #define NGX_HTTP_TRAVEL_HASH_ARGS       24
 #define NGX_HTTP_TRAVEL_REPLAY_POLL     150      /* ms, where nobody tells */
@@ -43,7 +44,9 @@ typedef struct {
 
 static void ngx_http_travel_accept_ready(ngx_http_request_t *r, ngx_int_t rc);
 static void ngx_http_travel_accept_now(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, unsigned partitions);
+    ngx_http_travel_command_t *cmd);
+static ngx_int_t ngx_http_travel_accept_closed(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply);
 static ngx_int_t ngx_http_travel_accept_random(uint8_t rnd[8]);
 static void ngx_http_travel_accept_quota(ngx_http_travel_ctx_t *ctx,
     ngx_http_travel_message_t *m);
@@ -81,6 +84,13 @@ static void ngx_http_travel_accept_replayed(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_http_travel_job_t *job);
 static void ngx_http_travel_accept_reread(ngx_http_request_t *r, void *data,
     ngx_http_travel_job_t *job);
+static ngx_int_t ngx_http_travel_recall_ask(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, const travel_range_t *range,
+    ngx_http_travel_redis_handler_pt handler);
+static void ngx_http_travel_seek_reply(ngx_http_travel_redis_op_t *op,
+    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
+static void ngx_http_travel_recall_found(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply);
 static void ngx_http_travel_recall_reply(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
 static void ngx_http_travel_recall_job(ngx_http_request_t *r, void *data,
@@ -97,12 +107,9 @@ void
 ngx_http_travel_command_accept(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd)
 {
-    unsigned   partitions;
     ngx_int_t  rc;
 
-    rc = ngx_http_travel_layout(r,
-             ngx_http_travel_view(&cmd->use->entry->queue), &partitions,
-             ngx_http_travel_accept_ready);
+    rc = ngx_http_travel_layout(r, ngx_http_travel_accept_ready);
 
     if (rc == NGX_AGAIN) {
         ngx_http_travel_command_suspend(r);
@@ -114,7 +121,7 @@ ngx_http_travel_command_accept(ngx_http_request_t *r,
         return;
     }
 
-    ngx_http_travel_accept_now(r, cmd, partitions);
+    ngx_http_travel_accept_now(r, cmd);
 }
 
 
@@ -137,17 +144,17 @@ ngx_http_travel_accept_ready(ngx_http_request_t *r, ngx_int_t rc)
         return;
     }
 
-    ngx_http_travel_accept_now(r, cmd, ngx_http_travel_layout_now(
-                             ngx_http_travel_view(&cmd->use->entry->queue)));
+    ngx_http_travel_accept_now(r, cmd);
 }
 
 
 static void
 ngx_http_travel_accept_now(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, unsigned partitions)
+    ngx_http_travel_command_t *cmd)
 {
     ngx_int_t                             rc;
     ngx_uint_t                            later;
+    travel_layout_t                       layout;
     ngx_http_travel_command_main_conf_t  *cmcf;
 
     if (r->connection->error || r->connection->read->pending_eof) {
@@ -159,14 +166,31 @@ ngx_http_travel_accept_now(ngx_http_request_t *r,
         return;
     }
 
+    layout = ngx_http_travel_layout_now(
+                             ngx_http_travel_view(&cmd->use->entry->queue));
+
+    if (layout.was.n && !cmd->sought) {
+        cmd->sought = 1;
+
+        if (cmd->batch) {
+            ngx_http_travel_batch_seek(r, cmd);
+            return;
+        }
+
+        if (cmd->idem.len && ngx_http_travel_command_seek(r, cmd) == NGX_OK) {
+            ngx_http_travel_command_suspend(r);
+            return;
+        }
+    }
+
     if (cmd->batch) {
-        ngx_http_travel_batch_put(r, cmd, partitions);
+        ngx_http_travel_batch_put(r, cmd);
         return;
     }
 
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_command_module);
 
-    if (ngx_http_travel_command_ids(r, cmd, partitions) != NGX_OK) {
+    if (ngx_http_travel_command_ids(r, cmd, &layout.now) != NGX_OK) {
         ngx_http_travel_command_end(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
@@ -254,7 +278,7 @@ ngx_http_travel_accept_random(uint8_t rnd[8])
  */
 ngx_int_t
 ngx_http_travel_command_ids(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, unsigned partitions)
+    ngx_http_travel_command_t *cmd, const travel_range_t *range)
 {
     uint8_t                 rnd[8];
     unsigned                bucket;
@@ -267,6 +291,12 @@ ngx_http_travel_command_ids(ngx_http_request_t *r,
 
     if (ngx_http_travel_accept_random(rnd) != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    /* the key of a create is its id, of which this may not be the first */
+
+    if (cmd->use->entry->command->creates && cmd->key.data == cmd->id.data) {
+        ngx_str_null(&cmd->key);
     }
 
     if (cmd->key.len
@@ -288,7 +318,7 @@ ngx_http_travel_command_ids(ngx_http_request_t *r,
     tp = ngx_timeofday();
 
     id.queue = ngx_http_travel_view(&cmd->use->entry->queue);
-    id.partition = bucket % partitions;
+    id.partition = travel_range_place(range, bucket);
     id.id = travel_uuid7((uint64_t) tp->sec * 1000 + tp->msec, bucket, rnd);
 
     if (ngx_http_travel_job_name(&cmd->name, &id) != NGX_OK) {
@@ -717,7 +747,39 @@ ngx_http_travel_accept_refused(ngx_http_request_t *r,
     ngx_http_travel_command_span(r, cmd, 1);
     ngx_http_travel_command_forget(r, cmd, reply);
     ngx_http_travel_accept_unsent(r, cmd);
-    ngx_http_travel_accept_ready(r, NGX_DECLINED);
+
+    if (ngx_http_travel_accept_closed(r, cmd, reply) != NGX_OK) {
+        ngx_http_travel_accept_ready(r, NGX_DECLINED);
+    }
+}
+
+
+/*
+ * The partition was closed: the queue has others (worker_scripts.h, CLOSE),
+ * which the layout tells in the same moment.  NGX_OK: once more, there.
+ */
+static ngx_int_t
+ngx_http_travel_accept_closed(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply)
+{
+    ngx_str_t  text;
+
+    text = ngx_http_travel_reply_str(reply);
+
+    if (text.len < 9 || ngx_strncmp(text.data, "WRONGTYPE", 9) != 0
+        || cmd->moved == NGX_HTTP_TRAVEL_COMMAND_MOVES)
+    {
+        return NGX_DECLINED;
+    }
+
+    cmd->moved++;
+
+    if (cmd->waiter) {
+        ngx_http_travel_job_forget(cmd->waiter);
+        cmd->waiter = NULL;
+    }
+
+    return ngx_http_travel_layout_again(r, ngx_http_travel_accept_ready);
 }
 
 
@@ -736,6 +798,12 @@ ngx_http_travel_command_forget(ngx_http_request_t *r,
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "job %s: refused by the queue: %V", cmd->name.text, &text);
+
+    if (cmd->item && text.len > 9
+        && ngx_strncmp(text.data, "WRONGTYPE", 9) == 0)
+    {
+        (void) ngx_http_travel_layout_again(NULL, NULL);    /* for a repeat */
+    }
 
     op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_QUEUE, NULL, 0,
                                   ngx_http_travel_accept_forgotten, NULL);
@@ -901,22 +969,32 @@ ngx_int_t
 ngx_http_travel_command_recall(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd)
 {
+    travel_layout_t  layout;
+
+    layout = ngx_http_travel_layout_now(
+                             ngx_http_travel_view(&cmd->use->entry->queue));
+
+    return ngx_http_travel_recall_ask(r, cmd, &layout.now,
+                                      ngx_http_travel_recall_reply);
+}
+
+
+static ngx_int_t
+ngx_http_travel_recall_ask(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, const travel_range_t *range,
+    ngx_http_travel_redis_handler_pt handler)
+{
     char                         key[TRAVEL_KEY_MAX];
     size_t                       len[2];
-    travel_str_t                 queue;
     const char                  *argv[2];
     ngx_http_travel_redis_op_t  *op;
 
-    queue = ngx_http_travel_view(&cmd->use->entry->queue);
-
-    if (ngx_http_travel_command_ids(r, cmd, ngx_http_travel_layout_now(queue))
-        != NGX_OK)
-    {
+    if (ngx_http_travel_command_ids(r, cmd, range) != NGX_OK) {
         return NGX_DECLINED;
     }
 
-    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_QUEUE, r, 0,
-                                  ngx_http_travel_recall_reply, cmd);
+    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_QUEUE, r, 0, handler,
+                                  cmd);
     if (op == NULL) {
         return NGX_DECLINED;
     }
@@ -932,12 +1010,61 @@ ngx_http_travel_command_recall(ngx_http_request_t *r,
 }
 
 
+/* --- a repeat of what was accepted before a repartitioning ---------------- */
+
+/* The partition that the command has now was not where its first went; and one
+ * that was closed gets no new keys, so what is not there will not be. */
+ngx_int_t
+ngx_http_travel_command_seek(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd)
+{
+    travel_layout_t  layout;
+
+    layout = ngx_http_travel_layout_now(
+                             ngx_http_travel_view(&cmd->use->entry->queue));
+
+    return layout.was.n
+           ? ngx_http_travel_recall_ask(r, cmd, &layout.was,
+                                        ngx_http_travel_seek_reply)
+           : NGX_DECLINED;
+}
+
+
+static void
+ngx_http_travel_seek_reply(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
+    const ngx_http_travel_reply_t *reply)
+{
+    ngx_http_request_t         *r;
+    ngx_http_travel_command_t  *cmd;
+
+    (void) i;
+
+    r = op->request;
+    cmd = op->data;
+
+    ngx_http_set_log_request(r->connection->log, r);
+
+    if (reply && ngx_http_travel_reply_type(reply)
+                 == NGX_HTTP_TRAVEL_REPLY_STRING)
+    {
+        ngx_http_travel_recall_found(r, cmd, reply);
+
+    } else if (cmd->item) {
+        ngx_http_travel_batch_sought(r);
+
+    } else {
+        ngx_http_travel_accept_ready(r, reply ? NGX_OK : NGX_DECLINED);
+    }
+}
+
+
+/* --- looking ---------------------------------------------------------------- */
+
 /* "<fingerprint> <uuid>", as the script left it. */
 static void
 ngx_http_travel_recall_reply(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
     const ngx_http_travel_reply_t *reply)
 {
-    ngx_str_t                   seen, uuid;
     ngx_http_request_t         *r;
     ngx_http_travel_command_t  *cmd;
 
@@ -968,6 +1095,16 @@ ngx_http_travel_recall_reply(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
         ngx_http_travel_command_end(r, ngx_http_travel_command_refuse(r, cmd));
         return;
     }
+
+    ngx_http_travel_recall_found(r, cmd, reply);
+}
+
+
+static void
+ngx_http_travel_recall_found(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply)
+{
+    ngx_str_t  seen, uuid;
 
     seen = ngx_http_travel_reply_str(reply);
 

@@ -209,6 +209,58 @@ ngx_http_travel_batch_recalled(ngx_http_request_t *r,
 }
 
 
+/* --- repeats of what was accepted before a repartitioning ------------------ */
+
+void
+ngx_http_travel_batch_seek(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd)
+{
+    ngx_uint_t                   i;
+    ngx_http_travel_batch_t     *batch;
+    ngx_http_travel_command_t  **items;
+
+    batch = cmd->batch;
+    items = batch->jobs.elts;
+    batch->next = batch->items.nelts;       /* all are checked */
+    batch->sending = 1;
+
+    for (i = 0; i < batch->jobs.nelts; i++) {
+
+        if (items[i]->fault.error != TRAVEL_E_NONE || items[i]->replayed
+            || (items[i]->spans != 0 && items[i]->holds == 0)
+            || items[i]->idem.len == 0)
+        {
+            continue;
+        }
+
+        batch->checking++;
+
+        if (ngx_http_travel_command_seek(r, items[i]) != NGX_OK) {
+            batch->checking--;
+            ngx_http_travel_batch_fault(items[i],
+                   TRAVEL_E_DEPENDENCY_UNAVAILABLE,
+                   "The queue cannot be reached. Nothing was done.");
+        }
+    }
+
+    batch->sending = 0;
+
+    if (batch->checking) {
+        ngx_http_travel_command_suspend(r);
+        return;
+    }
+
+    ngx_http_travel_command_accept(r, cmd);
+}
+
+
+void
+ngx_http_travel_batch_sought(ngx_http_request_t *r)
+{
+    ngx_http_travel_batch_checked(r);
+}
+
+
 /* --- all of them ----------------------------------------------------------- */
 
 /* Nothing is to be sent for it. */
@@ -232,10 +284,11 @@ ngx_http_travel_batch_skip(ngx_http_travel_command_t *job)
 /* The partitions are known: all that is good goes out. */
 void
 ngx_http_travel_batch_put(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, unsigned partitions)
+    ngx_http_travel_command_t *cmd)
 {
     ngx_int_t                             rc;
     ngx_uint_t                            i;
+    travel_layout_t                       layout;
     ngx_http_travel_batch_t              *batch;
     ngx_http_travel_command_t           **items, *item;
     ngx_http_travel_command_main_conf_t  *cmcf;
@@ -244,6 +297,8 @@ ngx_http_travel_batch_put(ngx_http_request_t *r,
     batch = cmd->batch;
     items = batch->jobs.elts;
     batch->sending = 1;
+    layout = ngx_http_travel_layout_now(
+                             ngx_http_travel_view(&cmd->use->entry->queue));
 
     for (i = 0; i < batch->jobs.nelts; i++) {
         item = items[i];
@@ -252,7 +307,7 @@ ngx_http_travel_batch_put(ngx_http_request_t *r,
             continue;
         }
 
-        if (ngx_http_travel_command_ids(r, item, partitions) != NGX_OK) {
+        if (ngx_http_travel_command_ids(r, item, &layout.now) != NGX_OK) {
             ngx_http_travel_batch_fault(item, TRAVEL_E_INTERNAL_ERROR,
                                         "An internal error occurred.");
             continue;

@@ -564,13 +564,11 @@ ngx_http_travel_command_pending(ngx_http_request_t *r,
     }
 
     id.queue = ngx_http_travel_view(&creator->queue);
-    id.partition = travel_uuid_bucket(&id.id)
-                   % ngx_http_travel_layout_now(id.queue);
-
     name = ngx_palloc(r->pool, sizeof(ngx_http_travel_job_name_t));
 
-    if (name == NULL || ngx_http_travel_job_name(name, &id) != NGX_OK
-        || ngx_http_travel_job_read(r, name, ngx_http_travel_command_looked,
+    if (name == NULL
+        || ngx_http_travel_job_find(r, name, &id,
+                                    ngx_http_travel_command_looked,
                                     cmd)
            != NGX_OK)
     {

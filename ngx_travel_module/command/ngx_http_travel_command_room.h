@@ -15,6 +15,7 @@
 #include "../../common/hash.h"
 #include "../../common/json.h"
 #include "../../common/json_writer.h"
+#include "../../common/layout.h"
 #include "../../common/queues.h"
 #include "../../common/queue_scripts.h"
 #include "../../common/seal.h"
@@ -147,6 +148,7 @@ typedef enum {
     NGX_HTTP_TRAVEL_JOB_ECHO,
     NGX_HTTP_TRAVEL_JOB_PROMISED,     /* the first answer was the 202 */
     NGX_HTTP_TRAVEL_JOB_CLAIM,        /* the result is in the database */
+    NGX_HTTP_TRAVEL_JOB_MOVED,        /* to this partition: see it there */
     NGX_HTTP_TRAVEL_JOB_FIELDS
 } ngx_http_travel_job_field_e;
 
@@ -176,6 +178,12 @@ ngx_int_t ngx_http_travel_job_pairs(ngx_http_request_t *r,
  * ends before; job lives in r->pool. */
 typedef void (*ngx_http_travel_job_done_pt)(ngx_http_request_t *r, void *data,
     ngx_http_travel_job_t *job);
+
+/* The same for a job whose id alone is known: first where it has its place now,
+ * then where it had before the last repartitioning.  Sets the partition. */
+ngx_int_t ngx_http_travel_job_find(ngx_http_request_t *r,
+    ngx_http_travel_job_name_t *ret_name, const travel_job_id_t *id,
+    ngx_http_travel_job_done_pt done, void *data);
 
 /* Reads once; a result that is in the database is read there.  NGX_OK: done
  * will be called; NGX_DECLINED: no link. 'name' must live as long as r. */
@@ -229,12 +237,16 @@ void ngx_http_travel_pending_hooks(void);
 
 /* --- partitions ----------------------------------------------------------- */
 
-/* NGX_OK: *ret_n; NGX_AGAIN: not known yet, ready(r) will be called; NGX_ERROR:
- * cannot be asked. */
-ngx_int_t ngx_http_travel_layout(ngx_http_request_t *r, travel_str_t queue,
-    unsigned *ret_n, void (*ready)(ngx_http_request_t *r, ngx_int_t rc));
+/* NGX_OK: it is known (layout_now); NGX_AGAIN: not yet, ready(r) will be called;
+ * NGX_ERROR: cannot be asked. */
+ngx_int_t ngx_http_travel_layout(ngx_http_request_t *r,
+    void (*ready)(ngx_http_request_t *r, ngx_int_t rc));
+/* A partition was closed, so there is another one.  NGX_OK: ready(r) will be
+ * called; without r it is just asked for. */
+ngx_int_t ngx_http_travel_layout_again(ngx_http_request_t *r,
+    void (*ready)(ngx_http_request_t *r, ngx_int_t rc));
 /* What is known now; the default when nothing is. */
-unsigned ngx_http_travel_layout_now(travel_str_t queue);
+travel_layout_t ngx_http_travel_layout_now(travel_str_t queue);
 /* NGX_OK, or NGX_BUSY: no room for a body of 'size' bytes at this priority,
  * *ret_later seconds until there may be.  Counts one. */
 ngx_int_t ngx_http_travel_backlog(travel_str_t queue, unsigned partition,
@@ -308,6 +320,10 @@ struct ngx_http_travel_command_s {
     unsigned                         primary:1;  /* the check ran there */
     unsigned                         replayed:1;
     unsigned                         async:1;    /* suspended */
+    unsigned                         sought:1;   /* its key, in the partitions
+                                                    before */
+    unsigned                         moved:5;    /* times that its partition was
+                                                    closed */
 };
 
 #define ngx_http_travel_command_of(r)                                         \
@@ -340,7 +356,12 @@ ngx_int_t ngx_http_travel_batch_push(ngx_http_request_t *r,
 ngx_int_t ngx_http_travel_batch_lines(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
 void ngx_http_travel_batch_put(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, unsigned partitions);
+    ngx_http_travel_command_t *cmd);
+/* Looks for the key of each item in the partitions before, then accept. */
+void ngx_http_travel_batch_seek(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
+/* It was looked for in vain. */
+void ngx_http_travel_batch_sought(ngx_http_request_t *r);
 
 /* pack.c: fills cmd->batch->jobs from the items, which are judged. */
 ngx_int_t ngx_http_travel_batch_pack(ngx_http_request_t *r,
@@ -410,7 +431,7 @@ void ngx_http_travel_command_accept(ngx_http_request_t *r,
  * replies; the first one's id instead; the enqueue's span; a job hash whose
  * message was refused. */
 ngx_int_t ngx_http_travel_command_ids(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, unsigned partitions);
+    ngx_http_travel_command_t *cmd, const travel_range_t *range);
 ngx_int_t ngx_http_travel_command_put(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_http_travel_redis_handler_pt handler);
 ngx_int_t ngx_http_travel_command_rename(ngx_http_request_t *r,
@@ -419,6 +440,10 @@ void ngx_http_travel_command_span(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_uint_t error);
 void ngx_http_travel_command_forget(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply);
+/* The command's Idempotency-Key in the partitions before the last
+ * repartitioning: NGX_OK, r goes on. */
+ngx_int_t ngx_http_travel_command_seek(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
 /* For a repeat that the check refuses: NGX_OK, it finishes r. */
 ngx_int_t ngx_http_travel_command_recall(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);

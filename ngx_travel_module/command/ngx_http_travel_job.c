@@ -34,6 +34,8 @@ typedef struct {
     void                              *data;
     ngx_http_travel_job_t             *job;      /* while its result is read */
     const char                        *values[1];
+    ngx_http_travel_job_name_t        *found;    /* to be named as it is found */
+    ngx_http_travel_job_name_t         moved;    /* where it was moved to */
 } ngx_http_travel_job_read_t;
 
 
@@ -60,6 +62,10 @@ struct ngx_http_travel_waiter_s {
 
 static void ngx_http_travel_job_reply(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
+static ngx_int_t ngx_http_travel_job_ask(ngx_http_request_t *r,
+    ngx_http_travel_job_read_t *read, const travel_job_id_t *id);
+static ngx_int_t ngx_http_travel_job_elsewhere(ngx_http_request_t *r,
+    ngx_http_travel_job_read_t *read, const ngx_http_travel_job_t *job);
 static ngx_int_t ngx_http_travel_job_result(ngx_http_request_t *r,
     ngx_http_travel_job_read_t *read, ngx_http_travel_job_t *job);
 static void ngx_http_travel_job_result_read(ngx_http_request_t *r, void *data,
@@ -91,7 +97,7 @@ static const travel_str_t  ngx_http_travel_job_fields[] = {
     { "resource", 8 }, { "created_at", 10 }, { "updated_at", 10 },
     { "attempts", 8 }, { "progress", 8 }, { "result", 6 }, { "error", 5 },
     { "timeline", 8 }, { "lsn", 3 }, { "inval", 5 }, { "echo", 4 },
-    { "promised", 8 }, { "claim", 5 }
+    { "promised", 8 }, { "claim", 5 }, { "moved", 5 }
 };
 
 
@@ -108,8 +114,12 @@ ngx_int_t
 ngx_http_travel_job_name(ngx_http_travel_job_name_t *ret_name,
     const travel_job_id_t *id)
 {
+    travel_layout_t  layout;
+
+    layout = ngx_http_travel_layout_now(id->queue);
+
     if (!travel_queue_exists(id->queue)
-        || id->partition >= ngx_http_travel_layout_now(id->queue))
+        || id->partition >= travel_layout_top(&layout))
     {
         return NGX_DECLINED;
     }
@@ -161,14 +171,9 @@ ngx_http_travel_job_read(ngx_http_request_t *r,
     const ngx_http_travel_job_name_t *name, ngx_http_travel_job_done_pt done,
     void *data)
 {
-    char                          key[TRAVEL_KEY_MAX];
-    size_t                        len[NGX_HTTP_TRAVEL_JOB_FIELDS + 2];
-    ngx_uint_t                    i;
-    const char                   *argv[NGX_HTTP_TRAVEL_JOB_FIELDS + 2];
-    ngx_http_travel_job_read_t   *read;
-    ngx_http_travel_redis_op_t   *op;
+    ngx_http_travel_job_read_t  *read;
 
-    read = ngx_palloc(r->pool, sizeof(ngx_http_travel_job_read_t));
+    read = ngx_pcalloc(r->pool, sizeof(ngx_http_travel_job_read_t));
     if (read == NULL) {
         return NGX_ERROR;
     }
@@ -176,6 +181,48 @@ ngx_http_travel_job_read(ngx_http_request_t *r,
     read->name = name;
     read->done = done;
     read->data = data;
+
+    return ngx_http_travel_job_ask(r, read, &name->id);
+}
+
+
+ngx_int_t
+ngx_http_travel_job_find(ngx_http_request_t *r,
+    ngx_http_travel_job_name_t *ret_name, const travel_job_id_t *id,
+    ngx_http_travel_job_done_pt done, void *data)
+{
+    travel_job_id_t              at;
+    travel_layout_t              layout;
+    ngx_http_travel_job_read_t  *read;
+
+    layout = ngx_http_travel_layout_now(id->queue);
+    at = *id;
+    at.partition = travel_range_place(&layout.now,
+                                      travel_uuid_bucket(&id->id));
+    read = ngx_pcalloc(r->pool, sizeof(ngx_http_travel_job_read_t));
+
+    if (read == NULL || ngx_http_travel_job_name(ret_name, &at) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    read->name = ret_name;
+    read->done = done;
+    read->data = data;
+    read->found = (layout.was.n) ? ret_name : NULL;
+
+    return ngx_http_travel_job_ask(r, read, &ret_name->id);
+}
+
+
+static ngx_int_t
+ngx_http_travel_job_ask(ngx_http_request_t *r,
+    ngx_http_travel_job_read_t *read, const travel_job_id_t *id)
+{
+    char                         key[TRAVEL_KEY_MAX];
+    size_t                       len[NGX_HTTP_TRAVEL_JOB_FIELDS + 2];
+    ngx_uint_t                   i;
+    const char                  *argv[NGX_HTTP_TRAVEL_JOB_FIELDS + 2];
+    ngx_http_travel_redis_op_t  *op;
 
     op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_QUEUE, r, 0,
                                   ngx_http_travel_job_reply, read);
@@ -186,7 +233,7 @@ ngx_http_travel_job_read(ngx_http_request_t *r,
     argv[0] = "HMGET";
     len[0] = 5;
     argv[1] = key;
-    len[1] = travel_key_job(key, &name->id);
+    len[1] = travel_key_job(key, id);
 
     for (i = 0; i < NGX_HTTP_TRAVEL_JOB_FIELDS; i++) {
         argv[i + 2] = ngx_http_travel_job_fields[i].data;
@@ -250,6 +297,10 @@ ngx_http_travel_job_reply(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
         job = NULL;
     }
 
+    if (job && ngx_http_travel_job_elsewhere(r, read, job) == NGX_OK) {
+        return;
+    }
+
     if (job && job->field[NGX_HTTP_TRAVEL_JOB_CLAIM].len
         && ngx_http_travel_job_result(r, read, job) == NGX_OK)
     {
@@ -257,6 +308,59 @@ ngx_http_travel_job_reply(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
     }
 
     read->done(r, read->data, job);
+}
+
+
+/*
+ * A job may have been moved since its id was told; then it keeps that name.  One
+ * that is looked for by its id alone may be where ids of before have their
+ * place, and gets the name that it was given there.  NGX_OK: read once more.
+ */
+static ngx_int_t
+ngx_http_travel_job_elsewhere(ngx_http_request_t *r,
+    ngx_http_travel_job_read_t *read, const ngx_http_travel_job_t *job)
+{
+    uint64_t          moved;
+    travel_job_id_t   at;
+    travel_layout_t   layout;
+
+    at = read->name->id;
+
+    if (read->found && !job->found) {
+        layout = ngx_http_travel_layout_now(at.queue);
+
+        if (layout.was.n == 0) {
+            return NGX_DECLINED;
+        }
+
+        at.partition = travel_range_place(&layout.was,
+                                          travel_uuid_bucket(&at.id));
+
+        if (ngx_http_travel_job_name(read->found, &at) != NGX_OK) {
+            return NGX_DECLINED;
+        }
+
+        read->found = NULL;
+
+        return ngx_http_travel_job_ask(r, read, &read->name->id);
+    }
+
+    if (read->moved.len
+        || travel_digits_parse(&moved, ngx_http_travel_view(
+                                  &job->field[NGX_HTTP_TRAVEL_JOB_MOVED]))
+           != TRAVEL_OK
+        || moved >= TRAVEL_PARTITIONS_MAX)
+    {
+        return NGX_DECLINED;
+    }
+
+    at.partition = (unsigned) moved;
+
+    if (ngx_http_travel_job_name(&read->moved, &at) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_travel_job_ask(r, read, &read->moved.id);
 }
 
 

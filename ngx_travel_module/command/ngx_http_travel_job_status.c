@@ -20,7 +20,8 @@ typedef struct {
 
 
 static void ngx_http_travel_look_ready(ngx_http_request_t *r, ngx_int_t rc);
-static ngx_int_t ngx_http_travel_look_start(ngx_http_request_t *r);
+static ngx_int_t ngx_http_travel_look_start(ngx_http_request_t *r,
+    ngx_uint_t fresh);
 static void ngx_http_travel_look_seen(ngx_http_request_t *r, void *data,
     ngx_http_travel_job_t *job);
 static void ngx_http_travel_look_waited(ngx_http_request_t *r, void *data,
@@ -42,7 +43,6 @@ static ngx_int_t ngx_http_travel_look_unavailable(ngx_http_request_t *r);
 ngx_int_t
 ngx_http_travel_job_handler(ngx_http_request_t *r)
 {
-    unsigned                n;
     ngx_int_t               rc;
     ngx_http_travel_ctx_t  *ctx;
 
@@ -64,8 +64,7 @@ ngx_http_travel_job_handler(ngx_http_request_t *r)
 
     /* the id is judged by the layout, which must be known */
 
-    rc = ngx_http_travel_layout(r, TRAVEL_STR("journey"), &n,
-                                ngx_http_travel_look_ready);
+    rc = ngx_http_travel_layout(r, ngx_http_travel_look_ready);
 
     if (rc == NGX_AGAIN) {
         r->main->count++;
@@ -77,7 +76,7 @@ ngx_http_travel_job_handler(ngx_http_request_t *r)
         return ngx_http_travel_look_unavailable(r);
     }
 
-    rc = ngx_http_travel_look_start(r);
+    rc = ngx_http_travel_look_start(r, 0);
 
     if (rc == NGX_DONE) {
         r->main->count++;
@@ -93,7 +92,7 @@ ngx_http_travel_look_ready(ngx_http_request_t *r, ngx_int_t rc)
 {
     ngx_http_set_log_request(r->connection->log, r);
 
-    rc = (rc == NGX_OK) ? ngx_http_travel_look_start(r)
+    rc = (rc == NGX_OK) ? ngx_http_travel_look_start(r, 1)
                         : ngx_http_travel_look_unavailable(r);
 
     if (rc != NGX_DONE) {
@@ -102,11 +101,14 @@ ngx_http_travel_look_ready(ngx_http_request_t *r, ngx_int_t rc)
 }
 
 
-/* NGX_DONE: an event will finish r. */
+/* NGX_DONE: an event will finish r.  An id that no layout of ours knows may be of
+ * partitions that another node knows already: unless it is fresh, it is asked
+ * for again. */
 static ngx_int_t
-ngx_http_travel_look_start(ngx_http_request_t *r)
+ngx_http_travel_look_start(ngx_http_request_t *r, ngx_uint_t fresh)
 {
     ngx_str_t                            id;
+    travel_job_id_t                      known;
     ngx_http_travel_look_t              *look;
     ngx_http_travel_command_loc_conf_t  *clcf;
 
@@ -123,6 +125,17 @@ ngx_http_travel_look_start(ngx_http_request_t *r)
     }
 
     if (ngx_http_travel_job_parse(&look->name, &id) != NGX_OK) {
+
+        if (!fresh
+            && travel_job_id_parse(&known, ngx_http_travel_view(&id))
+               == TRAVEL_OK
+            && travel_queue_exists(known.queue)
+            && ngx_http_travel_layout_again(r, ngx_http_travel_look_ready)
+               == NGX_OK)
+        {
+            return NGX_DONE;
+        }
+
         return ngx_http_travel_query_refuse(r, TRAVEL_E_RESOURCE_NOT_FOUND);
     }
 

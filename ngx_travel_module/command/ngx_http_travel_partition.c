@@ -43,7 +43,7 @@ typedef struct {
 
 
 typedef struct {
-    unsigned                      n;           /* partitions; 0 unknown */
+    travel_layout_t               layout;      /* now.n 0: unknown */
     ngx_http_travel_partition_t  *parts;       /* TRAVEL_PARTITIONS_MAX */
 } ngx_http_travel_lane_t;
 
@@ -105,20 +105,36 @@ ngx_http_travel_lane(travel_str_t queue)
 
 /* --- the layout ----------------------------------------------------------- */
 
-unsigned
+travel_layout_t
 ngx_http_travel_layout_now(travel_str_t queue)
 {
     ngx_http_travel_lane_t  *lane;
 
+    static const travel_layout_t  unknown = {
+        { TRAVEL_PARTITIONS_DEFAULT, 0 }, { 0, 0 }
+    };
+
     lane = ngx_http_travel_lane(queue);
 
-    return lane && lane->n ? lane->n : TRAVEL_PARTITIONS_DEFAULT;
+    return lane && lane->layout.now.n ? lane->layout : unknown;
 }
 
 
 ngx_int_t
-ngx_http_travel_layout(ngx_http_request_t *r, travel_str_t queue,
-    unsigned *ret_n, void (*ready)(ngx_http_request_t *r, ngx_int_t rc))
+ngx_http_travel_layout_again(ngx_http_request_t *r,
+    void (*ready)(ngx_http_request_t *r, ngx_int_t rc))
+{
+    if (r == NULL) {
+        ngx_http_travel_layout_asked = 1;
+    }
+
+    return ngx_http_travel_layout_ask(r, (void *) ready);
+}
+
+
+ngx_int_t
+ngx_http_travel_layout(ngx_http_request_t *r,
+    void (*ready)(ngx_http_request_t *r, ngx_int_t rc))
 {
     if (!ngx_http_travel_layout_known) {
         return ngx_http_travel_layout_ask(r, (void *) ready) == NGX_OK
@@ -134,8 +150,6 @@ ngx_http_travel_layout(ngx_http_request_t *r, travel_str_t queue,
             ngx_http_travel_layout_asked = 0;
         }
     }
-
-    *ret_n = ngx_http_travel_layout_now(queue);
 
     return NGX_OK;
 }
@@ -196,7 +210,6 @@ ngx_http_travel_layout_reply(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
 static void
 ngx_http_travel_layout_take(const ngx_http_travel_reply_t *reply)
 {
-    uint64_t                 n;
     ngx_str_t                name, value;
     ngx_uint_t               i;
     ngx_http_travel_lane_t  *lane;
@@ -212,16 +225,13 @@ ngx_http_travel_layout_take(const ngx_http_travel_reply_t *reply)
             continue;
         }
 
-        if (travel_digits_parse(&n, ngx_http_travel_view(&value)) != TRAVEL_OK
-            || n < 1 || n > TRAVEL_PARTITIONS_MAX)
+        if (travel_layout_parse(&lane->layout, ngx_http_travel_view(&value))
+            != TRAVEL_OK)
         {
             ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                           "travel:layout: queue \"%V\" cannot have \"%V\" "
                           "partitions", &name, &value);
-            continue;
         }
-
-        lane->n = (unsigned) n;
     }
 
     ngx_http_travel_layout_known = 1;

@@ -65,14 +65,10 @@ ngx_http_travel_pending_read(ngx_http_request_t *r,
     }
 
     job.queue = ngx_http_travel_view(&creator->queue);
-    job.partition = travel_uuid_bucket(&job.id)
-                    % ngx_http_travel_layout_now(job.queue);
-
     pending = ngx_pcalloc(r->pool, sizeof(ngx_http_travel_pending_t));
 
     if (pending == NULL
-        || ngx_http_travel_job_name(&pending->name, &job) != NGX_OK
-        || ngx_http_travel_job_read(r, &pending->name,
+        || ngx_http_travel_job_find(r, &pending->name, &job,
                                     ngx_http_travel_pending_found, pending)
            != NGX_OK)
     {

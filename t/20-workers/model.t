@@ -1,4 +1,5 @@
-# The queue protocol in all its states (t/model/queue.pml), and its mistakes.
+# The queue protocol and a repartitioning in all their states (t/model), and
+# their mistakes.
 use strict;
 use warnings;
 use Test::More;

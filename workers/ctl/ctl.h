@@ -121,6 +121,7 @@ int travelctl_dead_drop(int argc, char **argv);
 int travelctl_queue_init(int argc, char **argv);
 int travelctl_queue_stat(int argc, char **argv);
 int travelctl_queue_preload(int argc, char **argv);
+int travelctl_queue_repartition(int argc, char **argv);
 int travelctl_events_list(int argc, char **argv);
 int travelctl_events_state(int argc, char **argv);
 int travelctl_events_types(int argc, char **argv);

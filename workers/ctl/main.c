@@ -54,6 +54,8 @@ static const ctl_command_t  ctl_commands[] = {
       "depth, age and owner of each partition" },
     { "queue", "preload", travelctl_queue_preload,
       "put many jobs of one type on their streams" },
+    { "queue", "repartition", travelctl_queue_repartition,
+      "other partitions, while it is used" },
     { "events", "list", travelctl_events_list,
       "events of an aggregate or of a user" },
     { "events", "state", travelctl_events_state,

@@ -9,6 +9,8 @@
 
 #include "ctl.h"
 #include "../jobs/job.h"
+#include "../../common/layout.h"
+#include "../../common/worker_scripts.h"
 #include "../../common/hash.h"
 #include "../../common/timestamp.h"
 
@@ -74,10 +76,10 @@ queue_str(const char *text)
 }
 
 
-/* Partitions of each queue by the layout, in the order of the queues; the
- * default where it says nothing.  False when Redis does not answer. */
+/* Each queue's layout, in the order of the queues; the default where there is
+ * none.  False when Redis does not answer. */
 static bool
-queue_layout(worker_redis_t *redis, unsigned partitions[16])
+queue_layout(worker_redis_t *redis, travel_layout_t layouts[16])
 {
     size_t       i;
     redisReply  *reply;
@@ -94,11 +96,13 @@ queue_layout(worker_redis_t *redis, unsigned partitions[16])
             return false;
         }
 
-        partitions[i] = reply->type == REDIS_REPLY_STRING
-                        ? (unsigned) atoi(reply->str) : 0;
-
-        if (partitions[i] == 0 || partitions[i] > TRAVEL_PARTITIONS_MAX) {
-            partitions[i] = TRAVEL_PARTITIONS_DEFAULT;
+        if (reply->type != REDIS_REPLY_STRING
+            || travel_layout_parse(&layouts[i], queue_str(reply->str))
+               != TRAVEL_OK)
+        {
+            layouts[i] = (travel_layout_t) {
+                { TRAVEL_PARTITIONS_DEFAULT, 0 }, { 0, 0 }
+            };
         }
 
         freeReplyObject(reply);
@@ -114,10 +118,10 @@ queue_layout(worker_redis_t *redis, unsigned partitions[16])
 static bool
 queue_init(worker_redis_t *redis, long partitions)
 {
-    size_t       i;
-    unsigned     counts[16];
-    redisReply  *reply;
-    const char  *name;
+    size_t           i;
+    redisReply      *reply;
+    const char      *name;
+    travel_layout_t  layouts[16];
 
     for (i = 0; (name = travel_queue_name(i)) != NULL; i++) {
         reply = worker_redis_command(redis, "HSETNX %s %s %d",
@@ -134,12 +138,12 @@ queue_init(worker_redis_t *redis, long partitions)
         freeReplyObject(reply);
     }
 
-    if (!queue_layout(redis, counts)) {
+    if (!queue_layout(redis, layouts)) {
         return false;
     }
 
     for (i = 0; (name = travel_queue_name(i)) != NULL; i++) {
-        printf("%-14s %u partitions\n", name, counts[i]);
+        printf("%-14s %u partitions\n", name, layouts[i].now.n);
     }
 
     return true;
@@ -202,6 +206,9 @@ queue_ask(worker_redis_t *redis, const char *queue, unsigned partition)
         travel_key_stream(key, queue_str(queue), partition, p);
         worker_redis_append(redis, "XLEN %s", key);
         worker_redis_append(redis, "XRANGE %s - + COUNT 1", key);
+        worker_redis_append(redis, "XLEN %s" TRAVEL_CLOSED, key);
+        worker_redis_append(redis, "XRANGE %s" TRAVEL_CLOSED " - + COUNT 1",
+                            key);
     }
 
     travel_key_named(key, queue_str(queue), partition, "delayed");
@@ -288,15 +295,20 @@ queue_owner(worker_redis_t *redis, queue_figures_t *f)
 static bool
 queue_figures(worker_redis_t *redis, queue_figures_t *f)
 {
-    unsigned  p;
+    unsigned   p;
+    long long  closed;
 
     memset(f, 0, sizeof(*f));
     f->age = -1;
 
     for (p = 0; p < TRAVEL_PRIORITY_MAX; p++) {
-        if (!queue_count(redis, &f->depth[p]) || !queue_oldest(redis, f)) {
+        if (!queue_count(redis, &f->depth[p]) || !queue_oldest(redis, f)
+            || !queue_count(redis, &closed) || !queue_oldest(redis, f))
+        {
             return false;
         }
+
+        f->depth[p] += closed;
     }
 
     return queue_count(redis, &f->delayed) && queue_count(redis, &f->dead)
@@ -338,11 +350,12 @@ static bool
 queue_stat(worker_redis_t *redis, const char *only, bool json)
 {
     size_t           i;
-    unsigned         counts[16], p;
+    unsigned         p, top;
     const char      *name;
     queue_figures_t  f;
+    travel_layout_t  layouts[16];
 
-    if (!queue_layout(redis, counts)) {
+    if (!queue_layout(redis, layouts)) {
         return false;
     }
 
@@ -357,11 +370,13 @@ queue_stat(worker_redis_t *redis, const char *only, bool json)
             continue;
         }
 
-        for (p = 0; p < counts[i]; p++) {
+        top = travel_layout_top(&layouts[i]);
+
+        for (p = 0; p < top; p++) {
             queue_ask(redis, name, p);
         }
 
-        for (p = 0; p < counts[i]; p++) {
+        for (p = 0; p < top; p++) {
             if (!queue_figures(redis, &f)) {
                 ctl_broken("Redis: %s", worker_redis_error(redis));
                 return false;
@@ -416,7 +431,7 @@ typedef struct {
     const worker_job_type_t  *type;
     const char               *sub;
     const char               *body;
-    unsigned                  partitions;
+    travel_range_t            range;
     worker_redis_t           *redis;
 } queue_preload_t;
 
@@ -442,7 +457,8 @@ queue_append(queue_preload_t *p, uint64_t now)
     job.queue = queue_str(p->type->queue);
     job.id = travel_uuid7(now, (unsigned) (rnd[8] << 8 | rnd[9])
                                % TRAVEL_BUCKETS, rnd);
-    job.partition = travel_uuid_bucket(&job.id) % p->partitions;
+    job.partition = travel_range_place(&p->range,
+                                       travel_uuid_bucket(&job.id));
     travel_job_id_format(id, &job);
     travel_uuid_format(uuid, &job.id);
     uuid[TRAVEL_UUID_TEXT_LEN] = '\0';
@@ -521,7 +537,7 @@ queue_preload(queue_preload_t *p, long count)
 
     clock_gettime(CLOCK_REALTIME, &now);
     printf("%ld jobs of %s on %u partitions in %.2fs\n", count, p->type->type,
-           p->partitions, (double) (now.tv_sec - start.tv_sec)
+           p->range.n, (double) (now.tv_sec - start.tv_sec)
                           + (double) (now.tv_nsec - start.tv_nsec) / 1e9);
     return true;
 }
@@ -530,20 +546,20 @@ queue_preload(queue_preload_t *p, long count)
 static bool
 queue_partitions(queue_preload_t *p)
 {
-    size_t    i;
-    unsigned  counts[16];
+    size_t           i;
+    travel_layout_t  layouts[16];
 
-    if (!queue_layout(p->redis, counts)) {
+    if (!queue_layout(p->redis, layouts)) {
         return false;
     }
 
     for (i = 0; travel_queue_name(i) != NULL; i++) {
         if (strcmp(travel_queue_name(i), p->type->queue) == 0) {
-            p->partitions = counts[i];
+            p->range = layouts[i].now;
         }
     }
 
-    return p->partitions > 0;
+    return p->range.n > 0;
 }
 
 

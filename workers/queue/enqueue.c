@@ -63,6 +63,9 @@ worker_enqueue_answer(worker_redis_t *redis)
         worker_log(WORKER_LOG_WARN, "enqueue: redis: %s",
                    reply->type == REDIS_REPLY_ERROR ? reply->str : "?");
         rc = TRAVEL_ERROR;
+
+    } else if (reply->integer < 0) {
+        rc = TRAVEL_REFUSED;
     }
 
     freeReplyObject(reply);

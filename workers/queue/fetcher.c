@@ -3,8 +3,8 @@
  *
  * Who does what in a process:
  *
- *   fetcher  this file, read.c, ahead.c, take.c, give.c, ready.c, limits.c,
- *            settle.c, watch.c, partition.c: owns worker_queue_t, all
+ *   fetcher  this file, read.c, ahead.c, take.c, before.c, give.c, ready.c,
+ *            limits.c, settle.c, watch.c, partition.c: owns worker_queue_t, all
  *            partitions, all entries that are not with a slot, both links
  *   keeper   keeper.c, relay.c: leases, heartbeat row, outbox, dead letters
  *   slots    pool/slots.c, pool/run.c: run jobs
@@ -375,6 +375,7 @@ fetcher_second(worker_queue_t *queue)
     }
 
     worker_watch_slots(queue);
+    worker_before_turn(queue);
     worker_slots_resize(queue->slots, atomic_load(&queue->sheet->nslots));
     atomic_store(&queue->sheet->waited_ms, queue->waited_ms);
     queue->waited_ms = 0;

@@ -16,6 +16,7 @@
 #include "queue.h"
 #include "ready.h"
 #include "../pool/slots.h"
+#include "../../common/layout.h"
 
 #define WORKER_PARTITIONS_MAX  1024         /* of all queues of a pool */
 #define WORKER_IN_MEMORY_MAX   8192         /* entries of one process */
@@ -35,7 +36,8 @@ typedef enum {
 
 typedef enum {                  /* how far an adoption has come */
     WORKER_ADOPT_SCRIPT,
-    WORKER_ADOPT_DELAYED        /* page by page */
+    WORKER_ADOPT_DELAYED,       /* page by page */
+    WORKER_ADOPT_BEFORE         /* what the partitions before still hold */
 } worker_adopt_step_e;
 
 /* The line of one ordering key: at most one job of it is busy; a retrying job
@@ -102,6 +104,10 @@ struct worker_partition_s {
     worker_rkey_t         dead;
     worker_rkey_t         job;              /* without the uuid */
     worker_stream_t       streams[TRAVEL_PRIORITY_MAX];
+    bool                  closed;           /* these have the names of that */
+    travel_range_t        range;            /* that it took the place of */
+    struct worker_before_s  *before;        /* before.c; or NULL: nothing there
+                                               holds a key */
     long                  retention_s;      /* of what became of jobs */
     unsigned              slot;             /* of all its keys */
     worker_link_t        *bell;             /* in a cluster: its own, or NULL */
@@ -231,6 +237,8 @@ const char *worker_stream_last(const worker_stream_t *stream);
 worker_partition_t *worker_part_create(worker_queue_t *queue,
     const char *queue_name, unsigned number);
 void worker_part_free(worker_partition_t *part);
+/* The names of its streams: of a closed partition, or of an open one. */
+void worker_part_name_streams(worker_partition_t *part, bool closed);
 /* The lease is gone or void: forgets all that is in memory. */
 void worker_part_lose(worker_partition_t *part, const char *why);
 /* A new entry: into its key's line, or straight to settle when it can not be
@@ -248,6 +256,9 @@ void worker_part_hold(worker_partition_t *part, worker_entry_t *entry,
 void worker_part_hold_key(worker_partition_t *part, travel_str_t key,
     travel_str_t uuid, int64_t due);
 void worker_part_unhold(worker_partition_t *part, travel_str_t uuid);
+/* The key that is held by 'uuid', which may hold several. */
+void worker_part_unhold_key(worker_partition_t *part, const char *key,
+    const char *uuid);
 /* The link to who has its keys; NULL: not known. */
 worker_link_t *worker_part_link(const worker_partition_t *part);
 bool worker_part_up(const worker_partition_t *part);
@@ -315,6 +326,15 @@ void worker_take_link_down(worker_queue_t *queue, const worker_link_t *link);
 void worker_take_begin(worker_partition_t *part);
 /* May it promote, were it time? */
 bool worker_take_promotes(const worker_partition_t *part);
+
+/* Its adoption is over: it may start. */
+void worker_take_opened(worker_partition_t *part);
+
+/* before.c: keys that jobs of the partitions before still hold.  Asks; an
+ * adoption goes on when they are held, and waits while there are too many. */
+void worker_before_ask(worker_partition_t *part);
+void worker_before_turn(worker_queue_t *queue);
+void worker_before_forget(worker_partition_t *part);
 
 /* give.c: what starts, settles and reports */
 void worker_give_turn(worker_queue_t *queue);

@@ -8,8 +8,8 @@
  *
  * Who should have which partition: the live processes of pools that serve the
  * same queues are the seats of one table (travel:workers, a sorted set of
- * seat by time last seen), and partition i of all wants to go to seat
- * i mod live.  Everybody computes the same, so a lease moves only when a seat
+ * seat by time last seen), and partition i of all, in the order of their names,
+ * wants to go to seat i mod live.  Everybody computes the same, so a lease moves only when a seat
  * came or went.  A free partition whose seat does not take it within some
  * seconds is taken by whoever sees it.
  *
@@ -35,7 +35,7 @@
 #define KEEPER_TICK_MS     250
 #define KEEPER_ERRAND_MS   1000     /* outbox and dead, without a ring */
 #define KEEPER_LIVE_MS        1000     /* between attempts to connect */
-#define KEEPER_LAYOUT_MS   5000
+#define KEEPER_LAYOUT_MS   1000
 #define KEEPER_TELL_MS     5000     /* how the breakers are, changed or not */
 #define KEEPER_ORPHAN_MS   2000     /* free that long: anybody takes it */
 #define KEEPER_SETTLED_MS  3000     /* a seat that lives as long gets its own */
@@ -45,6 +45,7 @@
 typedef struct {
     char            queue[TRAVEL_QUEUE_NAME_MAX + 1];
     unsigned        number;
+    size_t          place;          /* in the list: of the queue, the number */
     worker_lease_t  lease;          /* mutex */
     bool            rung;           /* mutex: outbox rows wait */
     bool            free;           /* as last seen in PostgreSQL */
@@ -177,9 +178,13 @@ keeper_lot_find(const worker_keeper_t *keeper, travel_str_t queue,
 }
 
 
+/* 'turn': of the queue.  The order is by place, so that processes which came to
+ * know of them at different times agree on it. */
 static void
-keeper_lot_add(worker_keeper_t *keeper, const char *queue, unsigned number)
+keeper_lot_add(worker_keeper_t *keeper, const char *queue, size_t turn,
+    unsigned number)
 {
+    size_t         i;
     keeper_lot_t  *lot;
 
     if (keeper_lot_find(keeper, (travel_str_t) { queue, strlen(queue) },
@@ -197,21 +202,34 @@ keeper_lot_add(worker_keeper_t *keeper, const char *queue, unsigned number)
 
     snprintf(lot->queue, sizeof(lot->queue), "%s", queue);
     lot->number = number;
+    lot->place = turn * TRAVEL_PARTITIONS_MAX + number;
 
     pthread_mutex_lock(&keeper->mutex);
-    keeper->lots[keeper->nlots++] = lot;
+
+    for (i = keeper->nlots; i > 0 && keeper->lots[i - 1]->place > lot->place;
+         i--)
+    {
+        keeper->lots[i] = keeper->lots[i - 1];
+    }
+
+    keeper->lots[i] = lot;
+    keeper->nlots++;
     pthread_mutex_unlock(&keeper->mutex);
 }
 
 
-/* travel:layout says how many partitions a queue has; a queue that is not in
- * it yet gets the default. */
+/* travel:layout says which partitions a queue has; a queue that is not in it yet
+ * gets the default.  Those of before stay ours: they may have dead letters,
+ * delayed jobs, rows of the outbox. */
 static int
-keeper_layout_one(worker_keeper_t *keeper, const char *queue)
+keeper_layout_one(worker_keeper_t *keeper, size_t turn)
 {
-    char         text[16];
-    long         n, i;
-    redisReply  *reply;
+    int              rc;
+    char             text[16];
+    unsigned         i;
+    redisReply      *reply;
+    const char      *queue = keeper->spec.conf->queues[turn];
+    travel_layout_t  layout;
     const char  *set[4] = { "HSETNX", TRAVEL_KEY_LAYOUT, queue, text };
     const char  *get[3] = { "HGET", TRAVEL_KEY_LAYOUT, queue };
 
@@ -229,17 +247,22 @@ keeper_layout_one(worker_keeper_t *keeper, const char *queue)
         return TRAVEL_ERROR;
     }
 
-    n = reply->type == REDIS_REPLY_STRING ? atol(reply->str) : 0;
-    freeReplyObject(reply);
+    rc = reply->type == REDIS_REPLY_STRING
+         ? travel_layout_parse(&layout, (travel_str_t) { reply->str,
+                               (size_t) reply->len }) : TRAVEL_INVALID;
 
-    if (n < 1 || n > TRAVEL_PARTITIONS_MAX) {
-        worker_log(WORKER_LOG_ERROR, "travel:layout: %s has %ld partitions, "
-                   "set it to 1..%d", queue, n, TRAVEL_PARTITIONS_MAX);
-        return TRAVEL_INVALID;
+    if (rc != TRAVEL_OK) {
+        worker_log(WORKER_LOG_ERROR, "travel:layout: %s has \"%s\" partitions, "
+                   "set it to 1..%d", queue, reply->str != NULL ? reply->str
+                   : "", TRAVEL_PARTITIONS_MAX);
+        freeReplyObject(reply);
+        return rc;
     }
 
-    for (i = 0; i < n; i++) {
-        keeper_lot_add(keeper, queue, (unsigned) i);
+    freeReplyObject(reply);
+
+    for (i = 0; i < travel_layout_top(&layout); i++) {
+        keeper_lot_add(keeper, queue, turn, i);
     }
 
     return TRAVEL_OK;
@@ -256,9 +279,7 @@ keeper_layout(worker_keeper_t *keeper, int64_t now)
     }
 
     for (i = 0; keeper->spec.conf->queues[i] != NULL; i++) {
-        if (keeper_layout_one(keeper, keeper->spec.conf->queues[i])
-            != TRAVEL_OK)
-        {
+        if (keeper_layout_one(keeper, i) != TRAVEL_OK) {
             keeper->layout_at = now + KEEPER_TICK_MS;
             return;
         }

@@ -234,6 +234,21 @@ worker_part_unhold(worker_partition_t *part, travel_str_t uuid)
 
 
 void
+worker_part_unhold_key(worker_partition_t *part, const char *text,
+    const char *uuid)
+{
+    worker_key_t  *key;
+
+    key = part_key_find(part, text);
+
+    if (key != NULL && strcmp(key->held_by, uuid) == 0) {
+        part_key_unhold(part, key);
+        part_key_next(part, key);
+    }
+}
+
+
+void
 worker_part_overdue(worker_partition_t *part, int64_t ms,
     void (*overdue)(worker_partition_t *part, const char *uuid))
 {
@@ -729,6 +744,7 @@ worker_part_lose(worker_partition_t *part, const char *why)
 
     part_forget_list(part, &part->settle);
     part_forget_keys(part);
+    worker_before_forget(part);
 
     /* What runs, runs on: its transactions will meet the fence. */
     for (i = 0; i < queue->handed; i++) {
@@ -749,10 +765,32 @@ worker_part_lose(worker_partition_t *part, const char *why)
 
 /* --- life ----------------------------------------------------------------- */
 
+void
+worker_part_name_streams(worker_partition_t *part, bool closed)
+{
+    size_t            i;
+    travel_str_t      queue;
+    worker_stream_t  *s;
+
+    part->closed = closed;
+    queue = (travel_str_t) { part->queue_name, strlen(part->queue_name) };
+
+    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
+        s = &part->streams[i];
+        s->key_len = travel_key_stream(s->key, queue, part->number,
+                                       (travel_priority_e) i);
+
+        if (closed) {
+            memcpy(s->key + s->key_len, TRAVEL_CLOSED, sizeof(TRAVEL_CLOSED));
+            s->key_len += sizeof(TRAVEL_CLOSED) - 1;
+        }
+    }
+}
+
+
 static void
 part_name_keys(worker_partition_t *part)
 {
-    size_t        i;
     travel_str_t  queue;
 
     queue = (travel_str_t) { part->queue_name, strlen(part->queue_name) };
@@ -766,11 +804,7 @@ part_name_keys(worker_partition_t *part)
     part->job.len = travel_key_named(part->job.text, queue, part->number,
                                      "job:");
 
-    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
-        part->streams[i].key_len = travel_key_stream(part->streams[i].key,
-                                                     queue, part->number,
-                                                     (travel_priority_e) i);
-    }
+    worker_part_name_streams(part, false);
 }
 
 
@@ -812,6 +846,7 @@ worker_part_free(worker_partition_t *part)
     part_forget_ready(part);
     part_forget_list(part, &part->settle);
     part_forget_keys(part);
+    worker_before_forget(part);
 
     for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
         worker_ready_free(&part->ready[i]);

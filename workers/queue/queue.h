@@ -31,7 +31,8 @@ void worker_queue_progress(worker_queue_t *queue, const worker_job_t *job,
 void worker_queue_outbox(worker_queue_t *queue, const worker_job_t *job);
 
 /* Enqueues a follow-up job exactly once for its id, by script: blocking, on
- * the caller's own connection; used by the relay and by travelctl. */
+ * the caller's own connection; used by the relay and by travelctl.
+ * TRAVEL_REFUSED, so below: the partition is closed (place.h). */
 struct worker_unique_s;
 int worker_enqueue(worker_redis_t *redis, const travel_envelope_t *env,
     travel_priority_e priority, int64_t not_before_ms) TRAVEL_MUST_CHECK;

@@ -173,6 +173,26 @@ read_is_of(const redisReply *element, const worker_stream_t *s)
 }
 
 
+/* One of the streams has another name now: its partition was closed, or opened
+ * again.  Which one it is shows when they are adopted again. */
+static void
+read_renamed(const read_call_t *call)
+{
+    size_t               i;
+    const read_asked_t  *asked;
+
+    for (i = 0; i < call->n; i++) {
+        asked = &call->asked[i];
+
+        if (asked->epoch == asked->part->epoch
+            && asked->part->state == WORKER_PART_OPEN)
+        {
+            asked->part->resync = true;
+        }
+    }
+}
+
+
 /* The server refuses: those it was asked for rest a little, unless it was a
  * bell of a slot that is elsewhere now. */
 static void
@@ -184,6 +204,11 @@ read_refused(const read_call_t *call, const redisReply *reply)
     if (strncmp(reply->str, "MOVED ", 6) == 0
         || strncmp(reply->str, "ASK ", 4) == 0)
     {
+        return;
+    }
+
+    if (strncmp(reply->str, "WRONGTYPE", 9) == 0) {
+        read_renamed(call);
         return;
     }
 

@@ -17,6 +17,7 @@
 #include <hiredis/hiredis.h>
 #include <jansson.h>
 
+#include "place.h"
 #include "queue.h"
 #include "relay.h"
 #include "../../common/digits.h"
@@ -29,6 +30,7 @@
 #define RELAY_BATCH_STR  "500"
 #define RELAY_DEAD       100
 #define RELAY_DEAD_STR   "100"
+#define RELAY_LOOK_S     3600
 #define RELAY_MARK       "dead_mark"    /* in :owner: the last one copied */
 
 
@@ -50,6 +52,9 @@ typedef struct {
 } relay_batch_t;
 
 
+static void relay_answers(relay_batch_t *batch);
+
+
 /* --- the outbox ----------------------------------------------------------- */
 
 static travel_str_t
@@ -67,40 +72,81 @@ relay_member(const json_t *row, const char *name)
 }
 
 
-/* How many partitions a queue has now; 0: cannot be found out. */
-static unsigned
-relay_partitions(const relay_batch_t *batch, travel_str_t queue)
+/* What the layout says under a queue's name and what follows that; NULL:
+ * nothing. */
+static const char *
+relay_layout(const relay_batch_t *batch, travel_str_t queue, const char *tail)
 {
-    size_t             i;
-    unsigned           n;
+    size_t             i, n;
     const redisReply  *layout, *name;
 
     layout = batch->layout;
-    n = TRAVEL_PARTITIONS_DEFAULT;
+    n = strlen(tail);
 
     for (i = 0; i + 1 < layout->elements; i += 2) {
         name = layout->element[i];
 
-        if ((size_t) name->len == queue.len
-            && memcmp(name->str, queue.data, queue.len) == 0)
+        if ((size_t) name->len == queue.len + n
+            && memcmp(name->str, queue.data, queue.len) == 0
+            && strcmp(name->str + queue.len, tail) == 0)
         {
-            n = (unsigned) atoi(layout->element[i + 1]->str);
+            return layout->element[i + 1]->str;
         }
     }
 
-    return n <= TRAVEL_PARTITIONS_MAX ? n : 0;
+    return NULL;
+}
+
+
+/* A row that was sent shortly before a repartitioning, and not marked, is looked
+ * for where it went. */
+static int
+relay_place(relay_batch_t *batch, travel_job_id_t *id, const json_t *bucket)
+{
+    unsigned          place;
+    const char       *text, *since;
+    travel_layout_t   layout = { { TRAVEL_PARTITIONS_DEFAULT, 0 }, { 0, 0 } };
+
+    text = relay_layout(batch, id->queue, "");
+
+    if (text != NULL
+        && travel_layout_parse(&layout, (travel_str_t) { text, strlen(text) })
+           != TRAVEL_OK)
+    {
+        return TRAVEL_ERROR;
+    }
+
+    since = relay_layout(batch, id->queue, ":since");
+    place = bucket != NULL
+            ? (unsigned) json_integer_value(bucket) % TRAVEL_BUCKETS
+            : travel_uuid_bucket(&id->id);
+
+    if (bucket == NULL && id->partition >= layout.now.base
+        && id->partition < layout.now.base + layout.now.n)
+    {
+        return TRAVEL_OK;           /* its writer knew */
+    }
+
+    if (layout.was.n > 0 && since != NULL
+        && time(NULL) - atoll(since) < RELAY_LOOK_S)
+    {
+        relay_answers(batch);
+        return worker_place(batch->relay->redis, id, place);
+    }
+
+    id->partition = travel_range_place(&layout.now, place);
+
+    return TRAVEL_OK;
 }
 
 
 /* The id as it is under the present layout: the writer of the row knew the
  * bucket, not how many partitions there are. */
 static int
-relay_job_id(const relay_batch_t *batch, const json_t *row, char *ret_text,
+relay_job_id(relay_batch_t *batch, const json_t *row, char *ret_text,
     travel_priority_e *ret_priority)
 {
-    json_t           *bucket;
-    unsigned          n;
-    travel_job_id_t   id;
+    travel_job_id_t  id;
 
     if (travel_job_id_parse(&id, relay_member(row, "id")) != TRAVEL_OK
         || travel_priority_parse(ret_priority, relay_member(row, "priority"))
@@ -109,18 +155,30 @@ relay_job_id(const relay_batch_t *batch, const json_t *row, char *ret_text,
         return TRAVEL_INVALID;
     }
 
-    bucket = json_object_get(row, "bucket");
-
-    if (bucket != NULL) {
-        n = relay_partitions(batch, id.queue);
-
-        if (n == 0) {
-            return TRAVEL_ERROR;
-        }
-
-        id.partition = (unsigned) json_integer_value(bucket) % n;
+    if (relay_place(batch, &id, json_object_get(row, "bucket")) != TRAVEL_OK) {
+        return TRAVEL_ERROR;
     }
 
+    (void) travel_job_id_format(ret_text, &id);
+    return TRAVEL_OK;
+}
+
+
+/* Its partition is closed: the same job, where its id has its place now. */
+static int
+relay_move(const worker_relay_t *relay, travel_str_t from, char *ret_text)
+{
+    travel_job_id_t   id;
+    travel_layout_t   layout;
+
+    if (travel_job_id_parse(&id, from) != TRAVEL_OK
+        || worker_layout(relay->redis, id.queue, &layout) != TRAVEL_OK)
+    {
+        return TRAVEL_ERROR;
+    }
+
+    id.partition = travel_range_place(&layout.now,
+                                      travel_uuid_bucket(&id.id));
     (void) travel_job_id_format(ret_text, &id);
     return TRAVEL_OK;
 }
@@ -199,7 +257,7 @@ relay_enqueue(const worker_relay_t *relay, const json_t *row,
 
 
 static int
-relay_job(const relay_batch_t *batch, const json_t *row, uint64_t at)
+relay_job(relay_batch_t *batch, const json_t *row, uint64_t at)
 {
     int                 rc;
     bool                whole;
@@ -290,6 +348,36 @@ relay_claimed(const worker_relay_t *relay, travel_envelope_t *env)
 }
 
 
+/* Who asks for it by its old id is told where it is. */
+static int
+relay_moved(const worker_relay_t *relay, const json_t *row, const char *to)
+{
+    int               rc;
+    char              key[TRAVEL_KEY_MAX];
+    redisReply       *reply;
+    travel_job_id_t   from, now;
+
+    if (travel_job_id_parse(&from, relay_member(row, "id")) != TRAVEL_OK
+        || travel_job_id_parse(&now, (travel_str_t) { to, strlen(to) })
+           != TRAVEL_OK)
+    {
+        return TRAVEL_INVALID;
+    }
+
+    (void) travel_key_job(key, &from);
+    reply = worker_redis_command(relay->redis, "HSET %s moved %u", key,
+                                 now.partition);
+    rc = reply != NULL && reply->type == REDIS_REPLY_INTEGER ? TRAVEL_OK
+                                                             : TRAVEL_ERROR;
+    freeReplyObject(reply);
+    reply = worker_redis_command(relay->redis, "PEXPIRE %s %ld", key,
+                                 relay->retention_ms);
+    freeReplyObject(reply);
+
+    return rc;
+}
+
+
 /* Its body as it came; neither deadline nor waiter: both were of the first
  * time.  'token' is the outbox row. */
 static int
@@ -297,8 +385,11 @@ relay_requeue(const worker_relay_t *relay, const json_t *row,
     const char *token)
 {
     int                        rc;
+    char                       id[TRAVEL_JOB_ID_MAX + 1];
+    int64_t                    later;
     uint64_t                   ts;
     travel_envelope_t          env = { 0 };
+    travel_priority_e          priority;
     const worker_job_type_t   *type;
 
     env.id = relay_member(row, "id");
@@ -316,10 +407,15 @@ relay_requeue(const worker_relay_t *relay, const json_t *row,
     env.ts = travel_digits_parse(&ts, relay_member(row, "ts")) == TRAVEL_OK
              ? ts : 0;
 
-    rc = worker_requeue(relay->redis, &env, type != NULL
-                        ? type->priority : TRAVEL_PRIORITY_NORMAL,
-                        (int64_t) json_number_value(
-                            json_object_get(row, "not_before")), token);
+    priority = type != NULL ? type->priority : TRAVEL_PRIORITY_NORMAL;
+    later = (int64_t) json_number_value(json_object_get(row, "not_before"));
+    rc = worker_requeue(relay->redis, &env, priority, later, token);
+
+    if (rc == TRAVEL_REFUSED && relay_move(relay, env.id, id) == TRAVEL_OK) {
+        env.id = (travel_str_t) { id, strlen(id) };
+        rc = worker_requeue(relay->redis, &env, priority, later, token);
+        rc = rc == TRAVEL_OK ? relay_moved(relay, row, id) : TRAVEL_ERROR;
+    }
 
     return rc == TRAVEL_OK ? relay_drop(relay, row) : rc;
 }

@@ -1,7 +1,7 @@
 /*
  * What brings entries into memory besides reading: adoption and promotion.
  *
- * An adoption: the script (fence, turn), then the delayed set (keys that are
+ * An adoption: the script (fence, turn, whether it is closed), then the delayed set (keys that are
  * held by retrying jobs, jobs that were in the predecessor's hand); then the
  * streams are read from their start.  The same walk, keeping what is in memory,
  * repairs a lost answer ("resync").
@@ -242,8 +242,8 @@ adopt_knows(const worker_partition_t *part, size_t stream,
 }
 
 
-static void
-adopt_opened(worker_partition_t *part)
+void
+worker_take_opened(worker_partition_t *part)
 {
     size_t  i;
 
@@ -262,6 +262,34 @@ adopt_opened(worker_partition_t *part)
 }
 
 
+/* What it is besides: closed, or in the place of others. */
+static void
+adopt_told(worker_partition_t *part, const redisReply *reply)
+{
+    size_t  i;
+
+    if (reply->elements < 9) {
+        return;
+    }
+
+    if (part->closed && reply->element[7]->len == 0) {
+        part->first = true;         /* opened again: it had nothing left */
+
+        for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
+            part->streams[i].last[0] = '\0';
+        }
+    }
+
+    worker_part_name_streams(part, reply->element[7]->len > 0);
+
+    if (travel_range_parse(&part->range, take_str(reply->element[8]))
+        != TRAVEL_OK)
+    {
+        part->range.n = 0;
+    }
+}
+
+
 static void
 adopt_on_script(void *data, const redisReply *reply)
 {
@@ -276,6 +304,8 @@ adopt_on_script(void *data, const redisReply *reply)
     if (part == NULL) {
         return;
     }
+
+    adopt_told(part, reply);
 
     for (i = 0; !part->first && i < TRAVEL_PRIORITY_MAX
                 && 2 * i + 2 < reply->elements; i++)
@@ -296,13 +326,17 @@ adopt_on_script(void *data, const redisReply *reply)
 static void
 adopt_send_script(worker_partition_t *part, worker_batch_t *batch)
 {
+    char            key[TRAVEL_KEY_MAX];
     size_t          i;
+    travel_str_t    queue;
     worker_args_t  *args;
 
     args = take_args(part);
+    queue = (travel_str_t) { part->queue_name, strlen(part->queue_name) };
 
     for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
-        worker_args_str(args, part->streams[i].key, part->streams[i].key_len);
+        worker_args_copy(args, key, travel_key_stream(key, queue, part->number,
+                                                      (travel_priority_e) i));
     }
 
     worker_args_fence(args, part);
@@ -379,8 +413,14 @@ adopt_on_delayed(void *data, const redisReply *reply)
 
     part->adopt_offset += TAKE_PAGE;
 
-    if (i == 1) {
-        adopt_opened(part);
+    if (i > 1) {
+        return;
+    }
+
+    if (part->first && part->range.n > 0 && !part->closed) {
+        part->adopt_step = WORKER_ADOPT_BEFORE;
+    } else {
+        worker_take_opened(part);
     }
 }
 
@@ -406,6 +446,11 @@ take_adopt(worker_partition_t *part)
 {
     worker_batch_t  *batch;
 
+    if (part->adopt_step == WORKER_ADOPT_BEFORE) {
+        worker_before_ask(part);
+        return;
+    }
+
     batch = worker_batch_create(part);
 
     if (batch == NULL) {
@@ -415,6 +460,9 @@ take_adopt(worker_partition_t *part)
     part->adopting = true;
 
     switch (part->adopt_step) {
+
+    case WORKER_ADOPT_BEFORE:
+        break;
 
     case WORKER_ADOPT_SCRIPT:
         adopt_send_script(part, batch);

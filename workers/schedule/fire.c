@@ -12,6 +12,7 @@
 #include "schedule.h"
 #include "../jobs/job.h"
 #include "../pool/log.h"
+#include "../queue/place.h"
 #include "../queue/queue.h"
 #include "../../common/tzif.h"
 #include "../../common/timestamp.h"
@@ -124,27 +125,6 @@ worker_schedule_last(const worker_schedule_t *schedule, int64_t after,
 
 /* --- the job ------------------------------------------------------------- */
 
-/* How many partitions the queue has; 0: Redis did not say. */
-static unsigned
-fire_partitions(worker_redis_t *redis, const char *queue)
-{
-    unsigned     n;
-    redisReply  *reply;
-
-    reply = worker_redis_command(redis, "HGET " TRAVEL_KEY_LAYOUT " %s", queue);
-
-    if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
-        freeReplyObject(reply);
-        return 0;
-    }
-
-    n = reply->type == REDIS_REPLY_STRING ? (unsigned) atoi(reply->str) : 0;
-    freeReplyObject(reply);
-
-    return n > 0 && n <= TRAVEL_PARTITIONS_MAX ? n : TRAVEL_PARTITIONS_DEFAULT;
-}
-
-
 /* The schedule's own body, with its name and the time that is meant. */
 static char *
 fire_body(const worker_schedule_t *schedule, int64_t at)
@@ -194,13 +174,11 @@ worker_schedule_enqueue(worker_redis_t *redis,
     }
 
     id.queue = (travel_str_t) { type->queue, strlen(type->queue) };
-    id.partition = fire_partitions(redis, type->queue);
 
-    if (id.partition == 0) {
+    if (worker_place(redis, &id, travel_uuid_bucket(&id.id)) != TRAVEL_OK) {
         return TRAVEL_ERROR;
     }
 
-    id.partition = travel_uuid_bucket(&id.id) % id.partition;
     (void) travel_job_id_format(text, &id);
     travel_uuid_format(uuid, &id.id);
     uuid[TRAVEL_UUID_TEXT_LEN] = '\0';
@@ -228,5 +206,5 @@ worker_schedule_enqueue(worker_redis_t *redis,
         memcpy(ret_job, text, sizeof(text));
     }
 
-    return rc;
+    return rc != TRAVEL_REFUSED ? rc : TRAVEL_ERROR;    /* it closed just now */
 }

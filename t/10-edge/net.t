@@ -279,6 +279,8 @@ subtest 'nginx -t' => sub {
         ['travel_redis cache unix:/x user=u;', qr/needs password=/],
         ['travel_redis cache unix:/x timeout=1h;', qr/"timeout=1h" must be/],
         ['travel_redis cache unix:/x dbs=1;', qr/"dbs=1" must be one of/],
+        ['travel_redis cache unix:/x cluster=yes;', qr/must be "on" or "off"/],
+        ['travel_redis cache [::1]:1 cluster=on;', qr/is for "queue".*one server/],
         ['travel_postgres replica "host=/x dbname=y";', qr/must have user= and/],
         ['travel_postgres replica "host=/x dbname=y user=z hots=1";', qr/hots/],
         ['travel_postgres boss "dbname=y user=z";', qr/must be "primary"/],
@@ -292,6 +294,15 @@ subtest 'nginx -t' => sub {
         my ($rc, $out) = nginx_t('bad.conf');
         isnt($rc, 0, substr $c->[0], 0, 60);
         like($out, $c->[1], '... says what to do');
+    }
+    for my $c (['unix:/x cluster=on', qr/known by HOST:PORT/],
+               ['[::1]:1 cluster=on db=1', qr/has database 0 only/],
+               ['[::1]:1 127.0.0.1:1 cluster=on acks=1', undef]) {
+        (my $text = $conf) =~ s/(travel_redis +queue)[^;]+/$1 $c->[0]/ or die;
+        $t->write('bad.conf', $text);
+        my ($rc, $out) = nginx_t('bad.conf');
+        is(!$rc, !$c->[1], "queue $c->[0]") or diag($out);
+        like($out, $c->[1], '... says what to do') if $c->[1];
     }
     (my $text = $conf) =~ s/host=\S+ dbname/host=\/nowhere dbname/ or die;
     $text =~ s/unix:\S+queue\S*/unix:\/nowhere/;

@@ -82,6 +82,21 @@ for (@bad) {
     is(($out =~ tr/\n//), 1, 'in one line');
 }
 
+for (['socket = "10.0.0.1:1, 10.0.0.2:1" cluster = true acks = 1', undef],
+     ['socket = "/tmp/q.sock" cluster = true', qr/known by host:port/],
+     ['socket = "/tmp/q.sock" acks = 17',      qr/acks is 17, must be 0 to 16/])
+{
+    my ($redis, $said) = @$_;
+    my ($rc, $out) = check($good =~ s/^redis queue .*$/redis queue { $redis }/mr);
+    is($rc, $said ? 1 : 0, "redis queue { $redis }") or diag($out);
+    like($out, $said, 'and what is wrong') if $said;
+}
+for my $cache ('cluster = true', 'acks = 1') {
+    my ($rc, $out) = check("${good}redis cache { socket = \"h:1\" $cache }\n");
+    is($rc, 1, "redis cache: $cache");
+    like($out, qr/are for the queue/, 'and why not');
+}
+
 for my $without ('redis queue', 'postgres primary') {
     my ($rc, $out) = check($good =~ s/^\Q$without\E.*\n//mr);
     is($rc, 1, "without $without: refused");

@@ -34,7 +34,7 @@ sub free_port {
 }
 
 my %at = (first => $t->socket('queue'));
-$at{second} = $at{first} =~ s/queue\.sock$/second.sock/r;
+$at{$_} = $at{first} =~ s/queue\.sock$/$_.sock/r for qw(second sentinel);
 my %port = (first => free_port(), second => free_port());
 my %pid;
 
@@ -72,6 +72,34 @@ END
     }
     wait_for(sub { eval { redis($name)->call('INFO', 'replication')
         =~ /master_link_status:up/ } }, 20, "$name follows");
+}
+
+# Redis Sentinel, alone: it is told of the first and finds the second by it.
+sub start_sentinel {
+    my $port = free_port();
+    mkdir "$dir/sentinel";
+    $t->write('sentinel/sentinel.conf', <<"END");
+port $port
+bind 127.0.0.1
+unixsocket $at{sentinel}
+dir $dir/sentinel
+logfile $dir/logs/sentinel.log
+sentinel monitor queue 127.0.0.1 $port{first} 1
+sentinel auth-user queue admin
+sentinel auth-pass queue $pass
+sentinel down-after-milliseconds queue 500
+sentinel failover-timeout queue 5000
+END
+    $pid{sentinel} = fork // die "fork: $!";
+    if (!$pid{sentinel}) {
+        exec 'redis-server', "$dir/sentinel/sentinel.conf", '--sentinel'
+            or POSIX::_exit(1);
+    }
+    wait_for(sub {
+        my $s = Travel::Redis->new(socket => $at{sentinel});
+        my %master = @{ $s->call('SENTINEL', 'MASTER', 'queue') };
+        $master{'num-slaves'} == 1 && $master{flags} eq 'master';
+    }, 20, 'the sentinel knows both');
 }
 
 END { local $?; kill 'KILL', grep { $_ } values %pid; }
@@ -159,12 +187,16 @@ subtest 'no replica at all' => sub {
 # --- the failover ------------------------------------------------------------
 
 subtest 'the second takes the place of the first' => sub {
+    start_sentinel();
     my $clients = Travel::Faults->clients($t, 3, sub { client(@_, 12) });
     sleep 3;
     $t->kill_part('queue');
-    my $second = redis('second');
-    $second->call('REPLICAOF', 'NO', 'ONE');
-    $second->call('CONFIG', 'SET', 'min-replicas-to-write', 0);
+    ok(wait_for(sub { redis('second')->call('INFO', 'replication')
+        =~ /role:master/ },
+        15, 'the sentinel to act'), 'a sentinel has made it the master');
+    redis('second')->call('CONFIG', 'SET', 'min-replicas-to-write', 0);
+    kill 'TERM', $pid{sentinel};
+    waitpid delete $pid{sentinel}, 0;
     start_replica('first', 'second');
 
     my (%accepted, %count, @at);

@@ -82,6 +82,8 @@ struct worker_keeper_s {
     int64_t               layout_at;
     int64_t               lease_at;
     int64_t               errand_at;
+    size_t                errand_lot;   /* the first: one whose master is away
+                                           must not stop the others */
     int64_t               beat_at;
     int64_t               tell_at;
     uint64_t              told;         /* breakers.h */
@@ -861,7 +863,7 @@ static void
 keeper_errands(worker_keeper_t *keeper, int64_t now)
 {
     int             sent;
-    size_t          i;
+    size_t          i, first;
     bool            all, rung;
     keeper_lot_t   *lot;
     worker_relay_t  relay;
@@ -872,8 +874,10 @@ keeper_errands(worker_keeper_t *keeper, int64_t now)
         keeper->errand_at = now + KEEPER_ERRAND_MS;
     }
 
+    first = keeper->errand_lot;
+
     for (i = 0; i < keeper->nlots; i++) {
-        lot = keeper->lots[i];
+        lot = keeper->lots[(first + i) % keeper->nlots];
         pthread_mutex_lock(&keeper->mutex);
         rung = lot->rung;
         lot->rung = false;
@@ -912,6 +916,7 @@ keeper_errands(worker_keeper_t *keeper, int64_t now)
 
         if (sent < 0 && worker_redis_error(keeper->redis) != NULL) {
             keeper_redis_drop(keeper, worker_redis_error(keeper->redis));
+            keeper->errand_lot = (first + i + 1) % keeper->nlots;
             return;
         }
     }

@@ -220,6 +220,7 @@ struct worker_queue_s {
                                                0: at once, it must hurry */
     int64_t                second_at;       /* next once-a-second work */
     int64_t                complain_at;     /* reading fails: said again */
+    int64_t                inval_at;        /* none is sent before */
     int64_t                beat_at;         /* next invalidation heartbeat */
     int64_t                gauge_at;
     int64_t                ready_at;        /* a rate lets more start then */

@@ -28,6 +28,7 @@
 #define GIVE_AHEAD_MAX    2048
 #define GIVE_AHEAD_BATCH  512      /* of a type that is run in batches */
 #define GIVE_EST_MIN_MS   0.002
+#define GIVE_RETRY_MS     200      /* an invalidation that was refused */
 
 
 /* --- starting ------------------------------------------------------------- */
@@ -546,6 +547,19 @@ give_back(worker_queue_t *queue, worker_entry_t *entry)
 
 /* --- invalidations -------------------------------------------------------- */
 
+/* All of them rest a little. */
+static void
+inval_refused(worker_queue_t *queue, const redisReply *reply)
+{
+    if (queue->now >= queue->inval_at) {
+        worker_log(WORKER_LOG_WARN, "invalidation: redis: %s",
+                   reply->type == REDIS_REPLY_ERROR ? reply->str : "?");
+    }
+
+    queue->inval_at = queue->now + GIVE_RETRY_MS;
+}
+
+
 static void
 inval_on_reply(void *data, const redisReply *reply)
 {
@@ -562,8 +576,7 @@ inval_on_reply(void *data, const redisReply *reply)
                                   (size_t) reply->len }) != TRAVEL_OK)
     {
         if (reply != NULL) {
-            worker_log(WORKER_LOG_WARN, "invalidation: redis: %s",
-                       reply->type == REDIS_REPLY_ERROR ? reply->str : "?");
+            inval_refused(queue, reply);
         }
 
         /* It may be in the stream already; there twice it does no harm. */
@@ -616,7 +629,9 @@ give_invals(worker_queue_t *queue)
 {
     worker_inval_t  *inval, *list;
 
-    if (!worker_link_up(worker_hub_link(queue->hub, queue->inval_slot))) {
+    if (queue->now < queue->inval_at
+        || !worker_link_up(worker_hub_link(queue->hub, queue->inval_slot)))
+    {
         return;
     }
 

@@ -40,9 +40,8 @@ device_row(worker_tx_t *tx, const char *service)
 static worker_verdict_e
 device_register_in(worker_tx_t *tx)
 {
-    PGresult          *res;
-    const char        *service;
-    worker_verdict_e   verdict;
+    PGresult    *res;
+    const char  *service;
 
     service = worker_body_string(tx->job, "service");
     res = worker_tx_user(tx) == TRAVEL_OK ? device_row(tx, service) : NULL;
@@ -59,9 +58,7 @@ device_register_in(worker_tx_t *tx)
     }
 
     worker_tx_tag(tx, "user:%s", tx->job->sub);
-    verdict = worker_tx_commit(tx, worker_row_json(res, 0));
-    PQclear(res);
-    return verdict;
+    return worker_tx_commit_row(tx, res);
 }
 
 

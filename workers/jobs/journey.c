@@ -132,13 +132,7 @@ journey_start_in(worker_tx_t *tx)
 static worker_verdict_e
 journey_start(worker_job_t *job)
 {
-    worker_tx_e  state;
-    worker_tx_t  tx;
-
-    state = worker_tx_begin(&tx, job, "start");
-
-    return state == WORKER_TX_FRESH ? journey_start_in(&tx)
-                                    : worker_tx_not_fresh(&tx, state);
+    return worker_tx_run(job, "start", journey_start_in);
 }
 
 

@@ -312,13 +312,7 @@ maintenance_remind_in(worker_tx_t *tx)
 static worker_verdict_e
 maintenance_remind(worker_job_t *job)
 {
-    worker_tx_e  state;
-    worker_tx_t  tx;
-
-    state = worker_tx_begin(&tx, job, "remind");
-
-    return state == WORKER_TX_FRESH ? maintenance_remind_in(&tx)
-                                    : worker_tx_not_fresh(&tx, state);
+    return worker_tx_run(job, "remind", maintenance_remind_in);
 }
 
 

@@ -82,10 +82,9 @@ persona_started(worker_tx_t *tx, const PGresult *res)
 static worker_verdict_e
 persona_start(worker_job_t *job)
 {
-    PGresult          *res;
-    worker_tx_e        state;
-    worker_tx_t        tx;
-    worker_verdict_e   verdict;
+    PGresult     *res;
+    worker_tx_e   state;
+    worker_tx_t   tx;
 
     state = worker_tx_begin(&tx, job, "start");
 
@@ -102,9 +101,7 @@ persona_start(worker_job_t *job)
     }
 
     worker_tx_tag(&tx, "user:%s persona:%s", job->sub, job->sub);
-    verdict = worker_tx_commit(&tx, worker_row_json(res, 0));
-    PQclear(res);
-    return verdict;
+    return worker_tx_commit_row(&tx, res);
 }
 
 
@@ -121,7 +118,6 @@ persona_id(const worker_job_t *job)
 static worker_verdict_e
 persona_move(worker_tx_t *tx, PGresult *res, const char *type, json_t *data)
 {
-    worker_verdict_e  verdict;
 
     if (res == NULL) {
         json_decref(data);
@@ -145,9 +141,7 @@ persona_move(worker_tx_t *tx, PGresult *res, const char *type, json_t *data)
     }
 
     worker_tx_tag(tx, "user:%s persona:%s", tx->job->sub, tx->job->sub);
-    verdict = worker_tx_commit(tx, worker_row_json(res, 0));
-    PQclear(res);
-    return verdict;
+    return worker_tx_commit_row(tx, res);
 }
 
 
@@ -498,13 +492,7 @@ persona_fail_in(worker_tx_t *tx)
 static worker_verdict_e
 persona_giveup(worker_job_t *job)
 {
-    worker_tx_e  state;
-    worker_tx_t  tx;
-
-    state = worker_tx_begin(&tx, job, "fail");
-
-    return state == WORKER_TX_FRESH ? persona_fail_in(&tx)
-                                    : worker_tx_not_fresh(&tx, state);
+    return worker_tx_run(job, "fail", persona_fail_in);
 }
 
 

@@ -65,13 +65,7 @@ personality_turn_in(worker_tx_t *tx)
 static worker_verdict_e
 personality_turn_season(worker_job_t *job)
 {
-    worker_tx_e  state;
-    worker_tx_t  tx;
-
-    state = worker_tx_begin(&tx, job, "turn");
-
-    return state == WORKER_TX_FRESH ? personality_turn_in(&tx)
-                                    : worker_tx_not_fresh(&tx, state);
+    return worker_tx_run(job, "turn", personality_turn_in);
 }
 
 

@@ -64,6 +64,31 @@ worker_tx_not_fresh(worker_tx_t *tx, worker_tx_e state)
 
 
 worker_verdict_e
+worker_tx_run(worker_job_t *job, const char *step,
+    worker_verdict_e (*in)(worker_tx_t *tx))
+{
+    worker_tx_e  state;
+    worker_tx_t  tx;
+
+    state = worker_tx_begin(&tx, job, step);
+
+    return state == WORKER_TX_FRESH ? in(&tx)
+                                    : worker_tx_not_fresh(&tx, state);
+}
+
+
+worker_verdict_e
+worker_tx_commit_row(worker_tx_t *tx, PGresult *res)
+{
+    worker_verdict_e  verdict;
+
+    verdict = worker_tx_commit(tx, worker_row_json(res, 0));
+    PQclear(res);
+    return verdict;
+}
+
+
+worker_verdict_e
 worker_tx_refuse(worker_tx_t *tx, const char *code, const char *fmt, ...)
 {
     char     message[256];

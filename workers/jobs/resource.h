@@ -16,6 +16,14 @@ json_t *worker_row_json_at(const PGresult *res, int row, int column);
  * DONE with its result, the rest its verdict.  Ends the transaction. */
 worker_verdict_e worker_tx_not_fresh(worker_tx_t *tx, worker_tx_e state);
 
+/* A step that is one transaction: 'in' ends it.  One that was seen before is
+ * DONE with its result. */
+worker_verdict_e worker_tx_run(worker_job_t *job, const char *step,
+    worker_verdict_e (*in)(worker_tx_t *tx));
+
+/* Commits; the result is the row's first column.  Clears 'res'. */
+worker_verdict_e worker_tx_commit_row(worker_tx_t *tx, PGresult *res);
+
 /* Ends the transaction with a refusal: REJECT, job->error filled. */
 worker_verdict_e worker_tx_refuse(worker_tx_t *tx, const char *code,
     const char *fmt, ...) TRAVEL_PRINTF(3, 4);

@@ -359,13 +359,7 @@ saga_check_in(worker_tx_t *tx)
 static worker_verdict_e
 saga_check_pending(worker_job_t *job)
 {
-    worker_tx_e  state;
-    worker_tx_t  tx;
-
-    state = worker_tx_begin(&tx, job, "check");
-
-    return state == WORKER_TX_FRESH ? saga_check_in(&tx)
-                                    : worker_tx_not_fresh(&tx, state);
+    return worker_tx_run(job, "check", saga_check_in);
 }
 
 

@@ -41,8 +41,7 @@ survey_insert(worker_tx_t *tx)
 static worker_verdict_e
 survey_create_in(worker_tx_t *tx)
 {
-    PGresult          *res;
-    worker_verdict_e   verdict;
+    PGresult  *res;
 
     res = worker_tx_user(tx) == TRAVEL_OK ? survey_insert(tx) : NULL;
 
@@ -56,22 +55,14 @@ survey_create_in(worker_tx_t *tx)
     }
 
     worker_tx_tag(tx, "survey:%s", tx->job->uuid);
-    verdict = worker_tx_commit(tx, worker_row_json(res, 0));
-    PQclear(res);
-    return verdict;
+    return worker_tx_commit_row(tx, res);
 }
 
 
 static worker_verdict_e
 survey_create(worker_job_t *job)
 {
-    worker_tx_e  state;
-    worker_tx_t  tx;
-
-    state = worker_tx_begin(&tx, job, "create");
-
-    return state == WORKER_TX_FRESH ? survey_create_in(&tx)
-                                    : worker_tx_not_fresh(&tx, state);
+    return worker_tx_run(job, "create", survey_create_in);
 }
 
 

@@ -120,22 +120,14 @@ trip_create_in(worker_tx_t *tx)
 
     worker_tx_tag(tx, "user:%s trips:%s trip:%s", tx->job->sub, tx->job->sub,
                   tx->job->uuid);
-    verdict = worker_tx_commit(tx, worker_row_json(res, 0));
-    PQclear(res);
-    return verdict;
+    return worker_tx_commit_row(tx, res);
 }
 
 
 static worker_verdict_e
 trip_create(worker_job_t *job)
 {
-    worker_tx_e  state;
-    worker_tx_t  tx;
-
-    state = worker_tx_begin(&tx, job, "create");
-
-    return state == WORKER_TX_FRESH ? trip_create_in(&tx)
-                                    : worker_tx_not_fresh(&tx, state);
+    return worker_tx_run(job, "create", trip_create_in);
 }
 
 
@@ -181,9 +173,8 @@ itinerary_insert(worker_tx_t *tx)
 static worker_verdict_e
 itinerary_request_in(worker_tx_t *tx)
 {
-    PGresult          *res;
-    const char        *trip;
-    worker_verdict_e   verdict;
+    PGresult    *res;
+    const char  *trip;
 
     trip = worker_body_string(tx->job, "trip_id");
 
@@ -209,23 +200,15 @@ itinerary_request_in(worker_tx_t *tx)
     }
 
     itinerary_tags(tx);
-    verdict = worker_tx_commit(tx, worker_row_json(res, 0));
-    PQclear(res);
-    return verdict;
+    return worker_tx_commit_row(tx, res);
 }
 
 
 static worker_verdict_e
 itinerary_do_request(worker_saga_run_t *run, json_t **ret_result)
 {
-    worker_tx_e  state;
-    worker_tx_t  tx;
-
     (void) ret_result;
-    state = worker_tx_begin(&tx, run->job, "request");
-
-    return state == WORKER_TX_FRESH ? itinerary_request_in(&tx)
-                                    : worker_tx_not_fresh(&tx, state);
+    return worker_tx_run(run->job, "request", itinerary_request_in);
 }
 
 
@@ -300,8 +283,6 @@ static worker_verdict_e
 itinerary_ready_in(worker_tx_t *tx, const json_t *text)
 {
     PGresult          *res;
-    worker_verdict_e   verdict;
-
     res = itinerary_update(tx, text);
 
     if (res != NULL && PQntuples(res) == 0) {
@@ -322,9 +303,7 @@ itinerary_ready_in(worker_tx_t *tx, const json_t *text)
     }
 
     itinerary_tags(tx);
-    verdict = worker_tx_commit(tx, worker_row_json(res, 0));
-    PQclear(res);
-    return verdict;
+    return worker_tx_commit_row(tx, res);
 }
 
 
@@ -406,13 +385,7 @@ itinerary_fail_in(worker_tx_t *tx)
 static worker_verdict_e
 itinerary_giveup(worker_job_t *job)
 {
-    worker_tx_e  state;
-    worker_tx_t  tx;
-
-    state = worker_tx_begin(&tx, job, "fail");
-
-    return state == WORKER_TX_FRESH ? itinerary_fail_in(&tx)
-                                    : worker_tx_not_fresh(&tx, state);
+    return worker_tx_run(job, "fail", itinerary_fail_in);
 }
 
 

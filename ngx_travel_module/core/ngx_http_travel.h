@@ -25,6 +25,7 @@
 
 #include "../../common/travel.h"
 #include "../../common/errors.h"
+#include "../../common/http_accept.h"
 #include "../../common/problem.h"
 #include "../../common/ids.h"
 #include "../../common/hash.h"

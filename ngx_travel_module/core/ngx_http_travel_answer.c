@@ -161,14 +161,11 @@ ngx_http_travel_error_form(ngx_http_request_t *r)
 {
     ngx_str_t  *accept;
 
-    static const char  wanted[] = "application/problem+json";
-
     accept = ngx_http_travel_header_in(r, "accept", sizeof("accept") - 1);
 
     if (accept != NULL
-        && ngx_strlcasestrn(accept->data, accept->data + accept->len,
-                            (u_char *) wanted, sizeof(wanted) - 2)
-           != NULL)
+        && travel_http_accepts(ngx_http_travel_view(accept),
+                               TRAVEL_STR("application/problem+json")))
     {
         return TRAVEL_PROBLEM_RFC9457;
     }

@@ -9,14 +9,10 @@ ngx_http_travel_event_stream_wanted(ngx_http_request_t *r)
 {
     ngx_str_t  *accept;
 
-    static const char  wanted[] = "text/event-stream";
-
     accept = ngx_http_travel_header_in(r, "accept", sizeof("accept") - 1);
 
-    return accept
-           && ngx_strlcasestrn(accept->data, accept->data + accept->len,
-                               (u_char *) wanted, sizeof(wanted) - 2)
-              != NULL;
+    return accept && travel_http_accepts(ngx_http_travel_view(accept),
+                                         TRAVEL_STR("text/event-stream"));
 }
 
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "cache_control.h"
+#include "http_accept.h"
 #include "http_date.h"
 #include "http_target.h"
 #include "http_vary.h"
@@ -91,6 +92,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     (void) ! travel_cache_control_targeted(&cc, s);
 
     fuzz_structured(s);
+    (void) ! travel_http_accepts(s, TRAVEL_STR("a/b"));
     fuzz_vary(s);
 
     if (travel_http_date_parse(&t, s, 1700000000) == TRAVEL_OK) {

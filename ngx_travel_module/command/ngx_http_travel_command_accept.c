@@ -1191,15 +1191,16 @@ ngx_http_travel_accept_ended(ngx_http_request_t *r, void *data,
 }
 
 
-/* "enqueue booking.create": the time Redis took, and the parent of the job. */
+/* "send booking": the time Redis took, and the parent of the job (semantic
+ * conventions for messaging). */
 void
 ngx_http_travel_command_span(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_uint_t error)
 {
-    u_char                  name[96];
+    u_char                  name[96], partition[NGX_INT_T_LEN];
     uint64_t                now;
+    ngx_uint_t              i;
     travel_span_t           span;
-    travel_attr_t           attrs[3];
     ngx_http_travel_ctx_t  *ctx;
 
     ctx = ngx_http_travel_get_ctx(r);
@@ -1211,29 +1212,47 @@ ngx_http_travel_command_span(ngx_http_request_t *r,
         return;
     }
 
+    struct {
+        travel_str_t   key;
+        travel_str_t   value;
+    } facts[] = {
+        { TRAVEL_STR("messaging.system"), TRAVEL_STR("redis") },
+        { TRAVEL_STR("messaging.operation.name"), TRAVEL_STR("send") },
+        { TRAVEL_STR("messaging.operation.type"), TRAVEL_STR("send") },
+        { TRAVEL_STR("messaging.destination.name"),
+          ngx_http_travel_view(&cmd->use->entry->queue) },
+        { TRAVEL_STR("messaging.destination.partition.id"),
+          { (char *) partition,
+            ngx_sprintf(partition, "%ui",
+                        (ngx_uint_t) cmd->name.id.partition) - partition } },
+        { TRAVEL_STR("messaging.message.id"),
+          { cmd->name.text, cmd->name.len } },
+        { TRAVEL_STR("travel.job.type"),
+          ngx_http_travel_view(&cmd->use->entry->type) }
+    };
+
+    travel_attr_t  attrs[sizeof(facts) / sizeof(facts[0])];
+
     ngx_memzero(&span, sizeof(travel_span_t));
     ngx_memzero(attrs, sizeof(attrs));
 
-    attrs[0].name = TRAVEL_STR("messaging.system");
-    attrs[0].v.s = TRAVEL_STR("redis");
-    attrs[1].name = TRAVEL_STR("messaging.destination.name");
-    attrs[1].v.s = ngx_http_travel_view(&cmd->use->entry->queue);
-    attrs[2].name = TRAVEL_STR("messaging.message.id");
-    attrs[2].v.s.data = cmd->name.text;
-    attrs[2].v.s.len = cmd->name.len;
+    for (i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
+        attrs[i].name = facts[i].key;
+        attrs[i].v.s = facts[i].value;
+    }
 
     span.id = cmd->span;
     ngx_memcpy(span.parent, ctx->trace.span_id, sizeof(span.parent));
     span.name.data = (char *) name;
-    span.name.len = ngx_snprintf(name, sizeof(name), "enqueue %V",
-                                 &cmd->use->entry->type)
+    span.name.len = ngx_snprintf(name, sizeof(name), "send %V",
+                                 &cmd->use->entry->queue)
                     - name;
     span.kind = TRAVEL_SPAN_PRODUCER;
     span.start_ns = cmd->sent_ns;
     span.end_ns = now;
     span.error = error;
     span.attrs = attrs;
-    span.nattrs = 3;
+    span.nattrs = i;
 
     ngx_http_travel_observe_span(r, &span);
 }

@@ -105,6 +105,7 @@ ngx_int_t ngx_http_travel_pg_result_keep(ngx_http_travel_pg_result_t *res,
 /* --- servers (one array per cycle, same index in every worker) ------------ */
 typedef struct {
     ngx_str_t                    name;       /* "primary", "replica-1" ... */
+    ngx_str_t                    namespace;  /* "travel|public", for traces */
     ngx_http_travel_pg_role_e    role;
     ngx_msec_t                   max_lag;
     ngx_msec_t                   slow_start; /* the share grows; 0: at once */

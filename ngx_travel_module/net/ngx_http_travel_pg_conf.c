@@ -23,6 +23,8 @@ typedef struct {
 
 static ngx_int_t ngx_http_travel_pg_parse(ngx_conf_t *cf, ngx_str_t *conninfo,
     ngx_http_travel_conninfo_t *ret_info);
+static ngx_int_t ngx_http_travel_pg_namespace(ngx_conf_t *cf,
+    ngx_http_travel_pg_conf_t *pc, ngx_http_travel_conninfo_t *info);
 static const char *ngx_http_travel_pg_get(ngx_http_travel_conninfo_t *info,
     const char *keyword);
 static void ngx_http_travel_pg_set(ngx_http_travel_conninfo_t *info,
@@ -102,6 +104,7 @@ ngx_http_travel_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                              made.info.connections * made.pipeline);
 
     if (ngx_http_travel_pg_host(cf, &info) != NGX_OK
+        || ngx_http_travel_pg_namespace(cf, &made, &info) != NGX_OK
         || ngx_http_travel_pg_finish(cf, &made, &info) != NGX_OK
         || ngx_http_travel_net_counters(cf, "postgres", &made.info.name,
                                         &made.counters)
@@ -118,6 +121,28 @@ ngx_http_travel_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     *pc = made;
 
     return NGX_CONF_OK;
+}
+
+
+/* Database and schema; the edge's statements name other schemas themselves. */
+static ngx_int_t
+ngx_http_travel_pg_namespace(ngx_conf_t *cf, ngx_http_travel_pg_conf_t *pc,
+    ngx_http_travel_conninfo_t *info)
+{
+    u_char      *p;
+    const char  *database;
+
+    database = ngx_http_travel_pg_get(info, "dbname");
+
+    p = ngx_pnalloc(cf->pool, ngx_strlen(database) + sizeof("|public"));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    pc->info.namespace.data = p;
+    pc->info.namespace.len = ngx_sprintf(p, "%s|public", database) - p;
+
+    return NGX_OK;
 }
 
 

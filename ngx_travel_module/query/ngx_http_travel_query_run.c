@@ -263,15 +263,15 @@ ngx_http_travel_run_span(ngx_http_travel_query_run_t *run,
     ngx_http_travel_pg_op_t *op, ngx_http_travel_pg_result_t *result,
     uint64_t took_us)
 {
-    const char     *sqlstate;
-    ngx_str_t       server;
-    travel_attr_t   attrs[4];
-    travel_span_t   span;
+    const char                              *sqlstate;
+    travel_attr_t                            attrs[6];
+    travel_span_t                            span;
+    const ngx_http_travel_pg_server_info_t  *server;
 
     ngx_memzero(&span, sizeof(travel_span_t));
     ngx_memzero(attrs, sizeof(attrs));
 
-    server = ngx_http_travel_pg_server_info(run->route.server)->name;
+    server = ngx_http_travel_pg_server_info(run->route.server);
     sqlstate = (result != NULL) ? ngx_http_travel_pg_sqlstate(result) : NULL;
 
     attrs[0].name = TRAVEL_STR("db.system.name");
@@ -280,14 +280,18 @@ ngx_http_travel_run_span(ngx_http_travel_query_run_t *run,
     attrs[1].v.s.data = run->query->name;
     attrs[1].v.s.len = ngx_strlen(run->query->name);
     attrs[2].name = TRAVEL_STR("server.address");
-    attrs[2].v.s = ngx_http_travel_view(&server);
-    span.nattrs = 3;
+    attrs[2].v.s = ngx_http_travel_view(&server->name);
+    attrs[3].name = TRAVEL_STR("db.namespace");
+    attrs[3].v.s = ngx_http_travel_view(&server->namespace);
+    span.nattrs = 4;
 
     if (sqlstate != NULL) {
-        attrs[3].name = TRAVEL_STR("db.response.status_code");
-        attrs[3].v.s.data = sqlstate;
-        attrs[3].v.s.len = ngx_strlen(sqlstate);
-        span.nattrs = 4;
+        attrs[4].name = TRAVEL_STR("db.response.status_code");
+        attrs[4].v.s.data = sqlstate;
+        attrs[4].v.s.len = ngx_strlen(sqlstate);
+        attrs[5].name = TRAVEL_STR("error.type");
+        attrs[5].v.s = attrs[4].v.s;
+        span.nattrs = 6;
     }
 
     if (result == NULL) {

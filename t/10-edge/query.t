@@ -349,7 +349,15 @@ subtest 'seen' => sub {
     is_deeply([sort map { $_->{name} } @db], ['t.broken', 't.typed'], 'named');
     is_deeply([map { $_->{trace_id} } @db], [$trace, $trace], 'in the trace');
     my ($bad) = grep { $_->{name} eq 't.broken' } @db;
-    is($bad->{attributes}{'db.response.status_code'}, '22012', 'the SQLSTATE');
+    is($bad->{attributes}{$_}, '22012', "the SQLSTATE, $_")
+        for qw(db.response.status_code error.type);
+    for my $s (@db) {
+        my $a = $s->{attributes};
+        is($s->{kind}, 'client', "$s->{name}: a client");
+        is($a->{'db.query.summary'}, $s->{name}, '  db.query.summary');
+        is($a->{'db.namespace'}, 'travel|public', '  db.namespace');
+        is($a->{'db.query.text'}, undef, '  no values');
+    }
     # the primary when the machine stalls: then the replica seems to be gone
     like($bad->{attributes}{'server.address'}, qr/^(?:replica-1|primary)$/,
         'the server');

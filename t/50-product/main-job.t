@@ -270,6 +270,13 @@ step 6, 'one trace of it all' => sub {
     my ($process) = grep { $name->($_) =~ /process.*booking\.create/ }
         values %span;
     ok(@{ $process->{links} || [] }, 'the job links its enqueue span');
+    my $send = $span{ $process->{parent_span_id} };
+    is($send->{name}, 'send booking', 'by the queue\'s name');
+    is($send->{kind}, 'producer', 'which is a producer\'s');
+    is($send->{attributes}{"messaging.$_->[0]"}, $_->[1], "messaging.$_->[0]")
+        for ['system', 'redis'], ['operation.name', 'send'],
+            ['operation.type', 'send'], ['destination.name', 'booking'],
+            ['message.id', $process->{attributes}{'messaging.message.id'}];
 };
 
 $t->finish;

@@ -345,9 +345,22 @@ ngx_http_travel_observe_log(ngx_http_request_t *r)
         || now > ctx->start_ns + omcf->slow * 1000000)
     {
         ngx_http_travel_observe_server_span(r, ctx, status, now);
+        ngx_http_travel_observe_tries(r, now);
     }
 
     return NGX_OK;
+}
+
+
+travel_str_t
+ngx_http_travel_observe_method(ngx_http_request_t *r)
+{
+    ngx_http_travel_observed_t  *seen;
+
+    seen = ngx_http_travel_get_ctx(r)->room[NGX_HTTP_TRAVEL_ROOM_OBSERVE];
+
+    return ngx_http_travel_observe_known(&seen->method)
+           ? ngx_http_travel_view(&seen->method) : TRAVEL_STR("_OTHER");
 }
 
 

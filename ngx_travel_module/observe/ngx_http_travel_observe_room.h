@@ -37,6 +37,12 @@ void ngx_http_travel_export_stop(ngx_cycle_t *cycle);
 /* Encodes and queues; full means drop and count. */
 void ngx_http_travel_export_span(const travel_span_t *span);
 
+/* The request's method, "_OTHER" for one that nobody knows. */
+travel_str_t ngx_http_travel_observe_method(ngx_http_request_t *r);
+
+/* tries.c: spans of what upstreams were asked; when the request is logged. */
+void ngx_http_travel_observe_tries(ngx_http_request_t *r, uint64_t now);
+
 
 /* --- durations: histograms by route and status class, in shared memory --- */
 

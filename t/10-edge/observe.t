@@ -33,6 +33,11 @@ http {
                     sample=0.2 slow=300ms queue=256 batch=32 interval=100ms
                     timeout=500ms;
 
+    upstream tried {
+        server 127.0.0.1:1 max_fails=0;
+        server 127.0.0.1:@PORT@ backup;
+    }
+
     server {
         listen 127.0.0.1:@PORT@;
         error_page 404 405 500 /_travel/error;
@@ -49,6 +54,10 @@ http {
         location = /proxy {
             proxy_set_header traceparent $travel_traceparent;
             proxy_pass http://127.0.0.1:@PORT@/echo;
+        }
+        location = /tries {
+            proxy_set_header traceparent $travel_traceparent;
+            proxy_pass http://tried/nothing;
         }
         location = /echo { return 200 "$http_traceparent|$http_tracestate"; }
         location = /read { travel_query GET t.read; }
@@ -152,12 +161,29 @@ subtest 'further on' => sub {
     my $id = trace();
     my $r = get('/proxy', traceparent => "00-$id-00f067aa0ba902b7-01",
         tracestate => 'a=1,b=2');
-    my @s = arrived($id, 2);
-    my ($first)  = grep { $_->{attributes}{'url.path'} eq '/proxy' } @s;
-    my ($second) = grep { $_->{attributes}{'url.path'} eq '/echo' } @s;
+    my @s = arrived($id, 3);
+    my ($first, $second) = map { my $path = $_;
+        grep { ($_->{attributes}{'url.path'} // '') eq $path } @s }
+        '/proxy', '/echo';
     is($r->{content}, "00-$id-$first->{span_id}-01|a=1,b=2",
         'proxied with our span as parent');
     is($second->{parent_span_id}, $first->{span_id}, 'and so it is');
+    my ($try) = grep { $_->{kind} eq 'client' } @s;
+    is($try->{parent_span_id}, $first->{span_id}, 'with the try beside');
+    is($try->{name}, 'GET', 'by its method');
+    is($try->{attributes}{'http.response.status_code'}, 200, 'its status');
+    is($try->{attributes}{'server.address'}, '127.0.0.1:' . $t->port, 'whom');
+    is($try->{status}, 'unset', 'no error');
+    ok($try->{start} <= $try->{end} && $try->{end} <= $first->{end}, 'when');
+    $id = trace();
+    get('/tries', traceparent => "00-$id-00f067aa0ba902b7-01");
+    my @try = sort { ($a->{attributes}{'http.request.resend_count'} // 0)
+        <=> ($b->{attributes}{'http.request.resend_count'} // 0) }
+        grep { $_->{kind} eq 'client' } arrived($id, 4);
+    is_deeply([map { [@{ $_->{attributes} }{qw(http.response.status_code
+        http.request.resend_count error.type)}, $_->{status}] } @try],
+        [[502, undef, 502, 'error'], [404, 1, 404, 'error']],
+        'one for each that was tried');
     $id = trace();
     sampled('/read', $id);
     @s = arrived($id, 2);

@@ -295,7 +295,7 @@ subtest 'many in one job' => sub {
             @{ $r->{json}{items} }[$job->{first} .. $job->{last}]],
             [map { $after->($uuid, $_ + 1 - $job->{first}) }
             grep { $_ != 3 && $_ != 4 && $_ != 20 }
-            $job->{first} .. $job->{last}], 'ids follow from the job\'s');
+            $job->{first} .. $job->{last}], "ids follow from the job's");
     }
     is($t->get($jobs[0]{status_url}, token => $alice)->{json}{status},
         'queued', 'the job is there');

@@ -58,6 +58,11 @@ subtest 'read back' => sub {
     is($l->{items}[0]{type}, 'trip.taken', 'what was told');
     is_deeply(json($t->get('/api/v1/life-events', token => $t->user_token(3))
         ->{content})->{items}, [], 'not by others');
+    like(join("\n", map { $_->[0] } $t->sql('SET enable_seqscan = off;
+        SET enable_sort = off; EXPLAIN SELECT id FROM travel.life_events
+        WHERE user_id = \'' . $t->user(1) . '\'
+        ORDER BY occurred_at DESC, id DESC LIMIT 20')),
+        qr/Index Only Scan Backward using life_events_pkey/, 'by the key');
     my $x = $t->post('/api/v1/life-events', event(title => 'now'), @me,
         headers => { prefer => 'wait=10' });
     is($x->{status}, 201, 'one by itself');

@@ -114,6 +114,11 @@ subtest 'many in one job, and one of them cannot be written' => sub {
         [[join ' ', map { "m$_" } grep { !/^(?:5|8|10|12)$/ } 1 .. 40]],
         'under ids that follow from the job\'s');
     is(json($p->job($none)->{result})->{recorded}, 0, 'none are none');
+    my ($deep) = record(1, body => '[' . JSON::PP->new->encode(event())
+        =~ s/\}\z/',"data":{"x":' . '[' x 62 . ']' x 62 . '}}'/er . ']');
+    $p->until_over($deep);
+    is(json($p->job($deep)->{result} // '{}')->{recorded}, 1,
+        'one as deep as the edge takes it');
     $p->until_status($not, 'dead');
 };
 

@@ -57,9 +57,9 @@ sub kind {
     my ($file) = @_;
     return 'other' unless $file =~ m{(?:^|/)60-faults/};
     open my $f, '<', $file or die "$file: $!\n";
-    while (<$f>) {
-        last unless /^#/;
-        return 'alone' if /\bRuns alone\./;
+    while (defined(my $line = <$f>)) {     # not $_: it is the caller's
+        last unless $line =~ /^#/;
+        return 'alone' if $line =~ /\bRuns alone\./;
     }
     return 'timed';
 }

@@ -294,6 +294,7 @@ complete_value(complete_t *c, const node_t *node, const ast_t *type,
     const step_t *at)
 {
     bool          nonnull, good;
+    char          first;
     size_t        start = c->out->len;
     const char   *from;
 
@@ -303,10 +304,10 @@ complete_value(complete_t *c, const node_t *node, const ast_t *type,
 
     nonnull = type->kind == TRAVEL_GRAPHQL_TYPE_NONNULL;
     type = nonnull ? type->type : type;
-    (void) complete_peek(c);
+    first = complete_peek(c);
     from = c->p;
 
-    if (complete_peek(c) == 'n') {
+    if (first == 'n') {
         (void) complete_skip(c);
 
         if (nonnull) {
@@ -318,7 +319,7 @@ complete_value(complete_t *c, const node_t *node, const ast_t *type,
         return true;
     }
 
-    good = type->kind == TRAVEL_GRAPHQL_TYPE_LIST && *from == '['
+    good = type->kind == TRAVEL_GRAPHQL_TYPE_LIST && first == '['
            ? complete_list(c, node, type->type, at)
            : complete_item(c, node, at);
 

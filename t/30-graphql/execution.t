@@ -147,12 +147,12 @@ $t->write('world.json', encode_json({ sdl => $SDL, viewer => $viewer }) =~ s/\}\
 
 my $seed = $ENV{TRAVEL_SEED} // time;
 my @said = $t->run('node', $t->root . '/scripts/node/graphql-execution.js', $t->url . '/graphql', $t->user_token(5),
-    $t->dir . '/world.json', $seed, $ENV{TRAVEL_DOCUMENTS} // 300);
+    $t->dir . '/world.json', $seed, my $documents = $ENV{TRAVEL_DOCUMENTS} // 300);
 my @lines = split /\n/, $said[1];
 my $sum = eval { decode_json($lines[-1] // '') } // {};
 is($said[0], 0, 'both answered') or diag $said[1];
 is($sum->{differ}, 0, 'and the same') or diag "seed $seed", map { "\n$_" } @lines;
-cmp_ok($sum->{withErrors} // 0, '>', 50, 'many with nulls that may not be');
+cmp_ok($sum->{withErrors} // 0, '>', $documents / 10, 'many with nulls that may not be');
 cmp_ok($sum->{invalid} // 1e9, '<', $sum->{asked} // 0, 'most documents are valid');
 
 # --- the reference's schema of our introspection --------------------------------------

@@ -9,7 +9,9 @@
 static const char  schema[] =
     "scalar Date\n"
     "enum E { A @order(by: \"a desc\") B @order(by: \"b\") }\n"
-    "input I { a: Int @filter(sql: \"{a} = {$}\") b: [String] }\n"
+    "input I { a: Int @filter(sql: \"{a} = {$}\") b: [String]"
+    " @filter(sql: \"{b} = ANY({$})\") i: K }\n"
+    "input K { c: Int @filter(sql: \"{c} = {$}\") }\n"
     "type T @table(name: \"t\", key: \"id\") @owner(column: \"u\")"
     " @cache(tags: \"t:{$viewer}\", row: \"t:{id}\") {\n"
     "  id: ID! a: Int b: Date t: T @relation(from: \"a\", to: \"id\")\n"

@@ -1,5 +1,6 @@
 # How many sockets and streams a user, an address, may have on a node; tokens
-# refreshed on a socket of topics; how many watch a topic.
+# refreshed on a socket of topics; how many watch a topic; more topics than the
+# nginx workers' shared zone has room for.
 use strict;
 use warnings;
 use Test::More;
@@ -21,10 +22,12 @@ my $t = Travel::Test->start(
                 travel_live topics per_user=3 presence=on; }
             location = /here {
                 travel_auth optional jwks=main audience=travel;
-                travel_live topics per_address=4; }
+                travel_live_allow journey all;
+                travel_live topics per_address=4 topics=200; }
             location = /talk {
                 travel_auth optional jwks=main audience=travel;
                 travel_live graphql endpoint=/api/graphql per_user=3; }};
+        s/(travel_zone\s+cache[^;]*;)/$1\n    travel_zone relay 64k;/;
     },
 );
 my ($alice, $bob) = map { $t->user_token($_) } 1, 2;
@@ -111,6 +114,30 @@ subtest 'presence' => sub {
     $here->json({ type => 'presence', topic => $topic });
     is($here->next_json->{code}, 'RESOURCE_NOT_FOUND', 'where it is not told');
     $_->close for @s;
+};
+
+subtest 'more topics than there is room for' => sub {
+    my @topic = map { sprintf 'journey:01890000-0000-7000-8000-%012x', $_ }
+        1 .. 600;
+    my (@s, %of);
+    for my $i (0 .. 3) {
+        push @s, my $s = Travel::Socket->open($t, '/here', token =>
+            $t->user_token(30 + $i), socket => { LocalAddr => '127.0.0.4' });
+        my @its = @topic[$i * 150 .. $i * 150 + 149];
+        $s->json({ type => 'resume', cursors => { map { $_ => undef } @its } });
+        my %said = map { my $m = $s->next_json(20); $m->{type} => 1 } @its;
+        is_deeply([keys %said], ['subscribed'], '150 topics');
+        $of{$_} = $s for @its;
+    }
+    ok(wait_for(sub { slurp($t->dir . '/logs/error.log') =~
+        /subscribes to live topics on its own: no memory in travel_zone/ },
+        10), 'the zone is full: so says the log, and what to do');
+    my ($c, $script) = ($t->redis('cache'), $t->live_script);
+    my @some = @topic[map { 20 * $_ } 0 .. 29];
+    $c->call('EVAL', $script, 1, "travel:live:$_", '{"type":"x"}', 10, 60000)
+        for @some;
+    is_deeply([map { my $m = $of{$_}->next_json; $m->{topic} } @some], \@some,
+        'and all is heard');
 };
 
 $t->finish;

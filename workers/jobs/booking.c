@@ -22,7 +22,7 @@
 #include "booking.h"
 #include "families.h"
 
-#define BOOKING_BATCH  128
+#define BOOKING_BATCH  256
 
 
 void

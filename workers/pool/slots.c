@@ -36,7 +36,7 @@
 #define SLOTS_LATE_MS      1.0     /* as late the fetcher may hear of them */
 #define SLOTS_STACK        (1024 * 1024)
 #define SLOTS_BATCH_MS     20.0
-#define SLOTS_BATCH_LEAST  32      /* but so many, as long as they take less
+#define SLOTS_BATCH_LEAST  64      /* but so many, as long as they take less
                                       than: */
 #define SLOTS_BATCH_LONG   200.0
 

@@ -5,3 +5,12 @@ DROP FUNCTION events.append_many(events.fact[]);
 DROP FUNCTION jobs.held(text, jsonb);
 DROP TYPE events.fact;
 DROP TYPE jobs.batched;
+
+CREATE OR REPLACE FUNCTION jobs.fenced(p_queue text, p_partition integer,
+    p_owner text, p_fence bigint) RETURNS boolean
+LANGUAGE sql AS $$
+    SELECT coalesce((SELECT owner = p_owner AND fence = p_fence
+                       FROM jobs.partition
+                      WHERE queue = p_queue AND partition = p_partition
+                        FOR KEY SHARE), false)
+$$;

@@ -148,6 +148,52 @@ subtest 'a batch' => sub {
         'and not written to again');
 };
 
+subtest 'one that came back' => sub {
+    my $bounced = sub {
+        my ($to, $status, $id) = @_;
+        $t->write('report', join "\n", 'From: MAILER-DAEMON@mx',
+            'Content-Type: multipart/report; report-type=delivery-status; '
+            . 'boundary="b"', '', '--b', 'Content-Type: text/plain', '', 'Sorry.',
+            '--b', 'Content-Type: message/delivery-status', '',
+            'Reporting-MTA: dns; mx', '', "Final-Recipient: rfc822; $to",
+            'Action: failed', "Status: $status", 'Diagnostic-Code: smtp; no', '',
+            '--b', 'Content-Type: text/rfc822-headers', '',
+            'Message-ID: <' . ($id // 'x@elsewhere') . '>', '', '--b--', '');
+        my ($rc, $out) = $t->run(Travel::Test::build() . '/travelctl', 'mail',
+            'bounced', '--config', $t->dir . '/pool.conf', $t->dir . '/report');
+        is($rc, 0, "$to $status: taken");
+        return $out;
+    };
+    my $known = sub { scalar $t->sql("SELECT bounce FROM jobs.bounced
+        WHERE address = '$_[0]'") };
+    my $kept = sub { $t->sql("SELECT count(*) FROM jobs.suppressed
+        WHERE address = '$_[0]'") };
+    $bounced->('U3@example.org', '5.1.1');
+    is($known->('u3@example.org'), 'hard', 'no such address');
+    is($kept->('u3@example.org'), 1, 'it is not written to again');
+    $bounced->('u4@example.org', '5.2.2') for 1, 2;
+    is($known->('u4@example.org'), 'soft', 'a full mailbox');
+    is($t->sql("SELECT bounces FROM jobs.bounced WHERE address = 'u4\@example.org'"),
+        2, 'is counted');
+    is($kept->('u4@example.org'), 0, 'and written to again');
+    like($bounced->('victim@example.org', '5.1.1'), qr/have not written/,
+        'whom we have not written to');
+    is($kept->('victim@example.org'), 0, 'nobody can keep our mail from');
+    my ($mail) = $t->mails;
+    my ($id) = $mail->{messageId} =~ /^<?([^>]+)/;
+    $bounced->(my $to = $mail->{to}[0], '5.2.1', $id);
+    is($kept->($to), 1, 'nor by another Message-ID than ours');
+    my (undef, $result) = over(mail($to));
+    like($result->{skipped} // '', qr/takes no mail/, 'the next one is not sent');
+    $t->sql("DELETE FROM jobs.suppressed WHERE address IN ('$to',
+        'u3\@example.org')");
+    $t->write('report', "Subject: out of office\n\nStatus: 5.1.1\n");
+    my ($rc, $out) = $t->run(Travel::Test::build() . '/travelctl', 'mail', 'bounced',
+        '--config', $t->dir . '/pool.conf', $t->dir . '/report');
+    is($rc, 0, 'anything else is let pass');
+    like($out, qr/no delivery status/, 'and told so');
+};
+
 subtest 'a batch and a server that goes away' => sub {
     my $before = () = $t->mails;
     hang_up();

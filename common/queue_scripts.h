@@ -1,7 +1,7 @@
 /*
  * The Redis scripts of the edge: accept a command under an Idempotency-Key,
- * call one off, and watch one (contracts section 3).  The scripts of the workers
- * (start, settle, retry, ...) live with their queue client.
+ * call one off, and watch one (contracts section 3).  The scripts of the
+ * workers (start, settle, retry, ...) live with their queue client.
  *
  * All keys of a call share the hash tag {<queue>.<partition>}.  The scripts
  * use only what the edge's Redis login may: HSET, HMGET, HGETALL of job
@@ -17,16 +17,21 @@
 /*
  * Accept.
  *   KEYS  1 idempotency key   2 job hash   3 stream
- *   ARGV  1 fingerprint of the request, without spaces
+ *         4 a command that is to be unique: the key of those that are alike
+ *   ARGV  1 fingerprint of the request, without spaces; "": there is no
+ *           idempotency key, and KEYS 1 is any other of the partition
  *         2 how long the Idempotency-Key is remembered, ms
  *         3 "1": an unfinished first attempt is an answer of its own
  *         4 the job's uuid
- *         5 n, the number of arguments that describe the job hash
- *         6 .. 5 + n      its names and values, "status","queued" among them
- *         6 + n ..        the envelope's names and values
+ *         5 how long it is to be the only one, ms; without KEYS 4 anything
+ *         6 n, the number of arguments that describe the job hash
+ *         7 .. 6 + n      its names and values, "status","queued" among them
+ *         7 + n ..        the envelope's names and values
  *   reply "new", uuid, id of the stream entry
  *         "replay", uuid, names and values of the first attempt's job hash
  *         "running", uuid, the same: not finished, and ARGV 3 asked
+ *         "alike", uuid, the same: of the one that is like it, and has not
+ *                     ended as failed, dead or cancelled
  *         "mismatch": the key was used for another request; nothing is told
  *                     about that one
  *

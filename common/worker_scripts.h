@@ -13,9 +13,9 @@
  * and what is settled is deleted, so a stream holds what is not settled, and
  * reading changes nothing.
  *
- * A partition may be closed (a repartitioning, common/layout.h): its streams have
- * another name then (TRAVEL_CLOSED behind it), and in their place is a string,
- * so that whoever would add something meets WRONGTYPE.
+ * A partition may be closed (a repartitioning, common/layout.h): its streams
+ * have another name then (TRAVEL_CLOSED behind it), and in their place is a
+ * string, so that whoever would add something meets WRONGTYPE.
  *
  * A job that waits in the delayed set has its entry in its hash (field
  * 'entry'): the flat field list, packed by MessagePack.
@@ -45,8 +45,8 @@ typedef enum {
      * ADOPT  KEYS owner high normal low  ARGV owner fence
      * Raises the fence (never lowers it).  The keys are those of an open one.
      * → code, per stream: the id it gave last, that of its first entry or "";
-     *   "1" when it is closed, else ""; the range (common/layout.h) that it took
-     *   the place of, or ""
+     *   "1" when it is closed, else ""; the range (common/layout.h) that it
+     *   took the place of, or ""
      */
     TRAVEL_SCRIPT_ADOPT,
 

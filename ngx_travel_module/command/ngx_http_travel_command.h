@@ -7,7 +7,8 @@
  *                    [resource=/api/v1/bookings/] [breaker=MEMBER] [batch=N]
  *                    [max_errors=20] [formats=assert|annotate]
  *                    [idempotency_ttl=24h] [deadline=T]
- *                    [idempotency=optional|required] [require=final];
+ *                    [idempotency=optional|required] [require=final]
+ *                    [unique=PART,... [unique_ttl=1h]];
  *     travel_job_status id=$var [wait=30s] [events=5m] [streams=1000]
  *                       [result=QUERY];
  *                                             GET, DELETE /api/v1/jobs/{id}

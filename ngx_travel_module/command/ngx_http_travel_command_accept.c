@@ -33,11 +33,13 @@ typedef struct {
     char                        job[TRAVEL_KEY_MAX];
     char                        stream[TRAVEL_KEY_MAX];
     char                        idem[TRAVEL_KEY_MAX];
+    char                        alike[TRAVEL_KEY_MAX];
     size_t                      now_len;
     size_t                      resource_len;
     size_t                      job_len;
     size_t                      stream_len;
     size_t                      idem_len;
+    size_t                      alike_len;
     unsigned                    nhash;
 } ngx_http_travel_message_t;
 
@@ -217,7 +219,8 @@ ngx_http_travel_accept_now(ngx_http_request_t *r,
         ngx_http_travel_job_receive(cmd->waiter);
     }
 
-    rc = ngx_http_travel_command_put(r, cmd, cmd->idem.len
+    rc = ngx_http_travel_command_put(r, cmd,
+                                     ngx_http_travel_command_scripted(cmd)
                                      ? ngx_http_travel_accept_script_reply
                                      : ngx_http_travel_accept_plain_reply);
 
@@ -238,7 +241,7 @@ ngx_http_travel_command_put(ngx_http_request_t *r,
 
     ngx_http_travel_accept_message(r, cmd, &m);
 
-    return cmd->idem.len
+    return ngx_http_travel_command_scripted(cmd)
            ? ngx_http_travel_accept_script(r, cmd, &m, handler)
            : ngx_http_travel_accept_plain(r, cmd, &m, handler);
 }
@@ -272,7 +275,8 @@ ngx_http_travel_accept_random(uint8_t rnd[8])
 
 
 /*
- * The bucket: of the aggregate that the command is about; else of the caller;
+ * The bucket: of the aggregate that the command is about; else of what makes it
+ * alike to others, if it is to be unique; else of the caller;
  * else, without a caller, of the Idempotency-Key, so that a repeat meets its
  * first; else any.
  */
@@ -304,6 +308,9 @@ ngx_http_travel_command_ids(ngx_http_request_t *r,
            == TRAVEL_OK)
     {
         bucket = travel_uuid_bucket(&about);
+
+    } else if (cmd->unique) {
+        bucket = ((unsigned) cmd->alike[0] << 4) | (cmd->alike[1] >> 4);
 
     } else if (ctx->user.len) {
         bucket = travel_bucket(ngx_http_travel_view(&ctx->user));
@@ -478,7 +485,8 @@ ngx_http_travel_accept_hash(ngx_http_request_t *r,
         { "updated_at", { m->now, m->now_len } },
         { "attempts",   TRAVEL_STR("0") },
         { "echo",       ngx_http_travel_view(&cmd->echo) },
-        { "promised",   { "1", cmd->idem.len && cmd->waiter == NULL } }
+        { "promised",   { "1", ngx_http_travel_command_scripted(cmd)
+                               && cmd->waiter == NULL } }
     };
 
     for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
@@ -552,18 +560,28 @@ ngx_http_travel_accept_script(ngx_http_request_t *r,
     op->durable = 1;
 
     m->idem_len = travel_key_idem(m->idem, cmd->name.id.queue,
-                                  cmd->name.id.partition, cmd->scope);
-
+                                  cmd->name.id.partition,
+                                  cmd->idem.len ? cmd->scope : cmd->alike);
     a.n = 0;
     ngx_http_travel_accept_arg(&a, m->idem, m->idem_len);
     ngx_http_travel_accept_arg(&a, m->job, m->job_len);
     ngx_http_travel_accept_arg(&a, m->stream, m->stream_len);
-    ngx_http_travel_accept_arg(&a, (char *) cmd->print, sizeof(cmd->print));
+
+    if (cmd->unique) {
+        m->alike_len = travel_key_idem(m->alike, cmd->name.id.queue,
+                                       cmd->name.id.partition, cmd->alike);
+        ngx_http_travel_accept_arg(&a, m->alike, m->alike_len);
+    }
+
+    ngx_http_travel_accept_arg(&a, (char *) cmd->print,
+                               cmd->idem.len ? sizeof(cmd->print) : 0);
     ngx_http_travel_accept_arg(&a, (char *) cmd->use->idem_ttl.data,
                                cmd->use->idem_ttl.len);
     ngx_http_travel_accept_arg(&a, cmd->use->final ? "1" : "0", 1);
     ngx_http_travel_accept_arg(&a, cmd->name.text + cmd->name.len
                                - TRAVEL_UUID_TEXT_LEN, TRAVEL_UUID_TEXT_LEN);
+    ngx_http_travel_accept_arg(&a, (char *) cmd->use->unique_ttl.data,
+                               cmd->use->unique_ttl.len);
 
     at = a.n;
     ngx_http_travel_accept_arg(&a, count, 0);
@@ -573,7 +591,8 @@ ngx_http_travel_accept_script(ngx_http_request_t *r,
 
     a.n = travel_envelope_args(&m->env, &m->scratch, a.argv, a.len, a.n);
 
-    return ngx_http_travel_redis_script(op, travel_script_accept, 3, a.n,
+    return ngx_http_travel_redis_script(op, travel_script_accept,
+                                        cmd->unique ? 4 : 3, a.n,
                                         a.argv, a.len);
 }
 
@@ -674,6 +693,10 @@ ngx_http_travel_accept_script_reply(ngx_http_travel_redis_op_t *op,
 
     case 'n':                                                     /* new */
         ngx_http_travel_accept_done(r, cmd, 0);
+        return;
+
+    case 'a':                                                   /* alike */
+        ngx_http_travel_accept_replay(r, cmd, reply);
         return;
 
     case 'r':                                       /* replay, or running */
@@ -870,6 +893,19 @@ ngx_http_travel_accept_replay(ngx_http_request_t *r,
         return;
     }
 
+    if (cmd->unique && job->found
+        && !travel_str_eq(ngx_http_travel_view(
+                              &job->field[NGX_HTTP_TRAVEL_JOB_SUB]),
+                          ngx_http_travel_view(
+                              &ngx_http_travel_get_ctx(r)->user)))
+    {
+        ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_REFUSED);
+        ngx_http_travel_command_end(r, ngx_http_travel_error(r,
+                   TRAVEL_E_CONFLICT,
+                   "Somebody else has asked for the same."));
+        return;
+    }
+
     if (job->field[NGX_HTTP_TRAVEL_JOB_CLAIM].len
         && ngx_http_travel_job_read(r, &cmd->name,
                                     ngx_http_travel_accept_reread, cmd)
@@ -1058,7 +1094,7 @@ ngx_http_travel_seek_reply(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
 }
 
 
-/* --- looking ---------------------------------------------------------------- */
+/* --- looking -------------------------------------------------------------- */
 
 /* "<fingerprint> <uuid>", as the script left it. */
 static void

@@ -209,7 +209,7 @@ ngx_http_travel_batch_recalled(ngx_http_request_t *r,
 }
 
 
-/* --- repeats of what was accepted before a repartitioning ------------------ */
+/* --- repeats of what was accepted before a repartitioning ----------------- */
 
 void
 ngx_http_travel_batch_seek(ngx_http_request_t *r,
@@ -328,7 +328,8 @@ ngx_http_travel_batch_put(ngx_http_request_t *r,
 
         batch->left++;
 
-        rc = ngx_http_travel_command_put(r, item, item->idem.len
+        rc = ngx_http_travel_command_put(r, item,
+                                         ngx_http_travel_command_scripted(item)
                                          ? ngx_http_travel_batch_script_reply
                                          : ngx_http_travel_batch_reply);
 
@@ -441,7 +442,7 @@ ngx_http_travel_batch_script_reply(ngx_http_travel_redis_op_t *op,
                "The first request with this Idempotency-Key is still being "
                "carried out.");
 
-    } else if (word.len && word.data[0] == 'r'
+    } else if (word.len && (word.data[0] == 'r' || word.data[0] == 'a')
                && ngx_http_travel_command_rename(r, item, &uuid) == NGX_OK)
     {
         outcome = NGX_HTTP_TRAVEL_COMMAND_REPLAYED;

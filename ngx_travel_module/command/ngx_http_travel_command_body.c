@@ -33,6 +33,8 @@ static ngx_int_t ngx_http_travel_body_refuse(ngx_http_request_t *r,
     const char *message, const char *sentence);
 static travel_str_t ngx_http_travel_body_copy(ngx_http_request_t *r,
     const char *s);
+static ngx_int_t ngx_http_travel_body_unique(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
 static ngx_int_t ngx_http_travel_body_breaker(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
 static ngx_int_t ngx_http_travel_body_seal(ngx_http_request_t *r,
@@ -160,6 +162,7 @@ ngx_http_travel_command_body(ngx_http_request_t *r,
     if (rc == NGX_OK) { rc = ngx_http_travel_body_values(r, cmd); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_echo(r, cmd); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_key(r, cmd); }
+    if (rc == NGX_OK) { rc = ngx_http_travel_body_unique(r, cmd); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_breaker(r, cmd); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_seal(r, cmd); }
 
@@ -208,6 +211,14 @@ ngx_http_travel_body_breaker(ngx_http_request_t *r,
 }
 
 
+static ngx_int_t
+ngx_http_travel_body_unique(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd)
+{
+    return ngx_http_travel_command_unique(r, cmd, ngx_http_travel_body_doc);
+}
+
+
 /* Last: from here on the body is not what the document was made of. */
 static ngx_int_t
 ngx_http_travel_body_seal(ngx_http_request_t *r,
@@ -248,6 +259,7 @@ ngx_http_travel_command_given(ngx_http_request_t *r,
     if (rc == NGX_OK) { rc = ngx_http_travel_body_values(r, cmd); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_echo(r, cmd); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_key(r, cmd); }
+    if (rc == NGX_OK) { rc = ngx_http_travel_body_unique(r, cmd); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_breaker(r, cmd); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_seal(r, cmd); }
 
@@ -367,6 +379,7 @@ ngx_http_travel_body_item(ngx_http_request_t *r,
     if (rc == NGX_OK) { rc = ngx_http_travel_body_values(r, item); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_echo(r, item); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_key(r, item); }
+    if (rc == NGX_OK) { rc = ngx_http_travel_body_unique(r, item); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_breaker(r, item); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_seal(r, item); }
 

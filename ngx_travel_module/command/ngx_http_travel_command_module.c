@@ -20,8 +20,8 @@ static char *ngx_http_travel_command_bound(ngx_conf_t *cf,
     ngx_http_travel_command_use_t *use, ngx_str_t *arg);
 static char *ngx_http_travel_command_bad(ngx_conf_t *cf, ngx_str_t *arg,
     const char *bounds);
-static char *ngx_http_travel_command_ttl(ngx_conf_t *cf,
-    ngx_http_travel_command_use_t *use, ngx_str_t *value);
+static char *ngx_http_travel_command_ttl(ngx_conf_t *cf, const char *name,
+    ngx_str_t *value, ngx_str_t *ret_ms);
 static char *ngx_http_travel_command_check(ngx_conf_t *cf,
     ngx_http_travel_command_use_t *use, ngx_str_t *name);
 static char *ngx_http_travel_command_packable(ngx_conf_t *cf,
@@ -186,6 +186,7 @@ ngx_http_travel_command_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     use->max_body = 65536;
     use->max_errors = 20;
     ngx_str_set(&use->idem_ttl, "86400000");
+    ngx_str_set(&use->unique_ttl, "3600000");
     use->method = ngx_http_travel_method(&value[1]);
 
     if (!(use->method & (NGX_HTTP_POST|NGX_HTTP_PUT|NGX_HTTP_PATCH
@@ -286,7 +287,17 @@ ngx_http_travel_command_param(ngx_conf_t *cf,
     }
 
     if (ngx_http_travel_command_is(arg, "idempotency_ttl=", &v)) {
-        return ngx_http_travel_command_ttl(cf, use, &v);
+        return ngx_http_travel_command_ttl(cf, "idempotency_ttl", &v,
+                                           &use->idem_ttl);
+    }
+
+    if (ngx_http_travel_command_is(arg, "unique=", &v)) {
+        return ngx_http_travel_command_unique_parts(cf, use, &v);
+    }
+
+    if (ngx_http_travel_command_is(arg, "unique_ttl=", &v)) {
+        return ngx_http_travel_command_ttl(cf, "unique_ttl", &v,
+                                           &use->unique_ttl);
     }
 
     if (ngx_strcmp(arg->data, "formats=assert") == 0) {
@@ -331,7 +342,8 @@ ngx_http_travel_command_param(ngx_conf_t *cf,
                        "batch_jobs=each|one, deadline=, "
                        "id=, set=, "
                        "resource=, breaker=, idempotency=optional|required, "
-                       "idempotency_ttl=, require=final", arg);
+                       "idempotency_ttl=, require=final, unique=, "
+                       "unique_ttl=", arg);
 
     return NGX_CONF_ERROR;
 }
@@ -392,8 +404,8 @@ ngx_http_travel_command_bad(ngx_conf_t *cf, ngx_str_t *arg, const char *bounds)
 
 /* Shorter than what jobs are remembered for: a repeat must find its first. */
 static char *
-ngx_http_travel_command_ttl(ngx_conf_t *cf, ngx_http_travel_command_use_t *use,
-    ngx_str_t *value)
+ngx_http_travel_command_ttl(ngx_conf_t *cf, const char *name,
+    ngx_str_t *value, ngx_str_t *ret_ms)
 {
     u_char     *p;
     ngx_int_t   ms;
@@ -402,8 +414,8 @@ ngx_http_travel_command_ttl(ngx_conf_t *cf, ngx_http_travel_command_use_t *use,
 
     if (ms == NGX_ERROR || ms < 1000 || ms > NGX_HTTP_TRAVEL_IDEM_TTL_MAX) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"idempotency_ttl=%V\" must be a time from 1s to "
-                           "3d, such as \"24h\"", value);
+                           "\"%s=%V\" must be a time from 1s to 3d, such as "
+                           "\"24h\"", name, value);
         return NGX_CONF_ERROR;
     }
 
@@ -412,8 +424,8 @@ ngx_http_travel_command_ttl(ngx_conf_t *cf, ngx_http_travel_command_use_t *use,
         return NGX_CONF_ERROR;
     }
 
-    use->idem_ttl.data = p;
-    use->idem_ttl.len = ngx_sprintf(p, "%i", ms) - p;
+    ret_ms->data = p;
+    ret_ms->len = ngx_sprintf(p, "%i", ms) - p;
 
     return NGX_CONF_OK;
 }
@@ -545,6 +557,7 @@ ngx_http_travel_command_order(ngx_conf_t *cf,
     use->max_body = 65536;
     use->max_errors = 20;
     ngx_str_set(&use->idem_ttl, "86400000");
+    ngx_str_set(&use->unique_ttl, "3600000");
 
     use->entry = ngx_http_travel_command_load(cf, &spec->type);
 
@@ -588,6 +601,7 @@ ngx_http_travel_command_packable(ngx_conf_t *cf,
                                "in the command's file"
          : use->check ? "lets the worker check: remove check="
          : use->breaker.len ? "asks no breaker: remove breaker="
+         : use->nunique ? "cannot be unique: remove unique="
          : NULL;
 
     if (hint == NULL) {

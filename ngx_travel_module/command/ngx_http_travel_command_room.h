@@ -23,6 +23,7 @@
 #define NGX_HTTP_TRAVEL_JOBS_URL       "/api/v1/jobs/"
 #define NGX_HTTP_TRAVEL_COMMAND_ERRORS 100     /* of a body, at most */
 #define NGX_HTTP_TRAVEL_COMMAND_SETS   4       /* members from the path */
+#define NGX_HTTP_TRAVEL_COMMAND_UNIQUE 8       /* parts of unique= */
 #define NGX_HTTP_TRAVEL_BATCH_BODY     8388608         /* bytes, at most */
 #define NGX_HTTP_TRAVEL_IDEM_KEY_MAX   255
 #define NGX_HTTP_TRAVEL_IDEM_TTL_MAX   259200000       /* 3 d, ms */
@@ -90,6 +91,10 @@ typedef struct {
     ngx_http_complex_value_t              *id;           /* or NULL */
     ngx_http_travel_command_set_t          sets[NGX_HTTP_TRAVEL_COMMAND_SETS];
     ngx_uint_t                             nsets;
+    ngx_http_travel_command_set_t          unique[
+                                               NGX_HTTP_TRAVEL_COMMAND_UNIQUE];
+    ngx_uint_t                             nunique;      /* 0: need not be */
+    ngx_str_t                              unique_ttl;   /* ms, as text */
     ngx_str_t                              resource;
     ngx_str_t                              breaker;      /* member, or empty */
     ngx_str_t                              idem_ttl;     /* ms, as text */
@@ -237,8 +242,8 @@ void ngx_http_travel_pending_hooks(void);
 
 /* --- partitions ----------------------------------------------------------- */
 
-/* NGX_OK: it is known (layout_now); NGX_AGAIN: not yet, ready(r) will be called;
- * NGX_ERROR: cannot be asked. */
+/* NGX_OK: it is known (layout_now); NGX_AGAIN: not yet, ready(r) will be
+ * called; NGX_ERROR: cannot be asked. */
 ngx_int_t ngx_http_travel_layout(ngx_http_request_t *r,
     void (*ready)(ngx_http_request_t *r, ngx_int_t rc));
 /* A partition was closed, so there is another one.  NGX_OK: ready(r) will be
@@ -290,6 +295,7 @@ struct ngx_http_travel_command_s {
     ngx_str_t                        idem;       /* Idempotency-Key, or empty */
     u_char                           scope[TRAVEL_SHA256_LEN];
     u_char                           print[2 * TRAVEL_SHA256_LEN];
+    u_char                           alike[TRAVEL_SHA256_LEN];
     ngx_msec_t                       wait;       /* ms, 0: 202 at once */
     ngx_str_t                        applied;    /* Preference-Applied */
     ngx_http_travel_job_name_t       name;
@@ -320,6 +326,7 @@ struct ngx_http_travel_command_s {
     unsigned                         primary:1;  /* the check ran there */
     unsigned                         replayed:1;
     unsigned                         async:1;    /* suspended */
+    unsigned                         unique:1;   /* 'alike' is set */
     unsigned                         sought:1;   /* its key, in the partitions
                                                     before */
     unsigned                         moved:5;    /* times that its partition was
@@ -397,6 +404,12 @@ ngx_int_t ngx_http_travel_command_seal(ngx_http_request_t *r,
 ngx_int_t ngx_http_travel_command_print(ngx_http_request_t *r,
     const ngx_http_travel_command_t *cmd, uint8_t md[TRAVEL_SHA256_LEN]);
 
+/* unique.c: the parameter; what makes a command alike to others */
+char *ngx_http_travel_command_unique_parts(ngx_conf_t *cf,
+    ngx_http_travel_command_use_t *use, ngx_str_t *value);
+ngx_int_t ngx_http_travel_command_unique(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, const travel_json_t *doc);
+
 /* coding.c: gzip or not; refuses what is neither */
 ngx_int_t ngx_http_travel_command_coding(ngx_http_request_t *r,
     ngx_uint_t *ret_gzip);
@@ -427,6 +440,10 @@ ngx_int_t ngx_http_travel_command_refuse(ngx_http_request_t *r,
 /* accept.c: always finishes r, now or later. */
 void ngx_http_travel_command_accept(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
+/* By the script, whose answer says more than that it is in. */
+#define ngx_http_travel_command_scripted(cmd)                                 \
+    ((cmd)->idem.len || (cmd)->unique)
+
 /* Its steps, for a batch: ids; the message, sent, with a handler for its
  * replies; the first one's id instead; the enqueue's span; a job hash whose
  * message was refused. */

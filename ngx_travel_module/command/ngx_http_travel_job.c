@@ -34,7 +34,7 @@ typedef struct {
     void                              *data;
     ngx_http_travel_job_t             *job;      /* while its result is read */
     const char                        *values[1];
-    ngx_http_travel_job_name_t        *found;    /* to be named as it is found */
+    ngx_http_travel_job_name_t        *found;    /* named as it is found */
     ngx_http_travel_job_name_t         moved;    /* where it was moved to */
 } ngx_http_travel_job_read_t;
 
@@ -312,8 +312,8 @@ ngx_http_travel_job_reply(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
 
 
 /*
- * A job may have been moved since its id was told; then it keeps that name.  One
- * that is looked for by its id alone may be where ids of before have their
+ * A job may have been moved since its id was told; then it keeps that name. 
+ * One that is looked for by its id alone may be where ids of before have their
  * place, and gets the name that it was given there.  NGX_OK: read once more.
  */
 static ngx_int_t
@@ -364,9 +364,9 @@ ngx_http_travel_job_elsewhere(ngx_http_request_t *r,
 }
 
 
-/* Too large for the hash: the caller's own, so it is asked for as such.  NGX_OK:
- * it will be there, or not; NGX_DECLINED: nobody knows how, or it is another's,
- * who is not told. */
+/* Too large for the hash: the caller's own, so it is asked for as such. 
+ * NGX_OK: it will be there, or not; NGX_DECLINED: nobody knows how, or it is
+ * another's, who is not told. */
 static ngx_int_t
 ngx_http_travel_job_result(ngx_http_request_t *r,
     ngx_http_travel_job_read_t *read, ngx_http_travel_job_t *job)

@@ -1,7 +1,7 @@
 /*
  * travel_job_status: what became of a command (GET, with Prefer: wait as a long
- * poll; as a stream in job_events.c), and calling it off (DELETE): at once while
- * it is queued, else its handler is told.
+ * poll; as a stream in job_events.c), and calling it off (DELETE): at once
+ * while it is queued, else its handler is told.
  */
 
 #include "ngx_http_travel_command_room.h"
@@ -101,9 +101,9 @@ ngx_http_travel_look_ready(ngx_http_request_t *r, ngx_int_t rc)
 }
 
 
-/* NGX_DONE: an event will finish r.  An id that no layout of ours knows may be of
- * partitions that another node knows already: unless it is fresh, it is asked
- * for again. */
+/* NGX_DONE: an event will finish r.  An id that no layout of ours knows may be
+ * of partitions that another node knows already: unless it is fresh, it is
+ * asked for again. */
 static ngx_int_t
 ngx_http_travel_look_start(ngx_http_request_t *r, ngx_uint_t fresh)
 {

@@ -183,11 +183,26 @@ accept_job(const char *print, const char *final, const char *uuid)
 
     snprintf(job, sizeof(job), TAG "job:%s", uuid);
 
-    return ask(edge, "EVAL %s 3 %s %s %s %s 60000 %s %s 8"
+    return ask(edge, "EVAL %s 3 %s %s %s %s 60000 %s %s 0 8"
                " status queued type booking.create sub alice resource %s"
                " id %s type booking.create body %s",
                travel_script_accept, TAG "idem:aa", job, TAG "normal",
                print, final, uuid, uuid, uuid, "{\"party size\": 2}");
+}
+
+
+/* One that is to be unique for 'ttl'; print "": without an idempotency key. */
+static redisReply *
+accept_alike(const char *print, const char *uuid, const char *ttl)
+{
+    char  job[128];
+
+    snprintf(job, sizeof(job), TAG "job:%s", uuid);
+
+    return ask(edge, "EVAL %s 4 %s %s %s %s %s 60000 0 %s %s 4"
+               " status queued sub alice id %s body x",
+               travel_script_accept, print[0] ? TAG "idem:aa" : TAG "idem:bb",
+               job, TAG "normal", TAG "idem:bb", print, uuid, ttl, uuid);
 }
 
 
@@ -413,6 +428,59 @@ failure_has_no_effect(void **state)
 }
 
 
+static void
+alike(void **state)
+{
+    size_t       i;
+    redisReply  *reply;
+
+    static const char  *vain[] = { "failed", "dead", "cancelled" };
+
+    (void) state;
+
+    reply = accept_alike("", UUID1, "60000");
+    assert_string_equal(word(reply), "new");
+    freeReplyObject(reply);
+    assert_int_equal(number("EXISTS " TAG "idem:aa"), 0);
+    assert_in_range(number("PTTL " TAG "idem:bb"), 50000, 60000);
+
+    /* the second one is the first, also for who repeats it */
+
+    reply = accept_alike("f1", UUID2, "60000");
+    assert_string_equal(word(reply), "alike");
+    assert_string_equal(reply->element[1]->str, UUID1);
+    assert_string_equal(field(reply->element[2], "status"), "queued");
+    freeReplyObject(reply);
+    assert_int_equal(number("EXISTS " TAG "job:" UUID2), 0);
+    assert_int_equal(number("XLEN " TAG "normal"), 1);
+
+    reply = accept_alike("f1", UUID2, "60000");
+    assert_string_equal(word(reply), "replay");
+    assert_string_equal(reply->element[1]->str, UUID1);
+    freeReplyObject(reply);
+
+    /* one that came to nothing keeps nobody out, nor one that is forgotten */
+
+    for (i = 0; i < N(vain); i++) {
+        freeReplyObject(ask(admin, "HSET " TAG "job:" UUID1 " status %s",
+                            vain[i]));
+        freeReplyObject(ask(admin, "SET " TAG "idem:bb " UUID1));
+        reply = accept_alike("", UUID2, "60000");
+        assert_string_equal(word(reply), "new");
+        freeReplyObject(reply);
+    }
+
+    freeReplyObject(ask(admin, "DEL " TAG "job:" UUID2));
+    reply = accept_alike("", UUID1, "60000");
+    assert_string_equal(word(reply), "new");
+    freeReplyObject(reply);
+    freeReplyObject(ask(admin, "HSET " TAG "job:" UUID1 " status succeeded"));
+    reply = accept_alike("", UUID2, "60000");
+    assert_string_equal(word(reply), "alike");
+    freeReplyObject(reply);
+}
+
+
 static redisReply *
 cancel_job(const char *sub)
 {
@@ -541,6 +609,7 @@ main(void)
         cmocka_unit_test_setup(final_required, flush),
         cmocka_unit_test_setup(key_forgotten_in_time, flush),
         cmocka_unit_test_setup(failure_has_no_effect, flush),
+        cmocka_unit_test_setup(alike, flush),
         cmocka_unit_test_setup(cancel, flush),
         cmocka_unit_test_setup(edge_may_no_more, flush)
     };

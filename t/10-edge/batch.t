@@ -24,6 +24,11 @@ my $t = Travel::Test->start(
         location = /one { $auth
             travel_command POST life_event.record batch=50 batch_jobs=one
                            max_body=1k; }
+        location = /alike { $auth
+            travel_command POST booking.create batch=20
+                           unique=\$travel_user,/partner,/venue_id unique_ttl=2s; }
+        location = /alike-all { $auth
+            travel_command POST booking.create unique=/venue_id; }
         location = /wide { $auth
             travel_command POST booking.create batch=1000 deadline=90s; }
         $1};
@@ -333,6 +338,47 @@ subtest 'many in one job' => sub {
     is(json((entries())[0][2]{body})->{title}, 'b', 'an object is as ever');
     like($r->{json}{job}{id}, qr/\Q$r->{json}{id}\E\z/, 'with its own job');
     $drop->();
+};
+
+subtest 'unique commands' => sub {
+    clean();
+    my $one = send_all(item('u1'), to => '/alike');
+    is($one->{status}, 202, 'the first');
+    my $two = send_all(item('u1', ',"party_size":5') =~ s/"party_size":4,//r,
+        to => '/alike');
+    is($two->{status}, 202, 'another that agrees with it in what counts');
+    is($two->{json}{id}, $one->{json}{id}, 'is the first');
+    is($two->{json}{job}{id}, $one->{json}{job}{id}, 'its job');
+    is($two->{headers}{'idempotent-replayed'}, 'true', 'and says so');
+    is(scalar(() = entries()), 1, 'once in the queue');
+    my $other = send_all(item('u2'), to => '/alike');
+    isnt($other->{json}{id}, $one->{json}{id}, 'what does not is another');
+    my $his = send_all(item('u1'), to => '/alike', token => $bob);
+    isnt($his->{json}{id}, $one->{json}{id}, 'and so is his');
+    my $many = send_all('[' . join(',', map { item($_) } qw(u1 u3 u3)) . ']',
+        to => '/alike');
+    is($many->{json}{items}[0]{id}, $one->{json}{id}, 'in a batch');
+    is($many->{json}{items}[2]{id}, $many->{json}{items}[1]{id}, '... and within');
+    is(scalar(() = entries()), 4, 'four in all');
+
+    my ($part, $uuid) = $one->{json}{job}{id} =~ /^(.+)\.([^.]+)$/;
+    $q->call('HSET', "travel:{$part}:job:$uuid", 'status', 'failed');
+    my $again = send_all(item('u1'), to => '/alike');
+    isnt($again->{json}{id}, $one->{json}{id}, 'one that failed does not count');
+    sleep 2.2;
+    isnt(send_all(item('u1'), to => '/alike')->{json}{id}, $again->{json}{id},
+        'nor one whose time is over');
+
+    send_all(item('shared'), to => '/alike-all');
+    is(send_all(item('shared'), to => '/alike-all', token => $bob)->{status}, 409,
+        "somebody else's first is not told");
+
+    my $k = send_all(item('k1'), to => '/alike', headers => { 'idempotency-key' => 'k-1' });
+    is(send_all(item('k1'), to => '/alike', headers => { 'idempotency-key' => 'k-2' })->{json}{id},
+        $k->{json}{id}, 'under another Idempotency-Key it is the same');
+    is(send_all(item('k1'), to => '/alike', headers => { 'idempotency-key' => 'k-2' })->{json}{id},
+        $k->{json}{id}, '... whose repeat is, too');
+    clean();
 };
 
 subtest 'a thousand' => sub {

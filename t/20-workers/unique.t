@@ -50,5 +50,25 @@ is_deeply([relayed(asked_for('c', 1500))], ['succeeded'], 'a short window');
 sleep 1.6;
 is_deeply([relayed(asked_for('c', 1500))], ['succeeded'], 'is over');
 
+# as a handler's transaction writes it (worker_tx_job_unique)
+my @asked = map { $p->enqueue(partition => $_ % 4, body => { follow =>
+    { unique => $_ < 4 ? 'same' : 'other', window_ms => 60000 } }) } 1 .. 5;
+$p->until_over($_) for @asked;
+is($p->census(@asked)->{succeeded}, 5, 'handlers that ask for one');
+relayed();
+my @rows = $t->sql("SELECT payload->>'id', payload->>'unique', payload->>'bucket'
+    FROM jobs.outbox WHERE payload->>'unique' IN ('same', 'other') ORDER BY id");
+is(scalar @rows, 5, 'each has written its row');
+my %bucket = map { ($_->[1] => $_->[2]) } @rows;
+is(scalar(grep { $bucket{ $_->[1] } ne $_->[2] } @rows), 0,
+    'those of one text meet in one partition');
+my %done;
+for (@rows) {
+    my ($uuid) = $_->[0] =~ /([^.]+)$/;
+    $done{ $_->[1] } += grep { $p->status("maintenance.$_.$uuid") eq 'succeeded' }
+        0 .. 3;
+}
+is_deeply(\%done, { same => 1, other => 1 }, 'one of each was run');
+
 $p->finish;
 done_testing;

@@ -1,12 +1,12 @@
 /*
  * travelctl queue repartition: other partitions for a queue, while it is used.
  *
- * The new ones are opened (they know whose place they take), the old ones closed
- * (nothing can be added to them), and the layout says so: the last two leave in
- * one write, and whoever meets a closed partition asks for the layout again.
- * Each step may be done twice, so a call that was interrupted is simply made
- * again.  What is left in the old ones their owners finish; keys of it wait in
- * the new ones (workers/queue/before.c).
+ * The new ones are opened (they know whose place they take), the old ones
+ * closed (nothing can be added to them), and the layout says so: the last two
+ * leave in one write, and whoever meets a closed partition asks for the layout
+ * again. Each step may be done twice, so a call that was interrupted is simply
+ * made again.  What is left in the old ones their owners finish; keys of it
+ * wait in the new ones (workers/queue/before.c).
  */
 
 #include <stdio.h>

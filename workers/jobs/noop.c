@@ -8,8 +8,10 @@
 
 #include "ask.h"
 #include "families.h"
+#include "resource.h"
 #include "../pool/slot.h"
 #include "../queue/queue.h"
+#include "../store/tx.h"
 
 
 /* Kept in a list until the process ends, so that it is no leak to a checker. */
@@ -60,14 +62,16 @@ noop_result(worker_job_t *job)
 }
 
 
-/* Body members, all optional: ask (a partner and a path, "slow/5000": GET it
- * without a slot, and go on with its answer); sleep_ms; hang_ms (sleeps on when
- * told to stop); fail_until (retry below this attempt), not before retry_ms
- * have passed; fail_before (retry before this moment, unix ms); reject (a
- * code); answer (its result); crash (abort on this attempt); grow_mb (memory
- * that is never given back); result_kb (a result of that size); wants (a text
- * whose length "pad" must have, else the job is refused).  They let tests and
- * drills put a pool into any state without a partner of the product. */
+/* Body members, all optional: follow ({unique, window_ms}: asks for an empty
+ * job that is unique among those of that text); ask (a partner and a path,
+ * "slow/5000": GET it without a slot, and go on with its answer); sleep_ms;
+ * hang_ms (sleeps on when told to stop); fail_until (retry below this attempt),
+ * not before retry_ms have passed; fail_before (retry before this moment, unix
+ * ms); reject (a code); answer (its result); crash (abort on this attempt);
+ * grow_mb (memory that is never given back); result_kb (a result of that size);
+ * wants (a text whose length "pad" must have, else the job is refused).  They
+ * let tests and drills put a pool into any state without a partner of the
+ * product. */
 static worker_verdict_e
 noop_drill(worker_job_t *job)
 {
@@ -174,6 +178,35 @@ noop_ask(worker_job_t *job, const char *where)
 }
 
 
+/* A transaction of its own that asks for a follow-up job, unique for a time. */
+static worker_verdict_e
+noop_follow(worker_job_t *job, const json_t *follow)
+{
+    const char   *unique;
+    worker_tx_t   tx;
+    worker_tx_e   state;
+
+    unique = json_string_value(json_object_get(follow, "unique"));
+    state = worker_tx_begin(&tx, job, "follow");
+
+    if (state != WORKER_TX_FRESH) {
+        return worker_tx_not_fresh(&tx, state);
+    }
+
+    if (unique == NULL
+        || worker_tx_job_unique(&tx, "maintenance.noop", job->uuid,
+                                json_object(), unique, json_integer_value(
+                                    json_object_get(follow, "window_ms")))
+           != TRAVEL_OK)
+    {
+        worker_tx_end(&tx);
+        return WORKER_RETRY;
+    }
+
+    return worker_tx_commit(&tx, json_pack("{s:s}", "unique", unique));
+}
+
+
 static worker_verdict_e
 noop_run(worker_job_t *job)
 {
@@ -181,6 +214,10 @@ noop_run(worker_job_t *job)
 
     if (json_object_size(job->body) == 0) {
         return WORKER_DONE;
+    }
+
+    if (json_is_object(json_object_get(job->body, "follow"))) {
+        return noop_follow(job, json_object_get(job->body, "follow"));
     }
 
     where = json_string_value(json_object_get(job->body, "ask"));

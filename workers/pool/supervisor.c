@@ -59,7 +59,7 @@ typedef struct {
     int64_t   start_at;             /* when there is none */
     int64_t   kill_at;              /* 0: it was not asked to end */
     unsigned  failures;
-    bool      renew;                /* to be replaced: new config, enough done */
+    bool      renew;                /* to be replaced */
     worker_recycle_t  enough;
 } supervisor_child_t;
 

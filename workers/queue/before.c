@@ -3,15 +3,15 @@
  * repartitioning (common/layout.h).
  *
  * The closed partitions go on under their owners until they are empty; nothing
- * is added to them.  A key of theirs may have its next job here.  So a partition
- * that took their place asks each of them what it has left: while that is much,
- * nothing starts here, for all of it came before; when it is little, the keys of
- * it are held here as a retrying job holds its own, and everything else starts.
- * Once a second it is asked again, and keys that are in none of the answers any
- * more are free.  An answer says what there is at one moment, and nothing moves
- * from one closed partition to another, so what is in none is over.  One that is
- * not closed yet (a partition may be opened again while it has an owner) counts
- * as full.
+ * is added to them.  A key of theirs may have its next job here.  So a
+ * partition that took their place asks each of them what it has left: while
+ * that is much, nothing starts here, for all of it came before; when it is
+ * little, the keys of it are held here as a retrying job holds its own, and
+ * everything else starts. Once a second it is asked again, and keys that are in
+ * none of the answers any more are free.  An answer says what there is at one
+ * moment, and nothing moves from one closed partition to another, so what is in
+ * none is over.  One that is not closed yet (a partition may be opened again
+ * while it has an owner) counts as full.
  *
  * All of it belongs to the fetcher.
  */
@@ -248,7 +248,8 @@ before_send(worker_before_t *before, unsigned number)
     worker_args_str(args, BEFORE_MAX, sizeof(BEFORE_MAX) - 1);
     before->open++;
     worker_link_script(worker_hub_link(part->queue->hub, slot),
-                       TRAVEL_SCRIPT_BEFORE, before_on_reply, before, args, TRAVEL_PRIORITY_MAX + 2);
+                       TRAVEL_SCRIPT_BEFORE, before_on_reply, before, args,
+                       TRAVEL_PRIORITY_MAX + 2);
 }
 
 

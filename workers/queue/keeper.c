@@ -9,9 +9,9 @@
  * Who should have which partition: the live processes of pools that serve the
  * same queues are the seats of one table (travel:workers, a sorted set of
  * seat by time last seen), and partition i of all, in the order of their names,
- * wants to go to seat i mod live.  Everybody computes the same, so a lease moves only when a seat
- * came or went.  A free partition whose seat does not take it within some
- * seconds is taken by whoever sees it.
+ * wants to go to seat i mod live.  Everybody computes the same, so a lease
+ * moves only when a seat came or went.  A free partition whose seat does not
+ * take it within some seconds is taken by whoever sees it.
  *
  * A lease counts from before it was asked for, so this process stops before
  * PostgreSQL lets another one begin.
@@ -220,8 +220,8 @@ keeper_lot_add(worker_keeper_t *keeper, const char *queue, size_t turn,
 }
 
 
-/* travel:layout says which partitions a queue has; a queue that is not in it yet
- * gets the default.  Those of before stay ours: they may have dead letters,
+/* travel:layout says which partitions a queue has; a queue that is not in it
+ * yet gets the default.  Those of before stay ours: they may have dead letters,
  * delayed jobs, rows of the outbox. */
 static int
 keeper_layout_one(worker_keeper_t *keeper, size_t turn)

@@ -1,4 +1,5 @@
-/* Where a job of a worker's making goes: its partition by the queue's layout. */
+/* Where a job of a worker's making goes: its partition by the queue's
+ * layout. */
 
 #ifndef WORKER_PLACE_H
 #define WORKER_PLACE_H

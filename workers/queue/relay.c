@@ -98,8 +98,8 @@ relay_layout(const relay_batch_t *batch, travel_str_t queue, const char *tail)
 }
 
 
-/* A row that was sent shortly before a repartitioning, and not marked, is looked
- * for where it went. */
+/* A row that was sent shortly before a repartitioning, and not marked, is
+ * looked for where it went. */
 static int
 relay_place(relay_batch_t *batch, travel_job_id_t *id, const json_t *bucket)
 {

@@ -1,10 +1,10 @@
 /*
  * What brings entries into memory besides reading: adoption and promotion.
  *
- * An adoption: the script (fence, turn, whether it is closed), then the delayed set (keys that are
- * held by retrying jobs, jobs that were in the predecessor's hand); then the
- * streams are read from their start.  The same walk, keeping what is in memory,
- * repairs a lost answer ("resync").
+ * An adoption: the script (fence, turn, whether it is closed), then the delayed
+ * set (keys that are held by retrying jobs, jobs that were in the predecessor's
+ * hand); then the streams are read from their start.  The same walk, keeping
+ * what is in memory, repairs a lost answer ("resync").
  */
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /*
  * Payloads and results that are too large for Redis rest in jobs.claim; the
- * envelope (field "claim") or the job's hash (likewise) says so.  Kept under the
- * job's uuid, so that a repeat finds what is there.
+ * envelope (field "claim") or the job's hash (likewise) says so.  Kept under
+ * the job's uuid, so that a repeat finds what is there.
  */
 
 #ifndef WORKER_CLAIM_H

@@ -38,6 +38,7 @@ my $conf = <<'END';
 
     server {
         listen 127.0.0.1:@PORT@;
+        listen unix:@RUN@/h2.sock http2;
         set_real_ip_from 127.0.0.1;
         real_ip_header   X-Real-IP;
 
@@ -235,6 +236,29 @@ subtest 'over budget is served last' => sub {
     is(scalar(grep { $_ == 429 } @status[-80 .. -1]), 80,
         'forty of them, each is answered each time');
     close $_ for @many;
+};
+
+subtest 'over HTTP/2, too' => sub {
+    my $good = token();
+    my $curl = sub { my ($rc, $out) = $t->run('curl', '-sS',
+        '--http2-prior-knowledge', '--unix-socket', $t->dir . '/h2.sock', '-w',
+        '%{http_code} ', '-H', "Authorization: Bearer $_[0]",
+        '-o', '/dev/null', 'http://x/tight'); return $out };
+    my $load = sub { my ($rc, $out) = $t->run('h2load', '-H',
+        "authorization: Bearer $_[0]", '--base-uri',
+        'unix:' . $t->dir . '/h2.sock', @_[1 .. $#_], 'http://x/tight');
+        return $out };
+    is($curl->($good), '200 ', 'a good token');
+    is($curl->(forged()), $_ > 5 ? '429 ' : '401 ', "bad $_") for 1 .. 6;
+    my $last = sub { ($t->get('/metrics')->{content}
+        =~ /^travel_auth_served_last_total (\d+)/m)[0] };
+    my $was = $last->();
+    like($load->(forged(), '-n600', '-c3', '-m10'),
+        qr/600 done, 0 succeeded, 600 failed, 0 errored, 0 timeout/,
+        'each of many is refused');
+    cmp_ok($last->(), '>', $was, 'in line');
+    like($load->($good, '-n30', '-c1', '-m3'), qr/30 done, 30 succeeded/,
+        'and good ones are served');
 };
 
 subtest 'the default is 50 a second with a burst of 100' => sub {

@@ -566,66 +566,18 @@ booking_fail_row(worker_tx_t *tx)
 }
 
 
-/*
- * Closes the saga for good; true in *ret_held when something may be out there.
- * Who refuses a hold, or a charge, at the first call has none of ours; a
- * refusal after a call whose answer was lost says nothing of what that one
- * left behind.  *ret_hold and *ret_pay: what they answered, maybe nothing;
- * NULL: there was none.
- */
-static int
-booking_undo(worker_tx_t *tx, bool *ret_held, json_t **ret_hold,
-    json_t **ret_pay)
-{
-    json_t      *result;
-    PGresult    *res;
-    const char  *params[] = { tx->job->uuid };
-
-    res = worker_tx_exec(tx,
-        "UPDATE jobs.saga SET state = 'undoing', updated_at = now()"
-        " WHERE job_id = $1::uuid AND (state IN ('taken', 'done')"
-        "       OR (state = 'refused' AND step IN ('hold', 'pay')"
-        "           AND attempts > 1))"
-        " RETURNING step, coalesce(result, '{}'::jsonb)", 1, params);
-
-    if (res == NULL) {
-        return TRAVEL_ERROR;
-    }
-
-    *ret_held = PQntuples(res) > 0;
-    *ret_hold = NULL;
-    *ret_pay = NULL;
-
-    for (int i = 0; i < PQntuples(res); i++) {
-        result = json_loads(PQgetvalue(res, i, 1), 0, NULL);
-
-        if (strcmp(PQgetvalue(res, i, 0), "hold") == 0) {
-            *ret_hold = result;
-
-        } else if (strcmp(PQgetvalue(res, i, 0), "pay") == 0) {
-            *ret_pay = result;
-
-        } else {
-            json_decref(result);
-        }
-    }
-
-    PQclear(res);
-    return TRAVEL_OK;
-}
-
-
 /* What booking.release is given; NULL when nothing can be out there. */
 static json_t *
-booking_release_body(const worker_job_t *job, bool held, const json_t *hold,
-    const json_t *charge)
+booking_release_body(const worker_job_t *job, const json_t *steps)
 {
-    json_t  *id, *pay;
+    json_t  *hold, *charge, *id, *pay;
 
-    if (!held) {
+    if (json_object_size(steps) == 0) {
         return NULL;
     }
 
+    hold = json_object_get(steps, "hold");
+    charge = json_object_get(steps, "pay");
     id = json_object_get(hold, "hold_id");
     pay = charge == NULL ? NULL
           : json_pack("{s:O?, s:O?}", "charge_id",
@@ -645,8 +597,8 @@ booking_release_body(const worker_job_t *job, bool held, const json_t *hold,
 static worker_verdict_e
 booking_fail_in(worker_tx_t *tx)
 {
-    bool       over, held;
-    json_t    *hold, *charge;
+    bool       over;
+    json_t    *steps, *body;
     PGresult  *res;
 
     res = booking_fail_row(tx);
@@ -668,25 +620,22 @@ booking_fail_in(worker_tx_t *tx)
     booking_tags(tx, tx->job->uuid, PQgetvalue(res, 0, 0));
     PQclear(res);
 
-    if (booking_undo(tx, &held, &hold, &charge) != TRAVEL_OK) {
+    if (worker_saga_undoing(tx, &steps) != TRAVEL_OK) {
         worker_tx_end(tx);
         return WORKER_RETRY;
     }
 
-    if (worker_saga_turn(tx, &booking_saga,
-                         booking_release_body(tx->job, held, hold, charge))
-        != TRAVEL_OK
+    body = booking_release_body(tx->job, steps);
+    json_decref(steps);
+
+    if (worker_saga_turn(tx, &booking_saga, body) != TRAVEL_OK
         || worker_tx_event(tx, "booking", tx->job->uuid, -1, "booking.failed",
                            worker_failure(tx->job)) != TRAVEL_OK)
     {
-        json_decref(hold);
-        json_decref(charge);
         worker_tx_end(tx);
         return WORKER_RETRY;
     }
 
-    json_decref(hold);
-    json_decref(charge);
     return worker_tx_commit(tx, NULL);
 }
 
@@ -694,13 +643,7 @@ booking_fail_in(worker_tx_t *tx)
 static worker_verdict_e
 booking_create_giveup(worker_job_t *job)
 {
-    worker_tx_e  state;
-    worker_tx_t  tx;
-
-    state = worker_tx_begin(&tx, job, "fail");
-
-    return state == WORKER_TX_FRESH ? booking_fail_in(&tx)
-                                    : worker_tx_not_fresh(&tx, state);
+    return worker_tx_run(job, "fail", booking_fail_in);
 }
 
 

@@ -137,40 +137,19 @@ booking_refunded(worker_tx_t *tx)
 }
 
 
+/* A create's job id is its booking's id, and so its saga's. */
 static worker_verdict_e
-booking_released(worker_job_t *job)
+booking_released_in(worker_tx_t *tx)
 {
-    PGresult     *res;
-    worker_tx_e   state;
-    worker_tx_t   tx;
-    const char   *params[] = { worker_body_string(job, "booking_id") };
-
-    state = worker_tx_begin(&tx, job, "released");
-
-    if (state != WORKER_TX_FRESH) {
-        return worker_tx_not_fresh(&tx, state);
-    }
-
-    /* a create's job id is its booking's id */
-    res = worker_tx_exec(&tx,
-        "UPDATE jobs.saga SET state = 'undone', updated_at = now()"
-        " WHERE job_id = $1::uuid AND state = 'undoing'", 1, params);
-
-    if (res == NULL) {
-        worker_tx_end(&tx);
-        return WORKER_RETRY;
-    }
-
-    PQclear(res);
-
-    if (worker_saga_end(&tx, params[0], "undone") != TRAVEL_OK
-        || booking_refunded(&tx) != TRAVEL_OK)
+    if (worker_saga_undone(tx, worker_body_string(tx->job, "booking_id"))
+        != TRAVEL_OK
+        || booking_refunded(tx) != TRAVEL_OK)
     {
-        worker_tx_end(&tx);
+        worker_tx_end(tx);
         return WORKER_RETRY;
     }
 
-    return worker_tx_commit(&tx, json_pack("{s:b}", "released", 1));
+    return worker_tx_commit(tx, json_pack("{s:b}", "released", 1));
 }
 
 
@@ -217,5 +196,6 @@ booking_release(worker_job_t *job)
 
     verdict = worker_saga_backwards(job, &booking_saga, booking);
 
-    return verdict == WORKER_DONE ? booking_released(job) : verdict;
+    return verdict == WORKER_DONE
+           ? worker_tx_run(job, "released", booking_released_in) : verdict;
 }

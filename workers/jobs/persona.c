@@ -497,11 +497,23 @@ persona_giveup(worker_job_t *job)
 
 
 static worker_verdict_e
+persona_discarded_in(worker_tx_t *tx)
+{
+    if (worker_saga_undone(tx, worker_body_string(tx->job, "saga"))
+        != TRAVEL_OK)
+    {
+        worker_tx_end(tx);
+        return WORKER_RETRY;
+    }
+
+    return worker_tx_commit(tx, NULL);
+}
+
+
+static worker_verdict_e
 persona_discard(worker_job_t *job)
 {
     const char        *saga;
-    worker_tx_e        state;
-    worker_tx_t        tx;
     worker_verdict_e   verdict;
 
     saga = worker_body_string(job, "saga");
@@ -510,22 +522,8 @@ persona_discard(worker_job_t *job)
               : worker_job_fail(job, WORKER_REJECT, "VALIDATION_ERROR",
                                 "saga is needed");
 
-    if (verdict != WORKER_DONE) {
-        return verdict;
-    }
-
-    state = worker_tx_begin(&tx, job, "discarded");
-
-    if (state != WORKER_TX_FRESH) {
-        return worker_tx_not_fresh(&tx, state);
-    }
-
-    if (worker_saga_undone(&tx, saga) != TRAVEL_OK) {
-        worker_tx_end(&tx);
-        return WORKER_RETRY;
-    }
-
-    return worker_tx_commit(&tx, NULL);
+    return verdict == WORKER_DONE
+           ? worker_tx_run(job, "discarded", persona_discarded_in) : verdict;
 }
 
 

@@ -31,6 +31,26 @@ is_deeply($made->{journey}{stories}, [], 'and what is nested');
 is($made->{job}{status}, 'succeeded', 'with its job');
 like($made->{job}{id}, qr/^journey\.\d\.[0-9a-f-]{36}$/, 'by name');
 
+($r, my $v) = ask('mutation($v: VoiceInteractionInput!) { voiceInteraction(input: $v) {
+        success response { said journey { id } primaryResponse { text audioUrl personality emotion
+        suggestions isSafetyCritical } } } }',
+    { v => { text => 'How far is it?', journeyId => $made->{journey}{id} } });
+my $said = $v->{data}{voiceInteraction};
+ok($said->{success}, 'a voice is answered') or diag $r->{content};
+is($said->{response}{journey}{id}, $made->{journey}{id}, 'about a journey');
+$said = $said->{response}{primaryResponse};
+like($said->{text}, qr/Paris/, 'with what is known of it');
+is($said->{personality}, 'wit', "in the journey's voice");
+is($said->{isSafetyCritical}, JSON::PP::false, 'no danger');
+is(scalar @{ $said->{suggestions} }, 3, 'and what to ask next');
+($r, $v) = ask('mutation { voiceInteraction(input: { text: "I smell smoke!", personality: "comedian" }) {
+    response { primaryResponse { text emotion isSafetyCritical } } } }');
+$said = $v->{data}{voiceInteraction}{response}{primaryResponse};
+is($said->{isSafetyCritical}, JSON::PP::true, 'danger') or diag $r->{content};
+like($said->{text}, qr/^Stop where it is safe/, 'is not joked about');
+($r, $v) = ask('mutation { voiceInteraction(input: { text: "x", journeyId: "01900000-0000-7000-8000-000000000001" }) { success } }');
+is($v->{errors}[0]{extensions}{code}, 'RESOURCE_NOT_FOUND', "not about others' journeys");
+
 my $now = ask($mine);
 is($now->{data}{myJourneys}[0]{id}, $made->{journey}{id}, 'nobody reads before his own write');
 

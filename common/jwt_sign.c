@@ -370,7 +370,8 @@ travel_jwks_of_pem(char *dst, size_t room, travel_str_t pem,
                                            sizeof(signer.x) });
     travel_json_member_string(&w, "y", (travel_str_t) { signer.y,
                                            sizeof(signer.y) });
-    travel_json_member_string(&w, "kid", (travel_str_t) { signer.kid, signer.nkid });
+    travel_json_member_string(&w, "kid",
+                              (travel_str_t) { signer.kid, signer.nkid });
     travel_json_member_cstring(&w, "alg", "ES256");
     travel_json_member_cstring(&w, "use", "sig");
     travel_json_object_end(&w);

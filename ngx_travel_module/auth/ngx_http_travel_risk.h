@@ -237,7 +237,7 @@ void ngx_http_travel_sightings_failed(ngx_http_travel_zone_t *zone,
     const travel_address_t *address, const travel_uuid_t *user, int64_t now);
 
 
-/* --- what nodes tell each other (risk_shared) ------------------------------ */
+/* --- what nodes tell each other (risk_shared) ---------------------------- */
 
 ngx_int_t ngx_http_travel_risk_shared_init(ngx_conf_t *cf,
     ngx_http_travel_risk_main_conf_t *rmcf);

@@ -23,7 +23,7 @@
 
 #include "../core/ngx_http_travel.h"
 
-/* --- for graphql: a command without a location of its own ------------------ */
+/* --- for graphql: a command without a location of its own ---------------- */
 
 typedef struct ngx_http_travel_order_s  ngx_http_travel_order_t;
 

@@ -261,7 +261,7 @@ ngx_http_travel_batch_sought(ngx_http_request_t *r)
 }
 
 
-/* --- all of them ----------------------------------------------------------- */
+/* --- all of them --------------------------------------------------------- */
 
 /* Nothing is to be sent for it. */
 static ngx_uint_t

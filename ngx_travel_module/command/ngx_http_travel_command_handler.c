@@ -192,7 +192,7 @@ ngx_http_travel_command_end(ngx_http_request_t *r, ngx_int_t rc)
 }
 
 
-/* --- of another room ------------------------------------------------------- */
+/* --- of another room ----------------------------------------------------- */
 
 void
 ngx_http_travel_command_run(ngx_http_request_t *r,
@@ -505,7 +505,9 @@ ngx_http_travel_command_judge(ngx_http_request_t *r,
         return;
     }
 
-    if (cmd->nrows && cmd->idem.len && ngx_http_travel_command_recall(r, cmd) == NGX_OK) {
+    if (cmd->nrows && cmd->idem.len
+        && ngx_http_travel_command_recall(r, cmd) == NGX_OK)
+    {
         return;
     }
 

@@ -683,7 +683,7 @@ ngx_http_travel_command_whole(ngx_conf_t *cf,
 
 
 /* --- travel_job_status id=$job_id [wait=30s] [events=5m] [streams=1000]
- *     [result=QUERY] --------------------------------------------------------- */
+ *     [result=QUERY] ------------------------------------------------------ */
 
 /* The query that reads results which are in the database: for all waits. */
 static char *

@@ -179,7 +179,7 @@ ngx_http_travel_is_own(ngx_http_request_t *r)
 }
 
 
-/* --- variables ------------------------------------------------------------- */
+/* --- variables ----------------------------------------------------------- */
 
 /* Adds a table that ends with ngx_http_null_variable; from preconfiguration. */
 ngx_int_t ngx_http_travel_variables(ngx_conf_t *cf, ngx_http_variable_t *table);

@@ -160,7 +160,7 @@ static ngx_http_variable_t  ngx_http_travel_core_variables[] = {
 };
 
 
-/* --- dispatch -------------------------------------------------------------- */
+/* --- dispatch ------------------------------------------------------------ */
 
 static ngx_int_t
 ngx_http_travel_content_handler(ngx_http_request_t *r)
@@ -322,7 +322,7 @@ ngx_http_travel_method(const ngx_str_t *name)
 }
 
 
-/* --- errors that nginx itself found, by error_page -------------------------- */
+/* --- errors that nginx itself found, by error_page ----------------------- */
 
 static ngx_int_t
 ngx_http_travel_error_page_handler(ngx_http_request_t *r)
@@ -365,7 +365,7 @@ ngx_http_travel_error_page(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* --- configuration ---------------------------------------------------------- */
+/* --- configuration ------------------------------------------------------- */
 
 static char *
 ngx_http_travel_catalog(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -531,7 +531,7 @@ ngx_http_travel_init_process(ngx_cycle_t *cycle)
 }
 
 
-/* --- variables -------------------------------------------------------------- */
+/* --- variables ----------------------------------------------------------- */
 
 static ngx_int_t
 ngx_http_travel_add_variables(ngx_conf_t *cf)

@@ -1,8 +1,8 @@
 /*
  * The ceiling of worker.noop: what a loop does that only reads jobs and writes
  * their ends, on one connection, one call after the other: XREADGROUP COUNT
- * 256, then XACK and the settle script for what came, in one write.  No leases, no order per key, no
- * start that a cancel could come before, no handler.
+ * 256, then XACK and the settle script for what came, in one write.  No leases,
+ * no order per key, no start that a cancel could come before, no handler.
  *
  *   bare_loop SOCKET USER PASSWORD QUEUE PARTITIONS
  *

@@ -294,7 +294,7 @@ test_input(void **state)
 }
 
 
-/* --- what a database said -------------------------------------------------- */
+/* --- what a database said ------------------------------------------------ */
 
 static void
 test_complete(void **state)

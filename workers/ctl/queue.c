@@ -341,7 +341,8 @@ queue_print(const char *queue, unsigned partition, const queue_figures_t *f,
 
     snprintf(age, sizeof(age), f->age < 0 ? "-" : "%.1fs", f->age);
     printf("%-16s %8lld %8lld %8lld %8lld %6lld %9s  %s%s%s\n", name,
-           f->depth[0], f->depth[1], f->depth[2], f->delayed, f->dead, age, f->owner[0] != '\0' ? f->owner : "-",
+           f->depth[0], f->depth[1], f->depth[2], f->delayed, f->dead,
+           age, f->owner[0] != '\0' ? f->owner : "-",
            f->fence[0] != '\0' ? " #" : "", f->fence);
 }
 

@@ -1,7 +1,7 @@
 /*
  * What the jobs of bookings share: booking.c (create and its failure),
- * booking_batch.c (many creates at once), booking_pay.c (the money), booking_release.c (compensation),
- * booking_cancel.c.
+ * booking_batch.c (many creates at once), booking_pay.c (the money),
+ * booking_release.c (compensation), booking_cancel.c.
  */
 
 #ifndef WORKER_BOOKING_H

@@ -4,7 +4,8 @@
  * So many failures in a row open it (five); after a while (60 s) one probe at a
  * time is let through; so many successful probes in a row close it (two), a
  * failed one opens it again for as long.  Answers to calls that were let
- * through before the last change of state say nothing about the present and are not counted.
+ * through before the last change of state say nothing about the present and
+ * are not counted.
  *
  * Not locked: the I/O thread alone asks and reports.
  */

@@ -53,8 +53,9 @@ void worker_http_response_free(worker_http_response_t *resp);
 /*
  * A request that nobody waits for, with all it needs copied.  It waits for its
  * turn for 'patience_ms' at most, answer included (0: timeout_ms), and for the
- * answer from then on for 'timeout_ms'.  Sent, it must stay until 'over' was called: on the I/O thread, exactly once.  It is given
- * up within a second when *cancel (may be NULL) becomes true.
+ * answer from then on for 'timeout_ms'.  Sent, it must stay until 'over' was
+ * called: on the I/O thread, exactly once.  It is given up within a second when
+ * *cancel (may be NULL) becomes true.
  */
 typedef struct worker_http_ask_s  worker_http_ask_t;
 

@@ -57,7 +57,7 @@ run_random(void)
 }
 
 
-/* --- trace ------------------------------------------------------------------- */
+/* --- trace --------------------------------------------------------------- */
 
 /* The process span's ids.  Its parent is the enqueue span of the envelope; a
  * job that comes without one may start a trace of its own. */
@@ -174,7 +174,7 @@ run_trace_end(const worker_entry_t *entry, const travel_trace_t *parent,
 }
 
 
-/* --- verdict and outcome ------------------------------------------------------ */
+/* --- verdict and outcome ------------------------------------------------- */
 
 static worker_verdict_e
 run_database(worker_job_t *job, const char *what)

@@ -21,8 +21,9 @@
 #define WORKER_TOPIC_PREFIX  "travel:topic:"
 #define WORKER_TOPIC_MAX     100000
 
-/* 'tail' starts zeroed.  Publishes a batch and moves the checkpoint.  Events published; 0: none
- * waits; TRAVEL_ERROR: later again, from the checkpoint of the database. */
+/* 'tail' starts zeroed.  Publishes a batch and moves the checkpoint.  Events
+ * published; 0: none waits; TRAVEL_ERROR: later again, from the checkpoint of
+ * the database. */
 int worker_publish(worker_tail_t *tail, worker_pg_t *pg,
     worker_redis_t *redis) TRAVEL_MUST_CHECK;
 

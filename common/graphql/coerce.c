@@ -199,7 +199,7 @@ coerce_object(coerce_t *c, const type_t *input, const node_t *node)
     char           text[TEXT];
     size_t         given = 0;
     uint32_t       object;
-    const ast_t   *field;
+    const ast_t   *field, *null = NULL;
     const node_t  *member;
 
     object = (uint32_t) (node - travel_json_nodes(c->json));
@@ -217,19 +217,18 @@ coerce_object(coerce_t *c, const type_t *input, const node_t *node)
             continue;
         }
 
-        given++;
-
-        if (input->one_of && member->type == TRAVEL_JSON_NULL
-            && node->count == 1)
-        {
-            coerce_wrong(c, "field \"%.*s\" must be non-null.",
-                         N_(field->name));
+        if (given++ == 0 && member->type == TRAVEL_JSON_NULL) {
+            null = field;
         }
     }
 
     if (input->one_of && given != 1) {
         coerce_wrong(c, "exactly one key must be specified for OneOf type "
                      "\"%.*s\".", N_(input->name));
+    }
+
+    if (input->one_of && null != NULL) {
+        coerce_wrong(c, "field \"%.*s\" must be non-null.", N_(null->name));
     }
 }
 

@@ -286,7 +286,9 @@ sql_connection(sql_t *s, sql_row_t *row, sql_row_t *parent,
     sql_by(travel_graphql_node_order(node), of, out);
     travel_graphql_text_printf(out, ") AS n, %s* FROM ", of);
     travel_graphql_text_join(out, &rows);
-    travel_graphql_text_printf(out, " AS u%u) AS p%u", row->n, row->n);
+    /* one row, also when nothing that was asked for is an aggregate */
+    travel_graphql_text_printf(out, " AS u%u) AS p%u HAVING true", row->n,
+                               row->n);
 
     travel_graphql_text_free(&rows);
 }

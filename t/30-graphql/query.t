@@ -72,6 +72,11 @@ is(@{ $a->{data}{mine} }, 1, "a variable's default");
 $a = ask('{ me { id journeyCount totalMiles favoritePersonality journeys(first: 1) { totalCount } } }');
 is_deeply($a->{data}{me}, { id => $user, journeyCount => 7, totalMiles => 42,
     favoritePersonality => 'wit', journeys => { totalCount => 7 } }, 'computed fields');
+for my $who ([$token, 7], [$t->user_token(8), 0]) {
+    ($r, $a) = ask('{ a: journeys { totalCount } b: journeys { __typename } }', token => $who->[0]);
+    is_deeply($a, { data => { a => { totalCount => $who->[1] }, b => { __typename => 'JourneyConnection' } } },
+        "a connection of $who->[1] rows, none of them asked for");
+}
 
 ($r) = ask('{ z: __typename b: __typename a: __typename }');
 like($r->{content}, qr/"z".*"b".*"a"/, 'in the order asked for');

@@ -1,5 +1,5 @@
 # Millions of mixed requests (cached and uncached reads, writes, refusals of
-# every room) and memory that does not grow.  60 s under prove; a count of
+# every room) and memory that does not grow.  15 s under prove; a count of
 # requests instead of a time: TRAVEL_REQUESTS=20000000 make soak.
 # Runs alone.
 use strict;

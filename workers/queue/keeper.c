@@ -34,7 +34,7 @@
 #define KEEPER_KEY_SEATS   "travel:workers"
 #define KEEPER_TICK_MS     250
 #define KEEPER_ERRAND_MS   1000     /* outbox and dead, without a ring */
-#define KEEPER_LIVE_MS        1000     /* between attempts to connect */
+#define KEEPER_LIVE_MS     1000     /* between attempts to connect */
 #define KEEPER_LAYOUT_MS   1000
 #define KEEPER_TELL_MS     5000     /* how the breakers are, changed or not */
 #define KEEPER_ORPHAN_MS   2000     /* free that long: anybody takes it */

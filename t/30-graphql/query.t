@@ -226,13 +226,13 @@ unlike($r->{content}, qr/invalid input syntax|uuid:/, "not the database's words"
 
 # --- what a document becomes ---------------------------------------------------------
 
-sub explain {
+sub explained {
     my ($query, @more) = @_;
     $t->write('explain.graphql', $query);
     return $t->run($t->build . '/travelctl', 'graphql', 'explain', '--dir', $t->root . '/conf/travel', @more,
         $t->dir . '/explain.graphql');
 }
-my ($rc, $out) = explain('query($n: Int) { me { totalMiles } myJourneys(limit: $n) { id stories(limit: 3) { title } } }',
+my ($rc, $out) = explained('query($n: Int) { me { totalMiles } myJourneys(limit: $n) { id stories(limit: 3) { title } } }',
     '--variables', '{"n":7}', '--dsn', 'host=' . $t->socket('postgres') =~ s{/[^/]*\z}{}r . ' dbname=travel user=travel_edge');
 is($rc, 0, 'explain') or diag $out;
 like($out, qr/^SELECT '\{"data":' [^\n;]*FROM travel\.users[^\n;]*FROM travel\.journeys[^\n;]*FROM travel\.stories[^\n;]*\n\n/, '... one statement');
@@ -242,8 +242,8 @@ like($out, qr/^route a replica/m, '... whom it may be asked by');
 like($out, qr/^tags user:\{viewer\} journeys:\{viewer\} stories:\{viewer\}$/m, '... its tags');
 like($out, qr/^requires journeys:read stories:read$/m, '... what it requires');
 like($out, qr/^prepared$/m, '... and a database takes it');
-is((explain('{ nope }'))[0], 1, 'explain: what is not valid');
-like((explain('mutation { cancelBooking(bookingId: "x") { success } }'))[1], qr/^route the command's queue/m, 'explain: a command');
+is((explained('{ nope }'))[0], 1, 'explain: what is not valid');
+like((explained('mutation { cancelBooking(bookingId: "x") { success } }'))[1], qr/^route the command's queue/m, 'explain: a command');
 
 $t->finish;
 done_testing();

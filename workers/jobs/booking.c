@@ -47,13 +47,6 @@ booking_tags(worker_tx_t *tx, const char *booking, const char *journey)
 }
 
 
-worker_verdict_e
-booking_commit(worker_tx_t *tx, const PGresult *res)
-{
-    return worker_tx_commit(tx, worker_row_json(res, 0));
-}
-
-
 /* --- create ------------------------------------------------------------- */
 
 
@@ -163,21 +156,15 @@ booking_create_in(worker_tx_t *tx)
         || worker_tx_event(tx, "booking", job->uuid, -1, "booking.created",
                            worker_row_json(res, 0)) != TRAVEL_OK)
     {
-        PQclear(res);
-        worker_tx_end(tx);
-        return WORKER_RETRY;
+        return worker_tx_retry(tx, res);
     }
 
     if (worker_saga_begin(tx, &booking_saga) != TRAVEL_OK) {
-        PQclear(res);
-        worker_tx_end(tx);
-        return WORKER_RETRY;
+        return worker_tx_retry(tx, res);
     }
 
     booking_tags(tx, job->uuid, journey);
-    verdict = booking_commit(tx, res);
-    PQclear(res);
-    return verdict;
+    return worker_tx_commit_row(tx, res);
 }
 
 
@@ -442,17 +429,15 @@ booking_confirmed_in(worker_tx_t *tx, const json_t *hold,
         || booking_mail(tx, res, booking, "booking_confirmed") != TRAVEL_OK
         || worker_saga_end(tx, tx->job->uuid, "done") != TRAVEL_OK)
     {
-        worker_tx_end(tx);
-        verdict = WORKER_RETRY;
+        verdict = worker_tx_retry(tx, res);
 
     } else {
         booking_tags(tx, tx->job->uuid, json_string_value(
                          json_object_get(booking, "journey_id")));
-        verdict = booking_commit(tx, res);
+        verdict = worker_tx_commit_row(tx, res);
     }
 
     json_decref(booking);
-    PQclear(res);
     return verdict;
 }
 
@@ -539,19 +524,7 @@ booking_create(worker_job_t *job)
 static PGresult *
 booking_fail_row(worker_tx_t *tx)
 {
-    char         *text;
-    json_t       *failure;
-    PGresult     *res;
-    const char   *params[2];
-
-    failure = worker_failure(tx->job);
-    text = json_dumps(failure, JSON_COMPACT);
-    json_decref(failure);
-
-    params[0] = tx->job->uuid;
-    params[1] = text;
-
-    res = worker_tx_exec(tx,
+    return worker_tx_fail_row(tx, tx->job->uuid,
         "WITH failed AS ("
         "  UPDATE travel.bookings AS b"
         "     SET status = 'failed', error = $2::jsonb, updated_at = now()"
@@ -559,10 +532,7 @@ booking_fail_row(worker_tx_t *tx)
         "  RETURNING b.journey_id)"
         " SELECT (SELECT journey_id FROM failed),"
         "        EXISTS (SELECT FROM travel.bookings"
-        "                 WHERE id = $1::uuid AND status <> 'pending')",
-        2, params);
-    free(text);
-    return res;
+        "                 WHERE id = $1::uuid AND status <> 'pending')");
 }
 
 

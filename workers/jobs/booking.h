@@ -26,9 +26,6 @@ void booking_tags_text(char *dst, size_t room, const char *sub,
     const char *booking, const char *journey);
 void booking_tags(worker_tx_t *tx, const char *booking, const char *journey);
 
-/* Commits; the job's result is the booking as clients see it. */
-worker_verdict_e booking_commit(worker_tx_t *tx, const PGresult *res);
-
 /* The mail of a booking as a follow-up job.  Columns of 'res' from 2 on are
  * those of BOOKING_RETURNING. */
 int booking_mail(worker_tx_t *tx, const PGresult *res, const json_t *booking,

@@ -218,17 +218,15 @@ booking_cancelled_in(worker_tx_t *tx)
         || booking_cancel_events(tx, res, booking) != TRAVEL_OK
         || booking_mail(tx, res, booking, "booking_cancelled") != TRAVEL_OK)
     {
-        worker_tx_end(tx);
-        verdict = WORKER_RETRY;
+        verdict = worker_tx_retry(tx, res);
 
     } else {
         booking_tags(tx, tx->job->key, json_string_value(
                          json_object_get(booking, "journey_id")));
-        verdict = booking_commit(tx, res);
+        verdict = worker_tx_commit_row(tx, res);
     }
 
     json_decref(booking);
-    PQclear(res);
     return verdict;
 }
 
@@ -237,17 +235,13 @@ booking_cancelled_in(worker_tx_t *tx)
 static worker_verdict_e
 booking_cancelling(worker_job_t *job)
 {
-    worker_tx_e        state;
-    worker_tx_t        tx;
-    worker_verdict_e   verdict;
+    worker_verdict_e  verdict;
 
     if (worker_job_memo(job, "what") != NULL) {
         return WORKER_DONE;
     }
 
-    state = worker_tx_begin(&tx, job, "cancelling");
-    verdict = state == WORKER_TX_FRESH ? booking_cancelling_in(&tx)
-                                       : worker_tx_not_fresh(&tx, state);
+    verdict = worker_tx_run(job, "cancelling", booking_cancelling_in);
 
     if (verdict == WORKER_DONE) {
         worker_job_memo_set(job, "what", json_incref(job->result));
@@ -260,9 +254,7 @@ booking_cancelling(worker_job_t *job)
 worker_verdict_e
 booking_cancel(worker_job_t *job)
 {
-    worker_tx_e        state;
-    worker_tx_t        tx;
-    worker_verdict_e   verdict;
+    worker_verdict_e  verdict;
 
     verdict = booking_cancelling(job);
 
@@ -271,14 +263,8 @@ booking_cancel(worker_job_t *job)
                                        NULL);
     }
 
-    if (verdict != WORKER_DONE) {
-        return verdict;
-    }
-
-    state = worker_tx_begin(&tx, job, "cancelled");
-
-    return state == WORKER_TX_FRESH ? booking_cancelled_in(&tx)
-                                    : worker_tx_not_fresh(&tx, state);
+    return verdict == WORKER_DONE
+           ? worker_tx_run(job, "cancelled", booking_cancelled_in) : verdict;
 }
 
 

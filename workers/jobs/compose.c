@@ -8,8 +8,9 @@
 #define COMPOSE_PROVIDER  "offline"
 
 
-uint64_t
-worker_compose_seed(const worker_job_t *job)
+/* Text from the same job's id is the same text. */
+static uint64_t
+compose_seed(const worker_job_t *job)
 {
     uint64_t  seed;
     uint8_t   md[TRAVEL_SHA256_LEN];
@@ -26,8 +27,8 @@ worker_compose_seed(const worker_job_t *job)
 }
 
 
-static int
-compose_ask(worker_job_t *job, const worker_compose_t *compose,
+int
+worker_compose(worker_job_t *job, const worker_compose_t *compose,
     json_t **ret_text)
 {
     worker_ai_answer_t    answer;
@@ -35,7 +36,7 @@ compose_ask(worker_job_t *job, const worker_compose_t *compose,
                                   .theme = compose->theme,
                                   .facts = compose->facts };
 
-    req.seed = worker_compose_seed(job);
+    req.seed = compose_seed(job);
 
     if (worker_provider(COMPOSE_PROVIDER)->complete(job, &req, &answer)
         != TRAVEL_OK)
@@ -85,7 +86,7 @@ worker_compose_step(worker_job_t *job, const worker_compose_t *compose,
         return WORKER_RETRY;
     }
 
-    if (compose_ask(job, compose, &text) != TRAVEL_OK) {
+    if (worker_compose(job, compose, &text) != TRAVEL_OK) {
         return WORKER_RETRY;
     }
 

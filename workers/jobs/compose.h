@@ -15,9 +15,6 @@ typedef struct {
     const json_t  *facts;
 } worker_compose_t;
 
-/* Text from the same job's id is the same text. */
-uint64_t worker_compose_seed(const worker_job_t *job);
-
 /*
  * DONE    now or earlier: *ret_text is {title, content, model}, a new
  *         reference; job->tokens has grown by what this run cost
@@ -26,5 +23,10 @@ uint64_t worker_compose_seed(const worker_job_t *job);
  */
 worker_verdict_e worker_compose_step(worker_job_t *job,
     const worker_compose_t *compose, json_t **ret_text);
+
+/* The same without a step: asked for at each run.  TRAVEL_OK, or TRAVEL_ERROR
+ * with job->error: to be tried again. */
+int worker_compose(worker_job_t *job, const worker_compose_t *compose,
+    json_t **ret_text) TRAVEL_MUST_CHECK;
 
 #endif

@@ -16,7 +16,6 @@ static worker_verdict_e
 dead_do(worker_job_t *job, const char *step, const char *sql)
 {
     char         *filter;
-    json_t       *result;
     PGresult     *res;
     worker_tx_e   state;
     worker_tx_t   tx;
@@ -38,9 +37,7 @@ dead_do(worker_job_t *job, const char *step, const char *sql)
         return WORKER_RETRY;
     }
 
-    result = worker_row_json(res, 0);
-    PQclear(res);
-    return worker_tx_commit(&tx, result);
+    return worker_tx_commit_row(&tx, res);
 }
 
 

@@ -52,9 +52,7 @@ device_register_in(worker_tx_t *tx)
                            json_pack("{s:s}", "service", service))
            != TRAVEL_OK)
     {
-        PQclear(res);
-        worker_tx_end(tx);
-        return WORKER_RETRY;
+        return worker_tx_retry(tx, res);
     }
 
     worker_tx_tag(tx, "user:%s", tx->job->sub);
@@ -65,8 +63,6 @@ device_register_in(worker_tx_t *tx)
 static worker_verdict_e
 device_register(worker_job_t *job)
 {
-    worker_tx_e  state;
-    worker_tx_t  tx;
     const char  *service, *token;
 
     service = worker_body_string(job, "service");
@@ -79,10 +75,7 @@ device_register(worker_job_t *job)
                                "service \"fcm\" or \"apns\", and a token");
     }
 
-    state = worker_tx_begin(&tx, job, "register");
-
-    return state == WORKER_TX_FRESH ? device_register_in(&tx)
-                                    : worker_tx_not_fresh(&tx, state);
+    return worker_tx_run(job, "register", device_register_in);
 }
 
 
@@ -130,8 +123,6 @@ static worker_verdict_e
 device_remove(worker_job_t *job)
 {
     const char     *device;
-    worker_tx_e     state;
-    worker_tx_t     tx;
     travel_uuid_t   uuid;
 
     device = worker_body_string(job, "device_id");
@@ -144,10 +135,7 @@ device_remove(worker_job_t *job)
                                "device_id is not the id of one");
     }
 
-    state = worker_tx_begin(&tx, job, "remove");
-
-    return state == WORKER_TX_FRESH ? device_remove_in(&tx)
-                                    : worker_tx_not_fresh(&tx, state);
+    return worker_tx_run(job, "remove", device_remove_in);
 }
 
 

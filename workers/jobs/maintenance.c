@@ -298,9 +298,7 @@ maintenance_remind_in(worker_tx_t *tx)
         "  JOIN travel.users AS u ON u.id = b.user_id", 2, params);
 
     if (res == NULL || maintenance_remind_mails(tx, res) != TRAVEL_OK) {
-        PQclear(res);
-        worker_tx_end(tx);
-        return WORKER_RETRY;
+        return worker_tx_retry(tx, res);
     }
 
     n = PQntuples(res);

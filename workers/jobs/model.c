@@ -243,8 +243,7 @@ static worker_verdict_e
 model_record_in(worker_tx_t *tx, const char *kind, const model_t *model,
     size_t n)
 {
-    PGresult          *res;
-    worker_verdict_e   verdict;
+    PGresult  *res;
 
     res = model_insert(tx, kind, model, n);
 
@@ -253,15 +252,11 @@ model_record_in(worker_tx_t *tx, const char *kind, const model_t *model,
                            "model.trained", worker_row_json(res, 0))
            != TRAVEL_OK)
     {
-        PQclear(res);
-        worker_tx_end(tx);
-        return WORKER_RETRY;
+        return worker_tx_retry(tx, res);
     }
 
     worker_tx_tag(tx, "predictions");
-    verdict = worker_tx_commit(tx, worker_row_json(res, 0));
-    PQclear(res);
-    return verdict;
+    return worker_tx_commit_row(tx, res);
 }
 
 

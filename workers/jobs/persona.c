@@ -95,9 +95,7 @@ persona_start(worker_job_t *job)
     res = persona_start_row(&tx);
 
     if (res == NULL || persona_started(&tx, res) != TRAVEL_OK) {
-        PQclear(res);
-        worker_tx_end(&tx);
-        return WORKER_RETRY;
+        return worker_tx_retry(&tx, res);
     }
 
     worker_tx_tag(&tx, "user:%s persona:%s", job->sub, job->sub);
@@ -135,9 +133,7 @@ persona_move(worker_tx_t *tx, PGresult *res, const char *type, json_t *data)
     if (worker_tx_event(tx, "persona", persona_id(tx->job), -1, type, data)
         != TRAVEL_OK)
     {
-        PQclear(res);
-        worker_tx_end(tx);
-        return WORKER_RETRY;
+        return worker_tx_retry(tx, res);
     }
 
     worker_tx_tag(tx, "user:%s persona:%s", tx->job->sub, tx->job->sub);
@@ -159,9 +155,7 @@ persona_begin_in(worker_tx_t *tx, json_t **ret_facts)
                              "   AND status = 'synthesizing'", 2, params);
 
     if (res == NULL || worker_saga_begin(tx, &persona_saga) != TRAVEL_OK) {
-        PQclear(res);
-        worker_tx_end(tx);
-        return WORKER_RETRY;
+        return worker_tx_retry(tx, res);
     }
 
     traits = worker_row_json(res, 0);
@@ -440,36 +434,28 @@ persona_discard_body(const worker_job_t *job, const json_t *steps)
 static worker_verdict_e
 persona_fail_in(worker_tx_t *tx)
 {
-    int          n;
-    char        *text;
-    json_t      *failure, *steps, *body;
-    PGresult    *res;
-    const char  *params[2];
+    int        n;
+    json_t    *steps, *body;
+    PGresult  *res;
 
-    failure = worker_failure(tx->job);
-    text = json_dumps(failure, JSON_COMPACT);
-    params[0] = persona_id(tx->job);
-    params[1] = text;
-
-    res = worker_tx_exec(tx,
+    res = worker_tx_fail_row(tx, persona_id(tx->job),
         "UPDATE travel.personas SET status = 'failed', error = $2::jsonb,"
         "       updated_at = now()"
         " WHERE id = $1::uuid AND status IN ('synthesizing',"
         "                                    'generating_image')"
-        " RETURNING id", 2, params);
-    free(text);
+        " RETURNING id");
     n = res != NULL ? PQntuples(res) : -1;
     PQclear(res);
 
     if (n < 1) {
         /* it did succeed, and the news got lost: nothing to put on record */
-        json_decref(failure);
         worker_tx_end(tx);
         return n == 0 ? WORKER_DONE : WORKER_RETRY;
     }
 
-    if (worker_tx_event(tx, "persona", params[0], -1, "persona.failed",
-                        failure) != TRAVEL_OK
+    if (worker_tx_event(tx, "persona", persona_id(tx->job), -1,
+                        "persona.failed", worker_failure(tx->job))
+        != TRAVEL_OK
         || worker_saga_undoing(tx, &steps) != TRAVEL_OK)
     {
         worker_tx_end(tx);

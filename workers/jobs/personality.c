@@ -46,9 +46,7 @@ personality_turn_in(worker_tx_t *tx)
         "    coalesce($1::date, (now() AT TIME ZONE 'UTC')::date))", 1, params);
 
     if (res == NULL || personality_told(tx, res) != TRAVEL_OK) {
-        PQclear(res);
-        worker_tx_end(tx);
-        return WORKER_RETRY;
+        return worker_tx_retry(tx, res);
     }
 
     n = PQntuples(res);

@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -74,6 +75,15 @@ worker_tx_run(worker_job_t *job, const char *step,
 
     return state == WORKER_TX_FRESH ? in(&tx)
                                     : worker_tx_not_fresh(&tx, state);
+}
+
+
+worker_verdict_e
+worker_tx_retry(worker_tx_t *tx, PGresult *res)
+{
+    PQclear(res);
+    worker_tx_end(tx);
+    return WORKER_RETRY;
 }
 
 
@@ -170,6 +180,25 @@ worker_failure(const worker_job_t *job)
                      "code", job->error.code[0] != '\0' ? job->error.code
                                                         : "INTERNAL_ERROR",
                      "message", job->error.message);
+}
+
+
+PGresult *
+worker_tx_fail_row(worker_tx_t *tx, const char *id, const char *sql)
+{
+    char        *text;
+    json_t      *failure;
+    PGresult    *res;
+    const char  *params[2];
+
+    failure = worker_failure(tx->job);
+    text = json_dumps(failure, JSON_COMPACT);
+    json_decref(failure);
+    params[0] = id;
+    params[1] = text;
+    res = worker_tx_exec(tx, sql, 2, params);
+    free(text);
+    return res;
 }
 
 

@@ -24,6 +24,10 @@ worker_verdict_e worker_tx_run(worker_job_t *job, const char *step,
 /* Commits; the result is the row's first column.  Clears 'res'. */
 worker_verdict_e worker_tx_commit_row(worker_tx_t *tx, PGresult *res);
 
+/* Ends the transaction: something in it has failed, and job->error is filled.
+ * Clears 'res', which may be NULL. */
+worker_verdict_e worker_tx_retry(worker_tx_t *tx, PGresult *res);
+
 /* Ends the transaction with a refusal: REJECT, job->error filled. */
 worker_verdict_e worker_tx_refuse(worker_tx_t *tx, const char *code,
     const char *fmt, ...) TRAVEL_PRINTF(3, 4);
@@ -41,6 +45,11 @@ worker_verdict_e worker_trip_absent(worker_tx_t *tx, const char *trip);
 
 /* The data of a <aggregate>.failed event: {code, message}. */
 json_t *worker_failure(const worker_job_t *job);
+
+/* In a give-up: the statement that marks the row $1 failed, $2 being the error
+ * as clients see it.  NULL: it failed, and the transaction is over. */
+PGresult *worker_tx_fail_row(worker_tx_t *tx, const char *id,
+    const char *sql);
 
 /* The give-up of a job whose aggregate has no row to mark: the event
  * "<aggregate>.failed" alone. */

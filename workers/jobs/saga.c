@@ -345,9 +345,7 @@ saga_check_in(worker_tx_t *tx)
                           json_pack("{s:s}", "saga", PQgetvalue(res, i, 0)))
             != TRAVEL_OK)
         {
-            PQclear(res);
-            worker_tx_end(tx);
-            return WORKER_RETRY;
+            return worker_tx_retry(tx, res);
         }
     }
 

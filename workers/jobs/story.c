@@ -11,11 +11,9 @@
 #include "compose.h"
 #include "families.h"
 #include "resource.h"
-#include "../ai/provider.h"
 #include "../pool/slot.h"
 
 #define STORY_PLACES_MIN  3
-#define STORY_PROVIDER    "offline"
 
 
 static void
@@ -182,23 +180,22 @@ story_places(const json_t *facts)
 
 
 static worker_verdict_e
-story_ready_in(worker_tx_t *tx, const worker_ai_answer_t *answer,
-    const json_t *facts)
+story_ready_in(worker_tx_t *tx, const json_t *text, const json_t *facts)
 {
-    char        *text;
+    char        *way;
     json_t      *places, *story;
     PGresult    *res;
     const char  *params[5];
 
     places = story_places(facts);
-    text = json_dumps(places, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    way = json_dumps(places, JSON_COMPACT | JSON_REAL_PRECISION(15));
     json_decref(places);
 
     params[0] = tx->job->uuid;
-    params[1] = answer->title;
-    params[2] = answer->content;
-    params[3] = text;
-    params[4] = answer->model;
+    params[1] = json_string_value(json_object_get(text, "title"));
+    params[2] = json_string_value(json_object_get(text, "content"));
+    params[3] = way;
+    params[4] = json_string_value(json_object_get(text, "model"));
 
     res = worker_tx_exec(tx,
         "UPDATE travel.stories AS s"
@@ -207,7 +204,7 @@ story_ready_in(worker_tx_t *tx, const worker_ai_answer_t *answer,
         "       updated_at = now()"
         " WHERE id = $1::uuid AND status = 'pending'"
         " RETURNING travel.story_json(s)", 5, params);
-    free(text);
+    free(way);
 
     story = res != NULL ? worker_row_json(res, 0) : NULL;
     PQclear(res);
@@ -234,29 +231,26 @@ story_ready_in(worker_tx_t *tx, const worker_ai_answer_t *answer,
 static worker_verdict_e
 story_write(worker_job_t *job, json_t *facts)
 {
-    const char               *theme;
-    worker_tx_e               state;
-    worker_tx_t               tx;
-    worker_verdict_e          verdict;
-    worker_ai_answer_t        answer;
-    worker_ai_request_t       req = { .task = "story", .facts = facts };
-    const worker_provider_t  *provider;
+    json_t            *text;
+    worker_tx_e        state;
+    worker_tx_t        tx;
+    worker_verdict_e   verdict;
+    worker_compose_t   compose = { .task = "story", .facts = facts };
 
-    theme = json_string_value(json_object_get(job->result, "theme"));
-    req.theme = theme != NULL ? theme : "default";
-    req.seed = worker_compose_seed(job);
-    provider = worker_provider(STORY_PROVIDER);
+    compose.theme = json_string_value(json_object_get(job->result, "theme"));
 
-    if (provider->complete(job, &req, &answer) != TRAVEL_OK) {
+    if (compose.theme == NULL) {
+        compose.theme = "default";
+    }
+
+    if (worker_compose(job, &compose, &text) != TRAVEL_OK) {
         return WORKER_RETRY;
     }
 
-    job->tokens += (uint64_t) (answer.input_tokens + answer.output_tokens);
-
     state = worker_tx_begin(&tx, job, "ready");
-    verdict = state == WORKER_TX_FRESH ? story_ready_in(&tx, &answer, facts)
+    verdict = state == WORKER_TX_FRESH ? story_ready_in(&tx, text, facts)
                                        : worker_tx_not_fresh(&tx, state);
-    worker_ai_answer_free(&answer);
+    json_decref(text);
     return verdict;
 }
 
@@ -265,13 +259,9 @@ static worker_verdict_e
 story_generate(worker_job_t *job)
 {
     json_t            *facts;
-    worker_tx_e        state;
-    worker_tx_t        tx;
     worker_verdict_e   verdict;
 
-    state = worker_tx_begin(&tx, job, "create");
-    verdict = state == WORKER_TX_FRESH ? story_create_in(&tx)
-                                       : worker_tx_not_fresh(&tx, state);
+    verdict = worker_tx_run(job, "create", story_create_in);
 
     if (verdict != WORKER_DONE) {
         return verdict;
@@ -290,49 +280,36 @@ story_generate(worker_job_t *job)
 
 
 static worker_verdict_e
-story_giveup(worker_job_t *job)
+story_fail_in(worker_tx_t *tx)
 {
-    char         *text;
-    json_t       *failure;
-    PGresult     *res;
-    worker_tx_e   state;
-    worker_tx_t   tx;
-    const char   *params[2];
+    PGresult  *res;
 
-    state = worker_tx_begin(&tx, job, "fail");
-
-    if (state != WORKER_TX_FRESH) {
-        return worker_tx_not_fresh(&tx, state);
-    }
-
-    failure = worker_failure(job);
-    text = json_dumps(failure, JSON_COMPACT);
-    json_decref(failure);
-    params[0] = job->uuid;
-    params[1] = text;
-
-    res = worker_tx_exec(&tx,
+    res = worker_tx_fail_row(tx, tx->job->uuid,
         "UPDATE travel.stories SET status = 'failed', error = $2::jsonb,"
         "       updated_at = now()"
         " WHERE id = $1::uuid AND status = 'pending'"
-        " RETURNING journey_id", 2, params);
-    free(text);
+        " RETURNING journey_id");
 
     if (res == NULL
-        || worker_tx_event(&tx, "story", job->uuid, -1, "story.failed",
-                           worker_failure(job)) != TRAVEL_OK)
+        || worker_tx_event(tx, "story", tx->job->uuid, -1, "story.failed",
+                           worker_failure(tx->job)) != TRAVEL_OK)
     {
-        PQclear(res);
-        worker_tx_end(&tx);
-        return WORKER_RETRY;
+        return worker_tx_retry(tx, res);
     }
 
     if (PQntuples(res) > 0) {
-        story_tags(&tx, PQgetvalue(res, 0, 0));
+        story_tags(tx, PQgetvalue(res, 0, 0));
     }
 
     PQclear(res);
-    return worker_tx_commit(&tx, NULL);
+    return worker_tx_commit(tx, NULL);
+}
+
+
+static worker_verdict_e
+story_giveup(worker_job_t *job)
+{
+    return worker_tx_run(job, "fail", story_fail_in);
 }
 
 

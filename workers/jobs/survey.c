@@ -49,9 +49,7 @@ survey_create_in(worker_tx_t *tx)
         || worker_tx_event(tx, "survey", tx->job->uuid, -1, "survey.created",
                            worker_row_json(res, 1)) != TRAVEL_OK)
     {
-        PQclear(res);
-        worker_tx_end(tx);
-        return WORKER_RETRY;
+        return worker_tx_retry(tx, res);
     }
 
     worker_tx_tag(tx, "survey:%s", tx->job->uuid);

@@ -113,9 +113,7 @@ trip_create_in(worker_tx_t *tx)
         || worker_tx_event(tx, "trip", tx->job->uuid, -1, "trip_created",
                            worker_row_json(res, 1)) != TRAVEL_OK)
     {
-        PQclear(res);
-        worker_tx_end(tx);
-        return WORKER_RETRY;
+        return worker_tx_retry(tx, res);
     }
 
     worker_tx_tag(tx, "user:%s trips:%s trip:%s", tx->job->sub, tx->job->sub,
@@ -194,9 +192,7 @@ itinerary_request_in(worker_tx_t *tx)
                            worker_row_json(res, 1)) != TRAVEL_OK
         || worker_saga_begin(tx, &itinerary_saga) != TRAVEL_OK)
     {
-        PQclear(res);
-        worker_tx_end(tx);
-        return WORKER_RETRY;
+        return worker_tx_retry(tx, res);
     }
 
     itinerary_tags(tx);
@@ -297,9 +293,7 @@ itinerary_ready_in(worker_tx_t *tx, const json_t *text)
            != TRAVEL_OK
         || worker_saga_end(tx, tx->job->uuid, "done") != TRAVEL_OK)
     {
-        PQclear(res);
-        worker_tx_end(tx);
-        return WORKER_RETRY;
+        return worker_tx_retry(tx, res);
     }
 
     itinerary_tags(tx);
@@ -343,31 +337,24 @@ itinerary_generate(worker_job_t *job)
 static worker_verdict_e
 itinerary_fail_in(worker_tx_t *tx)
 {
-    int          n;
-    char        *text;
-    json_t      *failure;
-    PGresult    *res;
-    const char  *params[2];
+    int        n;
+    json_t    *failure;
+    PGresult  *res;
 
-    failure = worker_failure(tx->job);
-    text = json_dumps(failure, JSON_COMPACT);
-    json_object_set_new(failure, "itinerary_id", json_string(tx->job->uuid));
-    params[0] = tx->job->uuid;
-    params[1] = text;
-
-    res = worker_tx_exec(tx,
+    res = worker_tx_fail_row(tx, tx->job->uuid,
         "UPDATE travel.itineraries SET status = 'failed', error = $2::jsonb,"
         "       updated_at = now()"
-        " WHERE id = $1::uuid AND status = 'pending' RETURNING id", 2, params);
-    free(text);
+        " WHERE id = $1::uuid AND status = 'pending' RETURNING id");
     n = res != NULL ? PQntuples(res) : -1;
     PQclear(res);
 
     if (n < 1) {
-        json_decref(failure);
         worker_tx_end(tx);
         return n == 0 ? WORKER_DONE : WORKER_RETRY;
     }
+
+    failure = worker_failure(tx->job);
+    json_object_set_new(failure, "itinerary_id", json_string(tx->job->uuid));
 
     if (worker_tx_event(tx, "trip", worker_body_string(tx->job, "trip_id"), -1,
                         "itinerary_failed", failure) != TRAVEL_OK

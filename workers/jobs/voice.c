@@ -58,7 +58,7 @@ voice_personality(const worker_job_t *job, const json_t *facts)
 }
 
 
-/* Columns: the row as clients see it, the data of its event. */
+/* The row as clients see it, which is what its event says, too. */
 static PGresult *
 voice_insert(worker_tx_t *tx, const json_t *facts, const json_t *text)
 {
@@ -88,7 +88,7 @@ voice_insert(worker_tx_t *tx, const json_t *facts, const json_t *text)
         "        $9::boolean, $10"
         "  WHERE $3::uuid IS NULL OR EXISTS (SELECT FROM travel.journeys AS j"
         "        WHERE j.id = $3::uuid AND j.user_id = $2::uuid)"
-        " RETURNING travel.voice_json(v), travel.voice_json(v)", 10, params);
+        " RETURNING travel.voice_json(v)", 10, params);
     free(suggestions);
     return res;
 }
@@ -110,11 +110,9 @@ voice_answer_in(worker_tx_t *tx, const json_t *facts, const json_t *text)
 
     if (res == NULL
         || worker_tx_event(tx, "voice", tx->job->uuid, -1, "voice.answered",
-                           worker_row_json(res, 1)) != TRAVEL_OK)
+                           worker_row_json(res, 0)) != TRAVEL_OK)
     {
-        PQclear(res);
-        worker_tx_end(tx);
-        return WORKER_RETRY;
+        return worker_tx_retry(tx, res);
     }
 
     worker_tx_tag(tx, "user:%s voice:%s", tx->job->sub, tx->job->sub);

@@ -29,7 +29,8 @@ sub bad_token {
         . substr $token, -4;
 }
 
-# Every request with another signature, in every run others again.
+# Every request with another signature, in every run others again.  The rest of
+# the request is made once: nginx is to be what is measured, not the generator.
 sub distinct_script {
     my ($head, $tail) = (substr($token, 0, -16), substr $token, -4);
     $t->write('distinct.lua', <<"LUA");
@@ -37,10 +38,16 @@ local f = io.open("/dev/urandom")
 local a, b, c, d = f:read(4):byte(1, 4)
 f:close()
 local n = ((a * 256 + b) * 256 + c) * 65536 + d
+local before, after
+init = function()
+    local whole = wrk.format("GET", nil, { ["Authorization"] =
+        "Bearer $head~~$tail" })
+    local at = whole:find("~~", 1, true)
+    before, after = whole:sub(1, at - 1), whole:sub(at + 2)
+end
 request = function()
     n = n + 1
-    return wrk.format("GET", nil, { ["Authorization"] =
-        "Bearer $head" .. string.format("%012x", n) .. "$tail" })
+    return before .. string.format("%012x", n) .. after
 end
 LUA
     return ('-s', $t->dir . '/distinct.lua');

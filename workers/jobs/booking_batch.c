@@ -264,14 +264,20 @@ batch_sort(worker_job_t *job, batch_item_t *item)
 }
 
 
+/* The call after the one that was answered. */
+static const char *
+batch_next(const worker_job_t *job, const batch_item_t *item)
+{
+    return strcmp(item->step, "hold") == 0
+           && booking_is_paid(job, item->answer) ? "pay" : "confirm";
+}
+
+
 static json_t *
 batch_step_facts(worker_job_t *job, const batch_item_t *item)
 {
     return json_pack("{s:s, s:O, s:s}", "step", item->step, "result",
-                     item->answer, "next",
-                     strcmp(item->step, "hold") == 0
-                     && booking_is_paid(job, item->answer) ? "pay"
-                                                           : "confirm");
+                     item->answer, "next", batch_next(job, item));
 }
 
 
@@ -306,10 +312,7 @@ batch_goes_on(batch_t *b)
         item = &b->items[i];
 
         if (item->done && item->way == BATCH_GO_ON) {
-            worker_partner_taken(b->jobs[i],
-                                 strcmp(item->step, "hold") == 0
-                                 && booking_is_paid(b->jobs[i], item->answer)
-                                 ? "pay" : "confirm");
+            worker_partner_taken(b->jobs[i], batch_next(b->jobs[i], item));
             b->verdicts[i] = batch_go_on(b->jobs[i], item);
         }
     }

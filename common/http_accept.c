@@ -1,5 +1,6 @@
-/* Which media types a client names. */
+/* What a client thinks of a media type. */
 
+#include <string.h>
 #include <strings.h>
 
 #include "http_accept.h"
@@ -50,52 +51,103 @@ until(const char *p, const char *end, char a, char b)
 }
 
 
-/* "q=0", "q=0.", "q=0.000" */
-static bool
-is_refusal(travel_str_t param)
+/* "q=0.25", in thousandths; what is no weight says nothing. */
+static unsigned
+weight_of(travel_str_t param, unsigned otherwise)
 {
-    size_t  i;
+    size_t    i;
+    unsigned  weight, unit;
 
-    if (param.len < 3 || strncasecmp(param.data, "q=0", 3) != 0) {
-        return false;
+    if (param.len < 3 || strncasecmp(param.data, "q=", 2) != 0
+        || (param.data[2] != '0' && param.data[2] != '1'))
+    {
+        return otherwise;
     }
 
-    for (i = 3; i < param.len; i++) {
-        if (param.data[i] != '0' && !(i == 3 && param.data[i] == '.')) {
-            return false;
+    weight = 0;
+
+    for (i = 2, unit = 1000; i < param.len && unit > 0; i++) {
+
+        if (param.data[i] >= '0' && param.data[i] <= '9') {
+            weight += (unsigned) (param.data[i] - '0') * unit;
+            unit /= 10;
+
+        } else if (param.data[i] != '.') {
+            break;
         }
     }
 
-    return true;
+    return weight < 1000 ? weight : 1000;
+}
+
+
+/* How a range fits the type: 3, by its name; 2, "text" and all; 1, all; 0. */
+static unsigned
+fit_of(travel_str_t range, travel_str_t type)
+{
+    size_t  kind;
+
+    if (range.len == type.len
+        && strncasecmp(range.data, type.data, type.len) == 0)
+    {
+        return 3;
+    }
+
+    if (range.len < 3 || memcmp(range.data + range.len - 2, "/*", 2) != 0) {
+        return 0;
+    }
+
+    kind = range.len - 1;
+
+    if (kind < type.len && strncasecmp(range.data, type.data, kind) == 0) {
+        return 2;
+    }
+
+    return range.len == 3 && range.data[0] == '*';
+}
+
+
+unsigned
+travel_http_accept_weight(travel_str_t accept, travel_str_t type,
+    unsigned *ret_place)
+{
+    unsigned       n, fit, best, weight, most;
+    const char    *p, *end, *stop;
+    travel_str_t   range;
+
+    end = accept.data + accept.len;
+    best = 0;
+    most = 0;
+    *ret_place = 0;
+
+    for (p = accept.data, n = 1; p < end; p = stop + 1, n++) {
+        stop = until(p, end, ',', ';');
+        range = trim(p, stop);
+        weight = 1000;
+
+        while (stop < end && *stop == ';') {
+            p = stop + 1;
+            stop = until(p, end, ',', ';');
+            weight = weight_of(trim(p, stop), weight);
+        }
+
+        fit = fit_of(range, type);
+
+        if (fit > best || (fit == best && fit != 0 && weight > most)) {
+            best = fit;
+            most = weight;
+            *ret_place = fit == 3 ? n : 0;
+        }
+    }
+
+    return most;
 }
 
 
 bool
 travel_http_accepts(travel_str_t accept, travel_str_t type)
 {
-    bool           refused;
-    const char    *p, *end, *stop;
-    travel_str_t   range;
+    unsigned  place;
 
-    end = accept.data + accept.len;
-
-    for (p = accept.data; p < end; p = stop + 1) {
-        stop = until(p, end, ',', ';');
-        range = trim(p, stop);
-        refused = false;
-
-        while (stop < end && *stop == ';') {
-            p = stop + 1;
-            stop = until(p, end, ',', ';');
-            refused |= is_refusal(trim(p, stop));
-        }
-
-        if (!refused && range.len == type.len
-            && strncasecmp(range.data, type.data, type.len) == 0)
-        {
-            return true;
-        }
-    }
-
-    return false;
+    return travel_http_accept_weight(accept, type, &place) != 0 && place != 0;
 }

@@ -156,109 +156,14 @@ ngx_http_travel_graphql_named(const ngx_str_t *s, const char *name)
 }
 
 
-/* How a member of Accept fits a type: 0 not, 3 by its name; *ret_q is its
- * weight in thousandths (RFC 9110 section 12.4.2, 12.5.1). */
-static ngx_uint_t
-ngx_http_travel_graphql_range(u_char *p, u_char *last, const ngx_str_t *type,
-    ngx_uint_t *ret_q)
-{
-    u_char      *q, *end;
-    size_t       len;
-    ngx_uint_t   i, unit;
-
-    static const ngx_str_t  any = ngx_string("*/*");
-    static const ngx_str_t  some = ngx_string("application/*");
-
-    while (p < last && (*p == ' ' || *p == '\t')) {
-        p++;
-    }
-
-    end = ngx_strlchr(p, last, ';');
-    end = end != NULL ? end : last;
-    *ret_q = 1000;
-
-    for (q = end; q < last; q++) {
-
-        if (*q != '=' || (q[-1] | 0x20) != 'q'
-            || (q[-2] != ' ' && q[-2] != ';' && q[-2] != '\t'))
-        {
-            continue;
-        }
-
-        *ret_q = 0;
-
-        for (i = 1, unit = 1000; q + i < last && unit > 0; i++) {
-            if (q[i] >= '0' && q[i] <= '9') {
-                *ret_q += (q[i] - '0') * unit;
-                unit /= 10;
-
-            } else if (q[i] != '.') {
-                break;
-            }
-        }
-    }
-
-    while (end > p && (end[-1] == ' ' || end[-1] == '\t')) {
-        end--;
-    }
-
-    len = end - p;
-
-    if (len == type->len && ngx_strncasecmp(p, type->data, len) == 0) {
-        return 3;
-    }
-
-    if (len == some.len && ngx_strncasecmp(p, some.data, len) == 0) {
-        return 2;
-    }
-
-    return len == any.len && ngx_strncmp(p, any.data, len) == 0;
-}
-
-
-/* What the client thinks of a type, by the range that says most of it; where
- * in the header that is: 0, it is not named. */
-static ngx_uint_t
-ngx_http_travel_graphql_weight(const ngx_str_t *accept, const ngx_str_t *type,
-    ngx_uint_t *ret_place)
-{
-    u_char      *p, *end, *last;
-    ngx_uint_t   fits, best, q, weight, n;
-
-    best = 0;
-    weight = 0;
-    n = 0;
-    *ret_place = 0;
-    last = accept->data + accept->len;
-
-    for (p = accept->data; p < last; p = end + 1) {
-        end = ngx_strlchr(p, last, ',');
-        end = end != NULL ? end : last;
-        fits = ngx_http_travel_graphql_range(p, end, type, &q);
-        n++;
-
-        if (fits > best) {
-            best = fits;
-            weight = q;
-            *ret_place = fits == 3 ? n : 0;
-        }
-    }
-
-    return weight;
-}
-
-
 /* What the client would rather have; of the same weight, the first that it
  * names; without a word, JSON. */
 static ngx_int_t
 ngx_http_travel_graphql_accept(ngx_http_travel_graphql_t *g)
 {
-    ngx_str_t   *accept;
-    ngx_uint_t   modern, json, modern_at, json_at;
-
-    static const ngx_str_t  response =
-        ngx_string("application/graphql-response+json");
-    static const ngx_str_t  plain = ngx_string("application/json");
+    unsigned      modern, json, modern_at, json_at;
+    ngx_str_t    *accept;
+    travel_str_t  text;
 
     accept = ngx_http_travel_header_in(g->request, "accept",
                                        sizeof("accept") - 1);
@@ -266,8 +171,12 @@ ngx_http_travel_graphql_accept(ngx_http_travel_graphql_t *g)
         return NGX_OK;
     }
 
-    modern = ngx_http_travel_graphql_weight(accept, &response, &modern_at);
-    json = ngx_http_travel_graphql_weight(accept, &plain, &json_at);
+    text = ngx_http_travel_view(accept);
+    modern = travel_http_accept_weight(text,
+                          TRAVEL_STR("application/graphql-response+json"),
+                          &modern_at);
+    json = travel_http_accept_weight(text, TRAVEL_STR("application/json"),
+                                     &json_at);
 
     g->modern = modern > json
                 || (modern == json && modern_at != 0

@@ -76,6 +76,19 @@ fuzz_vary(travel_str_t s)
 }
 
 
+static void
+fuzz_accept(travel_str_t s)
+{
+    unsigned  weight, place;
+
+    weight = travel_http_accept_weight(s, TRAVEL_STR("a/b"), &place);
+
+    check(weight <= 1000 && place <= s.len);
+    check(travel_http_accepts(s, TRAVEL_STR("a/b"))
+          == (weight != 0 && place != 0));
+}
+
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
@@ -92,7 +105,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     (void) ! travel_cache_control_targeted(&cc, s);
 
     fuzz_structured(s);
-    (void) ! travel_http_accepts(s, TRAVEL_STR("a/b"));
+    fuzz_accept(s);
     fuzz_vary(s);
 
     if (travel_http_date_parse(&t, s, 1700000000) == TRAVEL_OK) {

@@ -13,7 +13,6 @@
 #define NGX_HTTP_TRAVEL_COMMAND_MOVES   20
 
 #define NGX_HTTP_TRAVEL_HASH_ARGS       24
-#define NGX_HTTP_TRAVEL_REPLAY_POLL     150      /* ms, where nobody tells */
 
 
 typedef struct {
@@ -44,7 +43,6 @@ typedef struct {
 } ngx_http_travel_message_t;
 
 
-static void ngx_http_travel_accept_ready(ngx_http_request_t *r, ngx_int_t rc);
 static void ngx_http_travel_accept_now(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
 static ngx_int_t ngx_http_travel_accept_closed(ngx_http_request_t *r,
@@ -80,27 +78,6 @@ static void ngx_http_travel_accept_refused(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply);
 static void ngx_http_travel_accept_forgotten(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
-static void ngx_http_travel_accept_replay(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply);
-static void ngx_http_travel_accept_replayed(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, ngx_http_travel_job_t *job);
-static void ngx_http_travel_accept_reread(ngx_http_request_t *r, void *data,
-    ngx_http_travel_job_t *job);
-static ngx_int_t ngx_http_travel_recall_ask(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, const travel_range_t *range,
-    ngx_http_travel_redis_handler_pt handler);
-static void ngx_http_travel_seek_reply(ngx_http_travel_redis_op_t *op,
-    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
-static void ngx_http_travel_recall_found(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply);
-static void ngx_http_travel_recall_reply(ngx_http_travel_redis_op_t *op,
-    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
-static void ngx_http_travel_recall_job(ngx_http_request_t *r, void *data,
-    ngx_http_travel_job_t *job);
-static void ngx_http_travel_accept_mismatch(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd);
-static void ngx_http_travel_accept_done(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, ngx_msec_t poll);
 static void ngx_http_travel_accept_ended(ngx_http_request_t *r, void *data,
     ngx_http_travel_job_t *job);
 
@@ -111,7 +88,7 @@ ngx_http_travel_command_accept(ngx_http_request_t *r,
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_travel_layout(r, ngx_http_travel_accept_ready);
+    rc = ngx_http_travel_layout(r, ngx_http_travel_command_resume);
 
     if (rc == NGX_AGAIN) {
         ngx_http_travel_command_suspend(r);
@@ -119,7 +96,7 @@ ngx_http_travel_command_accept(ngx_http_request_t *r,
     }
 
     if (rc != NGX_OK) {
-        ngx_http_travel_accept_ready(r, rc);
+        ngx_http_travel_command_resume(r, rc);
         return;
     }
 
@@ -127,9 +104,8 @@ ngx_http_travel_command_accept(ngx_http_request_t *r,
 }
 
 
-/* The layout is known, or cannot be. */
-static void
-ngx_http_travel_accept_ready(ngx_http_request_t *r, ngx_int_t rc)
+void
+ngx_http_travel_command_resume(ngx_http_request_t *r, ngx_int_t rc)
 {
     ngx_http_travel_command_t  *cmd;
 
@@ -210,9 +186,7 @@ ngx_http_travel_accept_now(ngx_http_request_t *r,
     }
 
     if (cmd->wait) {
-        cmd->waiter = ngx_http_travel_job_expect(r, &cmd->name,
-                                                 ngx_http_travel_accept_ended,
-                                                 cmd);
+        ngx_http_travel_command_expect(r, cmd);
     }
 
     if (cmd->waiter && cmd->use->entry->command->once) {
@@ -225,7 +199,7 @@ ngx_http_travel_accept_now(ngx_http_request_t *r,
                                      : ngx_http_travel_accept_plain_reply);
 
     if (rc != NGX_OK) {
-        ngx_http_travel_accept_ready(r, rc);
+        ngx_http_travel_command_resume(r, rc);
         return;
     }
 
@@ -658,7 +632,7 @@ ngx_http_travel_accept_plain_reply(ngx_http_travel_redis_op_t *op,
         return;
     }
 
-    ngx_http_travel_accept_done(r, cmd, 0);
+    ngx_http_travel_command_accepted(r, cmd, 0);
 }
 
 
@@ -692,16 +666,14 @@ ngx_http_travel_accept_script_reply(ngx_http_travel_redis_op_t *op,
     switch (word.len ? word.data[0] : '\0') {
 
     case 'n':                                                     /* new */
-        ngx_http_travel_accept_done(r, cmd, 0);
+        ngx_http_travel_command_accepted(r, cmd, 0);
         return;
 
     case 'a':                                                   /* alike */
-        ngx_http_travel_accept_replay(r, cmd, reply);
-        return;
-
     case 'r':                                       /* replay, or running */
+        ngx_http_travel_accept_unsent(r, cmd);
+
         if (cmd->use->final && word.data[1] == 'u') {
-            ngx_http_travel_accept_unsent(r, cmd);
             ngx_http_travel_command_count(cmd,
                                           NGX_HTTP_TRAVEL_COMMAND_REFUSED);
             ngx_http_travel_command_end(r, ngx_http_travel_error(r,
@@ -711,12 +683,12 @@ ngx_http_travel_accept_script_reply(ngx_http_travel_redis_op_t *op,
             return;
         }
 
-        ngx_http_travel_accept_replay(r, cmd, reply);
+        ngx_http_travel_command_replay(r, cmd, reply);
         return;
 
     case 'm':                                                /* mismatch */
         ngx_http_travel_accept_unsent(r, cmd);
-        ngx_http_travel_accept_mismatch(r, cmd);
+        ngx_http_travel_command_mismatch(r, cmd);
         return;
 
     default:
@@ -733,7 +705,7 @@ ngx_http_travel_accept_lost(ngx_http_request_t *r,
     ngx_http_travel_command_span(r, cmd, 1);
 
     if (!op->sent) {
-        ngx_http_travel_accept_ready(r, NGX_DECLINED);
+        ngx_http_travel_command_resume(r, NGX_DECLINED);
         return;
     }
 
@@ -772,7 +744,7 @@ ngx_http_travel_accept_refused(ngx_http_request_t *r,
     ngx_http_travel_accept_unsent(r, cmd);
 
     if (ngx_http_travel_accept_closed(r, cmd, reply) != NGX_OK) {
-        ngx_http_travel_accept_ready(r, NGX_DECLINED);
+        ngx_http_travel_command_resume(r, NGX_DECLINED);
     }
 }
 
@@ -802,7 +774,7 @@ ngx_http_travel_accept_closed(ngx_http_request_t *r,
         cmd->waiter = NULL;
     }
 
-    return ngx_http_travel_layout_again(r, ngx_http_travel_accept_ready);
+    return ngx_http_travel_layout_again(r, ngx_http_travel_command_resume);
 }
 
 
@@ -857,347 +829,8 @@ ngx_http_travel_accept_forgotten(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
 }
 
 
-/* The first request's ids and its answer. */
-static void
-ngx_http_travel_accept_replay(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply)
-{
-    ngx_str_t               uuid;
-    ngx_http_travel_job_t  *job;
-
-    ngx_http_travel_accept_unsent(r, cmd);
-
-    uuid = ngx_http_travel_reply_str(ngx_http_travel_reply_elt(reply, 1));
-    job = ngx_pcalloc(r->pool, sizeof(ngx_http_travel_job_t));
-
-    if (cmd->waiter) {
-        ngx_http_travel_job_forget(cmd->waiter);
-        cmd->waiter = NULL;
-    }
-
-    if (job == NULL || ngx_http_travel_reply_count(reply) != 3
-        || ngx_http_travel_command_rename(r, cmd, &uuid) != NGX_OK)
-    {
-        ngx_http_travel_command_end(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
-        return;
-    }
-
-    job->name = &cmd->name;
-
-    ngx_http_travel_command_span(r, cmd, 0);
-
-    if (ngx_http_travel_job_pairs(r, ngx_http_travel_reply_elt(reply, 2), job)
-        != NGX_OK)
-    {
-        ngx_http_travel_command_end(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
-        return;
-    }
-
-    if (cmd->unique && job->found
-        && !travel_str_eq(ngx_http_travel_view(
-                              &job->field[NGX_HTTP_TRAVEL_JOB_SUB]),
-                          ngx_http_travel_view(
-                              &ngx_http_travel_get_ctx(r)->user)))
-    {
-        ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_REFUSED);
-        ngx_http_travel_command_end(r, ngx_http_travel_error(r,
-                   TRAVEL_E_CONFLICT,
-                   "Somebody else has asked for the same."));
-        return;
-    }
-
-    if (job->field[NGX_HTTP_TRAVEL_JOB_CLAIM].len
-        && ngx_http_travel_job_read(r, &cmd->name,
-                                    ngx_http_travel_accept_reread, cmd)
-           == NGX_OK)
-    {
-        return;
-    }
-
-    ngx_http_travel_accept_replayed(r, cmd, job);
-}
-
-
-/* With its result. */
-static void
-ngx_http_travel_accept_reread(ngx_http_request_t *r, void *data,
-    ngx_http_travel_job_t *job)
-{
-    ngx_http_set_log_request(r->connection->log, r);
-    ngx_http_travel_accept_replayed(r, data, job);
-}
-
-
-/* The command takes the first one's id.  cmd->id and ctx->job are views of the
- * name, whose text is now that of the first; only the length is to be set. */
-ngx_int_t
-ngx_http_travel_command_rename(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, const ngx_str_t *uuid)
-{
-    travel_job_id_t         id;
-    ngx_http_travel_ctx_t  *ctx;
-
-    ctx = ngx_http_travel_get_ctx(r);
-
-    id = cmd->name.id;
-    id.queue = ngx_http_travel_view(&cmd->use->entry->queue);
-
-    if (travel_uuid_parse(&id.id, ngx_http_travel_view(uuid)) != TRAVEL_OK
-        || ngx_http_travel_job_name(&cmd->name, &id) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (!cmd->item) {
-        ctx->job.len = cmd->name.len;
-    }
-
-    cmd->replayed = 1;
-
-    return NGX_OK;
-}
-
-
-/*
- * A repeat hears what the first was told, whatever became of the job since: its
- * promise when that is what it got; else its outcome.  Where the first is still
- * waiting, or its client left before it was told anything, the repeat waits as
- * it asks to.
- */
-static void
-ngx_http_travel_accept_replayed(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, ngx_http_travel_job_t *job)
-{
-    ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_REPLAYED);
-
-    if (job && job->field[NGX_HTTP_TRAVEL_JOB_PROMISED].len) {
-        ngx_http_travel_command_end(r, ngx_http_travel_command_again(r, cmd));
-        return;
-    }
-
-    if (job == NULL || job->final || cmd->wait == 0 || !job->found) {
-        ngx_http_travel_command_end(r,
-                               ngx_http_travel_command_outcome(r, cmd, job));
-        return;
-    }
-
-    cmd->waiter = ngx_http_travel_job_expect(r, &cmd->name,
-                                             ngx_http_travel_accept_ended,
-                                             cmd);
-
-    ngx_http_travel_accept_done(r, cmd, NGX_HTTP_TRAVEL_REPLAY_POLL);
-
-    if (cmd->waiter) {
-        ngx_http_travel_job_watch(cmd->waiter, 0);
-    }
-}
-
-
-/* --- a repeat that the check refuses -------------------------------------- */
-
-/*
- * What the first request did may be why the check refuses the second: a booking
- * is cancelled once.  So before a request with an Idempotency-Key hears the
- * refusal, its key is looked up.  NGX_OK: r will be finished; NGX_DECLINED: it
- * cannot be looked up.
- */
-ngx_int_t
-ngx_http_travel_command_recall(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd)
-{
-    travel_layout_t  layout;
-
-    layout = ngx_http_travel_layout_now(
-                             ngx_http_travel_view(&cmd->use->entry->queue));
-
-    return ngx_http_travel_recall_ask(r, cmd, &layout.now,
-                                      ngx_http_travel_recall_reply);
-}
-
-
-static ngx_int_t
-ngx_http_travel_recall_ask(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, const travel_range_t *range,
-    ngx_http_travel_redis_handler_pt handler)
-{
-    char                         key[TRAVEL_KEY_MAX];
-    size_t                       len[2];
-    const char                  *argv[2];
-    ngx_http_travel_redis_op_t  *op;
-
-    if (ngx_http_travel_command_ids(r, cmd, range) != NGX_OK) {
-        return NGX_DECLINED;
-    }
-
-    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_QUEUE, r, 0, handler,
-                                  cmd);
-    if (op == NULL) {
-        return NGX_DECLINED;
-    }
-
-    argv[0] = "GET";
-    len[0] = 3;
-    argv[1] = key;
-    len[1] = travel_key_idem(key, cmd->name.id.queue, cmd->name.id.partition,
-                             cmd->scope);
-
-    return ngx_http_travel_redis_command(op, 2, argv, len) == NGX_OK
-           ? NGX_OK : NGX_DECLINED;
-}
-
-
-/* --- a repeat of what was accepted before a repartitioning ---------------- */
-
-/* The partition that the command has now was not where its first went; and one
- * that was closed gets no new keys, so what is not there will not be. */
-ngx_int_t
-ngx_http_travel_command_seek(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd)
-{
-    travel_layout_t  layout;
-
-    layout = ngx_http_travel_layout_now(
-                             ngx_http_travel_view(&cmd->use->entry->queue));
-
-    return layout.was.n
-           ? ngx_http_travel_recall_ask(r, cmd, &layout.was,
-                                        ngx_http_travel_seek_reply)
-           : NGX_DECLINED;
-}
-
-
-static void
-ngx_http_travel_seek_reply(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
-    const ngx_http_travel_reply_t *reply)
-{
-    ngx_http_request_t         *r;
-    ngx_http_travel_command_t  *cmd;
-
-    (void) i;
-
-    r = op->request;
-    cmd = op->data;
-
-    ngx_http_set_log_request(r->connection->log, r);
-
-    if (reply && ngx_http_travel_reply_type(reply)
-                 == NGX_HTTP_TRAVEL_REPLY_STRING)
-    {
-        ngx_http_travel_recall_found(r, cmd, reply);
-
-    } else if (cmd->item) {
-        ngx_http_travel_batch_sought(r);
-
-    } else {
-        ngx_http_travel_accept_ready(r, reply ? NGX_OK : NGX_DECLINED);
-    }
-}
-
-
-/* --- looking -------------------------------------------------------------- */
-
-/* "<fingerprint> <uuid>", as the script left it. */
-static void
-ngx_http_travel_recall_reply(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
-    const ngx_http_travel_reply_t *reply)
-{
-    ngx_http_request_t         *r;
-    ngx_http_travel_command_t  *cmd;
-
-    (void) i;
-
-    r = op->request;
-    cmd = op->data;
-
-    ngx_http_set_log_request(r->connection->log, r);
-
-    if (cmd->item && ngx_http_travel_command_of(r)->batch->over) {
-        return;
-    }
-
-    if (cmd->item && (reply == NULL || ngx_http_travel_reply_type(reply)
-                                       != NGX_HTTP_TRAVEL_REPLY_STRING))
-    {
-        ngx_http_travel_batch_judged(r, cmd);
-        return;
-    }
-
-    if (reply == NULL || ngx_http_travel_reply_type(reply)
-                         != NGX_HTTP_TRAVEL_REPLY_STRING)
-    {
-        /* the id that was made for looking names nothing */
-        ngx_str_null(&ngx_http_travel_get_ctx(r)->job);
-
-        ngx_http_travel_command_end(r, ngx_http_travel_command_refuse(r, cmd));
-        return;
-    }
-
-    ngx_http_travel_recall_found(r, cmd, reply);
-}
-
-
-static void
-ngx_http_travel_recall_found(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply)
-{
-    ngx_str_t  seen, uuid;
-
-    seen = ngx_http_travel_reply_str(reply);
-
-    if (seen.len != sizeof(cmd->print) + 1 + TRAVEL_UUID_TEXT_LEN
-        || ngx_memcmp(seen.data, cmd->print, sizeof(cmd->print)) != 0)
-    {
-        if (cmd->item) {
-            ngx_http_travel_batch_recalled(r, cmd, NULL);
-            return;
-        }
-
-        ngx_http_travel_accept_mismatch(r, cmd);
-        return;
-    }
-
-    uuid.data = seen.data + sizeof(cmd->print) + 1;
-    uuid.len = TRAVEL_UUID_TEXT_LEN;
-
-    if (cmd->item) {
-        ngx_http_travel_batch_recalled(r, cmd, &uuid);
-        return;
-    }
-
-    if (ngx_http_travel_command_rename(r, cmd, &uuid) != NGX_OK
-        || ngx_http_travel_job_read(r, &cmd->name,
-                                    ngx_http_travel_recall_job, cmd)
-           != NGX_OK)
-    {
-        ngx_http_travel_accept_ready(r, NGX_DECLINED);
-    }
-}
-
-
-static void
-ngx_http_travel_recall_job(ngx_http_request_t *r, void *data,
-    ngx_http_travel_job_t *job)
-{
-    ngx_http_set_log_request(r->connection->log, r);
-
-    ngx_http_travel_accept_replayed(r, data, job);
-}
-
-
-static void
-ngx_http_travel_accept_mismatch(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd)
-{
-    ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_REFUSED);
-    ngx_http_travel_command_end(r, ngx_http_travel_error(r,
-               TRAVEL_E_IDEMPOTENCY_MISMATCH,
-               "This Idempotency-Key was used for another request."));
-}
-
-
-/* It is in: the promise now, or the outcome when there is one in time. */
-static void
-ngx_http_travel_accept_done(ngx_http_request_t *r,
+void
+ngx_http_travel_command_accepted(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_msec_t poll)
 {
     if (!cmd->replayed) {
@@ -1213,6 +846,16 @@ ngx_http_travel_accept_done(ngx_http_request_t *r,
     cmd->since = ngx_current_msec;
 
     ngx_http_travel_job_start(cmd->waiter, cmd->wait, poll, 0);
+}
+
+
+void
+ngx_http_travel_command_expect(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd)
+{
+    cmd->waiter = ngx_http_travel_job_expect(r, &cmd->name,
+                                             ngx_http_travel_accept_ended,
+                                             cmd);
 }
 
 

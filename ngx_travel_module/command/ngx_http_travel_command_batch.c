@@ -255,8 +255,14 @@ ngx_http_travel_batch_seek(ngx_http_request_t *r,
 
 
 void
-ngx_http_travel_batch_sought(ngx_http_request_t *r)
+ngx_http_travel_batch_sought(ngx_http_request_t *r,
+    ngx_http_travel_command_t *item, ngx_int_t rc)
 {
+    if (rc != NGX_OK) {
+        ngx_http_travel_batch_fault(item, TRAVEL_E_DEPENDENCY_UNAVAILABLE,
+               "The queue cannot be reached. Nothing was done.");
+    }
+
     ngx_http_travel_batch_checked(r);
 }
 

@@ -367,8 +367,9 @@ void ngx_http_travel_batch_put(ngx_http_request_t *r,
 /* Looks for the key of each item in the partitions before, then accept. */
 void ngx_http_travel_batch_seek(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
-/* It was looked for in vain. */
-void ngx_http_travel_batch_sought(ngx_http_request_t *r);
+/* It was looked for in vain, or, not NGX_OK, could not be. */
+void ngx_http_travel_batch_sought(ngx_http_request_t *r,
+    ngx_http_travel_command_t *item, ngx_int_t rc);
 
 /* pack.c: fills cmd->batch->jobs from the items, which are judged. */
 ngx_int_t ngx_http_travel_batch_pack(ngx_http_request_t *r,
@@ -445,28 +446,42 @@ void ngx_http_travel_command_accept(ngx_http_request_t *r,
     ((cmd)->idem.len || (cmd)->unique)
 
 /* Its steps, for a batch: ids; the message, sent, with a handler for its
- * replies; the first one's id instead; the enqueue's span; a job hash whose
- * message was refused. */
+ * replies; the enqueue's span; a job hash whose message was refused. */
 ngx_int_t ngx_http_travel_command_ids(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, const travel_range_t *range);
 ngx_int_t ngx_http_travel_command_put(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_http_travel_redis_handler_pt handler);
-ngx_int_t ngx_http_travel_command_rename(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd, const ngx_str_t *uuid);
 void ngx_http_travel_command_span(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, ngx_uint_t error);
 void ngx_http_travel_command_forget(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply);
-/* The command's Idempotency-Key in the partitions before the last
+/* And for a repeat: goes on, or ends since the queue cannot be reached; fills
+ * waiter; it is in: the promise now, or the outcome when there is one in
+ * time. */
+void ngx_http_travel_command_resume(ngx_http_request_t *r, ngx_int_t rc);
+void ngx_http_travel_command_expect(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
+void ngx_http_travel_command_accepted(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, ngx_msec_t poll);
+
+/* Whose command it is: the caller's id, or that of anybody. */
+travel_str_t ngx_http_travel_command_sub(const ngx_http_travel_ctx_t *ctx);
+
+/* recall.c: the command's Idempotency-Key in the partitions before the last
  * repartitioning: NGX_OK, r goes on. */
 ngx_int_t ngx_http_travel_command_seek(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
 /* For a repeat that the check refuses: NGX_OK, it finishes r. */
 ngx_int_t ngx_http_travel_command_recall(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
-
-/* Whose command it is: the caller's id, or that of anybody. */
-travel_str_t ngx_http_travel_command_sub(const ngx_http_travel_ctx_t *ctx);
+/* The key was used before, says the script: for the same, or another. */
+void ngx_http_travel_command_replay(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, const ngx_http_travel_reply_t *reply);
+void ngx_http_travel_command_mismatch(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
+/* The command takes the first one's id. */
+ngx_int_t ngx_http_travel_command_rename(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd, const ngx_str_t *uuid);
 
 /* answer.c: what finalize wants. */
 ngx_int_t ngx_http_travel_command_promise(ngx_http_request_t *r,

@@ -43,8 +43,8 @@ static ngx_int_t ngx_http_travel_body_batch(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
 static ngx_int_t ngx_http_travel_body_elements(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd);
-static ngx_int_t ngx_http_travel_body_item(ngx_http_request_t *r,
-    ngx_http_travel_command_t *item);
+static ngx_int_t ngx_http_travel_body_use(ngx_http_request_t *r,
+    ngx_http_travel_command_t *cmd);
 static ngx_int_t ngx_http_travel_body_say(ngx_http_request_t *r,
     travel_error_e error, ngx_http_travel_detail_t *details, ngx_uint_t n,
     const char *fmt, ...);
@@ -159,7 +159,19 @@ ngx_http_travel_command_body(ngx_http_request_t *r,
     if (rc == NGX_OK) { rc = ngx_http_travel_body_path(r, cmd); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_schema(r, cmd); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_nuls(r); }
-    if (rc == NGX_OK) { rc = ngx_http_travel_body_values(r, cmd); }
+
+    return rc == NGX_OK ? ngx_http_travel_body_use(r, cmd) : rc;
+}
+
+
+/* What is made of a document that is as it should be. */
+static ngx_int_t
+ngx_http_travel_body_use(ngx_http_request_t *r, ngx_http_travel_command_t *cmd)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_travel_body_values(r, cmd);
+
     if (rc == NGX_OK) { rc = ngx_http_travel_body_echo(r, cmd); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_key(r, cmd); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_unique(r, cmd); }
@@ -228,9 +240,8 @@ ngx_http_travel_body_seal(ngx_http_request_t *r,
 }
 
 
-/* One body of its own: its size, its syntax, its schema. */
-static ngx_int_t
-ngx_http_travel_body_document(ngx_http_request_t *r,
+ngx_int_t
+ngx_http_travel_command_given(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd)
 {
     ngx_int_t  rc;
@@ -244,26 +255,7 @@ ngx_http_travel_body_document(ngx_http_request_t *r,
     if (rc == NGX_OK) { rc = ngx_http_travel_body_schema(r, cmd); }
     if (rc == NGX_OK) { rc = ngx_http_travel_body_nuls(r); }
 
-    return rc;
-}
-
-
-ngx_int_t
-ngx_http_travel_command_given(ngx_http_request_t *r,
-    ngx_http_travel_command_t *cmd)
-{
-    ngx_int_t  rc;
-
-    rc = ngx_http_travel_body_document(r, cmd);
-
-    if (rc == NGX_OK) { rc = ngx_http_travel_body_values(r, cmd); }
-    if (rc == NGX_OK) { rc = ngx_http_travel_body_echo(r, cmd); }
-    if (rc == NGX_OK) { rc = ngx_http_travel_body_key(r, cmd); }
-    if (rc == NGX_OK) { rc = ngx_http_travel_body_unique(r, cmd); }
-    if (rc == NGX_OK) { rc = ngx_http_travel_body_breaker(r, cmd); }
-    if (rc == NGX_OK) { rc = ngx_http_travel_body_seal(r, cmd); }
-
-    return rc;
+    return rc == NGX_OK ? ngx_http_travel_body_use(r, cmd) : rc;
 }
 
 
@@ -312,7 +304,7 @@ ngx_http_travel_body_batch(ngx_http_request_t *r,
 
     for (i = 0; i < cmd->batch->items.nelts; i++) {
         ngx_http_travel_body_sink = &items[i]->fault;
-        rc = ngx_http_travel_body_item(r, items[i]);
+        rc = ngx_http_travel_command_given(r, items[i]);
         ngx_http_travel_body_sink = NULL;
 
         if (rc != NGX_OK && rc != NGX_DONE) {
@@ -363,25 +355,6 @@ ngx_http_travel_body_elements(ngx_http_request_t *r,
 
         rc = ngx_http_travel_batch_push(r, cmd, start, end);
     }
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_http_travel_body_item(ngx_http_request_t *r,
-    ngx_http_travel_command_t *item)
-{
-    ngx_int_t  rc;
-
-    rc = ngx_http_travel_body_document(r, item);
-
-    if (rc == NGX_OK) { rc = ngx_http_travel_body_values(r, item); }
-    if (rc == NGX_OK) { rc = ngx_http_travel_body_echo(r, item); }
-    if (rc == NGX_OK) { rc = ngx_http_travel_body_key(r, item); }
-    if (rc == NGX_OK) { rc = ngx_http_travel_body_unique(r, item); }
-    if (rc == NGX_OK) { rc = ngx_http_travel_body_breaker(r, item); }
-    if (rc == NGX_OK) { rc = ngx_http_travel_body_seal(r, item); }
 
     return rc;
 }

@@ -32,7 +32,8 @@ sub book {
     return $t->post('/api/v1/bookings', { partner => 'opentable',
         venue_id => $venue, party_size => 2,
         booking_date => '2031-01-01T20:00:00Z' },
-        token => $o{token} // $me, headers => $o{headers} // {});
+        token => $o{token} // $me, headers => $o{headers} // {},
+        allow_5xx => $o{allow_5xx});
 }
 
 sub part { return ($_[0]{json}{job}{id} =~ /^booking\.(\d+)\./)[0] }
@@ -42,13 +43,17 @@ subtest 'commands' => sub {
     my $first = book('v1', %key);
     is($first->{status}, 202, 'one before');
     my $plain = book('v2');
+    my %known = map { $_ => 1 } @{ $r->call('KEYS', '*:idem:*') };
+    is(book('v4', headers => { 'idempotency-key' => 'torn' })->{status}, 202,
+        'one whose key will not be readable');
+    my ($torn) = grep { !$known{$_} } @{ $r->call('KEYS', '*:idem:*') };
     cmp_ok(part($first), '<', 4, 'in the partitions of before');
     # until the last moment, on connections that know nothing of it
     my @before = map { book("b$_", token => $t->user_token($_)) } 1 .. 8;
     my ($rc, $out) = repartition('--wait', '0', 'booking', 6);
     is($rc, 1, 'done, though bookings of before are left') or diag $out;
     like($out, qr/^booking has 6 partitions now, 4 to 9$/m, 'told so');
-    like($out, qr/^10 jobs of before are not over yet$/m, 'and how many');
+    like($out, qr/^11 jobs of before are not over yet$/m, 'and how many');
     is(layout('booking'), '6@4<4@0', 'the layout');
 
     my @after = map { book("a$_", token => $t->user_token($_)) } 1 .. 30;
@@ -60,6 +65,10 @@ subtest 'commands' => sub {
     is($again->{json}{id}, $first->{json}{id}, 'is that one');
     is($again->{json}{job}{id}, $first->{json}{job}{id}, '... its job, too');
     is(book('other', %key)->{status}, 422, 'another request is none');
+    $r->call('DEL', $torn);
+    $r->call('RPUSH', $torn, 'x');
+    is(book('v4', headers => { 'idempotency-key' => 'torn' }, allow_5xx => 1)->{status}, 503,
+        'one that cannot be looked up is not accepted once more');
     my $fresh = book('v3', headers => { 'idempotency-key' => 'twice' });
     is(book('v3', headers => { 'idempotency-key' => 'twice' })->{json}{id},
         $fresh->{json}{id}, 'and one of after is found as ever');
@@ -223,7 +232,7 @@ subtest 'seen' => sub {
     is($rc, 0, 'queue stat');
     my %by = map { my $j = json($_); ($j->{partition} => $j) } split /\n/, $out;
     is($by{'booking.0'}{normal} + $by{'booking.1'}{normal}
-        + $by{'booking.2'}{normal} + $by{'booking.3'}{normal}, 10,
+        + $by{'booking.2'}{normal} + $by{'booking.3'}{normal}, 11,
         'what is left in closed partitions');
     ok($by{'maintenance.16'}, 'and the new ones');
 };

@@ -8,12 +8,12 @@ static void *ngx_http_travel_command_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_travel_command_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_travel_command_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static void ngx_http_travel_command_defaults(
+    ngx_http_travel_command_use_t *use);
 static char *ngx_http_travel_command_param(ngx_conf_t *cf,
     ngx_http_travel_command_use_t *use, ngx_str_t *arg);
 static char *ngx_http_travel_command_set(ngx_conf_t *cf,
     ngx_http_travel_command_use_t *use, ngx_str_t *value);
-static char *ngx_http_travel_command_compile(ngx_conf_t *cf, ngx_str_t *text,
-    ngx_http_complex_value_t *ret_value);
 static char *ngx_http_travel_command_time(ngx_conf_t *cf, const char *name,
     ngx_str_t *value, ngx_msec_t *ret_ms);
 static char *ngx_http_travel_command_bound(ngx_conf_t *cf,
@@ -183,10 +183,7 @@ ngx_http_travel_command_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     *slot = use;
     cmcf->used = 1;
 
-    use->max_body = 65536;
-    use->max_errors = 20;
-    ngx_str_set(&use->idem_ttl, "86400000");
-    ngx_str_set(&use->unique_ttl, "3600000");
+    ngx_http_travel_command_defaults(use);
     use->method = ngx_http_travel_method(&value[1]);
 
     if (!(use->method & (NGX_HTTP_POST|NGX_HTTP_PUT|NGX_HTTP_PATCH
@@ -237,6 +234,16 @@ ngx_http_travel_command_is(ngx_str_t *arg, const char *name,
     ret_value->len = arg->len - n;
 
     return ret_value;
+}
+
+
+static void
+ngx_http_travel_command_defaults(ngx_http_travel_command_use_t *use)
+{
+    use->max_body = 65536;
+    use->max_errors = 20;
+    ngx_str_set(&use->idem_ttl, "86400000");
+    ngx_str_set(&use->unique_ttl, "3600000");
 }
 
 
@@ -452,7 +459,7 @@ ngx_http_travel_command_time(ngx_conf_t *cf, const char *name,
 }
 
 
-static char *
+char *
 ngx_http_travel_command_compile(ngx_conf_t *cf, ngx_str_t *text,
     ngx_http_complex_value_t *ret_value)
 {
@@ -554,10 +561,7 @@ ngx_http_travel_command_order(ngx_conf_t *cf,
     use = &order->use;
     use->breaker = spec->breaker;
     use->method = NGX_HTTP_POST;
-    use->max_body = 65536;
-    use->max_errors = 20;
-    ngx_str_set(&use->idem_ttl, "86400000");
-    ngx_str_set(&use->unique_ttl, "3600000");
+    ngx_http_travel_command_defaults(use);
 
     use->entry = ngx_http_travel_command_load(cf, &spec->type);
 

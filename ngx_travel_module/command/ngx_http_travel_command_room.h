@@ -121,6 +121,10 @@ typedef struct {
     unsigned                   job:1;
 } ngx_http_travel_command_loc_conf_t;
 
+/* Text that may have variables, as the configuration has it. */
+char *ngx_http_travel_command_compile(ngx_conf_t *cf, ngx_str_t *text,
+    ngx_http_complex_value_t *ret_value);
+
 /* The creating command of a kind of aggregate ("booking"), or NULL. */
 ngx_http_travel_command_entry_t *ngx_http_travel_command_creator(
     ngx_http_request_t *r, travel_str_t aggregate);

@@ -16,10 +16,9 @@ char *
 ngx_http_travel_command_unique_parts(ngx_conf_t *cf,
     ngx_http_travel_command_use_t *use, ngx_str_t *value)
 {
-    u_char                            *p, *end, *last;
-    ngx_str_t                          part;
-    ngx_http_travel_command_set_t     *set;
-    ngx_http_compile_complex_value_t   ccv;
+    u_char                         *p, *end, *last;
+    ngx_str_t                       part;
+    ngx_http_travel_command_set_t  *set;
 
     last = value->data + value->len;
 
@@ -54,12 +53,9 @@ ngx_http_travel_command_unique_parts(ngx_conf_t *cf,
 
         (void) ngx_cpystrn(part.data, p, part.len + 1);
 
-        ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-        ccv.cf = cf;
-        ccv.value = &part;
-        ccv.complex_value = &set->value;
-
-        if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+        if (ngx_http_travel_command_compile(cf, &part, &set->value)
+            != NGX_CONF_OK)
+        {
             return NGX_CONF_ERROR;
         }
     }

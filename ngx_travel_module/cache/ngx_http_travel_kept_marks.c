@@ -109,6 +109,19 @@ ngx_http_travel_marked(uint64_t mark, uint64_t seq)
 
 /* --- what is marked ------------------------------------------------------ */
 
+static travel_str_t
+ngx_http_travel_scheme(ngx_http_request_t *r)
+{
+#if (NGX_HTTP_SSL)
+    if (r->connection->ssl) {
+        return TRAVEL_STR("https");
+    }
+#endif
+
+    return TRAVEL_STR("http");
+}
+
+
 /* A request line that names a host decides (RFC 9112 section 3.2.2). */
 static void
 ngx_http_travel_authority(ngx_http_request_t *r, ngx_str_t *ret_host)
@@ -145,14 +158,7 @@ ngx_http_travel_two_hosts(ngx_http_request_t *r)
         return 1;
     }
 
-    scheme = TRAVEL_STR("http");
-
-#if (NGX_HTTP_SSL)
-    if (r->connection->ssl) {
-        scheme = TRAVEL_STR("https");
-    }
-#endif
-
+    scheme = ngx_http_travel_scheme(r);
     len[0] = travel_http_authority((char *) buf[0], scheme,
                                    ngx_http_travel_view(&host));
     len[1] = travel_http_authority((char *) buf[1], scheme,
@@ -169,14 +175,7 @@ ngx_http_travel_origin(ngx_http_request_t *r, ngx_str_t *ret_scheme,
     u_char     *p;
     ngx_str_t   host;
 
-    ngx_str_set(ret_scheme, "http");
-
-#if (NGX_HTTP_SSL)
-    if (r->connection->ssl) {
-        ngx_str_set(ret_scheme, "https");
-    }
-#endif
-
+    *ret_scheme = ngx_http_travel_str(ngx_http_travel_scheme(r));
     ngx_http_travel_authority(r, &host);
 
     p = ngx_pnalloc(r->pool, host.len + 1);

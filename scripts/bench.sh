@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export TRAVEL_BUILD=${TRAVEL_BUILD:-$PWD/build}
 case " ${*:-vs_} " in *vs_*) scripts/install.sh packages-peers.txt ;; esac
-case " ${*:-graphql.query.vs_} " in *graphql.query.vs_*)
+case " ${*:-graphql.query.vs_} " in *graphql.query.vs_* | *.vs_bullmq*)
     cmp -s scripts/bench/peers/package-lock.json scripts/bench/peers/node_modules/.installed-lock ||
         ( cd scripts/bench/peers
           npm ci --no-audit --no-fund --loglevel=error

@@ -11,6 +11,13 @@ use Travel::Test;
 my $BODY = '{"partner":"opentable","venue_id":"rest_456",'
     . '"booking_date":"2030-03-01T19:00:00Z","party_size":4}';
 
+my $LOCATION = <<'CONF';
+location = /bench/command {
+    travel_auth    required jwks=main audience=travel;
+    travel_command POST booking.create;
+}
+CONF
+
 # Redis has a core to itself in both runs; whoever asks it, redis-benchmark or
 # nginx with wrk in front of it, has the other.
 sub ready_for_commands {
@@ -18,12 +25,7 @@ sub ready_for_commands {
     $t->stop_part('workers');
     $t->redis('queue')->call('CONFIG', 'SET', 'auto-aof-rewrite-percentage', 0);
     pin(1, $t->pid_of('queue'));
-    add_conf(<<'CONF');
-location = /bench/command {
-    travel_auth    required jwks=main audience=travel;
-    travel_command POST booking.create;
-}
-CONF
+    add_conf($LOCATION);
     $t->write('command.lua', qq{wrk.method = "POST"\nwrk.body = '$BODY'\n}
         . qq{wrk.headers["Content-Type"] = "application/json"\n$lua});
     my $script = $t->dir . '/command.lua';
@@ -48,7 +50,21 @@ sub edge_command {
     }, sub { warm($ours) });
     report('redis.xadd.unpipelined', 'requests/s', value => median(@plain),
         pairs => scalar @plain, spread => spread('%.0f', @plain));
+    nothing_done();
     command_latency($figures->{value} / 2);
+}
+
+# The same request on the same cores, to which nginx says the same and of which
+# it does nothing: no edge that has its core beside the generator is faster.
+sub nothing_done {
+    my $r = $t->request('POST', '/bench/command', body => $BODY,
+        token => $token, headers => { 'content-type' => 'application/json' });
+    die "$r->{status}: $r->{content}" if $r->{status} != 202;
+    add_conf($LOCATION . same_answer('/bench/nothing', $r));
+    my $o = warm(sub { wrk('/bench/nothing', $_[0], { core => 0 }, '-s',
+        $t->dir . '/command.lua') });
+    report('edge.command.return_202', 'requests/s', value => $o->{rate},
+        pairs => 1, spread => 'nothing done');
 }
 
 # Our own time at a constant rate: what a client waits, less what the same two

@@ -102,8 +102,7 @@ sql_edge(sql_t *s, sql_row_t *row, const node_t *connection,
             break;
 
         default:
-            travel_graphql_text_literal(out, node->type);
-            puts_(out, "::text");
+            sql_typename(node, out);
         }
     }
 
@@ -145,8 +144,7 @@ sql_page_info(const node_t *connection, const node_t *info, unsigned row,
             break;
 
         default:
-            travel_graphql_text_literal(out, node->type);
-            puts_(out, "::text");
+            sql_typename(node, out);
         }
     }
 
@@ -211,8 +209,7 @@ sql_connection_object(sql_t *s, sql_row_t *parent, sql_row_t *row,
             break;
 
         default:
-            travel_graphql_text_literal(out, part->type);
-            puts_(out, "::text");
+            sql_typename(part, out);
         }
     }
 
@@ -261,6 +258,27 @@ sql_connection_row(sql_t *s, sql_row_t *row, sql_row_t *parent,
 }
 
 
+/* Is a row part of the answer, or what a page begins and ends with?  Where none
+ * is, none is read, not for its tag either: PostgreSQL leaves out what no
+ * aggregate wants. */
+static bool
+sql_shows_rows(const node_t *node)
+{
+    const node_t  *part;
+
+    for (part = node->children; part != NULL; part = part->next) {
+        if (part->kind == TRAVEL_GRAPHQL_NODE_EDGES
+            || part->kind == TRAVEL_GRAPHQL_NODE_NODES
+            || part->kind == TRAVEL_GRAPHQL_NODE_PAGE_INFO)
+        {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
 void
 sql_connection(sql_t *s, sql_row_t *row, sql_row_t *parent,
     const node_t *node, sql_parts_t *parts, text_t *out)
@@ -272,6 +290,10 @@ sql_connection(sql_t *s, sql_row_t *row, sql_row_t *parent,
     sql_limit(s, node, limit);
     snprintf(more, sizeof(more), "%s + 1", limit);
     sql_several(s, row, parent, node, more, sql_connection_row, parts, &rows);
+
+    if (!sql_shows_rows(node)) {
+        parts->ntags = 0;
+    }
 
     puts_(out, "SELECT ");
     sql_connection_object(s, parent, row, node, limit, out);

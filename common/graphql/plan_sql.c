@@ -217,6 +217,14 @@ sql_leaf(sql_t *s, sql_row_t *row, const node_t *node,
 }
 
 
+void
+sql_typename(const node_t *node, text_t *out)
+{
+    travel_graphql_text_literal(out, node->type);
+    puts_(out, "::text");
+}
+
+
 static void
 sql_value(sql_t *s, sql_row_t *row, const node_t *node,
     sql_parts_t *parts, text_t *out)
@@ -239,8 +247,7 @@ sql_value(sql_t *s, sql_row_t *row, const node_t *node,
         break;
 
     case TRAVEL_GRAPHQL_NODE_TYPENAME:
-        travel_graphql_text_literal(out, node->type);
-        puts_(out, "::text");
+        sql_typename(node, out);
         break;
 
     case TRAVEL_GRAPHQL_NODE_SUCCESS:

@@ -59,6 +59,7 @@ typedef struct {
 #define sql_key          travel_graphql_sql_key
 #define sql_column       travel_graphql_sql_column
 #define sql_template     travel_graphql_sql_template
+#define sql_typename     travel_graphql_sql_typename
 #define sql_open         travel_graphql_sql_open
 #define sql_pair         travel_graphql_sql_pair
 #define sql_close        travel_graphql_sql_close
@@ -93,6 +94,8 @@ void sql_template(sql_t *s, sql_row_t *row,
     const travel_graphql_template_t *template, const node_t *node,
     const travel_graphql_given_t *self, const text_t *inner, text_t *out);
 
+/* What __typename is. */
+void sql_typename(const node_t *node, text_t *out);
 /* An object of the values that 'first' and the next of it are: one pair each,
  * the n-th with its value behind it. */
 bool sql_open(const node_t *first, text_t *out);

@@ -25,13 +25,19 @@ static const char  SCHEMA[] =
     "type B implements I @table(name: \"s.b\", key: \"id\") @public"
     " @cache(ttl: 5, tags: \"b\") { id: ID! two: String! }\n"
     "union U @rows(key: \"id\") = P | B\n"
+    "type TE { node: T }\n"
+    "type TC { edges: [TE] pageInfo: PI totalCount: Int }\n"
+    "type PI { hasNextPage: Boolean }\n"
+    "type IE { node: I }\n"
+    "type IC { edges: [IE] totalCount: Int }\n"
     "scalar Any @format(is: \"json\")\n"
     "input J { aB: Int of: ID = \"id\" list: [String] deep: J }\n"
     "type Pay { success: Boolean! }\n"
     "type Mutation { make(i: J, any: Any): Pay @command(type: \"x.y\") }\n"
     "type Query { t(id: ID! @filter(sql: \"{id} = {$}\")): T ps: [P]"
     " i: I is(limit: Int): [I!] us: [U!]! tagged(x: String @filter(sql:"
-    " \"{x} = {$}\")): [B] @cache(tags: \"x:{$x}\") }\n";
+    " \"{x} = {$}\")): [B] @cache(tags: \"x:{$x}\")"
+    " tc: TC @connection ic: IC @connection }\n";
 
 static travel_graphql_document_t  *sdl;
 static travel_graphql_mapping_t   *mapping;
@@ -76,6 +82,20 @@ plan_of(const char *text, travel_graphql_error_t *error)
 }
 
 
+static size_t
+count(const char *text, const char *what)
+{
+    size_t       n = 0;
+    const char  *p;
+
+    for (p = text; (p = strstr(p, what)) != NULL; p++) {
+        n++;
+    }
+
+    return n;
+}
+
+
 /* --- the SQL -------------------------------------------------------------- */
 
 static void
@@ -104,6 +124,38 @@ test_sql(void **state)
 }
 
 
+/* Rows are read for what is asked of them, and for their tags only then. */
+static void
+test_connection(void **state)
+{
+    size_t                   i;
+    travel_graphql_plan_t   *plan;
+    travel_graphql_error_t   error;
+
+    static const struct {
+        const char  *text;
+        size_t       aggregates;
+    } cases[] = {
+        { "{ tc { totalCount } }", 0 }, { "{ tc { __typename } }", 0 },
+        { "{ ic { totalCount __typename } }", 0 },
+        { "{ tc { edges { node { id } } } }", 2 },
+        { "{ ic { totalCount edges { __typename } } }", 2 },
+        { "{ tc { pageInfo { hasNextPage } } }", 1 }
+    };
+
+    (void) state;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        plan = plan_of(cases[i].text, &error);
+        assert_non_null(plan);
+        assert_int_equal(count(plan->statement.sql, "_agg("),
+                         cases[i].aggregates);
+        assert_int_equal(count(plan->statement.sql, " HAVING true)"), 1);
+        travel_graphql_plan_free(plan);
+    }
+}
+
+
 /* A literal is a parameter, whatever it says. */
 static void
 test_literals(void **state)
@@ -116,20 +168,6 @@ test_literals(void **state)
     assert_non_null(plan);
     assert_null(strstr(plan->statement.sql, "DROP"));
     travel_graphql_plan_free(plan);
-}
-
-
-static size_t
-count(const char *text, const char *what)
-{
-    size_t       n = 0;
-    const char  *p;
-
-    for (p = text; (p = strstr(p, what)) != NULL; p++) {
-        n++;
-    }
-
-    return n;
 }
 
 
@@ -564,6 +602,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_sql),
+        cmocka_unit_test(test_connection),
         cmocka_unit_test(test_literals),
         cmocka_unit_test(test_owner),
         cmocka_unit_test(test_cost),

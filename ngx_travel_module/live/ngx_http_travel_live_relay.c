@@ -93,6 +93,9 @@ static struct {
     const char                        *full;       /* it cannot stay: why */
 } ngx_http_travel_relay;
 
+/* While the board is locked: who is rung when it is not any more. */
+static ngx_http_travel_bells_t  ngx_http_travel_bells;
+
 
 /* --- the bell ------------------------------------------------------------ */
 
@@ -183,6 +186,7 @@ ngx_http_travel_relay_lock(void)
     if (board->epoch == ngx_http_travel_relay.epoch && m->pid == ngx_pid
         && m->name == ngx_http_travel_relay.name)
     {
+        ngx_http_travel_bells.n = 0;
         return board;
     }
 
@@ -195,16 +199,18 @@ ngx_http_travel_relay_lock(void)
 
 /* And rings; its own bell is an event. */
 static void
-ngx_http_travel_relay_unlock(const ngx_http_travel_bells_t *bells)
+ngx_http_travel_relay_unlock(void)
 {
+    uint64_t            name;
     ngx_uint_t          i;
     struct sockaddr_un  sun;
 
     ngx_http_travel_shard_unlock(ngx_http_travel_relay.shard);
 
-    for (i = 0; i < bells->n; i++) {
+    for (i = 0; i < ngx_http_travel_bells.n; i++) {
+        name = ngx_http_travel_bells.names[i];
 
-        if (bells->names[i] == ngx_http_travel_relay.name) {
+        if (name == ngx_http_travel_relay.name) {
             ngx_post_event(&ngx_http_travel_relay.reader, &ngx_posted_events);
             continue;
         }
@@ -212,7 +218,7 @@ ngx_http_travel_relay_unlock(const ngx_http_travel_bells_t *bells)
         /* who is not there is found out otherwise */
         (void) sendto(ngx_http_travel_relay.bell->fd, "", 1,
                       MSG_DONTWAIT|MSG_NOSIGNAL, (struct sockaddr *) &sun,
-                      ngx_http_travel_relay_address(&sun, bells->names[i]));
+                      ngx_http_travel_relay_address(&sun, name));
     }
 }
 
@@ -340,7 +346,6 @@ static void
 ngx_http_travel_relay_exit(void)
 {
     ngx_http_travel_board_t  *board;
-    ngx_http_travel_bells_t   bells;
 
     if (ngx_http_travel_relay.state == NGX_HTTP_TRAVEL_RELAY_OUT) {
         return;
@@ -354,10 +359,9 @@ ngx_http_travel_relay_exit(void)
     board = ngx_http_travel_relay_lock();
 
     if (board != NULL) {
-        bells.n = 0;
         ngx_http_travel_board_expel_locked(board, ngx_http_travel_relay.place,
-                                           &bells);
-        ngx_http_travel_relay_unlock(&bells);
+                                           &ngx_http_travel_bells);
+        ngx_http_travel_relay_unlock();
     }
 }
 
@@ -388,7 +392,6 @@ static void
 ngx_http_travel_relay_look(ngx_event_t *ev)
 {
     ngx_http_travel_board_t  *board;
-    ngx_http_travel_bells_t   none;
     ngx_http_travel_sight_t   sight;
 
     if (ngx_http_travel_relay.state == NGX_HTTP_TRAVEL_RELAY_ALONE) {
@@ -398,9 +401,8 @@ ngx_http_travel_relay_look(ngx_event_t *ev)
     board = ngx_http_travel_relay_lock();
 
     if (board != NULL) {
-        none.n = 0;
         ngx_http_travel_relay_see(board, &sight);
-        ngx_http_travel_relay_unlock(&none);
+        ngx_http_travel_relay_unlock();
 
         if (sight.holder == ngx_http_travel_relay.place) {
 
@@ -458,7 +460,6 @@ ngx_http_travel_relay_take(const ngx_http_travel_sight_t *sight)
 {
     ngx_uint_t                taken;
     ngx_http_travel_board_t  *board;
-    ngx_http_travel_bells_t   bells;
 
     board = ngx_http_travel_relay_lock();
 
@@ -466,15 +467,14 @@ ngx_http_travel_relay_take(const ngx_http_travel_sight_t *sight)
         return;
     }
 
-    bells.n = 0;
     taken = board->turn == sight->turn;
 
     if (taken) {
         ngx_http_travel_board_hold_locked(board, ngx_http_travel_relay.place,
-                                          &bells);
+                                          &ngx_http_travel_bells);
     }
 
-    ngx_http_travel_relay_unlock(&bells);
+    ngx_http_travel_relay_unlock();
 
     if (!taken) {
         return;
@@ -494,7 +494,6 @@ static void
 ngx_http_travel_relay_resign(void)
 {
     ngx_http_travel_board_t  *board;
-    ngx_http_travel_bells_t   bells;
 
     ngx_http_travel_redis_unlisten();
     ngx_http_travel_relay.state = NGX_HTTP_TRAVEL_RELAY_MEMBER;
@@ -502,10 +501,9 @@ ngx_http_travel_relay_resign(void)
     board = ngx_http_travel_relay_lock();
 
     if (board != NULL) {
-        bells.n = 0;
         ngx_http_travel_board_hold_locked(board, NGX_HTTP_TRAVEL_BOARD_NOBODY,
-                                          &bells);
-        ngx_http_travel_relay_unlock(&bells);
+                                          &ngx_http_travel_bells);
+        ngx_http_travel_relay_unlock();
     }
 }
 
@@ -516,7 +514,6 @@ ngx_http_travel_relay_reap(const ngx_http_travel_sight_t *sight)
 {
     ngx_int_t                 i;
     ngx_http_travel_board_t  *board;
-    ngx_http_travel_bells_t   bells;
 
     for (i = 0; i < NGX_HTTP_TRAVEL_BOARD_MEMBERS; i++) {
 
@@ -534,13 +531,13 @@ ngx_http_travel_relay_reap(const ngx_http_travel_sight_t *sight)
             return;
         }
 
-        bells.n = 0;
 
         if (board->members[i].pid == sight->pids[i]) {
-            ngx_http_travel_board_expel_locked(board, i, &bells);
+            ngx_http_travel_board_expel_locked(board, i,
+                                               &ngx_http_travel_bells);
         }
 
-        ngx_http_travel_relay_unlock(&bells);
+        ngx_http_travel_relay_unlock();
 
         ngx_http_travel_relay_walk(NGX_HTTP_TRAVEL_WALK_EXPEL, i,
                                    ngx_http_travel_redis_leave);
@@ -555,7 +552,7 @@ ngx_http_travel_relay_reap(const ngx_http_travel_sight_t *sight)
             ngx_http_travel_board_free_locked(board, i);
         }
 
-        ngx_http_travel_relay_unlock(&bells);
+        ngx_http_travel_relay_unlock();
     }
 }
 
@@ -609,10 +606,7 @@ ngx_http_travel_relay_read(ngx_event_t *ev)
     u_char                    *p, *last;
     ngx_uint_t                 lost, turns;
     ngx_http_travel_board_t   *board;
-    ngx_http_travel_bells_t    none;
     ngx_http_travel_notice_t  *n;
-
-    none.n = 0;
 
     for (turns = 0;
          ngx_http_travel_relay.state == NGX_HTTP_TRAVEL_RELAY_MEMBER
@@ -640,7 +634,7 @@ ngx_http_travel_relay_read(ngx_event_t *ev)
             && board->holder != ngx_http_travel_relay.place)
         {
             /* too slow: another has taken it */
-            ngx_http_travel_relay_unlock(&none);
+            ngx_http_travel_relay_unlock();
             ngx_http_travel_redis_unlisten();
             ngx_http_travel_relay.state = NGX_HTTP_TRAVEL_RELAY_MEMBER;
             continue;
@@ -649,7 +643,7 @@ ngx_http_travel_relay_read(ngx_event_t *ev)
         used = ngx_http_travel_board_read_locked(board,
                    ngx_http_travel_relay.place, ngx_http_travel_relay.notices,
                    NGX_HTTP_TRAVEL_BOARD_NOTICE, &lost);
-        ngx_http_travel_relay_unlock(&none);
+        ngx_http_travel_relay_unlock();
 
         if (lost) {
             ngx_http_travel_relay_lost();
@@ -712,7 +706,6 @@ ngx_http_travel_relay_told(const ngx_http_travel_notice_t *n,
 {
     ngx_uint_t                  watched;
     ngx_http_travel_board_t    *board;
-    ngx_http_travel_bells_t     none;
 
     board = ngx_http_travel_relay_lock();
 
@@ -720,9 +713,8 @@ ngx_http_travel_relay_told(const ngx_http_travel_notice_t *n,
         return;
     }
 
-    none.n = 0;
     watched = ngx_http_travel_board_find_locked(board, channel) != NULL;
-    ngx_http_travel_relay_unlock(&none);
+    ngx_http_travel_relay_unlock();
 
     if (ngx_http_travel_relay.state != NGX_HTTP_TRAVEL_RELAY_HOLDER) {
         return;
@@ -746,9 +738,7 @@ ngx_http_travel_relay_walk(ngx_http_travel_walk_e what, ngx_int_t member,
     ngx_str_t                 name;
     ngx_uint_t                bucket, done;
     ngx_http_travel_board_t  *board;
-    ngx_http_travel_bells_t   none;
 
-    none.n = 0;
     bucket = 0;
 
     do {
@@ -764,7 +754,7 @@ ngx_http_travel_relay_walk(ngx_http_travel_walk_e what, ngx_int_t member,
                        NGX_HTTP_TRAVEL_RELAY_NAMES);
         done = bucket == board->nbuckets;
 
-        ngx_http_travel_relay_unlock(&none);
+        ngx_http_travel_relay_unlock();
 
         for ( /* void */ ; p < last; p += name.len) {
             name.len = *p++;
@@ -798,7 +788,6 @@ void
 ngx_http_travel_relay_join(const ngx_str_t *channel)
 {
     ngx_http_travel_board_t  *board;
-    ngx_http_travel_bells_t   bells;
 
     if (ngx_http_travel_relay.state == NGX_HTTP_TRAVEL_RELAY_ALONE) {
         (void) ngx_http_travel_redis_join(channel);
@@ -815,11 +804,9 @@ ngx_http_travel_relay_join(const ngx_str_t *channel)
         return;                          /* on_up will ask for it */
     }
 
-    bells.n = 0;
-
     if (ngx_http_travel_board_join_locked(ngx_http_travel_relay.shard,
                                           ngx_http_travel_relay.place, channel,
-                                          &bells)
+                                          &ngx_http_travel_bells)
         != NGX_OK)
     {
         ngx_http_travel_relay.full = "no memory in travel_zone \"relay\", "
@@ -827,7 +814,7 @@ ngx_http_travel_relay_join(const ngx_str_t *channel)
         ngx_post_event(&ngx_http_travel_relay.reader, &ngx_posted_events);
     }
 
-    ngx_http_travel_relay_unlock(&bells);
+    ngx_http_travel_relay_unlock();
 }
 
 
@@ -835,7 +822,6 @@ void
 ngx_http_travel_relay_leave(const ngx_str_t *channel)
 {
     ngx_http_travel_board_t  *board;
-    ngx_http_travel_bells_t   bells;
 
     if (ngx_http_travel_relay.state == NGX_HTTP_TRAVEL_RELAY_ALONE) {
         ngx_http_travel_redis_leave(channel);
@@ -849,11 +835,10 @@ ngx_http_travel_relay_leave(const ngx_str_t *channel)
     board = ngx_http_travel_relay_lock();
 
     if (board != NULL) {
-        bells.n = 0;
         ngx_http_travel_board_leave_locked(ngx_http_travel_relay.shard,
                                            ngx_http_travel_relay.place,
-                                           channel, &bells);
-        ngx_http_travel_relay_unlock(&bells);
+                                           channel, &ngx_http_travel_bells);
+        ngx_http_travel_relay_unlock();
     }
 }
 
@@ -876,7 +861,6 @@ static ngx_http_travel_board_t *
 ngx_http_travel_relay_lock_held(void)
 {
     ngx_http_travel_board_t  *board;
-    ngx_http_travel_bells_t   none;
 
     board = ngx_http_travel_relay_lock();
 
@@ -884,8 +868,7 @@ ngx_http_travel_relay_lock_held(void)
         return board;
     }
 
-    none.n = 0;
-    ngx_http_travel_relay_unlock(&none);
+    ngx_http_travel_relay_unlock();
     ngx_post_event(&ngx_http_travel_relay.reader, &ngx_posted_events);
 
     return NULL;
@@ -896,16 +879,14 @@ static void
 ngx_http_travel_relay_down(void *data)
 {
     ngx_http_travel_board_t  *board;
-    ngx_http_travel_bells_t   bells;
 
     (void) data;
 
     board = ngx_http_travel_relay_lock_held();
 
     if (board != NULL) {
-        bells.n = 0;
-        ngx_http_travel_board_down_locked(board, &bells);
-        ngx_http_travel_relay_unlock(&bells);
+        ngx_http_travel_board_down_locked(board, &ngx_http_travel_bells);
+        ngx_http_travel_relay_unlock();
     }
 }
 
@@ -915,7 +896,6 @@ ngx_http_travel_relay_joined(void *data, const ngx_str_t *channel)
 {
     ngx_str_t                   none = ngx_string("");
     ngx_http_travel_board_t    *board;
-    ngx_http_travel_bells_t     bells;
     ngx_http_travel_channel_t  *c;
 
     (void) data;
@@ -926,17 +906,17 @@ ngx_http_travel_relay_joined(void *data, const ngx_str_t *channel)
         return;
     }
 
-    bells.n = 0;
     c = ngx_http_travel_board_find_locked(board, channel);
 
     if (c != NULL) {
         c->link = board->link;
         ngx_http_travel_board_write_locked(board, c->members,
                                            NGX_HTTP_TRAVEL_NOTICE_JOINED,
-                                           channel, &none, &none, &bells);
+                                           channel, &none, &none,
+                                           &ngx_http_travel_bells);
     }
 
-    ngx_http_travel_relay_unlock(&bells);
+    ngx_http_travel_relay_unlock();
 }
 
 
@@ -947,7 +927,6 @@ ngx_http_travel_relay_message(void *data, const ngx_str_t *channel,
     ngx_str_t                   none = ngx_string("");
     ngx_uint_t                  watched;
     ngx_http_travel_board_t    *board;
-    ngx_http_travel_bells_t     bells;
     ngx_http_travel_channel_t  *c;
 
     (void) data;
@@ -958,17 +937,17 @@ ngx_http_travel_relay_message(void *data, const ngx_str_t *channel,
         return;
     }
 
-    bells.n = 0;
     c = ngx_http_travel_board_find_locked(board, channel);
     watched = c != NULL;
 
     if (watched) {
         ngx_http_travel_board_write_locked(board, c->members,
             NGX_HTTP_TRAVEL_NOTICE_MESSAGE, channel,
-            source->data == channel->data ? &none : source, payload, &bells);
+            source->data == channel->data ? &none : source, payload,
+            &ngx_http_travel_bells);
     }
 
-    ngx_http_travel_relay_unlock(&bells);
+    ngx_http_travel_relay_unlock();
 
     if (watched) {
         ngx_http_travel_live_count(NGX_HTTP_TRAVEL_LIVE_RELAYED);

@@ -36,30 +36,23 @@ ngx_http_travel_graphql_well(ngx_http_travel_graphql_t *g, ngx_uint_t failed)
 
 /* --- what PostgreSQL said ------------------------------------------------ */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_travel_graphql_keep(ngx_http_travel_graphql_t *g,
-    const travel_graphql_text_t *text, ngx_str_t *ret_text)
+    travel_graphql_text_t *text, ngx_str_t *ret_text)
 {
     u_char  *p;
-    size_t   before;
 
-    before = ret_text->len != 0 ? ret_text->len + 1 : 0;
+    p = text->failed ? NULL : ngx_pnalloc(g->request->pool, text->len + 1);
 
-    p = ngx_pnalloc(g->request->pool, before + text->len + 1);
-    if (p == NULL) {
-        return NGX_ERROR;
+    if (p != NULL) {
+        *ngx_cpymem(p, text->data, text->len) = '\0';
+        ret_text->data = p;
+        ret_text->len = text->len;
     }
 
-    if (before != 0) {
-        ngx_memcpy(p, ret_text->data, ret_text->len);
-        p[ret_text->len] = ',';
-    }
+    travel_graphql_text_free(text);
 
-    ngx_memcpy(p + before, text->data, text->len);
-    ret_text->data = p;
-    ret_text->len = before + text->len;
-
-    return NGX_OK;
+    return p != NULL ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -69,7 +62,6 @@ ngx_http_travel_graphql_data(ngx_http_travel_graphql_t *g,
     const travel_graphql_node_t *above, ngx_str_t *body)
 {
     int                    rc;
-    ngx_int_t              kept;
     travel_graphql_text_t  out, errors;
 
     if (body->len < sizeof("{\"data\":}") - 1) {
@@ -87,6 +79,7 @@ ngx_http_travel_graphql_data(ngx_http_travel_graphql_t *g,
 
     ngx_memzero(&out, sizeof(travel_graphql_text_t));
     ngx_memzero(&errors, sizeof(travel_graphql_text_t));
+    travel_graphql_text_add(&errors, ngx_http_travel_view(&g->told));
 
     rc = travel_graphql_complete(nodes, only, above,
                                  ngx_http_travel_view(body), &out, &errors);
@@ -97,21 +90,42 @@ ngx_http_travel_graphql_data(ngx_http_travel_graphql_t *g,
                       body);
     }
 
-    kept = rc == TRAVEL_OK ? NGX_OK : NGX_ERROR;
-
-    if (kept == NGX_OK && errors.len != 0) {
-        kept = ngx_http_travel_graphql_keep(g, &errors, &g->told);
+    if (rc != TRAVEL_OK) {
+        travel_graphql_text_free(&out);
+        travel_graphql_text_free(&errors);
+        return NGX_ERROR;
     }
 
-    if (kept == NGX_OK) {
-        ngx_str_null(body);
-        kept = ngx_http_travel_graphql_keep(g, &out, body);
+    if (ngx_http_travel_graphql_keep(g, &errors, &g->told) != NGX_OK) {
+        travel_graphql_text_free(&out);
+        return NGX_ERROR;
     }
 
-    travel_graphql_text_free(&out);
-    travel_graphql_text_free(&errors);
+    return ngx_http_travel_graphql_keep(g, &out, body);
+}
 
-    return kept;
+
+ngx_int_t
+ngx_http_travel_graphql_part(ngx_http_travel_graphql_t *g,
+    ngx_http_travel_pg_result_t *result, const travel_graphql_node_t *nodes,
+    ngx_uint_t only, const travel_graphql_node_t *above, ngx_str_t *ret_body)
+{
+    if (ngx_http_travel_pg_result_keep(result, g->request) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    *ret_body = ngx_http_travel_pg_value(result, 0, 0);
+
+    if (ngx_http_travel_graphql_data(g, nodes, only, above, ret_body)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return g->part->sql->marked
+           ? ngx_http_travel_graphql_cursor_body(g, g->part->plan->roots,
+                                                 ret_body)
+           : NGX_OK;
 }
 
 

@@ -138,7 +138,8 @@ ngx_http_travel_graphql_ask(ngx_http_travel_graphql_item_t *item,
 {
     u_char                     *p;
     size_t                      len;
-    ngx_str_t                  *value, request;
+    ngx_str_t                   request;
+    ngx_str_t                  *values[NGX_HTTP_TRAVEL_GRAPHQL_HEADS];
     ngx_uint_t                  i;
     ngx_http_request_t         *r = item->batch->g->request;
     ngx_http_travel_peer_t      peer;
@@ -147,10 +148,10 @@ ngx_http_travel_graphql_ask(ngx_http_travel_graphql_item_t *item,
     len = r->unparsed_uri.len + operation->len + 256;
 
     for (i = 0; i < NGX_HTTP_TRAVEL_GRAPHQL_HEADS; i++) {
-        value = ngx_http_travel_header_in(r,
-                    (char *) ngx_http_travel_graphql_heads[i].data,
-                    ngx_http_travel_graphql_heads[i].len);
-        len += value != NULL ? value->len + 64 : 0;
+        values[i] = ngx_http_travel_header_in(r,
+                        (char *) ngx_http_travel_graphql_heads[i].data,
+                        ngx_http_travel_graphql_heads[i].len);
+        len += values[i] != NULL ? values[i]->len + 64 : 0;
     }
 
     p = ngx_alloc(len, ngx_cycle->log);
@@ -166,15 +167,13 @@ ngx_http_travel_graphql_ask(ngx_http_travel_graphql_item_t *item,
                               : "application/json");
 
     for (i = 0; i < NGX_HTTP_TRAVEL_GRAPHQL_HEADS; i++) {
-        value = ngx_http_travel_header_in(r,
-                    (char *) ngx_http_travel_graphql_heads[i].data,
-                    ngx_http_travel_graphql_heads[i].len);
 
-        if (value == NULL) {
+        if (values[i] == NULL) {
             continue;
         }
 
-        p = ngx_sprintf(p, "%V: %V", &ngx_http_travel_graphql_heads[i], value);
+        p = ngx_sprintf(p, "%V: %V", &ngx_http_travel_graphql_heads[i],
+                        values[i]);
 
         if (i + 1 == NGX_HTTP_TRAVEL_GRAPHQL_HEADS) {
             p = ngx_sprintf(p, ".%ui", item - item->batch->items);

@@ -321,22 +321,18 @@ static ngx_int_t
 ngx_http_travel_graphql_meta(ngx_http_travel_graphql_t *g,
     const travel_graphql_node_t *node, const char **ret_value)
 {
-    char                   *copy;
-    travel_graphql_text_t   text;
+    ngx_str_t              kept;
+    travel_graphql_text_t  text;
 
     ngx_memzero(&text, sizeof(travel_graphql_text_t));
     travel_graphql_introspect(g->plan->plan, node, &g->variables, &text);
 
-    copy = text.failed ? NULL : ngx_pnalloc(g->request->pool, text.len + 1);
-
-    if (copy != NULL) {
-        ngx_memcpy(copy, text.data, text.len + 1);
-        *ret_value = copy;
+    if (ngx_http_travel_graphql_keep(g, &text, &kept) != NGX_OK) {
+        return NGX_ERROR;
     }
 
-    travel_graphql_text_free(&text);
-
-    return copy != NULL ? NGX_OK : NGX_ERROR;
+    *ret_value = (const char *) kept.data;
+    return NGX_OK;
 }
 
 
@@ -344,7 +340,6 @@ ngx_http_travel_graphql_meta(ngx_http_travel_graphql_t *g,
 static ngx_int_t
 ngx_http_travel_graphql_memory(ngx_http_travel_graphql_t *g)
 {
-    u_char                       *copy;
     ngx_str_t                     body;
     travel_graphql_text_t         text;
     const travel_graphql_node_t  *node;
@@ -366,18 +361,10 @@ ngx_http_travel_graphql_memory(ngx_http_travel_graphql_t *g)
     }
 
     travel_graphql_text_puts(&text, text.len != 0 ? "}}" : "{\"data\":{}}");
-    copy = text.failed ? NULL : ngx_pnalloc(g->request->pool, text.len);
 
-    if (copy != NULL) {
-        ngx_memcpy(copy, text.data, text.len);
-    }
-
-    body.data = copy;
-    body.len = text.len;
-    travel_graphql_text_free(&text);
-
-    return copy != NULL ? ngx_http_travel_graphql_send(g, NGX_HTTP_OK, &body)
-                        : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    return ngx_http_travel_graphql_keep(g, &text, &body) == NGX_OK
+           ? ngx_http_travel_graphql_send(g, NGX_HTTP_OK, &body)
+           : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 
@@ -833,6 +820,22 @@ ngx_http_travel_graphql_ended(ngx_http_request_t *r, void *data, ngx_int_t rc)
 
 /* --- one root after the other -------------------------------------------- */
 
+const travel_graphql_node_t *
+ngx_http_travel_graphql_current(ngx_http_travel_graphql_t *g)
+{
+    ngx_uint_t                    i;
+    const travel_graphql_node_t  *node;
+
+    node = g->plan->plan->roots;
+
+    for (i = 0; i < g->root; i++) {
+        node = node->next;
+    }
+
+    return node;
+}
+
+
 static ngx_int_t
 ngx_http_travel_graphql_roots(ngx_http_travel_graphql_t *g)
 {
@@ -878,27 +881,12 @@ static ngx_int_t
 ngx_http_travel_graphql_root(ngx_http_travel_graphql_t *g,
     ngx_http_travel_pg_result_t *result)
 {
-    u_char                       *p;
-    ngx_uint_t                    i;
-    ngx_str_t                     body;
-    const travel_graphql_node_t  *node;
+    u_char     *p;
+    ngx_str_t   body;
 
-    if (ngx_http_travel_pg_result_keep(result, g->request) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    node = g->part->plan->roots;
-
-    for (i = 0; i < g->root; i++) {
-        node = node->next;
-    }
-
-    body = ngx_http_travel_pg_value(result, 0, 0);
-
-    if (ngx_http_travel_graphql_data(g, node, 1, NULL, &body) != NGX_OK
-        || (g->part->sql->marked
-            && ngx_http_travel_graphql_cursor_body(g, g->part->plan->roots,
-                                                   &body) != NGX_OK))
+    if (ngx_http_travel_graphql_part(g, result,
+                                     ngx_http_travel_graphql_current(g), 1,
+                                     NULL, &body) != NGX_OK)
     {
         return NGX_ERROR;
     }

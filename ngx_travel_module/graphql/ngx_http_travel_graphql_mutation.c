@@ -22,22 +22,6 @@ static void ngx_http_travel_graphql_done(ngx_http_travel_graphql_t *g,
     ngx_int_t failure, const ngx_str_t *piece);
 
 
-static const travel_graphql_node_t *
-ngx_http_travel_graphql_current(ngx_http_travel_graphql_t *g)
-{
-    ngx_uint_t                    i;
-    const travel_graphql_node_t  *node;
-
-    node = g->plan->plan->roots;
-
-    for (i = 0; i < g->root; i++) {
-        node = node->next;
-    }
-
-    return node;
-}
-
-
 ngx_int_t
 ngx_http_travel_graphql_mutate(ngx_http_travel_graphql_t *g)
 {
@@ -122,23 +106,17 @@ ngx_http_travel_graphql_input(ngx_http_travel_graphql_t *g,
     const travel_graphql_node_t *node, ngx_str_t *ret_body)
 {
     int                    rc;
-    u_char                *p;
     travel_graphql_text_t  text;
 
     ngx_memzero(&text, sizeof(travel_graphql_text_t));
     rc = travel_graphql_input(g->plan->plan, node, &g->variables, &text);
-    p = rc == TRAVEL_OK ? ngx_pnalloc(g->request->pool, text.len) : NULL;
 
-    if (p != NULL) {
-        ngx_memcpy(p, text.data, text.len);
-        ret_body->data = p;
-        ret_body->len = text.len;
+    if (rc == TRAVEL_INVALID) {
+        travel_graphql_text_free(&text);
+        return NGX_DECLINED;
     }
 
-    travel_graphql_text_free(&text);
-
-    return p != NULL ? NGX_OK : rc == TRAVEL_INVALID ? NGX_DECLINED
-                                                     : NGX_ERROR;
+    return ngx_http_travel_graphql_keep(g, &text, ret_body);
 }
 
 
@@ -306,7 +284,12 @@ ngx_http_travel_graphql_read_again(ngx_http_request_t *r, void *data,
     ngx_http_travel_graphql_t    *g = data;
     const travel_graphql_node_t  *node;
 
-    if (rc == NGX_OK && ngx_http_travel_pg_result_keep(result, r) != NGX_OK) {
+    node = ngx_http_travel_graphql_current(g);
+
+    if (rc == NGX_OK
+        && ngx_http_travel_graphql_part(g, result, node->children, 0, node,
+                                        &piece) != NGX_OK)
+    {
         rc = TRAVEL_E_INTERNAL_ERROR;
     }
 
@@ -314,19 +297,6 @@ ngx_http_travel_graphql_read_again(ngx_http_request_t *r, void *data,
         ngx_str_set(&g->messages[g->root], "It was carried out, but its result "
                                            "could not be read.");
         ngx_http_travel_graphql_done(g, rc, NULL);
-        return;
-    }
-
-    node = ngx_http_travel_graphql_current(g);
-    piece = ngx_http_travel_pg_value(result, 0, 0);
-
-    if (ngx_http_travel_graphql_data(g, node->children, 0, node, &piece)
-        != NGX_OK
-        || (g->part->sql->marked
-            && ngx_http_travel_graphql_cursor_body(g, g->part->plan->roots,
-                                                   &piece) != NGX_OK))
-    {
-        ngx_http_travel_graphql_done(g, TRAVEL_E_INTERNAL_ERROR, NULL);
         return;
     }
 

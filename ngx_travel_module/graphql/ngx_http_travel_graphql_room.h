@@ -164,6 +164,9 @@ ngx_int_t ngx_http_travel_graphql_page(ngx_http_request_t *r,
 
 /* The document and its variables are known: always ends the request. */
 void ngx_http_travel_graphql_execute(ngx_http_travel_graphql_t *g);
+/* The root that g->root is the number of. */
+const travel_graphql_node_t *ngx_http_travel_graphql_current(
+    ngx_http_travel_graphql_t *g);
 /* What a statement's values are: NUL-terminated, NULL for null. */
 ngx_int_t ngx_http_travel_graphql_bind(ngx_http_travel_graphql_t *g,
     const ngx_http_travel_graphql_plan_t *plan, const char ***ret_values,
@@ -204,6 +207,9 @@ ngx_int_t ngx_http_travel_graphql_cursor_body(ngx_http_travel_graphql_t *g,
 
 /* --- answers (answer.c) -------------------------------------------------- */
 
+/* The text, NUL-terminated, as the request's own; and frees it. */
+ngx_int_t ngx_http_travel_graphql_keep(ngx_http_travel_graphql_t *g,
+    travel_graphql_text_t *text, ngx_str_t *ret_text);
 /*
  * What a statement answered, {"data":OBJECT}, becomes OBJECT as the schema
  * promises it; what had to become null for that is told in g->told.  'nodes',
@@ -212,6 +218,10 @@ ngx_int_t ngx_http_travel_graphql_cursor_body(ngx_http_travel_graphql_t *g,
 ngx_int_t ngx_http_travel_graphql_data(ngx_http_travel_graphql_t *g,
     const travel_graphql_node_t *nodes, ngx_uint_t only,
     const travel_graphql_node_t *above, ngx_str_t *body);
+/* The same of what g->part's statement answered, cursors included. */
+ngx_int_t ngx_http_travel_graphql_part(ngx_http_travel_graphql_t *g,
+    ngx_http_travel_pg_result_t *result, const travel_graphql_node_t *nodes,
+    ngx_uint_t only, const travel_graphql_node_t *above, ngx_str_t *ret_body);
 /* 200, or what strict clients hear when there are errors beside data. */
 ngx_uint_t ngx_http_travel_graphql_well(ngx_http_travel_graphql_t *g,
     ngx_uint_t failed);

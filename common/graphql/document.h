@@ -153,5 +153,9 @@ const char *travel_graphql_location(travel_graphql_location_e location);
 /* The node of that name in a list by 'next', or NULL. */
 const travel_graphql_ast_t *travel_graphql_find(
     const travel_graphql_ast_t *list, travel_str_t name);
+/* A directive's argument of that name; NULL: it has none, or there is no
+ * directive. */
+const travel_graphql_ast_t *travel_graphql_argument(
+    const travel_graphql_ast_t *directive, const char *name);
 
 #endif

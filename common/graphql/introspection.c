@@ -86,8 +86,7 @@ meta_argument(const ast_t *def, const char *directive, const char *argument,
         return TRAVEL_NULL_STR;
     }
 
-    arg = travel_graphql_find(d->arguments,
-                              (travel_str_t) { argument, strlen(argument) });
+    arg = travel_graphql_argument(d, argument);
 
     return arg != NULL ? arg->value->text
                        : (travel_str_t) { fallback, strlen(fallback) };

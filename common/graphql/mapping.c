@@ -96,7 +96,7 @@ static int
 mapping_shared_key(mapping_t *m, const ast_t *at,
     travel_graphql_map_type_t *type)
 {
-    size_t                            i, k, n;
+    size_t                            i, k;
     const ast_t                      *rows;
     travel_graphql_order_t            number = { .n = 1 };
     const travel_graphql_map_type_t  *member;
@@ -114,15 +114,7 @@ mapping_shared_key(mapping_t *m, const ast_t *at,
         member = type->members[i];
 
         for (k = 0; k < member->key.n; k++) {
-            for (n = 0; n < type->key.n; n++) {
-                if (travel_str_eq(type->key.keys[n].column,
-                                  member->key.keys[k].column))
-                {
-                    break;
-                }
-            }
-
-            if (n == type->key.n) {
+            if (!mapping_orders(&type->key, member->key.keys[k].column)) {
                 return mapping_fault(m, at, "\"%.*s\" must have a "
                                      "@rows(key:) with the key of each of its "
                                      "types: \"%.*s\" of \"%.*s\" is "

@@ -36,6 +36,7 @@ struct travel_graphql_mapping_s {
 #define mapping_template   travel_graphql_map_template
 #define mapping_order      travel_graphql_map_order
 #define mapping_total      travel_graphql_map_total
+#define mapping_orders     travel_graphql_map_orders
 #define mapping_snake      travel_graphql_map_snake
 #define mapping_base       travel_graphql_map_base
 #define mapping_builtin    travel_graphql_map_builtin
@@ -67,6 +68,8 @@ int mapping_order(mapping_t *m, const ast_t *at, travel_str_t text,
 int mapping_total(mapping_t *m, const ast_t *at,
     travel_graphql_order_t *order, const travel_graphql_order_t *key)
     TRAVEL_MUST_CHECK;
+/* Is the column one of the order's? */
+bool mapping_orders(const travel_graphql_order_t *order, travel_str_t column);
 /* "fromPlace" is the column from_place. */
 int mapping_snake(mapping_t *m, travel_str_t name, travel_str_t *ret_snake)
     TRAVEL_MUST_CHECK;

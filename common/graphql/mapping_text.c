@@ -23,7 +23,6 @@ mapping_fault(mapping_t *m, const ast_t *at, const char *fmt, ...)
 }
 
 
-
 /* --- directives' arguments ----------------------------------------------- */
 
 const ast_t *
@@ -37,12 +36,7 @@ mapping_directive(const ast_t *node, const char *name)
 travel_str_t
 mapping_string(const ast_t *directive, const char *name)
 {
-    const ast_t  *arg;
-
-    arg = directive != NULL
-          ? travel_graphql_find(directive->arguments,
-                                (travel_str_t) { name, strlen(name) })
-          : NULL;
+    const ast_t  *arg = travel_graphql_argument(directive, name);
 
     return arg != NULL && arg->value->kind == TRAVEL_GRAPHQL_STRING
            ? arg->value->text : TRAVEL_NULL_STR;
@@ -56,13 +50,9 @@ mapping_number(mapping_t *m, const ast_t *directive, const char *name,
 {
     char           buf[16], *end;
     unsigned long  n;
-    const ast_t   *arg;
+    const ast_t   *arg = travel_graphql_argument(directive, name);
 
     *ret_n = fallback;
-    arg = directive != NULL
-          ? travel_graphql_find(directive->arguments,
-                                (travel_str_t) { name, strlen(name) })
-          : NULL;
 
     if (arg == NULL) {
         return TRAVEL_OK;
@@ -209,17 +199,28 @@ mapping_template(mapping_t *m, const ast_t *at, travel_str_t text,
 }
 
 
+bool
+mapping_orders(const travel_graphql_order_t *order, travel_str_t column)
+{
+    size_t  i;
+
+    for (i = 0; i < order->n; i++) {
+        if (travel_str_eq(order->keys[i].column, column)) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
 /* One more column, unless it is there. */
 static int
 mapping_key(mapping_t *m, const ast_t *at, travel_graphql_order_t *order,
     const travel_graphql_key_t *key)
 {
-    size_t  i;
-
-    for (i = 0; i < order->n; i++) {
-        if (travel_str_eq(order->keys[i].column, key->column)) {
-            return TRAVEL_OK;
-        }
+    if (mapping_orders(order, key->column)) {
+        return TRAVEL_OK;
     }
 
     if (order->n == TRAVEL_GRAPHQL_KEYS_MAX) {

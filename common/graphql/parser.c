@@ -1082,3 +1082,13 @@ travel_graphql_find(const travel_graphql_ast_t *list, travel_str_t name)
 
     return list;
 }
+
+
+const travel_graphql_ast_t *
+travel_graphql_argument(const travel_graphql_ast_t *directive,
+    const char *name)
+{
+    return directive == NULL ? NULL
+           : travel_graphql_find(directive->arguments,
+                                 (travel_str_t) { name, strlen(name) });
+}

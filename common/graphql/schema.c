@@ -402,13 +402,12 @@ schema_put(schema_t *schema, const void *scope, const ast_t *list)
 static void
 schema_format(travel_graphql_type_t *type)
 {
-    const ast_t   *directive, *arg;
+    const ast_t   *arg;
     travel_str_t   is;
 
-    directive = travel_graphql_find(type->def->directives,
-                                    TRAVEL_STR("format"));
-    arg = directive != NULL
-          ? travel_graphql_find(directive->arguments, TRAVEL_STR("is")) : NULL;
+    arg = travel_graphql_argument(travel_graphql_find(type->def->directives,
+                                                      TRAVEL_STR("format")),
+                                  "is");
 
     if (type->kind == TRAVEL_GRAPHQL_DEF_SCALAR && arg != NULL
         && arg->value->kind == TRAVEL_GRAPHQL_STRING)

@@ -29,19 +29,25 @@ sub hits {
     return $n // 0;
 }
 
-sub graphql_cached {
+# Journeys of the caller's own, and the location that keeps answers with them
+# for longer than a run.
+sub own_journeys {
     for (1 .. 5) {
         my $r = $t->post('/api/v1/journeys', { origin => 'Boston, US',
             destination => 'Hartford, US', theme => 'food' }, token => $token,
             headers => { prefer => 'wait=10' });
         die "journey: $r->{content}" if $r->{status} != 201;
     }
-    my $body = JSON::PP->new->encode({ query => $MINE });
-    my $ask = sub { $t->post('/api/graphql', { query => $MINE }, token => $token) };
-    # kept for longer than a run
     my $location = "location = /bench/graphql {\n    travel_auth required jwks=main "
         . "audience=travel;\n    travel_graphql;\n    travel_cache 1h stale=1h;\n}\n";
     add_conf($location);
+    return $location;
+}
+
+sub graphql_cached {
+    my $location = own_journeys();
+    my $body = JSON::PP->new->encode({ query => $MINE });
+    my $ask = sub { $t->post('/api/graphql', { query => $MINE }, token => $token) };
     my $r;
     wait_for(sub {
         my $before = hits();
@@ -66,15 +72,7 @@ my @MIXED = ($MINE, '{ myJourneys(limit: 3) { id theme stories(limit: 1) { title
     '{ myJourneys { id origin bookings(limit: 1) { venueName } stories(limit: 1) { title } } }');
 
 sub graphql_load {
-    for (1 .. 5) {
-        my $r = $t->post('/api/v1/journeys', { origin => 'Boston, US',
-            destination => 'Hartford, US', theme => 'food' }, token => $token,
-            headers => { prefer => 'wait=10' });
-        die "journey: $r->{content}" if $r->{status} != 201;
-    }
-    my $location = "location = /bench/graphql {\n    travel_auth required jwks=main "
-        . "audience=travel;\n    travel_graphql;\n    travel_cache 1h stale=1h;\n}\n";
-    add_conf($location);
+    my $location = own_journeys();
     my @answers;
     for my $query (@MIXED) {
         wait_for(sub {

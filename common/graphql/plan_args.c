@@ -184,15 +184,12 @@ travel_graphql_shape(const travel_graphql_mapping_t *mapping,
 
 /* --- literals ------------------------------------------------------------ */
 
-/* Is a literal one of the type (without lists and exclamation marks)? */
+/* Is a literal, no variable, one of the type (without lists and exclamation
+ * marks)? */
 static bool
 plan_literal_fits(plan_t *p, travel_str_t base, const ast_t *value)
 {
     const ast_t  *type;
-
-    if (value->kind == TRAVEL_GRAPHQL_VARIABLE) {
-        return true;
-    }
 
     if (plan_is(base, "Int")) {
         return value->kind == TRAVEL_GRAPHQL_INT && value->text.len < 12

@@ -225,6 +225,7 @@ set_targeted(travel_cache_control_t *cc, const cc_directive_t *d,
     }
 
     if (item->type != TRAVEL_SF_INTEGER) {
+        cc->set &= ~d->bit;
         return;
     }
 

@@ -1,10 +1,17 @@
 /* Structured fields: one pass, every character checked. */
 
 #include "structured_field.h"
+#include "utf8.h"
 
 
 #define SF_INTEGER_DIGITS  15
 #define SF_DECIMAL_DIGITS  12
+
+/* A sequence of UTF-8 that has begun. */
+typedef struct {
+    char      seq[4];
+    unsigned  n;
+} sf_utf8_t;
 
 
 static int sf_item(travel_sf_t *sf, travel_sf_item_t *item);
@@ -147,18 +154,68 @@ sf_string(travel_sf_t *sf, travel_sf_item_t *item)
 }
 
 
-/* %"f%c3%bc": lower-case hexadecimal only. */
+/* An octet as two digits: lower-case hexadecimal only. */
+static bool
+sf_octet(travel_sf_t *sf, char *ret_octet)
+{
+    char      c;
+    unsigned  i, v;
+
+    for (i = 0, v = 0; i < 2; i++) {
+
+        if (sf->p == sf->end) {
+            return false;
+        }
+
+        c = *sf->p++;
+
+        if (!is_digit(c) && !(c >= 'a' && c <= 'f')) {
+            return false;
+        }
+
+        v = v * 16 + (unsigned) (is_digit(c) ? c - '0' : c - 'a' + 10);
+    }
+
+    *ret_octet = (char) v;
+
+    return true;
+}
+
+
+/* One octet more of a text in UTF-8; false: it is none. */
+static bool
+sf_utf8(sf_utf8_t *u, char octet)
+{
+    uint8_t   first;
+    unsigned  whole;
+
+    u->seq[u->n++] = octet;
+    first = (uint8_t) u->seq[0];
+    whole = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+
+    if (u->n < whole) {
+        return true;
+    }
+
+    u->n = 0;
+
+    return travel_utf8_len(u->seq, u->seq + whole) == whole;
+}
+
+
+/* %"f%c3%bc": what is escaped and what is not is UTF-8 together. */
 static int
 sf_display(travel_sf_t *sf, travel_sf_item_t *item)
 {
-    char      c;
-    unsigned  i;
+    char       c;
+    sf_utf8_t  utf8;
 
     if (sf->end - sf->p < 2 || sf->p[1] != '"') {
         return TRAVEL_INVALID;
     }
 
     sf->p += 2;
+    utf8.n = 0;
     item->type = TRAVEL_SF_DISPLAY;
     item->text.data = sf->p;
 
@@ -167,19 +224,13 @@ sf_display(travel_sf_t *sf, travel_sf_item_t *item)
 
         if (c == '"') {
             item->text.len = (size_t) (sf->p - 1 - item->text.data);
-            return TRAVEL_OK;
+            return utf8.n == 0 ? TRAVEL_OK : TRAVEL_INVALID;
         }
 
-        if (c < ' ' || c > '~') {
+        if (c < ' ' || c > '~' || (c == '%' && !sf_octet(sf, &c))
+            || !sf_utf8(&utf8, c))
+        {
             return TRAVEL_INVALID;
-        }
-
-        for (i = 0; c == '%' && i < 2; i++, sf->p++) {
-            if (sf->p == sf->end
-                || !(is_digit(*sf->p) || (*sf->p >= 'a' && *sf->p <= 'f')))
-            {
-                return TRAVEL_INVALID;
-            }
         }
     }
 
@@ -187,23 +238,37 @@ sf_display(travel_sf_t *sf, travel_sf_item_t *item)
 }
 
 
+/* Base64; as RFC 9651 asks of a reader, padding may be left out, and what is
+ * left over of the last character does not matter. */
 static int
 sf_bytes(travel_sf_t *sf, travel_sf_item_t *item)
 {
-    char  c;
+    char    c;
+    size_t  n, padding;
 
     item->type = TRAVEL_SF_BYTES;
     item->text.data = ++sf->p;
 
-    while (sf->p < sf->end) {
+    for (n = 0, padding = 0; sf->p < sf->end; /* void */) {
         c = *sf->p++;
 
         if (c == ':') {
-            item->text.len = (size_t) (sf->p - 1 - item->text.data);
-            return TRAVEL_OK;
+            item->text.len = n + padding;
+
+            return n % 4 != 1
+                   && (padding == 0 || (padding < 3 && (n + padding) % 4 == 0))
+                   ? TRAVEL_OK : TRAVEL_INVALID;
         }
 
-        if (!is_alpha(c) && !is_digit(c) && c != '+' && c != '/' && c != '=') {
+        if (c == '=') {
+            padding++;
+
+        } else if (padding == 0 && (is_alpha(c) || is_digit(c) || c == '+'
+                                    || c == '/'))
+        {
+            n++;
+
+        } else {
             return TRAVEL_INVALID;
         }
     }

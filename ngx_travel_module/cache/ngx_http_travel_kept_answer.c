@@ -295,7 +295,7 @@ ngx_http_travel_kept_received(ngx_http_travel_kept_t *h)
 {
     ngx_int_t                   rc;
     ngx_uint_t                  status;
-    const char                 *why;
+    const char                 *why, *vain;
     ngx_array_t                 fields;
     ngx_http_request_t         *r;
     ngx_http_travel_record_t   *rec;
@@ -303,6 +303,7 @@ ngx_http_travel_kept_received(ngx_http_travel_kept_t *h)
 
     r = h->request;
     status = r->headers_out.status;
+    vain = h->joins ? "; collapsed=?0" : "";
 
     rec = ngx_pcalloc(r->pool, sizeof(ngx_http_travel_record_t));
 
@@ -338,8 +339,8 @@ ngx_http_travel_kept_received(ngx_http_travel_kept_t *h)
             return NGX_ERROR;
         }
 
-        rc = ngx_http_travel_kept_status(r, "fwd=%s; fwd-status=%ui; stored; "
-                                         "ttl=%L", h->fwd, status,
+        rc = ngx_http_travel_kept_status(r, "fwd=%s; fwd-status=%ui; stored%s; "
+                                         "ttl=%L", h->fwd, status, vain,
                                          (int64_t) rec->head.fresh.lifetime
                                          - rec->head.fresh.initial_age);
 
@@ -347,8 +348,9 @@ ngx_http_travel_kept_received(ngx_http_travel_kept_t *h)
         h->state = NGX_HTTP_TRAVEL_KEPT_OVER;
         ngx_http_travel_kept_refused(h, status);
 
-        rc = ngx_http_travel_kept_status(r, "fwd=%s; fwd-status=%ui; "
-                                         "detail=%s", h->fwd, status, why);
+        rc = ngx_http_travel_kept_status(r, "fwd=%s; fwd-status=%ui%s; "
+                                         "detail=%s", h->fwd, status, vain,
+                                         why);
     }
 
     if (rc != NGX_OK) {

@@ -126,12 +126,65 @@ test_targeted(void **state)
                      TRAVEL_OK);
     assert_int_equal(cc.set, TRAVEL_CC_ANY|TRAVEL_CC_PRIVATE);
 
+    /* of two the last counts, and that is of no use here */
+    assert_int_equal(travel_cache_control_targeted(&cc,
+                         L("public, max-age=60, max-age=60.0")), TRAVEL_OK);
+    assert_int_equal(cc.set, TRAVEL_CC_ANY|TRAVEL_CC_PUBLIC);
+
     assert_int_equal(travel_cache_control_targeted(&cc,
                          L("max-age=1, max-age=-2")), TRAVEL_OK);
     assert_int_equal(cc.max_age, 0);
     assert_int_equal(travel_cache_control_targeted(&cc,
                          L("max-age=99999999999")), TRAVEL_OK);
     assert_true(cc.max_age == TRAVEL_DELTA_SECONDS_MAX);
+}
+
+
+/* Lines that RFC 9111, 5861, 8246 and 9213 print. */
+static void
+test_printed(void **state)
+{
+    travel_cache_control_t  cc;
+
+    (void) state;
+
+    cc = parsed("must-understand, no-store");
+    assert_int_equal(cc.set, TRAVEL_CC_ANY|TRAVEL_CC_MUST_UNDERSTAND
+                             |TRAVEL_CC_NO_STORE);
+
+    cc = parsed("private, community=\"UCI\"");
+    assert_int_equal(cc.set, TRAVEL_CC_ANY|TRAVEL_CC_PRIVATE);
+
+    cc = parsed("max-age=600, stale-while-revalidate=30");
+    assert_int_equal(cc.set, TRAVEL_CC_ANY|TRAVEL_CC_MAX_AGE|TRAVEL_CC_SWR);
+    assert_int_equal(cc.max_age, 600);
+    assert_int_equal(cc.swr, 30);
+
+    cc = parsed("max-age=600, stale-if-error=1200");
+    assert_int_equal(cc.set, TRAVEL_CC_ANY|TRAVEL_CC_MAX_AGE|TRAVEL_CC_SIE);
+    assert_int_equal(cc.max_age, 600);
+    assert_int_equal(cc.sie, 1200);
+
+    cc = parsed("max-age=60, s-maxage=120");
+    assert_int_equal(cc.set, TRAVEL_CC_ANY|TRAVEL_CC_MAX_AGE
+                             |TRAVEL_CC_S_MAXAGE);
+    assert_int_equal(cc.max_age, 60);
+    assert_int_equal(cc.s_maxage, 120);
+
+    /* a field's name in quotes: as if it were not there */
+    cc = parsed("max-age=31536000, immutable, no-cache=\"set-cookie\"");
+    assert_int_equal(cc.set, TRAVEL_CC_ANY|TRAVEL_CC_MAX_AGE
+                             |TRAVEL_CC_NO_CACHE);
+
+    assert_int_equal(travel_cache_control_targeted(&cc, L("max-age=600")),
+                     TRAVEL_OK);
+    assert_int_equal(cc.set, TRAVEL_CC_ANY|TRAVEL_CC_MAX_AGE);
+    assert_int_equal(cc.max_age, 600);
+
+    /* not empty, so it decides, and says nothing that is known */
+    assert_int_equal(travel_cache_control_targeted(&cc, L("none")),
+                     TRAVEL_OK);
+    assert_int_equal(cc.set, TRAVEL_CC_ANY);
 }
 
 
@@ -142,6 +195,7 @@ main(void)
         cmocka_unit_test(test_lenient),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_targeted),
+        cmocka_unit_test(test_printed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

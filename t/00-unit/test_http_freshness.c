@@ -346,6 +346,105 @@ test_retention(void **state)
 }
 
 
+/* RFC 5861 sections 3.1 and 4.1, to the second. */
+static void
+test_printed_stale(void **state)
+{
+    travel_http_facts_t      a;
+    travel_http_freshness_t  f;
+    travel_cache_control_t   none = { 0 };
+    size_t                   i;
+
+    static const struct {
+        int64_t                age;
+        travel_http_verdict_e  verdict;
+    } swr[] = {
+        { 0, TRAVEL_HTTP_SERVE }, { 599, TRAVEL_HTTP_SERVE },
+        { 600, TRAVEL_HTTP_SERVE_REFRESH }, { 630, TRAVEL_HTTP_SERVE_REFRESH },
+        { 631, TRAVEL_HTTP_ASK_STALE }
+    };
+
+    static const struct {
+        int64_t  age;
+        bool     stands_in;
+    } sie[] = {
+        { 600, true }, { 900, true }, { 1800, true }, { 1801, false }
+    };
+
+    (void) state;
+
+    a = answer("max-age=600, stale-while-revalidate=30");
+    f = fresh(&a, &shared);
+
+    for (i = 0; i < N(swr); i++) {
+        assert_int_equal(travel_http_judge(&f, &none,
+                                           NOW_MS + swr[i].age * 1000),
+                         swr[i].verdict);
+    }
+
+    a = answer("max-age=600, stale-if-error=1200");
+    f = fresh(&a, &shared);
+
+    for (i = 0; i < N(sie); i++) {
+        assert_int_equal(travel_http_judge(&f, &none,
+                                           NOW_MS + sie[i].age * 1000),
+                         TRAVEL_HTTP_ASK_STALE);
+        assert_int_equal(travel_http_stands_in(&f, &none,
+                                               NOW_MS + sie[i].age * 1000),
+                         sie[i].stands_in);
+    }
+
+    assert_int_equal(travel_http_age(&f, NOW_MS + 900000), 900);
+}
+
+
+/* RFC 9213 section 3.1: what a CDN's cache, another shared one and a browser's
+ * make of the same lines. */
+static void
+test_printed_targeted(void **state)
+{
+    travel_http_facts_t  a;
+
+    (void) state;
+
+    a = answer("max-age=60, s-maxage=120");
+    assert_int_equal(fresh(&a, &shared).lifetime, 120);
+    assert_int_equal(fresh(&a, &own).lifetime, 60);
+
+    a.targeted = true;
+    assert_int_equal(travel_cache_control_targeted(&a.cc, L("max-age=600")),
+                     TRAVEL_OK);
+    assert_int_equal(fresh(&a, &shared).lifetime, 600);
+
+    /* "none" leaves it to heuristics, and nothing forbids to store */
+    assert_int_equal(travel_cache_control_targeted(&a.cc, L("none")),
+                     TRAVEL_OK);
+    a.last_modified = NOW - 1000;
+    assert_null(travel_http_storable(&a, &shared));
+    assert_int_equal(fresh(&a, &shared).lifetime, 100);
+
+    why("no-store", &shared, "no-store");
+}
+
+
+/* RFC 9111 section 5.2.2.3: a cache that knows the rule stores, and leaves out
+ * no-store. */
+static void
+test_printed_understood(void **state)
+{
+    travel_http_facts_t  a;
+
+    (void) state;
+
+    a = answer("must-understand, no-store");
+    a.last_modified = NOW - 1000;
+    assert_null(travel_http_storable(&a, &shared));
+
+    a.status = 299;
+    assert_string_equal(travel_http_storable(&a, &shared), "must-understand");
+}
+
+
 int
 main(void)
 {
@@ -357,6 +456,9 @@ main(void)
         cmocka_unit_test(test_verdicts),
         cmocka_unit_test(test_standing_in),
         cmocka_unit_test(test_retention),
+        cmocka_unit_test(test_printed_stale),
+        cmocka_unit_test(test_printed_targeted),
+        cmocka_unit_test(test_printed_understood),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -499,6 +499,68 @@ for my $status (302, 404, 500) {
     like($r, qr/^Cache-Status: ngx_travel; fwd=bypass; fwd-status=200\r$/m, 'fwd=bypass: a GET with a body');
 }
 
+# --- what the standards print -----------------------------------------------------------------------
+
+{
+    my $as = sub {
+        my ($age, @headers) = @_;
+        my $path = fresh_path();
+        $o->set($path, headers => [@headers, "Age: $age"], body => 'p%n');
+        get($path);
+        return $path;
+    };
+    # RFC 9211 section 3: the same figures, a second or two later
+    like(status(get($as->(124, 'Cache-Control: max-age=500'))),
+        qr/^ngx_travel; hit; ttl=37[3-6]$/, 'a hit that has 376 s left');
+    like(status(get($as->(912, 'Cache-Control: max-age=500, stale-while-revalidate=600'))),
+        qr/^ngx_travel; hit; ttl=-41[2-5]$/, 'a stale one, 412 s ago');
+    my $two = fresh_path();
+    $o->set($two, headers => ['Cache-Control: max-age=60', 'Cache-Status: OriginCache; hit; ttl=1100',
+        'Cache-Status: "CDN Company Here"; hit; ttl=545']);
+    is_deeply([@{ get($two)->{headers}{'cache-status'} }[0, 1]],
+        ['OriginCache; hit; ttl=1100', '"CDN Company Here"; hit; ttl=545'], 'two before us, as they said it');
+
+    # RFC 5861 section 4.1: 600 s and 1200 more
+    my @sie = ('Content-Type: text/plain', 'Cache-Control: max-age=600, stale-if-error=1200');
+    my ($in, $out) = map { $as->($_, @sie) } 900, 1801;
+    $o->set($_, status => 500, body => 'broken') for $in, $out;
+    my $r = get($in);
+    is($r->{status}, 200, 'after 900 s an error is covered');
+    like($r->{headers}{age}, qr/^90\d$/, '... by an answer of that age');
+    is($r->{headers}{'cache-control'}, 'max-age=600, stale-if-error=1200', '... as it was');
+    is(get($out, allow_5xx => 1)->{status}, 500, 'after more than 1800 s it is not');
+    # section 3.1: 600 s and 30 more
+    my $late = $as->(629, 'Cache-Control: max-age=600, stale-while-revalidate=30', 'ETag: "e"');
+    like(status(get($late)), qr/^ngx_travel; (?:hit; ttl=-(?:29|30)|fwd=stale; .*)$/, 'until 630 s it is served at once');
+    like(status(get($as->(631, 'Cache-Control: max-age=600, stale-while-revalidate=30', 'ETag: "e"'))),
+        qr/^ngx_travel; fwd=stale/, 'and not then');
+
+    # RFC 9213 section 3.1
+    my $cdn = sub { my $p = fresh_path(); $o->set($p, headers => [@_, 'Last-Modified: ' . date(-86_400)]);
+        return status(get($p)) };
+    like($cdn->('Cache-Control: max-age=60, s-maxage=120'), qr/stored; ttl=1(?:20|1\d)$/, 'a shared cache: 120 s');
+    like($cdn->('Cache-Control: max-age=60, s-maxage=120', 'CDN-Cache-Control: max-age=600'),
+        qr/stored; ttl=(?:600|59\d)$/, 'a CDN: 600 s');
+    like($cdn->('CDN-Cache-Control: max-age=600', 'Cache-Control: no-store'), qr/stored; ttl=(?:600|59\d)$/,
+        'also where others must not store');
+    like($cdn->('Cache-Control: no-store'), qr/detail=no-store$/, 'nobody');
+    like($cdn->('Cache-Control: no-store', 'CDN-Cache-Control: none'), qr/stored; ttl=8\d{3}$/, 'all but CDNs: by heuristics');
+
+    # RFC 9111 sections 5.2.2.3, 5.2.3, 5.3
+    like($cdn->('Cache-Control: must-understand, no-store'), qr/stored; ttl=/, 'must-understand, and it is');
+    like($cdn->('Cache-Control: private, community="UCI"'), qr/detail=private$/, 'private of a community');
+    like($cdn->('Expires: Thu, 01 Dec 1994 16:00:00 GMT'), qr/ttl=(?:0|-\d+)$/, 'an Expires of long ago');
+
+    # RFC 9875 sections 2 and 3
+    my @js = ('Content-Type: application/javascript', 'Cache-Groups: "scripts"');
+    my ($song, $place, $script) = (filled(fresh_path(), 'Cache-Groups: "eurovision-results", "x"'),
+        filled(fresh_path(), 'Cache-Groups: "australia"'), filled(fresh_path(), @js));
+    change('POST', fresh_path(), status => 200, headers => ['Content-Type: text/html',
+        'Cache-Group-Invalidation: "eurovision-results", "australia"']);
+    ok(!kept($song) && !kept($place), 'both groups are invalid');
+    ok(kept($script), '... and another is not');
+}
+
 # --- one fill at a time --------------------------------------------------------------------------------
 
 {
@@ -519,6 +581,8 @@ for my $status (302, 404, 500) {
     @c = map { later($path) } 1 .. 6;
     my $start = time;
     @got = map { $_->() } @c;
+    cmp_ok(scalar(grep { /fwd=uri-miss; fwd-status=200; collapsed=\?0; detail=no-store/ } @got), '>=', 1,
+        'who has waited in vain says so');
     cmp_ok(time - $start, '<', 5.5, 'what cannot be stored is not waited for one after another');
     is(scalar(grep { /^200 n\d / } @got), 6, '... all have an answer of their own');
     is($o->count($path), 6, '... each');

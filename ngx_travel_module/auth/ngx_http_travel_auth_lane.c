@@ -31,6 +31,7 @@ typedef struct {
     socklen_t             socklen;
     ngx_sockaddr_t        client;            /* whose budget it was */
     unsigned              waiting:1;         /* in line */
+    unsigned              streams:1;         /* asks many things at once */
 } ngx_http_travel_seat_t;
 
 
@@ -74,6 +75,7 @@ ngx_http_travel_auth_last(ngx_http_request_t *r,
     seat->socklen = ngx_min(r->connection->socklen,
                             (socklen_t) sizeof(ngx_sockaddr_t));
     ngx_memcpy(&seat->client, client, seat->socklen);
+    seat->streams = (c != r->connection);
 
     if (!seat->note.posted) {
         ngx_post_event(&seat->note, &ngx_posted_events);
@@ -169,22 +171,31 @@ ngx_http_travel_lane_read(ngx_event_t *rev)
 }
 
 
-/* Those who came before the turn's events are all taken go into the next. */
+/*
+ * Those who came before the turn's events are all taken go into the next.  So
+ * does who has been served and is ready again at once, as the next of pipelined
+ * requests is: while this event waits for the next turn nobody posts it for
+ * this one.  An HTTP/2 connection takes a turn for itself, for it is read in
+ * one piece, with up to http2_max_concurrent_streams requests in it.
+ */
 static void
 ngx_http_travel_lane_turn(ngx_event_t *ev)
 {
-    ngx_uint_t    i;
-    ngx_queue_t  *q;
+    ngx_uint_t               n;
+    ngx_queue_t             *q;
+    ngx_http_travel_seat_t  *seat;
 
-    for (i = 0; i < NGX_HTTP_TRAVEL_LANE_TURN
-                && !ngx_queue_empty(&ngx_http_travel_lane); i++)
+    for (n = 0; n < NGX_HTTP_TRAVEL_LANE_TURN
+                && !ngx_queue_empty(&ngx_http_travel_lane); /* void */)
     {
         q = ngx_queue_head(&ngx_http_travel_lane);
-        ngx_http_travel_lane_serve(ngx_queue_data(q, ngx_http_travel_seat_t,
-                                                  queue));
+        seat = ngx_queue_data(q, ngx_http_travel_seat_t, queue);
+
+        n += seat->streams ? NGX_HTTP_TRAVEL_LANE_TURN : 1;
+        ngx_http_travel_lane_serve(seat);
     }
 
-    if (!ngx_queue_empty(&ngx_http_travel_lane)) {
+    if (n != 0) {
         ngx_post_event(ev, &ngx_posted_next_events);
     }
 }

@@ -29,6 +29,7 @@ my $conf = <<'END';
     travel_zone signatures 128k shards=2;
     travel_jwks main file=@RUN@/main.json;
     travel_auth required;
+    log_format order '$arg_n';
 
     server {
         listen unix:@RUN@/echo.sock;
@@ -48,6 +49,10 @@ my $conf = <<'END';
                               proxy_pass http://unix:@RUN@/echo.sock; }
         location /quick     { travel_signature_budget 10/s burst=5;
                               proxy_pass http://unix:@RUN@/echo.sock; }
+        location /here      { travel_signature_budget 6/m burst=5;
+                              add_header X-Pid $pid always;
+                              access_log @LOGS@/order.log order;
+                              empty_gif; }
         location /off       { travel_signature_budget off;
                               proxy_pass http://unix:@RUN@/echo.sock; }
     }
@@ -236,6 +241,63 @@ subtest 'over budget is served last' => sub {
     is(scalar(grep { $_ == 429 } @status[-80 .. -1]), 80,
         'forty of them, each is answered each time');
     close $_ for @many;
+};
+
+# By the order in which an nginx worker has answered what was all there when it
+# looked: connections that are over their budget and ask one thing after the
+# other without waiting have one answer each in a turn, whatever they have sent.
+subtest 'in line again' => sub {
+    my $good = token();
+    my $ask = sub { my ($tok, $n) = @_;
+        "GET /here?n=$n HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer $tok\r\n\r\n" };
+    my $answer = sub {
+        my ($s) = @_;
+        my ($head, $body) = ('');
+        while (defined(my $line = <$s>)) {
+            $head .= $line;
+            last if $line eq "\r\n";
+        }
+        read $s, $body, $head =~ /^Content-Length: (\d+)/mi ? $1 : 0;
+        return ($head =~ m{^HTTP/1.1 (\d+).*^X-Pid: (\d+)}ms);
+    };
+    is($t->get('/off', token => $good)->{status}, 200, 'a good token is known');
+    my (%bad, %good, $pid);
+    my $open = sub {
+        my ($set, $token, $want) = @_;
+        my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+            PeerPort => $t->port) or die "connect: $!";
+        my ($status, $worker) = (0);
+        for (1 .. 8) {
+            last if $status == $want;
+            print $s $ask->($token->(), 'first');
+            $s->flush;
+            ($status, $worker) = $answer->($s);
+        }
+        push @{ $set->{$worker} }, $s;
+    };
+    for (1 .. 40) {
+        $open->(\%bad, \&forged, 429);
+        $open->(\%good, sub { $good }, 200);
+        last if ($pid) = grep { @{ $bad{$_} } >= 4 && $good{$_} } keys %bad;
+    }
+    ok($pid, 'four over budget and a good one with one worker');
+    my @bad = @{ $bad{$pid} }[0 .. 3];
+    my $one = $good{$pid}[0];
+    kill 'STOP', $pid;
+    for my $s (@bad) { print $s map { $ask->(forged(), 'bad') } 1 .. 5; $s->flush }
+    print $one map { $ask->($good, 'good') } 1 .. 8;
+    $one->flush;
+    sleep 0.1;
+    kill 'CONT', $pid;
+    is_deeply([map { ($answer->($one))[0] } 1 .. 8], [(200) x 8], 'good ones');
+    my %status;
+    for my $s (@bad) { $status{($answer->($s))[0]}++ for 1 .. 5 }
+    is(($status{429} // 0) + ($status{401} // 0), 20, 'and the others, all of them');
+    my @order = grep { $_ ne 'first' } split /\n/, slurp($t->dir . '/logs/order.log');
+    my $before = join('', map { substr $_, 0, 1 } @order) =~ s/g[^g]*\z//r;
+    is($before =~ tr/g//, 7, 'eight are logged');
+    cmp_ok($before =~ tr/b//, '<=', 4, 'before the last of which four of theirs were served')
+        or diag($before);
 };
 
 subtest 'over HTTP/2, too' => sub {

@@ -811,7 +811,7 @@ ngx_http_travel_auth_require(ngx_http_request_t *r,
     ngx_http_travel_require_t  *require;
 
     if (alcf->requires == NULL) {
-        return NGX_OK;
+        return ngx_http_travel_admit(r);
     }
 
     require = alcf->requires->elts;
@@ -859,7 +859,7 @@ ngx_http_travel_auth_require(ngx_http_request_t *r,
         }
     }
 
-    return NGX_OK;
+    return ngx_http_travel_admit(r);
 }
 
 
@@ -868,6 +868,8 @@ static ngx_int_t
 ngx_http_travel_auth_forbid_claim(ngx_http_request_t *r,
     const ngx_http_travel_claim_t *claim)
 {
+    ngx_int_t  rc;
+
     static ngx_str_t  why =
         ngx_string("a claim of the token is not what this needs");
 
@@ -878,6 +880,11 @@ ngx_http_travel_auth_forbid_claim(ngx_http_request_t *r,
         != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_travel_leave(r, TRAVEL_E_AUTHORIZATION_ERROR);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     return ngx_http_travel_refuse(r,
@@ -893,6 +900,7 @@ ngx_http_travel_auth_forbid(ngx_http_request_t *r,
 {
     u_char      *p;
     size_t       len;
+    ngx_int_t    rc;
     ngx_str_t   *permission, names;
     ngx_uint_t   i;
 
@@ -926,6 +934,11 @@ ngx_http_travel_auth_forbid(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    rc = ngx_http_travel_leave(r, TRAVEL_E_AUTHORIZATION_ERROR);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
     return ngx_http_travel_refuse(r,
                ngx_http_travel_error(r, TRAVEL_E_AUTHORIZATION_ERROR,
                                      "This needs the %s \"%V\".", some,
@@ -939,8 +952,9 @@ ngx_int_t
 ngx_http_travel_auth_refuse(ngx_http_request_t *r,
     ngx_http_travel_auth_result_e result, travel_error_e code, const char *why)
 {
-    ngx_int_t  rc;
-    ngx_str_t  s;
+    ngx_int_t               rc;
+    ngx_str_t               s;
+    ngx_http_travel_ctx_t  *ctx;
 
     ngx_http_travel_auth_count(r, result);
 
@@ -955,6 +969,16 @@ ngx_http_travel_auth_refuse(ngx_http_request_t *r,
 
     if (rc != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_travel_leave(r, code);
+
+    if (rc != NGX_OK) {
+        /* whoever lets him in knows nothing of whose token it was */
+        ctx = ngx_http_travel_get_ctx(r);
+        ngx_http_travel_auth_forget(ctx);
+
+        return rc;
     }
 
     switch (code) {

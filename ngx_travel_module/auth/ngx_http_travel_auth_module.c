@@ -745,9 +745,15 @@ ngx_http_travel_auth_claim_header(ngx_conf_t *cf, ngx_command_t *cmd,
 static ngx_int_t
 ngx_http_travel_auth_precontent(ngx_http_request_t *r)
 {
+    ngx_http_travel_ctx_t            *ctx;
     ngx_http_travel_auth_loc_conf_t  *alcf;
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_auth_module);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_travel_module);
+
+    if (ctx != NULL) {
+        ngx_str_null(&ctx->claims);
+    }
 
     if (alcf->claim_headers == NULL) {
         return NGX_DECLINED;
@@ -835,13 +841,10 @@ ngx_http_travel_auth_init(ngx_conf_t *cf)
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
-    if (amcf->claim_headers) {
-        h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
-        if (h == NULL) {
-            return NGX_ERROR;
-        }
+    /* before the cache, which asks them what an answer varies by */
 
-        *h = ngx_http_travel_auth_precontent;
+    if (amcf->claim_headers) {
+        ngx_http_travel_before_content(cf, ngx_http_travel_auth_precontent);
     }
 
     if (!amcf->used) {

@@ -3,9 +3,9 @@
  *
  * An application behind us believes these headers, so a client must not be
  * able to write them: its copies are taken away wherever the directive
- * applies, whoever asks and whatever the token says.  That happens in the
+ * applies, whoever asks and whatever the token says.  That happens first in the
  * precontent phase, which no "satisfy any" leaves out and which is before
- * whatever hands the headers on.
+ * whatever hands the headers on, or asks them what a kept answer varies by.
  *
  * Headers are not removed from nginx's list but copied into a new one without
  * them: what points into the old one stays valid.
@@ -28,6 +28,8 @@ static ngx_uint_t ngx_http_travel_claim_header_named(
     const ngx_array_t *headers, ngx_http_request_t *r);
 static ngx_int_t ngx_http_travel_claim_header_strip(ngx_http_request_t *r,
     const ngx_array_t *headers);
+static ngx_int_t ngx_http_travel_claim_header_told(ngx_http_request_t *r,
+    const ngx_table_elt_t *h);
 
 
 /* Names that nginx or the protocol gives a meaning. */
@@ -150,7 +152,10 @@ ngx_http_travel_claim_header_apply(ngx_http_request_t *r,
     ngx_table_elt_t                 *new;
     ngx_http_travel_claim_header_t  *h;
 
-    if (ngx_http_travel_claim_header_named(headers, r)
+    /* the list of a subrequest may end in its parent's: what is put there is
+     * seen by the other one */
+
+    if ((r != r->main || ngx_http_travel_claim_header_named(headers, r))
         && ngx_http_travel_claim_header_strip(r, headers) != NGX_OK)
     {
         return NGX_ERROR;
@@ -193,7 +198,40 @@ ngx_http_travel_claim_header_apply(ngx_http_request_t *r,
         new->key = h[i].name;
         new->lowcase_key = h[i].lower;
         new->value = text;
+
+        if (r == r->main
+            && ngx_http_travel_claim_header_told(r, new) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
+
+    return NGX_OK;
+}
+
+
+/* For who keeps answers: they are of a caller of whom this was said. */
+static ngx_int_t
+ngx_http_travel_claim_header_told(ngx_http_request_t *r,
+    const ngx_table_elt_t *h)
+{
+    u_char                 *p;
+    ngx_http_travel_ctx_t  *ctx;
+
+    ctx = ngx_http_travel_get_ctx(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_pnalloc(r->pool, ctx->claims.len + h->key.len + h->value.len + 3);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->claims.len = ngx_sprintf(p, "%V%V: %V\n", &ctx->claims, &h->key,
+                                  &h->value)
+                      - p;
+    ctx->claims.data = p;
 
     return NGX_OK;
 }

@@ -233,6 +233,11 @@ ngx_http_travel_risk_handler(ngx_http_request_t *r)
         return ngx_http_travel_stepup_refuse(r, &risk->stepup);
 
     case NGX_HTTP_TRAVEL_RISK_BLOCKED:
+        rc = ngx_http_travel_leave(r, TRAVEL_E_RISK_TOO_HIGH);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
         return ngx_http_travel_refuse(r,
                    ngx_http_travel_error(r, TRAVEL_E_RISK_TOO_HIGH,
                                          "This request is too unlike what is "

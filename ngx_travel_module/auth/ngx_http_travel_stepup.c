@@ -217,6 +217,13 @@ ngx_http_travel_stepup_refuse(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    rc = ngx_http_travel_leave(r, ctx->authenticated
+                                  ? TRAVEL_E_STEP_UP_REQUIRED
+                                  : TRAVEL_E_AUTHENTICATION_ERROR);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
     rc = ctx->authenticated
          ? ngx_http_travel_error(r, TRAVEL_E_STEP_UP_REQUIRED,
                                  "This needs a different or more recent "

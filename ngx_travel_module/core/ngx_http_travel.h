@@ -102,11 +102,16 @@ typedef struct {
     ngx_str_t              permissions;    /* "a:b c:d", noun:verb, lower */
     ngx_str_t              api_key;        /* its id, when that is what let
                                               the caller in */
+    ngx_str_t              claims;         /* "Name: value" LF, as the upstream
+                                              is told them in headers */
     ngx_str_t              acr;            /* claims acr and auth_time: how */
     int64_t                auth_time;      /* and when; INT64_MIN: unsaid */
     int64_t                expires;        /* the token's last second; 0: it
                                               has none (an API key) */
     unsigned               authenticated:1;
+
+    /* core: the location (r->loc_conf) that the caller may enter; NULL */
+    const void            *admitted;
 
     /* core: the headers' configuration of the location first come to */
     const void            *headers;
@@ -209,6 +214,14 @@ ngx_int_t ngx_http_travel_error_details(ngx_http_request_t *r,
 ngx_int_t ngx_http_travel_refuse(ngx_http_request_t *r, ngx_int_t rc);
 
 /*
+ * What an access handler returns that lets the caller in; and what one that
+ * does not asks first: NGX_OK, answer; else return this status, for with
+ * "satisfy any" another way may be open.  Both also work without that.
+ */
+ngx_int_t ngx_http_travel_admit(ngx_http_request_t *r);
+ngx_int_t ngx_http_travel_leave(ngx_http_request_t *r, travel_error_e code);
+
+/*
  * Finishes r from an event that is not the client's (a reply, a timer):
  * restores the log context, finalizes, runs posted requests.  The request must
  * not be touched after it.
@@ -267,6 +280,10 @@ ngx_int_t ngx_http_travel_received_copy(ngx_http_request_t *r, u_char *p);
  */
 char *ngx_http_travel_claim(ngx_conf_t *cf, ngx_uint_t methods,
     ngx_http_handler_pt handler);
+/* The first of all precontent handlers: what has to be done to a request before
+ * any room or module looks at its fields again.  One room may have one. */
+void ngx_http_travel_before_content(ngx_conf_t *cf,
+    ngx_http_handler_pt handler);
 /* Is the content of r's location a room's?  (Else it is proxy_pass and such.) */
 ngx_uint_t ngx_http_travel_claimed(ngx_http_request_t *r);
 
@@ -284,6 +301,7 @@ typedef struct {
     ngx_str_t              catalog;        /* absolute, NUL-terminated */
     ngx_str_t              consistency_secret;
     ngx_str_t              problem_base;   /* of problem types; empty: ours */
+    ngx_http_handler_pt    before_content; /* NULL */
     ngx_array_t            zones;          /* ngx_http_travel_zone_t * */
     ngx_array_t            counters;       /* core's own */
     ngx_shm_zone_t        *counter_zone;

@@ -12,6 +12,13 @@ char *ngx_http_travel_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 /* module: what a location serves, as Allow says it; NULL: not ours to say */
 const ngx_str_t *ngx_http_travel_allowed(ngx_http_request_t *r);
 
+/* satisfy: the last access handler of ours; core's module comes first, so that
+ * it is that */
+ngx_int_t ngx_http_travel_satisfy_init(ngx_conf_t *cf);
+
+/* module: called last of all, for nginx runs handlers from the last on */
+ngx_int_t ngx_http_travel_before_content_init(ngx_conf_t *cf);
+
 /* counter */
 ngx_int_t ngx_http_travel_counters_init(ngx_conf_t *cf,
     ngx_http_travel_main_conf_t *tmcf);

@@ -20,6 +20,7 @@ typedef struct {
 typedef struct {
     ngx_array_t          *claims;      /* ngx_http_travel_claim_t */
     ngx_str_t             allow;       /* value of the Allow header */
+    void                **loc_conf;    /* where they are claimed */
 } ngx_http_travel_loc_conf_t;
 
 
@@ -28,6 +29,8 @@ static ngx_int_t ngx_http_travel_error_page_handler(ngx_http_request_t *r);
 
 static void *ngx_http_travel_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_travel_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_travel_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
 static ngx_int_t ngx_http_travel_init_process(ngx_cycle_t *cycle);
 
 static char *ngx_http_travel_catalog(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -99,7 +102,7 @@ static ngx_command_t  ngx_http_travel_commands[] = {
 
 static ngx_http_module_t  ngx_http_travel_core_module_ctx = {
     ngx_http_travel_add_variables,         /* preconfiguration */
-    NULL,                                  /* postconfiguration */
+    ngx_http_travel_satisfy_init,          /* postconfiguration */
 
     ngx_http_travel_create_main_conf,      /* create main configuration */
     NULL,                                  /* init main configuration */
@@ -108,7 +111,7 @@ static ngx_http_module_t  ngx_http_travel_core_module_ctx = {
     NULL,                                  /* merge server configuration */
 
     ngx_http_travel_create_loc_conf,       /* create location configuration */
-    NULL                                   /* merge location configuration */
+    ngx_http_travel_merge_loc_conf         /* merge location configuration */
 };
 
 
@@ -170,6 +173,10 @@ ngx_http_travel_content_handler(ngx_http_request_t *r)
     ngx_http_travel_loc_conf_t  *tlcf;
 
     tlcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_module);
+
+    /* an "if" or "limit_except" of the location has led here: what rooms know
+     * of it is in the location's own configuration */
+    r->loc_conf = tlcf->loc_conf;
 
     method = (r->method == NGX_HTTP_HEAD) ? NGX_HTTP_GET : r->method;
     claim = tlcf->claims->elts;
@@ -235,6 +242,7 @@ ngx_http_travel_claim(ngx_conf_t *cf, ngx_uint_t methods,
     claim->handler = handler;
 
     clcf->handler = ngx_http_travel_content_handler;
+    tlcf->loc_conf = ((ngx_http_conf_ctx_t *) cf->ctx)->loc_conf;
 
     if (ngx_http_travel_allow(cf, tlcf) != NGX_OK) {
         return NGX_CONF_ERROR;
@@ -322,6 +330,39 @@ ngx_http_travel_method(const ngx_str_t *name)
 }
 
 
+void
+ngx_http_travel_before_content(ngx_conf_t *cf, ngx_http_handler_pt handler)
+{
+    ngx_http_travel_main_conf(cf)->before_content = handler;
+}
+
+
+ngx_int_t
+ngx_http_travel_before_content_init(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt          *h;
+    ngx_http_core_main_conf_t    *cmcf;
+    ngx_http_travel_main_conf_t  *tmcf;
+
+    tmcf = ngx_http_travel_main_conf(cf);
+
+    if (tmcf->before_content == NULL) {
+        return NGX_OK;
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = tmcf->before_content;
+
+    return NGX_OK;
+}
+
+
 /* --- errors that nginx itself found, by error_page ----------------------- */
 
 static ngx_int_t
@@ -338,6 +379,14 @@ ngx_http_travel_error_page_handler(ngx_http_request_t *r)
 
     status = r->err_status ? r->err_status : r->headers_out.status;
     code = travel_error_by_status(status ? status : NGX_HTTP_NOT_FOUND);
+
+    /* a room that left the answer to nginx knows it better */
+
+    if (ctx->error != TRAVEL_E_NONE
+        && travel_error_status(ctx->error) == travel_error_status(code))
+    {
+        code = ctx->error;
+    }
 
     /* error_page without "=" keeps the status that led here: 494 stays 494 in
      * the log, and the client sees the table's */
@@ -492,8 +541,30 @@ ngx_http_travel_create_main_conf(ngx_conf_t *cf)
 static void *
 ngx_http_travel_create_loc_conf(ngx_conf_t *cf)
 {
-    /* claims belong to one location and are not inherited: no merge */
     return ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_loc_conf_t));
+}
+
+
+/* Claims belong to one location and are not inherited, but by what is a part of
+ * it: as proxy_pass has it. */
+static char *
+ngx_http_travel_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_travel_loc_conf_t  *prev = parent;
+    ngx_http_travel_loc_conf_t  *conf = child;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (prev->claims != NULL && clcf->handler == NULL
+        && (clcf->noname || clcf->lmt_excpt))
+    {
+        *conf = *prev;
+        clcf->handler = ngx_http_travel_content_handler;
+    }
+
+    return NGX_CONF_OK;
 }
 
 

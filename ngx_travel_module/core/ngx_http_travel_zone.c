@@ -194,7 +194,9 @@ ngx_http_travel_zone_find(ngx_conf_t *cf, const ngx_str_t *name)
 static ngx_int_t
 ngx_http_travel_zone_postconfiguration(ngx_conf_t *cf)
 {
-    if (ngx_http_travel_zones_create(cf) != NGX_OK) {
+    if (ngx_http_travel_zones_create(cf) != NGX_OK
+        || ngx_http_travel_before_content_init(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

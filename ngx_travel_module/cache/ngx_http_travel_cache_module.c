@@ -36,6 +36,7 @@ static ngx_uint_t ngx_http_travel_cache_keepable(
 static ngx_uint_t ngx_http_travel_cache_plain(void);
 
 static void *ngx_http_travel_cache_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_travel_cache_create_srv_conf(ngx_conf_t *cf);
 static void *ngx_http_travel_cache_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_travel_cache_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
@@ -160,7 +161,7 @@ static ngx_http_module_t  ngx_http_travel_cache_module_ctx = {
     ngx_http_travel_cache_create_main_conf,   /* create main configuration */
     NULL,                                     /* init main configuration */
 
-    NULL,                                     /* create server configuration */
+    ngx_http_travel_cache_create_srv_conf,    /* create server configuration */
     NULL,                                     /* merge server configuration */
 
     ngx_http_travel_cache_create_loc_conf,    /* create location config */
@@ -827,6 +828,14 @@ static void *
 ngx_http_travel_cache_create_main_conf(ngx_conf_t *cf)
 {
     return ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_cache_main_conf_t));
+}
+
+
+/* Filled when all are known: ngx_http_travel_kept_init(). */
+static void *
+ngx_http_travel_cache_create_srv_conf(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_kept_server_t));
 }
 
 

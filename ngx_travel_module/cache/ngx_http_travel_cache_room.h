@@ -24,6 +24,12 @@ typedef enum {
 typedef struct ngx_http_travel_kept_conf_s  ngx_http_travel_kept_conf_t;
 typedef struct ngx_http_travel_kept_main_s  ngx_http_travel_kept_main_t;
 
+/* A server block, as a part of keys: a client may name any host to any. */
+typedef struct {
+    ngx_uint_t                  number;       /* from 1, in nginx.conf */
+    ngx_str_t                   text;         /* its name and number */
+} ngx_http_travel_kept_server_t;
+
 typedef struct {
     ngx_http_travel_kept_main_t  *http;       /* NULL: no travel_cache http */
 

@@ -229,8 +229,11 @@ typedef struct {
     ngx_http_travel_kept_state_e    state;
 
     travel_cache_control_t          cc;        /* the request's */
+    ngx_str_t                       caller;    /* $travel_user, or empty */
     ngx_str_t                       user;      /* whose cache; empty: shared */
     ngx_str_t                       key;       /* of the resource */
+    ngx_http_travel_kept_server_t  *server;    /* a part of it; none of key='s:
+                                                  number 0, no text */
     ngx_http_travel_fill_t          fill;      /* of what was looked up */
     ngx_http_travel_knowledge_t     look;      /* the node's, at the start */
     uint64_t                        seq;       /* of marks, at the start */
@@ -310,9 +313,10 @@ ngx_http_travel_kept_t *ngx_http_travel_kept_create(ngx_http_request_t *r,
 
 /* For a phase handler: NGX_DECLINED (to the upstream), NGX_AGAIN (waits). */
 ngx_int_t ngx_http_travel_kept_ask(ngx_http_travel_kept_t *h);
-/* Behind the client's back; then _conditions() for the subrequest. */
+/* Behind the client's back; then _behind() for the subrequest. */
 void ngx_http_travel_kept_refresh(ngx_http_travel_kept_t *h,
     ngx_http_travel_record_t *rec);
+ngx_int_t ngx_http_travel_kept_behind(ngx_http_travel_kept_t *h);
 ngx_int_t ngx_http_travel_kept_conditions(ngx_http_travel_kept_t *h);
 void ngx_http_travel_kept_end_fill(ngx_http_travel_kept_t *h);
 /* A request that waited goes on with its phases. */
@@ -339,8 +343,9 @@ void ngx_http_travel_kept_note(ngx_http_travel_kept_t *h,
 /* --- in Redis (kept_l2.c) --------------------------------------------- */
 
 /* Once in a request, of who fills: has another node the answer, or does it
- * fill?  NGX_AGAIN: the phases will be run again, found() then says;
- * NGX_DECLINED. */
+ * fill?  Of a client that insists on the origin's word only the URI's version,
+ * so that all nodes get that.  NGX_AGAIN: the phases will be run again, found()
+ * then says; NGX_DECLINED. */
 ngx_int_t ngx_http_travel_kept_l2_ask(ngx_http_travel_kept_t *h);
 ngx_http_travel_record_t *ngx_http_travel_kept_l2_found(
     ngx_http_travel_kept_t *h);

@@ -62,12 +62,15 @@ ngx_http_travel_kept_refresh(ngx_http_travel_kept_t *h,
         return;
     }
 
+    b->caller = h->caller;
     b->user = h->user;
     b->key = h->key;
     b->fill = h->fill;
     b->look = h->look;
     b->seq = h->seq;
     b->uri = h->uri;
+    b->target = h->target;
+    b->words = h->words;
     b->ntags = h->ntags;
     ngx_memcpy(b->tags, h->tags, sizeof(h->tags));
     b->credentials = h->credentials;
@@ -81,6 +84,23 @@ ngx_http_travel_kept_refresh(ngx_http_travel_kept_t *h,
     if (ngx_http_travel_cache_begin(sr, &b->fill) == NGX_OK) {
         b->filling = 1;
     }
+}
+
+
+/* Another node may have renewed it, or be about to. */
+ngx_int_t
+ngx_http_travel_kept_behind(ngx_http_travel_kept_t *h)
+{
+    if (ngx_http_travel_kept_l2_found(h) != NULL) {
+        h->state = NGX_HTTP_TRAVEL_KEPT_OVER;
+        return ngx_http_travel_refuse(h->request, NGX_OK);
+    }
+
+    if (h->filling && ngx_http_travel_kept_l2_ask(h) == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
+    return ngx_http_travel_kept_conditions(h);
 }
 
 
@@ -142,9 +162,7 @@ ngx_http_travel_kept_ask(ngx_http_travel_kept_t *h)
         }
     }
 
-    if (h->filling && !h->insists
-        && ngx_http_travel_kept_l2_ask(h) == NGX_AGAIN)
-    {
+    if (h->filling && ngx_http_travel_kept_l2_ask(h) == NGX_AGAIN) {
         return ngx_http_travel_kept_suspend(r) == NGX_OK
                ? NGX_AGAIN : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

@@ -18,6 +18,8 @@ static ngx_int_t ngx_http_travel_kept_value(ngx_conf_t *cf, ngx_str_t *value,
     ngx_http_complex_value_t **ret_value);
 static ngx_int_t ngx_http_travel_kept_ignore(ngx_http_travel_kept_conf_t *conf,
     const ngx_str_t *value);
+static ngx_int_t ngx_http_travel_kept_servers(ngx_conf_t *cf,
+    ngx_http_core_main_conf_t *core);
 
 
 ngx_http_travel_kept_main_t  ngx_http_travel_kept;
@@ -218,6 +220,36 @@ ngx_http_travel_kept_ignore(ngx_http_travel_kept_conf_t *conf,
 }
 
 
+/* Nodes that share answers count their blocks alike. */
+static ngx_int_t
+ngx_http_travel_kept_servers(ngx_conf_t *cf, ngx_http_core_main_conf_t *core)
+{
+    ngx_uint_t                      i;
+    ngx_http_core_srv_conf_t      **cscfp;
+    ngx_http_travel_kept_server_t  *server;
+
+    cscfp = core->servers.elts;
+
+    for (i = 0; i < core->servers.nelts; i++) {
+        server = cscfp[i]->ctx->srv_conf[
+                                     ngx_http_travel_cache_module.ctx_index];
+
+        server->number = i + 1;
+        server->text.data = ngx_pnalloc(cf->pool, cscfp[i]->server_name.len
+                                                  + 1 + NGX_INT_T_LEN);
+        if (server->text.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        server->text.len = ngx_sprintf(server->text.data, "%V#%ui",
+                                       &cscfp[i]->server_name, i + 1)
+                           - server->text.data;
+    }
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 ngx_http_travel_kept_init(ngx_conf_t *cf,
     ngx_http_travel_cache_main_conf_t *cmcf)
@@ -284,6 +316,10 @@ ngx_http_travel_kept_init(ngx_conf_t *cf,
     }
 
     core = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    if (ngx_http_travel_kept_servers(cf, core) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     handler = ngx_array_push(
                           &core->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);

@@ -123,14 +123,15 @@ ngx_http_travel_kept_l2_name(ngx_http_travel_kept_t *h, const ngx_str_t *user,
     const ngx_str_t *variant, u_char name[2 * TRAVEL_SHA256_LEN])
 {
     uint8_t       md[TRAVEL_SHA256_LEN];
-    travel_str_t  parts[4];
+    travel_str_t  parts[5];
 
     parts[0] = ngx_http_travel_view(&h->key);
     parts[1] = ngx_http_travel_view(user);
     parts[2] = ngx_http_travel_view(variant);
     parts[3] = ngx_http_travel_view(&h->words);
+    parts[4] = ngx_http_travel_view(&h->server->text);
 
-    if (travel_sha256_parts(md, parts, 4) != TRAVEL_OK) {
+    if (travel_sha256_parts(md, parts, 5) != TRAVEL_OK) {
         return NGX_ERROR;
     }
 
@@ -178,14 +179,15 @@ ngx_http_travel_kept_l2_title(ngx_http_travel_kept_t *h, const ngx_str_t *user,
     u_char  *p;
 
     p = ngx_pnalloc(h->request->pool, h->key.len + user->len + variant->len
-                                      + version->len + 3);
+                                      + version->len + h->server->text.len
+                                      + 4);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
     ret_title->data = p;
-    ret_title->len = ngx_sprintf(p, "%V %V %V %V", &h->key, user, variant,
-                                 version)
+    ret_title->len = ngx_sprintf(p, "%V %V %V %V %V", &h->key, user, variant,
+                                 version, &h->server->text)
                      - p;
 
     return NGX_OK;
@@ -246,11 +248,11 @@ ngx_http_travel_kept_l2_candidates(ngx_http_travel_kept_l2_t *s)
 
     h = s->h;
 
-    if (h->user.len) {
+    if (h->user.len && !h->insists) {
         s->candidates[s->n++].user = h->user;
     }
 
-    if (h->conf->mode != NGX_HTTP_TRAVEL_KEPT_PRIVATE) {
+    if (h->conf->mode != NGX_HTTP_TRAVEL_KEPT_PRIVATE && !h->insists) {
         s->n++;
     }
 
@@ -274,7 +276,7 @@ ngx_http_travel_kept_l2_candidates(ngx_http_travel_kept_l2_t *s)
     s->uri_len = ngx_http_travel_kept_l2_uri(s->uri, h->target.data,
                                             h->target.len);
 
-    return s->n && s->uri_len ? NGX_OK : NGX_ERROR;
+    return s->uri_len ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -353,6 +355,11 @@ ngx_http_travel_kept_l2_seen(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
 
     if (rc == NGX_OK) {
         ngx_http_travel_cache_count(s->request, NGX_HTTP_TRAVEL_L2_HIT);
+        ngx_http_travel_kept_l2_end(s);
+        return;
+    }
+
+    if (s->n == 0) {
         ngx_http_travel_kept_l2_end(s);
         return;
     }
@@ -476,26 +483,35 @@ ngx_http_travel_kept_l2_valid(ngx_http_travel_kept_l2_t *s,
     const travel_cache_record_t *record, ngx_http_travel_record_t *rec,
     ngx_http_travel_fill_t *at)
 {
+    ngx_uint_t               n;
     ngx_http_travel_kept_t  *h;
 
     h = s->h;
 
     if ((int64_t) record->filled
         > ngx_http_travel_kept_now() + NGX_HTTP_TRAVEL_KEPT_L2_SKEW
-        || ngx_http_travel_kept_depends(h, &rec->fields, rec) != NGX_OK
-        || rec->head.ntags > NGX_HTTP_TRAVEL_TAGS_MAX)
+        || ngx_http_travel_kept_depends(h, &rec->fields, rec) != NGX_OK)
     {
         return 0;
     }
 
     rec->head.pos = record->pos;
     at->purge = record->purge;
-    at->ntags = rec->head.ntags;
-    ngx_memcpy(at->tags, rec->head.tags, at->ntags * sizeof(uint64_t));
+    n = 0;
 
-    if (ngx_http_travel_purge_since(at, record->purge, 1)) {
-        return 0;
-    }
+    /* by its key, and by its tags, as many at a time as a fill has */
+
+    do {
+        at->ntags = ngx_min(rec->head.ntags - n, NGX_HTTP_TRAVEL_TAGS_MAX);
+        ngx_memcpy(at->tags, rec->head.tags + n, at->ntags * sizeof(uint64_t));
+
+        if (ngx_http_travel_purge_since(at, record->purge, 1)) {
+            return 0;
+        }
+
+        n += at->ntags;
+
+    } while (n < rec->head.ntags);
 
     at->ntags = 0;
 
@@ -687,8 +703,7 @@ ngx_http_travel_kept_l2_store(ngx_http_travel_kept_t *h,
     ngx_http_travel_record_t   names;
 
     if (h->shared == NULL || h->shared->version.len == 0
-        || rec->head.nmarks > 1 || rec->head.ntags > NGX_HTTP_TRAVEL_TAGS_MAX
-        || ngx_http_travel_kept_l2_owes()
+        || rec->head.nmarks > 1 || ngx_http_travel_kept_l2_owes()
         || !ngx_http_travel_redis_up(NGX_HTTP_TRAVEL_REDIS_CACHE))
     {
         return;

@@ -21,6 +21,8 @@
 #define NGX_HTTP_TRAVEL_KEPT_KEY_MAX  1024   /* of a key; else it is hashed */
 
 
+static ngx_int_t ngx_http_travel_kept_whose(ngx_http_travel_kept_t *h,
+    const ngx_http_travel_ctx_t *ctx);
 static void ngx_http_travel_kept_gone(void *data);
 static ngx_int_t ngx_http_travel_kept_request(ngx_http_travel_kept_t *h);
 static const char *ngx_http_travel_kept_unfit(ngx_http_travel_kept_t *h);
@@ -65,7 +67,7 @@ ngx_http_travel_kept_handler(ngx_http_request_t *r)
     h = ngx_http_get_module_ctx(r, ngx_http_travel_cache_module);
 
     if (h != NULL && h->background) {
-        return ngx_http_travel_kept_conditions(h);
+        return ngx_http_travel_kept_behind(h);
     }
 
     if (h != NULL) {
@@ -91,8 +93,10 @@ ngx_http_travel_kept_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (conf->mode != NGX_HTTP_TRAVEL_KEPT_SHARED) {
-        h->user = ctx->user;
+    if (conf->mode != NGX_HTTP_TRAVEL_KEPT_SHARED
+        && ngx_http_travel_kept_whose(h, ctx) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     h->fwd = ngx_http_travel_kept_unfit(h);
@@ -118,6 +122,8 @@ ngx_http_travel_kept_create(ngx_http_request_t *r,
     ngx_pool_cleanup_t      *cln;
     ngx_http_travel_kept_t  *h;
 
+    static ngx_http_travel_kept_server_t  none;
+
     cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_travel_kept_t));
     if (cln == NULL) {
         return NULL;
@@ -128,11 +134,57 @@ ngx_http_travel_kept_create(ngx_http_request_t *r,
 
     h->request = r;
     h->conf = conf;
+    h->server = conf->key ? &none
+                          : ngx_http_get_module_srv_conf(r,
+                                                ngx_http_travel_cache_module);
     cln->handler = ngx_http_travel_kept_gone;
 
     ngx_http_set_ctx(r, h, ngx_http_travel_cache_module);
 
     return h;
+}
+
+
+/*
+ * A user's own answers are of what he showed, too: what one key or token of his
+ * may not see, a wider one may have been given, and the upstream may go by what
+ * it was told of his claims.
+ */
+static ngx_int_t
+ngx_http_travel_kept_whose(ngx_http_travel_kept_t *h,
+    const ngx_http_travel_ctx_t *ctx)
+{
+    u_char        *p;
+    uint8_t        md[TRAVEL_SHA256_LEN];
+    travel_str_t   parts[3];
+
+    h->caller = ctx->user;
+    h->user = ctx->user;
+
+    if (ctx->user.len == 0
+        || ctx->permissions.len + ctx->api_key.len + ctx->claims.len == 0)
+    {
+        return NGX_OK;
+    }
+
+    parts[0] = ngx_http_travel_view(&ctx->permissions);
+    parts[1] = ngx_http_travel_view(&ctx->api_key);
+    parts[2] = ngx_http_travel_view(&ctx->claims);
+
+    p = ngx_pnalloc(h->request->pool, ctx->user.len + 1
+                                      + 2 * TRAVEL_SHA256_LEN);
+
+    if (p == NULL || travel_sha256_parts(md, parts, 3) != TRAVEL_OK) {
+        return NGX_ERROR;
+    }
+
+    h->user.data = p;
+    p = ngx_cpymem(p, ctx->user.data, ctx->user.len);
+    *p++ = ':';
+    travel_hex_encode((char *) p, md, TRAVEL_SHA256_LEN);
+    h->user.len = p + 2 * TRAVEL_SHA256_LEN - h->user.data;
+
+    return NGX_OK;
 }
 
 
@@ -373,9 +425,10 @@ ngx_http_travel_kept_key(ngx_http_travel_kept_t *h, const ngx_str_t *user,
         return NGX_ERROR;
     }
 
-    /* locations that give an answer different tags do not share it */
+    /* locations that give an answer different tags do not share it, nor do
+     * server blocks: what one is asked under another's name is its own */
 
-    for (i = 0, tags = 0; i < h->ntags; i++) {
+    for (i = 0, tags = h->server->number; i < h->ntags; i++) {
         tags = (tags ^ h->tags[i]) * 0x9e3779b97f4a7c15ULL;
     }
 
@@ -797,8 +850,8 @@ ngx_http_travel_kept_valid(ngx_http_travel_kept_t *h,
         return 0;
     }
 
-    if (h->user.len) {
-        ngx_http_travel_writer_last(&h->user, &own);
+    if (h->caller.len) {
+        ngx_http_travel_writer_last(&h->caller, &own);
 
         if (travel_stream_id_cmp(own.inval, rec->head.pos) > 0) {
             return 0;

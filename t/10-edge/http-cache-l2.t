@@ -223,6 +223,54 @@ subtest 'tags' => sub {
     }
 };
 
+subtest 'more tags than queries have' => sub {
+    my ($path, $n) = (fresh_path(), stored());
+    my $keys = join ' ', map { "many:$_" } 1 .. 40;
+    $o->set($path, headers => [@max, "Surrogate-Key: $keys"], body => 'body %n');
+    is(get($t, $path)->{content}, 'body 1', 'one node asks');
+    settled($n);
+    is(get($u, $path)->{content}, 'body 1', 'the other takes it');
+    $w->call(qw(XADD travel:inval * tags many:39 timeline 1 lsn 0/1));
+    for my $node ($t, $u) {
+        wait_for(sub { get($node, $path)->{content} ne 'body 1' }, 5,
+            'the commit to be heard of');
+    }
+    is($o->count($path), 2, 'one asked again for both');
+};
+
+sub in_redis {
+    my ($text) = @_;
+    return wait_for(sub { grep { index($_, $text) >= 0 } map { $redis->call('GET', $_) // '' }
+        @{ $redis->call('KEYS', 'travel:l2:*') } }, 10, "$text in Redis");
+}
+
+subtest 'renewed behind a client\'s back' => sub {
+    my $path = fresh_path();
+    my @swr = ('Cache-Control: max-age=30, stale-while-revalidate=600');
+    $o->set($path, headers => [@swr, 'Age: 60'], body => 'stale %n');
+    is(get($t, $path)->{content}, 'stale 1', 'one node has a stale answer');
+    is(get($u, $path)->{content}, 'stale 2', 'and so has the other');
+    $o->set($path, headers => [@swr], body => 'renewed %n');
+    is(get($t, $path)->{content}, 'stale 1', 'which is served');
+    wait_for(sub { get($t, $path)->{content} eq 'renewed 3' }, 5, 'the new one');
+    in_redis('renewed 3');
+    is(get($u, $path)->{content}, 'stale 2', 'the other node serves its own');
+    wait_for(sub { get($u, $path)->{content} eq 'renewed 3' }, 5,
+        'what the first has renewed');
+    is($o->count($path), 3, 'and asks nobody but Redis');
+};
+
+subtest 'the origin\'s word, that a client wanted' => sub {
+    my ($path, $n) = (fresh_path(), stored());
+    $o->set($path, headers => [@max], body => 'word %n');
+    is(get($t, $path)->{content}, 'word 1', 'filled');
+    settled($n);
+    is(get($t, $path, 'cache-control' => 'no-cache')->{content}, 'word 2',
+        'and asked for again');
+    in_redis('word 2');
+    is(get($u, $path)->{content}, 'word 2', 'is what the other node takes');
+};
+
 subtest 'large ones' => sub {
     my $n = stored();
     my $path = fresh_path('/large/');

@@ -45,8 +45,9 @@ typedef struct {
 
 #define CTL_ARGS_MAX  64
 
-/* True: go on, 'args' filled (NULL-terminated).  False: leave with *ret_rc,
- * the help or the complaint has been printed. */
+/* True: go on, 'args' filled, NULL from the first that was not given to the
+ * last.  False: leave with *ret_rc, the help or the complaint has been
+ * printed. */
 bool ctl_parse(const ctl_spec_t *spec, int argc, char **argv,
     const char *args[CTL_ARGS_MAX + 1], int *ret_rc);
 

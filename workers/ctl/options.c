@@ -186,6 +186,7 @@ ctl_parse(const ctl_spec_t *spec, int argc, char **argv,
     n = 0;
     options = true;
     *ret_rc = CTL_BROKEN;
+    memset(args, 0, (CTL_ARGS_MAX + 1) * sizeof(*args));
 
     for (i = 1; i < argc; i++) {
 
@@ -222,8 +223,6 @@ ctl_parse(const ctl_spec_t *spec, int argc, char **argv,
 
         args[n++] = argv[i];
     }
-
-    args[n] = NULL;
 
     if (n < spec->min_args) {
         ctl_broken("arguments missing; usage: travelctl %s", spec->usage);

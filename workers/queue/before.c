@@ -37,8 +37,8 @@ typedef struct {
 
 typedef struct worker_before_s {
     worker_partition_t  *part;
-    uint64_t             epoch;
     unsigned             open;      /* calls without an answer */
+    bool                 adopts;    /* the adoption waits for them */
     bool                 lost;      /* an answer was */
     bool                 many;      /* too many for one to name them, or not
                                        closed yet */
@@ -131,7 +131,7 @@ before_take_over(worker_before_t *before)
               before_compare);
     }
 
-    for (i = 0; part->first && i < before->held.n; i++) {
+    for (i = 0; before->adopts && i < before->held.n; i++) {
         worker_part_hold_key(part, (travel_str_t) { before->held.keys[i],
                              strlen(before->held.keys[i]) },
                              TRAVEL_STR(BEFORE_HOLDER), INT64_MAX / 2);
@@ -154,21 +154,28 @@ before_take_over(worker_before_t *before)
 static void
 before_answered(worker_before_t *before)
 {
+    bool                 adopts;
     worker_partition_t  *part;
 
     part = before->part;
-    part->adopting = false;
+    adopts = before->adopts;
+    part->adopting = part->adopting && !adopts;
+
+    if (before->orphan) {
+        before_free(before);
+        return;
+    }
 
     if (before->lost || before->many) {
         before->told.n = 0;
-        part->retry_at = part->first ? part->queue->now + BEFORE_AGAIN_MS
-                                     : part->retry_at;
+        part->retry_at = adopts ? part->queue->now + BEFORE_AGAIN_MS
+                                : part->retry_at;
         return;                     /* asked again */
     }
 
     before_take_over(before);
 
-    if (before->held.n > 0 && part->first) {
+    if (before->held.n > 0 && adopts) {
         worker_log(WORKER_LOG_INFO, "%s: %zu keys are held by what was queued "
                    "before the repartitioning", part->name, before->held.n);
     }
@@ -177,7 +184,7 @@ before_answered(worker_before_t *before)
         worker_before_forget(part);
     }
 
-    if (part->first) {
+    if (adopts) {
         worker_take_opened(part);
     }
 }
@@ -189,17 +196,6 @@ before_on_reply(void *data, const redisReply *reply)
     size_t               i;
     bool                 good;
     worker_before_t     *before = data;
-
-    before->open--;
-
-    if (before->orphan || before->epoch != before->part->epoch) {
-        if (before->open == 0) {
-            before->part->adopting &= !before->orphan;
-            before_free(before);
-        }
-
-        return;
-    }
 
     good = reply != NULL && reply->type == REDIS_REPLY_ARRAY
            && reply->elements > 0
@@ -214,7 +210,7 @@ before_on_reply(void *data, const redisReply *reply)
                                     (size_t) reply->element[i]->len });
     }
 
-    if (before->open == 0) {
+    if (--before->open == 0) {
         before_answered(before);
     }
 }
@@ -269,7 +265,6 @@ worker_before_ask(worker_partition_t *part)
         }
 
         before->part = part;
-        before->epoch = part->epoch;
         part->before = before;
     }
 
@@ -279,7 +274,8 @@ worker_before_ask(worker_partition_t *part)
 
     before->lost = false;
     before->many = false;
-    part->adopting = part->first;
+    before->adopts = part->first;
+    part->adopting = before->adopts;
 
     /* an answer may come from inside of the call */
     before->open = 1;

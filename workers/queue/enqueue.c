@@ -34,17 +34,6 @@ enqueue_now(void)
 }
 
 
-/* EVAL and not EVALSHA: a follow-up job is rare enough, and Redis compiles a
- * text it has seen only once. */
-static int
-enqueue_send(worker_redis_t *redis, int argc, const char **argv,
-    const size_t *len)
-{
-    return worker_redis_append_argv(redis, argc, argv, len) ? TRAVEL_OK
-                                                            : TRAVEL_ERROR;
-}
-
-
 int
 worker_enqueue_answer(worker_redis_t *redis)
 {
@@ -99,7 +88,9 @@ enqueue_unique_key(char *dst, const travel_job_id_t *id, travel_str_t type,
 }
 
 
-/* 'token' NULL: a new job; 'unique' NULL: whatever there is. */
+/* EVAL and not EVALSHA: a follow-up job is rare enough, and Redis compiles a
+ * text it has seen only once.  'token' NULL: a new job; 'unique' NULL: whatever
+ * there is. */
 static int
 enqueue_put(worker_redis_t *redis, const travel_envelope_t *env,
     travel_priority_e priority, int64_t not_before_ms, const char *token,
@@ -173,7 +164,8 @@ enqueue_put(worker_redis_t *redis, const travel_envelope_t *env,
 
     n = travel_envelope_args(env, &scratch, argv, len, n);
 
-    return enqueue_send(redis, (int) n, argv, len);
+    return worker_redis_append_argv(redis, (int) n, argv, len) ? TRAVEL_OK
+                                                               : TRAVEL_ERROR;
 }
 
 
@@ -200,16 +192,6 @@ worker_enqueue(worker_redis_t *redis, const travel_envelope_t *env,
 {
     return enqueue_wait(redis, enqueue_put(redis, env, priority, not_before_ms,
                                            NULL, NULL));
-}
-
-
-int
-worker_enqueue_unique(worker_redis_t *redis, const travel_envelope_t *env,
-    travel_priority_e priority, int64_t not_before_ms,
-    const worker_unique_t *unique)
-{
-    return enqueue_wait(redis, enqueue_put(redis, env, priority, not_before_ms,
-                                           NULL, unique));
 }
 
 

@@ -33,29 +33,23 @@ void worker_queue_outbox(worker_queue_t *queue, const worker_job_t *job);
 /* Enqueues a follow-up job exactly once for its id, by script: blocking, on
  * the caller's own connection; used by the relay and by travelctl.
  * TRAVEL_REFUSED, so below: the partition is closed (place.h). */
-struct worker_unique_s;
 int worker_enqueue(worker_redis_t *redis, const travel_envelope_t *env,
     travel_priority_e priority, int64_t not_before_ms) TRAVEL_MUST_CHECK;
+
+/* Once in 'window_ms' for all jobs of a type that share a key and a partition:
+ * the first wins, the others are none. */
+typedef struct {
+    const char  *key;
+    int64_t      window_ms;
+} worker_unique_t;
 
 /* The same without waiting, for many on one connection: the request is appended
  * (TRAVEL_INVALID: it was not), and its answer read in its turn.  'unique' NULL:
  * as worker_enqueue. */
 int worker_enqueue_append(worker_redis_t *redis,
     const travel_envelope_t *env, travel_priority_e priority,
-    int64_t not_before_ms, const struct worker_unique_s *unique)
-    TRAVEL_MUST_CHECK;
-int worker_enqueue_answer(worker_redis_t *redis) TRAVEL_MUST_CHECK;
-
-/* The same, but once in 'window_ms' for all jobs of a type that share a key and
- * a partition: the first wins, the others are none. */
-typedef struct worker_unique_s {
-    const char  *key;
-    int64_t      window_ms;
-} worker_unique_t;
-
-int worker_enqueue_unique(worker_redis_t *redis,
-    const travel_envelope_t *env, travel_priority_e priority,
     int64_t not_before_ms, const worker_unique_t *unique) TRAVEL_MUST_CHECK;
+int worker_enqueue_answer(worker_redis_t *redis) TRAVEL_MUST_CHECK;
 
 /* A dead job once more, under its own id and as if it had never run; exactly
  * once for a token, and not while it is anything but dead or forgotten. */

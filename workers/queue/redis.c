@@ -4,9 +4,9 @@
  * Without a cluster there is one server and nothing is remembered of what was
  * sent.  With one, 'sent' keeps each command until its reply is taken: its
  * text, for the case that it must be asked again elsewhere, and its reply, for
- * the case that it had to be read before its turn.  Replies of one connection come
- * in the order of its commands, so a server is asked again only after all that
- * it still owes has been read.
+ * the case that it had to be read before its turn.  Replies of one connection
+ * come in the order of its commands, so a server is asked again only after all
+ * that it still owes has been read.
  */
 
 #include <stdarg.h>
@@ -265,10 +265,10 @@ worker_redis_open(const worker_conf_t *conf, const char *name, int timeout_s,
 {
     worker_redis_t  *redis;
 
+    snprintf(why, WORKER_WHY_MAX, "out of memory");
     redis = calloc(1, sizeof(worker_redis_t));
 
     if (redis == NULL) {
-        snprintf(why, WORKER_WHY_MAX, "out of memory");
         return NULL;
     }
 
@@ -580,19 +580,30 @@ worker_redis_reply(worker_redis_t *redis)
 }
 
 
+static bool
+redis_append_format(worker_redis_t *redis, const char *format, va_list ap)
+{
+    int    len;
+    char  *text;
+
+    text = NULL;
+    len = redisvFormatCommand(&text, format, ap);
+
+    return redis_append(redis, text, len);
+}
+
+
 bool
 worker_redis_append(worker_redis_t *redis, const char *format, ...)
 {
-    int      len;
-    char    *text;
+    bool     sent;
     va_list  ap;
 
-    text = NULL;
     va_start(ap, format);
-    len = redisvFormatCommand(&text, format, ap);
+    sent = redis_append_format(redis, format, ap);
     va_end(ap);
 
-    return redis_append(redis, text, len);
+    return sent;
 }
 
 
@@ -613,16 +624,14 @@ worker_redis_append_argv(worker_redis_t *redis, int argc, const char **argv,
 redisReply *
 worker_redis_command(worker_redis_t *redis, const char *format, ...)
 {
-    int      len;
-    char    *text;
+    bool     sent;
     va_list  ap;
 
-    text = NULL;
     va_start(ap, format);
-    len = redisvFormatCommand(&text, format, ap);
+    sent = redis_append_format(redis, format, ap);
     va_end(ap);
 
-    return redis_append(redis, text, len) ? worker_redis_reply(redis) : NULL;
+    return sent ? worker_redis_reply(redis) : NULL;
 }
 
 

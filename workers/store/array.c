@@ -139,26 +139,20 @@ worker_array_uuid(worker_array_t *a, const uint8_t uuid[16])
 void
 worker_array_int4(worker_array_t *a, int32_t v)
 {
-    char  *p;
+    char  data[4];
 
-    p = array_add(a, 4);
-
-    if (p != NULL) {
-        array_u32(p, (uint32_t) v);
-    }
+    array_u32(data, (uint32_t) v);
+    worker_array_text(a, (travel_str_t) { data, sizeof(data) });
 }
 
 
 void
 worker_array_int8(worker_array_t *a, int64_t v)
 {
-    char  *p;
+    char  data[8];
 
-    p = array_add(a, 8);
-
-    if (p != NULL) {
-        array_u64(p, (uint64_t) v);
-    }
+    array_u64(data, (uint64_t) v);
+    worker_array_text(a, (travel_str_t) { data, sizeof(data) });
 }
 
 

@@ -11,7 +11,6 @@
 
 /* The types, by the oids that they have in every database. */
 typedef enum {
-    WORKER_ARRAY_BOOL        = 16,
     WORKER_ARRAY_INT8        = 20,
     WORKER_ARRAY_INT4        = 23,
     WORKER_ARRAY_TEXT        = 25,
@@ -26,7 +25,7 @@ typedef struct {
     uint32_t         n;
     worker_array_e   type;
     bool             nulls;
-    bool             failed;         /* memory: parameters refuses */
+    bool             failed;         /* memory: it is not run */
 } worker_array_t;
 
 void worker_array_init(worker_array_t *a, worker_array_e type);

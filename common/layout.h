@@ -13,6 +13,7 @@
 #define TRAVEL_LAYOUT_H
 
 #include "ids.h"
+#include "queues.h"
 
 #define TRAVEL_LAYOUT_TEXT_MAX  24
 
@@ -25,6 +26,9 @@ typedef struct {
     travel_range_t  now;
     travel_range_t  was;
 } travel_layout_t;
+
+/* Of a queue that travel:layout does not name; an initializer. */
+#define TRAVEL_LAYOUT_DEFAULT  { { TRAVEL_PARTITIONS_DEFAULT, 0 }, { 0, 0 } }
 
 /* TRAVEL_OK or TRAVEL_INVALID: each range has a partition at least, and numbers
  * below TRAVEL_PARTITIONS_MAX; the two have none in common. */

@@ -110,9 +110,7 @@ ngx_http_travel_layout_now(travel_str_t queue)
 {
     ngx_http_travel_lane_t  *lane;
 
-    static const travel_layout_t  unknown = {
-        { TRAVEL_PARTITIONS_DEFAULT, 0 }, { 0, 0 }
-    };
+    static const travel_layout_t  unknown = TRAVEL_LAYOUT_DEFAULT;
 
     lane = ngx_http_travel_lane(queue);
 

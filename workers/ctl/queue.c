@@ -23,7 +23,6 @@ typedef struct {
 } queue_ctl_t;
 
 
-
 static bool
 queue_open(queue_ctl_t *q)
 {
@@ -37,10 +36,7 @@ queue_open(queue_ctl_t *q)
 static int
 queue_close(queue_ctl_t *q, int rc)
 {
-    if (q->redis != NULL) {
-        worker_redis_close(&q->redis);
-    }
-
+    worker_redis_close(&q->redis);
     worker_conf_free(q->conf);
     return rc;
 }
@@ -100,9 +96,7 @@ queue_layout(worker_redis_t *redis, travel_layout_t layouts[16])
             || travel_layout_parse(&layouts[i], queue_str(reply->str))
                != TRAVEL_OK)
         {
-            layouts[i] = (travel_layout_t) {
-                { TRAVEL_PARTITIONS_DEFAULT, 0 }, { 0, 0 }
-            };
+            layouts[i] = (travel_layout_t) TRAVEL_LAYOUT_DEFAULT;
         }
 
         freeReplyObject(reply);

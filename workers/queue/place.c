@@ -4,7 +4,6 @@
 
 #include "place.h"
 #include "../pool/log.h"
-#include "../../common/queues.h"
 
 
 int
@@ -24,8 +23,7 @@ worker_layout(worker_redis_t *redis, travel_str_t queue,
     rc = TRAVEL_OK;
 
     if (reply->type == REDIS_REPLY_NIL) {
-        *ret_layout = (travel_layout_t) { { TRAVEL_PARTITIONS_DEFAULT, 0 },
-                                          { 0, 0 } };
+        *ret_layout = (travel_layout_t) TRAVEL_LAYOUT_DEFAULT;
 
     } else if (reply->type != REDIS_REPLY_STRING
                || travel_layout_parse(ret_layout, (travel_str_t) { reply->str,
@@ -42,12 +40,29 @@ worker_layout(worker_redis_t *redis, travel_str_t queue,
 }
 
 
+/* Is its hash in its partition?  -1: Redis did not say. */
+static long long
+place_exists(worker_redis_t *redis, const travel_job_id_t *id)
+{
+    char         key[TRAVEL_KEY_MAX];
+    long long    n;
+    redisReply  *reply;
+
+    (void) travel_key_job(key, id);
+    reply = worker_redis_command(redis, "EXISTS %s", key);
+    n = reply != NULL && reply->type == REDIS_REPLY_INTEGER ? reply->integer
+                                                            : -1;
+    freeReplyObject(reply);
+
+    return n;
+}
+
+
 int
 worker_place(worker_redis_t *redis, travel_job_id_t *id, unsigned bucket)
 {
-    char              key[TRAVEL_KEY_MAX];
-    redisReply       *reply;
-    travel_layout_t   layout;
+    long long        there;
+    travel_layout_t  layout;
 
     if (worker_layout(redis, id->queue, &layout) != TRAVEL_OK) {
         return TRAVEL_ERROR;
@@ -55,20 +70,11 @@ worker_place(worker_redis_t *redis, travel_job_id_t *id, unsigned bucket)
 
     if (layout.was.n > 0) {
         id->partition = travel_range_place(&layout.was, bucket);
-        (void) travel_key_job(key, id);
-        reply = worker_redis_command(redis, "EXISTS %s", key);
+        there = place_exists(redis, id);
 
-        if (reply == NULL || reply->type != REDIS_REPLY_INTEGER) {
-            freeReplyObject(reply);
-            return TRAVEL_ERROR;
+        if (there != 0) {
+            return there > 0 ? TRAVEL_OK : TRAVEL_ERROR;
         }
-
-        if (reply->integer == 1) {
-            freeReplyObject(reply);
-            return TRAVEL_OK;
-        }
-
-        freeReplyObject(reply);
     }
 
     id->partition = travel_range_place(&layout.now, bucket);

@@ -105,7 +105,7 @@ relay_place(relay_batch_t *batch, travel_job_id_t *id, const json_t *bucket)
 {
     unsigned          place;
     const char       *text, *since;
-    travel_layout_t   layout = { { TRAVEL_PARTITIONS_DEFAULT, 0 }, { 0, 0 } };
+    travel_layout_t   layout = TRAVEL_LAYOUT_DEFAULT;
 
     text = relay_layout(batch, id->queue, "");
 

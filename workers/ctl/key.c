@@ -305,10 +305,7 @@ travelctl_key_revoke(int argc, char **argv)
                                     c.owner != NULL ? owner : NULL)
                        : CTL_BROKEN;
 
-    if (redis != NULL) {
-        worker_redis_close(&redis);
-    }
-
+    worker_redis_close(&redis);
     PQfinish(pg);
     worker_conf_free(conf);
     return rc;

@@ -258,10 +258,7 @@ revoke_open(const char *config, worker_conf_t **ret_conf,
 static int
 revoke_close(worker_conf_t *conf, worker_redis_t *redis, int rc)
 {
-    if (redis != NULL) {
-        worker_redis_close(&redis);
-    }
-
+    worker_redis_close(&redis);
     worker_conf_free(conf);
     return rc;
 }

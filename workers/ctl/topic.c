@@ -87,10 +87,7 @@ travelctl_topic_list(int argc, char **argv)
     redis = pg != NULL ? ctl_redis(conf) : NULL;
     rc = redis != NULL ? topic_list(pg, redis) : CTL_BROKEN;
 
-    if (redis != NULL) {
-        worker_redis_close(&redis);
-    }
-
+    worker_redis_close(&redis);
     PQfinish(pg);
     worker_conf_free(conf);
     return rc;

@@ -24,6 +24,7 @@ worker_redis_t *worker_redis_open(const worker_conf_t *conf, const char *name,
 /* NULL: not now. */
 worker_redis_t *worker_redis_connect(const worker_conf_t *conf,
     const char *name, int timeout_s);
+/* None (NULL) may be closed, too. */
 void worker_redis_close(worker_redis_t **predis);
 
 /* Why it is broken; NULL: it is not. */

@@ -317,16 +317,6 @@ schedule_redis(worker_scheduler_t *s)
 }
 
 
-static void
-schedule_redis_drop(worker_scheduler_t *s)
-{
-    if (s->redis != NULL) {
-        worker_redis_close(&s->redis);
-        s->redis = NULL;
-    }
-}
-
-
 /* What waits to be published, one batch at a time.  True: more waits. */
 static bool
 schedule_publish(worker_scheduler_t *s)
@@ -340,7 +330,7 @@ schedule_publish(worker_scheduler_t *s)
     n = worker_publish(&s->topics, s->pg, s->redis);
 
     if (n < 0) {
-        schedule_redis_drop(s);
+        worker_redis_close(&s->redis);
     }
 
     return n > 0;
@@ -379,7 +369,7 @@ schedule_fire(worker_scheduler_t *s, size_t i, int64_t at)
     if (rc != TRAVEL_OK) {
         worker_log(WORKER_LOG_WARN, "schedule %s: the job is not enqueued, "
                    "will try again", schedule->name);
-        schedule_redis_drop(s);
+        worker_redis_close(&s->redis);
         return false;
     }
 
@@ -608,7 +598,7 @@ worker_scheduler_stop(worker_scheduler_t **pscheduler)
 
     worker_pg_free(&s->pg);
     worker_pg_free(&s->warehouse);
-    schedule_redis_drop(s);
+    worker_redis_close(&s->redis);
 
     pthread_cond_destroy(&s->cond);
     pthread_mutex_destroy(&s->mutex);

@@ -31,6 +31,22 @@ worker_board_create(void)
 }
 
 
+int64_t
+worker_board_waited(const worker_board_t *board)
+{
+    unsigned  i;
+    int64_t   ms, most;
+
+    for (most = 0, i = 0; i < WORKER_PROCESSES_MAX; i++) {
+        ms = atomic_load(&board->sheets[i].pid) != 0
+             ? atomic_load(&board->sheets[i].waited_ms) : 0;
+        most = ms > most ? ms : most;
+    }
+
+    return most;
+}
+
+
 void
 worker_board_reset(worker_sheet_t *sheet)
 {

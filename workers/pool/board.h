@@ -106,6 +106,9 @@ typedef struct {
 
 worker_board_t *worker_board_create(void);      /* NULL: no memory */
 
+/* The longest of all waited_ms: in any process that runs. */
+int64_t worker_board_waited(const worker_board_t *board);
+
 /* A process is about to start on this sheet: slots idle, gauges cleared,
  * counters kept. */
 void worker_board_reset(worker_sheet_t *sheet);

@@ -11,22 +11,6 @@ pool_gauge(FILE *f, const char *name, const char *help, double value)
 }
 
 
-static double
-pool_waited(const worker_board_t *board)
-{
-    unsigned  p;
-    int64_t   ms, most;
-
-    for (most = 0, p = 0; p < WORKER_PROCESSES_MAX; p++) {
-        ms = atomic_load(&board->sheets[p].pid) != 0
-             ? atomic_load(&board->sheets[p].waited_ms) : 0;
-        most = ms > most ? ms : most;
-    }
-
-    return (double) most / 1e3;
-}
-
-
 void
 worker_metrics_pool(FILE *f, const worker_board_t *board)
 {
@@ -38,7 +22,8 @@ worker_metrics_pool(FILE *f, const worker_board_t *board)
     pool_gauge(f, "travel_worker_pool_slots", "Slots of each of them.",
                atomic_load(&board->slots));
     pool_gauge(f, "travel_worker_slot_wait_seconds", "The longest that a job "
-               "waited for nothing but a slot, of late.", pool_waited(board));
+               "waited for nothing but a slot, of late.",
+               (double) worker_board_waited(board) / 1e3);
 
     worker_metrics_head(f, "travel_worker_pool_scalings_total", "counter",
                         "Steps by which the pool grew and shrank.");

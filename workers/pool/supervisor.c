@@ -400,22 +400,6 @@ supervisor_busy(const supervisor_t *sup)
 }
 
 
-static int64_t
-supervisor_waited(const supervisor_t *sup)
-{
-    unsigned  i;
-    int64_t   ms, most;
-
-    for (most = 0, i = 0; i < WORKER_PROCESSES_MAX; i++) {
-        ms = sup->children[i].pid != 0
-             ? atomic_load(&sup->board->sheets[i].waited_ms) : 0;
-        most = ms > most ? ms : most;
-    }
-
-    return most;
-}
-
-
 static void
 supervisor_scale(supervisor_t *sup)
 {
@@ -423,7 +407,7 @@ supervisor_scale(supervisor_t *sup)
     worker_scale_e        way;
     const worker_size_t  *size;
 
-    waited = supervisor_waited(sup);
+    waited = worker_board_waited(sup->board);
     way = worker_scale_turn(&sup->scale, &sup->conf->scale, waited, sup->busy,
                             sup->now);
     sup->busy = 0;

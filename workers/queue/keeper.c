@@ -65,11 +65,11 @@ struct worker_keeper_s {
     keeper_lot_t         *lots[WORKER_PARTITIONS_MAX];
     size_t                nlots;        /* mutex to change, so below */
     travel_lsn_t          position;
-    bool                  blind;
     bool                  hurry;        /* leases */
     bool                  errand;       /* some lot is rung */
     bool                  stopping;
     _Atomic bool          rang;
+    _Atomic bool          blind;        /* PostgreSQL does not answer */
 
     worker_pg_t          *pg;           /* keeper thread, so below */
     worker_redis_t       *redis;
@@ -392,7 +392,7 @@ keeper_pg(worker_keeper_t *keeper, const char *sql, int n,
 
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
         keeper->complained = false;
-        keeper->blind = false;
+        atomic_store(&keeper->blind, false);
         return res;
     }
 
@@ -402,7 +402,7 @@ keeper_pg(worker_keeper_t *keeper, const char *sql, int n,
         keeper->complained = true;
     }
 
-    keeper->blind = true;
+    atomic_store(&keeper->blind, true);
     PQclear(res);
     return NULL;
 }
@@ -1189,11 +1189,5 @@ worker_keeper_position(worker_keeper_t *keeper)
 bool
 worker_keeper_blind(worker_keeper_t *keeper)
 {
-    bool  blind;
-
-    pthread_mutex_lock(&keeper->mutex);
-    blind = keeper->blind;
-    pthread_mutex_unlock(&keeper->mutex);
-
-    return blind;
+    return atomic_load(&keeper->blind);
 }

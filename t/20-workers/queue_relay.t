@@ -82,11 +82,17 @@ subtest 'a bucket finds its partition; a row for later waits' => sub {
 
 subtest 'a row that cannot be sent does not stop the others' => sub {
     my (undef, $bad) = outbox(partition => 1, payload => '{"id": "x"}');
+    # a letter that named no job, whose payload might have been claimed
+    my (undef, $no_job) = outbox(partition => 1, kind => 'requeue',
+        payload => JSON::PP::encode_json({ id => 'x' x 40, body => '{}',
+            type => 'maintenance.noop', sub => 'x', key => 'x' }));
     my ($id, $good) = outbox(partition => 1);
-    insert($bad, $good);
+    insert($bad, $no_job, $good);
     $p->until_over($id);
     is($p->status($id), 'succeeded', 'the one behind it runs');
-    ok($p->log_lines(qr/outbox row \d+ can not be sent/), 'and it is said');
+    ok(wait_for(sub { unsent() == 0 }, 10, 'no row'), 'none is tried for ever');
+    is(scalar($p->log_lines(qr/outbox row \d+ can not be sent/)), 2,
+        'and it is said');
 };
 
 # Where there is one, t/40-live/outbox.t sees them come.

@@ -199,6 +199,23 @@ relay_envelope(const json_t *row, travel_envelope_t *env)
 }
 
 
+/* The uuid of a job's id, by which claims are kept; false: it is no id. */
+static bool
+relay_uuid(char dst[TRAVEL_UUID_TEXT_LEN + 1], travel_str_t text)
+{
+    travel_job_id_t  id;
+
+    if (travel_job_id_parse(&id, text) != TRAVEL_OK) {
+        return false;
+    }
+
+    travel_uuid_format(dst, &id.id);
+    dst[TRAVEL_UUID_TEXT_LEN] = '\0';
+
+    return true;
+}
+
+
 /* A payload that is too large for the stream stays in the database, until its
  * job's dead letter would be gone; the message says so. */
 static int
@@ -209,14 +226,10 @@ relay_claim(const worker_relay_t *relay, travel_envelope_t *env,
                                                          + 1];
     worker_claim_t   claim;
 
-    if (env->body.len <= relay->claim_check
-        || env->id.len < TRAVEL_UUID_TEXT_LEN)
-    {
+    if (env->body.len <= relay->claim_check || !relay_uuid(uuid, env->id)) {
         return TRAVEL_OK;
     }
 
-    snprintf(uuid, sizeof(uuid), "%s",
-             env->id.data + env->id.len - TRAVEL_UUID_TEXT_LEN);
     snprintf(sub, sizeof(sub), "%.*s", (int) env->sub.len, env->sub.data);
     claim = (worker_claim_t) {
         .uuid = uuid, .what = WORKER_CLAIM_BODY, .sub = sub,
@@ -330,12 +343,10 @@ relay_claimed(const worker_relay_t *relay, travel_envelope_t *env)
     int    rc;
     char   uuid[TRAVEL_UUID_TEXT_LEN + 1], *text;
 
-    if (env->body.len > 2 || env->id.len < TRAVEL_UUID_TEXT_LEN) {
+    if (env->body.len > 2 || !relay_uuid(uuid, env->id)) {
         return TRAVEL_OK;
     }
 
-    snprintf(uuid, sizeof(uuid), "%s",
-             env->id.data + env->id.len - TRAVEL_UUID_TEXT_LEN);
     text = NULL;
     rc = worker_claim_get(relay->pg, uuid, WORKER_CLAIM_BODY, &text);
     free(text);
@@ -775,9 +786,10 @@ dead_insert(const worker_relay_t *relay, const redisReply *entry)
 {
     int                rc;
     char               number[8], nameless[96], *envelope;
+    char               uuid[TRAVEL_UUID_TEXT_LEN + 1];
     json_t            *body;
     PGresult          *res;
-    const char        *params[15];
+    const char        *params[16];
     const redisReply  *fields;
 
     fields = entry->element[1];
@@ -807,6 +819,8 @@ dead_insert(const worker_relay_t *relay, const redisReply *entry)
     params[12] = dead_field(fields, "died_at");
     params[13] = envelope;
     params[14] = entry->element[0]->str;
+    params[15] = relay_uuid(uuid, (travel_str_t) { params[0],
+                            strlen(params[0]) }) ? uuid : NULL;
 
     res = worker_pg_exec(relay->pg,
                          "INSERT INTO jobs.dead (job_id, queue, partition,"
@@ -815,11 +829,11 @@ dead_insert(const worker_relay_t *relay, const redisReply *entry)
                          "  entry)"
                          " VALUES ($1, $2, $3::integer, $4, $5, $6,"
                          "  coalesce((SELECT c.data::jsonb FROM jobs.claim"
-                         "             AS c WHERE c.job::text = right($1, 36)"
+                         "             AS c WHERE c.job = $16::uuid"
                          "               AND c.what = 'body'), $7::jsonb),"
                          "  $8::integer, $9, $10, $11, $12,"
                          "  to_timestamp($13::float8 / 1000), $14::jsonb, $15)"
-                         " ON CONFLICT (job_id) DO NOTHING", 15, params);
+                         " ON CONFLICT (job_id) DO NOTHING", 16, params);
     rc = relay_good(res) ? TRAVEL_OK : TRAVEL_ERROR;
 
     if (rc != TRAVEL_OK) {

@@ -5,8 +5,9 @@
 #   reference.pl --check    nothing is written; fails when it is not what would
 #                           be written, when a directive in the code has no
 #                           entry (### NAME, then its "- Syntax:" line) in its
-#                           room's file, an entry has no directive, or a
-#                           variable is mentioned nowhere
+#                           room's file, an entry has no directive, a
+#                           parameter, its bounds or its default are not what
+#                           the code has, or a variable is mentioned nowhere
 use strict;
 use warnings;
 use FindBin qw($Bin);
@@ -50,6 +51,50 @@ sub in_code {
     return (\@directives, \@variables);
 }
 
+# {directive => [[name, low, high, default], ...]} of a room, by its tables of
+# parameters; undef where a row has none.
+sub parameters {
+    my ($room) = @_;
+    my %params;
+    my $text = qr/"[^"]*"|NULL/;
+    for my $file (sort glob "$ROOT/ngx_travel_module/$room/*.c") {
+        my $c = slurp($file);
+        while ($c =~ /ngx_http_travel_param_t\s+ngx_http_(travel_\w+)_params\[\]
+                \s*=\s*\{(.*?)\n\};/xsg) {
+            my ($directive, $rows) = ($1, $2);
+            while ($rows =~ /\{\s*"(\w+)",.*?
+                    ($text),\s*($text),\s*($text),\s*$text,\s*\d+\s*\}/xsg) {
+                push @{ $params{$directive} },
+                    [$1, map { /"(.*)"/ ? $1 : undef } $2, $3, $4];
+            }
+        }
+    }
+    return \%params;
+}
+
+# What is wrong with an entry's text about a directive's parameters: each stands
+# in the syntax, and where it is explained its bounds and its default do.
+sub compare_parameters {
+    my ($room, $directive, $text, @params) = @_;
+    my $syntax = $text =~ s/^- Syntax: `([^`]*)`//m ? $1 : '';
+    my %known = map { $_->[0] => 1 } @params;
+    for my $name ($syntax =~ /\b([a-z_]+)=/g) {
+        push @faults, "$room.md: $directive takes no $name=" if !$known{$name};
+    }
+    for (@params) {
+        my ($name, $low, $high, $default) = @$_;
+        my $fault = sub { push @faults, "$room.md: $directive: $_[0]" };
+        $fault->("$name= is not in its syntax")
+            if $syntax !~ /\b$name=/;
+        my ($said) = $text =~ /`$name=(.{0,400})/s
+            or do { $fault->("$name= is not explained"); next };
+        $fault->("$name= is not said to be $low to $high")
+            if defined $low && $said !~ /\b\Q$low\E to \Q$high\E(?!\w)/;
+        $fault->("$name= is not said to have the default $default")
+            if defined $default && $said !~ /\bdefault `?\Q$default\E(?!\w)/;
+    }
+}
+
 sub entries {
     my ($room, $text) = @_;
     my @entries = $text =~ /^### (\S+)$/mg;
@@ -81,6 +126,13 @@ for my $room (@ROOMS) {
     my ($directives, $variables) = in_code($room);
     my @entries = entries($room, $text);
     compare($room, $directives, @entries);
+    my $params = parameters($room);
+    for my $directive (sort keys %$params) {
+        my ($entry) = $text =~ /^### \Q$directive\E\n(.*?)(?=^### |\z)/ms
+            or do { push @faults, "$room.md: no entry for $directive, which has "
+                . 'parameters'; next };
+        compare_parameters($room, $directive, $entry, @{ $params->{$directive} });
+    }
     push @variables, @$variables;
     $index .= "- $room: " . join(', ', map { "[`$_`](#$_)" } @entries) . "\n";
     $body  .= "\n" . $text =~ s/\s*\z/\n/r;

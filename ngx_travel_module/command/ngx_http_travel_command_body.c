@@ -582,7 +582,7 @@ ngx_http_travel_body_path(ngx_http_request_t *r,
     use = cmd->use;
 
     for (i = 0; i < use->nsets; i++) {
-        rc = ngx_http_travel_body_uuid(r, &use->sets[i].value, &ids[i]);
+        rc = ngx_http_travel_body_uuid(r, use->sets[i].value, &ids[i]);
         if (rc != NGX_OK) {
             return rc;
         }

@@ -8,22 +8,20 @@ static void *ngx_http_travel_command_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_travel_command_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_travel_command_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
-static void ngx_http_travel_command_defaults(
-    ngx_http_travel_command_use_t *use);
-static char *ngx_http_travel_command_param(ngx_conf_t *cf,
-    ngx_http_travel_command_use_t *use, ngx_str_t *arg);
 static char *ngx_http_travel_command_set(ngx_conf_t *cf,
-    ngx_http_travel_command_use_t *use, ngx_str_t *value);
-static char *ngx_http_travel_command_time(ngx_conf_t *cf, const char *name,
-    ngx_str_t *value, ngx_msec_t *ret_ms);
-static char *ngx_http_travel_command_bound(ngx_conf_t *cf,
-    ngx_http_travel_command_use_t *use, ngx_str_t *arg);
-static char *ngx_http_travel_command_bad(ngx_conf_t *cf, ngx_str_t *arg,
-    const char *bounds);
-static char *ngx_http_travel_command_ttl(ngx_conf_t *cf, const char *name,
-    ngx_str_t *value, ngx_str_t *ret_ms);
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+static char *ngx_http_travel_command_breaker(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+static char *ngx_http_travel_command_ttl(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+static char *ngx_http_travel_command_final(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static char *ngx_http_travel_command_check(ngx_conf_t *cf,
-    ngx_http_travel_command_use_t *use, ngx_str_t *name);
+    const ngx_http_travel_param_t *param, ngx_str_t *name, void *conf);
+static char *ngx_http_travel_job_results(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *name, void *conf);
+static char *ngx_http_travel_backlog_share(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static char *ngx_http_travel_command_packable(ngx_conf_t *cf,
     ngx_http_travel_command_use_t *use);
 static char *ngx_http_travel_command_whole(ngx_conf_t *cf,
@@ -77,6 +75,128 @@ static ngx_command_t  ngx_http_travel_command_commands[] = {
 };
 
 
+static const ngx_http_travel_param_t  ngx_http_travel_command_params[] = {
+
+    { "check", ngx_http_travel_command_check,
+      0,
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "wait", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_command_use_t, wait),
+      "0", "10m", "0", NULL, 0 },
+
+    { "wait_default", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_command_use_t, wait_default),
+      "0", "10m", "0", NULL, 0 },
+
+    { "max_body", ngx_http_travel_param_size,
+      offsetof(ngx_http_travel_command_use_t, max_body),
+      "1", "1m", "64k", NULL, 0 },
+
+    { "max_errors", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_command_use_t, max_errors),
+      "1", "100", "20", NULL, 0 },
+
+    { "formats", ngx_http_travel_param_word,
+      offsetof(ngx_http_travel_command_use_t, annotate),
+      NULL, NULL, "assert", "assert|annotate", 0 },
+
+    { "batch", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_command_use_t, batch),
+      "1", "1000", NULL, "items of a body", 0 },
+
+    { "batch_jobs", ngx_http_travel_param_word,
+      offsetof(ngx_http_travel_command_use_t, pack),
+      NULL, NULL, "each", "each|one", 0 },
+
+    { "deadline", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_command_use_t, deadline),
+      "1s", "1d", NULL, NULL, 0 },
+
+    { "id", ngx_http_travel_param_expression,
+      offsetof(ngx_http_travel_command_use_t, id),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "set", ngx_http_travel_command_set,
+      0,
+      NULL, NULL, NULL, NULL, 1 },
+
+    { "resource", ngx_http_travel_param_text,
+      offsetof(ngx_http_travel_command_use_t, resource),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "breaker", ngx_http_travel_command_breaker,
+      offsetof(ngx_http_travel_command_use_t, breaker),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "idempotency", ngx_http_travel_param_word,
+      offsetof(ngx_http_travel_command_use_t, idempotency),
+      NULL, NULL, "optional", "optional|required", 0 },
+
+    { "idempotency_ttl", ngx_http_travel_command_ttl,
+      offsetof(ngx_http_travel_command_use_t, idem_ttl),
+      "1s", "3d", "24h", NULL, 0 },
+
+    { "require", ngx_http_travel_command_final,
+      offsetof(ngx_http_travel_command_use_t, final),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "unique", ngx_http_travel_command_unique_parts,
+      0,
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "unique_ttl", ngx_http_travel_command_ttl,
+      offsetof(ngx_http_travel_command_use_t, unique_ttl),
+      "1s", "3d", "1h", NULL, 0 },
+
+      ngx_http_travel_null_param
+};
+
+
+static const ngx_http_travel_param_t  ngx_http_travel_job_status_params[] = {
+
+    { "id", ngx_http_travel_param_expression,
+      offsetof(ngx_http_travel_command_loc_conf_t, job_id),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "wait", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_command_loc_conf_t, job_wait),
+      "0", "10m", "0", NULL, 0 },
+
+    { "events", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_command_loc_conf_t, job_events),
+      "0", "10m", "5m", NULL, 0 },
+
+    { "streams", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_command_loc_conf_t, job_streams),
+      "1", "100000", "1000", "open streams", 0 },
+
+    { "result", ngx_http_travel_job_results,
+      0,
+      NULL, NULL, NULL, NULL, 0 },
+
+      ngx_http_travel_null_param
+};
+
+
+static const ngx_http_travel_param_t  ngx_http_travel_backlog_params[] = {
+
+    { "bytes", ngx_http_travel_param_size,
+      offsetof(ngx_http_travel_command_main_conf_t, backlog.bytes),
+      "1m", "1024g", "256m", NULL, 0 },
+
+    { "normal", ngx_http_travel_backlog_share,
+      offsetof(ngx_http_travel_command_main_conf_t, backlog.share[TRAVEL_PRIORITY_NORMAL]),
+      "1%", "100%", "95%", "of the bound", 0 },
+
+    { "low", ngx_http_travel_backlog_share,
+      offsetof(ngx_http_travel_command_main_conf_t, backlog.share[TRAVEL_PRIORITY_LOW]),
+      "1%", "100%", "80%", "of the bound", 0 },
+
+      ngx_http_travel_null_param
+};
+
+
 static ngx_http_module_t  ngx_http_travel_command_module_ctx = {
     NULL,                                  /* preconfiguration */
     ngx_http_travel_command_postconfiguration, /* postconfiguration */
@@ -121,14 +241,13 @@ ngx_http_travel_command_create_main_conf(ngx_conf_t *cf)
     }
 
     cmcf->backlog.messages = 100000;
-    cmcf->backlog.bytes = 256 * 1024 * 1024;
     cmcf->backlog.share[TRAVEL_PRIORITY_HIGH] = 100;
-    cmcf->backlog.share[TRAVEL_PRIORITY_NORMAL] = 95;
-    cmcf->backlog.share[TRAVEL_PRIORITY_LOW] = 80;
 
-    if (ngx_array_init(&cmcf->entries, cf->pool, 8,
-                       sizeof(ngx_http_travel_command_entry_t *))
-        != NGX_OK)
+    if (ngx_http_travel_params_default(cf, ngx_http_travel_backlog_params, cmcf)
+        != NGX_CONF_OK
+        || ngx_array_init(&cmcf->entries, cf->pool, 8,
+                          sizeof(ngx_http_travel_command_entry_t *))
+           != NGX_OK)
     {
         return NULL;
     }
@@ -155,7 +274,6 @@ ngx_http_travel_command_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
     char                                 *rv;
     ngx_str_t                            *value;
-    ngx_uint_t                            i;
     ngx_http_travel_command_use_t        *use, **slot;
     ngx_http_travel_command_main_conf_t  *cmcf;
 
@@ -183,7 +301,6 @@ ngx_http_travel_command_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     *slot = use;
     cmcf->used = 1;
 
-    ngx_http_travel_command_defaults(use);
     use->method = ngx_http_travel_method(&value[1]);
 
     if (!(use->method & (NGX_HTTP_POST|NGX_HTTP_PUT|NGX_HTTP_PATCH
@@ -200,11 +317,12 @@ ngx_http_travel_command_directive(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    for (i = 3; i < cf->args->nelts; i++) {
-        rv = ngx_http_travel_command_param(cf, use, &value[i]);
-        if (rv != NGX_CONF_OK) {
-            return rv;
-        }
+    if (ngx_http_travel_params_default(cf, ngx_http_travel_command_params, use)
+        != NGX_CONF_OK
+        || ngx_http_travel_params(cf, ngx_http_travel_command_params, 3, use)
+           != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     rv = ngx_http_travel_command_whole(cf, use);
@@ -217,213 +335,24 @@ ngx_http_travel_command_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-/* "name=": the rest of arg, or NULL. */
-static ngx_str_t *
-ngx_http_travel_command_is(ngx_str_t *arg, const char *name,
-    ngx_str_t *ret_value)
-{
-    size_t  n;
-
-    n = ngx_strlen(name);
-
-    if (arg->len <= n || ngx_strncmp(arg->data, name, n) != 0) {
-        return NULL;
-    }
-
-    ret_value->data = arg->data + n;
-    ret_value->len = arg->len - n;
-
-    return ret_value;
-}
-
-
-static void
-ngx_http_travel_command_defaults(ngx_http_travel_command_use_t *use)
-{
-    use->max_body = 65536;
-    use->max_errors = 20;
-    ngx_str_set(&use->idem_ttl, "86400000");
-    ngx_str_set(&use->unique_ttl, "3600000");
-}
-
-
+/* Kept as Redis will be told: milliseconds, as text.  Jobs are remembered for
+ * longer: a repeat must find its first. */
 static char *
-ngx_http_travel_command_param(ngx_conf_t *cf,
-    ngx_http_travel_command_use_t *use, ngx_str_t *arg)
+ngx_http_travel_command_ttl(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
-    char       *rv;
-    ngx_str_t   v;
+    char                     *rv;
+    u_char                   *p;
+    ngx_str_t                *text;
+    ngx_msec_t                ms;
+    ngx_http_travel_param_t   plain;
 
-    if (ngx_http_travel_command_is(arg, "check=", &v)) {
-        return ngx_http_travel_command_check(cf, use, &v);
-    }
+    plain = *param;
+    plain.offset = 0;
 
-    if (ngx_http_travel_command_is(arg, "wait=", &v)) {
-        return ngx_http_travel_command_time(cf, "wait", &v, &use->wait);
-    }
-
-    if (ngx_http_travel_command_is(arg, "wait_default=", &v)) {
-        return ngx_http_travel_command_time(cf, "wait_default", &v,
-                                            &use->wait_default);
-    }
-
-    if (ngx_http_travel_command_is(arg, "set=", &v)) {
-        return ngx_http_travel_command_set(cf, use, &v);
-    }
-
-    if (ngx_http_travel_command_is(arg, "breaker=", &v)) {
-        use->breaker = v;
-        ngx_http_travel_breaker_needed(cf);
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_http_travel_command_is(arg, "resource=", &v)) {
-        use->resource = v;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_http_travel_command_is(arg, "id=", &v)) {
-        use->id = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-        return use->id ? ngx_http_travel_command_compile(cf, &v, use->id)
-                       : NGX_CONF_ERROR;
-    }
-
-    rv = ngx_http_travel_command_bound(cf, use, arg);
-    if (rv != NGX_CONF_UNSET_PTR) {
+    rv = ngx_http_travel_param_msec(cf, &plain, value, &ms);
+    if (rv != NGX_CONF_OK) {
         return rv;
-    }
-
-    if (ngx_http_travel_command_is(arg, "idempotency_ttl=", &v)) {
-        return ngx_http_travel_command_ttl(cf, "idempotency_ttl", &v,
-                                           &use->idem_ttl);
-    }
-
-    if (ngx_http_travel_command_is(arg, "unique=", &v)) {
-        return ngx_http_travel_command_unique_parts(cf, use, &v);
-    }
-
-    if (ngx_http_travel_command_is(arg, "unique_ttl=", &v)) {
-        return ngx_http_travel_command_ttl(cf, "unique_ttl", &v,
-                                           &use->unique_ttl);
-    }
-
-    if (ngx_strcmp(arg->data, "formats=assert") == 0) {
-        use->annotate = 0;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strcmp(arg->data, "formats=annotate") == 0) {
-        use->annotate = 1;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strcmp(arg->data, "idempotency=optional") == 0) {
-        use->idempotency = 0;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strcmp(arg->data, "idempotency=required") == 0) {
-        use->idempotency = 1;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strcmp(arg->data, "require=final") == 0) {
-        use->final = 1;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strcmp(arg->data, "batch_jobs=each") == 0) {
-        use->pack = 0;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strcmp(arg->data, "batch_jobs=one") == 0) {
-        use->pack = 1;
-        return NGX_CONF_OK;
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"travel_command\" parameter \"%V\" must be one of "
-                       "check=, wait=, wait_default=, max_body=, "
-                       "max_errors=, formats=assert|annotate, batch=, "
-                       "batch_jobs=each|one, deadline=, "
-                       "id=, set=, "
-                       "resource=, breaker=, idempotency=optional|required, "
-                       "idempotency_ttl=, require=final, unique=, "
-                       "unique_ttl=", arg);
-
-    return NGX_CONF_ERROR;
-}
-
-
-/* Parameters that are one bounded number; NGX_CONF_UNSET_PTR: it is none. */
-static char *
-ngx_http_travel_command_bound(ngx_conf_t *cf,
-    ngx_http_travel_command_use_t *use, ngx_str_t *arg)
-{
-    ngx_int_t   n;
-    ngx_str_t   v;
-
-    if (ngx_http_travel_command_is(arg, "max_body=", &v)) {
-        n = (ngx_int_t) ngx_parse_size(&v);
-        use->max_body = (size_t) n;
-
-        return (n >= 1 && n <= 1024 * 1024) ? NGX_CONF_OK
-               : ngx_http_travel_command_bad(cf, arg, "a size from 1 to 1m");
-    }
-
-    if (ngx_http_travel_command_is(arg, "max_errors=", &v)) {
-        n = ngx_atoi(v.data, v.len);
-        use->max_errors = (ngx_uint_t) n;
-
-        return (n >= 1 && n <= NGX_HTTP_TRAVEL_COMMAND_ERRORS) ? NGX_CONF_OK
-               : ngx_http_travel_command_bad(cf, arg, "from 1 to 100");
-    }
-
-    if (ngx_http_travel_command_is(arg, "batch=", &v)) {
-        n = ngx_atoi(v.data, v.len);
-        use->batch = (ngx_uint_t) n;
-
-        return (n >= 1 && n <= 1000) ? NGX_CONF_OK
-               : ngx_http_travel_command_bad(cf, arg, "from 1 to 1000");
-    }
-
-    if (ngx_http_travel_command_is(arg, "deadline=", &v)) {
-        n = ngx_parse_time(&v, 0);
-        use->deadline = (ngx_msec_t) n;
-
-        return (n >= 1000 && n <= 86400000) ? NGX_CONF_OK
-               : ngx_http_travel_command_bad(cf, arg, "a time from 1s to 1d");
-    }
-
-    return NGX_CONF_UNSET_PTR;
-}
-
-
-static char *
-ngx_http_travel_command_bad(ngx_conf_t *cf, ngx_str_t *arg, const char *bounds)
-{
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" must be %s", arg, bounds);
-
-    return NGX_CONF_ERROR;
-}
-
-
-/* Shorter than what jobs are remembered for: a repeat must find its first. */
-static char *
-ngx_http_travel_command_ttl(ngx_conf_t *cf, const char *name,
-    ngx_str_t *value, ngx_str_t *ret_ms)
-{
-    u_char     *p;
-    ngx_int_t   ms;
-
-    ms = ngx_parse_time(value, 0);
-
-    if (ms == NGX_ERROR || ms < 1000 || ms > NGX_HTTP_TRAVEL_IDEM_TTL_MAX) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%s=%V\" must be a time from 1s to 3d, such as "
-                           "\"24h\"", name, value);
-        return NGX_CONF_ERROR;
     }
 
     p = ngx_pnalloc(cf->pool, NGX_INT_T_LEN);
@@ -431,67 +360,60 @@ ngx_http_travel_command_ttl(ngx_conf_t *cf, const char *name,
         return NGX_CONF_ERROR;
     }
 
-    ret_ms->data = p;
-    ret_ms->len = ngx_sprintf(p, "%i", ms) - p;
+    text = (ngx_str_t *) ((char *) conf + param->offset);
+    text->data = p;
+    text->len = ngx_sprintf(p, "%M", ms) - p;
 
     return NGX_CONF_OK;
 }
 
 
 static char *
-ngx_http_travel_command_time(ngx_conf_t *cf, const char *name,
-    ngx_str_t *value, ngx_msec_t *ret_ms)
+ngx_http_travel_command_final(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
-    ngx_int_t  ms;
+    ngx_http_travel_command_use_t  *use = conf;
 
-    ms = ngx_parse_time(value, 0);
+    (void) cf;
+    (void) param;
 
-    if (ms == NGX_ERROR || ms > 600000) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%s=%V\" must be a time up to 10m, such as "
-                           "\"10s\"", name, value);
-        return NGX_CONF_ERROR;
+    if (value->len != 5 || ngx_strncmp(value->data, "final", 5) != 0) {
+        return "must be require=final";
     }
 
-    *ret_ms = (ngx_msec_t) ms;
+    use->final = 1;
 
     return NGX_CONF_OK;
 }
 
 
-char *
-ngx_http_travel_command_compile(ngx_conf_t *cf, ngx_str_t *text,
-    ngx_http_complex_value_t *ret_value)
+static char *
+ngx_http_travel_command_breaker(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
-    ngx_http_compile_complex_value_t  ccv;
+    ngx_http_travel_breaker_needed(cf);
 
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-
-    ccv.cf = cf;
-    ccv.value = text;
-    ccv.complex_value = ret_value;
-
-    return ngx_http_compile_complex_value(&ccv) == NGX_OK ? NGX_CONF_OK
-                                                          : NGX_CONF_ERROR;
+    return ngx_http_travel_param_text(cf, param, value, conf);
 }
 
 
 /* set=journey_id:$journey_id */
 static char *
-ngx_http_travel_command_set(ngx_conf_t *cf, ngx_http_travel_command_use_t *use,
-    ngx_str_t *value)
+ngx_http_travel_command_set(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
+    ngx_http_travel_command_use_t  *use = conf;
+
     u_char                         *p;
     ngx_str_t                       text;
     ngx_http_travel_command_set_t  *set;
 
+    (void) param;
+
     p = ngx_strlchr(value->data, value->data + value->len, ':');
 
     if (p == NULL || p == value->data || p == value->data + value->len - 1) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"set=%V\" must be member:value, such as "
-                           "\"set=journey_id:$journey_id\"", value);
-        return NGX_CONF_ERROR;
+        return "must be member:value, such as \"set=journey_id:$journey_id\"";
     }
 
     if (use->nsets == NGX_HTTP_TRAVEL_COMMAND_SETS) {
@@ -509,25 +431,28 @@ ngx_http_travel_command_set(ngx_conf_t *cf, ngx_http_travel_command_use_t *use,
     text.data = p + 1;
     text.len = value->data + value->len - p - 1;
 
-    return ngx_http_travel_command_compile(cf, &text, &set->value);
+    set->value = ngx_http_travel_expression(cf, &text);
+
+    return set->value ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
 static char *
 ngx_http_travel_command_check(ngx_conf_t *cf,
-    ngx_http_travel_command_use_t *use, ngx_str_t *name)
+    const ngx_http_travel_param_t *param, ngx_str_t *name, void *conf)
 {
+    ngx_http_travel_command_use_t  *use = conf;
+
+    (void) param;
+
     use->check = ngx_http_travel_query_find(cf, name);
     if (use->check == NULL) {
         return NGX_CONF_ERROR;
     }
 
     if (use->check->returns != TRAVEL_RETURNS_ROWS) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"check=%V\" must be a query that says "
-                           "\"-- @returns rows\" (code, pointer, message)",
-                           name);
-        return NGX_CONF_ERROR;
+        return "must be a query that says \"-- @returns rows\" (code, pointer, "
+               "message)";
     }
 
     if (ngx_http_travel_command_check_secret(cf, use) != NGX_OK) {
@@ -544,6 +469,7 @@ const ngx_http_travel_order_t *
 ngx_http_travel_command_order(ngx_conf_t *cf,
     ngx_http_travel_order_spec_t *spec)
 {
+    char                                 *rv;
     ngx_http_travel_order_t              *order;
     ngx_http_travel_command_use_t        *use;
     ngx_http_travel_command_main_conf_t  *cmcf;
@@ -561,7 +487,12 @@ ngx_http_travel_command_order(ngx_conf_t *cf,
     use = &order->use;
     use->breaker = spec->breaker;
     use->method = NGX_HTTP_POST;
-    ngx_http_travel_command_defaults(use);
+
+    if (ngx_http_travel_params_default(cf, ngx_http_travel_command_params, use)
+        != NGX_CONF_OK)
+    {
+        return NULL;
+    }
 
     use->entry = ngx_http_travel_command_load(cf, &spec->type);
 
@@ -573,11 +504,21 @@ ngx_http_travel_command_order(ngx_conf_t *cf,
         return NULL;
     }
 
-    if (use->entry == NULL
-        || (spec->check.len != 0
-            && ngx_http_travel_command_check(cf, use, &spec->check)
-               != NGX_CONF_OK))
-    {
+    if (use->entry == NULL) {
+        return NULL;
+    }
+
+    rv = spec->check.len ? ngx_http_travel_command_check(cf, NULL, &spec->check,
+                                                         use)
+                         : NGX_CONF_OK;
+
+    if (rv != NGX_CONF_OK) {
+        if (rv != NGX_CONF_ERROR) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "command \"%V\": \"check: %V\" %s", &spec->type,
+                               &spec->check, rv);
+        }
+
         return NULL;
     }
 
@@ -691,10 +632,14 @@ ngx_http_travel_command_whole(ngx_conf_t *cf,
 
 /* The query that reads results which are in the database: for all waits. */
 static char *
-ngx_http_travel_job_results(ngx_conf_t *cf, ngx_str_t *name)
+ngx_http_travel_job_results(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *name, void *conf)
 {
     const travel_query_t                 *query;
     ngx_http_travel_command_main_conf_t  *cmcf;
+
+    (void) param;
+    (void) conf;
 
     cmcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_travel_command_module);
@@ -707,11 +652,8 @@ ngx_http_travel_job_results(ngx_conf_t *cf, ngx_str_t *name)
     if (query->nparams != 1 || query->viewer == 0
         || (cmcf->result && cmcf->result != query))
     {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"result=%V\" must be one query for all locations, "
-                           "of :viewer and one parameter, the job's uuid",
-                           name);
-        return NGX_CONF_ERROR;
+        return "must be one query for all locations, of :viewer and one "
+               "parameter, the job's uuid";
     }
 
     cmcf->result = query;
@@ -726,10 +668,6 @@ ngx_http_travel_job_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_travel_command_loc_conf_t  *clcf = conf;
 
-    char                                 *rv;
-    ngx_int_t                             n;
-    ngx_str_t                            *value, v;
-    ngx_uint_t                            i;
     ngx_http_travel_command_main_conf_t  *cmcf;
 
     (void) cmd;
@@ -738,59 +676,19 @@ ngx_http_travel_job_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is duplicate";
     }
 
-    value = cf->args->elts;
     clcf->job = 1;
-    clcf->job_events = 300000;
-    clcf->job_streams = 1000;
-
     cmcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_travel_command_module);
     cmcf->used = 1;
 
-    for (i = 1; i < cf->args->nelts; i++) {
-
-        if (ngx_http_travel_command_is(&value[i], "id=", &v)) {
-            clcf->job_id = ngx_palloc(cf->pool,
-                                      sizeof(ngx_http_complex_value_t));
-            if (clcf->job_id == NULL) {
-                return NGX_CONF_ERROR;
-            }
-
-            rv = ngx_http_travel_command_compile(cf, &v, clcf->job_id);
-
-        } else if (ngx_http_travel_command_is(&value[i], "wait=", &v)) {
-            rv = ngx_http_travel_command_time(cf, "wait", &v, &clcf->job_wait);
-
-        } else if (ngx_http_travel_command_is(&value[i], "events=", &v)) {
-            rv = ngx_http_travel_command_time(cf, "events", &v,
-                                              &clcf->job_events);
-
-        } else if (ngx_http_travel_command_is(&value[i], "result=", &v)) {
-            rv = ngx_http_travel_job_results(cf, &v);
-
-        } else if (ngx_http_travel_command_is(&value[i], "streams=", &v)) {
-            n = ngx_atoi(v.data, v.len);
-            clcf->job_streams = (ngx_uint_t) n;
-            rv = NGX_CONF_OK;
-
-            if (n < 1 || n > 100000) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "\"streams=%V\" must be a number of open "
-                                   "streams from 1 to 100000", &v);
-                rv = NGX_CONF_ERROR;
-            }
-
-        } else {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"travel_job_status\" parameter \"%V\" must "
-                               "be id=, wait=, events=, streams= or result=",
-                               &value[i]);
-            rv = NGX_CONF_ERROR;
-        }
-
-        if (rv != NGX_CONF_OK) {
-            return rv;
-        }
+    if (ngx_http_travel_params_default(cf, ngx_http_travel_job_status_params,
+                                       clcf)
+        != NGX_CONF_OK
+        || ngx_http_travel_params(cf, ngx_http_travel_job_status_params, 1,
+                                  clcf)
+           != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     if (clcf->job_id == NULL) {
@@ -808,10 +706,8 @@ ngx_http_travel_backlog_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_travel_command_main_conf_t  *cmcf = conf;
 
-    off_t       size;
     ngx_int_t   n;
-    ngx_str_t  *value, v;
-    ngx_uint_t  i, *share;
+    ngx_str_t  *value;
 
     (void) cmd;
 
@@ -828,49 +724,26 @@ ngx_http_travel_backlog_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
     cmcf->backlog.messages = (uint64_t) n;
 
-    for (i = 2; i < cf->args->nelts; i++) {
+    return ngx_http_travel_params(cf, ngx_http_travel_backlog_params, 2, cmcf);
+}
 
-        if (ngx_http_travel_command_is(&value[i], "bytes=", &v)) {
-            size = ngx_parse_offset(&v);
 
-            if (size < 1024 * 1024 || size > (off_t) 1 << 40) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "\"bytes=%V\" must be a size from 1m to "
-                                   "1024g, such as \"256m\"", &v);
-                return NGX_CONF_ERROR;
-            }
+static char *
+ngx_http_travel_backlog_share(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
+{
+    ngx_int_t  n;
 
-            cmcf->backlog.bytes = (uint64_t) size;
-            continue;
-        }
+    (void) cf;
 
-        share = cmcf->backlog.share;
+    n = (value->data[value->len - 1] == '%')
+        ? ngx_atoi(value->data, value->len - 1) : NGX_ERROR;
 
-        if (ngx_http_travel_command_is(&value[i], "normal=", &v)) {
-            share += TRAVEL_PRIORITY_NORMAL;
-
-        } else if (ngx_http_travel_command_is(&value[i], "low=", &v)) {
-            share += TRAVEL_PRIORITY_LOW;
-
-        } else {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"travel_backlog\" parameter \"%V\" must be "
-                               "bytes=, normal= or low=", &value[i]);
-            return NGX_CONF_ERROR;
-        }
-
-        n = (v.data[v.len - 1] == '%') ? ngx_atoi(v.data, v.len - 1)
-                                       : NGX_ERROR;
-
-        if (n < 1 || n > 100) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"%V\" must be a share of the bound, from 1%% "
-                               "to 100%%", &value[i]);
-            return NGX_CONF_ERROR;
-        }
-
-        *share = (ngx_uint_t) n;
+    if (n < 1 || n > 100) {
+        return "must be a share of the bound, from 1% to 100%";
     }
+
+    *(ngx_uint_t *) ((char *) conf + param->offset) = (ngx_uint_t) n;
 
     return NGX_CONF_OK;
 }

@@ -26,7 +26,6 @@
 #define NGX_HTTP_TRAVEL_COMMAND_UNIQUE 8       /* parts of unique= */
 #define NGX_HTTP_TRAVEL_BATCH_BODY     8388608         /* bytes, at most */
 #define NGX_HTTP_TRAVEL_IDEM_KEY_MAX   255
-#define NGX_HTTP_TRAVEL_IDEM_TTL_MAX   259200000       /* 3 d, ms */
 #define NGX_HTTP_TRAVEL_SEALED_NAMES   (TRAVEL_COMMAND_SEALED_MAX * 65)
 
 
@@ -56,7 +55,7 @@ typedef struct {
  * commands of each priority may fill. */
 typedef struct {
     uint64_t                   messages;
-    uint64_t                   bytes;
+    size_t                     bytes;
     ngx_uint_t                 share[TRAVEL_PRIORITY_MAX];
 } ngx_http_travel_backlog_t;
 
@@ -76,7 +75,7 @@ typedef struct {
 
 typedef struct {
     ngx_str_t                  member;
-    ngx_http_complex_value_t   value;
+    ngx_http_complex_value_t  *value;
 } ngx_http_travel_command_set_t;
 
 /* travel_command METHOD TYPE ...: one per method of a location. */
@@ -101,10 +100,10 @@ typedef struct {
     ngx_uint_t                             max_errors;
     ngx_uint_t                             batch;        /* items, 0: none */
     ngx_msec_t                             deadline;     /* to be begun, or 0 */
-    unsigned                               pack:1;       /* batch_jobs=one */
-    unsigned                               annotate:1;   /* formats= */
-    unsigned                               idempotency:1;   /* required */
-    unsigned                               final:1;         /* require=final */
+    ngx_uint_t                             pack;         /* batch_jobs=one */
+    ngx_uint_t                             annotate;     /* formats= */
+    ngx_uint_t                             idempotency;  /* required */
+    ngx_uint_t                             final;        /* require=final */
 } ngx_http_travel_command_use_t;
 
 struct ngx_http_travel_order_s {
@@ -120,10 +119,6 @@ typedef struct {
     ngx_uint_t                 job_streams;    /* of an nginx worker */
     unsigned                   job:1;
 } ngx_http_travel_command_loc_conf_t;
-
-/* Text that may have variables, as the configuration has it. */
-char *ngx_http_travel_command_compile(ngx_conf_t *cf, ngx_str_t *text,
-    ngx_http_complex_value_t *ret_value);
 
 /* The creating command of a kind of aggregate ("booking"), or NULL. */
 ngx_http_travel_command_entry_t *ngx_http_travel_command_creator(
@@ -411,7 +406,7 @@ ngx_int_t ngx_http_travel_command_print(ngx_http_request_t *r,
 
 /* unique.c: the parameter; what makes a command alike to others */
 char *ngx_http_travel_command_unique_parts(ngx_conf_t *cf,
-    ngx_http_travel_command_use_t *use, ngx_str_t *value);
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 ngx_int_t ngx_http_travel_command_unique(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd, const travel_json_t *doc);
 

@@ -14,11 +14,15 @@
 /* "PART,PART": "/member" of the body, else text with variables. */
 char *
 ngx_http_travel_command_unique_parts(ngx_conf_t *cf,
-    ngx_http_travel_command_use_t *use, ngx_str_t *value)
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
+    ngx_http_travel_command_use_t  *use = conf;
+
     u_char                         *p, *end, *last;
     ngx_str_t                       part;
     ngx_http_travel_command_set_t  *set;
+
+    (void) param;
 
     last = value->data + value->len;
 
@@ -53,9 +57,8 @@ ngx_http_travel_command_unique_parts(ngx_conf_t *cf,
 
         (void) ngx_cpystrn(part.data, p, part.len + 1);
 
-        if (ngx_http_travel_command_compile(cf, &part, &set->value)
-            != NGX_CONF_OK)
-        {
+        set->value = ngx_http_travel_expression(cf, &part);
+        if (set->value == NULL) {
             return NGX_CONF_ERROR;
         }
     }
@@ -117,7 +120,7 @@ ngx_http_travel_command_unique(ngx_http_request_t *r,
             continue;
         }
 
-        if (ngx_http_complex_value(r, &set->value, &text) != NGX_OK) {
+        if (ngx_http_complex_value(r, set->value, &text) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 

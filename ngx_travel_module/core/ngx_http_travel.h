@@ -32,6 +32,8 @@
 #include "../../common/traceparent.h"
 #include "../../common/consistency.h"
 
+#include "ngx_http_travel_params.h"
+
 #define NGX_HTTP_TRAVEL_CTX_MAGIC  0x54524358            /* "TRCX" */
 
 

@@ -4,8 +4,6 @@
 #include "ngx_http_travel_live_board.h"
 #include "../../common/origin.h"
 
-#define NGX_HTTP_TRAVEL_LIVE_MESSAGE_MAX  (16 * 1024 * 1024)
-
 
 static void *ngx_http_travel_live_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_travel_live_create_loc_conf(ngx_conf_t *cf);
@@ -13,12 +11,10 @@ static char *ngx_http_travel_live_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
 static char *ngx_http_travel_live_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
-static char *ngx_http_travel_live_parameter(ngx_conf_t *cf,
-    ngx_http_travel_live_loc_conf_t *llcf, ngx_str_t *arg);
-static char *ngx_http_travel_live_grant(ngx_conf_t *cf,
-    ngx_http_travel_live_loc_conf_t *llcf, ngx_str_t *value);
+static char *ngx_http_travel_live_endpoint(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static char *ngx_http_travel_live_origins(ngx_conf_t *cf,
-    ngx_http_travel_live_loc_conf_t *llcf, ngx_str_t *list);
+    const ngx_http_travel_param_t *param, ngx_str_t *list, void *conf);
 static ngx_int_t ngx_http_travel_live_counters(ngx_conf_t *cf);
 static ngx_int_t ngx_http_travel_live_init_process(ngx_cycle_t *cycle);
 static void ngx_http_travel_live_exit_process(ngx_cycle_t *cycle);
@@ -48,6 +44,80 @@ static ngx_command_t  ngx_http_travel_live_commands[] = {
       NULL },
 
       ngx_null_command
+};
+
+
+static const ngx_http_travel_param_t  ngx_http_travel_live_params[] = {
+
+    { "max_message", ngx_http_travel_param_size,
+      offsetof(ngx_http_travel_live_loc_conf_t, max_message),
+      "125", "16m", "64k", NULL, 0 },
+
+    { "queue", ngx_http_travel_param_size,
+      offsetof(ngx_http_travel_live_loc_conf_t, queue),
+      "4k", "64m", "256k", NULL, 0 },
+
+    { "heartbeat", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_live_loc_conf_t, heartbeat),
+      "200ms", "1h", "30s", NULL, 0 },
+
+    { "close", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_live_loc_conf_t, close),
+      "100ms", "60s", "5s", NULL, 0 },
+
+    { "poll", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_live_loc_conf_t, poll),
+      "1s", "5m", "30s", NULL, 0 },
+
+    { "retry", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_live_loc_conf_t, retry),
+      "100ms", "1m", "2s", NULL, 0 },
+
+    { "rate", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_live_loc_conf_t, rate),
+      "0", "1000", "50", "messages a second, 0 for no bound", 0 },
+
+    { "deflate", ngx_http_travel_param_flag,
+      offsetof(ngx_http_travel_live_loc_conf_t, deflate),
+      NULL, NULL, "on", NULL, 0 },
+
+    { "topics", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_live_loc_conf_t, topics),
+      "1", "1000", "64", NULL, 0 },
+
+    { "endpoint", ngx_http_travel_live_endpoint,
+      offsetof(ngx_http_travel_live_loc_conf_t, endpoint),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "init", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_live_loc_conf_t, init),
+      "100ms", "1m", "10s", NULL, 0 },
+
+    { "operations", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_live_loc_conf_t, operations),
+      "1", "1000", "100", NULL, 0 },
+
+    { "per_user", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_live_loc_conf_t, per_user),
+      "0", "1000000", "0", "sockets and streams, 0 for no bound", 0 },
+
+    { "per_address", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_live_loc_conf_t, per_address),
+      "0", "1000000", "0", "sockets and streams, 0 for no bound", 0 },
+
+    { "presence", ngx_http_travel_param_flag,
+      offsetof(ngx_http_travel_live_loc_conf_t, presence),
+      NULL, NULL, "off", NULL, 0 },
+
+    { "grant", ngx_http_travel_param_expression,
+      offsetof(ngx_http_travel_live_loc_conf_t, grant),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "origins", ngx_http_travel_live_origins,
+      offsetof(ngx_http_travel_live_loc_conf_t, origins),
+      NULL, NULL, NULL, NULL, 1 },
+
+      ngx_http_travel_null_param
 };
 
 
@@ -103,20 +173,12 @@ ngx_http_travel_live_create_loc_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    llcf->max_message = 65536;
-    llcf->queue = 262144;
-    llcf->heartbeat = 30000;
-    llcf->close = 5000;
-    llcf->rate = 50;
-    llcf->deflate = 1;
-    llcf->topics = 64;
-    llcf->poll = 30000;
-    llcf->retry = 2000;
-    llcf->init = 10000;
-    llcf->operations = 100;
-
     llcf->door = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_door_t));
-    if (llcf->door == NULL) {
+
+    if (llcf->door == NULL
+        || ngx_http_travel_params_default(cf, ngx_http_travel_live_params, llcf)
+           != NGX_CONF_OK)
+    {
         return NULL;
     }
 
@@ -146,9 +208,7 @@ ngx_http_travel_live_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_travel_live_loc_conf_t  *llcf = conf;
 
-    char                              *rv;
     ngx_str_t                         *value;
-    ngx_uint_t                         i;
     ngx_http_travel_live_main_conf_t  *lmcf;
 
     (void) cmd;
@@ -187,18 +247,9 @@ ngx_http_travel_live_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    for (i = 2; i < cf->args->nelts; i++) {
-        rv = ngx_http_travel_live_parameter(cf, llcf, &value[i]);
-
-        if (rv == NGX_CONF_OK) {
-            continue;
-        }
-
-        if (rv != NGX_CONF_ERROR) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"travel_live\": \"%V\" %s", &value[i], rv);
-        }
-
+    if (ngx_http_travel_params(cf, ngx_http_travel_live_params, 2, llcf)
+        != NGX_CONF_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
@@ -243,247 +294,28 @@ ngx_http_travel_live_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-ngx_uint_t
-ngx_http_travel_live_is(const ngx_str_t *arg, const char *name,
-    ngx_str_t *ret_value)
-{
-    size_t  n;
-
-    n = ngx_strlen(name);
-
-    if (arg->len <= n || ngx_strncmp(arg->data, name, n) != 0) {
-        return 0;
-    }
-
-    ret_value->data = arg->data + n;
-    ret_value->len = arg->len - n;
-
-    return 1;
-}
-
-
 static char *
-ngx_http_travel_live_number(const ngx_str_t *value, ngx_uint_t *ret_n)
+ngx_http_travel_live_endpoint(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
-    ngx_int_t  n;
-
-    n = ngx_atoi(value->data, value->len);
-
-    if (n < 0 || n > 1000000) {
-        return "must be a number of sockets and streams from 1 to 1000000, or "
-               "0 for no bound";
+    if (value->data[0] != '/') {
+        return "must be a URI of this server block, as /api/graphql";
     }
 
-    *ret_n = n;
-
-    return NGX_CONF_OK;
-}
-
-
-/* NGX_CONF_OK, NGX_CONF_ERROR after logging, or what is wrong. */
-static char *
-ngx_http_travel_live_parameter(ngx_conf_t *cf,
-    ngx_http_travel_live_loc_conf_t *llcf, ngx_str_t *arg)
-{
-    ssize_t     size;
-    ngx_int_t   n;
-    ngx_str_t   v;
-
-    if (ngx_http_travel_live_is(arg, "max_message=", &v)) {
-        size = ngx_parse_size(&v);
-
-        if (size < 125 || size > NGX_HTTP_TRAVEL_LIVE_MESSAGE_MAX) {
-            return "must be a size from 125 to 16m";
-        }
-
-        llcf->max_message = size;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_http_travel_live_is(arg, "queue=", &v)) {
-        size = ngx_parse_size(&v);
-
-        if (size < 4096 || size > 64 * 1024 * 1024) {
-            return "must be a size from 4k to 64m";
-        }
-
-        llcf->queue = size;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_http_travel_live_is(arg, "heartbeat=", &v)) {
-        n = ngx_parse_time(&v, 0);
-
-        if (n < 200 || n > 3600000) {
-            return "must be a time from 200ms to 1h";
-        }
-
-        llcf->heartbeat = n;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_http_travel_live_is(arg, "close=", &v)) {
-        n = ngx_parse_time(&v, 0);
-
-        if (n < 100 || n > 60000) {
-            return "must be a time from 100ms to 60s";
-        }
-
-        llcf->close = n;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_http_travel_live_is(arg, "poll=", &v)) {
-        n = ngx_parse_time(&v, 0);
-
-        if (n < 1000 || n > 300000) {
-            return "must be a time from 1s to 5m";
-        }
-
-        llcf->poll = n;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_http_travel_live_is(arg, "retry=", &v)) {
-        n = ngx_parse_time(&v, 0);
-
-        if (n < 100 || n > 60000) {
-            return "must be a time from 100ms to 1m";
-        }
-
-        llcf->retry = n;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_http_travel_live_is(arg, "rate=", &v)) {
-        n = ngx_atoi(v.data, v.len);
-
-        if (n < 0 || n > 1000) {
-            return "must be a number of messages a second, up to 1000, or 0 "
-                   "for no bound";
-        }
-
-        llcf->rate = n;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_http_travel_live_is(arg, "deflate=", &v)) {
-
-        if (v.len == 2 && ngx_strncmp(v.data, "on", 2) == 0) {
-            llcf->deflate = 1;
-            return NGX_CONF_OK;
-        }
-
-        if (v.len == 3 && ngx_strncmp(v.data, "off", 3) == 0) {
-            llcf->deflate = 0;
-            return NGX_CONF_OK;
-        }
-
-        return "must be on or off";
-    }
-
-    if (ngx_http_travel_live_is(arg, "topics=", &v)) {
-        n = ngx_atoi(v.data, v.len);
-
-        if (n < 1 || n > 1000) {
-            return "must be a number of topics from 1 to 1000";
-        }
-
-        llcf->topics = n;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_http_travel_live_is(arg, "endpoint=", &v)) {
-
-        if (v.data[0] != '/') {
-            return "must be a URI of this server block, as /api/graphql";
-        }
-
-        llcf->endpoint = v;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_http_travel_live_is(arg, "init=", &v)) {
-        n = ngx_parse_time(&v, 0);
-
-        if (n < 100 || n > 60000) {
-            return "must be a time from 100ms to 1m";
-        }
-
-        llcf->init = n;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_http_travel_live_is(arg, "operations=", &v)) {
-        n = ngx_atoi(v.data, v.len);
-
-        if (n < 1 || n > 1000) {
-            return "must be a number of operations from 1 to 1000";
-        }
-
-        llcf->operations = n;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_http_travel_live_is(arg, "per_user=", &v)) {
-        return ngx_http_travel_live_number(&v, &llcf->per_user);
-    }
-
-    if (ngx_http_travel_live_is(arg, "per_address=", &v)) {
-        return ngx_http_travel_live_number(&v, &llcf->per_address);
-    }
-
-    if (ngx_http_travel_live_is(arg, "presence=", &v)) {
-
-        if (v.len == 2 && ngx_strncmp(v.data, "on", 2) == 0) {
-            llcf->presence = 1;
-            return NGX_CONF_OK;
-        }
-
-        return v.len == 3 && ngx_strncmp(v.data, "off", 3) == 0
-               ? NGX_CONF_OK : "must be on or off";
-    }
-
-    if (ngx_http_travel_live_is(arg, "grant=", &v)) {
-        return ngx_http_travel_live_grant(cf, llcf, &v);
-    }
-
-    if (ngx_http_travel_live_is(arg, "origins=", &v)) {
-        return ngx_http_travel_live_origins(cf, llcf, &v);
-    }
-
-    return "is no parameter that is known";
-}
-
-
-static char *
-ngx_http_travel_live_grant(ngx_conf_t *cf,
-    ngx_http_travel_live_loc_conf_t *llcf, ngx_str_t *value)
-{
-    ngx_http_compile_complex_value_t  ccv;
-
-    llcf->grant = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-    if (llcf->grant == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-
-    ccv.cf = cf;
-    ccv.value = value;
-    ccv.complex_value = llcf->grant;
-
-    return ngx_http_compile_complex_value(&ccv) == NGX_OK ? NGX_CONF_OK
-                                                          : NGX_CONF_ERROR;
+    return ngx_http_travel_param_text(cf, param, value, conf);
 }
 
 
 static char *
 ngx_http_travel_live_origins(ngx_conf_t *cf,
-    ngx_http_travel_live_loc_conf_t *llcf, ngx_str_t *list)
+    const ngx_http_travel_param_t *param, ngx_str_t *list, void *conf)
 {
+    ngx_http_travel_live_loc_conf_t  *llcf = conf;
+
     u_char        *p, *last;
     travel_str_t  *pattern;
+
+    (void) param;
 
     if (llcf->origins == NULL) {
         llcf->origins = ngx_array_create(cf->pool, 4, sizeof(travel_str_t));

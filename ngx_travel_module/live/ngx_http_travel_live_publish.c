@@ -29,7 +29,7 @@
 
 
 struct ngx_http_travel_publish_s {
-    ngx_http_complex_value_t   topic;
+    ngx_http_complex_value_t  *topic;
     ngx_http_complex_value_t  *check;              /* NULL: who is let in */
     ngx_str_t                  type;
     ngx_str_t                  stream;             /* empty: none */
@@ -57,10 +57,12 @@ typedef struct {
 } ngx_http_travel_verdict_place_t;
 
 
-static char *ngx_http_travel_publish_parameter(ngx_conf_t *cf,
-    ngx_http_travel_publish_t *pub, ngx_str_t *arg);
+static char *ngx_http_travel_publish_stream(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+static char *ngx_http_travel_publish_check(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static char *ngx_http_travel_publish_schema(ngx_conf_t *cf,
-    ngx_http_travel_publish_t *pub, ngx_str_t *file);
+    const ngx_http_travel_param_t *param, ngx_str_t *file, void *conf);
 static void ngx_http_travel_publish_unload(void *data);
 static ngx_int_t ngx_http_travel_publish_handler(ngx_http_request_t *r);
 static void ngx_http_travel_publish_read(ngx_http_request_t *r);
@@ -81,6 +83,36 @@ static void ngx_http_travel_publish_sent(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
 
 
+static const ngx_http_travel_param_t  ngx_http_travel_publish_params[] = {
+
+    { "type", ngx_http_travel_param_text,
+      offsetof(ngx_http_travel_publish_t, type),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "schema", ngx_http_travel_publish_schema,
+      0,
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "check", ngx_http_travel_publish_check,
+      offsetof(ngx_http_travel_publish_t, check),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "keep", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_publish_t, keep),
+      "0", "10m", "60s", NULL, 0 },
+
+    { "stream", ngx_http_travel_publish_stream,
+      offsetof(ngx_http_travel_publish_t, stream),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "max_body", ngx_http_travel_param_size,
+      offsetof(ngx_http_travel_publish_t, max_body),
+      "64", "32k", "4k", NULL, 0 },
+
+      ngx_http_travel_null_param
+};
+
+
 /* This nginx worker's. */
 static travel_json_t                    *ngx_http_travel_publish_json;
 static travel_schema_run_t              *ngx_http_travel_publish_run;
@@ -96,11 +128,8 @@ ngx_http_travel_publish_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_travel_live_loc_conf_t  *llcf = conf;
 
-    char                              *rv;
-    ngx_str_t                         *value;
-    ngx_uint_t                         i;
-    ngx_http_travel_publish_t         *pub;
-    ngx_http_compile_complex_value_t   ccv;
+    ngx_str_t                  *value;
+    ngx_http_travel_publish_t  *pub;
 
     (void) cmd;
 
@@ -114,32 +143,19 @@ ngx_http_travel_publish_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     llcf->publish = pub;
-    pub->keep = 60000;
-    pub->max_body = 4096;
     ngx_http_travel_door(cf, &pub->door);
 
     value = cf->args->elts;
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-    ccv.cf = cf;
-    ccv.value = &value[1];
-    ccv.complex_value = &pub->topic;
+    pub->topic = ngx_http_travel_expression(cf, &value[1]);
 
-    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+    if (pub->topic == NULL
+        || ngx_http_travel_params_default(cf, ngx_http_travel_publish_params,
+                                          pub)
+           != NGX_CONF_OK
+        || ngx_http_travel_params(cf, ngx_http_travel_publish_params, 2, pub)
+           != NGX_CONF_OK)
+    {
         return NGX_CONF_ERROR;
-    }
-
-    for (i = 2; i < cf->args->nelts; i++) {
-        rv = ngx_http_travel_publish_parameter(cf, pub, &value[i]);
-
-        if (rv == NGX_CONF_ERROR) {
-            return NGX_CONF_ERROR;
-        }
-
-        if (rv != NGX_CONF_OK) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"travel_publish\": \"%V\" %s", &value[i], rv);
-            return NGX_CONF_ERROR;
-        }
     }
 
     if (pub->type.len == 0 || pub->schema == NULL) {
@@ -152,83 +168,36 @@ ngx_http_travel_publish_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 static char *
-ngx_http_travel_publish_parameter(ngx_conf_t *cf,
-    ngx_http_travel_publish_t *pub, ngx_str_t *arg)
+ngx_http_travel_publish_stream(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
-    ssize_t                            size;
-    ngx_int_t                          n;
-    ngx_str_t                          v;
-    ngx_http_compile_complex_value_t   ccv;
-
-    if (ngx_http_travel_live_is(arg, "type=", &v)) {
-        pub->type = v;
-        return NGX_CONF_OK;
+    if (value->len < 8 || ngx_strncmp(value->data, "travel:", 7) != 0) {
+        return "must begin with travel:";
     }
 
-    if (ngx_http_travel_live_is(arg, "schema=", &v)) {
-        return ngx_http_travel_publish_schema(cf, pub, &v);
-    }
+    return ngx_http_travel_param_text(cf, param, value, conf);
+}
 
-    if (ngx_http_travel_live_is(arg, "stream=", &v)) {
 
-        if (v.len < 8 || ngx_strncmp(v.data, "travel:", 7) != 0) {
-            return "must begin with travel:";
-        }
-
-        pub->stream = v;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_http_travel_live_is(arg, "keep=", &v)) {
-        n = ngx_parse_time(&v, 0);
-
-        if (n < 0 || n > 600000) {
-            return "must be a time from 0 to 10m";
-        }
-
-        pub->keep = n;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_http_travel_live_is(arg, "max_body=", &v)) {
-        size = ngx_parse_size(&v);
-
-        if (size < 64 || size > TRAVEL_LIVE_MESSAGE_MAX / 2) {
-            return "must be a size from 64 to 32k";
-        }
-
-        pub->max_body = size;
-        return NGX_CONF_OK;
-    }
-
-    if (!ngx_http_travel_live_is(arg, "check=", &v)) {
-        return "is no parameter that is known";
-    }
-
-    if (v.data[0] != '/') {
+static char *
+ngx_http_travel_publish_check(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
+{
+    if (value->data[0] != '/') {
         return "must be a URI of this server block";
     }
 
-    pub->check = ngx_pcalloc(cf->pool, sizeof(ngx_http_complex_value_t));
-    if (pub->check == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-    ccv.cf = cf;
-    ccv.value = &v;
-    ccv.complex_value = pub->check;
-
-    return ngx_http_compile_complex_value(&ccv) == NGX_OK ? NGX_CONF_OK
-                                                          : NGX_CONF_ERROR;
+    return ngx_http_travel_param_expression(cf, param, value, conf);
 }
 
 
 /* A file of the catalog. */
 static char *
-ngx_http_travel_publish_schema(ngx_conf_t *cf, ngx_http_travel_publish_t *pub,
-    ngx_str_t *file)
+ngx_http_travel_publish_schema(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *file, void *conf)
 {
+    ngx_http_travel_publish_t  *pub = conf;
+
     int                           rc;
     ssize_t                       n;
     ngx_fd_t                      fd;
@@ -238,6 +207,8 @@ ngx_http_travel_publish_schema(ngx_conf_t *cf, ngx_http_travel_publish_t *pub,
     ngx_pool_cleanup_t           *cln;
     travel_schema_fault_t         fault;
     ngx_http_travel_main_conf_t  *tmcf;
+
+    (void) param;
 
     tmcf = ngx_http_travel_main_conf(cf);
 
@@ -378,7 +349,7 @@ ngx_http_travel_publish_handler(ngx_http_request_t *r)
 
     if (post->ctx == NULL
         || ngx_http_complex_value(r, (ngx_http_complex_value_t *)
-                                     &post->conf->topic, &post->topic)
+                                     post->conf->topic, &post->topic)
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

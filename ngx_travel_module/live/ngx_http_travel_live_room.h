@@ -321,9 +321,6 @@ void ngx_http_travel_publish_stop(void);
 /* The body must be application/json of so many bytes; NGX_OK unless an error
  * was answered.  No form of another site's page can make that. */
 ngx_int_t ngx_http_travel_live_json_type(ngx_http_request_t *r, size_t max);
-/* "name=": the rest of arg in *ret_value. */
-ngx_uint_t ngx_http_travel_live_is(const ngx_str_t *arg, const char *name,
-    ngx_str_t *ret_value);
 
 
 /* --- the handshake, and what is spoken ----------------------------------- */

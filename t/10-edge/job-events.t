@@ -243,7 +243,7 @@ sub nginx_t {
 
 subtest 'nginx -t' => sub {
     for (['events=11m', qr/"events=11m" must be a time/],
-        ['streams=0', qr/from 1 to 100000/], ['event=1', qr/must be id=, wait=/])
+        ['streams=0', qr/from 1 to 100000/], ['event=1', qr/must be one of id=, wait=/])
     {
         $t->write('bad.conf', with_jobs2($_->[0]));
         my ($rc, $out) = nginx_t('bad.conf');

@@ -189,6 +189,18 @@ wrong('a method that does not write', 'routes/20-bookings.conf',
 wrong('a parameter that nobody knows', 'routes/20-bookings.conf',
     [ qr/check=bookings\.precheck wait=10s/ => 'check=bookings.precheck waits=10s' ],
     qr/waits=/, qr/"waits=10s" must be one of check=, wait=/);
+for (['wait=11m', qr/"travel_command": "wait=11m" must be a time from 0 to 10m/],
+    ['wait=1s wait=2s', qr/"wait=2s" is the second one of that name/],
+    ['wait=', qr/"wait=" needs a value/],
+    ['max_body=2m', qr/"max_body=2m" must be a size from 1 to 1m/],
+    ['batch=0', qr/"batch=0" must be a number from 1 to 1000: items of a body/],
+    ['idempotency=on', qr/"idempotency=on" must be idempotency=optional\|required/])
+{
+    my ($params, $why) = @$_;
+    wrong("parameters $params", 'routes/20-bookings.conf',
+        [ qr/check=bookings\.precheck wait=10s/ => "check=bookings.precheck $params" ],
+        qr/check=bookings\.precheck/, $why);
+}
 wrong('a time that is none', 'routes/10-journeys.conf',
     [ qr/travel_cache    30s stale=60s/ => 'travel_cache    soon stale=60s' ],
     qr/travel_cache    soon/, qr/"soon" must be/);

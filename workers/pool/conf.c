@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <confuse.h>
+#include <libpq-fe.h>
 
 #include "conf_parts.h"
 #include "log.h"
@@ -91,14 +92,19 @@ static cfg_opt_t  conf_opts[] = {
     CFG_STR_LIST("webhook_allow", "{}", CFGF_NONE),
     CFG_SEC("autoscale", conf_autoscale_opts, CFGF_NONE),
     CFG_SEC("recycle", conf_recycle_opts, CFGF_NONE),
-    CFG_SEC("redis", conf_redis_opts, CFGF_TITLE | CFGF_MULTI),
-    CFG_SEC("postgres", conf_postgres_opts, CFGF_TITLE | CFGF_MULTI),
+    CFG_SEC("redis", conf_redis_opts,
+            CFGF_TITLE | CFGF_MULTI | CFGF_NO_TITLE_DUPES),
+    CFG_SEC("postgres", conf_postgres_opts,
+            CFGF_TITLE | CFGF_MULTI | CFGF_NO_TITLE_DUPES),
     CFG_SEC("smtp", worker_conf_smtp_opts, CFGF_NONE),
-    CFG_SEC("push", worker_conf_push_opts, CFGF_TITLE | CFGF_MULTI),
+    CFG_SEC("push", worker_conf_push_opts,
+            CFGF_TITLE | CFGF_MULTI | CFGF_NO_TITLE_DUPES),
     CFG_SEC("otlp", conf_otlp_opts, CFGF_NONE),
     CFG_SEC("kafka", worker_conf_kafka_opts, CFGF_NONE),
-    CFG_SEC("partner", worker_conf_partner_opts, CFGF_TITLE | CFGF_MULTI),
-    CFG_SEC("type", worker_conf_type_opts, CFGF_TITLE | CFGF_MULTI),
+    CFG_SEC("partner", worker_conf_partner_opts,
+            CFGF_TITLE | CFGF_MULTI | CFGF_NO_TITLE_DUPES),
+    CFG_SEC("type", worker_conf_type_opts,
+            CFGF_TITLE | CFGF_MULTI | CFGF_NO_TITLE_DUPES),
     CFG_SEC("queue", worker_conf_queue_opts,
             CFGF_TITLE | CFGF_MULTI | CFGF_NO_TITLE_DUPES),
     CFG_SEC("schedule", conf_schedule_opts,
@@ -281,10 +287,37 @@ conf_redis_check(cfg_t *cfg, cfg_t *sec, bool queue)
 }
 
 
+/* A section of another name would be read by nobody. */
+static int
+conf_roles(cfg_t *cfg, const char *section, const char *one, const char *other)
+{
+    cfg_t   *sec;
+    size_t   i;
+
+    for (i = 0; i < cfg_size(cfg, section); i++) {
+        sec = cfg_getnsec(cfg, section, i);
+
+        if (strcmp(cfg_title(sec), one) != 0
+            && strcmp(cfg_title(sec), other) != 0)
+        {
+            cfg_error(sec, "%s \"%s\": there are \"%s\" and \"%s\"",
+                      section, cfg_title(sec), one, other);
+            return TRAVEL_INVALID;
+        }
+    }
+
+    return TRAVEL_OK;
+}
+
+
 static int
 conf_redis(cfg_t *cfg, worker_conf_t *conf)
 {
     cfg_t  *sec;
+
+    if (conf_roles(cfg, "redis", "queue", "cache") != TRAVEL_OK) {
+        return TRAVEL_INVALID;
+    }
 
     sec = cfg_gettsec(cfg, "redis", "queue");
 
@@ -356,6 +389,27 @@ conf_dsn_merge(const char *dsn, const char *password)
 }
 
 
+static int
+conf_dsn_check(cfg_t *sec, const char *title, const char *dsn)
+{
+    char              *why;
+    PQconninfoOption  *options;
+
+    why = NULL;
+    options = PQconninfoParse(dsn, &why);
+
+    if (options == NULL) {
+        cfg_error(sec, "postgres %s: dsn: %.*s", title,
+                  why != NULL ? (int) strcspn(why, "\n") : 13,
+                  why != NULL ? why : "out of memory");
+    }
+
+    PQconninfoFree(options);
+    PQfreemem(why);
+    return options != NULL ? TRAVEL_OK : TRAVEL_INVALID;
+}
+
+
 /* One section, its dsn and password; *ret_dsn stays NULL without it. */
 static int
 conf_database(cfg_t *cfg, const char *title, char **ret_dsn)
@@ -370,6 +424,10 @@ conf_database(cfg_t *cfg, const char *title, char **ret_dsn)
 
     if (dsn == NULL) {
         return TRAVEL_OK;
+    }
+
+    if (conf_dsn_check(sec, title, dsn) != TRAVEL_OK) {
+        return TRAVEL_INVALID;
     }
 
     password = NULL;
@@ -391,7 +449,11 @@ conf_postgres(cfg_t *cfg, worker_conf_t *conf)
 {
     int  rc;
 
-    rc = conf_database(cfg, "primary", &conf->pg_dsn);
+    rc = conf_roles(cfg, "postgres", "primary", "analytics");
+
+    if (rc == TRAVEL_OK) {
+        rc = conf_database(cfg, "primary", &conf->pg_dsn);
+    }
 
     if (rc == TRAVEL_OK && conf->pg_dsn == NULL) {
         cfg_error(cfg, "no postgres primary { dsn = ... }: name the "

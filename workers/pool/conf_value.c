@@ -124,7 +124,8 @@ typedef enum {
     CONF_CATCH_UP,
     CONF_JSON,                  /* an object */
     CONF_RETENTION,
-    CONF_RATE
+    CONF_RATE,
+    CONF_TEXT                   /* not empty */
 } conf_kind_e;
 
 static const struct conf_rule {
@@ -133,6 +134,9 @@ static const struct conf_rule {
     long          min;
     long          max;
 } conf_rules[] = {
+    { "run_dir", CONF_TEXT, 0, 0 },
+    { "prompts", CONF_TEXT, 0, 0 },
+    { "templates", CONF_TEXT, 0, 0 },
     { "processes", CONF_NUMBER, 1, 64 },
     { "slots", CONF_NUMBER, 1, 256 },
     { "waiting", CONF_NUMBER, 0, 100000 },
@@ -150,6 +154,8 @@ static const struct conf_rule {
     { "log_level", CONF_LEVEL, 0, 0 },
     { "queues", CONF_QUEUE, 0, 0 },
     { "metrics", CONF_ADDRESS, 0, 0 },
+    { "smtp|host", CONF_TEXT, 0, 0 },
+    { "smtp|from", CONF_TEXT, 0, 0 },
     { "smtp|port", CONF_NUMBER, 1, 65535 },
     { "smtp|tls", CONF_TLS, 0, 0 },
     { "smtp|ca_file", CONF_FILE, 0, 0 },
@@ -222,17 +228,55 @@ conf_url_good(const char *v)
 }
 
 
-/* The name of a file of the tz database, and nothing outside of it. */
+/* "host:port" */
+static bool
+conf_address_good(const char *v)
+{
+    char        *end;
+    long         port;
+    const char  *colon;
+
+    colon = strrchr(v, ':');
+
+    if (colon == NULL || !isdigit((unsigned char) colon[1])) {
+        return false;
+    }
+
+    port = strtol(colon + 1, &end, 10);
+    return *end == '\0' && port >= 1 && port <= 65535;
+}
+
+
+/* The name of a zone of the tz database, and nothing outside of it: there are
+ * directories and lists beside the zones. */
 static bool
 conf_timezone_good(const char *v)
 {
-    char  path[256];
+    char   path[256], magic[4];
+    bool   good;
+    FILE  *f;
+
+    if (strcmp(v, "UTC") == 0) {
+        return true;
+    }
+
+    if (!isalpha((unsigned char) v[0]) || strstr(v, "..") != NULL
+        || strlen(v) >= 64)
+    {
+        return false;
+    }
 
     snprintf(path, sizeof(path), "/usr/share/zoneinfo/%s", v);
+    f = fopen(path, "re");
 
-    return strcmp(v, "UTC") == 0
-           || (isalpha((unsigned char) v[0]) && strstr(v, "..") == NULL
-               && strlen(v) < 64 && access(path, R_OK) == 0);
+    if (f == NULL) {
+        return false;
+    }
+
+    good = fread(magic, 1, sizeof(magic), f) == sizeof(magic)
+           && memcmp(magic, "TZif", sizeof(magic)) == 0;
+    fclose(f);
+    return good;
 }
 
 
@@ -330,7 +374,11 @@ conf_text_wrong(const struct conf_rule *rule, const char *v)
                ? NULL : "is not the name of a queue";
 
     case CONF_ADDRESS:
-        return strrchr(v, ':') != NULL ? NULL : "is not host:port";
+        return conf_address_good(v)
+               ? NULL : "is not host:port, with a port from 1 to 65535";
+
+    case CONF_TEXT:
+        return *v != '\0' ? NULL : "is empty, leave the line out or fill it";
 
     case CONF_TLS:
         return worker_conf_tls(v) >= 0

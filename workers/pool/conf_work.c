@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "conf_parts.h"
+#include "../jobs/job.h"
 #include "../../common/queues.h"
 
 #define CONF_RETENTION_MS  (4L * 24 * 3600 * 1000)
@@ -26,13 +27,23 @@ cfg_opt_t  worker_conf_queue_opts[] = {
 };
 
 
-static void
+static int
 conf_type(cfg_t *sec, worker_type_conf_t *type)
 {
+    const char  *name;
+
+    name = cfg_title(sec);
+
+    if (worker_job_type((travel_str_t) { name, strlen(name) }) == NULL) {
+        cfg_error(sec, "type \"%s\" is not the type of a job, correct the "
+                  "name or remove the section", name);
+        return TRAVEL_INVALID;
+    }
+
     type->base_ms = -1;
     type->cap_ms = -1;
     type->timeout_ms = -1;
-    type->type = strdup(cfg_title(sec));
+    type->type = strdup(name);
     type->retries = (int) cfg_getint(sec, "retries");
     worker_conf_duration(sec, "base", &type->base_ms);
     worker_conf_duration(sec, "cap", &type->cap_ms);
@@ -42,6 +53,13 @@ conf_type(cfg_t *sec, worker_type_conf_t *type)
     type->user_concurrency = (unsigned) cfg_getint(sec, "user_concurrency");
     worker_conf_rate(sec, "rate", &type->rate);
     worker_conf_rate(sec, "user_rate", &type->user_rate);
+
+    if (type->cap_ms >= 0 && type->base_ms > type->cap_ms) {
+        cfg_error(sec, "type \"%s\": base is above cap, which bounds it", name);
+        return TRAVEL_INVALID;
+    }
+
+    return TRAVEL_OK;
 }
 
 
@@ -58,8 +76,13 @@ conf_types(cfg_t *cfg, worker_conf_t *conf)
     }
 
     for (i = 0; i < n; i++) {
-        conf_type(cfg_getnsec(cfg, "type", i), &conf->types[i]);
-        conf->ntypes++;
+        conf->ntypes++;             /* first, so that free sees the row */
+
+        if (conf_type(cfg_getnsec(cfg, "type", i), &conf->types[i])
+            != TRAVEL_OK)
+        {
+            return TRAVEL_INVALID;
+        }
     }
 
     return TRAVEL_OK;

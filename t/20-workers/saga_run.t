@@ -133,6 +133,42 @@ subtest 'stuck, and steered' => sub {
     forget();
 };
 
+# One that a crash, say, has left in a state, as saga list shows it.
+sub left {
+    my ($name, $type, $state, $undo) = @_;
+    my $id = $p->new_uuid;
+    $t->sql("INSERT INTO jobs.saga_run (id, name, job_id, type, sub, key, body,
+        state, undo) VALUES ('$id', '$name', 'ai.0.$id', '$type',
+        '${\ $t->user(1)}', '$id', '{}', '$state', " . ($undo // 'NULL') . ')');
+    return $id;
+}
+
+subtest 'those of other flows' => sub {
+    my $id = left('persona', 'persona.generate', 'stuck',
+        "'{\"saga\": \"x\"}'");
+    my ($rc, $job) = ctl('saga', 'compensate', $id);
+    is($rc, 0, 'a persona is compensated') or diag $job;
+    like((ctl('jobs', 'status', $job =~ s/\s+\z//r))[1],
+        qr/"type": "persona.discard"/, 'by its own job');
+    $id = left('itinerary', 'itinerary.generate', 'running');
+    is((ctl('saga', 'compensate', $id))[0], 0, 'an itinerary is turned round');
+    $id = left('itinerary', 'itinerary.generate', 'undone');
+    ($rc, my $out) = ctl('saga', 'compensate', $id);
+    is($rc, 1, 'one that is over is not');
+    like($out, qr/is undone, there is nothing to undo/, 'and why');
+    forget();
+};
+
+subtest 'what is no saga' => sub {
+    for (['show', 'x'], ['resume', 'x'], ['compensate', 'x'], ['close', 'x'],
+        ['list', '--state', 'lost'])
+    {
+        my ($rc, $out) = ctl('saga', @$_);
+        is($rc, 2, "saga @$_: exit 2");
+        like($out, qr/is a UUID|running, undoing, stuck/, 'and what to write');
+    }
+};
+
 # A saga whose own job is lost after its first step.
 sub lost {
     my ($type, $queue, $body, $sub) = @_;

@@ -154,6 +154,36 @@ subtest 'gone' => sub {
     happen('journey.started');
     like(scalar ctl('list'), qr/^$hook  gone  %  0  0  1  /m,
         'and not told any more');
+    my $delivery = $t->sql("SELECT id FROM jobs.webhook_delivery
+        WHERE webhook_id = '$hook'", role => 'travel_worker');
+    my ($rc, $out) = ctl('replay', $delivery);
+    is($rc, 1, 'nor by hand');
+    like($out, qr/no delivery of an active webhook/, 'and why');
+    is(join(' ', deliveries($hook)), 'dead', 'it stays what it is');
+};
+
+subtest 'what is no webhook is refused, and no secret told' => sub {
+    my @bad = (
+        [qr/is not a URL/, 'add', 'ftp://example.com/'],
+        [qr/is not a URL/, 'add', 'http://'],
+        [qr/is not a URL/, 'add', 'http://ex ample.com/'],
+        [qr/--types does not take/, 'add', 'http://example.com/', '--types', ''],
+        [qr/--types does not take/, 'add', 'http://example.com/', '--types', 'a,,b'],
+        [qr/is a UUID/, 'add', 'http://example.com/', '--user', 'me'],
+        [qr/neither active nor disabled/, 'set', $t->user(3), 'gone'],
+        map { [qr/is a UUID/, $_, 'x'] } qw(rotate log replay));
+    for (@bad) {
+        my ($like, @args) = @$_;
+        my ($rc, $out) = ctl(@args);
+        is($rc, 2, "webhook @args: exit 2");
+        like($out, $like, 'and why');
+        unlike($out, qr/whsec_/, 'without the secret');
+    }
+    for ('set', 'rotate') {
+        my ($rc, $out) = ctl($_, $t->user(3), $_ eq 'set' ? 'active' : ());
+        is($rc, 1, "webhook $_: unknown");
+        like($out, qr/there is no webhook/, 'and told so');
+    }
 };
 
 subtest 'not to addresses that are not public' => sub {

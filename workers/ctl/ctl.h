@@ -24,7 +24,9 @@ typedef enum {
     CTL_STRING,             /* const char ** */
     CTL_FLAG,               /* bool * */
     CTL_NUMBER,             /* long *, not negative */
-    CTL_SECONDS             /* long *, from 90, 90s, 15m, 12h, 7d */
+    CTL_SECONDS,            /* long *, from 90, 90s, 15m, 12h, 7d */
+    CTL_UUID,               /* const char **, as it was written */
+    CTL_INSTANT             /* const char **, RFC 3339 */
 } ctl_kind_e;
 
 typedef struct {
@@ -50,6 +52,9 @@ typedef struct {
  * printed. */
 bool ctl_parse(const ctl_spec_t *spec, int argc, char **argv,
     const char *args[CTL_ARGS_MAX + 1], int *ret_rc);
+
+/* Is an argument the UUID of a 'what'?  False with a complaint. */
+bool ctl_uuid(const char *text, const char *what);
 
 /* The whole of a file, "-" being standard input; NUL-terminated, owned by the
  * caller.  NULL with a complaint on stderr. */
@@ -91,6 +96,10 @@ PGresult *ctl_query(PGconn *pg, const char *sql, int n,
  * columns two spaces apart.  CTL_REFUSED, without a complaint: no rows. */
 int ctl_rows(const char *config, const char *sql, int n,
     const char *const *params, void (*print)(const PGresult *res, int row));
+
+/* The code of ctl_rows(), which is CTL_REFUSED where there is no row, after a
+ * complaint that there is no such 'what'. */
+int ctl_found(int rc, const char *what, const char *id);
 
 /* Enqueues a job by hand, another each time, whose name, type and body are the
  * schedule's; prints its id.  'salt' tells two of one moment apart. */

@@ -28,9 +28,9 @@ typedef struct {
     { "queue", CTL_STRING, &(f).queue, "NAME", "of this queue" },             \
     { "type", CTL_STRING, &(f).type, "TYPE", "of this job type" },            \
     { "cause", CTL_STRING, &(f).cause, "CODE", "that died of this" },         \
-    { "sub", CTL_STRING, &(f).sub, "UUID", "of this user" },                  \
-    { "after", CTL_STRING, &(f).after, "TIME", "that died then or later" },   \
-    { "before", CTL_STRING, &(f).before, "TIME", "that died before" },        \
+    { "sub", CTL_UUID, &(f).sub, "UUID", "of this user" },                    \
+    { "after", CTL_INSTANT, &(f).after, "TIME", "that died then or later" },  \
+    { "before", CTL_INSTANT, &(f).before, "TIME", "that died before" },       \
     { "limit", CTL_NUMBER, &(f).limit, "N", "at most so many" }
 
 

@@ -47,11 +47,13 @@ travelctl_events_list(int argc, char **argv)
     long         limit = 100;
     char         number[24];
     const char  *config = NULL, *user = NULL, *args[CTL_ARGS_MAX + 1];
-    const char  *params[3];
+    const char  *from = "-infinity", *until = "infinity", *params[5];
 
     ctl_option_t  options[] = {
         CTL_CONFIG(config),
-        { "user", CTL_STRING, &user, "UUID", "of this user, newest first" },
+        { "user", CTL_UUID, &user, "UUID", "of this user, newest first" },
+        { "from", CTL_INSTANT, &from, "TIME", "of then or later" },
+        { "until", CTL_INSTANT, &until, "TIME", "of before then" },
         { "limit", CTL_NUMBER, &limit, "N", "at most so many (100)" },
         { .name = NULL }
     };
@@ -69,22 +71,29 @@ travelctl_events_list(int argc, char **argv)
     }
 
     snprintf(number, sizeof(number), "%ld", limit);
-
-    if (user != NULL) {
-        params[0] = user;
-        params[1] = number;
-
-        return ctl_rows(config, "SELECT " EVENTS_COLUMNS
-            "  FROM events.get_user_events($1::uuid, 'infinity', $2::int)",
-            2, params, NULL);
-    }
-
-    params[0] = args[0];
-    params[1] = args[1];
+    params[0] = from;
+    params[1] = until;
     params[2] = number;
 
+    if (user != NULL) {
+        params[3] = user;
+
+        return ctl_rows(config, "SELECT " EVENTS_COLUMNS
+            "  FROM events.get_user_events($4::uuid, $2::timestamptz, $3::int)"
+            " WHERE created_at >= $1::timestamptz", 4, params, NULL);
+    }
+
+    if (!ctl_uuid(args[1], args[0])) {
+        return CTL_BROKEN;
+    }
+
+    params[3] = args[0];
+    params[4] = args[1];
+
     return ctl_rows(config, "SELECT " EVENTS_COLUMNS
-        "  FROM events.get_events($1, $2::uuid, 0, $3::int)", 3, params, NULL);
+        "  FROM events.get_events($4, $5::uuid, 0, NULL)"
+        " WHERE created_at >= $1::timestamptz AND created_at < $2::timestamptz"
+        " ORDER BY version LIMIT $3::int", 5, params, NULL);
 }
 
 
@@ -97,7 +106,7 @@ travelctl_events_state(int argc, char **argv)
 
     ctl_option_t  options[] = {
         CTL_CONFIG(config),
-        { "as-of", CTL_STRING, &at, "TIME",
+        { "as-of", CTL_INSTANT, &at, "TIME",
           "as it was then: 2026-05-01T12:00:00Z (now)" },
         { .name = NULL }
     };
@@ -107,6 +116,10 @@ travelctl_events_state(int argc, char **argv)
 
     if (!ctl_parse(&spec, argc, argv, args, &rc)) {
         return rc;
+    }
+
+    if (!ctl_uuid(args[1], args[0])) {
+        return CTL_BROKEN;
     }
 
     params[0] = args[0];
@@ -234,6 +247,19 @@ projection_rebuild(events_ctl_t *e, const char *name, long *ret_events)
 }
 
 
+static int
+projection_known(events_ctl_t *e, const char *name)
+{
+    long  n;
+
+    n = events_number(e, "SELECT count(*) FROM events.projection"
+                         " WHERE name = $1 AND live", 1, &name);
+
+    return n == 1 ? CTL_GOOD
+           : n == 0 ? ctl_found(CTL_REFUSED, "projection", name) : CTL_BROKEN;
+}
+
+
 int
 travelctl_projection_rebuild(int argc, char **argv)
 {
@@ -252,8 +278,13 @@ travelctl_projection_rebuild(int argc, char **argv)
         return rc;
     }
 
-    rc = events_open(&e, config) ? projection_rebuild(&e, args[0], &events)
-                                 : CTL_BROKEN;
+    if (events_open(&e, config)) {
+        rc = projection_known(&e, args[0]);
+        rc = rc == CTL_GOOD ? projection_rebuild(&e, args[0], &events) : rc;
+
+    } else {
+        rc = CTL_BROKEN;
+    }
 
     if (rc == CTL_GOOD) {
         printf("%s: %ld events\n", args[0], events);

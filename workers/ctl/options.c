@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 #include "ctl.h"
+#include "../../common/ids.h"
+#include "../../common/timestamp.h"
 
 
 static void
@@ -91,6 +93,43 @@ ctl_seconds(const char *text, long *ret_n)
 
 
 static bool
+ctl_is_uuid(const char *text)
+{
+    travel_uuid_t  uuid;
+
+    return travel_uuid_parse(&uuid, (travel_str_t) { text, strlen(text) })
+           == TRAVEL_OK;
+}
+
+
+static bool
+ctl_is_instant(const char *text)
+{
+    int64_t  ms;
+
+    return travel_timestamp_parse(&ms, (travel_str_t) { text, strlen(text) })
+           == TRAVEL_OK;
+}
+
+
+/* What an option's value should have been. */
+static const char *
+ctl_advice(ctl_kind_e kind)
+{
+    switch (kind) {
+    case CTL_SECONDS:
+        return ": write 90s, 15m, 12h or 7d";
+    case CTL_UUID:
+        return ": it is a UUID";
+    case CTL_INSTANT:
+        return ": write a time with its offset, like 2026-05-01T12:00:00Z";
+    default:
+        return "";
+    }
+}
+
+
+static bool
 ctl_store(const ctl_option_t *o, const char *text)
 {
     long         n;
@@ -118,13 +157,34 @@ ctl_store(const ctl_option_t *o, const char *text)
         *(long *) o->value = n;
         return true;
 
+    case CTL_UUID:
+    case CTL_INSTANT:
+        if (o->kind == CTL_UUID ? !ctl_is_uuid(text) : !ctl_is_instant(text)) {
+            break;
+        }
+
+        *(const char **) o->value = text;
+        return true;
+
     case CTL_FLAG:
         *(bool *) o->value = true;
         return true;
     }
 
     ctl_broken("--%s does not take \"%s\"%s", o->name, text,
-               o->kind == CTL_SECONDS ? ": write 90s, 15m, 12h or 7d" : "");
+               ctl_advice(o->kind));
+    return false;
+}
+
+
+bool
+ctl_uuid(const char *text, const char *what)
+{
+    if (ctl_is_uuid(text)) {
+        return true;
+    }
+
+    ctl_broken("\"%s\" is not the id of a %s, which is a UUID", text, what);
     return false;
 }
 

@@ -38,6 +38,16 @@ ctl_row(const PGresult *res, int row)
 
 
 int
+ctl_found(int rc, const char *what, const char *id)
+{
+    return rc == CTL_REFUSED
+           ? ctl_refused(TRAVEL_E_RESOURCE_NOT_FOUND, "-",
+                         "there is no %s %s", what, id)
+           : rc;
+}
+
+
+int
 ctl_rows(const char *config, const char *sql, int n,
     const char *const *params, void (*print)(const PGresult *res, int row))
 {

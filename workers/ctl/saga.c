@@ -28,6 +28,10 @@ static PGresult *
 saga_ask(saga_ctl_t *s, const char *config, const char *sql, int n,
     const char *const *params)
 {
+    if (n > 0 && !ctl_uuid(params[0], "saga")) {
+        return NULL;
+    }
+
     if (s->conf == NULL) {
         s->conf = ctl_conf(config);
         s->pg = s->conf != NULL ? ctl_pg(s->conf->pg_dsn) : NULL;
@@ -60,6 +64,24 @@ saga_row(const PGresult *res, int row)
 }
 
 
+static bool
+saga_is_state(const char *text)
+{
+    size_t  i;
+
+    static const char *const  states[] = { "running", "undoing", "stuck",
+                                           "done", "undone", "closed" };
+
+    for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+        if (strcmp(states[i], text) == 0) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
 int
 travelctl_saga_list(int argc, char **argv)
 {
@@ -84,6 +106,11 @@ travelctl_saga_list(int argc, char **argv)
 
     if (!ctl_parse(&spec, argc, argv, args, &rc)) {
         return rc;
+    }
+
+    if (state != NULL && !saga_is_state(state)) {
+        return ctl_broken("--state does not take \"%s\": running, undoing, "
+                          "stuck, done, undone or closed", state);
     }
 
     params[0] = state;
@@ -253,11 +280,29 @@ travelctl_saga_resume(int argc, char **argv)
 }
 
 
+/* The job that undoes what a saga of this name has done; NULL: it leaves
+ * nothing that its own transactions do not take back. */
 static const char *
 saga_undo_type(const char *name)
 {
-    return strcmp(name, "booking") == 0 ? "booking.release"
-           : strcmp(name, "drill") == 0 ? "saga.drill_undo" : NULL;
+    size_t  i;
+
+    static const struct {
+        const char  *name;
+        const char  *type;
+    } undo[] = {
+        { "booking", "booking.release" },
+        { "persona", "persona.discard" },
+        { "drill", "saga.drill_undo" }
+    };
+
+    for (i = 0; i < sizeof(undo) / sizeof(undo[0]); i++) {
+        if (strcmp(undo[i].name, name) == 0) {
+            return undo[i].type;
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -284,9 +329,9 @@ travelctl_saga_compensate(int argc, char **argv)
     rc = s.pg == NULL ? CTL_BROKEN : CTL_REFUSED;
     type = res != NULL ? saga_undo_type(PQgetvalue(res, 0, 1)) : NULL;
 
-    if (type != NULL && (strcmp(PQgetvalue(res, 0, 0), "running") == 0
-                         || (strcmp(PQgetvalue(res, 0, 0), "stuck") == 0
-                             && PQgetisnull(res, 0, 2))))
+    if (res != NULL && (strcmp(PQgetvalue(res, 0, 0), "running") == 0
+                        || (strcmp(PQgetvalue(res, 0, 0), "stuck") == 0
+                            && PQgetisnull(res, 0, 2))))
     {
         rc = saga_take_up(&s, config, args[0], ", \"turn\": true");
 
@@ -296,7 +341,7 @@ travelctl_saga_compensate(int argc, char **argv)
     {
         rc = saga_enqueue(&s, type, args[0], PQgetvalue(res, 0, 2));
 
-    } else if (type != NULL) {
+    } else if (res != NULL) {
         rc = saga_is(args[0], PQgetvalue(res, 0, 0), "there is nothing to "
                                                      "undo");
     }

@@ -1,5 +1,6 @@
 /* travelctl webhook: who is told of domain events, and how that went. */
 
+#include <curl/curl.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,57 @@ webhook_secret(char dst[64])
 }
 
 
+/* http or https, and a host: what libcurl will make of it. */
+static bool
+webhook_url_good(const char *text)
+{
+    bool    good;
+    char   *scheme, *host;
+    CURLU  *url;
+
+    scheme = NULL;
+    host = NULL;
+    url = curl_url();
+    good = url != NULL
+           && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK
+           && curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK
+           && curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK
+           && (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0)
+           && *host != '\0' && strncmp(text, "http", 4) == 0;
+
+    curl_free(scheme);
+    curl_free(host);
+    curl_url_cleanup(url);
+    return good;
+}
+
+
+/* Patterns of event types with commas between; an empty one fits nothing. */
+static bool
+webhook_types_good(const char *text)
+{
+    size_t  n;
+
+    for ( ;; ) {
+        n = strspn(text, "abcdefghijklmnopqrstuvwxyz_.%");
+
+        if (n == 0) {
+            return false;
+        }
+
+        text += n;
+
+        if (*text == '\0') {
+            return true;
+        }
+
+        if (*text++ != ',') {
+            return false;
+        }
+    }
+}
+
+
 int
 travelctl_webhook_add(int argc, char **argv)
 {
@@ -40,7 +92,7 @@ travelctl_webhook_add(int argc, char **argv)
         CTL_CONFIG(config),
         { "types", CTL_STRING, &types, "LIST",
           "event types, a comma between; % stands for anything (%)" },
-        { "user", CTL_STRING, &user, "UUID", "of this user's events only" },
+        { "user", CTL_UUID, &user, "UUID", "of this user's events only" },
         { .name = NULL }
     };
     ctl_spec_t  spec = { "webhook add [options] URL",
@@ -49,6 +101,16 @@ travelctl_webhook_add(int argc, char **argv)
 
     if (!ctl_parse(&spec, argc, argv, args, &rc)) {
         return rc;
+    }
+
+    if (!webhook_url_good(args[0])) {
+        return ctl_broken("\"%s\" is not a URL, write it like "
+                          "https://example.com/hooks", args[0]);
+    }
+
+    if (!webhook_types_good(types)) {
+        return ctl_broken("--types does not take \"%s\": write event types "
+                          "(travelctl events types), a comma between", types);
     }
 
     if (!webhook_secret(secret)) {
@@ -120,21 +182,19 @@ travelctl_webhook_rotate(int argc, char **argv)
     params[0] = args[0];
     params[1] = secret;
 
-    if (drop) {
-        return ctl_rows(config,
-            "UPDATE jobs.webhook SET secrets = secrets[1:1],"
-            "       updated_at = now() WHERE id = $1::uuid"
-            " RETURNING id, secrets[1]", 1, params, NULL);
-    }
-
-    if (!webhook_secret(secret)) {
+    if (!ctl_uuid(args[0], "webhook") || (!drop && !webhook_secret(secret))) {
         return CTL_BROKEN;
     }
 
-    return ctl_rows(config,
-        "UPDATE jobs.webhook SET secrets = (ARRAY[$2] || secrets)[1:4],"
-        "       updated_at = now() WHERE id = $1::uuid"
-        " RETURNING id, secrets[1]", 2, params, NULL);
+    rc = ctl_rows(config, drop
+        ? "UPDATE jobs.webhook SET secrets = secrets[1:1],"
+          "       updated_at = now() WHERE id = $1::uuid"
+          " RETURNING id, secrets[1]"
+        : "UPDATE jobs.webhook SET secrets = (ARRAY[$2] || secrets)[1:4],"
+          "       updated_at = now() WHERE id = $1::uuid"
+          " RETURNING id, secrets[1]", drop ? 1 : 2, params, NULL);
+
+    return ctl_found(rc, "webhook", args[0]);
 }
 
 
@@ -153,9 +213,19 @@ travelctl_webhook_set(int argc, char **argv)
         return rc;
     }
 
-    return ctl_rows(config,
+    if (!ctl_uuid(args[0], "webhook")) {
+        return CTL_BROKEN;
+    }
+
+    if (strcmp(args[1], "active") != 0 && strcmp(args[1], "disabled") != 0) {
+        return ctl_broken("\"%s\" is neither active nor disabled", args[1]);
+    }
+
+    rc = ctl_rows(config,
         "UPDATE jobs.webhook SET state = $2, updated_at = now()"
         " WHERE id = $1::uuid RETURNING id, state", 2, args, NULL);
+
+    return ctl_found(rc, "webhook", args[0]);
 }
 
 
@@ -168,10 +238,15 @@ travelctl_webhook_log(int argc, char **argv)
     ctl_option_t  options[] = { CTL_CONFIG(config), { .name = NULL } };
     ctl_spec_t    spec = { "webhook log [options] ID",
                            "Deliveries of a webhook, newest first, and their "
-                           "attempts.", options, 1, 1 };
+                           "attempts.  Exit code 1: there are none.",
+                           options, 1, 1 };
 
     if (!ctl_parse(&spec, argc, argv, args, &rc)) {
         return rc;
+    }
+
+    if (!ctl_uuid(args[0], "webhook")) {
+        return CTL_BROKEN;
     }
 
     return ctl_rows(config,
@@ -200,15 +275,24 @@ travelctl_webhook_replay(int argc, char **argv)
     ctl_option_t  options[] = { CTL_CONFIG(config), { .name = NULL } };
     ctl_spec_t    spec = { "webhook replay [options] DELIVERY",
                            "Sends a delivery once more, under its first "
-                           "webhook-id; prints the job.", options, 1, 1 };
+                           "webhook-id; prints the job.\nExit code 1: there is "
+                           "none, or its webhook is not active.", options, 1,
+                           1 };
 
     if (!ctl_parse(&spec, argc, argv, args, &rc)) {
         return rc;
     }
 
-    rc = ctl_rows(config,
-        "UPDATE jobs.webhook_delivery SET state = 'pending'"
-        " WHERE id = $1::uuid RETURNING id", 1, args, NULL);
+    if (!ctl_uuid(args[0], "delivery")) {
+        return CTL_BROKEN;
+    }
+
+    rc = ctl_found(ctl_rows(config,
+        "UPDATE jobs.webhook_delivery AS d SET state = 'pending'"
+        "  FROM jobs.webhook AS w"
+        " WHERE d.id = $1::uuid AND w.id = d.webhook_id"
+        "   AND w.state = 'active' RETURNING d.id", 1, args, NULL),
+        "delivery of an active webhook", args[0]);
     conf = rc == CTL_GOOD ? ctl_conf(config) : NULL;
 
     if (conf != NULL) {

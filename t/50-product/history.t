@@ -60,6 +60,13 @@ subtest 'events' => sub {
     my $r = json($t->get("/api/v1/events?of=$y->{id}", @me)->{content});
     is_deeply([map { "$_->{aggregate} $_->{version}" } @{ $r->{items} }],
         ['journey 1'], 'of one aggregate');
+    my $some = sub { join ' ', map { $_->{type} }
+        @{ json($t->get("/api/v1/events?$_[0]", @me)->{content})->{items} } };
+    is($some->('type=booking.confirmed'), 'booking.confirmed', 'of one type');
+    is($some->("from=$then"),
+        'commission.reversed booking.cancelled booking.cancelling', 'since then');
+    is($some->("until=$then&of=$y->{id}"), 'journey.started', 'before then');
+    is($t->get('/api/v1/events?from=today', @me)->{status}, 422, 'no time');
     is(scalar @{ json($t->get('/api/v1/events', @you)->{content})->{items} },
         0, 'nobody sees those of others');
     is($t->get('/api/v1/events')->{status}, 401, 'nor without a name');
@@ -72,6 +79,23 @@ subtest 'travelctl' => sub {
     (undef, $out) = ctl('events', 'list', '--user', $t->user(0));
     like($out, qr/commission\.reversed.*journey\.started/s, '--user');
     is((ctl('events', 'list', 'booking'))[0], 2, 'half a name');
+    (undef, $out) = ctl('events', 'list', '--user', $t->user(0), '--from',
+        $then);
+    is(scalar(() = $out =~ /^\S+Z  /mg), 3, '--from');
+    (undef, $out) = ctl('events', 'list', 'booking', $booked->{id}, '--until',
+        $then);
+    is(scalar(() = $out =~ /^\S+Z  /mg), 3, '--until');
+    for (['list', '--user', 'me'], ['list', 'booking', 'x'],
+        ['state', 'booking', 'x'],
+        ['state', '--as-of', 'noon', 'booking', $booked->{id}])
+    {
+        ($rc, $out) = ctl('events', @$_);
+        is($rc, 2, "events @$_: exit 2");
+        like($out, qr/UUID|with its offset/, 'and what to write');
+    }
+    ($rc, $out) = ctl('projection', 'rebuild', 'none');
+    is($rc, 1, 'no such projection');
+    like($out, qr/there is no projection none/, 'and told so');
     (undef, $out) = ctl('events', 'state', '--as-of', $then, 'booking',
         $booked->{id});
     is(json($out)->{status}, 'confirmed', 'events state');
@@ -87,6 +111,15 @@ subtest 'travelctl' => sub {
     my $r = json($t->get('/api/v1/routes/popular')->{content});
     is(scalar @{ $r->{items} }, 1, 'the ways most travelled');
     is($r->{items}[0]{destination}{name}, 'Hamburg', 'one of them');
+};
+
+subtest 'the shipped purge' => sub {
+    my $place = '/api/v1/personalities';
+    wait_for(sub { $t->get($place)->{headers}{age} }, 10, 'a kept answer');
+    my ($rc, $out) = $t->run(Travel::Test::build() . '/travelctl', 'cache',
+        'purge', '--route', 'personalities.list');
+    is($rc, 0, 'travelctl cache purge') or diag $out;
+    is($t->get($place)->{headers}{age}, undef, 'it is made anew');
 };
 
 $t->finish;

@@ -1,7 +1,10 @@
 -- What the caller did, newest first: the audit of his own changes; of one
--- aggregate if asked.
+-- aggregate, of one type, of some time if asked.
 -- @param    limit  int 1..100 = 20
 -- @param    of     uuid?
+-- @param    type   text? 1..64
+-- @param    from   timestamp?
+-- @param    until  timestamp?
 -- @returns  list
 -- @cursor   at desc, pos desc
 -- @tags     user:{viewer}
@@ -12,4 +15,7 @@ SELECT e.at, e.pos,
                          'data', e.data,
                          'created_at', travel.rfc3339(e.at)) AS item
   FROM travel.user_events(:viewer) AS e
- WHERE :of IS NULL OR e.stream_id = :of
+ WHERE (:of IS NULL OR e.stream_id = :of)
+   AND (:type IS NULL OR e.type = :type)
+   AND (:from IS NULL OR e.at >= :from)
+   AND (:until IS NULL OR e.at < :until)

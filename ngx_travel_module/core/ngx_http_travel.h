@@ -304,6 +304,7 @@ typedef struct {
     ngx_str_t              consistency_secret;
     ngx_str_t              problem_base;   /* of problem types; empty: ours */
     ngx_http_handler_pt    before_content; /* NULL */
+    ngx_array_t            error_pages;    /* ngx_str_t: locations' names */
     ngx_array_t            zones;          /* ngx_http_travel_zone_t * */
     ngx_array_t            counters;       /* core's own */
     ngx_shm_zone_t        *counter_zone;

@@ -5,6 +5,8 @@
 
 static ngx_int_t ngx_http_travel_error_send(ngx_http_request_t *r,
     ngx_http_travel_ctx_t *ctx);
+static ngx_uint_t ngx_http_travel_error_elsewhere(ngx_http_request_t *r,
+    travel_error_e error);
 static travel_problem_form_e ngx_http_travel_error_form(ngx_http_request_t *r);
 static ngx_str_t ngx_http_travel_status_line(ngx_uint_t status);
 static travel_str_t ngx_http_travel_error_instance(ngx_http_request_t *r);
@@ -95,6 +97,10 @@ ngx_http_travel_error_send(ngx_http_request_t *r, ngx_http_travel_ctx_t *ctx)
         return NGX_ERROR;
     }
 
+    if (ctx->divert == NULL && ngx_http_travel_error_elsewhere(r, ctx->error)) {
+        return travel_error_status(ctx->error);
+    }
+
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
         return rc;
@@ -133,6 +139,59 @@ ngx_http_travel_error_send(ngx_http_request_t *r, ngx_http_travel_ctx_t *ctx)
 
     return ngx_http_travel_send(r, travel_error_status(ctx->error), &type,
                                 &body);
+}
+
+
+/*
+ * Has the operator an error_page of his own for it, a login or a page for
+ * people?  Nginx then sends that, as it does for its own errors.  One that
+ * leads to travel_error_page would say the same in fewer words.
+ */
+static ngx_uint_t
+ngx_http_travel_error_elsewhere(ngx_http_request_t *r, travel_error_e error)
+{
+    ngx_int_t                     status;
+    ngx_uint_t                    i, k;
+    ngx_str_t                    *ours, *value;
+    ngx_http_err_page_t          *page;
+    ngx_http_core_loc_conf_t     *clcf;
+    ngx_http_travel_main_conf_t  *tmcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->error_pages == NULL || r != r->main || r->error_page
+        || r->uri_changes == 0)
+    {
+        return 0;
+    }
+
+    tmcf = ngx_http_get_module_main_conf(r, ngx_http_travel_module);
+    ours = tmcf->error_pages.elts;
+    page = clcf->error_pages->elts;
+    status = travel_error_status(error);
+
+    for (i = 0; i < clcf->error_pages->nelts; i++) {
+
+        if (page[i].status != status) {
+            continue;
+        }
+
+        value = &page[i].value.value;
+
+        for (k = 0; k < tmcf->error_pages.nelts; k++) {
+            if (page[i].value.lengths == NULL && value->len >= ours[k].len
+                && ngx_memcmp(value->data, ours[k].data, ours[k].len) == 0
+                && (value->len == ours[k].len
+                    || value->data[ours[k].len] == '/'))
+            {
+                return 0;
+            }
+        }
+
+        return 1;
+    }
+
+    return 0;
 }
 
 

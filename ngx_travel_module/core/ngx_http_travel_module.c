@@ -399,7 +399,9 @@ ngx_http_travel_error_page_handler(ngx_http_request_t *r)
 static char *
 ngx_http_travel_error_page(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_str_t                    *name;
+    ngx_http_core_loc_conf_t     *clcf;
+    ngx_http_travel_main_conf_t  *tmcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
@@ -408,6 +410,14 @@ ngx_http_travel_error_page(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                "error page a location of its own";
     }
 
+    tmcf = ngx_http_travel_main_conf(cf);
+
+    name = ngx_array_push(&tmcf->error_pages);
+    if (name == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *name = clcf->name;
     clcf->handler = ngx_http_travel_error_page_handler;
 
     return NGX_CONF_OK;
@@ -521,6 +531,8 @@ ngx_http_travel_create_main_conf(ngx_conf_t *cf)
     if (ngx_array_init(&tmcf->zones, cf->pool, 8,
                        sizeof(ngx_http_travel_zone_t *))
         != NGX_OK
+        || ngx_array_init(&tmcf->error_pages, cf->pool, 2, sizeof(ngx_str_t))
+           != NGX_OK
         || ngx_http_travel_counters_init(cf, tmcf) != NGX_OK)
     {
         return NULL;

@@ -47,6 +47,12 @@ my $t = Travel::Test->new(parts => 'nginx', ngx_workers => 1, http => <<'CONF');
         location /any/moved { satisfy any; deny all; try_files /nothing @off; }
         location @off { satisfy any; deny all; travel_auth off; proxy_pass http://echo; }
 
+        location /paged { error_page 401 = @login; error_page 403 /denied; error_page 429 /busy;
+                          travel_require POST a:b; travel_limit $travel_user 1r/h name=paged; proxy_pass http://echo; }
+        location @login { travel_auth off; return 302 /sign-in?to=$request_uri; }
+        location = /denied { travel_auth off; default_type text/plain; return 200 'not for you'; }
+        location = /busy { default_type text/plain; proxy_pass http://echo; }
+
         location = /page { ssi on; travel_auth off; proxy_pass http://echo; }
         location = /part { travel_claim_header X-Org org; proxy_pass http://echo; }
         location = /whole { ssi on; proxy_pass http://echo/page; }
@@ -115,6 +121,22 @@ subtest 'satisfy any' => sub {
     is(join(' ', map { get('/any/few', $alice)->{status} } 1 .. 3), '200 200 429',
         'who is let in is counted all the same');
     is(get('/any/moved', $alice)->{status}, 403, 'another location asks for itself');
+};
+
+subtest 'error_page of the operator\'s' => sub {
+    my $r = get('/paged/x?y=1');
+    is($r->{status}, 302, 'a login in the place of 401');
+    like($r->{headers}{location}, qr{/sign-in\?to=/paged/x\?y=1$}, '... that knows where it was');
+    like($r->{headers}{'www-authenticate'}, qr/^Bearer /, '... and the challenge stays');
+    $r = $t->request('POST', '/paged', token => $alice, body => '{}');
+    is($r->{status}, 403, 'a page in the place of 403');
+    is($r->{content}, 'not for you', '... with its words');
+    is(get('/paged', $alice)->{status}, 200, 'within the limit');
+    $r = get('/paged', $alice);
+    is($r->{status}, 429, 'beyond it');
+    is($r->{content}, "[||$user]", '... by a page of an upstream');
+    cmp_ok($r->{headers}{'retry-after'}, '>', 0, '... and when to come back');
+    is(get('/if')->{json}{error}{code}, 'AUTHENTICATION_ERROR', 'ours, where it would lead to ours');
 };
 
 subtest 'headers of subrequests are their own' => sub {

@@ -86,12 +86,13 @@ sub compare_parameters {
         my $fault = sub { push @faults, "$room.md: $directive: $_[0]" };
         $fault->("$name= is not in its syntax")
             if $syntax !~ /\b$name=/;
-        my ($said) = $text =~ /`$name=(.{0,400})/s
+        my @said = $text =~ /`$name(?:=|`)(?=((?:(?!\n- ).){0,300}))/gs
             or do { $fault->("$name= is not explained"); next };
-        $fault->("$name= is not said to be $low to $high")
-            if defined $low && $said !~ /\b\Q$low\E to \Q$high\E(?!\w)/;
+        $fault->("$name= is not said to be $low to $high") if defined $low
+            && !grep { /\b\Q$low\E to \Q$high\E(?!\w)/ } @said;
         $fault->("$name= is not said to have the default $default")
-            if defined $default && $said !~ /\bdefault `?\Q$default\E(?!\w)/;
+            if defined $default
+            && !grep { /\bdefault `?\Q$default\E(?!\w)/ } @said;
     }
 }
 

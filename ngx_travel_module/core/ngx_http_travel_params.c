@@ -103,7 +103,10 @@ ngx_http_travel_param(ngx_conf_t *cf, const ngx_http_travel_param_t *params,
     bit = (uint64_t) 1 << n;
 
     if ((*seen & bit) && !params[n].many) {
-        return "is the second one of that name";
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\": \"%s=\" is given twice",
+                           (ngx_str_t *) cf->args->elts, params[n].name);
+        return NGX_CONF_ERROR;               /* it may be a password */
     }
 
     *seen |= bit;

@@ -48,11 +48,11 @@ typedef struct {
                                                    is accepted */
     ngx_str_t                       user;
     ngx_str_t                       password;
-    ngx_int_t                       db;
+    ngx_uint_t                      db;
     ngx_msec_t                      timeout;
+    ngx_flag_t                      cluster;
     ngx_http_travel_net_counters_t  counters;
-    unsigned                        configured:1;
-    unsigned                        cluster:1;
+    ngx_uint_t                      configured;
 } ngx_http_travel_redis_conf_t;
 
 
@@ -82,14 +82,6 @@ char *ngx_http_travel_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_travel_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* "name=value": the value, or NULL when arg is another parameter. */
-ngx_str_t *ngx_http_travel_net_param(ngx_str_t *arg, const char *name,
-    ngx_str_t *ret_value);
-/* A whole number or a time in ms between bounds; logs what must be. */
-ngx_int_t ngx_http_travel_net_number(ngx_conf_t *cf, const char *name,
-    ngx_str_t *value, ngx_int_t min, ngx_int_t max, ngx_uint_t *ret_n);
-ngx_int_t ngx_http_travel_net_time(ngx_conf_t *cf, const char *name,
-    ngx_str_t *value, ngx_msec_t min, ngx_msec_t max, ngx_msec_t *ret_ms);
 /* The first line of a file, for password_file=. */
 ngx_int_t ngx_http_travel_net_secret(ngx_conf_t *cf, ngx_str_t *file,
     ngx_str_t *ret_secret);

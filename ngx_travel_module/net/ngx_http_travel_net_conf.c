@@ -1,4 +1,4 @@
-/* Reading parameters of net's directives: numbers, times, secrets, names. */
+/* What net's directives have in common: secrets, names of hosts, counters. */
 
 #include "ngx_http_travel_net.h"
 
@@ -7,70 +7,6 @@
 
 static ngx_int_t ngx_http_travel_net_counter(ngx_conf_t *cf, const char *kind,
     const char *what, ngx_str_t *name, const char *help);
-
-
-ngx_str_t *
-ngx_http_travel_net_param(ngx_str_t *arg, const char *name,
-    ngx_str_t *ret_value)
-{
-    size_t  n;
-
-    n = ngx_strlen(name);
-
-    if (arg->len <= n || ngx_strncmp(arg->data, name, n) != 0
-        || arg->data[n] != '=')
-    {
-        return NULL;
-    }
-
-    ret_value->data = arg->data + n + 1;
-    ret_value->len = arg->len - n - 1;
-
-    return ret_value;
-}
-
-
-ngx_int_t
-ngx_http_travel_net_number(ngx_conf_t *cf, const char *name, ngx_str_t *value,
-    ngx_int_t min, ngx_int_t max, ngx_uint_t *ret_n)
-{
-    ngx_int_t  n;
-
-    n = ngx_atoi(value->data, value->len);
-
-    if (n == NGX_ERROR || n < min || n > max) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%s=%V\" must be a whole number from %i to %i",
-                           name, value, min, max);
-        return NGX_ERROR;
-    }
-
-    *ret_n = (ngx_uint_t) n;
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_http_travel_net_time(ngx_conf_t *cf, const char *name, ngx_str_t *value,
-    ngx_msec_t min, ngx_msec_t max, ngx_msec_t *ret_ms)
-{
-    ngx_int_t  ms;
-
-    ms = ngx_parse_time(value, 0);
-
-    if (ms == NGX_ERROR || (ngx_msec_t) ms < min || (ngx_msec_t) ms > max) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%s=%V\" must be a time from %Mms to %Mms, "
-                           "such as \"500ms\" or \"2s\"",
-                           name, value, min, max);
-        return NGX_ERROR;
-    }
-
-    *ret_ms = (ngx_msec_t) ms;
-
-    return NGX_OK;
-}
 
 
 ngx_int_t

@@ -20,6 +20,12 @@ typedef struct {
     ngx_uint_t   n;
 } ngx_http_travel_conninfo_t;
 
+/* A line of the configuration while it is read. */
+typedef struct {
+    ngx_http_travel_pg_conf_t   server;
+    ngx_http_travel_conninfo_t  conninfo;
+} ngx_http_travel_pg_line_t;
+
 
 static ngx_int_t ngx_http_travel_pg_parse(ngx_conf_t *cf, ngx_str_t *conninfo,
     ngx_http_travel_conninfo_t *ret_info);
@@ -39,13 +45,10 @@ static ngx_int_t ngx_http_travel_pg_finish(ngx_conf_t *cf,
     ngx_http_travel_pg_conf_t *pc, ngx_http_travel_conninfo_t *info);
 static ngx_int_t ngx_http_travel_pg_role(ngx_conf_t *cf, ngx_str_t *role,
     ngx_http_travel_net_conf_t *nmcf, ngx_http_travel_pg_conf_t *pc);
-static ngx_int_t ngx_http_travel_pg_password_file(ngx_conf_t *cf,
-    ngx_http_travel_conninfo_t *info, ngx_str_t *path);
-static ngx_int_t ngx_http_travel_pg_password_env(ngx_conf_t *cf,
-    ngx_http_travel_conninfo_t *info, ngx_str_t *name);
-static ngx_int_t ngx_http_travel_pg_param(ngx_conf_t *cf,
-    ngx_http_travel_pg_conf_t *pc, ngx_http_travel_conninfo_t *info,
-    ngx_str_t *arg);
+static char *ngx_http_travel_pg_password_file(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *path, void *conf);
+static char *ngx_http_travel_pg_password_env(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *name, void *conf);
 
 
 static struct {
@@ -58,13 +61,62 @@ static struct {
 };
 
 
+static const ngx_http_travel_param_t  ngx_http_travel_postgres_params[] = {
+
+    { "connections", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_pg_line_t, server.info.connections),
+      "1", "64", "4", NULL, 0 },
+
+    { "pipeline", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_pg_line_t, server.pipeline),
+      "1", "1024", "16", "queries in flight", 0 },
+
+    { "queue", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_pg_line_t, server.queue),
+      "0", "1000000", "1024", "queries that wait", 0 },
+
+    { "slow", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_pg_line_t, server.slow),
+      "1", "16", "1", "sessions", 0 },
+
+    { "max_lag", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_pg_line_t, server.info.max_lag),
+      "10ms", "1h", NULL, NULL, 0 },
+
+    { "slow_start", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_pg_line_t, server.info.slow_start),
+      "0", "10m", "5s", NULL, 0 },
+
+    { "spill", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_pg_line_t, server.info.spill),
+      "0", "1000000", NULL, "queries", 0 },
+
+    { "timeout", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_pg_line_t, server.timeout),
+      "10ms", "60s", "5s", NULL, 0 },
+
+    { "slow_timeout", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_pg_line_t, server.slow_timeout),
+      "10ms", "1h", "60s", NULL, 0 },
+
+    { "password_file", ngx_http_travel_pg_password_file,
+      0,
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "password_env", ngx_http_travel_pg_password_env,
+      0,
+      NULL, NULL, NULL, NULL, 0 },
+
+      ngx_http_travel_null_param
+};
+
+
 char *
 ngx_http_travel_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_str_t                    *value;
-    ngx_uint_t                    i;
-    ngx_http_travel_pg_conf_t    *pc, made;
-    ngx_http_travel_conninfo_t    info;
+    ngx_http_travel_pg_conf_t    *made, *pc;
+    ngx_http_travel_pg_line_t     line;
     ngx_http_travel_net_conf_t   *nmcf;
 
     (void) cmd;
@@ -72,42 +124,35 @@ ngx_http_travel_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     nmcf = conf;
     value = cf->args->elts;
 
-    ngx_memzero(&made, sizeof(ngx_http_travel_pg_conf_t));
-    made.info.connections = 4;
-    made.info.max_lag = NGX_CONF_UNSET_MSEC;
-    made.info.slow_start = 5000;
-    made.info.spill = NGX_CONF_UNSET_UINT;
-    made.pipeline = 16;
-    made.queue = 1024;
-    made.slow = 1;
-    made.timeout = 5000;
-    made.slow_timeout = 60000;
+    ngx_memzero(&line, sizeof(ngx_http_travel_pg_line_t));
+    made = &line.server;
+    made->info.max_lag = NGX_CONF_UNSET_MSEC;
+    made->info.spill = NGX_CONF_UNSET_UINT;
 
-    if (ngx_http_travel_pg_role(cf, &value[1], nmcf, &made) != NGX_OK
-        || ngx_http_travel_pg_parse(cf, &value[2], &info) != NGX_OK)
+    if (ngx_http_travel_pg_role(cf, &value[1], nmcf, made) != NGX_OK
+        || ngx_http_travel_pg_parse(cf, &value[2], &line.conninfo) != NGX_OK
+        || ngx_http_travel_params_default(cf, ngx_http_travel_postgres_params,
+                                          &line)
+           != NGX_CONF_OK
+        || ngx_http_travel_params(cf, ngx_http_travel_postgres_params, 3, &line)
+           != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
     }
 
-    for (i = 3; i < cf->args->nelts; i++) {
-        if (ngx_http_travel_pg_param(cf, &made, &info, &value[i]) != NGX_OK) {
-            return NGX_CONF_ERROR;
-        }
-    }
-
     /* reports may be older; a primary may be given all it can take */
 
-    ngx_conf_init_msec_value(made.info.max_lag,
-                             made.info.role == NGX_HTTP_TRAVEL_PG_ANALYTICS
+    ngx_conf_init_msec_value(made->info.max_lag,
+                             made->info.role == NGX_HTTP_TRAVEL_PG_ANALYTICS
                              ? 600000 : 5000);
-    ngx_conf_init_uint_value(made.info.spill,
-                             made.info.connections * made.pipeline);
+    ngx_conf_init_uint_value(made->info.spill,
+                             made->info.connections * made->pipeline);
 
-    if (ngx_http_travel_pg_host(cf, &info) != NGX_OK
-        || ngx_http_travel_pg_namespace(cf, &made, &info) != NGX_OK
-        || ngx_http_travel_pg_finish(cf, &made, &info) != NGX_OK
-        || ngx_http_travel_net_counters(cf, "postgres", &made.info.name,
-                                        &made.counters)
+    if (ngx_http_travel_pg_host(cf, &line.conninfo) != NGX_OK
+        || ngx_http_travel_pg_namespace(cf, made, &line.conninfo) != NGX_OK
+        || ngx_http_travel_pg_finish(cf, made, &line.conninfo) != NGX_OK
+        || ngx_http_travel_net_counters(cf, "postgres", &made->info.name,
+                                        &made->counters)
            != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -118,7 +163,7 @@ ngx_http_travel_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    *pc = made;
+    *pc = *made;
 
     return NGX_CONF_OK;
 }
@@ -462,116 +507,53 @@ ngx_http_travel_pg_finish(ngx_conf_t *cf, ngx_http_travel_pg_conf_t *pc,
 }
 
 
-static ngx_int_t
-ngx_http_travel_pg_param(ngx_conf_t *cf, ngx_http_travel_pg_conf_t *pc,
-    ngx_http_travel_conninfo_t *info, ngx_str_t *arg)
-{
-    ngx_str_t  value;
-
-    if (ngx_http_travel_net_param(arg, "connections", &value)) {
-        return ngx_http_travel_net_number(cf, "connections", &value, 1, 64,
-                                          &pc->info.connections);
-    }
-
-    if (ngx_http_travel_net_param(arg, "pipeline", &value)) {
-        return ngx_http_travel_net_number(cf, "pipeline", &value, 1, 1024,
-                                          &pc->pipeline);
-    }
-
-    if (ngx_http_travel_net_param(arg, "queue", &value)) {
-        return ngx_http_travel_net_number(cf, "queue", &value, 0, 1000000,
-                                          &pc->queue);
-    }
-
-    if (ngx_http_travel_net_param(arg, "slow", &value)) {
-        return ngx_http_travel_net_number(cf, "slow", &value, 1, 16,
-                                          &pc->slow);
-    }
-
-    if (ngx_http_travel_net_param(arg, "max_lag", &value)) {
-        return ngx_http_travel_net_time(cf, "max_lag", &value, 10, 3600000,
-                                        &pc->info.max_lag);
-    }
-
-    if (ngx_http_travel_net_param(arg, "slow_start", &value)) {
-        return ngx_http_travel_net_time(cf, "slow_start", &value, 0, 600000,
-                                        &pc->info.slow_start);
-    }
-
-    if (ngx_http_travel_net_param(arg, "spill", &value)) {
-        return ngx_http_travel_net_number(cf, "spill", &value, 0, 1000000,
-                                          &pc->info.spill);
-    }
-
-    if (ngx_http_travel_net_param(arg, "timeout", &value)) {
-        return ngx_http_travel_net_time(cf, "timeout", &value, 10, 60000,
-                                        &pc->timeout);
-    }
-
-    if (ngx_http_travel_net_param(arg, "slow_timeout", &value)) {
-        return ngx_http_travel_net_time(cf, "slow_timeout", &value, 10,
-                                        3600000, &pc->slow_timeout);
-    }
-
-    if (ngx_http_travel_net_param(arg, "password_file", &value)) {
-        return ngx_http_travel_pg_password_file(cf, info, &value);
-    }
-
-    if (ngx_http_travel_net_param(arg, "password_env", &value)) {
-        return ngx_http_travel_pg_password_env(cf, info, &value);
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"travel_postgres\" parameter \"%V\" must be one of "
-                       "connections=, pipeline=, queue=, slow=, max_lag=, "
-                       "slow_start=, spill=, timeout=, slow_timeout=, "
-                       "password_file=, password_env=", arg);
-    return NGX_ERROR;
-}
-
-
-static ngx_int_t
+static char *
 ngx_http_travel_pg_password_file(ngx_conf_t *cf,
-    ngx_http_travel_conninfo_t *info, ngx_str_t *path)
+    const ngx_http_travel_param_t *param, ngx_str_t *path, void *conf)
 {
+    ngx_http_travel_pg_line_t  *line = conf;
+
     char       *text;
     ngx_str_t   secret;
 
+    (void) param;
+
     if (ngx_http_travel_net_secret(cf, path, &secret) != NGX_OK) {
-        return NGX_ERROR;
+        return NGX_CONF_ERROR;
     }
 
     text = ngx_http_travel_net_cstr(cf->pool, &secret);
     if (text == NULL) {
-        return NGX_ERROR;
+        return NGX_CONF_ERROR;
     }
 
-    ngx_http_travel_pg_set(info, "password", text);
+    ngx_http_travel_pg_set(&line->conninfo, "password", text);
 
-    return NGX_OK;
+    return NGX_CONF_OK;
 }
 
 
-static ngx_int_t
+static char *
 ngx_http_travel_pg_password_env(ngx_conf_t *cf,
-    ngx_http_travel_conninfo_t *info, ngx_str_t *name)
+    const ngx_http_travel_param_t *param, ngx_str_t *name, void *conf)
 {
+    ngx_http_travel_pg_line_t  *line = conf;
+
     char       *text;
     ngx_str_t   secret;
 
+    (void) param;
+
     text = ngx_http_travel_net_cstr(cf->pool, name);
     if (text == NULL) {
-        return NGX_ERROR;
+        return NGX_CONF_ERROR;
     }
 
     text = getenv(text);
 
     if (text == NULL || *text == '\0') {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_postgres\" password_env=\"%V\" names a "
-                           "variable that is not in nginx's environment: set "
-                           "it where nginx is started", name);
-        return NGX_ERROR;
+        return "names a variable that is not in nginx's environment: set it "
+               "where nginx is started";
     }
 
     secret.data = (u_char *) text;
@@ -579,10 +561,10 @@ ngx_http_travel_pg_password_env(ngx_conf_t *cf,
 
     text = ngx_http_travel_net_cstr(cf->pool, &secret);
     if (text == NULL) {
-        return NGX_ERROR;
+        return NGX_CONF_ERROR;
     }
 
-    ngx_http_travel_pg_set(info, "password", text);
+    ngx_http_travel_pg_set(&line->conninfo, "password", text);
 
-    return NGX_OK;
+    return NGX_CONF_OK;
 }

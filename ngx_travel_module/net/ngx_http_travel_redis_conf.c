@@ -9,8 +9,42 @@ static ngx_int_t ngx_http_travel_redis_check_cluster(ngx_conf_t *cf,
     ngx_http_travel_redis_conf_t *rc, ngx_uint_t queue);
 static ngx_int_t ngx_http_travel_redis_address(ngx_conf_t *cf,
     ngx_http_travel_redis_conf_t *rc, ngx_str_t *address);
-static ngx_int_t ngx_http_travel_redis_param(ngx_conf_t *cf,
-    ngx_http_travel_redis_conf_t *rc, ngx_str_t *arg);
+static char *ngx_http_travel_redis_password_file(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *path, void *conf);
+
+
+static const ngx_http_travel_param_t  ngx_http_travel_redis_params[] = {
+
+    { "user", ngx_http_travel_param_text,
+      offsetof(ngx_http_travel_redis_conf_t, user),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "password", ngx_http_travel_param_text,
+      offsetof(ngx_http_travel_redis_conf_t, password),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "password_file", ngx_http_travel_redis_password_file,
+      offsetof(ngx_http_travel_redis_conf_t, password),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "timeout", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_redis_conf_t, timeout),
+      "10ms", "60s", "1s", NULL, 0 },
+
+    { "db", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_redis_conf_t, db),
+      "0", "65535", "0", NULL, 0 },
+
+    { "acks", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_redis_conf_t, acks),
+      "0", "16", "0", "replicas", 0 },
+
+    { "cluster", ngx_http_travel_param_flag,
+      offsetof(ngx_http_travel_redis_conf_t, cluster),
+      NULL, NULL, "off", NULL, 0 },
+
+      ngx_http_travel_null_param
+};
 
 
 char *
@@ -51,7 +85,12 @@ ngx_http_travel_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     rc->configured = 1;
-    rc->timeout = 1000;
+
+    if (ngx_http_travel_params_default(cf, ngx_http_travel_redis_params, rc)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
 
     if (ngx_array_init(&rc->servers, cf->pool, 4,
                        sizeof(ngx_http_travel_redis_server_t))
@@ -72,10 +111,10 @@ ngx_http_travel_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    for ( ; i < cf->args->nelts; i++) {
-        if (ngx_http_travel_redis_param(cf, rc, &value[i]) != NGX_OK) {
-            return NGX_CONF_ERROR;
-        }
+    if (ngx_http_travel_params(cf, ngx_http_travel_redis_params, i, rc)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     if (rc->acks && rc != &nmcf->redis[NGX_HTTP_TRAVEL_REDIS_QUEUE]) {
@@ -131,7 +170,7 @@ ngx_http_travel_redis_check_cluster(ngx_conf_t *cf,
 
     if (rc->db) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_redis %V\" has cluster=on and db=%i: "
+                           "\"travel_redis %V\" has cluster=on and db=%ui: "
                            "a cluster has database 0 only", &rc->name, rc->db);
         return NGX_ERROR;
     }
@@ -232,66 +271,14 @@ ngx_http_travel_redis_address(ngx_conf_t *cf,
 }
 
 
-static ngx_int_t
-ngx_http_travel_redis_param(ngx_conf_t *cf, ngx_http_travel_redis_conf_t *rc,
-    ngx_str_t *arg)
+static char *
+ngx_http_travel_redis_password_file(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *path, void *conf)
 {
-    ngx_str_t   value;
-    ngx_uint_t  n;
+    ngx_http_travel_redis_conf_t  *rc = conf;
 
-    if (ngx_http_travel_net_param(arg, "user", &value)) {
-        rc->user = value;
-        return NGX_OK;
-    }
+    (void) param;
 
-    if (ngx_http_travel_net_param(arg, "password", &value)) {
-        rc->password = value;
-        return NGX_OK;
-    }
-
-    if (ngx_http_travel_net_param(arg, "password_file", &value)) {
-        return ngx_http_travel_net_secret(cf, &value, &rc->password);
-    }
-
-    if (ngx_http_travel_net_param(arg, "timeout", &value)) {
-        return ngx_http_travel_net_time(cf, "timeout", &value, 10, 60000,
-                                        &rc->timeout);
-    }
-
-    if (ngx_http_travel_net_param(arg, "db", &value)) {
-        if (ngx_http_travel_net_number(cf, "db", &value, 0, 65535, &n)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        rc->db = (ngx_int_t) n;
-        return NGX_OK;
-    }
-
-    if (ngx_http_travel_net_param(arg, "acks", &value)) {
-        return ngx_http_travel_net_number(cf, "acks", &value, 0, 16,
-                                          &rc->acks);
-    }
-
-    if (ngx_http_travel_net_param(arg, "cluster", &value)) {
-        rc->cluster = (value.len == 2 && ngx_strncmp(value.data, "on", 2) == 0);
-
-        if (rc->cluster
-            || (value.len == 3 && ngx_strncmp(value.data, "off", 3) == 0))
-        {
-            return NGX_OK;
-        }
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"cluster=%V\" must be \"on\" or \"off\"",
-                           &value);
-        return NGX_ERROR;
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"travel_redis\" parameter \"%V\" must be one of "
-                       "user=, password=, password_file=, timeout=, db=, "
-                       "acks=, cluster=", arg);
-    return NGX_ERROR;
+    return ngx_http_travel_net_secret(cf, path, &rc->password) == NGX_OK
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
 }

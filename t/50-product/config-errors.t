@@ -190,7 +190,7 @@ wrong('a parameter that nobody knows', 'routes/20-bookings.conf',
     [ qr/check=bookings\.precheck wait=10s/ => 'check=bookings.precheck waits=10s' ],
     qr/waits=/, qr/"waits=10s" must be one of check=, wait=/);
 for (['wait=11m', qr/"travel_command": "wait=11m" must be a time from 0 to 10m/],
-    ['wait=1s wait=2s', qr/"wait=2s" is the second one of that name/],
+    ['wait=1s wait=2s', qr/"travel_command": "wait=" is given twice/],
     ['wait=', qr/"wait=" needs a value/],
     ['max_body=2m', qr/"max_body=2m" must be a size from 1 to 1m/],
     ['batch=0', qr/"batch=0" must be a number from 1 to 1000: items of a body/],

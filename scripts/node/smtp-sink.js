@@ -2,10 +2,13 @@
 //
 //     node smtp-sink.js --port N --out FILE [--fail-file FILE]
 //         [--cert FILE --key FILE] [--implicit] [--user NAME --password WORD]
+//         [--together N]
 //
 // --implicit speaks TLS from the first byte; otherwise STARTTLS is offered.
 // With a user nobody else may send.  A recipient's address says when it is to
 // be refused, and how: 550-5.1.1-ann@... is "550 5.1.1 ...".
+//
+// With --together N no message is answered after DATA until N wait for it.
 //
 // While the fail file exists every message is refused after DATA: with the
 // reply code that is its first word (default 451, try again later).
@@ -21,6 +24,7 @@ const { values: opt } = parseArgs({ options: {
     'fail-file': { type: 'string' }, cert: { type: 'string' },
     key: { type: 'string' }, implicit: { type: 'boolean' },
     user: { type: 'string' }, password: { type: 'string' },
+    together: { type: 'string' },
 } });
 
 function refusal(code, message) {
@@ -71,6 +75,15 @@ function record(mail, session) {
     };
 }
 
+const held = [];
+
+function answer(done) {
+    held.push(done);
+    if (held.length >= Number(opt.together || 1)) {
+        held.splice(0).forEach((d) => d());
+    }
+}
+
 const server = new SMTPServer({
     authOptional: !opt.user,
     secure: Boolean(opt.implicit),
@@ -101,7 +114,7 @@ const server = new SMTPServer({
             }
             fs.appendFileSync(opt.out, JSON.stringify(record(mail, session))
                 + '\n');
-            done();
+            answer(done);
         }, done);
     },
 });

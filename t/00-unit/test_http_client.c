@@ -152,6 +152,32 @@ acceptor(void *ctx)
 }
 
 
+/* Sent and waited for; the answer is a copy. */
+static int
+call(const worker_http_request_t *req, worker_http_response_t *ret_resp)
+{
+    worker_ask_t  *ask;
+
+    ask = worker_http_ask(req, req->timeout_ms, 0, NULL);
+    assert_non_null(ask);
+    worker_ask_wait(ask, http);
+    *ret_resp = *ask->answer;
+    ret_resp->body = malloc(ret_resp->len + 1);
+    memcpy(ret_resp->body, ask->answer->body, ret_resp->len + 1);
+    worker_ask_free(&ask);
+    assert_null(ask);
+
+    return ret_resp->rc;
+}
+
+
+static void
+done(worker_http_response_t *resp)
+{
+    free(resp->body);
+}
+
+
 static int
 get(const char *path, const char *destination, long timeout, size_t max,
     worker_http_response_t *resp)
@@ -162,7 +188,7 @@ get(const char *path, const char *destination, long timeout, size_t max,
                                    .destination = destination };
 
     snprintf(url, sizeof(url), "http://127.0.0.1:%u%s", port, path);
-    return worker_http_call(http, &req, resp);
+    return call(&req, resp);
 }
 
 
@@ -180,7 +206,7 @@ test_answers_and_reuse(void **state)
         assert_int_equal(get("/ok", "reuse", 1000, 0, &resp), TRAVEL_OK);
         assert_int_equal(resp.status, 200);
         assert_string_equal(resp.body, "xx");
-        worker_http_response_free(&resp);
+        done(&resp);
     }
 
     assert_int_equal(atomic_load(&connections) - before, 1);
@@ -188,16 +214,16 @@ test_answers_and_reuse(void **state)
     assert_int_equal(get("/empty", "reuse", 1000, 0, &resp), TRAVEL_OK);
     assert_int_equal(resp.status, 204);
     assert_string_equal(resp.body, "");
-    worker_http_response_free(&resp);
+    done(&resp);
 
     assert_int_equal(get("/moved", "reuse", 1000, 0, &resp), TRAVEL_OK);
     assert_int_equal(resp.status, 302);
-    worker_http_response_free(&resp);
+    done(&resp);
 
     assert_int_equal(get("/503", "reuse", 1000, 0, &resp), TRAVEL_OK);
     assert_int_equal(resp.status, 503);
     assert_int_equal(resp.retry_after_ms, 7000);
-    worker_http_response_free(&resp);
+    done(&resp);
 }
 
 
@@ -216,8 +242,8 @@ test_what_is_sent(void **state)
     (void) state;
 
     snprintf(url, sizeof(url), "http://127.0.0.1:%u/ok", port);
-    assert_int_equal(worker_http_call(http, &req, &resp), TRAVEL_OK);
-    worker_http_response_free(&resp);
+    assert_int_equal(call(&req, &resp), TRAVEL_OK);
+    done(&resp);
 
     assert_non_null(strstr(last, "POST /ok HTTP/1.1\r\n"));
     assert_non_null(strstr(last, "Idempotency-Key: k1\r\n"));
@@ -228,8 +254,8 @@ test_what_is_sent(void **state)
 
     memset(trace.trace_id, 0, sizeof(trace.trace_id));
     req.body = TRAVEL_NULL_STR;
-    assert_int_equal(worker_http_call(http, &req, &resp), TRAVEL_OK);
-    worker_http_response_free(&resp);
+    assert_int_equal(call(&req, &resp), TRAVEL_OK);
+    done(&resp);
     assert_null(strstr(last, "traceparent"));
     assert_non_null(strstr(last, "Content-Length: 0"));
 }
@@ -244,20 +270,20 @@ test_bounds(void **state)
 
     assert_int_equal(get("/big", "bounds", 1000, 5000, &resp), TRAVEL_OK);
     assert_int_equal(resp.len, 5000);
-    worker_http_response_free(&resp);
+    done(&resp);
 
     assert_int_equal(get("/big", "bounds", 1000, 4999, &resp), TRAVEL_ERROR);
     assert_int_equal(resp.status, 0);
     assert_non_null(strstr(resp.error, "larger than 4999"));
-    worker_http_response_free(&resp);
+    done(&resp);
 
     assert_int_equal(get("/silent", "bounds", 200, 0, &resp), TRAVEL_ERROR);
     assert_int_equal(resp.status, 0);
     assert_true(resp.error[0] != '\0');
-    worker_http_response_free(&resp);
+    done(&resp);
 
     assert_int_equal(get("/hangup", "bounds", 1000, 0, &resp), TRAVEL_ERROR);
-    worker_http_response_free(&resp);
+    done(&resp);
 }
 
 
@@ -271,17 +297,17 @@ test_breaker_refuses_without_asking(void **state)
 
     for (i = 0; i < WORKER_BREAKER_FAILURES; i++) {
         assert_int_equal(get("/503", "broken", 1000, 0, &resp), TRAVEL_OK);
-        worker_http_response_free(&resp);
+        done(&resp);
     }
 
     before = atomic_load(&requests);
     assert_int_equal(get("/ok", "broken", 1000, 0, &resp), TRAVEL_REFUSED);
     assert_in_range(resp.retry_after_ms, 50000, 60000);
-    worker_http_response_free(&resp);
+    done(&resp);
     assert_int_equal(atomic_load(&requests), before);
 
     assert_int_equal(get("/ok", "another", 1000, 0, &resp), TRAVEL_OK);
-    worker_http_response_free(&resp);
+    done(&resp);
 }
 
 
@@ -291,7 +317,7 @@ slow_caller(void *ctx)
     worker_http_response_t  resp;
 
     *(int *) ctx = get("/slow", "crowd", 5000, 0, &resp);
-    worker_http_response_free(&resp);
+    done(&resp);
     return NULL;
 }
 
@@ -318,31 +344,45 @@ test_concurrency_is_the_partner_s(void **state)
 
 
 static void
+one_is_over(void *data)
+{
+    atomic_fetch_sub((atomic_int *) data, 1);
+}
+
+
+static void
 test_many_at_once(void **state)
 {
-    int                     i;
-    char                    url[128];
-    worker_http_request_t   reqs[12];
-    worker_http_response_t  resps[12];
+    int                    i;
+    char                   url[128];
+    atomic_int             left;
+    worker_ask_t          *asks[12];
+    struct timespec        nap = { 0, 10000000 };
+    worker_http_request_t  req = { .method = "GET", .destination = "crowd" };
 
     (void) state;
 
     snprintf(url, sizeof(url), "http://127.0.0.1:%u/slow", port);
+    atomic_store(&most, 0);
+    atomic_store(&left, 12);
 
     for (i = 0; i < 12; i++) {
-        reqs[i] = (worker_http_request_t) { .method = "GET",
-            .url = i == 5 ? "nonsense://x" : url, .destination = "crowd",
-            .timeout_ms = 5000 };
+        req.url = i == 5 ? "nonsense://x" : url;
+        asks[i] = worker_http_ask(&req, 5000, 0, NULL);
+        worker_ask_send(asks[i], http, one_is_over, &left);
     }
 
-    atomic_store(&most, 0);
-    worker_http_calls(http, reqs, resps, 12);
+    while (atomic_load(&left) > 0) {
+        nanosleep(&nap, NULL);
+    }
+
     assert_int_equal(atomic_load(&most), 3);
 
     for (i = 0; i < 12; i++) {
-        assert_int_equal(resps[i].rc, i == 5 ? TRAVEL_ERROR : TRAVEL_OK);
-        assert_int_equal(resps[i].status, i == 5 ? 0 : 200);
-        worker_http_response_free(&resps[i]);
+        assert_int_equal(asks[i]->answer->rc,
+                         i == 5 ? TRAVEL_ERROR : TRAVEL_OK);
+        assert_int_equal(asks[i]->answer->status, i == 5 ? 0 : 200);
+        worker_ask_free(&asks[i]);
     }
 }
 

@@ -23,6 +23,8 @@ my ($rc, $out) = $t->run('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt',
 die $out if $rc;
 $t->write('smtp.password', "s3cret\n");
 
+my $login = qq(user = "mailer" password_file = "$dir/smtp.password");
+
 sub configure {
     my ($smtp) = @_;
     $p->configure(<<"END");
@@ -33,11 +35,11 @@ templates = "${\ Travel::Test::root()}/conf/travel/templates"
 type "notification.email" { retries = 6 base = 50ms cap = 100ms timeout = 60s }
 type "notification.batch" { retries = 8 base = 50ms cap = 100ms timeout = 60s }
 smtp { host = "127.0.0.1" port = $port from = "Travel <travel\@travel.local>"
-       user = "mailer" password_file = "$dir/smtp.password"
        breaker_open = 500ms $smtp }
 END
 }
 
+my @LOGIN = ('--user', 'mailer', '--password', 's3cret');
 my $server;
 sub serve {
     my @more = @_;
@@ -48,7 +50,7 @@ sub serve {
         open STDERR, '>&', \*STDOUT;
         my @cmd = ('node', 'scripts/node/smtp-sink.js', '--port', $port,
             '--out', "$dir/mails.jsonl", '--cert', "$dir/tls.crt", '--key',
-            "$dir/tls.key", '--user', 'mailer', '--password', 's3cret', @more);
+            "$dir/tls.key", @more);
         exec { $cmd[0] } @cmd or POSIX::_exit(127);
     }
     wait_for(sub { IO::Socket::INET->new("127.0.0.1:$port") }, 10, 'SMTP');
@@ -77,8 +79,8 @@ sub over {
         $job->{error} // '');
 }
 
-serve();
-configure(qq(tls = "starttls" ca_file = "$dir/tls.crt" concurrency = 3));
+serve(@LOGIN);
+configure(qq(tls = "starttls" ca_file = "$dir/tls.crt" concurrency = 3 $login));
 $p->start_workers;
 $p->until_owned;
 
@@ -206,7 +208,7 @@ subtest 'a batch and a server that goes away' => sub {
     ok($p->log_lines(qr/breaker for smtp opened/), 'the breaker opened');
     $t->sql("UPDATE jobs.notice SET due = now() WHERE state = 'waiting'");
     $p->stop_workers;
-    serve();
+    serve(@LOGIN);
     $p->start_workers;
     wait_for(sub { $t->sql("SELECT count(*) FROM jobs.notice
         WHERE state = 'sent' AND address LIKE 'v%'") == 20 }, 90,
@@ -217,8 +219,8 @@ subtest 'a batch and a server that goes away' => sub {
 
 subtest 'implicit TLS' => sub {
     $p->stop_workers;
-    serve('--implicit');
-    configure(qq(tls = "implicit" ca_file = "$dir/tls.crt"));
+    serve(@LOGIN, '--implicit');
+    configure(qq(tls = "implicit" ca_file = "$dir/tls.crt" $login));
     $p->start_workers;
     my ($status) = over(mail('dee@example.org'));
     is($status, 'succeeded', 'accepted');

@@ -48,7 +48,7 @@ templates = "${\ Travel::Test::root()}/conf/travel/templates"
 type "notification.push"  { retries = 8 base = 50ms cap = 100ms timeout = 60s }
 type "notification.batch" { retries = 8 base = 50ms cap = 100ms timeout = 60s }
 push fcm  { key_file = "$dir/google.json" url = "https://127.0.0.1:$port/"
-            ca_file = "$dir/tls.crt" }
+            ca_file = "$dir/tls.crt" concurrency = 1000 }
 push apns { key_file = "$dir/apple.p8" key_id = "ABC123DEFG"
             team_id = "TEAM123456" topic = "local.travel.app"
             url = "https://127.0.0.1:$port" ca_file = "$dir/tls.crt" }
@@ -212,6 +212,27 @@ subtest 'an access token that is not taken any more' => sub {
         'delivered with another');
     my @grants = grep { $_->{path} eq '/token' } seen();
     is(scalar @grants, 2, 'asked for once');
+    say_to();
+};
+
+# Nobody is answered before a thousand wait; and at first none has a key.
+subtest '1,000 jobs at once, on 2 slots' => sub {
+    my $user = $t->user(8);
+    device($user, 'fcm', 'fcm-8');
+    my $grants = () = grep { $_->{path} eq '/token' } seen();
+    say_to(access => 'Bearer ya29.2', together => 1000);
+    my @ids = $p->preload(1000, queue => 'notification',
+        type => 'notification.push', body => { user => $user,
+            template => 'booking_reminder', data => { venue_name => 'V',
+                date => 'd' } });
+    wait_for(sub { ($p->census(@ids)->{succeeded} // 0) == 1000 }, 60, 'all');
+    is($p->census(@ids)->{succeeded}, 1000, 'all succeeded');
+    is(json($p->job($ids[0])->{result})->{sent}, 1, 'sent');
+    is($p->job($ids[0])->{attempts}, 1, 'at the first attempt');
+    my @seen = grep { ($_->{message}{token} // '') eq 'fcm-8' } seen();
+    is(scalar(grep { $_->{status} == 200 } @seen), 1000, 'each once');
+    is(scalar(grep { $_->{path} eq '/token' } seen()), $grants + 1,
+        'and one of them has asked for the key of all');
     say_to();
 };
 

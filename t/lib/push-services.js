@@ -6,7 +6,8 @@
 //
 // Signatures are checked with the public keys.  One JSON line per request goes
 // to FILE.  What is said to a token stands in the say file, JSON {token:
-// {status, reason, retry_after, timestamp}}; others are fine.
+// {status, reason, retry_after, timestamp}}; others are fine.  With {together:
+// N} in it no message that is fine is answered until N wait for it.
 'use strict';
 
 const crypto = require('crypto');
@@ -85,6 +86,15 @@ function apns(h, path, body) {
     return [200, null, { token, jwt: t, payload: JSON.parse(body) }];
 }
 
+const held = [];
+
+function together(status, reply) {
+    held.push(reply);
+    if (status !== 200 || held.length >= Number(said('together') || 1)) {
+        (status === 200 ? held.splice(0) : [held.pop()]).forEach((r) => r());
+    }
+}
+
 function answer(stream, headers, body) {
     const path = headers[':path'];
     const plain = Object.fromEntries(Object.entries(headers));
@@ -93,9 +103,16 @@ function answer(stream, headers, body) {
         : fcm(plain, body);
     fs.appendFileSync(opt.out, JSON.stringify({ path, headers: plain, status,
         session: stream.session.number, ...more }) + '\n');
-    stream.respond({ ':status': status, 'content-type': 'application/json',
-        ...(after ? { 'retry-after': String(after) } : {}) });
-    stream.end(json ? JSON.stringify(json) : '');
+    const reply = () => {
+        stream.respond({ ':status': status, 'content-type': 'application/json',
+            ...(after ? { 'retry-after': String(after) } : {}) });
+        stream.end(json ? JSON.stringify(json) : '');
+    };
+    if (path === '/token') {
+        reply();
+    } else {
+        together(status, reply);
+    }
 }
 
 const server = http2.createSecureServer({ cert: fs.readFileSync(opt.cert),

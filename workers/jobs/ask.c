@@ -9,9 +9,8 @@
 #define ASK_TIMEOUT_MS  30000
 
 
-/* How long it may wait for its turn and its answer: to the job's deadline. */
-static long
-ask_patience(const worker_job_t *job)
+long
+worker_job_patience(const worker_job_t *job)
 {
     int64_t          left;
     struct timespec  now;
@@ -29,22 +28,34 @@ ask_patience(const worker_job_t *job)
 
 
 worker_verdict_e
-worker_job_ask(worker_job_t *job, const worker_http_request_t *req,
-    worker_resume_pt next)
+worker_job_await(worker_job_t *job, worker_ask_t *ask, worker_resume_pt next)
 {
     worker_job_t  *waits;
 
     waits = job->carrier != NULL ? job->carrier : job;
-    worker_http_ask_free(&waits->ask);
-    waits->ask = worker_http_ask_create(req, req->timeout_ms > 0
-                                             ? req->timeout_ms
-                                             : ASK_TIMEOUT_MS,
-                                        ask_patience(job), &waits->cancel);
+    worker_ask_free(&waits->ask);
+    waits->ask = ask;
     job->resume = next;
 
-    return waits->ask != NULL ? WORKER_AWAIT
+    return ask != NULL ? WORKER_AWAIT
            : worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
                              "out of memory");
+}
+
+
+worker_verdict_e
+worker_job_ask(worker_job_t *job, const worker_http_request_t *req,
+    worker_resume_pt next)
+{
+    const worker_job_t  *waits;
+
+    waits = job->carrier != NULL ? job->carrier : job;
+
+    return worker_job_await(job,
+               worker_http_ask(req, req->timeout_ms > 0 ? req->timeout_ms
+                                                        : ASK_TIMEOUT_MS,
+                               worker_job_patience(job), &waits->cancel),
+               next);
 }
 
 
@@ -89,14 +100,14 @@ worker_job_memo_set(worker_job_t *job, const char *name, json_t *value)
 const worker_http_response_t *
 worker_job_answer(const worker_job_t *job)
 {
-    return worker_http_ask_answer(job->ask);
+    return job->ask->answer;
 }
 
 
 void
 worker_job_answered(worker_job_t *job)
 {
-    worker_http_ask_free(&job->ask);
+    worker_ask_free(&job->ask);
     job->resume = NULL;
 }
 
@@ -104,16 +115,16 @@ worker_job_answered(worker_job_t *job)
 worker_verdict_e
 worker_job_resume(worker_job_t *job)
 {
-    worker_verdict_e    verdict;
-    worker_resume_pt    next;
-    worker_http_ask_t  *ask;
+    worker_ask_t      *ask;
+    worker_verdict_e   verdict;
+    worker_resume_pt   next;
 
     next = job->resume;
     ask = job->ask;
     job->resume = NULL;
     job->ask = NULL;
-    verdict = next(job, worker_http_ask_answer(ask));
-    worker_http_ask_free(&ask);
+    verdict = next(job, ask->answer);
+    worker_ask_free(&ask);
 
     return verdict;
 }
@@ -123,7 +134,7 @@ worker_verdict_e
 worker_job_run_on(worker_job_t *job, worker_verdict_e verdict)
 {
     while (verdict == WORKER_AWAIT) {
-        worker_http_ask_wait(job->ask, job->slot->io);
+        worker_ask_wait(job->ask, job->slot->io);
         verdict = worker_job_resume(job);
     }
 
@@ -135,7 +146,7 @@ worker_job_run_on(worker_job_t *job, worker_verdict_e verdict)
 void
 worker_job_stages_end(worker_job_t *job)
 {
-    worker_http_ask_free(&job->ask);
+    worker_ask_free(&job->ask);
     job->resume = NULL;
 
     if (job->free_state != NULL) {

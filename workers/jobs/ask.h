@@ -28,7 +28,9 @@
  *     session, no pointer to the stack.  What the next stage needs goes into
  *     job->state, which is freed by job->free_state after the last one, also
  *     when the next one never comes.  body, result, tokens and commit stay.
- *   - One request at a time.  It and its texts are copied.
+ *   - One request at a time.  It and its texts are copied.  Mails and pushes
+ *     (out/smtp.h, out/push.h) go many at once, by worker_job_await(): they and
+ *     their answers are in job->state.
  *   - It is given up at the job's deadline, and within a second of job->cancel
  *     (a lost lease among others); the next stage is told so: resp->rc is
  *     TRAVEL_ERROR.  It looks at job->cancel when that matters.
@@ -58,6 +60,15 @@
 /* WORKER_AWAIT; or WORKER_RETRY with job->error filled: out of memory. */
 worker_verdict_e worker_job_ask(worker_job_t *job,
     const worker_http_request_t *req, worker_resume_pt next);
+
+/* For anything else than an HTTP request: 'ask' (NULL: out of memory) is the
+ * job's from now on, what it borrows is in job->state.  As above; the next
+ * stage has no 'resp'. */
+worker_verdict_e worker_job_await(worker_job_t *job, worker_ask_t *ask,
+    worker_resume_pt next);
+
+/* How long it may take: to the job's deadline, in ms; 0: there is none. */
+long worker_job_patience(const worker_job_t *job);
 
 /* The handler of the job's type, from its top. */
 worker_verdict_e worker_job_again(worker_job_t *job);

@@ -33,10 +33,10 @@ typedef enum {
 } worker_verdict_e;
 
 struct worker_job_s;
-struct worker_http_ask_s;            /* out/http.h: a request and its answer */
+struct worker_ask_s;                 /* out/ask.h: what it waits for */
 struct worker_http_response_s;
 
-/* The next stage of a handler. */
+/* The next stage of a handler; resp: NULL unless it asked for one. */
 typedef worker_verdict_e (*worker_resume_pt)(struct worker_job_s *job,
     const struct worker_http_response_s *resp);
 
@@ -76,7 +76,7 @@ typedef struct worker_job_s {
                                         retried means to be given up */
 
     /* between the stages of a handler (ask.h) */
-    struct worker_http_ask_s  *ask;  /* owned */
+    struct worker_ask_s  *ask;       /* owned */
     worker_resume_pt      resume;
     void                 *state;     /* the handler's own */
     void                (*free_state)(void *state);

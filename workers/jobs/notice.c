@@ -6,14 +6,16 @@
  * is {user} or {to}, and may have "data" of its own.  A batch that SQL made
  * (jobs.notify) has its rows already and comes without recipients.
  *
- * Chunk by chunk: taken in the database, sent all at once, settled in the
- * database.  A crash in between repeats a chunk, under the same Message-IDs
- * and push ids.  Cancelling leaves what is not sent as it is.
+ * Chunk by chunk: taken in the database, sent all at once while no slot waits
+ * (ask.h), settled in the database.  A crash in between repeats a chunk, under
+ * the same Message-IDs and push ids.  Cancelling leaves what is not sent as it
+ * is.
  */
 
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "ask.h"
 #include "families.h"
 #include "notice.h"
 #include "../out/push.h"
@@ -26,18 +28,66 @@
 #define NOTICE_TELL        4            /* chunks between words of progress */
 
 typedef struct {
-    worker_job_t      *job;
-    const char        *template;
-    PGresult          *res;
-    notice_t           notices[NOTICE_CHUNK];
-    notice_answer_t    answers[NOTICE_CHUNK];
+    worker_message_t   message;
+    json_t            *data;            /* of the template */
+    char               id[64];
+} notice_text_t;
+
+/* What is under way: the job's state between its stages. */
+typedef struct {
+    bool               push;
+    const char        *template;        /* in the job's body */
+    unsigned           turn;
+    long               slow_ms;         /* the service wants a pause */
+
+    PGresult          *res;             /* a chunk, n of all these */
+    notice_t          *notices;
+    notice_answer_t   *answers;
+    notice_text_t     *texts;
     size_t             n;
-    worker_message_t   messages[NOTICE_CHUNK];
-    json_t            *data[NOTICE_CHUNK];
-    char               ids[NOTICE_CHUNK][64];
-    size_t             at[NOTICE_CHUNK];     /* of the one that is sent i-th */
+    size_t            *at;              /* of the one that is sent i-th */
+    void              *messages;        /* nsent mails or pushes, and what */
+    void              *said;            /* was said to each */
     size_t             nsent;
-} notice_chunk_t;
+} notice_run_t;
+
+
+static void
+notice_forget(notice_run_t *run)
+{
+    size_t  i;
+
+    for (i = 0; run->texts != NULL && i < run->n; i++) {
+        worker_message_free(&run->texts[i].message);
+        json_decref(run->texts[i].data);
+    }
+
+    free(run->notices);
+    free(run->answers);
+    free(run->texts);
+    free(run->at);
+    free(run->messages);
+    free(run->said);
+    PQclear(run->res);
+
+    run->res = NULL;
+    run->notices = NULL;
+    run->answers = NULL;
+    run->texts = NULL;
+    run->at = NULL;
+    run->messages = NULL;
+    run->said = NULL;
+    run->n = 0;
+    run->nsent = 0;
+}
+
+
+static void
+notice_free(void *state)
+{
+    notice_forget(state);
+    free(state);
+}
 
 
 /* A mail's or push's own id: of the batch and its place in it. */
@@ -64,52 +114,83 @@ notice_id(const worker_job_t *job, int n, char dst[37])
 
 /* --- mails --------------------------------------------------------------- */
 
-static void
-notice_mails(notice_chunk_t *c)
+static worker_ask_t *
+notice_mails(worker_job_t *job, notice_run_t *run)
 {
-    size_t                 i, k;
-    worker_mail_t         *mails;
-    notice_answer_t       *answer;
-    worker_mail_answer_t  *said;
+    size_t          i, k;
+    worker_mail_t  *mails;
+    notice_text_t  *text;
 
-    mails = calloc(c->nsent, sizeof(worker_mail_t));
-    said = calloc(c->nsent, sizeof(worker_mail_answer_t));
+    mails = calloc(run->nsent, sizeof(worker_mail_t));
+    run->messages = mails;
+    run->said = calloc(run->nsent, sizeof(worker_mail_answer_t));
 
-    if (mails == NULL || said == NULL) {
-        free(mails);
-        free(said);
-        return;                         /* all stay LATER */
+    if (mails == NULL || run->said == NULL) {
+        return NULL;
     }
 
-    for (i = 0; i < c->nsent; i++) {
-        k = c->at[i];
-        snprintf(c->ids[k] + 36, sizeof(c->ids[k]) - 36, "@travel.local");
+    for (i = 0; i < run->nsent; i++) {
+        k = run->at[i];
+        text = &run->texts[k];
+        snprintf(text->id + 36, sizeof(text->id) - 36, "@travel.local");
         mails[i] = (worker_mail_t) {
-            .to = c->notices[k].address, .subject = c->messages[k].subject,
-            .text = c->messages[k].text, .html = c->messages[k].html,
-            .message_id = c->ids[k], .trace = &c->job->trace
+            .to = run->notices[k].address, .subject = text->message.subject,
+            .text = text->message.text, .html = text->message.html,
+            .message_id = text->id, .trace = &job->trace
         };
     }
 
-    worker_smtp_send(c->job->slot->io, mails, said, c->nsent);
+    return worker_smtp_ask(mails, run->said, run->nsent,
+                           worker_job_patience(job), &job->cancel);
+}
 
-    for (i = 0; i < c->nsent; i++) {
-        answer = &c->answers[c->at[i]];
-        answer->outcome = said[i].bounce == TRAVEL_SMTP_ACCEPTED ? NOTICE_SENT
-                          : said[i].bounce == TRAVEL_SMTP_SOFT ? NOTICE_LATER
-                          : said[i].bounce == TRAVEL_SMTP_HARD
-                            ? NOTICE_BOUNCED : NOTICE_REFUSED;
-        answer->wait_ms = said[i].retry_after_ms;
-        answer->slow = said[i].retry_after_ms > 0;
-        memcpy(answer->why, said[i].why, sizeof(answer->why));
-    }
 
-    free(mails);
-    free(said);
+static void
+notice_mailed(notice_answer_t *answer, const worker_mail_answer_t *said)
+{
+    answer->outcome = said->bounce == TRAVEL_SMTP_ACCEPTED ? NOTICE_SENT
+                      : said->bounce == TRAVEL_SMTP_SOFT ? NOTICE_LATER
+                      : said->bounce == TRAVEL_SMTP_HARD
+                        ? NOTICE_BOUNCED : NOTICE_REFUSED;
+    answer->wait_ms = said->retry_after_ms;
+    answer->slow = said->retry_after_ms > 0;
+    memcpy(answer->why, said->why, sizeof(answer->why));
 }
 
 
 /* --- pushes -------------------------------------------------------------- */
+
+static worker_ask_t *
+notice_pushes(worker_job_t *job, notice_run_t *run)
+{
+    size_t                i, k;
+    worker_push_t        *pushes;
+    const notice_text_t  *text;
+
+    pushes = calloc(run->nsent, sizeof(worker_push_t));
+    run->messages = pushes;
+    run->said = calloc(run->nsent, sizeof(worker_push_answer_t));
+
+    if (pushes == NULL || run->said == NULL) {
+        return NULL;
+    }
+
+    for (i = 0; i < run->nsent; i++) {
+        k = run->at[i];
+        text = &run->texts[k];
+        pushes[i] = (worker_push_t) {
+            .service = (worker_push_service_e)
+                       worker_push_service(run->notices[k].service),
+            .token = run->notices[k].address, .id = text->id,
+            .title = text->message.subject, .body = text->message.text,
+            .data = text->data, .trace = &job->trace
+        };
+    }
+
+    return worker_push_ask(pushes, run->said, run->nsent,
+                           worker_job_patience(job), &job->cancel);
+}
+
 
 static void
 notice_pushed(notice_answer_t *answer, const worker_push_answer_t *said)
@@ -140,119 +221,82 @@ notice_pushed(notice_answer_t *answer, const worker_push_answer_t *said)
 }
 
 
-static void
-notice_pushes(notice_chunk_t *c)
+/* --- a chunk ------------------------------------------------------------- */
+
+/* The text of one; false: its template cannot be used. */
+static bool
+notice_text(const worker_job_t *job, const notice_run_t *run, size_t i)
 {
-    size_t                 i, k;
-    worker_push_t         *pushes;
-    worker_push_answer_t  *said;
+    json_t               *own;
+    notice_text_t        *text;
+    const worker_conf_t  *conf;
 
-    pushes = calloc(c->nsent, sizeof(worker_push_t));
-    said = calloc(c->nsent, sizeof(worker_push_answer_t));
+    conf = job->slot->conf;
+    text = &run->texts[i];
+    own = json_loads(run->notices[i].data, 0, NULL);
+    text->data = json_object();
+    json_object_update(text->data, json_object_get(job->body, "data"));
+    json_object_update(text->data, own);
+    json_decref(own);
 
-    if (pushes == NULL || said == NULL) {
-        free(pushes);
-        free(said);
-        return;
-    }
-
-    for (i = 0; i < c->nsent; i++) {
-        k = c->at[i];
-        pushes[i] = (worker_push_t) {
-            .service = (worker_push_service_e)
-                       worker_push_service(c->notices[k].service),
-            .token = c->notices[k].address, .id = c->ids[k],
-            .title = c->messages[k].subject, .body = c->messages[k].text,
-            .data = c->data[k], .trace = &c->job->trace
-        };
-    }
-
-    worker_push_send(c->job->slot->io, pushes, said, c->nsent);
-
-    for (i = 0; i < c->nsent; i++) {
-        notice_pushed(&c->answers[c->at[i]], &said[i]);
-    }
-
-    free(pushes);
-    free(said);
+    return (run->push ? worker_message_push(conf, run->template, text->data,
+                                            &text->message)
+                      : worker_message_render(conf, run->template, text->data,
+                                              &text->message))
+           && notice_id(job, run->notices[i].n, text->id);
 }
 
 
-/* --- a chunk ------------------------------------------------------------- */
-
 /* The text of each; those whose template cannot be used are answered. */
-static void
-notice_render(notice_chunk_t *c, bool push)
+static bool
+notice_render(const worker_job_t *job, notice_run_t *run)
 {
-    bool                   good;
-    size_t                 i;
-    json_t                *own, *data;
-    const worker_conf_t   *conf;
+    size_t  i;
 
-    conf = c->job->slot->conf;
+    run->answers = calloc(run->n, sizeof(notice_answer_t));
+    run->texts = calloc(run->n, sizeof(notice_text_t));
+    run->at = calloc(run->n, sizeof(size_t));
 
-    for (i = 0; i < c->n; i++) {
-        own = json_loads(c->notices[i].data, 0, NULL);
-        data = json_object();
-        json_object_update(data, json_object_get(c->job->body, "data"));
-        json_object_update(data, own);
-        json_decref(own);
-        c->data[i] = data;
+    if (run->answers == NULL || run->texts == NULL || run->at == NULL) {
+        return false;
+    }
 
-        good = push ? worker_message_push(conf, c->template, data,
-                                          &c->messages[i])
-                    : worker_message_render(conf, c->template, data,
-                                            &c->messages[i]);
-
-        if (good && notice_id(c->job, c->notices[i].n, c->ids[i])) {
-            c->answers[i].outcome = NOTICE_LATER;
-            c->at[c->nsent++] = i;
+    for (i = 0; i < run->n; i++) {
+        if (notice_text(job, run, i)) {
+            run->answers[i].outcome = NOTICE_LATER;
+            run->at[run->nsent++] = i;
             continue;
         }
 
-        c->answers[i].outcome = NOTICE_REFUSED;
-        snprintf(c->answers[i].why, sizeof(c->answers[i].why),
-                 "the template \"%.64s\" cannot be used", c->template);
+        run->answers[i].outcome = NOTICE_REFUSED;
+        snprintf(run->answers[i].why, sizeof(run->answers[i].why),
+                 "the template \"%.64s\" cannot be used", run->template);
     }
+
+    return true;
 }
 
 
-/* Takes, sends and settles; *ret_slow: the service wants a pause. */
-static worker_verdict_e
-notice_chunk(notice_chunk_t *c, bool push, long *ret_slow_ms)
+/* What was said of those that were sent. */
+static void
+notice_heard(notice_run_t *run)
 {
-    size_t             i;
-    worker_verdict_e   verdict;
+    size_t            i;
+    notice_answer_t  *answer;
 
-    verdict = notice_take(c->job, &c->res, c->notices, &c->n);
+    for (i = 0; i < run->nsent; i++) {
+        answer = &run->answers[run->at[i]];
 
-    if (verdict != WORKER_DONE) {
-        return verdict;
-    }
-
-    if (c->n > 0) {
-        notice_render(c, push);
-
-        if (push) {
-            notice_pushes(c);
+        if (run->push) {
+            notice_pushed(answer, (worker_push_answer_t *) run->said + i);
         } else {
-            notice_mails(c);
+            notice_mailed(answer, (worker_mail_answer_t *) run->said + i);
         }
 
-        verdict = notice_settle(c->job, c->notices, c->answers, c->n);
-    }
-
-    for (i = 0; i < c->n; i++) {
-        if (c->answers[i].slow && c->answers[i].wait_ms > *ret_slow_ms) {
-            *ret_slow_ms = c->answers[i].wait_ms;
+        if (answer->slow && answer->wait_ms > run->slow_ms) {
+            run->slow_ms = answer->wait_ms;
         }
-
-        worker_message_free(&c->messages[i]);
-        json_decref(c->data[i]);
     }
-
-    PQclear(c->res);
-    return verdict;
 }
 
 
@@ -270,58 +314,41 @@ notice_progress(worker_job_t *job, const notice_count_t *count)
 }
 
 
+/* Its answers are there: on record, and forgotten. */
 static worker_verdict_e
-notice_over(worker_job_t *job, const notice_count_t *count)
+notice_settled(worker_job_t *job, notice_run_t *run)
 {
-    json_decref(job->result);
-    job->result = json_pack("{s:I, s:I, s:I}",
-                            "sent", (json_int_t) count->sent,
-                            "refused", (json_int_t) count->refused,
-                            "failed", (json_int_t) count->failed);
-    return WORKER_DONE;
-}
-
-
-/* Until nothing is due, or the service wants a pause. */
-static worker_verdict_e
-notice_run(worker_job_t *job, bool push, const char *template)
-{
-    long               slow;
-    size_t             n;
-    unsigned           turn;
-    notice_chunk_t    *c;
     notice_count_t     count;
     worker_verdict_e   verdict;
 
-    slow = 0;
-    turn = 0;
-    c = malloc(sizeof(notice_chunk_t));
-    verdict = c != NULL ? notice_recover(job)
-                        : worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
-                                          "out of memory");
-    n = 1;
+    notice_heard(run);
+    verdict = notice_settle(job, run->notices, run->answers, run->n);
+    notice_forget(run);
 
-    while (verdict == WORKER_DONE && n > 0 && slow == 0 && !job->cancel) {
-        memset(c, 0, sizeof(*c));
-        c->job = job;
-        c->template = template;
-        verdict = notice_chunk(c, push, &slow);
-        n = c->n;
-
-        if (verdict == WORKER_DONE && turn++ % NOTICE_TELL == 0) {
-            verdict = notice_count(job, &count);
-
-            if (verdict == WORKER_DONE) {
-                notice_progress(job, &count);
-            }
-        }
+    if (verdict != WORKER_DONE || run->turn++ % NOTICE_TELL != 0) {
+        return verdict;
     }
+
+    verdict = notice_count(job, &count);
 
     if (verdict == WORKER_DONE) {
-        verdict = notice_count(job, &count);
+        notice_progress(job, &count);
     }
 
-    free(c);
+    return verdict;
+}
+
+
+/* --- the whole ------------------------------------------------------------ */
+
+/* Nothing more is to be sent now. */
+static worker_verdict_e
+notice_end(worker_job_t *job, const notice_run_t *run)
+{
+    notice_count_t     count;
+    worker_verdict_e   verdict;
+
+    verdict = notice_count(job, &count);
 
     if (verdict != WORKER_DONE) {
         return verdict;
@@ -332,14 +359,100 @@ notice_run(worker_job_t *job, bool push, const char *template)
                                "cancelled on the way");
     }
 
-    if (count.open == 0) {
-        return notice_over(job, &count);
+    if (count.open > 0) {
+        job->error.retry_after_ms = run->slow_ms > count.due_ms
+                                    ? run->slow_ms : count.due_ms;
+        return worker_job_fail(job, WORKER_RETRY, "EXTERNAL_SERVICE_ERROR",
+                               "%ld of the batch are to be sent later",
+                               count.open);
     }
 
-    job->error.retry_after_ms = slow > count.due_ms ? slow : count.due_ms;
-    return worker_job_fail(job, WORKER_RETRY, "EXTERNAL_SERVICE_ERROR",
-                           "%ld of the batch are to be sent later",
-                           count.open);
+    json_decref(job->result);
+    job->result = json_pack("{s:I, s:I, s:I}",
+                            "sent", (json_int_t) count.sent,
+                            "refused", (json_int_t) count.refused,
+                            "failed", (json_int_t) count.failed);
+    return WORKER_DONE;
+}
+
+
+static worker_verdict_e  notice_sent(worker_job_t *job,
+    const worker_http_response_t *resp);
+
+
+/* The next chunk; those of which nothing can be sent need no stage.  Until
+ * nothing is due, or the service wants a pause. */
+static worker_verdict_e
+notice_next(worker_job_t *job, notice_run_t *run)
+{
+    worker_verdict_e  verdict;
+
+    while (run->slow_ms == 0 && !job->cancel) {
+        verdict = notice_take(job, &run->res, &run->notices, &run->n);
+
+        if (verdict != WORKER_DONE) {
+            return verdict;
+        }
+
+        if (run->n == 0) {
+            break;
+        }
+
+        if (!notice_render(job, run)) {
+            return worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
+                                   "out of memory");
+        }
+
+        if (run->nsent > 0) {
+            return worker_job_await(job, run->push ? notice_pushes(job, run)
+                                                   : notice_mails(job, run),
+                                    notice_sent);
+        }
+
+        verdict = notice_settled(job, run);
+
+        if (verdict != WORKER_DONE) {
+            return verdict;
+        }
+    }
+
+    return notice_end(job, run);
+}
+
+
+static worker_verdict_e
+notice_sent(worker_job_t *job, const worker_http_response_t *resp)
+{
+    notice_run_t      *run = job->state;
+    worker_verdict_e   verdict;
+
+    (void) resp;
+    verdict = notice_settled(job, run);
+
+    return verdict == WORKER_DONE ? notice_next(job, run) : verdict;
+}
+
+
+static worker_verdict_e
+notice_run(worker_job_t *job, bool push, const char *template)
+{
+    notice_run_t      *run;
+    worker_verdict_e   verdict;
+
+    run = calloc(1, sizeof(notice_run_t));
+
+    if (run == NULL) {
+        return worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
+                               "out of memory");
+    }
+
+    run->push = push;
+    run->template = template;
+    job->state = run;
+    job->free_state = notice_free;
+    verdict = notice_recover(job);
+
+    return verdict == WORKER_DONE ? notice_next(job, run) : verdict;
 }
 
 

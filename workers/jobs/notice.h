@@ -51,9 +51,10 @@ worker_verdict_e notice_expand(worker_job_t *job, const char *channel);
 worker_verdict_e notice_recover(worker_job_t *job);
 
 /* At most NOTICE_CHUNK rows that are due, taken under the fence; the notices
- * are views into *ret_res, which is the caller's.  DONE, FENCED or RETRY. */
+ * are views into *ret_res; both are the caller's (free, PQclear), NULL when
+ * nothing is due.  DONE, FENCED or RETRY. */
 worker_verdict_e notice_take(worker_job_t *job, PGresult **ret_res,
-    notice_t ret_notices[NOTICE_CHUNK], size_t *ret_n);
+    notice_t **ret_notices, size_t *ret_n);
 
 /* What became of them; tokens that are gone and addresses that bounced with
  * it.  DONE, FENCED or RETRY. */

@@ -139,17 +139,48 @@ notice_recover(worker_job_t *job)
 }
 
 
-worker_verdict_e
-notice_take(worker_job_t *job, PGresult **ret_res,
-    notice_t ret_notices[NOTICE_CHUNK], size_t *ret_n)
+static worker_verdict_e
+notice_read(worker_job_t *job, PGresult *res, notice_t **ret_notices,
+    size_t *ret_n)
 {
-    int                i;
+    int        i;
+    size_t     n;
+    notice_t  *notices;
+
+    notices = calloc((size_t) PQntuples(res), sizeof(notice_t));
+
+    if (notices == NULL) {
+        return worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
+                               "out of memory");
+    }
+
+    for (n = 0, i = 0; i < PQntuples(res); i++) {
+        notices[n++] = (notice_t) {
+            atoi(PQgetvalue(res, i, 1)), PQgetvalue(res, i, 2),
+            PQgetvalue(res, i, 3), PQgetvalue(res, i, 4),
+            (unsigned) atoi(PQgetvalue(res, i, 5))
+        };
+    }
+
+    *ret_notices = notices;
+    *ret_n = n;
+    return WORKER_DONE;
+}
+
+
+worker_verdict_e
+notice_take(worker_job_t *job, PGresult **ret_res, notice_t **ret_notices,
+    size_t *ret_n)
+{
     char               limit[16];
-    size_t             n;
+    PGresult          *res;
     const char        *params[6];
     notice_lease_t     lease;
     worker_verdict_e   verdict;
 
+    *ret_res = NULL;
+    *ret_notices = NULL;
+    *ret_n = 0;
     notice_params(&lease, job, params);
     snprintf(limit, sizeof(limit), "%d", NOTICE_CHUNK);
     params[5] = limit;
@@ -166,27 +197,23 @@ notice_take(worker_job_t *job, PGresult **ret_res,
         "  RETURNING t.n, t.service, t.address, t.data, t.attempts)"
         " SELECT f.ok, took.n, took.service, took.address,"
         "        coalesce(took.data::text, ''), took.attempts"
-        "   FROM f LEFT JOIN took ON true ORDER BY took.n", 6, params,
-        ret_res);
+        "   FROM f LEFT JOIN took ON true ORDER BY took.n", 6, params, &res);
 
     if (verdict != WORKER_DONE) {
         return verdict;
     }
 
-    n = 0;
-
-    for (i = 0; i < PQntuples(*ret_res); i++) {
-        if (!PQgetisnull(*ret_res, i, 1)) {
-            ret_notices[n++] = (notice_t) {
-                atoi(PQgetvalue(*ret_res, i, 1)), PQgetvalue(*ret_res, i, 2),
-                PQgetvalue(*ret_res, i, 3), PQgetvalue(*ret_res, i, 4),
-                (unsigned) atoi(PQgetvalue(*ret_res, i, 5))
-            };
-        }
+    if (!PQgetisnull(res, 0, 1)) {      /* else it is the lease alone */
+        verdict = notice_read(job, res, ret_notices, ret_n);
     }
 
-    *ret_n = n;
-    return WORKER_DONE;
+    if (*ret_notices == NULL) {
+        PQclear(res);
+    } else {
+        *ret_res = res;
+    }
+
+    return verdict;
 }
 
 

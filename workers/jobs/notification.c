@@ -5,17 +5,39 @@
  * "Subject: ...", an empty line, the text) and, when there is one,
  * <template>.html.  The mail is a saga step, so a crash after it was accepted
  * does not send it again unless the crash came before the row was settled; then
- * the second copy carries the same Message-ID.
+ * the second copy carries the same Message-ID.  No slot waits for the server
+ * (ask.h).
  */
 
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "ask.h"
 #include "families.h"
 #include "resource.h"
 #include "message.h"
 #include "../out/smtp.h"
 #include "../pool/slot.h"
 #include "../store/saga.h"
+
+/* A mail and what became of it: the job's state. */
+typedef struct {
+    worker_message_t      message;
+    char                  id[64];
+    worker_mail_t         mail;
+    worker_mail_answer_t  answer;
+} notification_t;
+
+
+static void
+notification_free(void *state)
+{
+    notification_t  *n = state;
+
+    worker_message_free(&n->message);
+    free(n);
+}
+
 
 static worker_verdict_e
 notification_settled(worker_job_t *job, const char *state, json_t *result)
@@ -124,44 +146,61 @@ notification_refused(worker_job_t *job, const worker_mail_answer_t *answer)
 }
 
 
+/* --- the mail ------------------------------------------------------------- */
+
 static worker_verdict_e
-notification_send(worker_job_t *job, const char *to, const worker_message_t *n)
+notification_sent(worker_job_t *job, const worker_http_response_t *resp)
 {
-    char                  id[64];
-    worker_mail_t         mail = { .to = to, .subject = n->subject,
-                                   .text = n->text, .html = n->html,
-                                   .message_id = id, .trace = &job->trace };
-    worker_mail_answer_t  answer;
+    notification_t              *n = job->state;
+    const worker_mail_answer_t  *answer;
 
-    snprintf(id, sizeof(id), "%s@travel.local", job->uuid);
-    worker_smtp_send(job->slot->io, &mail, &answer, 1);
+    (void) resp;
+    answer = &n->answer;
 
-    switch (answer.bounce) {
+    switch (answer->bounce) {
 
     case TRAVEL_SMTP_ACCEPTED:
         return notification_settled(job, "done",
-                                    json_pack("{s:s, s:s}", "sent", to,
-                                              "message_id", id));
+                                    json_pack("{s:s, s:s}", "sent", n->mail.to,
+                                              "message_id", n->id));
 
     case TRAVEL_SMTP_SOFT:
-        job->error.retry_after_ms = answer.retry_after_ms;
+        job->error.retry_after_ms = answer->retry_after_ms;
         return worker_job_fail(job, WORKER_RETRY, "EXTERNAL_SERVICE_ERROR",
-                               "%s", answer.why);
+                               "%s", answer->why);
 
     default:
-        if (answer.bounce == TRAVEL_SMTP_HARD
-            && !notification_suppress(job, to, answer.why))
+        if (answer->bounce == TRAVEL_SMTP_HARD
+            && !notification_suppress(job, n->mail.to, answer->why))
         {
             return WORKER_RETRY;
         }
 
-        return notification_refused(job, &answer);
+        return notification_refused(job, answer);
     }
 }
 
 
 static worker_verdict_e
-notification_take(worker_job_t *job, const char *to, const worker_message_t *n)
+notification_send(worker_job_t *job, const char *to)
+{
+    notification_t  *n = job->state;
+
+    snprintf(n->id, sizeof(n->id), "%s@travel.local", job->uuid);
+    n->mail = (worker_mail_t) {
+        .to = to, .subject = n->message.subject, .text = n->message.text,
+        .html = n->message.html, .message_id = n->id, .trace = &job->trace
+    };
+
+    return worker_job_await(job,
+               worker_smtp_ask(&n->mail, &n->answer, 1,
+                               worker_job_patience(job), &job->cancel),
+               notification_sent);
+}
+
+
+static worker_verdict_e
+notification_take(worker_job_t *job, const char *to)
 {
     char               key[WORKER_STEP_KEY_MAX];
     json_t            *earlier;
@@ -172,7 +211,7 @@ notification_take(worker_job_t *job, const char *to, const worker_message_t *n)
     switch (worker_saga_take(job, "send", key, &earlier)) {
 
     case WORKER_STEP_CALL:
-        return notification_send(job, to, n);
+        return notification_send(job, to);
 
     case WORKER_STEP_DONE:
         json_decref(job->result);
@@ -202,7 +241,7 @@ static worker_verdict_e
 notification_email(worker_job_t *job)
 {
     const char        *to, *template;
-    worker_message_t   n = { .subject = NULL };
+    notification_t    *n;
     worker_verdict_e   verdict;
 
     to = worker_body_string(job, "to");
@@ -225,19 +264,26 @@ notification_email(worker_job_t *job)
         return verdict;
     }
 
-    if (worker_message_render(job->slot->conf, template,
-                              json_object_get(job->body, "data"), &n))
-    {
-        verdict = notification_take(job, to, &n);
+    n = calloc(1, sizeof(notification_t));
 
-    } else {
-        verdict = worker_job_fail(job, WORKER_REJECT, "INTERNAL_ERROR",
-                                  "the mail template \"%.64s\" cannot be used",
-                                  template);
+    if (n == NULL) {
+        return worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
+                               "out of memory");
     }
 
-    worker_message_free(&n);
-    return verdict;
+    job->state = n;
+    job->free_state = notification_free;
+
+    if (!worker_message_render(job->slot->conf, template,
+                               json_object_get(job->body, "data"),
+                               &n->message))
+    {
+        return worker_job_fail(job, WORKER_REJECT, "INTERNAL_ERROR",
+                               "the mail template \"%.64s\" cannot be used",
+                               template);
+    }
+
+    return notification_take(job, to);
 }
 
 

@@ -1,8 +1,8 @@
 /*
  * Outgoing HTTP: what a request asks of libcurl, and what an answer says.
  *
- * A call lives on its caller's stack, in its array or in an ask of its own, and
- * is the I/O thread's from the submission until it is over (io.c).
+ * A call is an ask with all its texts in one allocation, and the I/O thread's
+ * from the submission until it is over (io.c).
  */
 
 #include <stdio.h>
@@ -16,16 +16,21 @@
 #define HTTP_MAX_RESPONSE  (1024 * 1024)
 
 typedef struct {
-    worker_io_call_t              io;
-    const worker_http_request_t  *req;
-    worker_http_response_t       *resp;
-    const worker_conf_t          *conf;
-    struct curl_slist            *headers;   /* I/O thread */
-    size_t                        room;      /* of resp->body */
-    size_t                        too_large; /* the bound that was hit, or 0 */
-    travel_trace_t                trace;     /* of the call's own span */
-    uint64_t                      start;
-    uint64_t                      end;
+    worker_ask_t             ask;
+    worker_io_call_t         io;
+    worker_http_request_t    req;        /* its texts behind the struct */
+    worker_http_response_t   resp;
+    long                     timeout_ms;
+    long                     patience_ms;
+    const _Atomic bool      *cancel;
+    const worker_conf_t     *conf;
+    struct curl_slist       *headers;    /* I/O thread */
+    size_t                   room;       /* of resp.body */
+    size_t                   too_large;  /* the bound that was hit, or 0 */
+    travel_trace_t           parent;
+    travel_trace_t           trace;      /* of the call's own span */
+    uint64_t                 start;
+    uint64_t                 end;
 } http_call_t;
 
 
@@ -37,29 +42,29 @@ http_body(char *data, size_t size, size_t n, void *ctx)
     http_call_t  *call = ctx;
 
     len = size * n;
-    max = call->req->max_response != 0 ? call->req->max_response
+    max = call->req.max_response != 0 ? call->req.max_response
                                        : HTTP_MAX_RESPONSE;
 
-    if (len > max - call->resp->len) {
+    if (len > max - call->resp.len) {
         call->too_large = max;
         return 0;
     }
 
-    if (call->resp->len + len + 1 > call->room) {
-        room = (call->resp->len + len + 1) * 2;
-        more = realloc(call->resp->body, room);
+    if (call->resp.len + len + 1 > call->room) {
+        room = (call->resp.len + len + 1) * 2;
+        more = realloc(call->resp.body, room);
 
         if (more == NULL) {
             return 0;
         }
 
-        call->resp->body = more;
+        call->resp.body = more;
         call->room = room;
     }
 
-    memcpy(call->resp->body + call->resp->len, data, len);
-    call->resp->len += len;
-    call->resp->body[call->resp->len] = '\0';
+    memcpy(call->resp.body + call->resp.len, data, len);
+    call->resp.len += len;
+    call->resp.body[call->resp.len] = '\0';
 
     return len;
 }
@@ -87,13 +92,13 @@ http_headers(http_call_t *call)
     char                tp[16 + TRAVEL_TRACEPARENT_LEN];
     const char *const  *h;
 
-    for (h = call->req->headers; h != NULL && *h != NULL; h++) {
+    for (h = call->req.headers; h != NULL && *h != NULL; h++) {
         if (!http_add_header(call, *h)) {
             return false;
         }
     }
 
-    if (worker_trace_valid(call->req->trace)) {
+    if (worker_trace_valid(call->req.trace)) {
         memcpy(tp, "traceparent: ", 13);
         travel_traceparent_format(tp + 13, &call->trace);
         tp[13 + TRAVEL_TRACEPARENT_LEN] = '\0';
@@ -136,7 +141,7 @@ http_open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *to)
     }
 
     if (i == call->conf->nwebhook_allow && !travel_address_public(&address)) {
-        call->resp->barred = true;
+        call->resp.barred = true;
         return CURL_SOCKET_BAD;
     }
 
@@ -172,7 +177,7 @@ http_prepare(worker_io_call_t *io, CURL *easy)
     http_call_t                  *call = io->ctx;
     const worker_http_request_t  *req;
 
-    req = call->req;
+    req = &call->req;
 
     if (!http_headers(call)) {
         return false;
@@ -232,15 +237,15 @@ http_judge(worker_io_call_t *io, CURL *easy, CURLcode code)
     if (code == CURLE_OK) {
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
         curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &after);
-        call->resp->version = http_version(easy);
+        call->resp.version = http_version(easy);
 
     } else if (call->too_large > 0) {
         snprintf(io->why, sizeof(io->why),
                  "the answer is larger than %zu bytes", call->too_large);
     }
 
-    call->resp->status = (int) status;
-    call->resp->retry_after_ms = after > 0 && after < 86400
+    call->resp.status = (int) status;
+    call->resp.retry_after_ms = after > 0 && after < 86400
                                  ? (long) after * 1000 : 0;
 
     return code == CURLE_OK && status < 500;
@@ -287,16 +292,16 @@ http_error_type(const http_call_t *call, char room[16])
         return TRAVEL_STR("breaker_open");
     }
 
-    if (call->resp->status == 0) {
+    if (call->resp.status == 0) {
         return TRAVEL_STR("no_answer");
     }
 
-    if (call->resp->status < 400) {
+    if (call->resp.status < 400) {
         return TRAVEL_STR("");
     }
 
     return (travel_str_t) { room, (size_t) snprintf(room, 16, "%d",
-                                                    call->resp->status) };
+                                                    call->resp.status) };
 }
 
 
@@ -311,7 +316,7 @@ http_emit(const http_call_t *call)
     travel_attr_t                 attrs[8];
     const worker_http_request_t  *req;
 
-    req = call->req;
+    req = &call->req;
     host = http_host(req->url, &port);
     error = http_error_type(call, type);
     n = 0;
@@ -329,16 +334,16 @@ http_emit(const http_call_t *call)
                            (travel_str_t) { req->destination,
                                             strlen(req->destination) });
 
-    if (call->resp->status != 0) {
+    if (call->resp.status != 0) {
         attrs[n++] = (travel_attr_t) {
             TRAVEL_STR("http.response.status_code"), TRAVEL_ATTR_INT,
-            { .i = call->resp->status } };
+            { .i = call->resp.status } };
     }
 
-    if (call->resp->version != 0) {
+    if (call->resp.version != 0) {
         attrs[n++] = http_attr(TRAVEL_STR("network.protocol.version"),
-                               call->resp->version == 20 ? TRAVEL_STR("2")
-                               : call->resp->version == 11
+                               call->resp.version == 20 ? TRAVEL_STR("2")
+                               : call->resp.version == 11
                                  ? TRAVEL_STR("1.1") : TRAVEL_STR("1.0"));
     }
 
@@ -347,8 +352,8 @@ http_emit(const http_call_t *call)
     if (error.len > 0) {
         attrs[n++] = http_attr(TRAVEL_STR("error.type"), error);
         span.error = true;
-        span.message = (travel_str_t) { call->resp->error,
-                                        strlen(call->resp->error) };
+        span.message = (travel_str_t) { call->resp.error,
+                                        strlen(call->resp.error) };
     }
 
     span.id = call->trace;
@@ -365,36 +370,14 @@ http_emit(const http_call_t *call)
 }
 
 
-static void
-http_begin(http_call_t *call, worker_io_t *io,
-    const worker_http_request_t *req, worker_http_response_t *resp)
-{
-    memset(call, 0, sizeof(*call));
-    memset(resp, 0, sizeof(*resp));
-
-    call->req = req;
-    call->resp = resp;
-    call->conf = worker_io_conf(io);
-    call->io.destination = req->destination;
-    call->io.timeout_ms = req->timeout_ms;
-    call->io.unguarded = req->stranger;
-    call->io.ctx = call;
-    call->io.prepare = http_prepare;
-    call->io.judge = http_judge;
-    call->start = worker_trace_now();
-
-    if (req->trace != NULL) {
-        call->trace = worker_trace_child(req->trace);
-    }
-}
-
+/* --- a call --------------------------------------------------------------- */
 
 static void
 http_end(http_call_t *call)
 {
     worker_http_response_t  *resp;
 
-    resp = call->resp;
+    resp = &call->resp;
     curl_slist_free_all(call->headers);
 
     if (resp->body == NULL) {
@@ -413,90 +396,59 @@ http_end(http_call_t *call)
     resp->rc = call->io.rc;
     snprintf(resp->error, sizeof(resp->error), "%.159s", call->io.why);
 
-    if (call->req->trace != NULL) {
+    if (call->req.trace != NULL) {
         http_emit(call);
     }
 }
 
 
-int
-worker_http_call(worker_io_t *io, const worker_http_request_t *req,
-    worker_http_response_t *ret_resp)
+static void
+http_over(worker_io_call_t *io)
 {
-    http_call_t        call;
-    worker_io_call_t  *one;
+    http_call_t  *call = io->ctx;
 
-    http_begin(&call, io, req, ret_resp);
-    one = &call.io;
-    worker_io_run(io, &one, 1);
-    http_end(&call);
-
-    return ret_resp->rc;
+    http_end(call);
+    worker_ask_over(&call->ask);
 }
 
 
-void
-worker_http_calls(worker_io_t *io, const worker_http_request_t *reqs,
-    worker_http_response_t *ret_resps, size_t n)
+static void
+http_send(worker_ask_t *ask, worker_io_t *io)
 {
-    size_t              i;
-    http_call_t        *calls;
-    worker_io_call_t  **list;
+    http_call_t  *call = (http_call_t *) ask;
 
-    calls = calloc(n, sizeof(http_call_t));
-    list = calloc(n, sizeof(worker_io_call_t *));
+    call->conf = worker_io_conf(io);
+    call->io.destination = call->req.destination;
+    call->io.timeout_ms = call->timeout_ms;
+    call->io.patience_ms = call->patience_ms;
+    call->io.cancel = call->cancel;
+    call->io.unguarded = call->req.stranger;
+    call->io.ctx = call;
+    call->io.prepare = http_prepare;
+    call->io.judge = http_judge;
+    call->io.over = http_over;
+    call->start = worker_trace_now();
 
-    for (i = 0; i < n && (calls == NULL || list == NULL); i++) {
-        memset(&ret_resps[i], 0, sizeof(ret_resps[i]));
-        ret_resps[i].rc = TRAVEL_ERROR;
-        snprintf(ret_resps[i].error, sizeof(ret_resps[i].error),
-                 "out of memory");
+    if (call->req.trace != NULL) {
+        call->trace = worker_trace_child(call->req.trace);
     }
 
-    for ( ; i < n; i++) {
-        http_begin(&calls[i], io, &reqs[i], &ret_resps[i]);
-        list[i] = &calls[i].io;
-    }
-
-    if (calls != NULL && list != NULL) {
-        worker_io_run(io, list, n);
-
-        for (i = 0; i < n; i++) {
-            http_end(&calls[i]);
-        }
-    }
-
-    free(calls);
-    free(list);
+    worker_io_submit(io, &call->io);
 }
 
 
-void
-worker_http_response_free(worker_http_response_t *resp)
+static void
+http_free(worker_ask_t *ask)
 {
-    free(resp->body);
-    memset(resp, 0, sizeof(*resp));
+    http_call_t  *call = (http_call_t *) ask;
+
+    free(call->resp.body);
+    free(call);
 }
-
-
-/* --- nobody waits --------------------------------------------------------- */
-
-struct worker_http_ask_s {
-    http_call_t              call;
-    worker_http_request_t    req;
-    worker_http_response_t   resp;
-    travel_trace_t           trace;
-    long                     timeout_ms;
-    long                     patience_ms;
-    const _Atomic bool      *cancel;
-    void                   (*over)(void *data);
-    void                    *data;
-    const char             **headers;    /* in the same allocation */
-};
 
 
 static size_t
-ask_size(const char *text)
+http_size(const char *text)
 {
     return text != NULL ? strlen(text) + 1 : 0;
 }
@@ -504,12 +456,12 @@ ask_size(const char *text)
 
 /* Copies a text to *p, which moves on; NULL stays NULL. */
 static const char *
-ask_copy(char **p, const char *text)
+http_copy(char **p, const char *text)
 {
     char    *copy;
     size_t   n;
 
-    n = ask_size(text);
+    n = http_size(text);
 
     if (n == 0) {
         return NULL;
@@ -522,120 +474,66 @@ ask_copy(char **p, const char *text)
 }
 
 
-worker_http_ask_t *
-worker_http_ask_create(const worker_http_request_t *req, long timeout_ms,
-    long patience_ms, const _Atomic bool *cancel)
+/* The texts of the request, copied to behind the call. */
+static void
+http_keep(http_call_t *call, const worker_http_request_t *req, size_t nheaders)
 {
-    char               *p;
-    size_t              i, n, size;
-    worker_http_ask_t  *ask;
+    char         *p;
+    size_t        i;
+    const char  **headers;
 
-    size = sizeof(worker_http_ask_t) + ask_size(req->method)
-           + ask_size(req->url) + ask_size(req->destination)
-           + ask_size(req->ca_file) + req->body.len;
+    headers = (const char **) (call + 1);
+    p = (char *) (headers + nheaders + 1);
+    call->req = *req;
+    call->req.method = http_copy(&p, req->method);
+    call->req.url = http_copy(&p, req->url);
+    call->req.destination = http_copy(&p, req->destination);
+    call->req.ca_file = http_copy(&p, req->ca_file);
+    call->req.headers = headers;
 
-    for (n = 0; req->headers != NULL && req->headers[n] != NULL; n++) {
-        size += ask_size(req->headers[n]);
-    }
-
-    ask = calloc(1, size + (n + 1) * sizeof(char *));
-
-    if (ask == NULL) {
-        return NULL;
-    }
-
-    ask->headers = (const char **) (ask + 1);
-    p = (char *) (ask->headers + n + 1);
-    ask->req = *req;
-    ask->req.method = ask_copy(&p, req->method);
-    ask->req.url = ask_copy(&p, req->url);
-    ask->req.destination = ask_copy(&p, req->destination);
-    ask->req.ca_file = ask_copy(&p, req->ca_file);
-    ask->req.headers = ask->headers;
-    ask->timeout_ms = timeout_ms;
-    ask->patience_ms = patience_ms;
-    ask->cancel = cancel;
-
-    for (i = 0; i < n; i++) {
-        ask->headers[i] = ask_copy(&p, req->headers[i]);
+    for (i = 0; i < nheaders; i++) {
+        headers[i] = http_copy(&p, req->headers[i]);
     }
 
     if (req->body.len > 0) {
-        ask->req.body.data = memcpy(p, req->body.data, req->body.len);
+        call->req.body.data = memcpy(p, req->body.data, req->body.len);
     }
 
     if (req->trace != NULL) {
-        ask->trace = *req->trace;
-        ask->req.trace = &ask->trace;
+        call->parent = *req->trace;
+        call->req.trace = &call->parent;
+    }
+}
+
+
+worker_ask_t *
+worker_http_ask(const worker_http_request_t *req, long timeout_ms,
+    long patience_ms, const _Atomic bool *cancel)
+{
+    size_t        n, size;
+    http_call_t  *call;
+
+    size = sizeof(http_call_t) + http_size(req->method) + http_size(req->url)
+           + http_size(req->destination) + http_size(req->ca_file)
+           + req->body.len;
+
+    for (n = 0; req->headers != NULL && req->headers[n] != NULL; n++) {
+        size += http_size(req->headers[n]);
     }
 
-    return ask;
-}
+    call = calloc(1, size + (n + 1) * sizeof(char *));
 
-
-static void
-ask_begin(worker_http_ask_t *ask, worker_io_t *io)
-{
-    http_begin(&ask->call, io, &ask->req, &ask->resp);
-    ask->call.io.timeout_ms = ask->timeout_ms;
-    ask->call.io.patience_ms = ask->patience_ms;
-    ask->call.io.cancel = ask->cancel;
-}
-
-
-static void
-ask_over(worker_io_call_t *io)
-{
-    http_call_t        *call = io->ctx;
-    worker_http_ask_t  *ask;
-
-    ask = (worker_http_ask_t *) call;       /* its first member */
-    http_end(call);
-    ask->over(ask->data);
-}
-
-
-void
-worker_http_ask_send(worker_http_ask_t *ask, worker_io_t *io,
-    void (*over)(void *data), void *data)
-{
-    ask_begin(ask, io);
-    ask->over = over;
-    ask->data = data;
-    ask->call.io.over = ask_over;
-    worker_io_submit(io, &ask->call.io);
-}
-
-
-void
-worker_http_ask_wait(worker_http_ask_t *ask, worker_io_t *io)
-{
-    worker_io_call_t  *one;
-
-    ask_begin(ask, io);
-    one = &ask->call.io;
-    worker_io_run(io, &one, 1);
-    http_end(&ask->call);
-}
-
-
-const worker_http_response_t *
-worker_http_ask_answer(const worker_http_ask_t *ask)
-{
-    return &ask->resp;
-}
-
-
-void
-worker_http_ask_free(worker_http_ask_t **pask)
-{
-    worker_http_ask_t  *ask;
-
-    ask = *pask;
-    *pask = NULL;
-
-    if (ask != NULL) {
-        worker_http_response_free(&ask->resp);
-        free(ask);
+    if (call == NULL) {
+        return NULL;
     }
+
+    http_keep(call, req, n);
+    call->timeout_ms = timeout_ms;
+    call->patience_ms = patience_ms;
+    call->cancel = cancel;
+    call->ask.send = http_send;
+    call->ask.free = http_free;
+    call->ask.answer = &call->resp;
+
+    return &call->ask;
 }

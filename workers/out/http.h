@@ -1,13 +1,13 @@
 /*
- * Outgoing HTTP, by the process's I/O thread (io.h): slots hand requests over
- * and wait for the answers.
+ * Outgoing HTTP, by the process's I/O thread (io.h): a request is an ask
+ * (ask.h), whose answer says what came of it.
  */
 
 #ifndef WORKER_HTTP_H
 #define WORKER_HTTP_H
 
 #include "../../common/traceparent.h"
-#include "io.h"
+#include "ask.h"
 
 typedef struct {
     const char             *method;
@@ -29,7 +29,9 @@ typedef struct {
 } worker_http_request_t;
 
 typedef struct worker_http_response_s {
-    int     rc;                            /* as of worker_http_call */
+    int     rc;                            /* TRAVEL_OK: a status came;
+                                              TRAVEL_REFUSED: the breaker is
+                                              open; TRAVEL_ERROR: none came */
     int     status;                        /* 0: no answer */
     char   *body;                          /* NUL-terminated, owned */
     size_t  len;
@@ -39,35 +41,13 @@ typedef struct worker_http_response_s {
     char    error[160];                    /* why there is no answer */
 } worker_http_response_t;
 
-/* Any thread; blocks until the answer or the time-out.  TRAVEL_OK: a status
- * came; TRAVEL_REFUSED: the breaker is open; TRAVEL_ERROR: none came. */
-int worker_http_call(worker_io_t *io, const worker_http_request_t *req,
-    worker_http_response_t *ret_resp) TRAVEL_MUST_CHECK;
-
-/* Many at once, each with its answer and its rc; blocks until the last. */
-void worker_http_calls(worker_io_t *io, const worker_http_request_t *reqs,
-    worker_http_response_t *ret_resps, size_t n);
-
-void worker_http_response_free(worker_http_response_t *resp);
-
 /*
- * A request that nobody waits for, with all it needs copied.  It waits for its
- * turn for 'patience_ms' at most, answer included (0: timeout_ms), and for the
- * answer from then on for 'timeout_ms'.  Sent, it must stay until 'over' was
- * called: on the I/O thread, exactly once.  It is given up within a second when
- * *cancel (may be NULL) becomes true.
+ * A request with all it needs copied.  It waits for its turn for 'patience_ms'
+ * at most, answer included (0: timeout_ms), and for the answer from then on for
+ * 'timeout_ms'.  It is given up within a second when *cancel (may be NULL)
+ * becomes true.  NULL: out of memory.
  */
-typedef struct worker_http_ask_s  worker_http_ask_t;
-
-worker_http_ask_t *worker_http_ask_create(const worker_http_request_t *req,
-    long timeout_ms, long patience_ms, const _Atomic bool *cancel);
-void worker_http_ask_send(worker_http_ask_t *ask, worker_io_t *io,
-    void (*over)(void *data), void *data);
-/* The same, and waits. */
-void worker_http_ask_wait(worker_http_ask_t *ask, worker_io_t *io);
-/* When it is over. */
-const worker_http_response_t *worker_http_ask_answer(
-    const worker_http_ask_t *ask);
-void worker_http_ask_free(worker_http_ask_t **pask);
+worker_ask_t *worker_http_ask(const worker_http_request_t *req, long timeout_ms,
+    long patience_ms, const _Atomic bool *cancel);
 
 #endif

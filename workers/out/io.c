@@ -56,12 +56,6 @@ struct worker_io_s {
     worker_board_destination_t  *own;    /* without a sheet */
 };
 
-typedef struct io_group_s {
-    pthread_mutex_t  mutex;
-    pthread_cond_t   ended;
-    size_t           left;               /* mutex */
-} io_group_t;
-
 
 static uint64_t
 io_now(void)
@@ -584,48 +578,4 @@ worker_io_submit(worker_io_t *io, worker_io_call_t *call)
     if (stopping) {
         io_refuse(call, "the process is stopping");
     }
-}
-
-
-/* --- and wait ------------------------------------------------------------ */
-
-static void
-io_group_over(worker_io_call_t *call)
-{
-    io_group_t  *group = call->group;
-
-    pthread_mutex_lock(&group->mutex);
-
-    if (--group->left == 0) {
-        pthread_cond_signal(&group->ended);
-    }
-
-    pthread_mutex_unlock(&group->mutex);
-}
-
-
-void
-worker_io_run(worker_io_t *io, worker_io_call_t *const *calls, size_t n)
-{
-    size_t      i;
-    io_group_t  group = { .left = n };
-
-    pthread_mutex_init(&group.mutex, NULL);
-    pthread_cond_init(&group.ended, NULL);
-
-    for (i = 0; i < n; i++) {
-        calls[i]->group = &group;
-        calls[i]->over = io_group_over;
-        worker_io_submit(io, calls[i]);
-    }
-
-    pthread_mutex_lock(&group.mutex);
-
-    while (group.left > 0) {
-        pthread_cond_wait(&group.ended, &group.mutex);
-    }
-
-    pthread_mutex_unlock(&group.mutex);
-    pthread_cond_destroy(&group.ended);
-    pthread_mutex_destroy(&group.mutex);
 }

@@ -47,7 +47,6 @@ struct worker_io_call_s {
     long                wait_ms;
     char                why[CURL_ERROR_SIZE];
 
-    struct io_group_s  *group;           /* of worker_io_run */
     io_destination_t   *to;              /* the I/O thread's, so below */
     worker_io_call_t   *next;
     worker_io_call_t   *active_prev;     /* while it is in the multi handle */
@@ -64,11 +63,7 @@ void worker_io_stop(worker_io_t **pio);
 
 const worker_conf_t *worker_io_conf(const worker_io_t *io);
 
-/* Any thread; returns at once. */
+/* Any thread, the I/O thread too; returns at once. */
 void worker_io_submit(worker_io_t *io, worker_io_call_t *call);
-
-/* Any thread but the I/O thread: submits all, their 'over' being its own, and
- * waits for the last. */
-void worker_io_run(worker_io_t *io, worker_io_call_t *const *calls, size_t n);
 
 #endif

@@ -2,10 +2,14 @@
  * Pushes to devices: one request each, many at once over one HTTP/2
  * connection.
  *
- * A key that a service does not take any more costs one more round: those that
- * were told so are sent again with a new one.
+ * An ask goes in rounds: the keys of the services it needs are got, then the
+ * requests sent; when the last answer is there the round is over.  A key that a
+ * service does not take any more costs one more round: those that were told so
+ * are sent again with a new one.  Keys and answers come on any thread; 'left'
+ * counts what the round waits for, and whoever brings it to nothing goes on.
  */
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -21,22 +25,44 @@
 #define PUSH_ANSWER_MAX   16384
 #define PUSH_LIFE_S       86400         /* how long a service keeps trying */
 
+typedef struct push_ask_s  push_ask_t;
+
+/* A request in the making. */
 typedef struct {
-    const worker_push_t        *push;
-    worker_push_answer_t       *answer;
-    char                        url[PUSH_URL_MAX];
-    char                        lines[PUSH_HEADERS - 2][160];
-    const char                 *headers[PUSH_HEADERS];
-    char                       *body;   /* owned */
+    char         url[PUSH_URL_MAX];
+    char         key[PUSH_HEADER_MAX];  /* "authorization: bearer ..." */
+    char         lines[PUSH_HEADERS - 2][160];
+    const char  *headers[PUSH_HEADERS];
+    char        *body;                  /* owned */
+} push_request_t;
+
+typedef struct {
+    push_ask_t    *of;
+    worker_ask_t  *http;                /* in this round, or NULL */
 } push_call_t;
 
 typedef struct {                        /* of one service, in this round */
-    char  line[PUSH_HEADER_MAX];        /* "authorization: bearer ..." */
-    char  key[WORKER_PUSH_KEY_MAX];
-    bool  asked;
-    int   rc;
-    char  why[160];
-} push_key_line_t;
+    worker_push_wait_t   wait;
+    push_ask_t          *of;
+    bool                 wanted;
+    char                *key;           /* owned; NULL: there is none */
+    char                 why[160];
+} push_line_t;
+
+struct push_ask_s {
+    worker_ask_t           ask;
+    worker_io_t           *io;
+    const worker_push_t   *pushes;      /* borrowed, so below */
+    worker_push_answer_t  *answers;
+    uint64_t               until_ms;    /* 0: each has its own time */
+    const _Atomic bool    *cancel;
+    push_line_t            lines[WORKER_PUSH_SERVICES];
+    bool                   again;       /* it is the second round */
+    _Atomic size_t         left;        /* what the round waits for; and one,
+                                           while that is being asked for */
+    size_t                 n;
+    push_call_t            calls[];
+};
 
 
 int
@@ -93,13 +119,12 @@ push_strings(const json_t *data)
 
 
 static bool
-push_fcm(push_call_t *call, const worker_push_conf_t *conf)
+push_fcm(push_request_t *req, const worker_push_conf_t *conf,
+    const worker_push_t *push)
 {
-    json_t               *message;
-    const worker_push_t  *push;
+    json_t  *message;
 
-    push = call->push;
-    snprintf(call->url, sizeof(call->url), "%.700s/v1/projects/%.200s"
+    snprintf(req->url, sizeof(req->url), "%.700s/v1/projects/%.200s"
              "/messages:send", conf->url, conf->project_id);
 
     message = json_pack("{s:{s:s, s:{s:s, s:s}, s:o, s:{s:s, s:s, s:{s:s}}}}",
@@ -108,54 +133,53 @@ push_fcm(push_call_t *call, const worker_push_conf_t *conf)
         "data", push_strings(push->data),
         "android", "priority", "high", "ttl", "86400s",
         "notification", "tag", push->id);
-    call->body = json_dumps(message, JSON_COMPACT);
+    req->body = json_dumps(message, JSON_COMPACT);
     json_decref(message);
 
-    call->headers[1] = "content-type: application/json";
-    call->headers[2] = NULL;
-    return call->body != NULL;
+    req->headers[1] = "content-type: application/json";
+    req->headers[2] = NULL;
+    return req->body != NULL;
 }
 
 
 /* --- APNs ---------------------------------------------------------------- */
 
 static bool
-push_apns(push_call_t *call, const worker_push_conf_t *conf)
+push_apns(push_request_t *req, const worker_push_conf_t *conf,
+    const worker_push_t *push)
 {
-    json_t               *root;
-    const worker_push_t  *push;
+    json_t  *root;
 
-    push = call->push;
-    snprintf(call->url, sizeof(call->url), "%.300s/3/device/%.1024s",
+    snprintf(req->url, sizeof(req->url), "%.300s/3/device/%.1024s",
              conf->url, push->token);
 
     root = push_strings(push->data);
     json_object_set_new(root, "aps", json_pack("{s:{s:s, s:s}, s:s}",
         "alert", "title", push->title, "body", push->body,
         "sound", "default"));
-    call->body = json_dumps(root, JSON_COMPACT);
+    req->body = json_dumps(root, JSON_COMPACT);
     json_decref(root);
 
-    snprintf(call->lines[0], sizeof(call->lines[0]), "apns-topic: %.128s",
+    snprintf(req->lines[0], sizeof(req->lines[0]), "apns-topic: %.128s",
              conf->topic);
-    snprintf(call->lines[1], sizeof(call->lines[1]), "apns-id: %.36s",
+    snprintf(req->lines[1], sizeof(req->lines[1]), "apns-id: %.36s",
              push->id);
-    snprintf(call->lines[2], sizeof(call->lines[2]), "apns-collapse-id: %.36s",
+    snprintf(req->lines[2], sizeof(req->lines[2]), "apns-collapse-id: %.36s",
              push->id);
-    snprintf(call->lines[3], sizeof(call->lines[3]), "apns-expiration: %lld",
+    snprintf(req->lines[3], sizeof(req->lines[3]), "apns-expiration: %lld",
              (long long) time(NULL) + PUSH_LIFE_S);
 
-    call->headers[1] = call->lines[0];
-    call->headers[2] = call->lines[1];
-    call->headers[3] = call->lines[2];
-    call->headers[4] = call->lines[3];
-    call->headers[5] = "apns-push-type: alert";
-    call->headers[6] = NULL;
-    return call->body != NULL;
+    req->headers[1] = req->lines[0];
+    req->headers[2] = req->lines[1];
+    req->headers[3] = req->lines[2];
+    req->headers[4] = req->lines[3];
+    req->headers[5] = "apns-push-type: alert";
+    req->headers[6] = NULL;
+    return req->body != NULL;
 }
 
 
-/* --- a round ------------------------------------------------------------- */
+/* --- one ----------------------------------------------------------------- */
 
 static void
 push_fail(worker_push_answer_t *answer, travel_push_outcome_e outcome,
@@ -167,87 +191,113 @@ push_fail(worker_push_answer_t *answer, travel_push_outcome_e outcome,
 }
 
 
-/* The service's key as a header; asked for once in a round. */
-static int
-push_authorize(worker_io_t *io, const worker_push_t *push,
-    push_key_line_t *line)
+static uint64_t
+push_now_ms(void)
 {
-    if (!line->asked) {
-        line->asked = true;
-        line->rc = worker_push_key(io, push->service, push->trace, line->key,
-                                   line->why);
-        snprintf(line->line, sizeof(line->line), "authorization: %s %s",
-                 push->service == WORKER_PUSH_FCM ? "Bearer" : "bearer",
-                 line->key);
-    }
+    struct timespec  ts;
 
-    return line->rc;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t) ts.tv_sec * 1000 + (uint64_t) ts.tv_nsec / 1000000;
 }
 
 
-/* False: it is answered already. */
-static bool
-push_begin(worker_io_t *io, push_call_t *call, push_key_line_t *lines,
-    worker_http_request_t *req)
+/* What is left of the time for all of it. */
+static long
+push_patience(const push_ask_t *of)
 {
-    bool                       good;
-    const worker_push_t       *push;
-    const worker_push_conf_t  *conf;
+    uint64_t  now;
 
-    push = call->push;
-    conf = &worker_io_conf(io)->push[push->service];
+    if (of->until_ms == 0) {
+        return 0;
+    }
 
-    if (!worker_push_on(worker_io_conf(io), push->service)) {
-        push_fail(call->answer, TRAVEL_PUSH_REFUSED,
+    now = push_now_ms();
+    return now < of->until_ms ? (long) (of->until_ms - now) : 1;
+}
+
+
+/* Can it be sent?  If not, it is answered. */
+static bool
+push_sound(const worker_conf_t *conf, const worker_push_t *push,
+    worker_push_answer_t *answer)
+{
+    if (!worker_push_on(conf, push->service)) {
+        push_fail(answer, TRAVEL_PUSH_REFUSED,
                   "workers.conf has no push section for it");
         return false;
     }
 
     if (push->service == WORKER_PUSH_APNS && !push_token_hex(push->token)) {
-        push_fail(call->answer, TRAVEL_PUSH_GONE, "not a device token");
+        push_fail(answer, TRAVEL_PUSH_GONE, "not a device token");
         return false;
     }
-
-    if (push_authorize(io, push, &lines[push->service]) != TRAVEL_OK) {
-        push_fail(call->answer, TRAVEL_PUSH_LATER, lines[push->service].why);
-        return false;
-    }
-
-    good = push->service == WORKER_PUSH_FCM ? push_fcm(call, conf)
-                                            : push_apns(call, conf);
-
-    if (!good) {
-        push_fail(call->answer, TRAVEL_PUSH_REFUSED, "the message is not text");
-        return false;
-    }
-
-    call->headers[0] = lines[push->service].line;
-
-    *req = (worker_http_request_t) {
-        .method = "POST", .url = call->url, .headers = call->headers,
-        .body = { call->body, strlen(call->body) },
-        .timeout_ms = conf->timeout_ms, .max_response = PUSH_ANSWER_MAX,
-        .trace = push->trace, .destination =
-            push->service == WORKER_PUSH_FCM ? "fcm" : "apns",
-        .ca_file = conf->ca_file, .multiplexed = true
-    };
 
     return true;
 }
 
 
-static void
-push_judge(const push_call_t *call, const worker_http_response_t *resp)
+/* NULL: it is answered already. */
+static worker_ask_t *
+push_request(const push_ask_t *of, const worker_push_t *push,
+    worker_push_answer_t *answer)
 {
-    travel_str_t           body;
-    travel_push_answer_t   said;
-    worker_push_answer_t  *answer;
+    bool                       good, fcm;
+    worker_ask_t              *http;
+    push_request_t             text;
+    worker_http_request_t      req;
+    const push_line_t         *line;
+    const worker_push_conf_t  *conf;
 
-    answer = call->answer;
+    line = &of->lines[push->service];
+    conf = &worker_io_conf(of->io)->push[push->service];
+    fcm = push->service == WORKER_PUSH_FCM;
+
+    if (line->key == NULL) {
+        push_fail(answer, TRAVEL_PUSH_LATER, line->why);
+        return NULL;
+    }
+
+    good = fcm ? push_fcm(&text, conf, push) : push_apns(&text, conf, push);
+
+    if (!good) {
+        push_fail(answer, TRAVEL_PUSH_REFUSED, "the message is not text");
+        return NULL;
+    }
+
+    snprintf(text.key, sizeof(text.key), "authorization: %s %s",
+             fcm ? "Bearer" : "bearer", line->key);
+    text.headers[0] = text.key;
+
+    req = (worker_http_request_t) {
+        .method = "POST", .url = text.url, .headers = text.headers,
+        .body = { text.body, strlen(text.body) },
+        .max_response = PUSH_ANSWER_MAX, .trace = push->trace,
+        .destination = fcm ? "fcm" : "apns", .ca_file = conf->ca_file,
+        .multiplexed = true
+    };
+    http = worker_http_ask(&req, conf->timeout_ms, push_patience(of),
+                           of->cancel);
+    free(text.body);
+
+    if (http == NULL) {
+        push_fail(answer, TRAVEL_PUSH_LATER, "out of memory");
+    }
+
+    return http;
+}
+
+
+static void
+push_judge(const worker_push_t *push, worker_push_answer_t *answer,
+    const worker_http_response_t *resp)
+{
+    travel_str_t          body;
+    travel_push_answer_t  said;
+
     memset(answer, 0, sizeof(*answer));
     body = (travel_str_t) { resp->body, resp->len };
 
-    if (call->push->service == WORKER_PUSH_FCM) {
+    if (push->service == WORKER_PUSH_FCM) {
         travel_push_fcm(&said, resp->status, body);
     } else {
         travel_push_apns(&said, resp->status, body);
@@ -270,58 +320,29 @@ push_judge(const push_call_t *call, const worker_http_response_t *resp)
 }
 
 
-/* Sends those of 'calls' that have no answer yet (outcome KEY). */
-static void
-push_round(worker_io_t *io, push_call_t *calls, size_t n,
-    push_key_line_t *lines, worker_http_request_t *reqs,
-    worker_http_response_t *resps)
-{
-    size_t  i, sent;
+/* --- a round ------------------------------------------------------------- */
 
-    sent = 0;
-
-    for (i = 0; i < n; i++) {
-        if (calls[i].answer->outcome == TRAVEL_PUSH_KEY
-            && push_begin(io, &calls[i], lines, &reqs[sent]))
-        {
-            sent++;
-        }
-    }
-
-    worker_http_calls(io, reqs, resps, sent);
-
-    for (i = 0, sent = 0; i < n; i++) {
-        if (calls[i].body != NULL) {
-            push_judge(&calls[i], &resps[sent]);
-            worker_http_response_free(&resps[sent]);
-            free(calls[i].body);
-            calls[i].body = NULL;
-            sent++;
-        }
-    }
-}
+static void  push_round(push_ask_t *of);
 
 
-/* Services whose key was not taken: is there another one to try? */
+/* Is there another key to try for one that was not taken? */
 static bool
-push_again(const push_call_t *calls, size_t n, push_key_line_t *lines)
+push_again(push_ask_t *of)
 {
     bool                    again;
     size_t                  i;
+    push_line_t            *line;
     worker_push_service_e   service;
 
     again = false;
 
-    for (i = 0; i < n; i++) {
-        service = calls[i].push->service;
+    for (i = 0; i < of->n; i++) {
+        service = of->pushes[i].service;
+        line = &of->lines[service];
 
-        if (calls[i].answer->outcome != TRAVEL_PUSH_KEY) {
-            continue;
-        }
-
-        if (lines[service].asked) {
-            lines[service].asked = false;
-            again |= worker_push_key_bad(service, lines[service].key);
+        if (of->answers[i].outcome == TRAVEL_PUSH_KEY && line->wanted) {
+            line->wanted = false;
+            again |= worker_push_key_bad(service, line->key);
         }
     }
 
@@ -329,46 +350,201 @@ push_again(const push_call_t *calls, size_t n, push_key_line_t *lines)
 }
 
 
-void
-worker_push_send(worker_io_t *io, const worker_push_t *pushes,
-    worker_push_answer_t *ret_answers, size_t n)
+/* The keys of a round. */
+static void
+push_forget(push_ask_t *of)
 {
-    size_t                   i;
-    push_call_t             *calls;
-    push_key_line_t         *lines;
-    worker_http_request_t   *reqs;
-    worker_http_response_t  *resps;
+    size_t  i;
 
-    calls = calloc(n, sizeof(push_call_t));
-    lines = calloc(WORKER_PUSH_SERVICES, sizeof(push_key_line_t));
-    reqs = calloc(n, sizeof(worker_http_request_t));
-    resps = calloc(n, sizeof(worker_http_response_t));
+    for (i = 0; i < WORKER_PUSH_SERVICES; i++) {
+        free(of->lines[i].key);
+        of->lines[i].key = NULL;
+        of->lines[i].wanted = false;
+    }
+}
 
-    for (i = 0; i < n; i++) {
-        push_fail(&ret_answers[i], TRAVEL_PUSH_KEY, "out of memory");
+
+static void
+push_round_over(push_ask_t *of)
+{
+    bool    again;
+    size_t  i;
+
+    again = !of->again && push_again(of);
+    push_forget(of);
+
+    if (again) {
+        of->again = true;
+        push_round(of);
+        return;
     }
 
-    if (calls != NULL && lines != NULL && reqs != NULL && resps != NULL) {
-        for (i = 0; i < n; i++) {
-            calls[i].push = &pushes[i];
-            calls[i].answer = &ret_answers[i];
-        }
-
-        push_round(io, calls, n, lines, reqs, resps);
-
-        if (push_again(calls, n, lines)) {
-            push_round(io, calls, n, lines, reqs, resps);
-        }
-    }
-
-    for (i = 0; i < n; i++) {
-        if (ret_answers[i].outcome == TRAVEL_PUSH_KEY) {
-            ret_answers[i].outcome = TRAVEL_PUSH_LATER;
+    for (i = 0; i < of->n; i++) {
+        if (of->answers[i].outcome == TRAVEL_PUSH_KEY) {
+            of->answers[i].outcome = TRAVEL_PUSH_LATER;
         }
     }
 
-    free(calls);
-    free(lines);
-    free(reqs);
-    free(resps);
+    worker_ask_over(&of->ask);
+}
+
+
+static void
+push_answered(push_ask_t *of)
+{
+    if (atomic_fetch_sub(&of->left, 1) == 1) {
+        push_round_over(of);
+    }
+}
+
+
+static void
+push_over(void *data)
+{
+    size_t        i;
+    push_ask_t   *of;
+    push_call_t  *call = data;
+
+    of = call->of;
+    i = (size_t) (call - of->calls);
+    push_judge(&of->pushes[i], &of->answers[i], call->http->answer);
+    worker_ask_free(&call->http);
+    push_answered(of);
+}
+
+
+/* The keys are there, or not: sends those that have no answer yet. */
+static void
+push_requests(push_ask_t *of)
+{
+    size_t        i;
+    push_call_t  *call;
+
+    atomic_store(&of->left, 1);
+
+    for (i = 0; i < of->n; i++) {
+        call = &of->calls[i];
+
+        if (of->answers[i].outcome == TRAVEL_PUSH_KEY) {
+            call->http = push_request(of, &of->pushes[i], &of->answers[i]);
+        }
+
+        if (call->http != NULL) {
+            atomic_fetch_add(&of->left, 1);
+            worker_ask_send(call->http, of->io, push_over, call);
+        }
+    }
+
+    push_answered(of);
+}
+
+
+static void
+push_keyed(push_ask_t *of)
+{
+    if (atomic_fetch_sub(&of->left, 1) == 1) {
+        push_requests(of);
+    }
+}
+
+
+static void
+push_got(worker_push_wait_t *wait, const char *key, const char *why)
+{
+    push_line_t  *line = (push_line_t *) wait;      /* its first member */
+
+    line->key = key != NULL ? strdup(key) : NULL;
+    snprintf(line->why, sizeof(line->why), "%s",
+             key != NULL ? "out of memory" : why);
+    push_keyed(line->of);
+}
+
+
+/* Those that have no answer yet (outcome KEY): the keys they need. */
+static void
+push_round(push_ask_t *of)
+{
+    size_t                  i;
+    push_line_t            *line;
+    const travel_trace_t   *trace;
+
+    trace = NULL;
+
+    for (i = 0; i < of->n; i++) {
+        if (of->answers[i].outcome == TRAVEL_PUSH_KEY
+            && push_sound(worker_io_conf(of->io), &of->pushes[i],
+                          &of->answers[i]))
+        {
+            of->lines[of->pushes[i].service].wanted = true;
+            trace = of->pushes[i].trace;
+        }
+    }
+
+    atomic_store(&of->left, WORKER_PUSH_SERVICES + 1);
+
+    for (i = 0; i < WORKER_PUSH_SERVICES; i++) {
+        line = &of->lines[i];
+        line->of = of;
+        line->wait.got = push_got;
+
+        if (line->wanted) {
+            worker_push_key(of->io, (worker_push_service_e) i, trace,
+                            &line->wait);
+        } else {
+            push_keyed(of);
+        }
+    }
+
+    push_keyed(of);
+}
+
+
+/* --- an ask --------------------------------------------------------------- */
+
+static void
+push_send(worker_ask_t *ask, worker_io_t *io)
+{
+    size_t       i;
+    push_ask_t  *of = (push_ask_t *) ask;
+
+    of->io = io;
+
+    for (i = 0; i < of->n; i++) {
+        of->calls[i].of = of;
+        push_fail(&of->answers[i], TRAVEL_PUSH_KEY, "the key was not taken");
+    }
+
+    push_round(of);
+}
+
+
+static void
+push_free(worker_ask_t *ask)
+{
+    free(ask);
+}
+
+
+worker_ask_t *
+worker_push_ask(const worker_push_t *pushes, worker_push_answer_t *ret_answers,
+    size_t n, long patience_ms, const _Atomic bool *cancel)
+{
+    push_ask_t  *of;
+
+    of = calloc(1, sizeof(push_ask_t) + n * sizeof(push_call_t));
+
+    if (of == NULL) {
+        return NULL;
+    }
+
+    of->ask.send = push_send;
+    of->ask.free = push_free;
+    of->pushes = pushes;
+    of->answers = ret_answers;
+    of->n = n;
+    of->until_ms = patience_ms > 0 ? push_now_ms() + (uint64_t) patience_ms
+                                   : 0;
+    of->cancel = cancel;
+
+    return &of->ask;
 }

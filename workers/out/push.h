@@ -14,7 +14,7 @@
 
 #include "../../common/push_answer.h"
 #include "../../common/traceparent.h"
-#include "io.h"
+#include "ask.h"
 
 typedef struct {
     worker_push_service_e   service;
@@ -34,9 +34,15 @@ typedef struct {
     char                   why[160];       /* unless SENT */
 } worker_push_answer_t;
 
-/* Any thread but the I/O thread; blocks until the last has its answer. */
-void worker_push_send(worker_io_t *io, const worker_push_t *pushes,
-    worker_push_answer_t *ret_answers, size_t n);
+/*
+ * Many pushes at once, each with its answer; both arrays, and what the pushes
+ * point to, must stay until it is over.  All of it is over within 'patience_ms'
+ * (0: each within its section's time-out), and given up within a second when
+ * *cancel (may be NULL) becomes true.  NULL: out of memory.
+ */
+worker_ask_t *worker_push_ask(const worker_push_t *pushes,
+    worker_push_answer_t *ret_answers, size_t n, long patience_ms,
+    const _Atomic bool *cancel);
 
 /* Is there a section "push" for this service? */
 bool worker_push_on(const worker_conf_t *conf, worker_push_service_e service);

@@ -1,9 +1,10 @@
 /*
  * The keys of this process, one per push service, under one mutex.
  *
- * Nothing is asked for under the mutex.  Who finds a key due marks it as being
- * renewed and goes; the others use the old one while it lasts, and wait for
- * him (cond) when there is none.
+ * Nothing is asked for under the mutex.  Who finds a key due has a new one made
+ * (APNs: at once) or asked for, one at a time; he and the others use the old
+ * one while it lasts, and when there is none they stand in a list until the
+ * answer is there.
  *
  * APNs wants its token no younger than 20 minutes when it is replaced and no
  * older than 60; ours is replaced after 40.  An access token of Google's is
@@ -36,13 +37,13 @@ typedef struct {
     time_t    renew;
     time_t    ends;
     time_t    again;                    /* not before, after a failure */
-    bool      renewing;
     char      why[160];                 /* of the last failure */
+    worker_ask_t        *ask;           /* for a new one, under way; or NULL */
+    worker_push_wait_t  *waiting;       /* for it */
 } push_key_t;
 
 static pthread_mutex_t  key_mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t   key_renewed = PTHREAD_COND_INITIALIZER;
-static push_key_t           keys[WORKER_PUSH_SERVICES];
+static push_key_t       keys[WORKER_PUSH_SERVICES];
 
 
 static time_t
@@ -158,125 +159,185 @@ key_fcm_read(const worker_http_response_t *resp, push_key_t *made)
 }
 
 
-static int
-key_fcm(worker_io_t *io, const worker_push_conf_t *conf,
-    const travel_trace_t *trace, push_key_t *made)
+/* NULL: it cannot be asked for, as 'why' says. */
+static worker_ask_t *
+key_fcm(const worker_push_conf_t *conf, const travel_trace_t *trace,
+    char why[160])
 {
-    int                      rc;
-    char                    *form;
-    const char              *why;
-    worker_http_response_t   resp;
+    char          *form;
+    const char    *reason;
+    worker_ask_t  *ask;
 
     static const char *const  headers[] = {
         "Content-Type: application/x-www-form-urlencoded", NULL
     };
 
-    form = key_fcm_form(conf, &why);
+    form = key_fcm_form(conf, &reason);
 
     if (form == NULL) {
-        snprintf(made->why, sizeof(made->why), "fcm: %s", why);
-        return TRAVEL_ERROR;
+        snprintf(why, 160, "fcm: %s", reason);
+        return NULL;
     }
 
     worker_http_request_t  req = {
         .method = "POST", .url = conf->token_url, .headers = headers,
-        .body = { form, strlen(form) }, .timeout_ms = conf->timeout_ms,
-        .max_response = 65536, .trace = trace, .destination = "fcm-token",
-        .ca_file = conf->ca_file
+        .body = { form, strlen(form) }, .max_response = 65536, .trace = trace,
+        .destination = "fcm-token", .ca_file = conf->ca_file
     };
 
-    rc = worker_http_call(io, &req, &resp);
+    ask = worker_http_ask(&req, conf->timeout_ms, 0, NULL);
     free(form);
 
-    if (rc == TRAVEL_OK && resp.status == 200) {
-        rc = key_fcm_read(&resp, made);
-
-    } else {
-        snprintf(made->why, sizeof(made->why),
-                 "fcm: no access token: %d %.100s", resp.status, resp.error);
-        rc = TRAVEL_ERROR;
+    if (ask == NULL) {
+        snprintf(why, 160, "fcm: out of memory");
     }
 
-    worker_http_response_free(&resp);
-    return rc;
+    return ask;
+}
+
+
+static int
+key_fcm_judge(const worker_http_response_t *resp, push_key_t *made)
+{
+    if (resp->rc == TRAVEL_OK && resp->status == 200) {
+        return key_fcm_read(resp, made);
+    }
+
+    snprintf(made->why, sizeof(made->why),
+             "fcm: no access token: %d %.100s", resp->status, resp->error);
+    return TRAVEL_ERROR;
 }
 
 
 /* --- both ---------------------------------------------------------------- */
 
-/* Called with the mutex, gives it up while it asks, comes back with it. */
 static void
-key_renew(worker_io_t *io, worker_push_service_e service,
-    const travel_trace_t *trace, push_key_t *key)
+key_take_locked(push_key_t *key, const push_key_t *made)
 {
-    int                        rc;
-    push_key_t                     made = { .key = "" };
-    const worker_push_conf_t  *conf;
-
-    pthread_mutex_unlock(&key_mutex);
-    conf = &worker_io_conf(io)->push[service];
-    rc = service == WORKER_PUSH_APNS ? key_apns(conf, &made)
-                                     : key_fcm(io, conf, trace, &made);
-
-    if (rc != TRAVEL_OK) {
-        worker_log(WORKER_LOG_WARN, "push: %s", made.why);
-    }
-
-    pthread_mutex_lock(&key_mutex);
-
-    if (rc == TRAVEL_OK) {
-        *key = made;
-
-    } else {
-        memcpy(key->why, made.why, sizeof(key->why));
-        key->again = key_now() + KEY_PAUSE_S;
-    }
-
-    key->renewing = false;
-    pthread_cond_broadcast(&key_renewed);
+    memcpy(key->key, made->key, sizeof(key->key));
+    key->made = made->made;
+    key->renew = made->renew;
+    key->ends = made->ends;
 }
 
 
-int
-worker_push_key(worker_io_t *io, worker_push_service_e service,
-    const travel_trace_t *trace, char ret_key[WORKER_PUSH_KEY_MAX],
-    char why[160])
+static void
+key_fail_locked(push_key_t *key, const char *why)
 {
-    int      rc;
-    time_t   now;
-    push_key_t  *key;
+    snprintf(key->why, sizeof(key->why), "%s", why);
+    key->again = key_now() + KEY_PAUSE_S;
+    worker_log(WORKER_LOG_WARN, "push: %s", why);
+}
 
-    key = &keys[service];
+
+/* On the I/O thread: the answer is there. */
+static void
+key_fcm_over(void *data)
+{
+    int                  rc;
+    push_key_t           made = { .key = "" }, *key = data;
+    worker_ask_t        *ask;
+    worker_push_wait_t  *wait, *next;
+
+    rc = key_fcm_judge(key->ask->answer, &made);
+
     pthread_mutex_lock(&key_mutex);
 
-    while (key->renewing && key_now() >= key->ends) {
-        pthread_cond_wait(&key_renewed, &key_mutex);
+    if (rc == TRAVEL_OK) {
+        key_take_locked(key, &made);
+    } else {
+        key_fail_locked(key, made.why);
     }
 
+    ask = key->ask;
+    wait = key->waiting;
+    key->ask = NULL;
+    key->waiting = NULL;
+    pthread_mutex_unlock(&key_mutex);
+
+    worker_ask_free(&ask);
+
+    for ( ; wait != NULL; wait = next) {
+        next = wait->next;
+        wait->got(wait, rc == TRAVEL_OK ? made.key : NULL, made.why);
+    }
+}
+
+
+/* It is due.  What is to be sent for it, or NULL: it is there, or not, as it
+ * stands. */
+static worker_ask_t *
+key_renew_locked(push_key_t *key, const worker_push_conf_t *conf,
+    worker_push_service_e service, const travel_trace_t *trace)
+{
+    push_key_t  made = { .key = "" };
+
+    if (service == WORKER_PUSH_FCM) {
+        key->ask = key_fcm(conf, trace, made.why);
+
+        if (key->ask == NULL) {
+            key_fail_locked(key, made.why);
+        }
+
+        return key->ask;
+    }
+
+    if (key_apns(conf, &made) == TRAVEL_OK) {
+        key_take_locked(key, &made);
+    } else {
+        key_fail_locked(key, made.why);
+    }
+
+    return NULL;
+}
+
+
+void
+worker_push_key(worker_io_t *io, worker_push_service_e service,
+    const travel_trace_t *trace, worker_push_wait_t *wait)
+{
+    bool           good, waits;
+    char           now_key[WORKER_PUSH_KEY_MAX], why[160];
+    time_t         now;
+    push_key_t    *key;
+    worker_ask_t  *ask;
+
+    ask = NULL;
+    key = &keys[service];
+    pthread_mutex_lock(&key_mutex);
     now = key_now();
 
-    if (!key->renewing && now >= key->renew && now >= key->again) {
-        key->renewing = true;
-        key_renew(io, service, trace, key);
+    if (key->ask == NULL && now >= key->renew && now >= key->again) {
+        ask = key_renew_locked(key, &worker_io_conf(io)->push[service],
+                               service, trace);
     }
 
-    rc = key_now() < key->ends ? TRAVEL_OK : TRAVEL_ERROR;
+    good = now < key->ends;
+    waits = !good && key->ask != NULL;
+    memcpy(now_key, key->key, sizeof(now_key));
+    memcpy(why, key->why, sizeof(why));
 
-    if (rc == TRAVEL_OK) {
-        strcpy(ret_key, key->key);
-    } else {
-        memcpy(why, key->why, sizeof(key->why));
+    if (waits) {
+        wait->next = key->waiting;
+        key->waiting = wait;
     }
 
     pthread_mutex_unlock(&key_mutex);
-    return rc;
+
+    if (ask != NULL) {
+        worker_ask_send(ask, io, key_fcm_over, key);
+    }
+
+    if (!waits) {
+        wait->got(wait, good ? now_key : NULL, why);
+    }
 }
 
 
 bool
 worker_push_key_bad(worker_push_service_e service, const char *bad)
 {
-    bool     gone;
+    bool         gone;
     push_key_t  *key;
 
     key = &keys[service];

@@ -11,11 +11,20 @@
 
 #define WORKER_PUSH_KEY_MAX  4096
 
-/* Any thread but the I/O thread; may take a call to Google.  TRAVEL_OK, or
- * TRAVEL_ERROR with one line in 'why'. */
-int worker_push_key(worker_io_t *io, worker_push_service_e service,
-    const travel_trace_t *trace, char ret_key[WORKER_PUSH_KEY_MAX],
-    char why[160]) TRAVEL_MUST_CHECK;
+/* Who wants a key.  'got' is called exactly once: with the key, or NULL and one
+ * line in 'why'; both are gone after it.  It may be called before
+ * worker_push_key returns, or later on the I/O thread. */
+typedef struct worker_push_wait_s  worker_push_wait_t;
+
+struct worker_push_wait_s {
+    void  (*got)(worker_push_wait_t *wait, const char *key, const char *why);
+    worker_push_wait_t  *next;
+};
+
+/* Any thread; may take a call to Google, which nobody waits for.  'wait' must
+ * stay until 'got' is called; trace: of who may have made it necessary. */
+void worker_push_key(worker_io_t *io, worker_push_service_e service,
+    const travel_trace_t *trace, worker_push_wait_t *wait);
 
 /* The service does not take 'key' any more: it is not given again.  False:
  * it is younger than it may be (APNs counts renewals), so it stays. */

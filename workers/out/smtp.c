@@ -6,6 +6,7 @@
  * common/smtp_reply.h.
  */
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -16,8 +17,11 @@
 #define SMTP_ADDRESS_MAX  320
 #define SMTP_LINE_MAX     160
 
+typedef struct smtp_ask_s  smtp_ask_t;
+
 typedef struct {
     worker_io_call_t       io;
+    smtp_ask_t            *of;
     const worker_conf_t   *conf;
     const worker_mail_t   *mail;
     worker_mail_answer_t  *answer;
@@ -34,6 +38,18 @@ typedef struct {
     uint64_t               start;
     uint64_t               end;
 } smtp_message_t;
+
+struct smtp_ask_s {
+    worker_ask_t           ask;
+    const worker_mail_t   *mails;        /* borrowed, so below */
+    worker_mail_answer_t  *answers;
+    long                   patience_ms;
+    const _Atomic bool    *cancel;
+    _Atomic size_t         left;         /* without an answer; and one, while
+                                            they are being sent */
+    size_t                 n;
+    smtp_message_t         messages[];
+};
 
 
 /* What goes into an envelope or header must not open a new line, and an
@@ -427,38 +443,7 @@ smtp_emit(const smtp_message_t *m)
 }
 
 
-/* False: the address is not one, and the mail is not sent at all. */
-static bool
-smtp_begin(smtp_message_t *m, worker_io_t *io, const worker_mail_t *mail,
-    worker_mail_answer_t *answer)
-{
-    memset(answer, 0, sizeof(*answer));
-    answer->bounce = TRAVEL_SMTP_SOFT;
-
-    if (!smtp_address_good(mail->to)) {
-        answer->bounce = TRAVEL_SMTP_HARD;
-        snprintf(answer->why, sizeof(answer->why),
-                 "not an address that mail can be sent to");
-        return false;
-    }
-
-    m->conf = worker_io_conf(io);
-    m->mail = mail;
-    m->answer = answer;
-    m->io.destination = "smtp";
-    m->io.timeout_ms = m->conf->smtp_timeout_ms;
-    m->io.ctx = m;
-    m->io.prepare = smtp_prepare;
-    m->io.judge = smtp_judge;
-    m->start = worker_trace_now();
-
-    if (mail->trace != NULL) {
-        m->trace = worker_trace_child(mail->trace);
-    }
-
-    return true;
-}
-
+/* --- an ask --------------------------------------------------------------- */
 
 static void
 smtp_end(smtp_message_t *m)
@@ -483,39 +468,112 @@ smtp_end(smtp_message_t *m)
 }
 
 
-void
-worker_smtp_send(worker_io_t *io, const worker_mail_t *mails,
-    worker_mail_answer_t *ret_answers, size_t n)
+/* One of them is; with the last the ask is. */
+static void
+smtp_over(smtp_ask_t *of)
 {
-    size_t              i, sent;
-    smtp_message_t     *messages;
-    worker_io_call_t  **calls;
+    if (atomic_fetch_sub(&of->left, 1) == 1) {
+        worker_ask_over(&of->ask);
+    }
+}
 
-    sent = 0;
-    messages = calloc(n, sizeof(smtp_message_t));
-    calls = calloc(n, sizeof(worker_io_call_t *));
 
-    for (i = 0; i < n; i++) {
-        if (messages == NULL || calls == NULL) {
-            memset(&ret_answers[i], 0, sizeof(ret_answers[i]));
-            ret_answers[i].bounce = TRAVEL_SMTP_SOFT;
-            snprintf(ret_answers[i].why, sizeof(ret_answers[i].why),
-                     "out of memory");
+static void
+smtp_message_over(worker_io_call_t *io)
+{
+    smtp_message_t  *m = io->ctx;
 
-        } else if (smtp_begin(&messages[sent], io, &mails[i],
-                              &ret_answers[i]))
-        {
-            calls[sent] = &messages[sent].io;
-            sent++;
+    smtp_end(m);
+    smtp_over(m->of);
+}
+
+
+/* False: the address is not one, and the mail is not sent at all. */
+static bool
+smtp_begin(smtp_message_t *m, worker_io_t *io, const worker_mail_t *mail,
+    worker_mail_answer_t *answer)
+{
+    memset(answer, 0, sizeof(*answer));
+    answer->bounce = TRAVEL_SMTP_SOFT;
+
+    if (!smtp_address_good(mail->to)) {
+        answer->bounce = TRAVEL_SMTP_HARD;
+        snprintf(answer->why, sizeof(answer->why),
+                 "not an address that mail can be sent to");
+        return false;
+    }
+
+    m->conf = worker_io_conf(io);
+    m->mail = mail;
+    m->answer = answer;
+    m->io.destination = "smtp";
+    m->io.timeout_ms = m->conf->smtp_timeout_ms;
+    m->io.patience_ms = m->of->patience_ms;
+    m->io.cancel = m->of->cancel;
+    m->io.ctx = m;
+    m->io.prepare = smtp_prepare;
+    m->io.judge = smtp_judge;
+    m->io.over = smtp_message_over;
+    m->start = worker_trace_now();
+
+    if (mail->trace != NULL) {
+        m->trace = worker_trace_child(mail->trace);
+    }
+
+    return true;
+}
+
+
+static void
+smtp_send(worker_ask_t *ask, worker_io_t *io)
+{
+    size_t           i;
+    smtp_ask_t      *of = (smtp_ask_t *) ask;
+    smtp_message_t  *m;
+
+    atomic_store(&of->left, of->n + 1);
+
+    for (i = 0; i < of->n; i++) {
+        m = &of->messages[i];
+        m->of = of;
+
+        if (smtp_begin(m, io, &of->mails[i], &of->answers[i])) {
+            worker_io_submit(io, &m->io);
+        } else {
+            smtp_over(of);
         }
     }
 
-    worker_io_run(io, calls, sent);
+    smtp_over(of);
+}
 
-    for (i = 0; i < sent; i++) {
-        smtp_end(&messages[i]);
+
+static void
+smtp_free(worker_ask_t *ask)
+{
+    free(ask);
+}
+
+
+worker_ask_t *
+worker_smtp_ask(const worker_mail_t *mails, worker_mail_answer_t *ret_answers,
+    size_t n, long patience_ms, const _Atomic bool *cancel)
+{
+    smtp_ask_t  *of;
+
+    of = calloc(1, sizeof(smtp_ask_t) + n * sizeof(smtp_message_t));
+
+    if (of == NULL) {
+        return NULL;
     }
 
-    free(messages);
-    free(calls);
+    of->ask.send = smtp_send;
+    of->ask.free = smtp_free;
+    of->mails = mails;
+    of->answers = ret_answers;
+    of->n = n;
+    of->patience_ms = patience_ms;
+    of->cancel = cancel;
+
+    return &of->ask;
 }

@@ -9,7 +9,7 @@
 
 #include "../../common/smtp_reply.h"
 #include "../../common/traceparent.h"
-#include "io.h"
+#include "ask.h"
 
 typedef struct {
     const char            *to;
@@ -27,8 +27,15 @@ typedef struct {
     char                  why[160];        /* one line, unless ACCEPTED */
 } worker_mail_answer_t;
 
-/* Any thread; blocks until the last of them has its answer. */
-void worker_smtp_send(worker_io_t *io, const worker_mail_t *mails,
-    worker_mail_answer_t *ret_answers, size_t n);
+/*
+ * Many mails at once, each with its answer; both arrays, and the texts of the
+ * mails, must stay until it is over.  A mail waits for its turn for
+ * 'patience_ms' at most, answer included (0: the section's time-out), and from
+ * then on for the section's time-out.  What is not over is given up within a
+ * second when *cancel (may be NULL) becomes true.  NULL: out of memory.
+ */
+worker_ask_t *worker_smtp_ask(const worker_mail_t *mails,
+    worker_mail_answer_t *ret_answers, size_t n, long patience_ms,
+    const _Atomic bool *cancel);
 
 #endif

@@ -5,7 +5,7 @@
  * count and the flags; nothing else happens under it.  An entry belongs to
  * the fetcher until worker_slots_push, to one slot until it is in 'back', and
  * then to the fetcher again.  Between two stages it belongs to the I/O thread,
- * from worker_http_ask_send until that has put it into 'answered'.
+ * from worker_ask_send until that has put it into 'answered'.
  *
  * A job whose type has a batch handler takes those of its type along that
  * stand right behind it: as many as take SLOTS_BATCH_MS by what the last
@@ -27,7 +27,7 @@
 #include "log.h"
 #include "run.h"
 #include "slots.h"
-#include "../out/http.h"
+#include "../out/ask.h"
 #include "../store/pg.h"
 
 #define SLOTS_WAKE_MS      1.0     /* work worth one more slot */
@@ -383,7 +383,7 @@ slots_ask(worker_slots_t *slots, worker_entry_t *entry)
 
     if (room) {
         entry->home = slots;
-        worker_http_ask_send(entry->job.ask, slots->spec.io, slots_answered,
+        worker_ask_send(entry->job.ask, slots->spec.io, slots_answered,
                              entry);
     }
 
@@ -408,7 +408,7 @@ slots_wait(slots_thread_t *self, worker_entry_t *entry)
         }
 
         slots_board_set(self->board, entry);
-        worker_http_ask_wait(entry->job.ask, self->slots->spec.io);
+        worker_ask_wait(entry->job.ask, self->slots->spec.io);
         over = worker_run(&self->slot, entry);
         atomic_store_explicit(&self->board->started_ms, 0,
                               memory_order_relaxed);

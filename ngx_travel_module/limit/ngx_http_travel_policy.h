@@ -121,6 +121,12 @@ typedef struct {
 char *ngx_http_travel_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
+/* The policy of that name (policies.c), new or the same again; NULL: it says
+ * something else, and that has been logged. */
+ngx_http_travel_policy_t *ngx_http_travel_limit_policy(ngx_conf_t *cf,
+    ngx_http_travel_limit_main_conf_t *lmcf,
+    const ngx_http_travel_policy_t *wanted);
+
 /* Adds the line to the list unless it is there. */
 ngx_int_t ngx_http_travel_limit_add(ngx_conf_t *cf, ngx_array_t **limits,
     const ngx_http_travel_limit_t *limit);

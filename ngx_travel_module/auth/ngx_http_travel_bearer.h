@@ -318,10 +318,15 @@ ngx_int_t ngx_http_travel_auth_bearer(ngx_http_request_t *r,
     ngx_str_t *ret_token);
 
 /* The answer's one WWW-Authenticate header; the value must live as long as the
- * request. */
+ * request.  auth_challenge: RFC 6750 section 3, with 'error' and one attribute
+ * more, or the bare challenge where 'error' is NULL. */
 ngx_int_t ngx_http_travel_challenge(ngx_http_request_t *r,
     const ngx_str_t *value);
+ngx_int_t ngx_http_travel_auth_challenge(ngx_http_request_t *r,
+    const char *error, const char *name, const ngx_str_t *value);
 
+/* auth_refuse.c: what the handler returns to whom it does not let in */
+ngx_int_t ngx_http_travel_auth_no_keys(ngx_http_request_t *r);
 ngx_int_t ngx_http_travel_auth_refuse(ngx_http_request_t *r,
     ngx_http_travel_auth_result_e result, travel_error_e code,
     const char *why);

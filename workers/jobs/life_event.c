@@ -411,13 +411,19 @@ life_event_told(life_event_batch_t *b, const PGresult *res, int row)
 }
 
 
-/* What became of many, for who looks at their job. */
+/* What became of it, for who waits, or looks at the job. */
 static void
 life_event_result(const life_event_job_t *tell)
 {
     size_t  apart;
 
-    if (!tell->many || *tell->verdict != WORKER_DONE) {
+    if (*tell->verdict != WORKER_DONE) {
+        return;
+    }
+
+    if (!tell->many) {
+        json_decref(tell->job->result);
+        tell->job->result = json_pack("{s:s}", "id", tell->job->uuid);
         return;
     }
 

@@ -214,6 +214,8 @@ http_prepare(worker_io_call_t *io, CURL *easy)
     if (req->stranger) {
         curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, http_open_socket);
         curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
+        /* the environment's proxy would be the address that is judged */
+        curl_easy_setopt(easy, CURLOPT_PROXY, "");
         curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
         curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
     }

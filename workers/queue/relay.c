@@ -286,7 +286,7 @@ relay_job(relay_batch_t *batch, const json_t *row, uint64_t at)
     }
 
     body = json_dumps(json_object_get(row, "body"),
-                      JSON_COMPACT | JSON_ENCODE_ANY);
+                      JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
 
     if (body == NULL) {
         return TRAVEL_INVALID;
@@ -443,7 +443,8 @@ relay_live_one(const worker_relay_t *relay, const json_t *topics,
     size_t        i;
     travel_str_t  topic;
 
-    text = json_dumps(message, JSON_COMPACT);
+    /* the digits that were written, not those of the double */
+    text = json_dumps(message, JSON_COMPACT | JSON_REAL_PRECISION(15));
     rc = text != NULL ? REDIS_OK : REDIS_ERR;
 
     for (i = 0; rc == REDIS_OK && i < json_array_size(topics); i++) {

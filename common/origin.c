@@ -33,12 +33,30 @@ travel_origin_host(travel_str_t s)
 }
 
 
+/* 1 to 65535, as digits alone. */
+
+static bool
+travel_origin_port(travel_str_t s)
+{
+    size_t    i;
+    unsigned  port;
+
+    for (i = 0, port = 0; i < s.len && i < 5 && s.data[i] >= '0'
+                          && s.data[i] <= '9'; i++)
+    {
+        port = port * 10 + (unsigned) (s.data[i] - '0');
+    }
+
+    return i == s.len && s.len != 0 && s.data[0] != '0' && port <= 65535;
+}
+
+
 /* "[::1]", or a name; the rest may be a port. */
 
 static bool
 travel_origin_authority(travel_str_t s)
 {
-    size_t  i = 0, start;
+    size_t  i = 0;
 
     if (s.len != 0 && s.data[0] == '[') {
         for (i = 1; i < s.len && ((s.data[i] >= '0' && s.data[i] <= '9')
@@ -66,15 +84,37 @@ travel_origin_authority(travel_str_t s)
         return true;
     }
 
-    if (s.data[i++] != ':') {
-        return false;
+    return s.data[i] == ':'
+           && travel_origin_port((travel_str_t) { s.data + i + 1,
+                                                  s.len - i - 1 });
+}
+
+
+/* "https://a:443", which browsers write without the port: it would fit none. */
+
+static bool
+travel_origin_default_port(travel_str_t s)
+{
+    size_t  i, begin, end;
+
+    static const struct {
+        const char  *scheme;
+        const char  *port;
+    } defaults[] = { { "http://", ":80" }, { "https://", ":443" } };
+
+    for (i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++) {
+        begin = strlen(defaults[i].scheme);
+        end = strlen(defaults[i].port);
+
+        if (s.len > begin + end
+            && memcmp(s.data, defaults[i].scheme, begin) == 0
+            && memcmp(s.data + s.len - end, defaults[i].port, end) == 0)
+        {
+            return true;
+        }
     }
 
-    for (start = i; i < s.len && s.data[i] >= '0' && s.data[i] <= '9'; i++) {
-        /* void */
-    }
-
-    return i == s.len && i > start && i - start <= 5;
+    return false;
 }
 
 
@@ -102,6 +142,10 @@ travel_origin_pattern_sane(travel_str_t pattern)
 
     if (travel_str_eq(pattern, TRAVEL_STR("*"))) {
         return true;
+    }
+
+    if (travel_origin_default_port(pattern)) {
+        return false;
     }
 
     host = pattern.len <= TRAVEL_ORIGIN_MAX ? travel_origin_host(pattern) : 0;

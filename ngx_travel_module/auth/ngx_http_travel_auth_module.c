@@ -486,6 +486,11 @@ ngx_http_travel_auth_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (alcf->mode == NGX_HTTP_TRAVEL_AUTH_OFF && cf->args->nelts > 2) {
+        return "is off and asks for something all the same: remove the "
+               "parameters, or say optional or required";
+    }
+
     alcf->file = cf->conf_file->file.name;
     alcf->line = cf->conf_file->line;
 

@@ -389,7 +389,10 @@ ngx_http_travel_breaker_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if (value[i].len == 0 || value[i].len >= TRAVEL_BREAKER_NAME_MAX) {
+        if (value[i].len == 0 || value[i].len >= TRAVEL_BREAKER_NAME_MAX
+            || ngx_strcmp(value[i].data, "off") == 0
+            || ngx_strchr(value[i].data, ' ') != NULL)
+        {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"%V\" is no destination: name a partner of "
                                "workers.conf, or smtp, fcm, apns", &value[i]);

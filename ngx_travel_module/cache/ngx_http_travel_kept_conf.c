@@ -93,15 +93,20 @@ ngx_http_travel_kept_parameter(ngx_conf_t *cf,
     ssize_t     size;
     ngx_int_t   ms;
     ngx_str_t   s;
+    ngx_uint_t  mode;
     u_char     *eq;
 
-    if (ngx_strcmp(value->data, "shared") == 0) {
-        conf->mode = NGX_HTTP_TRAVEL_KEPT_SHARED;
-        return NGX_OK;
-    }
+    if (ngx_strcmp(value->data, "shared") == 0
+        || ngx_strcmp(value->data, "private") == 0)
+    {
+        mode = *value->data == 's' ? NGX_HTTP_TRAVEL_KEPT_SHARED
+                                   : NGX_HTTP_TRAVEL_KEPT_PRIVATE;
 
-    if (ngx_strcmp(value->data, "private") == 0) {
-        conf->mode = NGX_HTTP_TRAVEL_KEPT_PRIVATE;
+        if (conf->mode != 0 && conf->mode != mode) {
+            return NGX_ERROR;           /* one or the other */
+        }
+
+        conf->mode = mode;
         return NGX_OK;
     }
 

@@ -597,9 +597,23 @@ ngx_http_travel_command_whole(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    if (use->wait_default > use->wait) {
-        use->wait = use->wait_default;
+    if (use->resource.len != 0 && use->resource.data[0] != '/') {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"resource=%V\" must be a path, which begins with "
+                           "\"/\": what Location is, less the id",
+                           &use->resource);
+        return NGX_CONF_ERROR;
     }
+
+    if (use->wait != 0 && use->wait_default > use->wait) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"wait_default=\" of %V is longer than \"wait=\", "
+                           "which is the most that is waited",
+                           &use->entry->type);
+        return NGX_CONF_ERROR;
+    }
+
+    use->wait = ngx_max(use->wait, use->wait_default);
 
     if (use->pack
         && ngx_http_travel_command_packable(cf, use) != NGX_CONF_OK)
@@ -706,6 +720,7 @@ ngx_http_travel_backlog_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_travel_command_main_conf_t  *cmcf = conf;
 
+    char       *rv;
     ngx_int_t   n;
     ngx_str_t  *value;
 
@@ -724,7 +739,17 @@ ngx_http_travel_backlog_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
     cmcf->backlog.messages = (uint64_t) n;
 
-    return ngx_http_travel_params(cf, ngx_http_travel_backlog_params, 2, cmcf);
+    rv = ngx_http_travel_params(cf, ngx_http_travel_backlog_params, 2, cmcf);
+
+    if (rv == NGX_CONF_OK
+        && cmcf->backlog.share[TRAVEL_PRIORITY_LOW]
+           > cmcf->backlog.share[TRAVEL_PRIORITY_NORMAL])
+    {
+        return "gives more room to low= than to normal=: the low are to be "
+               "refused first";
+    }
+
+    return rv;
 }
 
 

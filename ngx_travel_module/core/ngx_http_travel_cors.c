@@ -214,25 +214,42 @@ ngx_http_travel_cors_list(ngx_conf_t *cf, ngx_str_t *arg, size_t skip,
 }
 
 
-/* Names of headers or methods, commas and spaces: what may be sent back. */
+/* Names of headers or methods with commas between, spaces behind these. */
 
 static ngx_uint_t
 ngx_http_travel_cors_tokens(const ngx_str_t *list)
 {
     u_char  c;
-    size_t  i;
+    size_t  i, n;
+
+    n = 0;                              /* of the name so far */
 
     for (i = 0; i < list->len; i++) {
         c = list->data[i];
 
+        if (c == ',') {
+            if (n == 0) {
+                return 0;
+            }
+
+            n = 0;
+            continue;
+        }
+
+        if (c == ' ' && n == 0) {
+            continue;
+        }
+
         if (!((c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z')
-              || (c != '\0' && ngx_strchr("!#$%&'*+-.^_`|~, ", c) != NULL)))
+              || (c != '\0' && ngx_strchr("!#$%&'*+-.^_`|~", c) != NULL)))
         {
             return 0;
         }
+
+        n++;
     }
 
-    return 1;
+    return n != 0;
 }
 
 

@@ -206,7 +206,9 @@ ngx_http_travel_redis_address(ngx_conf_t *cf,
         host.data = address->data + 5;
         host.len = address->len - 5;
 
-        if (ngx_conf_full_name(cf->cycle, &host, 0) != NGX_OK) {
+        if (host.len != 0
+            && ngx_conf_full_name(cf->cycle, &host, 0) != NGX_OK)
+        {
             return NGX_ERROR;
         }
 

@@ -27,6 +27,7 @@ origins(void **state)
         "https://example.com/x", "https://Example.com", "example.com",
         "https://.example.com", "https://a b", "https://a\r\nX: y",
         "https://u@example.com", "https://example.com:", "https://a:123456",
+        "https://a:99999", "https://a:0", "https://a:08080",
         "https://a:x", "https://[::1", "https://[]", "://a", "1https://a",
         "https://a,https://b", "https://*.example.com", "HTTPS://a"
     };
@@ -60,7 +61,8 @@ patterns(void **state)
     static const char *const  bad[] = {
         "", "null", "**", "*.example.com", "https://*", "https://*.",
         "https://*example.com", "https://a.*.com", "https://*.*.com",
-        "https://example.com/", "https://*.example.com/*", "https://*.Example"
+        "https://example.com/", "https://*.example.com/*", "https://*.Example",
+        "https://a:443", "http://a:80", "https://*.a:443"
     };
 
     static const struct { const char *origin; int rc; } rows[] = {

@@ -194,7 +194,9 @@ for (['wait=11m', qr/"travel_command": "wait=11m" must be a time from 0 to 10m/]
     ['wait=', qr/"wait=" needs a value/],
     ['max_body=2m', qr/"max_body=2m" must be a size from 1 to 1m/],
     ['batch=0', qr/"batch=0" must be a number from 1 to 1000: items of a body/],
-    ['idempotency=on', qr/"idempotency=on" must be idempotency=optional\|required/])
+    ['idempotency=on', qr/"idempotency=on" must be idempotency=optional\|required/],
+    ['wait=1s wait_default=2s', qr/"wait_default=" of booking.create is longer/],
+    ['resource=bookings', qr/"resource=bookings" must be a path/])
 {
     my ($params, $why) = @$_;
     wrong("parameters $params", 'routes/20-bookings.conf',
@@ -225,6 +227,25 @@ wrong('keys that are nowhere', 'routes/10-journeys.conf',
 wrong('a rate that is none', 'nginx.conf',
     [ qr/include     \@ROOT\@\/conf\/\@LIMITS\@;/ => 'travel_limit $travel_user 60;' ],
     qr/travel_limit \$travel_user 60;/, qr/"60" must be <N>r\/s, r\/m, r\/h or r\/d/);
+# Lines that say what cannot be, instead of nothing that anybody would notice.
+for (['travel_cors https://a.example:443;', qr/must be an origin/],
+    ['travel_cors https://a.example:70000;', qr/must be an origin/],
+    ['travel_cors https://a.example methods=GET,,PUT;', qr/must be a list of/],
+    ['travel_cors https://a.example "headers=x a";', qr/must be a list of/],
+    ['travel_auth off jwks=main;', qr/is off and asks for something/],
+    ['travel_cache http shared private;', qr/"private"/],
+    ['travel_breaker off smtp;', qr/"off" is no destination/],
+    ['travel_backlog 9 low=90% normal=50%;', qr/more room to low= than/],
+    ['travel_redis cache unix:;', qr/must have 1 to 107 bytes/])
+{
+    my ($line, $why) = @$_;
+    my $to = $line =~ /backlog|redis/ ? 'travel_revocation on;' : 'server_name _;';
+    wrong("$line", 'nginx.conf', $line =~ /redis/
+        ? [ qr/travel_redis    cache unix:\@CACHE_SOCKET\@/ => 'travel_redis cache unix:' ]
+        : $line =~ /cors/ ? [ qr/travel_cors http:[^;]*;/ => $line ]
+        : [ qr/\Q$to\E/ => "$line $to" ],
+        $line =~ /redis/ ? qr/travel_redis cache unix:/ : qr/\Q$line\E/, $why);
+}
 wrong('a zone that is none', 'nginx.conf',
     [ qr/travel_zone     limits 32m/ => 'travel_zone     limit 32m' ],
     qr/travel_zone     limit /, qr/"travel_zone limit" names no zone that is used here/);

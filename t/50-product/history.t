@@ -113,6 +113,19 @@ subtest 'travelctl' => sub {
     is($r->{items}[0]{destination}{name}, 'Hamburg', 'one of them');
 };
 
+subtest 'keys of travelctl open what is shipped' => sub {
+    my ($rc, $key) = ctl('key', 'create', '--owner', $t->user(0),
+        '--permissions', 'bookings:read');
+    is($rc, 0, 'key create') or diag $key;
+    $key =~ s/\s+\z//;
+    my @key = (headers => { 'x-api-key' => $key });
+    is($t->get($path, @key)->{status}, 200, 'it lets in');
+    is($t->get("/api/v1/journeys/$y->{id}", @key)->{status}, 403,
+        'where it may');
+    is((ctl('key', 'revoke', $key =~ /^trv_([0-9a-f]+)_/))[0], 0, 'key revoke');
+    wait_for(sub { $t->get($path, @key)->{status} == 401 }, 5, 'a refusal');
+};
+
 subtest 'the shipped purge' => sub {
     my $place = '/api/v1/personalities';
     wait_for(sub { $t->get($place)->{headers}{age} }, 10, 'a kept answer');

@@ -45,6 +45,27 @@ is($t->redis('cache')->call('XLEN', "travel:live:journey:$id"), 1,
 like($t->redis('cache')->call('XRANGE', "travel:live:journey:$id", '-', '+')
     ->[0][1][1], qr/"lat":52\.52437,/, 'numbers are as they were written');
 
+{
+    my $ctl = sub { $t->run(Travel::Test::build() . '/travelctl', 'live', 'tell',
+        @_) };
+    $bob->json({ type => 'subscribe', topic => 'system:announcements' });
+    is($bob->next_json->{type}, 'subscribed', 'announcements');
+    my ($rc, $cursor) = $ctl->('system:announcements', 'maintenance',
+        '{"lat": 52.52437}');
+    is($rc, 0, 'travelctl live tell') or diag $cursor;
+    my $m = $bob->next_json(10);
+    is($m->{message}{type}, 'maintenance', 'is heard');
+    is($m->{message}{data}{lat}, 52.52437, 'with what it says');
+    is("$m->{cursor}\n", $cursor, 'at its cursor');
+    for (['journey:*', 'x', qr/is a pattern/], ['nowhere', 'x', qr/no topic/],
+        ['system:announcements', 'x', '[]', qr/not a JSON object/])
+    {
+        my ($rc, $out) = $ctl->(@$_[0 .. $#$_ - 1]);
+        is($rc, 2, "live tell @$_[0 .. $#$_ - 1]: exit 2");
+        like($out, $_->[-1], 'and why');
+    }
+}
+
 $t->kill_part('cache');
 my $second = journey();
 ok($second, 'without the cache role jobs go on');

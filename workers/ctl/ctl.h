@@ -132,6 +132,7 @@ int travelctl_queue_init(int argc, char **argv);
 int travelctl_queue_stat(int argc, char **argv);
 int travelctl_queue_preload(int argc, char **argv);
 int travelctl_queue_repartition(int argc, char **argv);
+int travelctl_live_tell(int argc, char **argv);
 int travelctl_mail_bounced(int argc, char **argv);
 int travelctl_events_list(int argc, char **argv);
 int travelctl_events_state(int argc, char **argv);

@@ -56,6 +56,8 @@ static const ctl_command_t  ctl_commands[] = {
       "put many jobs of one type on their streams" },
     { "queue", "repartition", travelctl_queue_repartition,
       "other partitions, while it is used" },
+    { "live", "tell", travelctl_live_tell,
+      "a word to who watches a topic" },
     { "mail", "bounced", travelctl_mail_bounced,
       "a mail that came back, piped in by the mail server" },
     { "events", "list", travelctl_events_list,

@@ -19,11 +19,21 @@ const char  travel_live_publish[] =
     "redis.call('PUBLISH', KEYS[1], id .. ' ' .. ARGV[1])\n"
     "return id\n";
 
-const char  travel_live_position[] =
-    "local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)\n"
-    "if last[1] then return last[1][1] end\n"
-    "local t = redis.call('TIME')\n"
-    "return t[1] .. string.format('%03d', math.floor(t[2] / 1000)) .. '-0'\n";
+const char  travel_live_positions[] =
+    "local at, now = {}\n"
+    "for i = 1, #KEYS do\n"
+    "  local last = redis.call('XREVRANGE', KEYS[i], '+', '-', 'COUNT', 1)\n"
+    "  if last[1] then\n"
+    "    at[i] = last[1][1]\n"
+    "  else\n"
+    "    if not now then\n"
+    "      local t = redis.call('TIME')\n"
+    "      now = t[1] .. string.format('%03d', math.floor(t[2] / 1000))\n"
+    "    end\n"
+    "    at[i] = now .. '-0'\n"
+    "  end\n"
+    "end\n"
+    "return at\n";
 
 
 /* The part before the next colon; what is left starts behind it. */

@@ -47,8 +47,8 @@
  */
 extern const char  travel_live_publish[];
 
-/* KEYS[1] = the topic's key: its position. */
-extern const char  travel_live_position[];
+/* KEYS = topics' keys: the position of each. */
+extern const char  travel_live_positions[];
 
 typedef enum {
     TRAVEL_LIVE_USER,

@@ -465,7 +465,7 @@ ws_read_data(travel_ws_reader_t *r, uint8_t **pp, uint8_t *end,
         r->message = 0;
     }
 
-    return n > 0 || last;
+    return n > 0 || !r->payload;
 }
 
 

@@ -88,8 +88,8 @@ void travel_ws_reader_init(travel_ws_reader_t *r, uint64_t max, bool deflate);
 
 /*
  * Eats bytes of [*pp, end), unmasking them, up to one event.  Call again until
- * MORE.  A piece may be empty (the last one of a message; an empty frame in
- * its middle makes no event).
+ * MORE.  A frame that is empty makes a piece that is: who counts what comes
+ * must see it.
  */
 void travel_ws_read(travel_ws_reader_t *r, uint8_t **pp, uint8_t *end,
     travel_ws_event_t *ret_event);

@@ -10,7 +10,7 @@
 #include "ngx_http_travel_live_board.h"
 
 #define NGX_HTTP_TRAVEL_BOARD_ZONE    (16 * 1024 * 1024)
-#define NGX_HTTP_TRAVEL_BOARD_LAYOUT  1
+#define NGX_HTTP_TRAVEL_BOARD_LAYOUT  2
 #define NGX_HTTP_TRAVEL_BOARD_UNIT    32
 #define NGX_HTTP_TRAVEL_BOARD_SPREAD  2048     /* bytes of zone to a bucket */
 
@@ -265,6 +265,7 @@ ngx_http_travel_board_join_locked(ngx_http_travel_shard_t *shard,
             name, &none, &none, bells);
 
     } else {
+        channel->joins = ++board->joins;
         ngx_http_travel_board_tell_holder(board, NGX_HTTP_TRAVEL_NOTICE_JOIN,
                                           name, bells);
     }

@@ -34,7 +34,9 @@
 
 typedef enum {
     NGX_HTTP_TRAVEL_NOTICE_MESSAGE,
-    NGX_HTTP_TRAVEL_NOTICE_JOINED,     /* from now on every message comes */
+    NGX_HTTP_TRAVEL_NOTICE_JOINED,     /* from now on every message comes; the
+                                          payload: the topic's position, known
+                                          since all who hear this waited */
     NGX_HTTP_TRAVEL_NOTICE_DOWN,       /* nothing is joined any more */
     NGX_HTTP_TRAVEL_NOTICE_JOIN,       /* to the holder: somebody watches it */
     NGX_HTTP_TRAVEL_NOTICE_LEAVE       /* to the holder: nobody does */
@@ -69,6 +71,8 @@ struct ngx_http_travel_channel_s {
     ngx_http_travel_channel_t      *next;
     uint64_t                        members;
     uint64_t                        link;      /* by which it was joined */
+    uint64_t                        joins;     /* of the board, when somebody
+                                                  last waited for that */
     size_t                          len;
     u_char                          name[];
 };
@@ -78,6 +82,7 @@ typedef struct {
     uint64_t                        epoch;
     uint64_t                        turn;      /* of holders */
     uint64_t                        link;      /* another for each loss */
+    uint64_t                        joins;     /* that had to wait */
     ngx_int_t                       holder;    /* or NOBODY */
     ngx_http_travel_member_t        members[NGX_HTTP_TRAVEL_BOARD_MEMBERS];
     ngx_uint_t                      nbuckets;

@@ -5,7 +5,8 @@
  * does; now its position is asked for), LIVE.  When the link is lost all
  * topics are JOINING again, but those that were LIVE keep their position and
  * read what they missed from the history, which is the truth; a hint that does
- * not follow on the position also leads there.
+ * not follow on the position also leads there.  PLACING is left out when the
+ * relay says where the topic is, and that is where it was left.
  *
  * Answers of Redis may come when who asked is gone: an op's 'data' is cleared
  * then, and its handler does nothing.
@@ -14,40 +15,13 @@
  * this process.
  */
 
-#include "ngx_http_travel_live_hub.h"
+#include "ngx_http_travel_live_topic.h"
 #include "ngx_http_travel_live_relay.h"
 
 #define NGX_HTTP_TRAVEL_HUB_BUCKETS  8192
 #define NGX_HTTP_TRAVEL_HUB_READ     "100"     /* of history, at once */
 #define NGX_HTTP_TRAVEL_HUB_BATCH    100
 #define NGX_HTTP_TRAVEL_HUB_RETRY    500       /* ms */
-
-typedef enum {
-    NGX_HTTP_TRAVEL_TOPIC_JOINING,
-    NGX_HTTP_TRAVEL_TOPIC_PLACING,
-    NGX_HTTP_TRAVEL_TOPIC_LIVE
-} ngx_http_travel_topic_state_e;
-
-struct ngx_http_travel_topic_s {
-    ngx_http_travel_topic_t        *next;      /* of the chain */
-    ngx_queue_t                     all;
-    ngx_queue_t                     subs;
-    ngx_http_travel_redis_op_t     *op;        /* asks the position, or reads */
-    travel_stream_id_t              last;      /* valid when 'placed' */
-    ngx_uint_t                      watchers;
-    ngx_http_travel_topic_state_e   state;
-    unsigned                        placed:1;
-    unsigned                        again:1;   /* read once more */
-    unsigned                        ripe:1;    /* is in that queue */
-    unsigned                        pattern:1;
-    unsigned                        late:1;    /* some have still to read */
-    ngx_http_travel_line_t         *line;      /* NULL: it is a topic */
-    ngx_http_travel_presence_t      presence;
-    ngx_queue_t                     unsettled;
-    ngx_str_t                       name;
-    ngx_str_t                       key;       /* name with the prefix */
-    u_char                          text[];
-};
 
 
 static ngx_http_travel_topic_t **ngx_http_travel_hub_chain(
@@ -60,6 +34,8 @@ static void ngx_http_travel_hub_forget(ngx_http_travel_topic_t *t);
 static void ngx_http_travel_hub_up(void *data);
 static void ngx_http_travel_hub_down(void *data);
 static void ngx_http_travel_hub_joined(void *data, const ngx_str_t *channel);
+static void ngx_http_travel_hub_found(const ngx_str_t *channel,
+    const ngx_str_t *position);
 static void ngx_http_travel_hub_hint(void *data, const ngx_str_t *channel,
     const ngx_str_t *source, const ngx_str_t *payload);
 static void ngx_http_travel_hub_wild(ngx_http_travel_topic_t *t,
@@ -71,27 +47,8 @@ static void ngx_http_travel_hub_entries(ngx_http_travel_topic_t *t,
     const ngx_http_travel_reply_t *reply);
 static void ngx_http_travel_hub_position(ngx_http_travel_topic_t *t,
     travel_stream_id_t position);
-static void ngx_http_travel_hub_gap(ngx_http_travel_topic_t *t,
-    int64_t missed);
-static void ngx_http_travel_hub_deliver(ngx_http_travel_topic_t *t,
-    const ngx_str_t *name, travel_stream_id_t id, const ngx_str_t *json);
-static void ngx_http_travel_hub_pass(ngx_http_travel_topic_t *t,
-    const ngx_str_t *json);
-static void ngx_http_travel_hub_settle(ngx_http_travel_topic_t *t,
-    ngx_http_travel_subscriber_t *sub);
-static void ngx_http_travel_hub_catch_up(ngx_http_travel_subscriber_t *sub);
-static void ngx_http_travel_hub_late(ngx_http_travel_subscriber_t *sub);
-static void ngx_http_travel_hub_hurry(ngx_http_travel_topic_t *t);
-static void ngx_http_travel_hub_caught(ngx_http_travel_redis_op_t *op,
-    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
-static ngx_int_t ngx_http_travel_hub_range(ngx_http_travel_redis_op_t *op,
-    const ngx_str_t *key, travel_stream_id_t after);
-static ngx_int_t ngx_http_travel_hub_entry(
-    const ngx_http_travel_reply_t *entry, travel_stream_id_t *ret_id,
-    ngx_str_t *ret_json);
 static void ngx_http_travel_hub_settle_later(ngx_http_travel_topic_t *t);
 static void ngx_http_travel_hub_settle_ripe(ngx_event_t *ev);
-static void ngx_http_travel_hub_settle_all(ngx_http_travel_topic_t *t);
 static void ngx_http_travel_hub_retry(ngx_event_t *ev);
 
 
@@ -130,7 +87,8 @@ ngx_http_travel_hub_start(ngx_cycle_t *cycle, ngx_http_travel_zone_t *relay)
     ngx_http_travel_hub_listener.on_message = ngx_http_travel_hub_hint;
 
     return ngx_http_travel_relay_start(cycle, relay,
-                                       &ngx_http_travel_hub_listener);
+                                       &ngx_http_travel_hub_listener,
+                                       ngx_http_travel_hub_found);
 }
 
 
@@ -381,27 +339,6 @@ ngx_http_travel_hub_settle_ripe(ngx_event_t *ev)
 }
 
 
-/* The newest are last, and behind them nobody is. */
-static void
-ngx_http_travel_hub_settle_all(ngx_http_travel_topic_t *t)
-{
-    ngx_queue_t                   *q;
-    ngx_http_travel_subscriber_t  *sub;
-
-    for (q = ngx_queue_last(&t->subs); q != ngx_queue_sentinel(&t->subs);
-         q = ngx_queue_prev(q))
-    {
-        sub = ngx_queue_data(q, ngx_http_travel_subscriber_t, queue);
-
-        if (sub->ready) {
-            return;
-        }
-
-        ngx_http_travel_hub_settle(t, sub);
-    }
-}
-
-
 /* Whose number was told goes to the end: all have their turn. */
 void
 ngx_http_travel_hub_presence(ngx_uint_t n)
@@ -469,18 +406,26 @@ ngx_http_travel_hub_down(void *data)
 }
 
 
-static void
-ngx_http_travel_hub_joined(void *data, const ngx_str_t *channel)
+static ngx_http_travel_topic_t *
+ngx_http_travel_hub_of(const ngx_str_t *channel)
 {
-    ngx_str_t                 name;
-    ngx_http_travel_topic_t  *t;
-
-    (void) data;
+    ngx_str_t  name;
 
     name.data = channel->data + sizeof(TRAVEL_LIVE_PREFIX) - 1;
     name.len = channel->len - (sizeof(TRAVEL_LIVE_PREFIX) - 1);
 
-    t = ngx_http_travel_hub_find(&name);
+    return ngx_http_travel_hub_find(&name);
+}
+
+
+static void
+ngx_http_travel_hub_joined(void *data, const ngx_str_t *channel)
+{
+    ngx_http_travel_topic_t  *t;
+
+    (void) data;
+
+    t = ngx_http_travel_hub_of(channel);
 
     if (t == NULL || t->state != NGX_HTTP_TRAVEL_TOPIC_JOINING) {
         return;
@@ -509,23 +454,61 @@ ngx_http_travel_hub_joined(void *data, const ngx_str_t *channel)
 }
 
 
+/* Joined, and where the topic was just before is known: who is there already
+ * need not read. */
+static void
+ngx_http_travel_hub_found(const ngx_str_t *channel, const ngx_str_t *position)
+{
+    travel_stream_id_t        at;
+    ngx_http_travel_topic_t  *t;
+
+    t = ngx_http_travel_hub_of(channel);
+
+    if (t == NULL || t->state != NGX_HTTP_TRAVEL_TOPIC_JOINING
+        || t->line != NULL || t->pattern || t->op != NULL || t->again
+        || travel_stream_id_parse(&at, ngx_http_travel_view(position))
+           != TRAVEL_OK)
+    {
+        ngx_http_travel_hub_joined(NULL, channel);
+        return;
+    }
+
+    if (!t->placed) {
+        t->placed = 1;
+        t->last = at;
+
+    } else if (travel_stream_id_cmp(at, t->last) != 0
+               && (at.seq != 0 || t->last.seq != 0))
+    {
+        ngx_http_travel_hub_joined(NULL, channel);
+        return;
+    }
+
+    t->state = NGX_HTTP_TRAVEL_TOPIC_LIVE;
+    ngx_http_travel_hub_settle_all(t);
+}
+
+
 static void
 ngx_http_travel_hub_hint(void *data, const ngx_str_t *channel,
     const ngx_str_t *source, const ngx_str_t *payload)
 {
-    ngx_str_t                 name, json;
+    ngx_str_t                 json;
     travel_str_t              text;
     travel_stream_id_t        id;
     ngx_http_travel_topic_t  *t;
 
     (void) data;
 
-    name.data = channel->data + sizeof(TRAVEL_LIVE_PREFIX) - 1;
-    name.len = channel->len - (sizeof(TRAVEL_LIVE_PREFIX) - 1);
+    t = ngx_http_travel_hub_of(channel);
 
-    t = ngx_http_travel_hub_find(&name);
+    if (t == NULL) {
+        return;
+    }
 
-    if (t == NULL || t->state == NGX_HTTP_TRAVEL_TOPIC_JOINING) {
+    if (t->state == NGX_HTTP_TRAVEL_TOPIC_JOINING) {
+        /* a position that was asked for earlier says nothing of it */
+        t->again = t->line == NULL && !t->pattern;
         return;
     }
 
@@ -604,37 +587,49 @@ ngx_http_travel_hub_wild(ngx_http_travel_topic_t *t, const ngx_str_t *source,
 static void
 ngx_http_travel_hub_read(ngx_http_travel_topic_t *t)
 {
-    size_t       len[1];
-    const char  *argv[1];
+    size_t                       len[1];
+    ngx_int_t                    rc;
+    const char                  *argv[1];
+    ngx_http_travel_redis_op_t  *op;
 
     if (t->op != NULL) {
         t->again = 1;
         return;
     }
 
-    t->again = 0;
-    t->op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_CACHE, NULL, 0,
-                                     ngx_http_travel_hub_placed, t);
+    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_CACHE, NULL, 0,
+                                  ngx_http_travel_hub_placed, t);
+    rc = op != NULL ? NGX_OK : NGX_ERROR;
 
-    if (t->op != NULL && t->placed
-        && ngx_http_travel_hub_range(t->op, &t->key, t->last) != NGX_OK)
-    {
-        t->op = NULL;
+    if (rc == NGX_OK && t->placed) {
+        rc = ngx_http_travel_hub_range(op, &t->key, t->last);
     }
 
-    argv[0] = (char *) t->key.data;
-    len[0] = t->key.len;
+    if (rc == NGX_OK) {
+        argv[0] = (char *) t->key.data;
+        len[0] = t->key.len;
+        rc = ngx_http_travel_redis_script(op, travel_live_positions, 1, 1,
+                                          argv, len);
 
-    if (t->op != NULL
-        && ngx_http_travel_redis_script(t->op, travel_live_position, 1, 1,
-                                        argv, len)
-           != NGX_OK)
-    {
-        t->op = NULL;
+        if (rc != NGX_OK && t->placed) {
+            /* half a question: its answer is for nobody */
+            op->data = NULL;
+        }
     }
 
-    if (t->op == NULL && !ngx_http_travel_hub_timer.timer_set) {
-        t->again = 1;
+    t->op = rc == NGX_OK ? op : NULL;
+    t->again = rc != NGX_OK;
+
+    if (t->again) {
+        ngx_http_travel_hub_ask_later();
+    }
+}
+
+
+void
+ngx_http_travel_hub_ask_later(void)
+{
+    if (!ngx_http_travel_hub_timer.timer_set) {
         ngx_add_timer(&ngx_http_travel_hub_timer, NGX_HTTP_TRAVEL_HUB_RETRY);
     }
 }
@@ -690,19 +685,15 @@ ngx_http_travel_hub_placed(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
     t->op = NULL;
 
     if (reply == NULL
-        || ngx_http_travel_reply_type(reply) != NGX_HTTP_TRAVEL_REPLY_STRING)
+        || ngx_http_travel_reply_type(reply) != NGX_HTTP_TRAVEL_REPLY_ARRAY
+        || ngx_http_travel_reply_count(reply) != 1)
     {
         t->again = 1;
-
-        if (!ngx_http_travel_hub_timer.timer_set) {
-            ngx_add_timer(&ngx_http_travel_hub_timer,
-                          NGX_HTTP_TRAVEL_HUB_RETRY);
-        }
-
+        ngx_http_travel_hub_ask_later();
         return;
     }
 
-    text = ngx_http_travel_reply_str(reply);
+    text = ngx_http_travel_reply_str(ngx_http_travel_reply_elt(reply, 0));
 
     if (travel_stream_id_parse(&position, ngx_http_travel_view(&text))
         == TRAVEL_OK)
@@ -792,7 +783,7 @@ ngx_http_travel_hub_position(ngx_http_travel_topic_t *t,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_travel_hub_range(ngx_http_travel_redis_op_t *op,
     const ngx_str_t *key, travel_stream_id_t after)
 {
@@ -820,7 +811,7 @@ ngx_http_travel_hub_range(ngx_http_travel_redis_op_t *op,
 
 
 /* [id, ["m", JSON]] */
-static ngx_int_t
+ngx_int_t
 ngx_http_travel_hub_entry(const ngx_http_travel_reply_t *entry,
     travel_stream_id_t *ret_id, ngx_str_t *ret_json)
 {
@@ -853,245 +844,4 @@ ngx_http_travel_hub_entry(const ngx_http_travel_reply_t *entry,
     *ret_json = ngx_http_travel_reply_str(ngx_http_travel_reply_elt(fields,
                                                                     1));
     return NGX_OK;
-}
-
-
-/* --- to the subscribers -------------------------------------------------- */
-
-static void
-ngx_http_travel_hub_gap(ngx_http_travel_topic_t *t, int64_t missed)
-{
-    ngx_queue_t                   *q;
-    ngx_http_travel_subscriber_t  *sub;
-
-    for (q = ngx_queue_head(&t->subs); q != ngx_queue_sentinel(&t->subs);
-         q = ngx_queue_next(q))
-    {
-        sub = ngx_queue_data(q, ngx_http_travel_subscriber_t, queue);
-
-        if (sub->ready && !sub->behind) {
-            sub->handlers->gap(sub, missed);
-        }
-    }
-}
-
-
-static void
-ngx_http_travel_hub_deliver(ngx_http_travel_topic_t *t,
-    const ngx_str_t *name, travel_stream_id_t id, const ngx_str_t *json)
-{
-    ngx_queue_t                   *q;
-    ngx_http_travel_message_t      m;
-    ngx_http_travel_subscriber_t  *sub;
-
-    ngx_memzero(&m, sizeof(m));
-
-    m.topic = name;
-    m.id = id;
-    m.json = *json;
-
-    for (q = ngx_queue_head(&t->subs); q != ngx_queue_sentinel(&t->subs);
-         q = ngx_queue_next(q))
-    {
-        sub = ngx_queue_data(q, ngx_http_travel_subscriber_t, queue);
-
-        if (sub->ready && !sub->behind
-            && (t->pattern || travel_stream_id_cmp(sub->pos, id) < 0))
-        {
-            if (!t->pattern) {
-                sub->pos = id;
-            }
-
-            sub->handlers->message(sub, &m);
-        }
-    }
-
-    ngx_http_travel_told_release(&m);
-}
-
-
-/* What is in no history: who follows the topic hears it, at his own place. */
-static void
-ngx_http_travel_hub_pass(ngx_http_travel_topic_t *t, const ngx_str_t *json)
-{
-    ngx_queue_t                   *q;
-    ngx_http_travel_message_t      m;
-    ngx_http_travel_subscriber_t  *sub;
-
-    ngx_memzero(&m, sizeof(m));
-
-    m.topic = &t->name;
-    m.id = t->last;
-    m.json = *json;
-
-    for (q = ngx_queue_head(&t->subs); q != ngx_queue_sentinel(&t->subs);
-         q = ngx_queue_next(q))
-    {
-        sub = ngx_queue_data(q, ngx_http_travel_subscriber_t, queue);
-
-        if (sub->ready && !sub->behind) {
-            sub->handlers->message(sub, &m);
-        }
-    }
-
-    ngx_http_travel_told_release(&m);
-}
-
-
-/* The topic is live: from where on does this one follow it? */
-static void
-ngx_http_travel_hub_settle(ngx_http_travel_topic_t *t,
-    ngx_http_travel_subscriber_t *sub)
-{
-    sub->ready = 1;
-
-    if (!sub->resumes) {
-        sub->pos = t->last;
-        sub->handlers->ready(sub);
-        return;
-    }
-
-    sub->handlers->ready(sub);
-
-    if (t->pattern) {
-        sub->handlers->gap(sub, -1);
-        return;
-    }
-
-    if (sub->pos.ms == t->last.ms && sub->pos.seq >= t->last.seq) {
-        /* all is read, or a cursor of the future, which nobody was given */
-        sub->pos = t->last;
-        return;
-    }
-
-    if (t->last.seq == 0 && sub->pos.seq == 0) {
-        /* nothing was there, nothing is */
-        sub->pos = t->last;
-        return;
-    }
-
-    if (sub->pos.ms == t->last.ms
-        || (sub->pos.seq == 0 && sub->pos.ms < t->last.ms))
-    {
-        sub->behind = 1;
-        ngx_http_travel_hub_catch_up(sub);
-        return;
-    }
-
-    sub->pos = t->last;
-    sub->handlers->gap(sub, -1);
-}
-
-
-static void
-ngx_http_travel_hub_catch_up(ngx_http_travel_subscriber_t *sub)
-{
-    sub->op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_CACHE, NULL, 0,
-                                       ngx_http_travel_hub_caught, sub);
-
-    if (sub->op == NULL
-        || ngx_http_travel_hub_range(sub->op, &sub->topic->key, sub->pos)
-           != NGX_OK)
-    {
-        ngx_http_travel_hub_late(sub);
-    }
-}
-
-
-/* The history is there, but cannot be read just now: it is asked again. */
-static void
-ngx_http_travel_hub_late(ngx_http_travel_subscriber_t *sub)
-{
-    sub->op = NULL;
-    sub->topic->late = 1;
-
-    if (!ngx_http_travel_hub_timer.timer_set) {
-        ngx_add_timer(&ngx_http_travel_hub_timer, NGX_HTTP_TRAVEL_HUB_RETRY);
-    }
-}
-
-
-static void
-ngx_http_travel_hub_hurry(ngx_http_travel_topic_t *t)
-{
-    ngx_queue_t                   *q;
-    ngx_http_travel_subscriber_t  *sub;
-
-    t->late = 0;
-
-    for (q = ngx_queue_head(&t->subs); q != ngx_queue_sentinel(&t->subs);
-         q = ngx_queue_next(q))
-    {
-        sub = ngx_queue_data(q, ngx_http_travel_subscriber_t, queue);
-
-        if (sub->behind && sub->op == NULL) {
-            ngx_http_travel_hub_catch_up(sub);
-        }
-    }
-}
-
-
-static void
-ngx_http_travel_hub_caught(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
-    const ngx_http_travel_reply_t *reply)
-{
-    int64_t                        missed;
-    ngx_uint_t                     k, n;
-    ngx_http_travel_topic_t       *t;
-    ngx_http_travel_message_t      m;
-    ngx_http_travel_subscriber_t  *sub;
-
-    (void) i;
-
-    sub = op->data;
-
-    if (sub == NULL) {
-        return;
-    }
-
-    sub->op = NULL;
-    t = sub->topic;
-
-    if (reply == NULL
-        || ngx_http_travel_reply_type(reply) != NGX_HTTP_TRAVEL_REPLY_ARRAY)
-    {
-        ngx_http_travel_hub_late(sub);
-        return;
-    }
-
-    n = ngx_http_travel_reply_count(reply);
-
-    for (k = 0; k < n; k++) {
-        ngx_memzero(&m, sizeof(m));
-        m.topic = &t->name;
-
-        if (ngx_http_travel_hub_entry(ngx_http_travel_reply_elt(reply, k),
-                                      &m.id, &m.json)
-            != NGX_OK)
-        {
-            continue;
-        }
-
-        missed = travel_live_missed(sub->pos, m.id);
-
-        if (missed != 0) {
-            sub->handlers->gap(sub, missed);
-        }
-
-        sub->pos = m.id;
-        sub->handlers->message(sub, &m);
-        ngx_http_travel_told_release(&m);
-    }
-
-    if (n > 0 && travel_stream_id_cmp(sub->pos, t->last) < 0) {
-        ngx_http_travel_hub_catch_up(sub);
-        return;
-    }
-
-    sub->behind = 0;
-
-    if (travel_stream_id_cmp(sub->pos, t->last) < 0) {
-        sub->pos = t->last;
-        sub->handlers->gap(sub, -1);
-    }
 }

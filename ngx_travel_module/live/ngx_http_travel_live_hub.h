@@ -60,15 +60,19 @@ typedef struct {
 
 struct ngx_http_travel_subscriber_s {
     ngx_queue_t                           queue;      /* the topic's */
-    ngx_http_travel_topic_t              *topic;
     const ngx_http_travel_subscriber_pt  *handlers;
-    void                                 *data;       /* the owner's */
-    ngx_http_travel_subscriber_t         *next;       /* the owner's */
-    ngx_http_travel_redis_op_t           *op;         /* reads history */
+    void                                 *near;       /* the owner's: what its
+                                                         'message' looks at, to
+                                                         be fetched; or NULL */
     travel_stream_id_t                    pos;        /* all up to it is told */
     unsigned                              resumes:1;  /* pos was given */
     unsigned                              ready:1;
     unsigned                              behind:1;   /* history first */
+
+    void                                 *data;       /* the owner's */
+    ngx_http_travel_topic_t              *topic;
+    ngx_http_travel_subscriber_t         *next;       /* the owner's */
+    ngx_http_travel_redis_op_t           *op;         /* reads history */
 };
 
 /* Fills and adds the subscriber, whose memory is its owner's; 'cursor' may be

@@ -1,4 +1,4 @@
-/* The directives travel_live and travel_live_allow. */
+/* The directives of live. */
 
 #include "ngx_http_travel_live_session.h"
 #include "ngx_http_travel_live_board.h"
@@ -6,6 +6,7 @@
 
 
 static void *ngx_http_travel_live_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_travel_live_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_travel_live_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_travel_live_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
@@ -34,6 +35,13 @@ static ngx_command_t  ngx_http_travel_live_commands[] = {
       ngx_http_travel_live_allow_directive,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("travel_live_batch"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_travel_live_main_conf_t, batch),
       NULL },
 
     { ngx_string("travel_publish"),
@@ -126,7 +134,7 @@ static ngx_http_module_t  ngx_http_travel_live_module_ctx = {
     NULL,                                  /* postconfiguration */
 
     ngx_http_travel_live_create_main_conf, /* create main configuration */
-    NULL,                                  /* init main configuration */
+    ngx_http_travel_live_init_main_conf,   /* init main configuration */
 
     NULL,                                  /* create server configuration */
     NULL,                                  /* merge server configuration */
@@ -159,7 +167,28 @@ static const ngx_http_travel_live_main_conf_t  *ngx_http_travel_live_conf;
 static void *
 ngx_http_travel_live_create_main_conf(ngx_conf_t *cf)
 {
-    return ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_live_main_conf_t));
+    ngx_http_travel_live_main_conf_t  *lmcf;
+
+    lmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_live_main_conf_t));
+
+    if (lmcf != NULL) {
+        lmcf->batch = NGX_CONF_UNSET;
+    }
+
+    return lmcf;
+}
+
+
+static char *
+ngx_http_travel_live_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_travel_live_main_conf_t  *lmcf = conf;
+
+    (void) cf;
+
+    ngx_conf_init_value(lmcf->batch, 1);
+
+    return NGX_CONF_OK;
 }
 
 
@@ -371,6 +400,7 @@ ngx_http_travel_live_counters(ngx_conf_t *cf)
         "travel_live_refused_total",
         "travel_live_messages_total{way=\"in\"}",
         "travel_live_messages_total{way=\"out\"}",
+        "travel_live_batched_total",
         "travel_live_relay_total{what=\"message\"}",
         "travel_live_relay_total{what=\"overrun\"}",
         "travel_live_relay_total{what=\"taken_over\"}"
@@ -385,6 +415,7 @@ ngx_http_travel_live_counters(ngx_conf_t *cf)
         "Sockets that ended, and how.",
         "Handshakes that were refused.",
         "Messages of sockets.", "Messages of sockets.",
+        "Writes to sockets, many by one system call.",
         "What the nginx workers tell each other of topics.",
         "What the nginx workers tell each other of topics.",
         "What the nginx workers tell each other of topics."
@@ -446,7 +477,7 @@ ngx_http_travel_live_init_process(ngx_cycle_t *cycle)
 
     ngx_http_travel_requery_start(cycle);
     ngx_http_travel_guests_start(cycle);
-    ngx_http_travel_socket_start();
+    ngx_http_travel_socket_start(ngx_http_travel_live_conf->batch);
 
     return NGX_OK;
 }

@@ -11,8 +11,10 @@
  * The holder goes, others see it within two looks: it resigns when it is to
  * exit; it is dead when there is no such process; it counts as dead when it
  * has not looked for a long time.  Who sees it first holds from then on, and
- * all are told that nothing is joined: what was said meanwhile they read from
- * the histories.  One that was only slow finds that it does not hold any more
+ * all are told that nothing is joined.  It joins all channels again, and asks
+ * once for the node where each of the topics is then (live_places.c): with that
+ * it tells them that they are joined, and only who is not up to there reads
+ * the history.  One that was only slow finds that it does not hold any more
  * before it writes anything.
  *
  *   OUT      before the start, and after the stop
@@ -25,6 +27,7 @@
  */
 
 #include "ngx_http_travel_live_relay.h"
+#include "ngx_http_travel_live_places.h"
 #include "ngx_http_travel_live_room.h"
 #include <sys/un.h>
 
@@ -73,6 +76,8 @@ static void ngx_http_travel_relay_join_held(const ngx_str_t *name);
 static void ngx_http_travel_relay_up(void *data);
 static void ngx_http_travel_relay_down(void *data);
 static void ngx_http_travel_relay_joined(void *data, const ngx_str_t *channel);
+static void ngx_http_travel_relay_placed(const ngx_http_travel_mark_t *mark,
+    const ngx_str_t *channel, const ngx_str_t *position);
 static void ngx_http_travel_relay_message(void *data, const ngx_str_t *channel,
     const ngx_str_t *source, const ngx_str_t *payload);
 
@@ -81,6 +86,7 @@ static struct {
     ngx_http_travel_relay_state_e      state;
     ngx_http_travel_shard_t           *shard;
     ngx_http_travel_redis_listener_t  *hears;      /* the hub */
+    ngx_http_travel_found_pt           found;      /* the hub's, too */
     ngx_http_travel_redis_listener_t   held;       /* the holder's link */
     uint64_t                           epoch;      /* of the board */
     uint64_t                           name;       /* of the bell */
@@ -91,6 +97,7 @@ static struct {
     u_char                            *notices;
     u_char                            *names;
     const char                        *full;       /* it cannot stay: why */
+    unsigned                           missed:1;   /* notices, of this link */
 } ngx_http_travel_relay;
 
 /* While the board is locked: who is rung when it is not any more. */
@@ -227,7 +234,7 @@ ngx_http_travel_relay_unlock(void)
 
 ngx_int_t
 ngx_http_travel_relay_start(ngx_cycle_t *cycle, ngx_http_travel_zone_t *zone,
-    ngx_http_travel_redis_listener_t *hears)
+    ngx_http_travel_redis_listener_t *hears, ngx_http_travel_found_pt found)
 {
     ngx_core_conf_t  *ccf;
 
@@ -242,6 +249,7 @@ ngx_http_travel_relay_start(ngx_cycle_t *cycle, ngx_http_travel_zone_t *zone,
     ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
 
     ngx_http_travel_relay.hears = hears;
+    ngx_http_travel_relay.found = found;
     ngx_http_travel_relay.shard = ngx_http_travel_shard(zone, 0);
 
     ngx_http_travel_relay.held.on_up = ngx_http_travel_relay_up;
@@ -256,6 +264,8 @@ ngx_http_travel_relay_start(ngx_cycle_t *cycle, ngx_http_travel_zone_t *zone,
 
     ngx_http_travel_relay.reader.handler = ngx_http_travel_relay_read;
     ngx_http_travel_relay.reader.log = cycle->log;
+
+    ngx_http_travel_places_start(cycle, ngx_http_travel_relay_placed);
 
     if (ngx_process != NGX_PROCESS_WORKER || ccf->worker_processes == 1) {
         ngx_http_travel_relay_alone(NULL);
@@ -295,6 +305,7 @@ ngx_http_travel_relay_stop(void)
     }
 
     ngx_http_travel_relay.state = NGX_HTTP_TRAVEL_RELAY_OUT;
+    ngx_http_travel_places_stop();
 
     if (ngx_http_travel_relay.reader.posted) {
         ngx_delete_posted_event(&ngx_http_travel_relay.reader);
@@ -560,11 +571,13 @@ ngx_http_travel_relay_reap(const ngx_http_travel_sight_t *sight)
 /* --- reading ------------------------------------------------------------- */
 
 /* What was said of channels is not known any more: from what is joined now on
- * all is heard again. */
+ * all is heard again.  Of what is not joined yet something may be lost, so a
+ * position proves nothing, until all of it is joined by another link. */
 static void
 ngx_http_travel_relay_lost(void)
 {
     ngx_http_travel_live_count(NGX_HTTP_TRAVEL_LIVE_OVERRUN);
+    ngx_http_travel_relay.missed = 1;
 
     ngx_http_travel_relay.hears->on_down(ngx_http_travel_relay.hears->data);
     ngx_http_travel_relay_walk(NGX_HTTP_TRAVEL_WALK_JOINED,
@@ -685,10 +698,16 @@ ngx_http_travel_relay_hear(const ngx_http_travel_notice_t *n)
         break;
 
     case NGX_HTTP_TRAVEL_NOTICE_JOINED:
-        hears->on_joined(hears->data, &channel);
+        if (payload.len > 0 && !ngx_http_travel_relay.missed) {
+            ngx_http_travel_relay.found(&channel, &payload);
+        } else {
+            hears->on_joined(hears->data, &channel);
+        }
+
         break;
 
     case NGX_HTTP_TRAVEL_NOTICE_DOWN:
+        ngx_http_travel_relay.missed = 0;
         hears->on_down(hears->data);
         break;
 
@@ -891,29 +910,90 @@ ngx_http_travel_relay_down(void *data)
 }
 
 
+/* The channel, and the board, when this one still holds and somebody watches
+ * it; else it is not locked, and what nobody watches is left. */
+static ngx_http_travel_channel_t *
+ngx_http_travel_relay_lock_watched(const ngx_str_t *channel,
+    ngx_http_travel_board_t **ret_board)
+{
+    ngx_http_travel_board_t    *board;
+    ngx_http_travel_channel_t  *c;
+
+    board = ngx_http_travel_relay_lock_held();
+
+    if (board == NULL) {
+        return NULL;
+    }
+
+    c = ngx_http_travel_board_find_locked(board, channel);
+
+    if (c == NULL) {
+        ngx_http_travel_relay_unlock();
+        ngx_http_travel_redis_leave(channel);
+    }
+
+    *ret_board = board;
+
+    return c;
+}
+
+
+/* Where is the topic now?  Patterns, of which there is no history, are
+ * nowhere. */
 static void
 ngx_http_travel_relay_joined(void *data, const ngx_str_t *channel)
+{
+    ngx_http_travel_mark_t      mark;
+    ngx_http_travel_board_t    *board;
+    ngx_http_travel_channel_t  *c;
+
+    static const ngx_str_t  nowhere = ngx_null_string;
+
+    (void) data;
+
+    c = ngx_http_travel_relay_lock_watched(channel, &board);
+
+    if (c == NULL) {
+        return;
+    }
+
+    mark.link = board->link;
+    mark.joins = c->joins;
+    ngx_http_travel_relay_unlock();
+
+    if (ngx_strlchr(channel->data, channel->data + channel->len, '*')) {
+        ngx_http_travel_relay_placed(&mark, channel, &nowhere);
+    } else {
+        ngx_http_travel_places_ask(&mark, channel);
+    }
+}
+
+
+/* The position is of use to those who have waited since it was asked for. */
+static void
+ngx_http_travel_relay_placed(const ngx_http_travel_mark_t *mark,
+    const ngx_str_t *channel, const ngx_str_t *position)
 {
     ngx_str_t                   none = ngx_string("");
     ngx_http_travel_board_t    *board;
     ngx_http_travel_channel_t  *c;
 
-    (void) data;
-
-    board = ngx_http_travel_relay_lock_held();
-
-    if (board == NULL) {
+    if (ngx_http_travel_relay.state != NGX_HTTP_TRAVEL_RELAY_HOLDER) {
         return;
     }
 
-    c = ngx_http_travel_board_find_locked(board, channel);
+    c = ngx_http_travel_relay_lock_watched(channel, &board);
 
-    if (c != NULL) {
+    if (c == NULL) {
+        return;
+    }
+
+    if (mark->link == board->link) {
         c->link = board->link;
         ngx_http_travel_board_write_locked(board, c->members,
-                                           NGX_HTTP_TRAVEL_NOTICE_JOINED,
-                                           channel, &none, &none,
-                                           &ngx_http_travel_bells);
+            NGX_HTTP_TRAVEL_NOTICE_JOINED, channel, &none,
+            mark->joins == c->joins ? position : &none,
+            &ngx_http_travel_bells);
     }
 
     ngx_http_travel_relay_unlock();
@@ -925,34 +1005,22 @@ ngx_http_travel_relay_message(void *data, const ngx_str_t *channel,
     const ngx_str_t *source, const ngx_str_t *payload)
 {
     ngx_str_t                   none = ngx_string("");
-    ngx_uint_t                  watched;
     ngx_http_travel_board_t    *board;
     ngx_http_travel_channel_t  *c;
 
     (void) data;
 
-    board = ngx_http_travel_relay_lock_held();
+    c = ngx_http_travel_relay_lock_watched(channel, &board);
 
-    if (board == NULL) {
+    if (c == NULL) {
         return;
     }
 
-    c = ngx_http_travel_board_find_locked(board, channel);
-    watched = c != NULL;
-
-    if (watched) {
-        ngx_http_travel_board_write_locked(board, c->members,
-            NGX_HTTP_TRAVEL_NOTICE_MESSAGE, channel,
-            source->data == channel->data ? &none : source, payload,
-            &ngx_http_travel_bells);
-    }
-
+    ngx_http_travel_board_write_locked(board, c->members,
+        NGX_HTTP_TRAVEL_NOTICE_MESSAGE, channel,
+        source->data == channel->data ? &none : source, payload,
+        &ngx_http_travel_bells);
     ngx_http_travel_relay_unlock();
 
-    if (watched) {
-        ngx_http_travel_live_count(NGX_HTTP_TRAVEL_LIVE_RELAYED);
-
-    } else {
-        ngx_http_travel_redis_leave(channel);
-    }
+    ngx_http_travel_live_count(NGX_HTTP_TRAVEL_LIVE_RELAYED);
 }

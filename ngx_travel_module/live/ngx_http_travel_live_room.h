@@ -28,6 +28,7 @@ typedef enum {
     NGX_HTTP_TRAVEL_LIVE_REFUSED,      /* handshakes */
     NGX_HTTP_TRAVEL_LIVE_RECEIVED,     /* messages */
     NGX_HTTP_TRAVEL_LIVE_SENT,
+    NGX_HTTP_TRAVEL_LIVE_BATCHED,      /* writes, many by one call */
     NGX_HTTP_TRAVEL_LIVE_RELAYED,      /* messages, to this node's workers */
     NGX_HTTP_TRAVEL_LIVE_OVERRUN,      /* a worker did not read them in time */
     NGX_HTTP_TRAVEL_LIVE_TAKEN,        /* another worker subscribes for all */
@@ -37,6 +38,7 @@ typedef enum {
 typedef struct {
     ngx_int_t              counters[NGX_HTTP_TRAVEL_LIVE_COUNTERS];
     ngx_http_travel_zone_t  *relay;    /* NULL: no location watches topics */
+    ngx_flag_t             batch;      /* many writes by one call */
     unsigned               presence:1; /* some location counts who watches */
 } ngx_http_travel_live_main_conf_t;
 
@@ -175,10 +177,43 @@ struct ngx_http_travel_unsent_s {
     ngx_http_travel_text_t    *text;
 };
 
+/*
+ * A message for a crowd touches every socket once, and a crowd does not fit
+ * the CPU's cache: what is needed of each comes first, in so many lines, which
+ * are fetched ahead.
+ */
+#define NGX_HTTP_TRAVEL_LINE          64
+#define NGX_HTTP_TRAVEL_SOCKET_LINES  2
+
+static ngx_inline void
+ngx_http_travel_fetch(const void *p, ngx_uint_t lines)
+{
+    while (lines-- > 0) {
+        __builtin_prefetch((const u_char *) p + lines * NGX_HTTP_TRAVEL_LINE);
+    }
+}
+
+
 struct ngx_http_travel_socket_s {
     ngx_connection_t                       *connection;
-    const ngx_http_travel_protocol_t       *protocol;
     const ngx_http_travel_live_loc_conf_t  *conf;
+
+    ngx_http_travel_unsent_t               *unsent;
+    ngx_http_travel_unsent_t              **last;
+    size_t                                  sent;      /* of the first */
+    size_t                                  queued;    /* memory of all */
+    ngx_http_travel_unsent_t                one;       /* most have but one */
+    ngx_queue_t                             dirty;     /* to be flushed */
+
+    unsigned                                closing:1; /* our close is sent */
+    unsigned                                closed:1;  /* theirs has come */
+    unsigned                                deaf:1;    /* only EOF is awaited */
+    unsigned                                failed:1;  /* end it now */
+    unsigned                                heard:1;   /* since the last look */
+    unsigned                                pinged:1;  /* and no word since */
+    unsigned                                flushes:1; /* is in that queue */
+
+    const ngx_http_travel_protocol_t       *protocol;
     void                                   *data;      /* the protocol's */
     ngx_queue_t                             queue;     /* of this worker's */
 
@@ -187,13 +222,6 @@ struct ngx_http_travel_socket_s {
     u_char                                 *message;   /* begun, incomplete */
     size_t                                  used;
     size_t                                  room;
-
-    ngx_http_travel_unsent_t               *unsent;
-    ngx_http_travel_unsent_t              **last;
-    size_t                                  sent;      /* of the first */
-    size_t                                  queued;    /* bytes of all */
-    ngx_http_travel_unsent_t                one;       /* most have but one */
-    ngx_queue_t                             dirty;     /* to be flushed */
 
     ngx_msec_t                              beat;      /* the next look */
     ngx_msec_t                              alive;     /* the next ping */
@@ -204,14 +232,6 @@ struct ngx_http_travel_socket_s {
     /* what the end is counted as, and for the log; NULL: it goes on */
     const char                             *why;
     ngx_http_travel_live_counter_e          how;
-
-    unsigned                                closing:1; /* our close is sent */
-    unsigned                                closed:1;  /* theirs has come */
-    unsigned                                deaf:1;    /* only EOF is awaited */
-    unsigned                                failed:1;  /* end it now */
-    unsigned                                heard:1;   /* since the last look */
-    unsigned                                pinged:1;  /* and no word since */
-    unsigned                                flushes:1; /* is in that queue */
 };
 
 /* r's socket, from the handshake: NULL, out of memory.  It takes the
@@ -242,7 +262,8 @@ void ngx_http_travel_socket_close(ngx_http_travel_socket_t *s, unsigned code,
 void ngx_http_travel_socket_leave(ngx_http_travel_socket_t *s, unsigned code,
     const char *reason, ngx_http_travel_live_counter_e how);
 
-void ngx_http_travel_socket_start(void);
+/* 'batches': many may be written to by one call. */
+void ngx_http_travel_socket_start(ngx_uint_t batches);
 void ngx_http_travel_socket_stop(void);
 
 

@@ -17,7 +17,8 @@
  * unread bytes do not take our close frame with them.
  */
 
-#include "ngx_http_travel_live_room.h"
+#include "ngx_http_travel_live_socket.h"
+#include "ngx_http_travel_live_batch.h"
 #include "../../common/live_message.h"
 
 #define NGX_HTTP_TRAVEL_SOCKET_READ    65536    /* bytes at once */
@@ -25,9 +26,7 @@
 #define NGX_HTTP_TRAVEL_SOCKET_SMALL   512      /* pieces that cost as much as
                                                    a message */
 #define NGX_HTTP_TRAVEL_SOCKET_BURST   2000     /* ms of the rate, at once */
-#define NGX_HTTP_TRAVEL_SOCKET_PACK    256      /* bytes worth packing */
 #define NGX_HTTP_TRAVEL_SOCKET_LINGER  1000     /* ms */
-#define NGX_HTTP_TRAVEL_SOCKET_IOVS    16       /* texts in one write */
 
 
 static void ngx_http_travel_socket_guest(ngx_http_travel_guest_t *guest,
@@ -52,42 +51,26 @@ static void ngx_http_travel_socket_whole(ngx_http_travel_socket_t *s,
 static ngx_uint_t ngx_http_travel_socket_flood(ngx_http_travel_socket_t *s);
 static void ngx_http_travel_socket_look(ngx_http_travel_socket_t *s);
 static void ngx_http_travel_socket_next(ngx_http_travel_socket_t *s);
-static void ngx_http_travel_socket_queue(ngx_http_travel_socket_t *s,
-    ngx_http_travel_text_t *text);
-static void ngx_http_travel_socket_flush_all(ngx_event_t *ev);
-static void ngx_http_travel_socket_flush(ngx_http_travel_socket_t *s);
-static ssize_t ngx_http_travel_socket_write(ngx_http_travel_socket_t *s);
-static void ngx_http_travel_socket_pop(ngx_http_travel_socket_t *s);
-static void ngx_http_travel_socket_drop(ngx_http_travel_socket_t *s,
-    ngx_http_travel_unsent_t *u);
-static void ngx_http_travel_socket_slow(ngx_http_travel_socket_t *s);
 static void ngx_http_travel_socket_breach(ngx_http_travel_socket_t *s,
     unsigned code, const char *why);
-static void ngx_http_travel_socket_fail(ngx_http_travel_socket_t *s,
-    const char *why, ngx_http_travel_live_counter_e how);
 static void ngx_http_travel_socket_end(ngx_http_travel_socket_t *s);
 
 
 /* This worker's: sockets, the buffer that all are read into, the packer of
  * all, the one ping that all are sent. */
 static ngx_queue_t              ngx_http_travel_sockets;
-static ngx_queue_t              ngx_http_travel_socket_dirty;
-static ngx_event_t              ngx_http_travel_socket_flusher;
 static u_char                  *ngx_http_travel_socket_buffer;
-static travel_ws_packer_t      *ngx_http_travel_socket_packer;
+travel_ws_packer_t             *ngx_http_travel_socket_packer;
 static ngx_http_travel_text_t  *ngx_http_travel_socket_ping;
 
 
 /* --- birth --------------------------------------------------------------- */
 
 void
-ngx_http_travel_socket_start(void)
+ngx_http_travel_socket_start(ngx_uint_t batches)
 {
     ngx_queue_init(&ngx_http_travel_sockets);
-    ngx_queue_init(&ngx_http_travel_socket_dirty);
-
-    ngx_http_travel_socket_flusher.handler = ngx_http_travel_socket_flush_all;
-    ngx_http_travel_socket_flusher.log = ngx_cycle->log;
+    ngx_http_travel_socket_out_start(batches);
 }
 
 
@@ -126,6 +109,8 @@ ngx_http_travel_socket_stop(void)
         ngx_http_travel_text_release(ngx_http_travel_socket_ping);
         ngx_http_travel_socket_ping = NULL;
     }
+
+    ngx_http_travel_batch_stop();
 }
 
 
@@ -164,10 +149,13 @@ ngx_http_travel_socket_create(ngx_http_request_t *r,
         return NULL;
     }
 
-    s = ngx_calloc(sizeof(ngx_http_travel_socket_t), r->connection->log);
+    s = ngx_memalign(NGX_HTTP_TRAVEL_LINE,
+                     sizeof(ngx_http_travel_socket_t), r->connection->log);
     if (s == NULL) {
         return NULL;
     }
+
+    ngx_memzero(s, sizeof(ngx_http_travel_socket_t));
 
     s->connection = r->connection;
     s->conf = conf;
@@ -643,6 +631,10 @@ ngx_http_travel_socket_keep(ngx_http_travel_socket_t *s,
     size_t   room;
     u_char  *p;
 
+    if (data->len == 0) {
+        return NGX_OK;
+    }
+
     if (s->used + data->len > s->room) {
         room = ngx_max(s->used + data->len, 2 * s->room);
 
@@ -706,305 +698,6 @@ ngx_http_travel_socket_whole(ngx_http_travel_socket_t *s,
     message.len = data.len;
 
     s->protocol->message(s, ev->opcode == TRAVEL_WS_TEXT, &message);
-}
-
-
-/* --- out ----------------------------------------------------------------- */
-
-void
-ngx_http_travel_socket_message(ngx_http_travel_socket_t *s,
-    travel_ws_opcode_e opcode, const void *data, size_t len)
-{
-    ngx_uint_t               packed;
-    travel_str_t             in, out;
-    ngx_http_travel_text_t  *text;
-
-    in = (travel_str_t) { data, len };
-    packed = 0;
-
-    if (s->deal.window != 0 && len >= NGX_HTTP_TRAVEL_SOCKET_PACK) {
-
-        /* what came inflated lies in the packer */
-        text = ngx_http_travel_text(len);
-        if (text == NULL) {
-            ngx_http_travel_socket_fail(s, "no memory",
-                                        NGX_HTTP_TRAVEL_LIVE_LOST);
-            return;
-        }
-
-        ngx_memcpy(text->data, data, len);
-        in.data = (char *) text->data;
-
-        if (travel_ws_deflate(ngx_http_travel_socket_packer, &s->deal, in,
-                              &out) == TRAVEL_OK
-            && out.len < len)
-        {
-            packed = 1;
-
-        } else {
-            out = in;
-        }
-
-        data = out.data;
-        len = out.len;
-
-    } else {
-        text = NULL;
-    }
-
-    if (text != NULL) {
-        ngx_http_travel_text_t  *plain = text;
-
-        text = ngx_http_travel_text_frame(opcode, packed, data, len);
-        ngx_http_travel_text_release(plain);
-
-    } else {
-        text = ngx_http_travel_text_frame(opcode, 0, data, len);
-    }
-
-    if (text == NULL) {
-        ngx_http_travel_socket_fail(s, "no memory", NGX_HTTP_TRAVEL_LIVE_LOST);
-        return;
-    }
-
-    ngx_http_travel_socket_send(s, text);
-    ngx_http_travel_text_release(text);
-}
-
-
-void
-ngx_http_travel_socket_send(ngx_http_travel_socket_t *s,
-    ngx_http_travel_text_t *text)
-{
-    if (s->failed || s->closing) {
-        return;
-    }
-
-    /* one message may be larger than the bound, if nothing else waits; what
-     * only waits for the end of this turn can go now */
-    if (s->queued > 0 && s->queued + text->len > s->conf->queue) {
-        ngx_http_travel_socket_flush(s);
-
-        if (s->queued > 0 && s->queued + text->len > s->conf->queue) {
-            ngx_http_travel_socket_slow(s);
-            return;
-        }
-    }
-
-    ngx_http_travel_socket_queue(s, text);
-
-    if (!s->flushes) {
-        s->flushes = 1;
-        ngx_queue_insert_tail(&ngx_http_travel_socket_dirty, &s->dirty);
-        ngx_post_event(&ngx_http_travel_socket_flusher, &ngx_posted_events);
-    }
-}
-
-
-/* All that was sent in this turn: a write for each socket, a count for all. */
-static void
-ngx_http_travel_socket_flush_all(ngx_event_t *ev)
-{
-    ngx_uint_t                 n;
-    ngx_queue_t               *q;
-    ngx_http_travel_socket_t  *s;
-    ngx_http_travel_unsent_t  *u;
-
-    (void) ev;
-
-    n = 0;
-
-    while (!ngx_queue_empty(&ngx_http_travel_socket_dirty)) {
-        q = ngx_queue_head(&ngx_http_travel_socket_dirty);
-        s = ngx_queue_data(q, ngx_http_travel_socket_t, dirty);
-
-        ngx_queue_remove(q);
-        s->flushes = 0;
-
-        for (u = s->unsent; u != NULL; u = u->next) {
-            n++;
-        }
-
-        ngx_http_travel_socket_flush(s);
-    }
-
-    ngx_http_travel_live_counts(NGX_HTTP_TRAVEL_LIVE_SENT, n);
-}
-
-
-static void
-ngx_http_travel_socket_queue(ngx_http_travel_socket_t *s,
-    ngx_http_travel_text_t *text)
-{
-    ngx_http_travel_unsent_t  *u;
-
-    u = s->one.text == NULL ? &s->one
-        : ngx_alloc(sizeof(ngx_http_travel_unsent_t), s->connection->log);
-
-    if (u == NULL) {
-        ngx_http_travel_socket_fail(s, "no memory", NGX_HTTP_TRAVEL_LIVE_LOST);
-        return;
-    }
-
-    u->text = text;
-    u->next = NULL;
-    text->refs++;
-
-    *s->last = u;
-    s->last = &u->next;
-    s->queued += text->len;
-}
-
-
-static void
-ngx_http_travel_socket_flush(ngx_http_travel_socket_t *s)
-{
-    ssize_t            n;
-    ngx_connection_t  *c = s->connection;
-
-    while (s->unsent != NULL && !s->failed) {
-
-        n = c->write->ready ? ngx_http_travel_socket_write(s) : NGX_AGAIN;
-
-        if (n == NGX_AGAIN) {
-            if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
-                ngx_http_travel_socket_fail(s, "events cannot be had",
-                                            NGX_HTTP_TRAVEL_LIVE_LOST);
-            }
-
-            return;
-        }
-
-        if (n <= 0) {
-            ngx_http_travel_socket_fail(s, "the connection broke",
-                                        NGX_HTTP_TRAVEL_LIVE_LOST);
-            return;
-        }
-
-        s->sent += n;
-        s->queued -= n;
-
-        while (s->unsent != NULL && s->sent >= s->unsent->text->len) {
-            ngx_http_travel_socket_pop(s);
-        }
-    }
-
-    if (s->failed || !s->closing) {
-        return;
-    }
-
-    if (s->closed) {
-        ngx_http_travel_socket_fail(s, s->why, s->how);
-
-    } else if (s->deaf && !c->write->eof && c->ssl == NULL) {
-        c->write->eof = 1;
-        (void) ngx_shutdown_socket(c->fd, NGX_WRITE_SHUTDOWN);
-    }
-}
-
-
-/* What waits, by one system call; TLS makes records of its own. */
-static ssize_t
-ngx_http_travel_socket_write(ngx_http_travel_socket_t *s)
-{
-    ssize_t                    n;
-    ngx_iovec_t                vec;
-    struct iovec               iov[NGX_HTTP_TRAVEL_SOCKET_IOVS];
-    ngx_connection_t          *c = s->connection;
-    ngx_http_travel_unsent_t  *u = s->unsent;
-
-    if (u->next == NULL || c->ssl != NULL) {
-        return c->send(c, u->text->data + s->sent, u->text->len - s->sent);
-    }
-
-    vec.iovs = iov;
-    vec.nalloc = NGX_HTTP_TRAVEL_SOCKET_IOVS;
-    vec.size = 0;
-
-    for (vec.count = 0;
-         u != NULL && vec.count < NGX_HTTP_TRAVEL_SOCKET_IOVS;
-         vec.count++, u = u->next)
-    {
-        iov[vec.count].iov_base = u->text->data;
-        iov[vec.count].iov_len = u->text->len;
-        vec.size += u->text->len;
-    }
-
-    iov[0].iov_base = (u_char *) iov[0].iov_base + s->sent;
-    iov[0].iov_len -= s->sent;
-    vec.size -= s->sent;
-
-    n = ngx_writev(c, &vec);
-
-    if (n < (ssize_t) vec.size) {
-        c->write->ready = 0;
-    }
-
-    return n;
-}
-
-
-static void
-ngx_http_travel_socket_pop(ngx_http_travel_socket_t *s)
-{
-    ngx_http_travel_unsent_t  *u;
-
-    u = s->unsent;
-    s->unsent = u->next;
-    s->sent -= ngx_min(s->sent, u->text->len);
-
-    if (s->unsent == NULL) {
-        s->last = &s->unsent;
-    }
-
-    ngx_http_travel_socket_drop(s, u);
-}
-
-
-static void
-ngx_http_travel_socket_drop(ngx_http_travel_socket_t *s,
-    ngx_http_travel_unsent_t *u)
-{
-    ngx_http_travel_text_release(u->text);
-
-    if (u == &s->one) {
-        u->text = NULL;
-    } else {
-        ngx_free(u);
-    }
-}
-
-
-/* Who does not read is not sent the rest: only what has begun, and why. */
-static void
-ngx_http_travel_socket_slow(ngx_http_travel_socket_t *s)
-{
-    ngx_http_travel_unsent_t  *u, *next;
-
-    if (s->unsent != NULL) {
-        next = s->unsent->next;
-
-        if (s->sent == 0) {
-            next = s->unsent;
-            s->unsent = NULL;
-            s->last = &s->unsent;
-            s->queued = 0;
-
-        } else {
-            s->unsent->next = NULL;
-            s->last = &s->unsent->next;
-            s->queued = s->unsent->text->len - s->sent;
-        }
-
-        for (u = next; u != NULL; u = next) {
-            next = u->next;
-            ngx_http_travel_socket_drop(s, u);
-        }
-    }
-
-    ngx_http_travel_socket_close(s, TRAVEL_WS_TRY_LATER,
-                                 "too slow: messages were lost",
-                                 NGX_HTTP_TRAVEL_LIVE_SLOW);
 }
 
 
@@ -1075,7 +768,7 @@ ngx_http_travel_socket_breach(ngx_http_travel_socket_t *s, unsigned code,
 }
 
 
-static void
+void
 ngx_http_travel_socket_fail(ngx_http_travel_socket_t *s, const char *why,
     ngx_http_travel_live_counter_e how)
 {
@@ -1105,14 +798,7 @@ ngx_http_travel_socket_end(ngx_http_travel_socket_t *s)
         s->protocol->gone(s);
     }
 
-    while (s->unsent != NULL) {
-        ngx_http_travel_socket_pop(s);
-    }
-
-    if (s->flushes) {
-        ngx_queue_remove(&s->dirty);
-    }
-
+    ngx_http_travel_socket_forget(s);
     ngx_queue_remove(&s->queue);
 
     ngx_http_travel_guest_gone(&s->guest);

@@ -427,6 +427,7 @@ ngx_http_travel_watcher_subscribe(ngx_http_travel_watcher_t *w,
         return;
     }
 
+    sub->near = w->socket;
     sub->next = w->subs;
     w->subs = sub;
     w->n++;
@@ -594,13 +595,12 @@ static void
 ngx_http_travel_watcher_news(ngx_http_travel_subscriber_t *sub,
     ngx_http_travel_message_t *message)
 {
-    ngx_http_travel_text_t     *frame;
-    ngx_http_travel_watcher_t  *w = sub->data;
+    ngx_http_travel_text_t  *frame;
 
     frame = ngx_http_travel_told(message, NGX_HTTP_TRAVEL_FORM_FRAME);
 
     if (frame != NULL) {
-        ngx_http_travel_socket_send(w->socket, frame);
+        ngx_http_travel_socket_send(sub->near, frame);
     }
 }
 

@@ -30,12 +30,14 @@ http {
     access_log @LOGS@/access.log;
     server {
         listen 127.0.0.1:@PORT@;
+        listen 127.0.0.1:@PORT_SANDBOX@ sndbuf=8k;
         location = /health { travel_health; }
         location = /metrics { travel_metrics; }
         location = /echo { travel_live echo rate=0 max_message=1m; }
         location = /small { travel_live echo max_message=1000 rate=20
             deflate=off heartbeat=400ms close=500ms queue=8k; }
         listen unix:@RUN@/h2.sock http2;
+        location = /flood { travel_live echo rate=0 queue=64k close=200ms; }
         location = /page { travel_live echo origins=https://*.example.com; }
     }
 }
@@ -155,6 +157,12 @@ subtest '5 fragments' => sub {
     breaks('nothing to continue, more', 1002, [0x00, 'x']);
     breaks('text within text', 1002, [0x01, 'x'], [0x81, 'y']);
     breaks('after the end', 1002, [0x81, 'x'], [0x80, 'y']);
+    echoes('pings between all of many', (map { ([$_ ? 0x00 : 0x02, "f$_,"],
+        [0x89, "p$_"], [0x8A, 'unasked']) } 0 .. 9), [0x80, 'end'],
+        [(map { [10, "p$_"] } 0 .. 9),
+        [2, join('', map { "f$_," } 0 .. 9) . 'end']]);
+    breaks('a close between', 1000, [0x01, 'x'], [0x88, pack 'n', 1000]);
+    breaks('a reserved opcode between', 1002, [0x01, 'x'], [0x8B, '']);
 };
 
 subtest '6 UTF-8' => sub {
@@ -165,6 +173,25 @@ subtest '6 UTF-8' => sub {
     breaks($_->[0], 1007, [0x81, $_->[1]]) for ['stray', "a\x80"],
         ['overlong', "\xc0\xaf"], ['surrogate', "\xed\xa0\x80"],
         ['too high', "\xf4\x90\x80\x80"], ['unfinished', "\xe2\x82"];
+    breaks("no UTF-8: " . unpack('H*', $_), 1007, [0x81, $_]) for
+        "\xfe", "\xf8\x88\x80\x80\x80", "\xc1\xbf", "\xe0\x9f\xbf",
+        "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf", "\xf5\x80\x80\x80", "\xc3\x28";
+    # the least and the greatest of each length, around the surrogates, what is
+    # no character, and what is before others
+    my @good = ("\0", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80",
+        "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbe", "\xef\xbf\xbf",
+        "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "\xef\xbb\xbf");
+    echoes('all that is', (map { [0x81, $_] } @good), [map { [1, $_] } @good]);
+    my @cut = map { my @c = split //, $_; my $last = pop @c; ((map { [$_ ? 0x00
+        : 0x01, $c[$_]], [0x89, ''] } 0 .. $#c), [@c ? 0x80 : 0x81, $last]) }
+        @good;
+    echoes('each byte a fragment, pings between', @cut,
+        [map { ((map { [10, ''] } 2 .. length), [1, $_]) } @good]);
+    breaks('wrong in the second fragment', 1007, [0x01, "\xf4"],
+        [0x00, "\x90"]);
+    breaks('unfinished by the last fragment', 1007, [0x01, "\xf0\x9f"],
+        [0x00, "\x98"], [0x80, '']);
+    echoes('binary is not looked at', [0x82, "\xff\xfe"], [[2, "\xff\xfe"]]);
     my $s = open_echo();
     $s->raw("\x01\x84\0\0\0\0\xed\xa0");    # at once, not at the end
     is(scalar $s->closed, 1007, 'fails before the frame is complete');
@@ -178,16 +205,21 @@ subtest '7 closing' => sub {
     $s->fill(5) until $s->eof;
     is($s->eof, 'closed', 'the server closes first');
 
-    for my $code (1000 .. 1003, 1007 .. 1011, 3000, 3999, 4000, 4999) {
+    for my $code (1000 .. 1003, 1007 .. 1014, 3000, 3999, 4000, 4999) {
         $s = open_echo();
         $s->frame(0x88, pack('n', $code) . 'bye');
         is(scalar $s->closed, $code, "code $code");
     }
     breaks("code $_", 1002, [0x88, pack 'n', $_])
-        for 0, 999, 1004, 1005, 1006, 1016, 1100, 2000, 2999, 5000, 65535;
+        for 0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000,
+        65535;
     breaks('one byte', 1002, [0x88, "\x03"]);
     breaks('126 bytes', 1002, [0x88, pack('n', 1000) . 'x' x 124]);
     breaks('the reason is no UTF-8', 1007, [0x88, pack('n', 1000) . "\xff"]);
+    breaks('the reason ends within a character', 1007,
+        [0x88, pack('n', 1000) . "\xe2\x82"]);
+    breaks('the longest reason', 1000, [0x88, pack('n', 1000) . 'x' x 123]);
+    breaks('in two frames', 1002, [0x08, pack 'n', 1000], [0x80, '']);
 
     $s = open_echo();
     $s->raw(Travel::Socket->encode(0x88, pack 'n', 1000)
@@ -234,11 +266,42 @@ subtest '9 limits' => sub {
     $s = open_echo('/small');
     $s->raw("\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0");
     is(scalar $s->closed, 1009, '2^63 - 1 is refused by its head');
+    breaks("$_->[0]", 1002, $_->[1]) for
+        ['2^63', "\x82\xff\x80\0\0\0\0\0\0\0\0\0\0\0"],
+        ['2^64 - 1', "\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0"],
+        ['125 in two bytes', "\x82\xfe\0\x7d\0\0\0\0"],
+        ['65535 in eight', "\x82\xff\0\0\0\0\0\0\xff\xff\0\0\0\0"];
+    $s = open_echo();
+    my $mega = join '', map { chr 32 + $_ % 90 } 1 .. 1048576;
+    for my $size (65536, 4096, 512) {
+        my @f = unpack "(a$size)*", $mega;
+        $s->raw(join '', map { Travel::Socket->encode(($_ ? 0 : 1)
+            | ($_ == $#f ? 0x80 : 0), $f[$_]) } 0 .. $#f);
+        ok($s->next->[1] eq $mega, "1 MB in fragments of $size");
+    }
 
     $s = open_echo('/small');
     $s->frame(0x89, '') for 1 .. 100;
     my ($code, $why) = $s->closed;
     is("$code $why", '1008 too many messages', 'a flood of pings');
+    for my $flood (['pongs', 0x8A], ['empty fragments', 0x00]) {
+        $s = open_echo('/small');
+        $s->frame(0x01, '');
+        $s->raw(Travel::Socket->encode($flood->[1], '') x 200);
+        is(scalar $s->closed, 1008, "a flood of $flood->[0]");
+    }
+
+    # where no rate bounds them, by one who does not read what he asks for
+    my $was = memory();
+    my $slow = metric('travel_live_ended_total{how="slow"}');
+    $s = open_echo('/flood', port => $t->port + 1);
+    my $pings = Travel::Socket->encode(0x89, '') x 20000;
+    my $end = time + 20;
+    1 while time < $end && $s->raw($pings)
+        && metric('travel_live_ended_total{how="slow"}') == $slow;
+    is(metric('travel_live_ended_total{how="slow"}'), $slow + 1,
+        'a flood of pings, unread: it is let go');
+    cheap($was, '... and costs no more than its queue');
 };
 
 subtest '12 permessage-deflate' => sub {
@@ -250,7 +313,7 @@ subtest '12 permessage-deflate' => sub {
 
     my $pack = sub {
         my $d = Compress::Raw::Zlib::Deflate->new(-WindowBits => -15,
-            -AppendOutput => 1);
+            -AppendOutput => 1, defined $_[1] ? (-Dictionary => $_[1]) : ());
         $d->deflate($_[0], my $out);
         $d->flush($out, Z_SYNC_FLUSH);
         return substr $out, 0, -4;
@@ -273,17 +336,51 @@ subtest '12 permessage-deflate' => sub {
     $s->frame(0x41, substr $packed, 0, 5);
     $s->frame(0x80, substr $packed, 5);
     is($unpack->($s->next->[1]), 'in two' x 100, 'fragmented');
+    my $long = join ',', 1 .. 50;
+    my @bytes = split //, $pack->($long);
+    $s->raw(join '', map { Travel::Socket->encode(($_ ? 0 : 0x41)
+        | ($_ == $#bytes ? 0x80 : 0), $bytes[$_]) } 0 .. $#bytes);
+    is($s->next->[1], $long, 'each byte a fragment');
+    for my $case (['a stored block', "\0\5\0\xfa\xffHello\0", 'Hello'],
+        ['two blocks', $pack->('Hello') . "\0\0\xff\xff" . $pack->(', you'),
+            'Hello, you'],
+        ['the final bit', "\xf3\x48\xcd\xc9\xc9\x07\x00\x00", 'Hello'],
+        ['nothing', "\0", ''])
+    {
+        $s->frame(0xC1, $case->[1]);
+        is($s->next->[1], $case->[2], $case->[0]);
+    }
     $s->frame(0xC1, $pack->("\xff"));
     is(scalar $s->closed, 1007, 'no UTF-8 inside');
 
-    for my $case (['garbage', "\xff\xff\xff", 1007],
-        ['a bomb', $pack->("\0" x 3_000_000), 1009])
+    # 64 MB of zeroes between two full flushes can be repeated
+    my $d = Compress::Raw::Zlib::Deflate->new(-WindowBits => -15,
+        -AppendOutput => 1);
+    my $bomb = '';
+    $d->deflate("\0" x 1048576, $bomb) for 1 .. 64;
+    $d->flush($bomb, Z_FULL_FLUSH);
+    $bomb x= int 1048000 / length $bomb;
+    my ($was, $spent) = (memory(), spent());
+    for my $case (['garbage', 0xC2, "\xff\xff\xff", 1007],
+        ['a stored block cut short', 0xC2, "\0\5\0\xfa\xffHe", 1007],
+        ['what refers to an earlier message', 0xC2, $pack->($long, $long),
+            1007],
+        ['3 MB, packed', 0xC2, $pack->("\0" x 3_000_000), 1009],
+        [length($bomb) . ' bytes that are a gigabyte', 0xC2, $bomb, 1009],
+        ['a packed ping', 0xC9, 'x', 1002],
+        ['another reserved bit', 0xE1, $pack->('x'), 1002])
     {
         $s = open_echo('/echo', headers => {
             'Sec-WebSocket-Extensions' => $pmd });
-        $s->frame(0xC2, $case->[1]);
-        is(scalar $s->closed, $case->[2], $case->[0]);
+        $s->frame($case->[1], $case->[2]);
+        is(scalar $s->closed, $case->[3], $case->[0]);
     }
+    cheap($was, 'bombs cost no memory');
+    cmp_ok(spent() - $spent, '<', 500, '... and no time');
+    $s = open_echo('/echo', headers => { 'Sec-WebSocket-Extensions' => $pmd });
+    $s->frame(0x41, $pack->('x'));
+    $s->frame(0xC0, '');
+    is(scalar $s->closed, 1002, 'the bit again, on a continuation');
     is(open_echo('/echo', headers => { 'Sec-WebSocket-Extensions' => $_->[0] })
         ->header('Sec-WebSocket-Extensions'), $_->[1], $_->[0])
         for ["$pmd; server_max_window_bits=10",
@@ -356,6 +453,27 @@ subtest 'reload' => sub {
     $s->text('again');
     is($s->next->[1], 'again', 'and the new ones serve');
 };
+
+# Of the nginx worker: KB that are its own; CPU spent, in ms.
+sub memory {
+    my ($pid) = $t->children_of('nginx');
+    return (slurp("/proc/$pid/smaps_rollup")
+        =~ /^Private_Dirty:\s+(\d+)/m)[0];
+}
+
+# Sanitizers keep what is freed.
+sub cheap {
+    my ($was, $name) = @_;
+    my $more = memory() - $was;
+    return ok(1, "$name: not under a sanitizer") if $ENV{TRAVEL_SAN};
+    cmp_ok($more, '<', 4096, "$name: $more KB");
+}
+
+sub spent {
+    my ($pid) = $t->children_of('nginx');
+    my @f = split ' ', slurp("/proc/$pid/stat") =~ s/.*\) //sr;
+    return 10 * ($f[11] + $f[12]);
+}
 
 sub metric {
     my ($name) = @_;

@@ -313,12 +313,33 @@ subtest 'one subscription for the node' => sub {
     is(holder(), $holder, 'it is still the same');
 };
 
+sub calls {
+    return ($c->call('INFO', 'commandstats') =~ /^cmdstat_$_[0]:calls=(\d+)/m)[0]
+        // 0;
+}
+
 subtest 'its nginx worker dies' => sub {
     my $topic = "user:$ua:notifications";
     my ($holder, %has) = crowd($topic);
+    # many more, of which two will have moved
+    my $watcher = $t->token(sub => $ub, permissions => 'journeys:watch');
+    my @quiet = map { sprintf 'journey:01890000-0000-7000-8000-%012x', $_ }
+        1 .. 40;
+    publish($_, 1) for @quiet;
+    my @w = map { watch($watcher) } 1 .. 8;
+    for my $s (@w) {
+        $s->json({ type => 'resume', cursors => { map { $_ => undef }
+            @quiet } });
+        $s->next_json for @quiet;
+    }
+    my %w = owners(@w);
+    delete $w{$holder};
+    @w = map { @$_ } values %w;
+    my $read = calls('xrange');
     my ($start, $n) = (time, 0);
     kill 'KILL', $holder;
     publish($topic, ++$n) for 1 .. 50;
+    publish($_, 2) for @quiet[3, 30];
     wait_for(sub { my $h = holder(); $h && $h ne $holder }, 10,
         'another takes over');
     note(sprintf 'taken over in %.0f ms', 1000 * (time - $start));
@@ -327,6 +348,47 @@ subtest 'its nginx worker dies' => sub {
     is(deaf($n, map { @$_ } values %has), 0,
         'of those that others have none loses anything');
     cmp_ok(relayed('taken_over'), '>=', 2, 'it is counted');
+    is_deeply([map { my $s = $_; join ' ', sort map { $s->next_json->{topic} }
+        1 .. 2 } @w], [("@quiet[3, 30]") x @w], 'who watches many, neither');
+    # a topic that is new is found after those that were there
+    wait_for(sub { 40 == grep { $_ eq 1 } @{ $c->call('PUBSUB', 'NUMSUB',
+        map { "travel:live:$_" } @quiet) } }, 10, 'all are joined again');
+    for my $s (@w) {
+        $s->json({ type => 'subscribe', topic => "journey:$J" });
+        is($s->next_json->{type}, 'subscribed', 'and another');
+    }
+    $read = calls('xrange') - $read;
+    cmp_ok($read, '<=', 30, "of 43 topics only what has moved is read: $read "
+        . 'times by ' . keys(%w) . ' nginx workers');
+};
+
+# Can writes be batched: is there io_uring for everybody?  (io_uring_setup)
+sub io_uring {
+    return slurp('/proc/sys/kernel/io_uring_disabled') =~ /^0/
+        && syscall(425, 1, my $params = "\0" x 120) >= 0;
+}
+
+subtest 'a crowd' => sub {
+    my $topic = 'system:announcements';
+    $c->call('DEL', "travel:live:$topic");
+    my @s = map { Travel::Socket->open($t, '/live', token => $alice) }
+        1 .. 200;
+    $_->json({ type => 'subscribe', topic => $topic }) for @s;
+    is(scalar(grep { $_->next->[1] =~ /"subscribed"/ } @s), 200, 'all are in');
+    my $batched = metric('travel_live_batched_total');
+    # the last ones are more than fits between, as long as nobody reads
+    publish($topic, $_) for 1 .. 5;
+    publish($topic, $_, pad => 60000) for 6 .. 9;
+    is(scalar(grep { my $s = $_; join(' ', map { my $f = $s->next;
+        ($f->[1] =~ /"n":(\d+)/)[0] . ':' . (length $f->[1] > 60000) } 1 .. 9)
+        ne join ' ', map { "$_:" . ($_ > 5) } 1 .. 9 } @s), 0,
+        'each hears all, whole');
+    $batched = metric('travel_live_batched_total') - $batched;
+    SKIP: {
+        skip 'no io_uring here', 1 unless io_uring();
+        cmp_ok($batched, '>=', 200, "many by one call: $batched writes");
+    }
+    $_->close for @s;
 };
 
 subtest 'an nginx worker is too slow' => sub {
@@ -369,7 +431,7 @@ sub soil {
     for my $at (map { 8 * $_ } 1 .. length($zone) / 8 - 4) {
         my ($layout, undef, $emptied, $data) = unpack 'Q4',
             substr $zone, $at, 32;
-        next unless $layout == 1 && $emptied < 100 && $data > $from
+        next unless $layout == 2 && $emptied < 100 && $data > $from
             && $data < $to;
         sysseek $mem, $from + $at + 8, 0;
         return syswrite($mem, pack 'Q', 1) == 8;

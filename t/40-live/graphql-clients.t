@@ -1,5 +1,6 @@
 # Real clients of live GraphQL: graphql-ws, subscriptions-transport-ws and
-# graphql-sse, in both of its modes, over four nginx workers.  And event streams
+# graphql-sse, in both of its modes, over four nginx workers: what they ask,
+# watch, and go on watching after a reload; every close code.  And event streams
 # by hand, where the clients are too polite.
 use strict;
 use warnings;
@@ -13,6 +14,12 @@ my $t = Travel::Test->start(
     ngx_workers => 4,
     env  => { TRAVEL_LIMITS => 'limits-open.conf' },
     allow_5xx => 0,
+    edit => sub {
+        s{(include\s+\S+/conf/travel/routes/\*\.conf;)}{$1
+            location = /quick {
+                travel_auth optional jwks=main audience=travel;
+                travel_live graphql endpoint=/api/graphql init=400ms; }};
+    },
 );
 my ($alice, $bob) = map { $t->user_token($_) } 1, 2;
 my $c = $t->redis('cache');
@@ -30,8 +37,8 @@ my $journey = $t->post('/api/v1/journeys', { origin => 'Berlin, DE',
     headers => { prefer => 'wait=10' })->{json}{id};
 ok($journey, 'a journey');
 
-my @names = qw(transport legacy distinct single);
-my (%out, %pid);
+my @names = qw(transport legacy distinct single codes);
+my (%out, %heard, %said);
 for my $name (@names) {
     my $pid = open my $fh, '-|';
     defined $pid or die "fork: $!";
@@ -39,40 +46,60 @@ for my $name (@names) {
         exec 'node', Travel::Test::root() . '/scripts/node/graphql-live.js',
             $t->url, $alice, $journey, $name or die "node: $!";
     }
-    @pid{$name} = ($pid);
     $out{$name} = $fh;
 }
-# Nobody knows when they watch: so it is told until they have heard enough.
-my %said;
-my $end = time + 30;
-my $n = 0;
-while (keys %said < @names && time < $end) {
+# Nobody knows when they watch: so it is told until they have heard enough.  When
+# all follow, nginx is reloaded.
+my ($n, $reloaded, $end) = (0, 0, time + 60);
+while (%out && time < $end) {
     publish($journey, ++$n);
-    for my $name (@names) {
+    for my $name (sort keys %out) {
         my $bits = '';
         vec($bits, fileno $out{$name}, 1) = 1;
-        next unless !$said{$name} && select $bits, undef, undef, 0.05;
-        my $line = readline $out{$name};
-        if (!defined $line) { $said{$name} = 1; next }
-        push @{ $t->{told}{$name} }, json($line);
-        my $m = $t->{told}{$name}[-1];
-        $said{$name} = 1 if $m->{done} || $m->{failed};
+        next unless select $bits, undef, undef, 0.05;
+        my $more = sysread $out{$name}, $heard{$name}, 65536,
+            length($heard{$name} //= '');
+        $said{$name} = { %{ $said{$name} || {} }, %{ json($1) } }
+            while $heard{$name} =~ s/\A(.*)\n//;
+        delete $out{$name} if !$more || $said{$name}{failed};
+    }
+    if (!$reloaded && 4 == grep { $_->{follows} } values %said) {
+        $t->reload;
+        $reloaded = 1;
     }
 }
+
+# Told in order, each once.
+sub in_a_row {
+    my ($told, $name) = @_;
+    my ($first) = ($told->[0] // '') =~ /(\d+)/;
+    is_deeply($told, [map { 'test.' . (($first // 0) + $_) } 0 .. $#$told],
+        $name);
+}
+
 for my $name (@names) {
-    my %m = map { %$_ } @{ $t->{told}{$name} || [] };
+    my %m = %{ $said{$name} || {} };
     is($m{failed}, undef, "$name: nothing failed");
+    is($m{done}, $name, "$name: it ended well");
+    next if $name eq 'codes';
     is_deeply($m{query}, { got => [{ data => { me => { id => $t->user(1) } } }]
         }, "$name: a query");
     like($m{bad}{error} // $m{bad}{got}[0]{errors}[0]{message} // '',
         qr/nothing/, "$name: one that is not valid");
-    my ($first) = ($m{watched}[0] // '') =~ /(\d+)/;
-    is_deeply($m{watched}, [map { 'test.' . (($first // 0) + $_) } 0 .. 2],
-        "$name: three updates, in order");
-    is($m{done}, $name, "$name: it ended well");
-    close $out{$name};
+    my ($no) = ($m{refused}{error} // $m{refused}{got}[0]{errors}[0]{message});
+    ok($no, "$name: a subscription that is refused: " . ($no // ''));
+    is(scalar @{ $m{watched} || [] }, 3, "$name: three updates");
+    in_a_row($m{watched}, "$name: ... in order");
+    cmp_ok(scalar @{ $m{followed} || [] }, '>=', 6,
+        "$name: it has come back after the reload");
+    in_a_row($m{followed}, "$name: ... and missed nothing");
 }
-ok((grep { $_->{pong} } @{ $t->{told}{transport} }), 'pings are answered');
+is_deeply($said{codes}{codes}, { map { $_ => $_ }
+    4400, 4401, 4403, 4406, 4408, 4409, 4429 }, 'codes: each is closed by it');
+ok($said{transport}{pong}, 'transport: pings are answered');
+is($said{transport}{closed}, 1001, 'transport: closed 1001 by the reload');
+is_deeply($said{transport}{after}, $said{transport}{query},
+    'transport: its socket is good for more');
 
 my $SUB = 'subscription { journeyUpdates(journeyId: "' . $journey
     . '") { type } }';

@@ -7,7 +7,7 @@
  * answer their handshake and their first message with constants.  Each line on
  * stdin is a message: every process sends it to every socket that it has, as
  * one frame made beforehand, a write each and nothing else.  For each line
- * "sent MS": the CPU time that all processes have spent so far.
+ * "sent MS": the CPU time that all processes have spent on it.
  */
 
 #include <arpa/inet.h>
@@ -143,14 +143,26 @@ answer(int fd)
 }
 
 
+static double
+spent(void)
+{
+    struct rusage  used;
+
+    getrusage(RUSAGE_SELF, &used);
+
+    return (double) (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e3
+           + (double) (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e3;
+}
+
+
 static void
 tell(int from, int to)
 {
     int            i;
     char           text[4096];
+    double         cpu = spent();
     size_t         len;
     ssize_t        n;
-    struct rusage  used;
     unsigned char  out[4200];
 
     n = read(from, text, sizeof(text));
@@ -167,10 +179,7 @@ tell(int from, int to)
         }
     }
 
-    getrusage(RUSAGE_SELF, &used);
-    n = snprintf(text, sizeof(text), "%ld\n",
-                 (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000
-                 + (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1000);
+    n = snprintf(text, sizeof(text), "%.3f\n", spent() - cpu);
 
     if (write(to, text, (size_t) n) < 0) {
         die("write");
@@ -211,7 +220,7 @@ main(int argc, char **argv)
 {
     int            i, n, in[WORKERS][2], out[WORKERS][2];
     char           line[4096], text[32];
-    long           spent;
+    double         cpu;
     ssize_t        len;
     struct rlimit  files;
 
@@ -247,13 +256,13 @@ main(int argc, char **argv)
             }
         }
 
-        for (spent = 0, i = 0; i < n; i++) {
+        for (cpu = 0, i = 0; i < n; i++) {
             len = read(out[i][0], text, sizeof(text) - 1);
             text[len > 0 ? len : 0] = '\0';
-            spent += atol(text);
+            cpu += strtod(text, NULL);
         }
 
-        printf("sent %ld\n", spent);
+        printf("sent %.3f\n", cpu);
     }
 
     return 0;

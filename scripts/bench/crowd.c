@@ -43,7 +43,7 @@ typedef struct {
 
 static client_t            *clients;
 static int                  n, ready, opened, next_client, inflight, lost;
-static int                  backs, gaps;
+static int                  backs, gaps, measuring;
 static long                 missing, twice;
 static int                  ep;
 static double              *delays;
@@ -59,6 +59,18 @@ now(void)
 
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (double) ts.tv_sec + (double) ts.tv_nsec / 1e9;
+}
+
+
+static double
+spent(void)
+{
+    struct rusage  used;
+
+    getrusage(RUSAGE_SELF, &used);
+
+    return (double) (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e3
+           + (double) (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e3;
 }
 
 
@@ -193,9 +205,25 @@ ask(client_t *c)
 
 
 static void
+delayed(const char *p, size_t len, double at)
+{
+    const char  *t = memmem(p, len, "\"t\":", 4);
+
+    if (t != NULL && ndelays < room) {
+        delays[ndelays++] = at * 1e3 - (double) strtoll(t + 4, NULL, 10) / 1e6;
+    }
+}
+
+
+static void
 message(client_t *c, const char *p, size_t len, double at)
 {
     const char  *t;
+
+    if (measuring) {                  /* the core is the senders', too */
+        delayed(p, len, at);
+        return;
+    }
 
     if (memmem(p, len, "\"type\":\"bye\"", 12) != NULL) {
         t = memmem(p, len, "\"reconnect_in\":", 15);
@@ -232,12 +260,6 @@ message(client_t *c, const char *p, size_t len, double at)
         }
 
         c->n = k > c->n ? k : c->n;
-    }
-
-    t = memmem(p, len, "\"t\":", 4);
-
-    if (t != NULL && ndelays < room) {
-        delays[ndelays++] = (at - strtod(t + 4, NULL) / 1e9) * 1e3;
     }
 }
 
@@ -412,17 +434,22 @@ static void
 wait_for(size_t each)
 {
     size_t  want = each * (size_t) n;
-    double  end = now() + 30;
+    double  end = now() + 30, cpu = spent();
+
+    measuring = 1;
 
     while (ndelays < want && now() < end) {
         turn(20);
     }
 
+    measuring = 0;
+    cpu = spent() - cpu;
+
     qsort(delays, ndelays, sizeof(double), order);
-    printf("got %zu %.2f %.2f %.2f lost %d\n", ndelays,
+    printf("got %zu %.2f %.2f %.2f lost %d cpu %.1f\n", ndelays,
            ndelays ? delays[ndelays / 2] : 0,
            ndelays ? delays[ndelays * 99 / 100] : 0,
-           ndelays ? delays[ndelays - 1] : 0, lost);
+           ndelays ? delays[ndelays - 1] : 0, lost, cpu);
     ndelays = 0;
 }
 

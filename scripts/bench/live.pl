@@ -43,7 +43,7 @@ my $t = Travel::Test->start(
         s/listen(\s+\S+:\@PORT\@)([^;]*);/listen$1$2 reuseport backlog=8192;/;
     },
 );
-my $ROUNDS = 10;
+my $ROUNDS = $ENV{BENCH_ROUNDS} || 10;
 my $J = 'journey:01890000-0000-7000-8000-0000000000aa';
 my $c = $t->redis('cache');
 my $script = $t->live_script;
@@ -70,15 +70,11 @@ sub memory {
     return $kb;
 }
 
-# CPU that nginx's workers have spent, in ms.
-sub spent {
-    my (@pids) = @_;
-    my $ticks = 0;
-    for my $pid (@pids ? @pids : $t->children_of('nginx')) {
-        my @f = split ' ', slurp("/proc/$pid/stat") =~ s/.*\) //sr;
-        $ticks += $f[11] + $f[12];
-    }
-    return $ticks * 10;
+# What the processes have been on a CPU for, in ms.
+sub on_cpu {
+    my $ns = 0;
+    $ns += (split ' ', slurp("/proc/$_/schedstat"))[0] for @_;
+    return $ns / 1e6;
 }
 
 sub median { my @s = sort { $a <=> $b } @_; return $s[@s / 2] }
@@ -94,40 +90,44 @@ my %do = (
         my ($crowd, $other) = (crowd('127.0.0.2', $n, $J),
             crowd('127.0.0.3', $n, $J, $port));
         diag(line($_)) for $crowd, $other;
-        my (@ours, @theirs);
-        my $before = spent();
+        my @pids = $t->children_of('nginx');
         my $stamp = sub { clock_gettime(CLOCK_MONOTONIC) * 1e9 };
+        # p50, p99, the longest; CPU of the senders and of the receiver, in ms
         my $one = sub {
             my ($crowd, $send) = @_;
             print { $crowd->{in} } "wait 1\n";
             sleep 0.3;
-            $send->();
+            my $spent = $send->();
             my $got = line($crowd);
             like($got, qr/^got $n /, 'each has it');
-            return [(split / /, $got)[2 .. 4]];
+            return [(split / /, $got)[2 .. 4], $spent->(),
+                (split / /, $got)[8]];
         };
+        my (@ours, @theirs);
         for (1 .. $ROUNDS) {
-            push @ours, $one->($crowd, sub { $c->call('EVAL', $script, 1,
-                "travel:live:$J", sprintf('{"type":"test","t":%d}',
-                $stamp->()), 256, 60000) });
-            push @theirs, $one->($other, sub { printf { $tell }
-                '{"type":"message","topic":"%s","cursor":"1795779600000-1",'
-                . '"message":{"type":"test","t":%d}}' . "\n", $J,
-                $stamp->() });
-            diag(sprintf 'p50 %.1f p99 %.1f max %.1f ms, bare %.1f %.1f %.1f',
+            push @ours, $one->($crowd, sub {
+                my $before = on_cpu(@pids);
+                $c->call('EVAL', $script, 1, "travel:live:$J",
+                    sprintf('{"type":"test","t":%d}', $stamp->()), 256, 60000);
+                return sub { on_cpu(@pids) - $before } });
+            push @theirs, $one->($other, sub {
+                printf { $tell } '{"type":"message","topic":"%s",'
+                    . '"cursor":"1795779600000-1",'
+                    . '"message":{"type":"test","t":%d}}' . "\n", $J,
+                    $stamp->();
+                return sub { (split / /, scalar <$said>)[1] } });
+            diag(sprintf 'p50 %.1f p99 %.1f max %.1f ms, CPU %.0f + %.0f; '
+                . 'bare %.1f %.1f %.1f, CPU %.0f + %.0f',
                 map { @$_ } $ours[-1], $theirs[-1]);
         }
-        my $spent = spent() - $before;
-        my ($bare_spent) = map { (split)[1] } (map { scalar <$said> }
-            1 .. $ROUNDS)[-1];
-        for my $i (0, 1) {
+        my @what = ('p50', 'p99', 'the last', 'CPU of the senders',
+            'CPU of the receiver');
+        for my $i (0 .. $#what) {
             my ($a, $b) = map { median(map { $_->[$i] } @$_) } \@ours,
                 \@theirs;
-            diag(sprintf 'p%s: %.1f ms, bare %.1f ms: %.2f of its speed',
-                $i ? 99 : 50, $a, $b, $b / $a);
+            diag(sprintf '%s: %.1f ms, bare %.1f ms: %.2f of it', $what[$i],
+                $a, $b, $a / $b);
         }
-        diag(sprintf 'nginx spent %d ms of CPU on each, the bare loop %d',
-            $spent / $ROUNDS, $bare_spent / $ROUNDS);
         print { $_->{in} } "quit\n" for $crowd, $other;
         close $tell;
         waitpid $bare, 0;
@@ -174,7 +174,7 @@ my %do = (
         my $http = HTTP::Tiny->new;
         my $crowd = crowd('127.0.0.2', $n, '-', $port);
         diag(line($crowd));
-        my $before = spent(@pids);
+        my $before = on_cpu(@pids);
         for my $k (1 .. 10) {
             print { $crowd->{in} } "wait 1\n";
             sleep 0.3;
@@ -185,7 +185,7 @@ my %do = (
             diag("message $k: " . line($crowd));
         }
         diag(sprintf 'nchan spent %d ms of CPU on each',
-            (spent(@pids) - $before) / 10);
+            (on_cpu(@pids) - $before) / 10);
         print { $crowd->{in} } "quit\n";
         kill TERM => $master;
         waitpid $master, 0;

@@ -1,13 +1,19 @@
 /*
  * The answer's text by the plan's tree.  See complete.h.
  *
- * What cannot be is taken back from 'out', and the rest of it is skipped.  The
+ * Most of it is only looked through: 'kept' is from where on it is to go out as
+ * it is, and 'out' has what comes before that, once something was taken out.
+ * A value that cannot be is gone back to, and the rest of it is skipped.  The
  * recursion follows the plan's tree and its fields' types, never the text.
  */
 
 #include "complete.h"
 #include "path.h"
 #include "steps.h"
+
+#include <stdlib.h>
+
+#define COMPLETE_INT  12                  /* "-2147483648" and its end */
 
 typedef travel_graphql_ast_t   ast_t;
 typedef travel_graphql_node_t  node_t;
@@ -16,6 +22,7 @@ typedef travel_graphql_step_t  step_t;
 typedef struct {
     const char             *p;
     const char             *end;
+    const char             *kept;
     travel_graphql_text_t  *out;
     travel_graphql_text_t  *errors;
     unsigned                nerrors;
@@ -26,43 +33,14 @@ static bool complete_value(complete_t *c, const node_t *node,
     const ast_t *type, const step_t *at);
 
 
-/* Is there a "null" anywhere?  By its rarest letter: most answers have none,
- * and are only looked through. */
-static bool
-complete_null(travel_str_t data)
-{
-    const char  *p = data.data, *end = data.data + data.len;
-
-    while (end - p > 3) {
-        p = memchr(p + 1, 'u', (size_t) (end - p - 1));
-
-        if (p == NULL) {
-            return false;
-        }
-
-        if (p[-1] == 'n' && end - p > 2 && p[1] == 'l' && p[2] == 'l') {
-            return true;
-        }
-    }
-
-    return false;
-}
-
-
-bool
-travel_graphql_is_complete(const travel_graphql_plan_t *plan,
-    travel_str_t data)
-{
-    return !plan->several && !complete_null(data);
-}
-
-
 /* --- tokens -------------------------------------------------------------- */
 
 static char
 complete_peek(complete_t *c)
 {
-    while (c->p < c->end && (*c->p == ' ' || *c->p == '\n')) {
+    while (c->p < c->end && (*c->p == ' ' || *c->p == '\n' || *c->p == '\t'
+                             || *c->p == '\r'))
+    {
         c->p++;
     }
 
@@ -91,15 +69,55 @@ complete_expect(complete_t *c, char what)
 }
 
 
-/* Past a string whose quote was taken. */
+/* Past a string whose quote was taken: up to one that no backslash is for. */
 static void
 complete_string(complete_t *c)
 {
-    while (c->p < c->end && *c->p != '"') {
-        c->p += *c->p == '\\' ? 2 : 1;
+    const char  *p, *quote = c->p;
+
+    while ((quote = memchr(quote, '"', (size_t) (c->end - quote))) != NULL) {
+
+        for (p = quote; p > c->p && p[-1] == '\\'; p--) {
+            /* void */
+        }
+
+        if ((quote - p) % 2 == 0) {
+            c->p = quote + 1;
+            return;
+        }
+
+        quote++;
     }
 
+    c->p = c->end;
+    c->broken = true;
+}
+
+
+/* A member's name is the one that the document has there. */
+static void
+complete_key(complete_t *c, travel_str_t key)
+{
     complete_expect(c, '"');
+
+    if ((size_t) (c->end - c->p) > key.len && c->p[key.len] == '"'
+        && memcmp(c->p, key.data, key.len) == 0)
+    {
+        c->p += key.len + 1;
+    } else {
+        c->broken = true;
+    }
+
+    complete_expect(c, ':');
+}
+
+
+/* Of a number, of true, false and null. */
+static bool
+complete_word(char ch)
+{
+    return (ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'z') || ch == '.'
+           || ch == '-' || ch == '+' || ch == 'E';
 }
 
 
@@ -142,8 +160,10 @@ complete_skip(complete_t *c)
             complete_string(c);
             break;
 
-        default:                           /* a number, a word */
-            while (c->p < c->end && memchr(",:{}[]\" \n", *c->p, 9) == NULL) {
+        default:
+            c->broken |= !complete_word(*c->p);
+
+            while (c->p < c->end && complete_word(*c->p)) {
                 c->p++;
             }
         }
@@ -155,29 +175,133 @@ complete_skip(complete_t *c)
 }
 
 
-/* --- values -------------------------------------------------------------- */
+/* --- what goes out ------------------------------------------------------- */
 
+/* All up to there; what is between there and here does not. */
 static void
-complete_puts(complete_t *c, const char *s)
+complete_keep(complete_t *c, const char *to)
 {
-    travel_graphql_text_puts(c->out, s);
+    travel_graphql_text_add(c->out, (travel_str_t) {
+                                c->kept, (size_t) (to - c->kept) });
+    c->kept = c->p;
 }
 
+
+/* --- leaves -------------------------------------------------------------- */
+
+/* Digits, or with a fraction that is none: 12, -3, 4.00. */
+static bool
+complete_int32(travel_str_t text)
+{
+    char       buf[COMPLETE_INT];
+    size_t     n, i;
+    long long  v;
+
+    for (n = 0; n < text.len && text.data[n] != '.'; n++) {
+        /* void */
+    }
+
+    for (i = n + 1; i < text.len; i++) {
+        if (text.data[i] != '0') {
+            return false;
+        }
+    }
+
+    if (n == 0 || n >= sizeof(buf)) {
+        return false;
+    }
+
+    for (i = *text.data == '-'; i < n; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9') {
+            return false;
+        }
+    }
+
+    memcpy(buf, text.data, n);
+    buf[n] = '\0';
+    v = strtoll(buf, NULL, 10);
+    return v == (int32_t) v;
+}
+
+
+static bool
+complete_enum(const ast_t *value, travel_str_t text)
+{
+    if (text.len < 2 || *text.data != '"') {
+        return false;
+    }
+
+    text.data++;
+    text.len -= 2;
+
+    return travel_graphql_find(value, text) != NULL;
+}
+
+
+/* Is the text a value of such a leaf? */
+static bool
+complete_fits(const travel_graphql_map_field_t *field, travel_str_t text)
+{
+    char  first = text.len > 0 ? *text.data : '\0';
+
+    switch (field->leaf) {
+
+    case TRAVEL_GRAPHQL_LEAF_INT:
+        return complete_int32(text);
+
+    case TRAVEL_GRAPHQL_LEAF_FLOAT:        /* "NaN" is a string */
+        return first == '-' || (first >= '0' && first <= '9');
+
+    case TRAVEL_GRAPHQL_LEAF_BOOLEAN:
+        return first == 't' || first == 'f';
+
+    case TRAVEL_GRAPHQL_LEAF_ENUM:
+        return complete_enum(field->values, text);
+
+    case TRAVEL_GRAPHQL_LEAF_FORMAT:       /* what is escaped may be one */
+        return text.len >= 2 && first == '"'
+               && (memchr(text.data, '\\', text.len) != NULL
+                   || field->format((travel_str_t) { text.data + 1,
+                                                     text.len - 2 }));
+
+    default:
+        return true;
+    }
+}
+
+
+static bool
+complete_leaf(complete_t *c, const node_t *node, const step_t *at)
+{
+    travel_str_t  text = complete_skip(c);
+
+    if (node->field == NULL || node->kind == TRAVEL_GRAPHQL_NODE_META
+        || node->kind == TRAVEL_GRAPHQL_NODE_JOB
+        || c->broken || complete_fits(node->field, text))
+    {
+        return true;
+    }
+
+    travel_graphql_leaf_error(c->errors, &c->nerrors, node, at);
+    return false;
+}
+
+
+/* --- objects and lists --------------------------------------------------- */
 
 /* The number of its type is taken out of an object of several types. */
 static const node_t *
 complete_member(complete_t *c, const node_t *first)
 {
     unsigned      n = 0;
+    const char   *from = c->p;
     travel_str_t  text;
 
     if (first == NULL || first->kind != TRAVEL_GRAPHQL_NODE_MEMBER) {
         return first;
     }
 
-    complete_expect(c, '"');
-    complete_expect(c, '"');
-    complete_expect(c, ':');
+    complete_key(c, TRAVEL_STR(""));
     text = complete_skip(c);
 
     while (text.len > 0) {
@@ -194,6 +318,8 @@ complete_member(complete_t *c, const node_t *first)
         complete_expect(c, ',');
     }
 
+    complete_keep(c, from);
+
     return first->children;
 }
 
@@ -207,7 +333,6 @@ complete_object(complete_t *c, const node_t *first, bool only,
     const node_t  *node;
 
     complete_expect(c, '{');
-    complete_puts(c, "{");
     first = complete_member(c, first);
 
     for (node = first; node != NULL && !c->broken;
@@ -215,15 +340,9 @@ complete_object(complete_t *c, const node_t *first, bool only,
     {
         if (node != first) {
             complete_expect(c, ',');
-            complete_puts(c, ",");
         }
 
-        complete_expect(c, '"');
-        complete_string(c);
-        complete_expect(c, ':');
-
-        travel_graphql_text_string(c->out, node->key);
-        complete_puts(c, ":");
+        complete_key(c, node->key);
         step = (step_t) { .up = up, .key = node->key };
 
         if (!complete_value(c, node, node->field != NULL
@@ -234,7 +353,6 @@ complete_object(complete_t *c, const node_t *first, bool only,
     }
 
     complete_expect(c, '}');
-    complete_puts(c, "}");
     return true;
 }
 
@@ -246,10 +364,8 @@ complete_list(complete_t *c, const node_t *node, const ast_t *items,
     step_t  step = { .up = up };
 
     complete_expect(c, '[');
-    complete_puts(c, "[");
 
     if (complete_take(c, ']')) {
-        complete_puts(c, "]");
         return true;
     }
 
@@ -263,12 +379,9 @@ complete_list(complete_t *c, const node_t *node, const ast_t *items,
         if (c->broken || !complete_take(c, ',')) {
             break;
         }
-
-        complete_puts(c, ",");
     }
 
     complete_expect(c, ']');
-    complete_puts(c, "]");
     return true;
 }
 
@@ -277,14 +390,10 @@ complete_list(complete_t *c, const node_t *node, const ast_t *items,
 static bool
 complete_item(complete_t *c, const node_t *node, const step_t *at)
 {
-    if (node->children == NULL || node->kind == TRAVEL_GRAPHQL_NODE_META
-        || node->kind == TRAVEL_GRAPHQL_NODE_JOB)
-    {
-        travel_graphql_text_add(c->out, complete_skip(c));
-        return true;
-    }
-
-    return complete_object(c, node->children, false, at);
+    return node->children == NULL || node->kind == TRAVEL_GRAPHQL_NODE_META
+           || node->kind == TRAVEL_GRAPHQL_NODE_JOB
+           ? complete_leaf(c, node, at)
+           : complete_object(c, node->children, false, at);
 }
 
 
@@ -293,10 +402,10 @@ static bool
 complete_value(complete_t *c, const node_t *node, const ast_t *type,
     const step_t *at)
 {
-    bool          nonnull, good;
-    char          first;
-    size_t        start = c->out->len;
-    const char   *from;
+    bool         nonnull, good;
+    char         first;
+    size_t       len = c->out->len;
+    const char  *from, *kept = c->kept;
 
     if (type == NULL) {
         return complete_item(c, node, at);
@@ -312,11 +421,9 @@ complete_value(complete_t *c, const node_t *node, const ast_t *type,
 
         if (nonnull) {
             travel_graphql_null_error(c->errors, &c->nerrors, node, at);
-            return false;
         }
 
-        complete_puts(c, "null");
-        return true;
+        return !nonnull;
     }
 
     good = type->kind == TRAVEL_GRAPHQL_TYPE_LIST && first == '['
@@ -327,12 +434,14 @@ complete_value(complete_t *c, const node_t *node, const ast_t *type,
         return true;
     }
 
-    c->out->len = start;
+    c->out->len = len;
+    c->kept = kept;
     c->p = from;
     (void) complete_skip(c);
 
     if (!nonnull) {
-        complete_puts(c, "null");
+        complete_keep(c, from);
+        travel_graphql_text_puts(c->out, "null");
     }
 
     return !nonnull;
@@ -347,7 +456,7 @@ travel_graphql_complete(const node_t *nodes, bool only, const node_t *above,
     size_t      start = out->len;
     step_t      root = { 0 };
     complete_t  c = { .p = data.data, .end = data.data + data.len,
-                      .out = out, .errors = errors };
+                      .kept = data.data, .out = out, .errors = errors };
 
     if (above != NULL) {
         root.key = above->key;
@@ -359,6 +468,9 @@ travel_graphql_complete(const node_t *nodes, bool only, const node_t *above,
 
     } else if (complete_peek(&c) != '\0') {
         c.broken = true;
+
+    } else if (c.kept != data.data) {
+        complete_keep(&c, c.end);
     }
 
     return out->failed || errors->failed ? TRAVEL_ERROR

@@ -6,7 +6,6 @@
  */
 
 #include "mapping_parts.h"
-#include "../schema.h"
 
 #include <stdio.h>
 

@@ -31,7 +31,10 @@
  *     @from(sql: "travel.near({$lat}, {$lon})")  FROM this, not the table
  *     @embed                   an object of the same row
  *     @list(max: 100, default: 20, order: "created_at desc")
- *     @connection(max: 100, default: 20, order: ...)   edges, by cursor
+ *     @connection(max: 100, default: 20, order: ...)   edges, by cursor: as
+ *                              many as 'first' says, or from the end 'last',
+ *                              'after' and 'before' a cursor; of these four a
+ *                              field has the arguments that it declares
  *     @cache(ttl: 30, tags: "journeys:{$viewer}")   besides the type's
  *     @auth(requires: "journeys:read")
  *     @cost(value: 10)
@@ -58,7 +61,7 @@
  *     in @sql and @from, {$name} is an array for a list, JSON for an object
  *     and for a list of lists
  *   on SCALAR
- *     @format(is: "date-time")         what its values must look like as input:
+ *     @format(is: "date-time")         what its values must look like:
  *                              a format of JSON Schema (date-time, date, uuid,
  *                              ...), int64, json (anything)
  *     @render(sql: "travel.rfc3339({})")        how its values are written
@@ -74,6 +77,7 @@
 #define TRAVEL_GRAPHQL_MAPPING_H
 
 #include "document.h"
+#include "../schema.h"
 
 #define TRAVEL_GRAPHQL_KEYS_MAX   4
 #define TRAVEL_GRAPHQL_LINKS_MAX  4
@@ -122,11 +126,23 @@ typedef enum {
     TRAVEL_GRAPHQL_MAP_OTHER          /* of a payload, an edge: its own rules */
 } travel_graphql_map_e;
 
+/* What the values of a leaf are, as JSON. */
+typedef enum {
+    TRAVEL_GRAPHQL_LEAF_ANY,          /* or no leaf */
+    TRAVEL_GRAPHQL_LEAF_INT,          /* of 32 bits */
+    TRAVEL_GRAPHQL_LEAF_FLOAT,        /* finite */
+    TRAVEL_GRAPHQL_LEAF_BOOLEAN,
+    TRAVEL_GRAPHQL_LEAF_ENUM,
+    TRAVEL_GRAPHQL_LEAF_FORMAT
+} travel_graphql_leaf_e;
+
 typedef enum {
     TRAVEL_GRAPHQL_ARG_INPUT,         /* for templates and commands */
     TRAVEL_GRAPHQL_ARG_FILTER,
     TRAVEL_GRAPHQL_ARG_LIMIT,         /* "limit", "first" */
+    TRAVEL_GRAPHQL_ARG_LAST,
     TRAVEL_GRAPHQL_ARG_AFTER,
+    TRAVEL_GRAPHQL_ARG_BEFORE,
     TRAVEL_GRAPHQL_ARG_ORDER
 } travel_graphql_arg_e;
 
@@ -164,6 +180,9 @@ struct travel_graphql_map_field_s {
     const travel_graphql_map_type_t  *owner;     /* the type it is a field of */
     travel_graphql_template_t         sql;       /* LEAF */
     travel_graphql_template_t         render;    /* LEAF: {} is the value */
+    travel_graphql_leaf_e             leaf;
+    const travel_graphql_ast_t       *values;    /* LEAF_ENUM: the first */
+    travel_schema_format_pt           format;    /* LEAF_FORMAT */
     travel_graphql_template_t         from;
     travel_str_t                      local[TRAVEL_GRAPHQL_LINKS_MAX];
     travel_str_t                      remote[TRAVEL_GRAPHQL_LINKS_MAX];

@@ -216,11 +216,70 @@ mapping_used(mapping_t *m, const travel_graphql_map_field_t *field)
 }
 
 
+/* What an argument of that name says of a field's rows. */
+static travel_graphql_arg_e
+mapping_page(travel_graphql_map_e field, travel_str_t name)
+{
+    size_t  i;
+
+    static const struct {
+        travel_graphql_map_e  field;
+        travel_str_t          name;
+        travel_graphql_arg_e  kind;
+    } words[] = {
+        { TRAVEL_GRAPHQL_MAP_LIST, { "limit", 5 }, TRAVEL_GRAPHQL_ARG_LIMIT },
+        { TRAVEL_GRAPHQL_MAP_CONNECTION, { "first", 5 },
+          TRAVEL_GRAPHQL_ARG_LIMIT },
+        { TRAVEL_GRAPHQL_MAP_CONNECTION, { "last", 4 },
+          TRAVEL_GRAPHQL_ARG_LAST },
+        { TRAVEL_GRAPHQL_MAP_CONNECTION, { "after", 5 },
+          TRAVEL_GRAPHQL_ARG_AFTER },
+        { TRAVEL_GRAPHQL_MAP_CONNECTION, { "before", 6 },
+          TRAVEL_GRAPHQL_ARG_BEFORE }
+    };
+
+    for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (words[i].field == field && travel_str_eq(words[i].name, name)) {
+            return words[i].kind;
+        }
+    }
+
+    return TRAVEL_GRAPHQL_ARG_INPUT;
+}
+
+
+/* It takes what its name promises; and what 'last' is by default would leave
+ * 'first' without a meaning. */
+static int
+mapping_paged(mapping_t *m, const travel_graphql_map_arg_t *arg)
+{
+    bool  count;
+
+    count = arg->kind == TRAVEL_GRAPHQL_ARG_LIMIT
+            || arg->kind == TRAVEL_GRAPHQL_ARG_LAST;
+
+    if (arg->list
+        || (count ? !travel_str_eq(arg->base, TRAVEL_STR("Int"))
+                  : !travel_str_eq(arg->base, TRAVEL_STR("String"))
+                    && !travel_str_eq(arg->base, TRAVEL_STR("ID"))))
+    {
+        return mapping_fault(m, arg->def, "\"%.*s\" must be %s",
+                             S_(arg->name), count ? "an Int, a number of rows"
+                             : "a String, as the cursor of an edge is");
+    }
+
+    return arg->kind != TRAVEL_GRAPHQL_ARG_LAST
+           || (arg->def->value == NULL && !arg->nonnull) ? TRAVEL_OK
+           : mapping_fault(m, arg->def, "\"last\" must be an Int without a "
+                           "default: a page is the first rows unless the last "
+                           "ones are asked for");
+}
+
+
 int
 mapping_args(mapping_t *m, const ast_t *def, travel_graphql_map_field_t *field)
 {
     size_t                     n = 0;
-    bool                       list, connection;
     const ast_t               *node, *type;
     travel_graphql_map_arg_t  *arg;
 
@@ -233,9 +292,6 @@ mapping_args(mapping_t *m, const ast_t *def, travel_graphql_map_field_t *field)
         return TRAVEL_ERROR;
     }
 
-    list = field->kind == TRAVEL_GRAPHQL_MAP_LIST;
-    connection = field->kind == TRAVEL_GRAPHQL_MAP_CONNECTION;
-
     for (node = def->arguments; node != NULL; node = node->next) {
         arg = &field->args[field->nargs++];
         TRY(mapping_arg(m, node, arg));
@@ -247,16 +303,14 @@ mapping_args(mapping_t *m, const ast_t *def, travel_graphql_map_field_t *field)
 
         type = travel_graphql_map_definition(m, arg->base);
 
-        if ((list && travel_str_eq(arg->name, TRAVEL_STR("limit")))
-            || (connection && travel_str_eq(arg->name, TRAVEL_STR("first"))))
-        {
-            arg->kind = TRAVEL_GRAPHQL_ARG_LIMIT;
+        arg->kind = mapping_page(field->kind, arg->name);
 
-        } else if (connection && travel_str_eq(arg->name, TRAVEL_STR("after")))
-        {
-            arg->kind = TRAVEL_GRAPHQL_ARG_AFTER;
+        if (arg->kind != TRAVEL_GRAPHQL_ARG_INPUT) {
+            TRY(mapping_paged(m, arg));
 
-        } else if ((list || connection) && type != NULL
+        } else if ((field->kind == TRAVEL_GRAPHQL_MAP_LIST
+                    || field->kind == TRAVEL_GRAPHQL_MAP_CONNECTION)
+                   && type != NULL
                    && type->kind == TRAVEL_GRAPHQL_DEF_ENUM
                    && type->children != NULL
                    && mapping_directive(type->children, "order") != NULL)

@@ -7,6 +7,40 @@
 #define MAPPING_WAIT_MAX  60000
 
 
+/* What the field's values are, lists or not. */
+static void
+mapping_values(travel_graphql_map_field_t *field, const ast_t *type)
+{
+    size_t  i;
+
+    static const struct {
+        travel_str_t           name;
+        travel_graphql_leaf_e  leaf;
+    } scalars[] = {
+        { { "Int", 3 }, TRAVEL_GRAPHQL_LEAF_INT },
+        { { "Float", 5 }, TRAVEL_GRAPHQL_LEAF_FLOAT },
+        { { "Boolean", 7 }, TRAVEL_GRAPHQL_LEAF_BOOLEAN }
+    };
+
+    for (i = 0; i < sizeof(scalars) / sizeof(scalars[0]); i++) {
+        if (travel_str_eq(scalars[i].name, field->base)) {
+            field->leaf = scalars[i].leaf;
+        }
+    }
+
+    if (type != NULL && type->kind == TRAVEL_GRAPHQL_DEF_ENUM) {
+        field->leaf = TRAVEL_GRAPHQL_LEAF_ENUM;
+        field->values = type->children;
+
+    } else if (type != NULL) {
+        field->format = travel_schema_format(
+            mapping_string(mapping_directive(type, "format"), "is"));
+        field->leaf = field->format != NULL ? TRAVEL_GRAPHQL_LEAF_FORMAT
+                                            : field->leaf;
+    }
+}
+
+
 static int
 mapping_leaf(mapping_t *m, const ast_t *def, travel_graphql_map_field_t *field,
     const ast_t *type)
@@ -15,6 +49,7 @@ mapping_leaf(mapping_t *m, const ast_t *def, travel_graphql_map_field_t *field,
     const ast_t   *directive;
     travel_str_t   column, sql;
 
+    mapping_values(field, type);
     directive = mapping_directive(def, "sql");
     sql = mapping_string(directive, "expr");
 

@@ -31,21 +31,42 @@ path_write(travel_graphql_text_t *out, const step_t *step)
 }
 
 
-void
-travel_graphql_null_error(travel_graphql_text_t *errors, unsigned *n,
-    const travel_graphql_node_t *node, const step_t *at)
+/* "<what> Type.field[ as <as>]."; no more than are told. */
+static void
+path_error(travel_graphql_text_t *errors, unsigned *n,
+    const travel_graphql_node_t *node, const step_t *at, const char *what,
+    travel_str_t as)
 {
     if ((*n)++ >= TRAVEL_GRAPHQL_ERRORS_MAX) {
         return;
     }
 
-    travel_graphql_text_printf(errors, "%s{\"message\":\"Cannot return null "
-                               "for non-nullable field %.*s.%.*s.\","
+    travel_graphql_text_printf(errors, "%s{\"message\":\"%s %.*s.%.*s%s%.*s.\","
                                "\"locations\":[{\"line\":%u,\"column\":%u}],"
-                               "\"path\":[", errors->len > 0 ? "," : "",
+                               "\"path\":[", errors->len > 0 ? "," : "", what,
                                S_(node->type), S_(node->field->name),
-                               node->line, node->column);
+                               as.len > 0 ? " as " : "", S_(as), node->line,
+                               node->column);
     path_write(errors, at);
     travel_graphql_text_puts(errors, "],\"extensions\":{\"code\":"
                              "\"INTERNAL_ERROR\"}}");
+}
+
+
+void
+travel_graphql_null_error(travel_graphql_text_t *errors, unsigned *n,
+    const travel_graphql_node_t *node, const step_t *at)
+{
+    path_error(errors, n, node, at,
+               "Cannot return null for non-nullable field",
+               (travel_str_t) { "", 0 });
+}
+
+
+void
+travel_graphql_leaf_error(travel_graphql_text_t *errors, unsigned *n,
+    const travel_graphql_node_t *node, const step_t *at)
+{
+    path_error(errors, n, node, at, "Cannot represent the value of",
+               node->field->base);
 }

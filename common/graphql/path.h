@@ -18,9 +18,12 @@ struct travel_graphql_step_s {
     uint32_t                      index;
 };
 
-/* Null where there may be none: appends the error, with a comma between it and
- * what is there, unless there are as many as are told. */
+/* Null where there may be none; a value that is none of the leaf's type.
+ * Appends the error, with a comma between it and what is there, unless there
+ * are as many as are told. */
 void travel_graphql_null_error(travel_graphql_text_t *errors, unsigned *n,
+    const travel_graphql_node_t *node, const travel_graphql_step_t *at);
+void travel_graphql_leaf_error(travel_graphql_text_t *errors, unsigned *n,
     const travel_graphql_node_t *node, const travel_graphql_step_t *at);
 
 #endif

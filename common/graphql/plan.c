@@ -507,8 +507,6 @@ plan_members(plan_t *p, const travel_graphql_map_type_t *type,
     size_t    i;
     node_t  **tail = &node->children, *member;
 
-    p->plan->several = true;
-
     for (i = 0; i < type->nmembers; i++) {
         member = plan_alloc(p, sizeof(*member));
         if (member == NULL) {
@@ -623,6 +621,28 @@ plan_meta(plan_t *p, const plan_entry_t *entry, node_t *node)
 }
 
 
+/* Which end a connection's page is counted from: what 'first' is by default
+ * does not count beside 'last'. */
+static int
+plan_page(plan_t *p, const ast_t *ast, node_t *node)
+{
+    const travel_graphql_given_t  *first, *last;
+
+    first = travel_graphql_node_given(node, TRAVEL_GRAPHQL_ARG_LIMIT);
+    last = travel_graphql_node_given(node, TRAVEL_GRAPHQL_ARG_LAST);
+    node->index = p->plan->connections++;
+    node->backward = last != NULL && last->given;
+
+    if (node->backward && first != NULL && first->given && !first->fallback) {
+        return plan_error(p->error, ast, TRAVEL_E_VALIDATION_ERROR,
+                          "Field \"%.*s\" takes \"first\" or \"last\", not "
+                          "both.", S_(ast->name));
+    }
+
+    return TRAVEL_OK;
+}
+
+
 static int
 plan_node(plan_t *p, const travel_graphql_map_type_t *type,
     const plan_entry_t *entry, plan_where_e where, uint32_t depth,
@@ -673,11 +693,12 @@ plan_node(plan_t *p, const travel_graphql_map_type_t *type,
     node->kind = plan_kind(node->field, where);
     p->plan->data = true;
 
+    TRY(plan_args(p, ast, node));
+
     if (node->kind == TRAVEL_GRAPHQL_NODE_CONNECTION) {
-        node->index = p->plan->connections++;
+        TRY(plan_page(p, ast, node));
     }
 
-    TRY(plan_args(p, ast, node));
     TRY(plan_rules(p, node));
 
     return plan_below(p, entry, node, depth);

@@ -34,7 +34,8 @@
  *   as a list of that type would be, put together by UNION ALL, and as many of
  *   them as asked for; such an object says which type it is (complete.h).
  * - The second column has the tags of the rows that took part.
- * - A connection reads a row more than asked for, to know of a next page.  Its
+ * - A connection reads a row more than asked for, to know of a next page; with
+ *   'last' it is read from its end, and its rows are turned round again.  Its
  *   cursors leave the database as MARK<n>:<hex>[.<hex>...], MARK a random
  *   parameter that data cannot guess; who asked signs them (cursor.h).
  *
@@ -130,6 +131,7 @@ typedef struct {
 /* An argument as it was given; parallel to the field's args. */
 struct travel_graphql_given_s {
     bool                             given;   /* and not null */
+    bool                             fallback;  /* by the SDL's default */
     travel_graphql_value_t           value;
     const travel_graphql_choice_t   *choice;  /* ORDER */
     travel_graphql_given_t          *members; /* of an input object */
@@ -147,6 +149,7 @@ struct travel_graphql_node_s {
     uint32_t                           line;       /* in the document */
     uint32_t                           column;
     uint32_t                           index;      /* CONNECTION: its number */
+    bool                               backward;   /* it is read from its end */
     const travel_graphql_ast_t        *source;     /* the document's field */
 };
 
@@ -189,7 +192,6 @@ typedef struct {
     uint32_t                         depth;
     uint32_t                         breadth;   /* fields */
     uint32_t                         connections;
-    bool                             several;   /* there are MEMBERs */
     bool                             viewer;    /* it depends on who asks */
     bool                             meta;      /* there is introspection */
     bool                             data;      /* there is something else */
@@ -264,6 +266,9 @@ int travel_graphql_cost(const travel_graphql_plan_t *plan,
 
 /* The order of a list as it was asked for. */
 const travel_graphql_order_t *travel_graphql_node_order(
+    const travel_graphql_node_t *node);
+/* How many of its rows are asked for: by first, last or limit. */
+const travel_graphql_given_t *travel_graphql_node_limit(
     const travel_graphql_node_t *node);
 /* The argument of that kind, given or not; NULL: the field has none. */
 const travel_graphql_given_t *travel_graphql_node_given(

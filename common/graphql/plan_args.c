@@ -303,6 +303,7 @@ plan_value(plan_t *p, const travel_graphql_map_arg_t *arg, const ast_t *value,
 
     if (value == NULL) {
         value = arg->def->value;
+        given->fallback = true;
     }
 
     if (value == NULL || value->kind == TRAVEL_GRAPHQL_NULL) {

@@ -2,7 +2,8 @@
  * Connections: edges, nodes, a page's ends, the number of all.
  *
  * A row more than asked for is read, to know of a next page; 'n' counts them by
- * the order, 'c' is a row's cursor, j1, j2, ... what edges and nodes want.
+ * the order, from the end for the last ones; 'c' is a row's cursor, j1, j2, ...
+ * what edges and nodes want.
  */
 
 #include "sql_parts.h"
@@ -10,33 +11,45 @@
 #include <stdio.h>
 
 
-/* After the row that a cursor names, in any mix of directions:
+static bool
+sql_given(const node_t *node, travel_graphql_arg_e kind)
+{
+    const travel_graphql_given_t  *given = travel_graphql_node_given(node,
+                                                                     kind);
+
+    return given != NULL && given->given;
+}
+
+
+/* After (or before) the row that a cursor names, in any mix of directions:
  * k1 > a OR (k1 = a AND (k2 > b ...)). */
 static void
-sql_after(sql_t *s, sql_row_t *row, const node_t *node, text_t *out)
+sql_beyond(sql_t *s, sql_row_t *row, const node_t *node,
+    travel_graphql_arg_e kind, text_t *out)
 {
+    bool                           less = kind == TRAVEL_GRAPHQL_ARG_BEFORE;
     size_t                         i;
     unsigned                       n;
-    const travel_graphql_given_t  *after;
+    const travel_graphql_given_t  *cursor;
     const travel_graphql_order_t  *order;
 
-    after = travel_graphql_node_given(node, TRAVEL_GRAPHQL_ARG_AFTER);
-    order = travel_graphql_node_order(node);
-
-    if (after == NULL || !after->given) {
+    if (!sql_given(node, kind)) {
         return;
     }
+
+    cursor = travel_graphql_node_given(node, kind);
+    order = travel_graphql_node_order(node);
 
     puts_(out, " AND (");
 
     for (i = 0; i < order->n; i++) {
         n = sql_bind(s, (travel_graphql_bind_t) {
-                .kind = TRAVEL_GRAPHQL_BIND_KEY, .value = &after->value,
+                .kind = TRAVEL_GRAPHQL_BIND_KEY, .value = &cursor->value,
                 .node = node, .key = (uint32_t) i });
 
         sql_key(s, row, &order->keys[i], out);
         travel_graphql_text_printf(out, " %s $%u",
-                                   order->keys[i].desc ? "<" : ">", n);
+                                   order->keys[i].desc != less ? "<" : ">", n);
 
         if (i + 1 < order->n) {
             puts_(out, " OR (");
@@ -110,16 +123,15 @@ sql_edge(sql_t *s, sql_row_t *row, const node_t *connection,
 }
 
 
+/* Where the page came from there was a row: that of the cursor. */
 static void
 sql_page_info(const node_t *connection, const node_t *info, unsigned row,
     const char *limit, text_t *out)
 {
     size_t                         n = 0;
     bool                           chunks = sql_open(info->children, out);
+    bool                           next;
     const node_t                  *node;
-    const travel_graphql_given_t  *after;
-
-    after = travel_graphql_node_given(connection, TRAVEL_GRAPHQL_ARG_AFTER);
 
     for (node = info->children; node != NULL; node = node->next) {
         sql_pair(n++, node->key, out);
@@ -127,20 +139,27 @@ sql_page_info(const node_t *connection, const node_t *info, unsigned row,
         switch (node->kind) {
 
         case TRAVEL_GRAPHQL_NODE_HAS_NEXT:
-            travel_graphql_text_printf(out, "count(*) > %s", limit);
-            break;
-
         case TRAVEL_GRAPHQL_NODE_HAS_PREVIOUS:
-            puts_(out, after != NULL && after->given ? "true" : "false");
+            next = node->kind == TRAVEL_GRAPHQL_NODE_HAS_NEXT;
+
+            if (next != connection->backward) {
+                travel_graphql_text_printf(out, "count(*) > %s", limit);
+            } else {
+                puts_(out, sql_given(connection, next
+                                     ? TRAVEL_GRAPHQL_ARG_BEFORE
+                                     : TRAVEL_GRAPHQL_ARG_AFTER) ? "true"
+                                                                 : "false");
+            }
+
             break;
 
         case TRAVEL_GRAPHQL_NODE_START_CURSOR:
         case TRAVEL_GRAPHQL_NODE_END_CURSOR:
+            next = node->kind == TRAVEL_GRAPHQL_NODE_END_CURSOR;
             travel_graphql_text_printf(out,
                 "(array_agg(p%u.c ORDER BY p%u.n%s) FILTER (WHERE p%u.n <= "
                 "%s))[1]", row, row,
-                node->kind == TRAVEL_GRAPHQL_NODE_END_CURSOR ? " DESC" : "",
-                row, limit);
+                next != connection->backward ? " DESC" : "", row, limit);
             break;
 
         default:
@@ -196,8 +215,9 @@ sql_connection_object(sql_t *s, sql_row_t *parent, sql_row_t *row,
         case TRAVEL_GRAPHQL_NODE_NODES:
             i++;
             travel_graphql_text_printf(out,
-                "coalesce(json_agg(p%u.j%u ORDER BY p%u.n) FILTER (WHERE "
-                "p%u.n <= %s), '[]'::json)", row->n, i, row->n, row->n, limit);
+                "coalesce(json_agg(p%u.j%u ORDER BY p%u.n%s) FILTER (WHERE "
+                "p%u.n <= %s), '[]'::json)", row->n, i, row->n,
+                node->backward ? " DESC" : "", row->n, limit);
             break;
 
         case TRAVEL_GRAPHQL_NODE_PAGE_INFO:
@@ -241,8 +261,9 @@ sql_connection_row(sql_t *s, sql_row_t *row, sql_row_t *parent,
     sql_cursor(s, row, node, &cursor);
     sql_keys(s, row, order, &keys);
     sql_from(s, row, parent, node, &from);
-    sql_after(s, row, node, &from);
-    sql_order(s, row, order, &from);
+    sql_beyond(s, row, node, TRAVEL_GRAPHQL_ARG_AFTER, &from);
+    sql_beyond(s, row, node, TRAVEL_GRAPHQL_ARG_BEFORE, &from);
+    sql_order(s, row, order, node->backward, &from);
 
     puts_(out, "SELECT ");
     travel_graphql_text_join(out, &cursor);
@@ -305,7 +326,7 @@ sql_connection(sql_t *s, sql_row_t *row, sql_row_t *parent,
     }
 
     puts_(out, " FROM (SELECT row_number() OVER (");
-    sql_by(travel_graphql_node_order(node), of, out);
+    sql_by(travel_graphql_node_order(node), node->backward, of, out);
     travel_graphql_text_printf(out, ") AS n, %s* FROM ", of);
     travel_graphql_text_join(out, &rows);
     /* one row, also when nothing that was asked for is an aggregate */

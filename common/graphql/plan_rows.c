@@ -117,7 +117,7 @@ sql_from(sql_t *s, sql_row_t *row, sql_row_t *parent,
 
 void
 sql_order(sql_t *s, sql_row_t *row, const travel_graphql_order_t *order,
-    text_t *out)
+    bool backward, text_t *out)
 {
     size_t  i, n = 0, read = row->ncolumns;
 
@@ -128,7 +128,7 @@ sql_order(sql_t *s, sql_row_t *row, const travel_graphql_order_t *order,
         if (order->keys[i].column.len > 0) {
             puts_(out, n++ > 0 ? ", " : " ORDER BY ");
             sql_column(s, row, order->keys[i].column, out);
-            puts_(out, order->keys[i].desc ? " DESC" : "");
+            puts_(out, order->keys[i].desc != backward ? " DESC" : "");
         }
     }
 
@@ -143,7 +143,7 @@ sql_limit(sql_t *s, const node_t *node, char buf[SQL_LIMIT])
     const travel_graphql_value_t  *value = NULL;
     const travel_graphql_given_t  *given;
 
-    given = travel_graphql_node_given(node, TRAVEL_GRAPHQL_ARG_LIMIT);
+    given = travel_graphql_node_limit(node);
 
     if (given != NULL && given->given) {
         value = &given->value;
@@ -262,14 +262,16 @@ sql_keys(sql_t *s, sql_row_t *row, const travel_graphql_order_t *order,
 
 
 void
-sql_by(const travel_graphql_order_t *order, const char *of, text_t *out)
+sql_by(const travel_graphql_order_t *order, bool backward, const char *of,
+    text_t *out)
 {
     size_t  i;
 
     for (i = 0; i < order->n; i++) {
         travel_graphql_text_printf(out, "%s%sk%zu%s",
                                    i > 0 ? ", " : " ORDER BY ", of, i + 1,
-                                   order->keys[i].desc ? " DESC" : "");
+                                   order->keys[i].desc != backward ? " DESC"
+                                                                   : "");
     }
 }
 
@@ -323,7 +325,7 @@ sql_several(sql_t *s, sql_row_t *row, sql_row_t *parent, const node_t *node,
         free(one);
     }
 
-    sql_by(sql_order_of(node), "", out);
+    sql_by(sql_order_of(node), node->backward, "", out);
     travel_graphql_text_printf(out, " LIMIT %s)", limit);
     parts->ntags++;
 }
@@ -349,7 +351,7 @@ sql_row(sql_t *s, sql_row_t *row, sql_row_t *parent, const node_t *node,
     }
 
     sql_from(s, row, parent, node, &from);
-    sql_order(s, row, one ? &row->type->key : order, &from);
+    sql_order(s, row, one ? &row->type->key : order, false, &from);
 
     puts_(out, "SELECT ");
     travel_graphql_text_join(out, &parts->object);
@@ -391,7 +393,7 @@ sql_list(sql_t *s, sql_row_t *row, sql_row_t *parent, const node_t *node,
     sql_several(s, row, parent, node, limit, sql_row, parts, &rows);
 
     travel_graphql_text_printf(out, "SELECT coalesce(json_agg(%sj", of);
-    sql_by(travel_graphql_node_order(node), of, out);
+    sql_by(travel_graphql_node_order(node), false, of, out);
     puts_(out, "), '[]'::json) AS j");
 
     if (parts->ntags > 0) {

@@ -443,6 +443,15 @@ travel_graphql_node_given(const travel_graphql_node_t *node,
 }
 
 
+const travel_graphql_given_t *
+travel_graphql_node_limit(const travel_graphql_node_t *node)
+{
+    return travel_graphql_node_given(node,
+               node->backward ? TRAVEL_GRAPHQL_ARG_LAST
+                              : TRAVEL_GRAPHQL_ARG_LIMIT);
+}
+
+
 const travel_graphql_order_t *
 travel_graphql_node_order(const travel_graphql_node_t *node)
 {

@@ -132,11 +132,19 @@ project_copy(project_t *p, const travel_json_node_t *value)
 
 /* A leaf that is no list; false: it is null. */
 static bool
-project_leaf(project_t *p, travel_str_t type, const travel_json_node_t *node)
+project_leaf(project_t *p, const travel_graphql_map_field_t *field,
+    const travel_json_node_t *node)
 {
-    int64_t  n;
-    bool     string = node->type == TRAVEL_JSON_STRING;
-    bool     number = node->type == TRAVEL_JSON_NUMBER;
+    int64_t       n;
+    bool          string = node->type == TRAVEL_JSON_STRING;
+    bool          number = node->type == TRAVEL_JSON_NUMBER;
+    travel_str_t  type = field->base;
+
+    if (field->leaf == TRAVEL_GRAPHQL_LEAF_ENUM
+        && (!string || travel_graphql_find(field->values, node->text) == NULL))
+    {
+        return false;
+    }
 
     if (travel_graphql_is(type, "Int")) {
         if (!number || travel_json_int64(node, &n) != TRAVEL_OK
@@ -193,7 +201,7 @@ project_list(project_t *p, const node_t *node, const travel_json_node_t *list)
     {
         project_puts(p, i > 0 ? "," : "");
 
-        if (project_leaf(p, node->field->base, item)) {
+        if (project_leaf(p, node->field, item)) {
             continue;
         }
 
@@ -237,7 +245,7 @@ project_value(project_t *p, const node_t *node, uint32_t object,
     }
 
     return node->field->list ? project_list(p, node, value)
-                             : project_leaf(p, node->field->base, value);
+                             : project_leaf(p, node->field, value);
 }
 
 

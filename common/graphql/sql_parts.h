@@ -116,7 +116,7 @@ unsigned sql_rows(sql_t *s, sql_row_t *parent, const node_t *node,
 void sql_from(sql_t *s, sql_row_t *row, sql_row_t *parent,
     const node_t *node, text_t *out);
 void sql_order(sql_t *s, sql_row_t *row, const travel_graphql_order_t *order,
-    text_t *out);
+    bool backward, text_t *out);
 /* How many of them: a number of the document's, or a parameter. */
 void sql_limit(sql_t *s, const node_t *node, char buf[SQL_LIMIT]);
 /* " FROM (SELECT <what was read> <from> LIMIT <limit>) AS t<n> <joins>" */
@@ -129,7 +129,8 @@ void sql_tags(const sql_parts_t *parts, text_t *out);
 /* ", ... AS k1, ..." for an order further out; " ORDER BY <of>k1, ..." */
 void sql_keys(sql_t *s, sql_row_t *row, const travel_graphql_order_t *order,
     text_t *out);
-void sql_by(const travel_graphql_order_t *order, const char *of, text_t *out);
+void sql_by(const travel_graphql_order_t *order, bool backward, const char *of,
+    text_t *out);
 
 /*
  * The rows of the node's type as 'write' has them, in brackets: of an interface

@@ -58,7 +58,7 @@ travel_graphql_limit(const travel_graphql_plan_t *plan,
     const travel_graphql_given_t  *given;
 
     *ret_limit = node->field->fallback;
-    given = travel_graphql_node_given(node, TRAVEL_GRAPHQL_ARG_LIMIT);
+    given = travel_graphql_node_limit(node);
 
     if (given == NULL || !given->given) {
         return TRAVEL_OK;

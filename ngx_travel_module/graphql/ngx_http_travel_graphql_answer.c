@@ -71,15 +71,12 @@ ngx_http_travel_graphql_data(ngx_http_travel_graphql_t *g,
     body->data += sizeof("{\"data\":") - 1;
     body->len -= sizeof("{\"data\":}") - 1;
 
-    if (travel_graphql_is_complete(g->plan->plan,
-                                   ngx_http_travel_view(body)))
-    {
-        return NGX_OK;
-    }
-
     ngx_memzero(&out, sizeof(travel_graphql_text_t));
     ngx_memzero(&errors, sizeof(travel_graphql_text_t));
-    travel_graphql_text_add(&errors, ngx_http_travel_view(&g->told));
+
+    if (g->told.len != 0) {
+        travel_graphql_text_add(&errors, ngx_http_travel_view(&g->told));
+    }
 
     rc = travel_graphql_complete(nodes, only, above,
                                  ngx_http_travel_view(body), &out, &errors);
@@ -94,6 +91,11 @@ ngx_http_travel_graphql_data(ngx_http_travel_graphql_t *g,
         travel_graphql_text_free(&out);
         travel_graphql_text_free(&errors);
         return NGX_ERROR;
+    }
+
+    if (out.len == 0) {                    /* and nothing is told of it */
+        travel_graphql_text_free(&errors);
+        return NGX_OK;
     }
 
     if (ngx_http_travel_graphql_keep(g, &errors, &g->told) != NGX_OK) {

@@ -287,6 +287,7 @@ ngx_http_travel_graphql_key(ngx_http_travel_graphql_t *g,
     travel_graphql_error_t *ret_error)
 {
     ngx_int_t      rc;
+    ngx_str_t      name;
     ngx_uint_t     status;
     const char    *keys[TRAVEL_GRAPHQL_KEYS_MAX];
     travel_str_t   text;
@@ -301,9 +302,10 @@ ngx_http_travel_graphql_key(ngx_http_travel_graphql_t *g,
     rc = ngx_http_travel_graphql_cursor_read(g, bind->node, text, keys);
 
     if (rc == NGX_DECLINED) {
+        name = ngx_http_travel_str(bind->value->arg->name);
         (void) ngx_http_travel_graphql_fault(ret_error, &status, 0,
                    TRAVEL_E_VALIDATION_ERROR,
-                   "\"after\" is no cursor of this list in this order.");
+                   "\"%V\" is no cursor of this list in this order.", &name);
         ret_error->line = bind->node->line;
         ret_error->column = bind->node->column;
         return NGX_DECLINED;

@@ -11,6 +11,14 @@ const [url, token, file, seed, count] = process.argv.slice(2);
 const world = JSON.parse(fs.readFileSync(file, 'utf8'));
 const schema = g.buildSchema(world.sdl);
 
+// What @format says of values that go out.
+for (const [name, form] of [['Date', /^\d{4}-\d\d-\d\d$/], ['DateTime', /^\d{4}-\d\d-\d\dT[\d:.]+Z$/]]) {
+    schema.getType(name).serialize = (v) => {
+        if (form.test(v)) return v;
+        throw new Error(`${name} cannot represent ${v}`);
+    };
+}
+
 // --- chance, the same for the same seed -------------------------------------
 
 let state = Number(seed) >>> 0;
@@ -109,10 +117,11 @@ function selected(field, type, parent, args) {
 function connection(field, parent, args) {
     const edge = g.getNamedType(field.type).getFields().edges.type;
     const rows = selected(field, g.getNamedType(g.getNamedType(edge).getFields().node.type), parent, args);
-    const n = args.first ?? (directive(field, 'connection').default || 20);
-    const page = rows.slice(0, n);
+    const backward = typeof args.last === 'number';
+    const n = backward ? args.last : args.first ?? (directive(field, 'connection').default || 20);
+    const page = backward ? rows.slice(Math.max(0, rows.length - n)) : rows.slice(0, n);
     return { edges: page.map((node) => ({ cursor: 'CURSOR', node })), nodes: page, totalCount: rows.length,
-        pageInfo: { hasNextPage: rows.length > n, hasPreviousPage: false,
+        pageInfo: { hasNextPage: !backward && rows.length > n, hasPreviousPage: backward && rows.length > n,
             startCursor: page.length ? 'CURSOR' : null, endCursor: page.length ? 'CURSOR' : null } };
 }
 
@@ -220,9 +229,10 @@ function variable(type, value) {
 function given(args) {
     const out = [];
     for (const arg of args) {
-        if (arg.name === 'after' || (!g.isRequiredArgument(arg) && chance(0.55))) continue;
+        if (['after', 'before'].includes(arg.name) || (!g.isRequiredArgument(arg) && chance(0.55))) continue;
+        if (arg.name === 'last' && out.length) continue;
         const value = json(arg.type);
-        if (arg.name === 'limit' || arg.name === 'first') {
+        if (['limit', 'first', 'last'].includes(arg.name)) {
             const n = below(5);
             out.push(`${arg.name}: ${chance(0.3) ? variable(new g.GraphQLNonNull(g.GraphQLInt), n) : n}`);
         } else if (value === undefined || (!g.isNonNullType(arg.type) && chance(0.1))) {
@@ -236,10 +246,10 @@ function given(args) {
 
 function condition() {
     if (!chance(0.08)) return '';
-    const yes = chance(0.6);
-    const word = one(['skip', 'include']);
-    const value = word === 'include' ? yes : !yes;
-    return ` @${word}(if: ${chance(0.5) ? value : variable(new g.GraphQLNonNull(g.GraphQLBoolean), value)})`;
+    return (chance(0.2) ? ['skip', 'include'] : [one(['skip', 'include'])]).map((word) => {
+        const value = chance(0.6) === (word === 'include');
+        return ` @${word}(if: ${chance(0.5) ? value : variable(new g.GraphQLNonNull(g.GraphQLBoolean), value)})`;
+    }).join('');
 }
 
 // Types whose fragments may stand where 'type' is.
@@ -267,10 +277,10 @@ function selection(type, depth) {
         if (chance(0.1) || !fields.length) { out.push(`a${alias++}: __typename`); continue; }
         const f = one(fields);
         const named = g.getNamedType(f.type);
-        const text = `a${alias++}: ${f.name}${given(f.args)}${condition()}`
-            + (g.isCompositeType(named) ? ` ${selection(named, depth - 1)}` : '');
-        out.push(text);
-        if (chance(0.05)) out.push(text);
+        const head = `a${alias++}: ${f.name}${given(f.args)}`;
+        const text = () => `${head}${condition()}${g.isCompositeType(named) ? ` ${selection(named, depth - 1)}` : ''}`;
+        out.push(text());
+        if (chance(0.08)) out.push(chance(0.5) ? out.at(-1) : text());
     }
     return `{ ${out.join(' ')} }`;
 }

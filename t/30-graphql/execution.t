@@ -43,7 +43,7 @@ type City implements Named & Node @table(name: "g.city", key: "id") @public {
     @relation(from: "id", to: "city_id") @list(max: 50)
   rivers: [River!] @relation(from: "id", to: "city_id")
   things(limit: Int): [Thing] @relation(from: "id", to: "city_id") @list(max: 9, default: 4)
-  page(first: Int = 2, after: String): ThingPage! @connection(max: 50) @relation(from: "id", to: "city_id")
+  page(first: Int = 2, after: String, last: Int, before: String): ThingPage! @connection(max: 50) @relation(from: "id", to: "city_id")
 }
 type Spot { lat: Float! lon: Float }
 type Person implements Named & Node @table(name: "g.person", key: "id") @owner(column: "user_id") {
@@ -88,7 +88,7 @@ type Query {
   named(id: ID! @filter(sql: "{id} = {$}")): Named
   node(id: ID! @filter(sql: "{id} = {$}")): Node!
   anything(limit: Int): [Anything]! @list(max: 50)
-  all(first: Int, after: String): AnyPage! @connection(max: 50)
+  all(first: Int, after: String, before: String, last: Int): AnyPage! @connection(max: 50)
   echo(list: [Int], lists: [[Int]], words: [String!], deep: Deep, deeps: [Deep!], json: JSON): JSON
     @sql(expr: "json_build_object('list', {$list}::int[], 'lists', {$lists}::json, 'words', {$words}::text[], 'deep', {$deep}::json, 'deeps', {$deeps}::json[], 'json', {$json}::json)")
 }
@@ -116,7 +116,7 @@ $t->sql(<<"END", role => 'postgres');
 CREATE SCHEMA g;
 GRANT USAGE ON SCHEMA g TO travel_edge;
 CREATE TABLE g.city (id int PRIMARY KEY, name text NOT NULL, size int NOT NULL, founded date, lat float8, lon float8);
-CREATE TABLE g.person (id int PRIMARY KEY, user_id uuid, name text, age int, born date, seen timestamptz, tags text[],
+CREATE TABLE g.person (id int PRIMARY KEY, user_id uuid, name text, age bigint, born date, seen timestamptz, tags text[],
     marks int[], grid int[], mood text, data json, boss_id int, city_id int, rank int NOT NULL);
 CREATE TABLE g.river (id int PRIMARY KEY, user_id uuid, name text, length float8, city_id int);
 CREATE TABLE g.thing (id int PRIMARY KEY, user_id uuid, kind text, label text, weight int, city_id int, at timestamptz NOT NULL);
@@ -134,6 +134,11 @@ INSERT INTO g.river SELECT n, CASE WHEN n % 4 = 3 THEN '$other' ELSE '$viewer' E
 INSERT INTO g.thing SELECT n, CASE WHEN n % 4 = 3 THEN '$other' ELSE '$viewer' END::uuid, CASE WHEN n % 2 = 0 THEN 'stone' ELSE 'tree' END,
     CASE WHEN n % 7 <> 3 THEN 'thing ' || n END, CASE WHEN n % 5 <> 1 THEN n END, n % 6,
     timestamptz '2026-01-01 00:00:00+00' + (n % 3) * interval '1 day' FROM generate_series(0, 15) AS n;
+UPDATE g.person SET mood = 'angry' WHERE id IN (2, 11);
+UPDATE g.person SET age = 2147483648 WHERE id = 8;
+UPDATE g.person SET born = 'infinity' WHERE id = 6;
+UPDATE g.city SET founded = '-infinity' WHERE id = 0;
+UPDATE g.river SET length = 'NaN' WHERE id = 6;
 GRANT SELECT ON ALL TABLES IN SCHEMA g TO travel_edge;
 END
 
@@ -183,6 +188,40 @@ is_deeply(\@seen, $all->{nodes}, 'a connection over a union, page by page');
 is($all->{totalCount}, scalar @seen, 'and the number of all');
 my %types;
 $types{ $_->{__typename} }++ for @seen;
+
+# What is between two cursors, from either end, by the steps of the cursor
+# specification (4.2 and 4.3) over all there is.
+sub pages {
+    my ($field, $of, $before, $after) = @_;
+    my $get = sub { my $d = shift->{data}; return $d->{cities} ? $d->{cities}[0] : $d };
+    my $whole = $get->(ask("{ $before x: $field(first: 50) { edges { cursor node { __typename $of } } } $after }"))->{x}{edges};
+    cmp_ok(scalar @$whole, '>', 2, "$field: there are rows");
+    my (@got, @expected);
+    for my $document (1 .. 6) {
+        my (@asked, @want);
+        for my $n (0 .. 19) {
+            my ($i, $j, $count) = (int rand @$whole, int rand @$whole, int rand 1 + @$whole);
+            my ($is_after, $is_before, $last) = map { rand() < 0.5 } 1 .. 3;
+            my @edges = @$whole[($is_after ? $i + 1 : 0) .. ($is_before ? $j - 1 : $#$whole)];
+            my $all = @edges;
+            @edges = $last ? @edges[($all > $count ? $all - $count : 0) .. $#edges] : @edges[0 .. ($all > $count ? $count : $all) - 1];
+            push @asked, "p$n: $field(" . join(', ', ($last ? 'last' : 'first') . ": $count",
+                $is_after ? qq(after: "$whole->[$i]{cursor}") : (), $is_before ? qq(before: "$whole->[$j]{cursor}") : ())
+                . ") { edges { cursor node { __typename $of } } pageInfo { hasPreviousPage hasNextPage startCursor endCursor } totalCount }";
+            push @want, { edges => \@edges, totalCount => scalar @$whole, pageInfo => {
+                hasPreviousPage => bool($last ? $all > $count : $is_after), hasNextPage => bool($last ? $is_before : $all > $count),
+                startCursor => @edges ? $edges[0]{cursor} : undef, endCursor => @edges ? $edges[-1]{cursor} : undef } };
+        }
+        my $said = ask("{ $before @asked $after }");
+        push @got, map { $get->($said)->{"p$_"} } 0 .. $#asked;
+        push @expected, @want;
+    }
+    is_deeply(\@got, \@expected, "$field: pages from both ends") or diag "seed $seed";
+}
+sub bool { return $_[0] ? JSON::PP::true() : JSON::PP::false() }
+srand $seed;
+pages('all', '... on City { id } ... on River { id } ... on Stone { id }', '', '');
+pages('page', 'id label', 'cities(limit: 1) {', '}');
 is_deeply(\%types, { City => 6, River => 8, Stone => 8 }, 'of each type, what the viewer may see');
 my $theirs = ask('{ all(first: 50) { nodes { __typename } } }', token => $t->user_token(6))->{data}{all}{nodes};
 is(scalar(grep { $_->{__typename} eq 'River' } @$theirs), 2, "another's are another's");

@@ -52,7 +52,8 @@ sub selection {
     push @fields, { name => '__typename', args => [], type => { name => 'String' } };
     for my $f (map { $fields[rand @fields] } 1 .. 1 + rand 4) {
         my @args = map { "$_->{name}: " . value($f->{name}, $_) }
-            grep { $_->{name} ne 'after' && ($_->{type}{kind} eq 'NON_NULL' || rand() < 0.5) } @{ $f->{args} };
+            grep { $_->{name} !~ /^(?:after|before)$/ && ($_->{type}{kind} eq 'NON_NULL' || rand() < 0.5) } @{ $f->{args} };
+        @args = grep { !/^last:/ } @args if grep { /^first:/ } @args;
         my $s = 'f' . ++$alias . ": $f->{name}" . (@args ? '(' . join(', ', @args) . ')' : '');
         $s .= ' ' . selection(base($f->{type}), $depth - 1) if $type{ base($f->{type}) }{fields};
         $s = "... on $name { $s }" if rand() < 0.1;

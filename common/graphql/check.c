@@ -473,7 +473,8 @@ travel_graphql_check_arguments(check_t *c, const ast_t *owner,
         }
 
         TRY(travel_graphql_check_value(c, arg->value,
-                                       wanted != NULL ? wanted->type : NULL,
+                                       wanted != NULL && !c->untyped
+                                       ? wanted->type : NULL,
                                        wanted != NULL
                                        && wanted->value != NULL));
     }

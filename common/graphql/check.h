@@ -39,6 +39,9 @@ typedef struct {
     travel_graphql_names_t          names;   /* of the document */
     uint64_t                        work;
     uint64_t                        max;
+    bool                            untyped; /* the members of types are not
+                                                known yet: literals are looked
+                                                at as such */
     travel_graphql_frame_t         *frames;  /* free()d, as the next */
     size_t                          frames_room;
     travel_graphql_usage_t         *usages;  /* in the order of the text */

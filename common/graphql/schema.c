@@ -683,7 +683,9 @@ schema_build(schema_t *schema, travel_graphql_check_t *c)
     TRY(travel_graphql_names_init(&schema->names));
     TRY(schema_collect(schema));
     TRY(schema_directives(schema));
+    c->untyped = true;
     TRY(travel_graphql_schema_rules(c));
+    c->untyped = false;
 
     if (c->report->n > 0 || c->report->exhausted) {
         return TRAVEL_INVALID;

@@ -30,6 +30,10 @@ int travel_graphql_schema_rules(travel_graphql_check_t *c) TRAVEL_MUST_CHECK;
 /* Section 3 of what it means, when names are all known. */
 int travel_graphql_schema_types(travel_graphql_check_t *c) TRAVEL_MUST_CHECK;
 
+/* The same of defaults that have no end. */
+int travel_graphql_schema_defaults(travel_graphql_check_t *c)
+    TRAVEL_MUST_CHECK;
+
 /* What a DEF_* is to directives. */
 travel_graphql_location_e travel_graphql_schema_location(
     const travel_graphql_ast_t *def);

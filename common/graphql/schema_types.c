@@ -717,5 +717,5 @@ travel_graphql_schema_types(check_t *c)
         }
     }
 
-    return TRAVEL_OK;
+    return travel_graphql_schema_defaults(c);
 }

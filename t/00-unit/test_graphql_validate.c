@@ -319,7 +319,31 @@ test_schemas(void **state)
         { "type Query { a: Int } input I { i: J! } input J { j: I! }",
           "cannot contain itself", 1 },
         { "type Query { a: Int } union U = Query | Query | Query | Query",
-          "once", 3 }
+          "once", 3 },
+
+        /* what directives are given, of types defined and extended anywhere */
+        { "type Query @d(e: B, i: {a: 1, b: [A]}) { a: Int @d(e: A) } "
+          "directive @d(e: E, i: I) on OBJECT | FIELD_DEFINITION "
+          "extend input I { b: [E!] } input I { a: Int! } enum E { A } "
+          "extend enum E { B }", NULL, 0 },
+        { "type Query @d(e: C) { a: Int @d(e: A, i: {c: 1}) } "
+          "directive @d(e: E, i: I) on OBJECT | FIELD_DEFINITION "
+          "input I { a: Int! } enum E { A } extend enum E { B }",
+          "", 3 },
+
+        /* defaults without an end (2025) */
+        { "input I { i: I = {} } type Query { a(i: I): Int }",
+          "contains itself", 1 },
+        { "input I { j: J = {} k: Int } input J { i: [[I]!] = [{k: 1}, []] }"
+          " type Query { a(i: I): Int }", "contains itself", 1 },
+        { "input I { j: J = {k: {}} } input J { k: K l: I } input K { l: L ="
+          " {a: 1} } input L { a: Int i: I = {} } type Query { a(i: I): Int }",
+          "contains itself", 1 },
+        { "input I { i: I = {i: null} j: I = {i: {i: {i: null, j: null},"
+          " j: {i: null, j: null}}, j: null} } type Query { a(i: I): Int }",
+          NULL, 0 },
+        { "input I { i: I j: J = {i: {j: {}}} } input J { i: I } "
+          "type Query { a(i: I = {}): Int }", NULL, 0 }
     };
 
     (void) state;

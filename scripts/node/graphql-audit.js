@@ -2,9 +2,11 @@
 // server's introspection.
 //   graphql-audit.js URL          one line per audit: STATUS ID NAME [REASON]
 //   graphql-audit.js URL schema   the schema, as built from introspection
+//   graphql-audit.js URL sdl SDL  "same" when the SDL at the URL SDL is that one,
+//                                 else what only one of both has
 const { serverAudits } = require('graphql-http');
-const { buildClientSchema, getIntrospectionQuery, printSchema, validateSchema }
-    = require('graphql');
+const { buildClientSchema, buildSchema, getIntrospectionQuery, lexicographicSortSchema, printSchema,
+    validateSchema } = require('graphql');
 
 async function audits(url) {
     for (const audit of serverAudits({ url, fetchFn: fetch })) {
@@ -26,11 +28,19 @@ async function schema(url) {
     const built = buildClientSchema(data);
     const faults = validateSchema(built);
     if (faults.length) throw new Error(faults.join('\n'));
-    console.log(printSchema(built));
+    return built;
 }
 
-const [url, what] = process.argv.slice(2);
-(what === 'schema' ? schema(url) : audits(url)).catch((e) => {
+async function compare(url, sdl) {
+    const [a, b] = [await schema(url), buildSchema(await (await fetch(sdl)).text())]
+        .map((s) => printSchema(lexicographicSortSchema(s)).split('\n'));
+    const only = (x, y, sign) => x.filter((line) => !y.includes(line)).map((line) => sign + line);
+    console.log([...only(a, b, '- '), ...only(b, a, '+ ')].join('\n') || (a.join() === b.join() ? 'same' : 'another order'));
+}
+
+const [url, what, sdl] = process.argv.slice(2);
+(what === 'schema' ? schema(url).then((s) => console.log(printSchema(s))) : what === 'sdl' ? compare(url, sdl)
+    : audits(url)).catch((e) => {
     console.error(e);
     process.exit(1);
 });

@@ -6,6 +6,7 @@
 #include "unit.h"
 #include "../../common/graphql/complete.h"
 #include "../../common/graphql/sdl.h"
+#include "../../common/graphql/survey.h"
 
 static const char  SCHEMA[] =
     "scalar Date @render(sql: \"to_char({}, 'x')\")\n"
@@ -25,9 +26,10 @@ static const char  SCHEMA[] =
     "type B implements I @table(name: \"s.b\", key: \"id\") @public"
     " @cache(ttl: 5, tags: \"b\") { id: ID! two: String! }\n"
     "union U @rows(key: \"id\") = P | B\n"
-    "type TE { node: T }\n"
+    "type TE { node: T cursor: String }\n"
     "type TC { edges: [TE] pageInfo: PI totalCount: Int }\n"
-    "type PI { hasNextPage: Boolean }\n"
+    "type PI { hasNextPage: Boolean hasPreviousPage: Boolean"
+    " startCursor: String endCursor: String }\n"
     "type IE { node: I }\n"
     "type IC { edges: [IE] totalCount: Int }\n"
     "scalar Any @format(is: \"json\")\n"
@@ -37,7 +39,12 @@ static const char  SCHEMA[] =
     "type Query { t(id: ID! @filter(sql: \"{id} = {$}\")): T ps: [P]"
     " i: I is(limit: Int): [I!] us: [U!]! tagged(x: String @filter(sql:"
     " \"{x} = {$}\")): [B] @cache(tags: \"x:{$x}\")"
-    " tc: TC @connection ic: IC @connection }\n";
+    " tc(first: Int = 5, last: Int, after: ID, before: String, o: E): TC"
+    " @connection ic(last: Int): IC @connection v: V }\n"
+    "enum M { happy sad }\n"
+    "scalar Day @format(is: \"date\")\n"
+    "type V @table(name: \"s.v\", key: \"id\") @public { n: Int f: Float!"
+    " m: M ms: [M!] d: Day b: Boolean any: Any }\n";
 
 static travel_graphql_document_t  *sdl;
 static travel_graphql_mapping_t   *mapping;
@@ -153,6 +160,60 @@ test_connection(void **state)
         assert_int_equal(count(plan->statement.sql, " HAVING true)"), 1);
         travel_graphql_plan_free(plan);
     }
+}
+
+
+/* The last ones: read from the end, and turned round again. */
+static void
+test_backward(void **state)
+{
+    uint64_t                     cost;
+    const char                  *sql;
+    travel_graphql_plan_t       *plan;
+    travel_graphql_error_t       error;
+    travel_graphql_variables_t   none = { 0 };
+
+    (void) state;
+    plan = plan_of("{ tc(last: 2, before: \"c\", after: \"a\", o: A) { edges {"
+                   " cursor } pageInfo { hasNextPage hasPreviousPage"
+                   " startCursor endCursor } } }", &error);
+    assert_non_null(plan);
+    sql = plan->statement.sql;
+    assert_int_equal(count(sql, "ORDER BY t1.\"a\", t1.\"id\" DESC LIMIT 2 + 1"),
+                     1);
+    assert_int_equal(count(sql, "(ORDER BY u1.k1, u1.k2 DESC)"), 0);
+    assert_int_equal(count(sql, "OVER ( ORDER BY u1.k1, u1.k2 DESC)"), 1);
+    assert_int_equal(count(sql, "json_agg(p1.j1 ORDER BY p1.n DESC)"), 1);
+    assert_int_equal(count(sql, "'hasNextPage', true"), 1);
+    assert_int_equal(count(sql, "'hasPreviousPage', count(*) > 2"), 1);
+    assert_int_equal(count(sql, "'startCursor', (array_agg(p1.c ORDER BY p1.n "
+                                "DESC)"), 1);
+    assert_int_equal(count(sql, "'endCursor', (array_agg(p1.c ORDER BY p1.n)"),
+                     1);
+    assert_int_equal(travel_graphql_cost(plan, &none, &cost, &error),
+                     TRAVEL_OK);
+    assert_int_equal(cost, 1 + 2 * (1 + 1 + 1));
+    travel_graphql_plan_free(plan);
+
+    /* after: less, for an order that falls; before: more */
+    plan = plan_of("{ a: tc(first: 2, after: \"a\", o: A) { totalCount }"
+                   " b: tc(first: 2, before: \"b\", o: A) { totalCount } }",
+                   &error);
+    assert_non_null(plan);
+    sql = plan->statement.sql;
+    assert_int_equal(count(sql, "t1.\"a\" < $"), 1);
+    assert_int_equal(count(sql, "t3.\"a\" > $"), 1);
+    travel_graphql_plan_free(plan);
+
+    assert_null(plan_of("{ tc(first: 1, last: 1) { totalCount } }", &error));
+    assert_non_null(strstr(error.message, "not both"));
+    assert_null(plan_of("{ ps(last: 1) { id } }", &error));
+    plan = plan_of("{ tc(first: null, last: null) { totalCount } ic(last: 1) {"
+                   " totalCount } }", &error);
+    assert_non_null(plan);
+    assert_false(plan->roots->backward);
+    assert_true(plan->roots->next->backward);
+    travel_graphql_plan_free(plan);
 }
 
 
@@ -346,25 +407,53 @@ test_complete(void **state)
     static const struct {
         const char  *document;
         const char  *said;
-        const char  *data;
+        const char  *data;        /* NULL: as it is; empty: it is broken */
         const char  *path;        /* of the error; NULL: none */
     } cases[] = {
         { "{ t(id: 1) { id someName } }",
-          "{\"t\" : {\"id\" : \"1\", \"someName\" : null}}",
-          "{\"t\":{\"id\":\"1\",\"someName\":null}}", NULL },
+          "{\"t\" : {\"id\" : \"1\", \"someName\" : null}}", NULL, NULL },
         { "{ t(id: 1) { a: id } }", "{\"t\" : {\"a\" : null}}",
-          "{\"t\":null}", "\"path\":[\"t\",\"a\"]" },
+          "{\"t\" : null}", "\"path\":[\"t\",\"a\"]" },
         { "{ t(id: 1) { down { id } } }",
           "{\"t\" : {\"down\" : [{\"id\" : \"1\"}, \n {\"id\" : null}]}}",
-          "{\"t\":{\"down\":[{\"id\":\"1\"},null]}}",
+          "{\"t\" : {\"down\" : [{\"id\" : \"1\"}, \n null]}}",
           "\"path\":[\"t\",\"down\",1,\"id\"]" },
         { "{ us { ... on B { two } } __typename }",
           "{\"us\" : [{\"\" : 1, \"two\" : null}], \"__typename\" : "
           "\"Query\"}", "null", "\"path\":[\"us\",0,\"two\"]" },
         { "{ is { ... on B { two } } }",
           "{\"is\" : [{\"\" : 0}, {\"\" : 1, \"two\" : \"a \\\"]}\"}]}",
-          "{\"is\":[{},{\"two\":\"a \\\"]}\"}]}", NULL },
-        { "{ i { id } }", "{\"i\" : null}", "{\"i\":null}", NULL },
+          "{\"is\" : [{}, { \"two\" : \"a \\\"]}\"}]}", NULL },
+        { "{ us { ... on P { id } } x: __typename }",
+          "{\"us\" : [{\"\" : 0, \"id\" : \"a\\\\\"}, {\"\" : 1}], \"x\" : \"Q\"}",
+          "{\"us\" : [{ \"id\" : \"a\\\\\"}, {}], \"x\" : \"Q\"}", NULL },
+        { "{ i { id } }", "{\"i\" : null}", NULL, NULL },
+        { "{ is { id } us { ... on P { id } } }",
+          "{\"is\" : [{\"\" : 0, \"id\" : \"1\"}, {\"\" : 1, \"id\" : null}], "
+          "\"us\" : [{\"\" : 1}]}", "{\"is\" : null, \"us\" : [{}]}",
+          "\"path\":[\"is\",1,\"id\"]" },
+
+        /* what a leaf can be */
+        { "{ v { n f m ms d b any } }", "{\"v\" : {\"n\" : -2147483648, \"f\" : "
+          "1e+20, \"m\" : \"sad\", \"ms\" : [\"happy\"], \"d\" : \"2026-02-28\", "
+          "\"b\" : true, \"any\" : {\"a\":\t[\r\n1, null]}}}", NULL, NULL },
+        { "{ v { n m } }", "{\"v\" : {\"n\" : 5.00, \"m\" : null}}", NULL, NULL },
+        { "{ v { n m } }", "{\"v\" : {\"n\" : 2147483648, \"m\" : \"sad\"}}",
+          "{\"v\" : {\"n\" : null, \"m\" : \"sad\"}}", "\"path\":[\"v\",\"n\"]" },
+        { "{ v { n } }", "{\"v\" : {\"n\" : 1.5}}", "{\"v\" : {\"n\" : null}}",
+          "Cannot represent the value of V.n as Int." },
+        { "{ v { b n } }", "{\"v\" : {\"b\" : 1, \"n\" : 1}}",
+          "{\"v\" : {\"b\" : null, \"n\" : 1}}", "as Boolean." },
+        { "{ v { x: m } }", "{\"v\" : {\"x\" : \"angry\"}}",
+          "{\"v\" : {\"x\" : null}}", "\"path\":[\"v\",\"x\"]" },
+        { "{ v { ms n } }", "{\"v\" : {\"ms\" : [\"sad\", \"\"], \"n\" : 1}}",
+          "{\"v\" : {\"ms\" : null, \"n\" : 1}}", "\"path\":[\"v\",\"ms\",1]" },
+        { "{ v { d f } }", "{\"v\" : {\"d\" : \"infinity\", \"f\" : 1}}",
+          "{\"v\" : {\"d\" : null, \"f\" : 1}}", "as Day." },
+        { "{ v { n f } }", "{\"v\" : {\"n\" : 1, \"f\" : \"NaN\"}}",
+          "{\"v\" : null}", "\"path\":[\"v\",\"f\"]" },
+        { "{ v { n } }", "{\"v\" : {\"f\" : 1}}", "", "" },
+        { "{ v { any } }", "{\"v\" : {\"any\" : \001}}", "", "" },
         { "{ t(id: 1) { id } }", "{\"t\" : {\"id\" : null", "", "" },
         { "{ t(id: 1) { down { id } } }", "{\"t\" : {\"down\" :", "", "" },
         { "{ t(id: 1) { id } }", "{\"t\" : {\"id\" : \"\\", "", "" },
@@ -383,11 +472,16 @@ test_complete(void **state)
                                          strlen(cases[i].said) },
                                      &out, &errors);
 
-        if (cases[i].data[0] == '\0') {
+        if (cases[i].data != NULL && cases[i].data[0] == '\0') {
             assert_int_equal(rc, TRAVEL_INVALID);
         } else {
             assert_int_equal(rc, TRAVEL_OK);
-            assert_string_equal(out.data, cases[i].data);
+
+            if (cases[i].data == NULL) {
+                assert_int_equal(out.len, 0);
+            } else {
+                assert_string_equal(out.data, cases[i].data);
+            }
 
             if (cases[i].path != NULL) {
                 assert_int_equal(count(errors.data, "\"message\""), 1);
@@ -420,6 +514,14 @@ test_faults(void **state)
         uint32_t     line;
         const char  *message;
     } cases[] = {
+        { "type T @table(name: \"t\", key: \"id\") @public { id: ID\n"
+          " c(last: Int = 3): C @connection }\ntype C { edges: [E] }\n"
+          "type E { node: T }", 3, "without a default" },
+        { "type T @table(name: \"t\", key: \"id\") @public { id: ID\n"
+          " c(before: Int): C @connection }\ntype C { edges: [E] }\n"
+          "type E { node: T }", 3, "must be a String" },
+        { "type T @table(name: \"t\", key: \"id\") @public { id: ID\n"
+          " c(limit: [Int]): [T] }", 3, "must be an Int" },
         { "type T @table(name: \"t\", key: \"id\") { id: ID }", 2,
           "must say whose its rows are" },
         { "type T @table(name: \"t\", key: \"id\") @public @owner(column: "
@@ -478,6 +580,53 @@ test_faults(void **state)
 
         travel_graphql_document_free(d);
     }
+}
+
+
+/* --- everything that it says of a database --------------------------------- */
+
+typedef struct {
+    size_t  asked;
+    size_t  down;                 /* fields named so */
+} surveyed_t;
+
+
+/* Each is one that can be planned; what is behind "down" is not asked for. */
+static int
+surveyed(void *data, const travel_graphql_map_field_t *field,
+    travel_str_t document)
+{
+    char                    *text;
+    surveyed_t              *s = data;
+    travel_graphql_plan_t   *plan;
+    travel_graphql_error_t   error;
+
+    text = strndup(document.data, document.len);
+    plan = plan_of(text, &error);
+    assert_non_null(plan);
+    travel_graphql_plan_free(plan);
+    free(text);
+
+    s->asked++;
+    s->down += travel_str_eq(field->name, TRAVEL_STR("down"));
+
+    return travel_str_eq(field->name, TRAVEL_STR("v")) ? TRAVEL_REFUSED
+                                                       : TRAVEL_OK;
+}
+
+
+static void
+test_survey(void **state)
+{
+    surveyed_t  s = { 0 };
+
+    (void) state;
+    assert_int_equal(travel_graphql_survey(mapping, surveyed, &s), TRAVEL_OK);
+
+    /* Query 9, tc twice; T 5, down twice; P 1; A 2; B 2; TC 3, PI 4, TE 2,
+     * IC 2, IE 1; Mutation 1, Pay 1; V none */
+    assert_int_equal(s.asked, 10 + 6 + 1 + 2 + 2 + 3 + 4 + 2 + 2 + 1 + 1 + 1);
+    assert_int_equal(s.down, 2);
 }
 
 
@@ -610,6 +759,8 @@ main(void)
         cmocka_unit_test(test_tags),
         cmocka_unit_test(test_input),
         cmocka_unit_test(test_complete),
+        cmocka_unit_test(test_backward),
+        cmocka_unit_test(test_survey),
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_strings),
         cmocka_unit_test(test_syntax),

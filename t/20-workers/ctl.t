@@ -251,6 +251,43 @@ subtest 'the catalog' => sub {
     like($out, qr{/b\.sql:\d+: \S}, 'and one nobody may ask');
     is((ctl('catalog', 'check', '--offline', '--dir', "$dir/p"))[0], 1,
         'without a database too');
+
+    mkdir "$dir/p/graphql" or die;
+    $t->write('p/graphql/schema.graphql', my $sdl = <<'SDL');
+directive @table(name: String!, key: String!) on OBJECT
+directive @owner(column: String!) on OBJECT
+directive @public on OBJECT
+directive @sql(expr: String!) on FIELD_DEFINITION
+directive @relation(from: String!, to: String!) on FIELD_DEFINITION
+directive @filter(sql: String!) on ARGUMENT_DEFINITION
+directive @order(by: String!) on ENUM_VALUE
+enum By { NAME @order(by: "name") NOPE @order(by: "nope") }
+type User @table(name: "travel.users", key: "id") @owner(column: "id") {
+  id: ID!
+  nope: String
+  name(much: Int = 1): String @sql(expr: "upper({name}, {$much})")
+  stories: [Story!]! @relation(from: "id", to: "author")
+  there: [Nothing] @relation(from: "id", to: "id")
+}
+type Story @table(name: "travel.stories", key: "id") @owner(column: "user_id") { id: ID! titel: String }
+type Nothing @table(name: "travel.nothing", key: "id") @public { id: ID! }
+type Query { me: User
+  users(by: By): [User]
+  stories(id: Int @filter(sql: "{id} = {$}::int")): [Story] all: [Story] }
+SDL
+    ($rc, $out) = ctl('catalog', 'check', '--dir', "$dir/p", @dsn);
+    is_deeply([ $out =~ m{/(schema\.graphql:\d+:\d+: "\S+": .*)}g ],
+        [ 'schema.graphql:19:3: "Query.users": column t1.nope does not exist',
+          'schema.graphql:20:3: "Query.stories": operator does not exist: uuid = integer',
+          'schema.graphql:11:3: "User.nope": column t1.nope does not exist',
+          'schema.graphql:12:3: "User.name": function upper(text, unknown) does not exist',
+          'schema.graphql:13:3: "User.stories": column t2.author does not exist',
+          'schema.graphql:14:3: "User.there": relation "travel.nothing" does not exist',
+          'schema.graphql:16:90: "Story.titel": column t1.titel does not exist' ],
+        'what the database has not, of all that the GraphQL schema says') or diag $out;
+    $t->write('p/graphql/schema.graphql', $sdl =~ s/ \@public \{/ {/r);
+    ($rc, $out) = ctl('catalog', 'check', '--offline', '--dir', "$dir/p");
+    like($out, qr{/schema\.graphql:17:1: "Nothing" must say whose its rows are}, 'without a database, what it does not say');
     refused('no folder', 2, qr/No such file/, 'catalog', 'check', '--offline',
         '--dir', "$dir/none");
 };

@@ -38,6 +38,7 @@ like($schema, qr/\Q  stories(limit: Int = 20, status: StoryStatus): [Story!]!\E/
 like($schema, qr/scalar DateTime\s*\@specifiedBy\(url: "https:/, '@specifiedBy');
 my $sdl = $t->get('/api/graphql/schema.graphql');
 like($sdl->{content}, qr/\Qstories(limit: Int = 20, status: StoryStatus): [Story!]!\E/, 'the same as SDL');
+is(`node $audit $url sdl $url/schema.graphql 2>&1`, "same\n", '... which says all that introspection does');
 unlike("$sdl->{content}$schema", qr/travel\.|\@table|user_id/, 'nothing of tables');
 
 my $r = $t->post('/api/graphql', { query => 'query($n: String!) { __type(name: $n) { name kind

@@ -1,5 +1,6 @@
 /* travelctl catalog check: does every query and command file hold, and does a
- * database take each statement, with the parameter types it declares? */
+ * database take each statement, with the parameter types it declares, and what
+ * the GraphQL schema says of it? */
 
 #include <dirent.h>
 #include <errno.h>
@@ -252,9 +253,11 @@ travelctl_catalog_check(int argc, char **argv)
         { .name = NULL }
     };
     ctl_spec_t  spec = { "catalog check [options]",
-                         "Reads queries/*.sql and commands/*.json and prepares "
-                         "each query.  Exit code 1\nwhen a file does not hold; "
-                         "each complaint is file:line: what.", options, 0, 0 };
+                         "Reads queries/*.sql, commands/*.json and "
+                         "graphql/schema.graphql and prepares each\nquery, and "
+                         "a statement for each field of the schema.  Exit code "
+                         "1 when a file does\nnot hold; each complaint is "
+                         "file:line: what.", options, 0, 0 };
 
     if (!ctl_parse(&spec, argc, argv, args, &rc)) {
         return rc;
@@ -265,7 +268,8 @@ travelctl_catalog_check(int argc, char **argv)
     }
 
     read = catalog_folder(&c, "queries", ".sql", catalog_query)
-           && catalog_folder(&c, "commands", ".json", catalog_command);
+           && catalog_folder(&c, "commands", ".json", catalog_command)
+           && ctl_graphql_survey(c.dir, c.pg, &c.good, &c.bad);
 
     if (c.pg != NULL) {
         PQfinish(c.pg);

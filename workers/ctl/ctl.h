@@ -162,4 +162,10 @@ int travelctl_graphql_check(int argc, char **argv);
 int travelctl_graphql_explain(int argc, char **argv);
 int travelctl_schema_check(int argc, char **argv);
 
+/* Has the database what the GraphQL schema of 'dir' says of it?  NULL: only
+ * the schema is read; without one there is nothing to be said.  Complaints go
+ * to stderr, and are counted.  False: it could not be found out. */
+bool ctl_graphql_survey(const char *dir, PGconn *pg, unsigned *good,
+    unsigned *bad);
+
 #endif

@@ -3,9 +3,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "ctl.h"
 #include "../../common/graphql/plan.h"
+#include "../../common/graphql/survey.h"
 #include "../../common/graphql/validate.h"
 
 #define GRAPHQL_MISTAKES  100
@@ -114,9 +116,12 @@ graphql_product(graphql_t *g)
 
     rc = travel_graphql_map(&g->mapping, g->sdl, &fault);
 
+    if (rc == TRAVEL_INVALID) {
+        (void) graphql_fault(path, &fault);
+    }
+
     return rc == TRAVEL_OK ? CTL_GOOD
-           : ctl_broken("%s:%u: %s", path, fault.line, rc == TRAVEL_ERROR
-                                     ? "out of memory" : fault.message);
+           : rc == TRAVEL_INVALID ? CTL_BROKEN : ctl_broken("out of memory");
 }
 
 
@@ -451,4 +456,119 @@ travelctl_graphql_check(int argc, char **argv)
 
     graphql_free(&g);
     return worst;
+}
+
+
+/* --- the schema, against a database --------------------------------------- */
+
+typedef struct {
+    const graphql_t  *product;
+    PGconn           *pg;
+    unsigned          good;
+    unsigned          bad;
+} graphql_survey_t;
+
+
+/* The statement of a document; a mutation's is what it answers with. */
+static int
+graphql_statement(const graphql_survey_t *s, travel_str_t text,
+    travel_graphql_plan_t **ret_plan, travel_graphql_statement_t *ret_sql,
+    travel_graphql_error_t *ret_error)
+{
+    int                          rc;
+    travel_graphql_plan_t       *plan;
+    travel_graphql_fault_t       fault;
+    travel_graphql_document_t   *document;
+    travel_graphql_variables_t   none = { 0 };
+
+    rc = travel_graphql_parse(&document, text, &fault);
+
+    if (rc == TRAVEL_OK) {
+        rc = travel_graphql_plan(&plan, s->product->mapping, document,
+                                 TRAVEL_NULL_STR, &none, ret_error);
+    }
+
+    if (rc != TRAVEL_OK) {
+        return rc;
+    }
+
+    *ret_plan = plan;
+    return travel_graphql_sql(ret_sql, plan->operation->op
+                                       == TRAVEL_GRAPHQL_MUTATION
+                                       ? plan->roots->children : plan->roots,
+                              NULL);
+}
+
+
+static int
+graphql_ask(void *data, const travel_graphql_map_field_t *field,
+    travel_str_t document)
+{
+    int                          rc;
+    PGresult                    *res;
+    const char                  *why = NULL;
+    graphql_survey_t            *s = data;
+    travel_graphql_plan_t       *plan = NULL;
+    travel_graphql_error_t       error = { 0 };
+    travel_graphql_statement_t   sql = { 0 };
+
+    rc = graphql_statement(s, document, &plan, &sql, &error);
+    why = error.message;
+    res = rc == TRAVEL_OK ? PQprepare(s->pg, "", sql.sql, 0, NULL) : NULL;
+
+    if (res != NULL && PQresultStatus(res) != PGRES_COMMAND_OK) {
+        why = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+        why = why != NULL ? why : PQerrorMessage(s->pg);
+        rc = TRAVEL_REFUSED;
+    }
+
+    if (rc == TRAVEL_OK) {
+        s->good++;
+
+    } else if (rc != TRAVEL_ERROR) {
+        s->bad++;
+        fprintf(stderr, "%s:%u:%u: \"%.*s.%.*s\": %s\n", s->product->file,
+                field->line, field->def->column, (int) field->owner->name.len,
+                field->owner->name.data, (int) field->name.len,
+                field->name.data, why);
+        rc = TRAVEL_REFUSED;
+    }
+
+    PQclear(res);
+    travel_graphql_statement_fini(&sql);
+    travel_graphql_plan_free(plan);
+    return rc;
+}
+
+
+bool
+ctl_graphql_survey(const char *dir, PGconn *pg, unsigned *good, unsigned *bad)
+{
+    char              path[4096];
+    graphql_t         g = { .dir = dir, .file = path };
+    graphql_survey_t  s = { .product = &g, .pg = pg };
+
+    snprintf(path, sizeof(path), "%s/graphql/schema.graphql", dir);
+
+    if (access(path, F_OK) != 0) {
+        return true;
+    }
+
+    if (graphql_product(&g) != CTL_GOOD) {
+        s.bad++;
+
+    } else if (pg == NULL) {
+        s.good++;
+
+    } else if (travel_graphql_survey(g.mapping, graphql_ask, &s) != TRAVEL_OK)
+    {
+        (void) ctl_broken("out of memory");
+        graphql_free(&g);
+        return false;
+    }
+
+    *good += s.good;
+    *bad += s.bad;
+    graphql_free(&g);
+    return true;
 }

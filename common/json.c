@@ -127,6 +127,15 @@ travel_json_count(const travel_json_t *doc)
 }
 
 
+size_t
+travel_json_room(const travel_json_t *doc)
+{
+    return doc->cap * sizeof(doc->nodes[0]) + doc->arena_cap
+           + doc->slots_cap * sizeof(doc->slots[0])
+           + doc->tables_cap * sizeof(doc->tables[0]);
+}
+
+
 int
 travel_json_parse(travel_json_t *doc, travel_str_t src, unsigned max_depth,
     travel_json_error_t *ret_err)

@@ -67,6 +67,8 @@ int travel_json_parse(travel_json_t *doc, travel_str_t src, unsigned max_depth,
 /* Node 0 is the root; valid until the next parse or free. */
 const travel_json_node_t *travel_json_nodes(const travel_json_t *doc);
 size_t travel_json_count(const travel_json_t *doc);
+/* Bytes that it keeps for the next parse. */
+size_t travel_json_room(const travel_json_t *doc);
 
 /* Value of a member of the object at index 'obj', or NULL. */
 const travel_json_node_t *travel_json_member(const travel_json_t *doc,

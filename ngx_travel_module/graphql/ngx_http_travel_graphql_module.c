@@ -351,8 +351,9 @@ ngx_http_travel_graphql_schema(ngx_conf_t *cf,
 
     for (i = 0; i < report.n; i++) {
         mistake = &report.items[i];
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V:%uD: %s", &gmcf->file,
-                           mistake->places[0].line, mistake->message);
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V:%uD:%uD: %s",
+                           &gmcf->file, mistake->places[0].line,
+                           mistake->places[0].column, mistake->message);
     }
 
     travel_graphql_report_free(&report);
@@ -434,8 +435,8 @@ ngx_http_travel_graphql_load(ngx_conf_t *cf)
     }
 
     if (rc != TRAVEL_OK) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s:%uD: %s", path,
-                           fault.line, fault.message);
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s:%uD:%uD: %s", path,
+                           fault.line, fault.column, fault.message);
         return NGX_ERROR;
     }
 
@@ -638,5 +639,6 @@ static void
 ngx_http_travel_graphql_exit_process(ngx_cycle_t *cycle)
 {
     ngx_http_travel_graphql_plans_exit();
+    ngx_http_travel_graphql_request_exit();
     ngx_http_travel_graphql_watches_exit();
 }

@@ -10,6 +10,18 @@
 
 #include "ngx_http_travel_graphql_room.h"
 
+#define NGX_HTTP_TRAVEL_GRAPHQL_SPARE  64
+#define NGX_HTTP_TRAVEL_GRAPHQL_SMALL  (16 * 1024)
+
+
+/* JSON documents of requests that are over, for those to come: a new one costs
+ * memory, and the system a random key.  Of this nginx worker; large ones are
+ * not kept. */
+
+static travel_json_t  *ngx_http_travel_graphql_spare[
+                           NGX_HTTP_TRAVEL_GRAPHQL_SPARE];
+static ngx_uint_t      ngx_http_travel_graphql_nspare;
+
 
 static void ngx_http_travel_graphql_begin(ngx_http_travel_graphql_t *g);
 static void ngx_http_travel_graphql_read(ngx_http_request_t *r);
@@ -22,7 +34,7 @@ static ngx_int_t ngx_http_travel_graphql_get(ngx_http_travel_graphql_t *g);
 static ngx_int_t ngx_http_travel_graphql_members(ngx_http_travel_graphql_t *g);
 static ngx_int_t ngx_http_travel_graphql_persist(ngx_http_travel_graphql_t *g);
 static ngx_int_t ngx_http_travel_graphql_allow(ngx_http_travel_graphql_t *g);
-static void ngx_http_travel_graphql_json_free(void *data);
+static void ngx_http_travel_graphql_json_over(void *data);
 
 
 ngx_int_t
@@ -250,15 +262,20 @@ ngx_http_travel_graphql_parse(ngx_http_travel_graphql_t *g,
     travel_json_error_t  error;
     ngx_pool_cleanup_t  *cln;
 
-    json = travel_json_create(64);
     cln = ngx_pool_cleanup_add(g->request->pool, 0);
-
-    if (json == NULL || cln == NULL) {
-        travel_json_free(json);
+    if (cln == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    cln->handler = ngx_http_travel_graphql_json_free;
+    json = ngx_http_travel_graphql_nspare > 0
+           ? ngx_http_travel_graphql_spare[--ngx_http_travel_graphql_nspare]
+           : travel_json_create(64);
+
+    if (json == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln->handler = ngx_http_travel_graphql_json_over;
     cln->data = json;
     *ret_json = json;
 
@@ -278,9 +295,28 @@ ngx_http_travel_graphql_parse(ngx_http_travel_graphql_t *g,
 
 
 static void
-ngx_http_travel_graphql_json_free(void *data)
+ngx_http_travel_graphql_json_over(void *data)
 {
-    travel_json_free(data);
+    travel_json_t  *json = data;
+
+    if (ngx_http_travel_graphql_nspare == NGX_HTTP_TRAVEL_GRAPHQL_SPARE
+        || travel_json_room(json) > NGX_HTTP_TRAVEL_GRAPHQL_SMALL)
+    {
+        travel_json_free(json);
+        return;
+    }
+
+    ngx_http_travel_graphql_spare[ngx_http_travel_graphql_nspare++] = json;
+}
+
+
+void
+ngx_http_travel_graphql_request_exit(void)
+{
+    while (ngx_http_travel_graphql_nspare > 0) {
+        travel_json_free(ngx_http_travel_graphql_spare[
+                             --ngx_http_travel_graphql_nspare]);
+    }
 }
 
 

@@ -143,6 +143,7 @@ void ngx_http_travel_graphql_remember(const ngx_str_t *hash,
 
 ngx_int_t ngx_http_travel_graphql_handler(ngx_http_request_t *r);
 void ngx_http_travel_graphql_end(ngx_http_travel_graphql_t *g, ngx_int_t rc);
+void ngx_http_travel_graphql_request_exit(void);
 
 
 /* --- batches (batch.c) --------------------------------------------------- */

@@ -106,6 +106,15 @@ LUA
     report('graphql.load.headline', 'requests/s', value => $best->{rate}, ceiling => $HEADLINE,
         ratio => $best->{rate} / $HEADLINE, pairs => 1, spread => sprintf 'p99 %.1f ms; -t12 -c400 %.0f/s', median(@p99), $beside->{rate});
     report('graphql.load.p99', 'ms, asked 10', value => median(@p99), pairs => scalar @p99, spread => spread('%.1f', @p99));
+    # At saturation a request waits for the 399 before it; at half of that rate
+    # it is what one takes.
+    my @us = map {
+        $t->write("mixed$_.json", JSON::PP->new->encode({ query => $MIXED[$_] }));
+        latency('/bench/graphql', $best->{rate} / 2, clients => 400, args => [ '-d', $t->dir . "/mixed$_.json",
+            '-H', 'content-type: application/json' ]);
+    } 0 .. $#MIXED;
+    report('graphql.load.half.p99', 'ms, -c400 at half of peak', value => quantile(0.99, @us) / 1000, pairs => scalar @us,
+        spread => sprintf 'p50 %.2f p99.9 %.2f', map { quantile($_, @us) / 1000 } 0.5, 0.999);
 }
 
 # Journeys of a user to ask for, and the location that answers without keeping.

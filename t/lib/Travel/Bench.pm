@@ -294,11 +294,12 @@ sub same_answer {
 # --- latency at a constant rate ----------------------------------------------
 
 # h2load at 'rate' requests a second from core 1: microseconds of each request.
-# Any other status than 'status' is an error.  first => 1: the generator comes
+# Any other status than "status" is an error.  clients => 400: as many of them, not
+# 16.  first => 1: the generator comes
 # before all else on its core, so that what it measures is not its own wait.
 sub latency {
     my ($path, $rate, %o) = @_;
-    my ($dir, $clients) = ($t->dir, 16);
+    my ($dir, $clients) = ($t->dir, $o{clients} || 16);
     my @first = $o{first} ? ('chrt', '--fifo', '1') : ();
     my ($rc, $out) = $t->run('/usr/bin/taskset', '-c', '1', @first, 'h2load',
         '--h1', '-t1', "-c$clients", '-D', $o{seconds} || SECONDS,

@@ -76,7 +76,7 @@ sub parameters {
 # in the syntax, and where it is explained its bounds and its default do.
 sub compare_parameters {
     my ($room, $directive, $text, @params) = @_;
-    my $syntax = $text =~ s/^- Syntax: `([^`]*)`//m ? $1 : '';
+    my $syntax = $text =~ s/^- Syntax: (.*?)(?: · Default| *\n)//m ? $1 : '';
     my %known = map { $_->[0] => 1 } @params;
     for my $name ($syntax =~ /\b([a-z_]+)=/g) {
         push @faults, "$room.md: $directive takes no $name=" if !$known{$name};
@@ -89,10 +89,10 @@ sub compare_parameters {
         my @said = $text =~ /`$name(?:=|`)(?=((?:(?!\n- ).){0,300}))/gs
             or do { $fault->("$name= is not explained"); next };
         $fault->("$name= is not said to be $low to $high") if defined $low
-            && !grep { /\b\Q$low\E to \Q$high\E(?!\w)/ } @said;
+            && !grep { /\b\Q$low\E\s+to\s+\Q$high\E(?!\w)/ } @said;
         $fault->("$name= is not said to have the default $default")
             if defined $default
-            && !grep { /\bdefault `?\Q$default\E(?!\w)/ } @said;
+            && !grep { /\bdefault\s+`?\Q$default\E(?!\w)/ } @said;
     }
 }
 

@@ -20,10 +20,6 @@
 #include "../../common/digits.h"
 
 
-#define NGX_HTTP_TRAVEL_KEY_TTL           60        /* seconds */
-#define NGX_HTTP_TRAVEL_KEY_TTL_MAX       3600
-#define NGX_HTTP_TRAVEL_KEY_NEGATIVE      5
-#define NGX_HTTP_TRAVEL_KEY_NEGATIVE_MAX  300
 #define NGX_HTTP_TRAVEL_KEY_TIMEOUT       2000      /* ms */
 
 
@@ -57,15 +53,27 @@ static ngx_http_travel_pg_statement_t  ngx_http_travel_key_statement = {
 };
 
 
+static const ngx_http_travel_param_t  ngx_http_travel_api_key_params[] = {
+
+    { "ttl", ngx_http_travel_param_sec,
+      offsetof(ngx_http_travel_api_key_conf_t, ttl),
+      "1s", "1h", "1m", NULL, 0 },
+
+    { "negative", ngx_http_travel_param_sec,
+      offsetof(ngx_http_travel_api_key_conf_t, negative),
+      "1s", "5m", "5s", NULL, 0 },
+
+      ngx_http_travel_null_param
+};
+
+
 /* --- configuration -------------------------------------------------------- */
 
 char *
 ngx_http_travel_api_key_directive(ngx_conf_t *cf,
     ngx_http_travel_api_key_conf_t *conf)
 {
-    time_t      t;
-    ngx_str_t  *value, s;
-    ngx_uint_t  i;
+    ngx_str_t  *value;
 
     if (conf->set) {
         return "is duplicate";
@@ -74,8 +82,12 @@ ngx_http_travel_api_key_directive(ngx_conf_t *cf,
     value = cf->args->elts;
 
     conf->set = 1;
-    conf->ttl = NGX_HTTP_TRAVEL_KEY_TTL;
-    conf->negative = NGX_HTTP_TRAVEL_KEY_NEGATIVE;
+
+    if (ngx_http_travel_params_default(cf, ngx_http_travel_api_key_params, conf)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
 
     if (ngx_strcmp(value[1].data, "off") == 0 && cf->args->nelts == 2) {
         return NGX_CONF_OK;
@@ -88,38 +100,7 @@ ngx_http_travel_api_key_directive(ngx_conf_t *cf,
 
     conf->on = 1;
 
-    for (i = 2; i < cf->args->nelts; i++) {
-
-        s.data = (u_char *) ngx_strchr(value[i].data, '=');
-        t = (time_t) NGX_ERROR;
-
-        if (s.data != NULL) {
-            s.data++;
-            s.len = value[i].data + value[i].len - s.data;
-            t = ngx_parse_time(&s, 1);
-        }
-
-        if (ngx_strncmp(value[i].data, "ttl=", 4) == 0
-            && t >= 1 && t <= NGX_HTTP_TRAVEL_KEY_TTL_MAX)
-        {
-            conf->ttl = t;
-            continue;
-        }
-
-        if (ngx_strncmp(value[i].data, "negative=", 9) == 0
-            && t >= 1 && t <= NGX_HTTP_TRAVEL_KEY_NEGATIVE_MAX)
-        {
-            conf->negative = t;
-            continue;
-        }
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_api_key\" parameter \"%V\" must be "
-                           "ttl=1s..1h or negative=1s..5m", &value[i]);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
+    return ngx_http_travel_params(cf, ngx_http_travel_api_key_params, 2, conf);
 }
 
 

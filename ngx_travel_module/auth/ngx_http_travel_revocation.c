@@ -22,8 +22,6 @@
 #include "../../common/queues.h"
 
 
-#define NGX_HTTP_TRAVEL_REVOCATION_BLIND  10000     /* ms */
-#define NGX_HTTP_TRAVEL_REVOCATION_WAIT   2000
 #define NGX_HTTP_TRAVEL_REVOCATION_TURN   250       /* between two looks */
 #define NGX_HTTP_TRAVEL_REVOCATION_POLL   20        /* of who waits */
 #define NGX_HTTP_TRAVEL_REVOCATION_COUNT  "1000"    /* members a reply */
@@ -91,15 +89,31 @@ static ngx_msec_t                     ngx_http_travel_revocation_began;
 static travel_stream_id_t             ngx_http_travel_revocation_base;
 
 
+static const ngx_http_travel_param_t  ngx_http_travel_revocation_params[] = {
+
+    { "on_blind", ngx_http_travel_param_word,
+      offsetof(ngx_http_travel_revocation_t, deny),
+      NULL, NULL, "allow", "allow|deny", 0 },
+
+    { "blind", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_revocation_t, blind),
+      "5s", "1h", "10s", NULL, 0 },
+
+    { "wait", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_revocation_t, wait),
+      "0", "10s", "2s", NULL, 0 },
+
+      ngx_http_travel_null_param
+};
+
+
 /* --- configuration -------------------------------------------------------- */
 
 char *
 ngx_http_travel_revocation_directive(ngx_conf_t *cf,
     ngx_http_travel_revocation_t *revocation)
 {
-    ngx_str_t   *value, s;
-    ngx_uint_t   i;
-    ngx_msec_t   ms;
+    ngx_str_t  *value;
 
     if (revocation->set) {
         return "is duplicate";
@@ -108,8 +122,13 @@ ngx_http_travel_revocation_directive(ngx_conf_t *cf,
     value = cf->args->elts;
 
     revocation->set = 1;
-    revocation->blind = NGX_HTTP_TRAVEL_REVOCATION_BLIND;
-    revocation->wait = NGX_HTTP_TRAVEL_REVOCATION_WAIT;
+
+    if (ngx_http_travel_params_default(cf, ngx_http_travel_revocation_params,
+                                       revocation)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
 
     if (ngx_strcmp(value[1].data, "off") == 0 && cf->args->nelts == 2) {
         return NGX_CONF_OK;
@@ -122,47 +141,8 @@ ngx_http_travel_revocation_directive(ngx_conf_t *cf,
 
     revocation->on = 1;
 
-    for (i = 2; i < cf->args->nelts; i++) {
-
-        if (ngx_strcmp(value[i].data, "on_blind=deny") == 0) {
-            revocation->deny = 1;
-            continue;
-        }
-
-        if (ngx_strcmp(value[i].data, "on_blind=allow") == 0) {
-            revocation->deny = 0;
-            continue;
-        }
-
-        s.data = (u_char *) ngx_strchr(value[i].data, '=');
-        ms = (ngx_msec_t) NGX_ERROR;
-
-        if (s.data != NULL) {
-            s.data++;
-            s.len = value[i].data + value[i].len - s.data;
-            ms = ngx_parse_time(&s, 0);
-        }
-
-        if (ngx_strncmp(value[i].data, "blind=", 6) == 0
-            && ms >= 5000 && ms <= 3600000)
-        {
-            revocation->blind = ms;
-            continue;
-        }
-
-        if (ngx_strncmp(value[i].data, "wait=", 5) == 0 && ms <= 10000) {
-            revocation->wait = ms;
-            continue;
-        }
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_revocation\" parameter \"%V\" must be "
-                           "on_blind=allow, on_blind=deny, blind=5s..1h or "
-                           "wait=0..10s", &value[i]);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
+    return ngx_http_travel_params(cf, ngx_http_travel_revocation_params, 2,
+                                  revocation);
 }
 
 

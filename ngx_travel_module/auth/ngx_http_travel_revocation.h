@@ -14,9 +14,9 @@
 typedef struct {
     ngx_msec_t        blind;           /* silence that is too long */
     ngx_msec_t        wait;            /* for the first load */
+    ngx_uint_t        deny;            /* on_blind=deny */
     unsigned          set:1;
     unsigned          on:1;
-    unsigned          deny:1;          /* on_blind=deny */
 } ngx_http_travel_revocation_t;
 
 /* What is asked about: one credential. */

@@ -18,10 +18,6 @@
 #include "../../common/gzip.h"
 
 
-#define NGX_HTTP_TRAVEL_PACKED_LEVEL  4
-#define NGX_HTTP_TRAVEL_PACKED_MIN    512        /* bytes */
-#define NGX_HTTP_TRAVEL_PACKED_LOW    64
-#define NGX_HTTP_TRAVEL_PACKED_HIGH   (128 * 1024)
 
 
 static travel_gzip_t  *ngx_http_travel_packers[TRAVEL_GZIP_LEVELS + 1];
@@ -176,6 +172,20 @@ ngx_http_travel_packed_weaken(ngx_http_request_t *r)
 }
 
 
+static const ngx_http_travel_param_t  ngx_http_travel_cache_gzip_params[] = {
+
+    { "level", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_packed_conf_t, level),
+      "1", "9", "4", NULL, 0 },
+
+    { "min", ngx_http_travel_param_size,
+      offsetof(ngx_http_travel_packed_conf_t, min),
+      "64", "128k", "512", NULL, 0 },
+
+      ngx_http_travel_null_param
+};
+
+
 /* --- configuration ------------------------------------------------------- */
 
 char *
@@ -184,10 +194,7 @@ ngx_http_travel_packed_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_travel_packed_conf_t  *pcf;
 
-    ssize_t      size;
-    ngx_int_t    n;
-    ngx_str_t   *value, s;
-    ngx_uint_t   i;
+    ngx_str_t  *value;
 
     pcf = (ngx_http_travel_packed_conf_t *) ((char *) conf + cmd->offset);
 
@@ -210,40 +217,12 @@ ngx_http_travel_packed_directive(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    pcf->level = NGX_HTTP_TRAVEL_PACKED_LEVEL;
-    pcf->min = NGX_HTTP_TRAVEL_PACKED_MIN;
-
-    for (i = 2; i < cf->args->nelts; i++) {
-
-        if (ngx_strncmp(value[i].data, "level=", 6) == 0) {
-            n = ngx_atoi(value[i].data + 6, value[i].len - 6);
-
-            if (n >= 1 && n <= TRAVEL_GZIP_LEVELS) {
-                pcf->level = n;
-                continue;
-            }
-
-        } else if (ngx_strncmp(value[i].data, "min=", 4) == 0) {
-            s.data = value[i].data + 4;
-            s.len = value[i].len - 4;
-            size = ngx_parse_size(&s);
-
-            if (size >= NGX_HTTP_TRAVEL_PACKED_LOW
-                && size <= NGX_HTTP_TRAVEL_PACKED_HIGH)
-            {
-                pcf->min = size;
-                continue;
-            }
-        }
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_cache_gzip\" parameter \"%V\" must be "
-                           "level=1 to level=9 or min=64 to min=128k",
-                           &value[i]);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
+    return ngx_http_travel_params_default(cf, ngx_http_travel_cache_gzip_params,
+                                          pcf)
+           == NGX_CONF_OK
+           ? ngx_http_travel_params(cf, ngx_http_travel_cache_gzip_params, 2,
+                                    pcf)
+           : NGX_CONF_ERROR;
 }
 
 

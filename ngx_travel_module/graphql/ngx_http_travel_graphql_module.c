@@ -18,13 +18,15 @@ static ngx_int_t ngx_http_travel_graphql_orders(ngx_conf_t *cf,
     ngx_http_travel_graphql_main_conf_t *gmcf);
 static ngx_int_t ngx_http_travel_graphql_counters(ngx_conf_t *cf,
     ngx_http_travel_graphql_main_conf_t *gmcf);
-static char *ngx_http_travel_graphql_param(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_http_travel_graphql_loc_conf_t *glcf);
-static char *ngx_http_travel_graphql_list(ngx_conf_t *cf, ngx_str_t *dir,
-    ngx_http_travel_graphql_loc_conf_t *glcf);
 static void ngx_http_travel_graphql_unload(void *data);
 static ngx_int_t ngx_http_travel_graphql_init_process(ngx_cycle_t *cycle);
 static void ngx_http_travel_graphql_exit_process(ngx_cycle_t *cycle);
+static char *ngx_http_travel_graphql_persisted(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+static char *ngx_http_travel_graphql_graphiql(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+static char *ngx_http_travel_graphql_list(ngx_conf_t *cf, ngx_str_t *dir,
+    ngx_http_travel_graphql_loc_conf_t *glcf);
 
 
 static ngx_command_t  ngx_http_travel_graphql_commands[] = {
@@ -44,6 +46,49 @@ static ngx_command_t  ngx_http_travel_graphql_commands[] = {
       NULL },
 
       ngx_null_command
+};
+
+
+#if (TRAVEL_GRAPHQL_DEPTH_MAX != 24 || TRAVEL_GRAPHQL_BREADTH_MAX != 2000      \
+     || NGX_HTTP_TRAVEL_GRAPHQL_BATCH != 50)
+#error the bounds below, and in the reference, are others
+#endif
+
+static const ngx_http_travel_param_t  ngx_http_travel_graphql_params[] = {
+
+    { "depth", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_graphql_loc_conf_t, depth),
+      "1", "24", "12", "objects in one another", 0 },
+
+    { "fields", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_graphql_loc_conf_t, fields),
+      "1", "2000", "500", NULL, 0 },
+
+    { "cost", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_graphql_loc_conf_t, cost),
+      "1", "1000000", "5000", NULL, 0 },
+
+    { "batch", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_graphql_loc_conf_t, batch),
+      "0", "50", "0", "operations of an array, 0 for no arrays", 0 },
+
+    { "max_body", ngx_http_travel_param_size,
+      offsetof(ngx_http_travel_graphql_loc_conf_t, max_body),
+      "1k", "16m", "256k", NULL, 0 },
+
+    { "persisted", ngx_http_travel_graphql_persisted,
+      offsetof(ngx_http_travel_graphql_loc_conf_t, apq),
+      NULL, NULL, "apq", NULL, 0 },
+
+    { "status", ngx_http_travel_param_word,
+      offsetof(ngx_http_travel_graphql_loc_conf_t, strict),
+      NULL, NULL, "legacy", "legacy|strict", 0 },
+
+    { "graphiql", ngx_http_travel_graphql_graphiql,
+      offsetof(ngx_http_travel_graphql_loc_conf_t, graphiql),
+      NULL, NULL, NULL, NULL, 0 },
+
+      ngx_http_travel_null_param
 };
 
 
@@ -91,15 +136,14 @@ ngx_http_travel_graphql_create_loc_conf(ngx_conf_t *cf)
     ngx_http_travel_graphql_loc_conf_t  *glcf;
 
     glcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_graphql_loc_conf_t));
-    if (glcf == NULL) {
+
+    if (glcf == NULL
+        || ngx_http_travel_params_default(cf, ngx_http_travel_graphql_params,
+                                          glcf)
+           != NGX_CONF_OK)
+    {
         return NULL;
     }
-
-    glcf->depth = 12;
-    glcf->fields = 500;
-    glcf->cost = 5000;
-    glcf->max_body = 256 * 1024;
-    glcf->apq = 1;
 
     return glcf;
 }
@@ -113,22 +157,25 @@ ngx_http_travel_graphql_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_travel_graphql_loc_conf_t  *glcf = conf;
 
-    char        *rv;
-    ngx_str_t   *value;
-    ngx_uint_t   i;
-
     if (glcf->enabled) {
         return "is duplicate";
     }
 
-    value = cf->args->elts;
     glcf->enabled = 1;
 
-    for (i = 1; i < cf->args->nelts; i++) {
-        rv = ngx_http_travel_graphql_param(cf, &value[i], glcf);
-        if (rv != NGX_CONF_OK) {
-            return rv;
+    if (ngx_http_travel_params(cf, ngx_http_travel_graphql_params, 1, glcf)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (glcf->batch > 0) {
+        glcf->door = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_door_t));
+        if (glcf->door == NULL) {
+            return NGX_CONF_ERROR;
         }
+
+        ngx_http_travel_door(cf, glcf->door);
     }
 
     if (ngx_http_travel_graphql_load(cf) != NGX_OK) {
@@ -141,119 +188,34 @@ ngx_http_travel_graphql_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 static char *
-ngx_http_travel_graphql_number(ngx_conf_t *cf, ngx_str_t *value, size_t skip,
-    ngx_int_t min, ngx_int_t max, ngx_uint_t *ret_n)
+ngx_http_travel_graphql_persisted(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
-    ngx_int_t  n;
+    ngx_http_travel_graphql_loc_conf_t  *glcf = conf;
 
-    n = ngx_atoi(value->data + skip, value->len - skip);
+    (void) param;
 
-    if (n < min || n > max) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_graphql\" parameter \"%V\" must be from "
-                           "%i to %i", value, min, max);
-        return NGX_CONF_ERROR;
+    glcf->apq = (ngx_strcmp(value->data, "apq") == 0);
+
+    if (glcf->apq || ngx_strcmp(value->data, "off") == 0) {
+        return NGX_CONF_OK;
     }
 
-    *ret_n = (ngx_uint_t) n;
-    return NGX_CONF_OK;
+    return ngx_http_travel_graphql_list(cf, value, glcf);
 }
 
 
 static char *
-ngx_http_travel_graphql_param(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_http_travel_graphql_loc_conf_t *glcf)
+ngx_http_travel_graphql_graphiql(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
-    ssize_t    size;
-    ngx_str_t  text;
-
-    if (ngx_strncmp(value->data, "depth=", 6) == 0) {
-        return ngx_http_travel_graphql_number(cf, value, 6, 1,
-                                              TRAVEL_GRAPHQL_DEPTH_MAX,
-                                              &glcf->depth);
-    }
-
-    if (ngx_strncmp(value->data, "fields=", 7) == 0) {
-        return ngx_http_travel_graphql_number(cf, value, 7, 1,
-                                              TRAVEL_GRAPHQL_BREADTH_MAX,
-                                              &glcf->fields);
-    }
-
-    if (ngx_strncmp(value->data, "cost=", 5) == 0) {
-        return ngx_http_travel_graphql_number(cf, value, 5, 1, 1000000,
-                                              &glcf->cost);
-    }
-
-    if (ngx_strncmp(value->data, "batch=", 6) == 0) {
-        glcf->door = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_door_t));
-        if (glcf->door == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        ngx_http_travel_door(cf, glcf->door);
-
-        return ngx_http_travel_graphql_number(cf, value, 6, 0,
-                                              NGX_HTTP_TRAVEL_GRAPHQL_BATCH,
-                                              &glcf->batch);
-    }
-
-    if (ngx_strncmp(value->data, "max_body=", 9) == 0) {
-        text.data = value->data + 9;
-        text.len = value->len - 9;
-        size = ngx_parse_size(&text);
-
-        if (size < 1024 || size > 16 * 1024 * 1024) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"travel_graphql\" parameter \"%V\" must be "
-                               "from 1k to 16m", value);
-            return NGX_CONF_ERROR;
-        }
-
-        glcf->max_body = (size_t) size;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strcmp(value->data, "status=strict") == 0
-        || ngx_strcmp(value->data, "status=legacy") == 0)
+    if (value->len < 2 || value->data[0] != '/'
+        || value->data[value->len - 1] != '/')
     {
-        glcf->strict = (value->data[7] == 's');
-        return NGX_CONF_OK;
+        return "must be the URI of a directory, as /graphiql/";
     }
 
-    if (ngx_strncmp(value->data, "graphiql=", 9) == 0) {
-        glcf->graphiql.data = value->data + 9;
-        glcf->graphiql.len = value->len - 9;
-
-        if (glcf->graphiql.len < 2 || glcf->graphiql.data[0] != '/'
-            || value->data[value->len - 1] != '/')
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"travel_graphql\" parameter \"%V\" must be "
-                               "the URI of a directory, as /graphiql/", value);
-            return NGX_CONF_ERROR;
-        }
-
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strncmp(value->data, "persisted=", 10) == 0) {
-        text.data = value->data + 10;
-        text.len = value->len - 10;
-
-        glcf->apq = (ngx_strcmp(text.data, "apq") == 0);
-
-        if (glcf->apq || ngx_strcmp(text.data, "off") == 0) {
-            return NGX_CONF_OK;
-        }
-
-        return ngx_http_travel_graphql_list(cf, &text, glcf);
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"travel_graphql\" does not know \"%V\": it takes "
-                       "depth=, fields=, cost=, batch=, max_body=, "
-                       "persisted=, status=, graphiql=", value);
-    return NGX_CONF_ERROR;
+    return ngx_http_travel_param_text(cf, param, value, conf);
 }
 
 

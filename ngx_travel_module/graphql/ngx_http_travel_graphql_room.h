@@ -53,9 +53,9 @@ typedef struct {
     ngx_array_t                       *allowed;    /* documents, or NULL */
     ngx_str_t                          graphiql;   /* its files' URI; empty:
                                                       there is no page */
-    unsigned                           enabled:1;
-    unsigned                           apq:1;
-    unsigned                           strict:1;   /* 422 and 294 */
+    ngx_uint_t                         enabled;
+    ngx_uint_t                         apq;
+    ngx_uint_t                         strict;     /* 422 and 294 */
 } ngx_http_travel_graphql_loc_conf_t;
 
 /* A document of the allow-list. */

@@ -83,6 +83,10 @@ static void ngx_http_travel_publish_sent(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
 
 
+#if (TRAVEL_LIVE_MESSAGE_MAX / 2 != 32768)
+#error the bound of max_body= below, and in the reference, is another
+#endif
+
 static const ngx_http_travel_param_t  ngx_http_travel_publish_params[] = {
 
     { "type", ngx_http_travel_param_text,

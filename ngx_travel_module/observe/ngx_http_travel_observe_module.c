@@ -57,6 +57,10 @@ static ngx_int_t ngx_http_travel_observe_init_process(ngx_cycle_t *cycle);
 static void ngx_http_travel_observe_exit_process(ngx_cycle_t *cycle);
 static char *ngx_http_travel_otlp(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_travel_otlp_service(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+static char *ngx_http_travel_otlp_sample(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static char *ngx_http_travel_observe_answer(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static ngx_int_t ngx_http_travel_observe_id_variable(ngx_http_request_t *r,
@@ -103,6 +107,40 @@ static ngx_command_t  ngx_http_travel_observe_commands[] = {
       ngx_http_travel_metrics_handler },
 
       ngx_null_command
+};
+
+
+static const ngx_http_travel_param_t  ngx_http_travel_otlp_params[] = {
+
+    { "service", ngx_http_travel_otlp_service,
+      offsetof(ngx_http_travel_observe_main_conf_t, service),
+      NULL, NULL, "travel-edge", NULL, 0 },
+
+    { "sample", ngx_http_travel_otlp_sample,
+      offsetof(ngx_http_travel_observe_main_conf_t, sample),
+      "0", "1", "0.1", NULL, 0 },
+
+    { "slow", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_observe_main_conf_t, slow),
+      "1ms", "1h", "1s", NULL, 0 },
+
+    { "queue", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_observe_main_conf_t, queue),
+      "64", "1048576", "4096", "spans of an nginx worker", 0 },
+
+    { "batch", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_observe_main_conf_t, batch),
+      "1", "65536", "512", "spans", 0 },
+
+    { "interval", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_observe_main_conf_t, interval),
+      "10ms", "60s", "1s", NULL, 0 },
+
+    { "timeout", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_observe_main_conf_t, timeout),
+      "100ms", "60s", "5s", NULL, 0 },
+
+      ngx_http_travel_null_param
 };
 
 
@@ -631,90 +669,37 @@ ngx_http_travel_observe_random(void)
 /* --- configuration ------------------------------------------------------- */
 
 static char *
-ngx_http_travel_otlp_option(ngx_conf_t *cf, ngx_str_t *arg,
-    ngx_http_travel_observe_main_conf_t *omcf)
+ngx_http_travel_otlp_service(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
-    ngx_int_t   n;
-    ngx_str_t   s;
-    size_t      i;
-
-    static const struct {
-        ngx_str_t    name;
-        size_t       offset;
-        ngx_uint_t   time;
-        ngx_int_t    min;
-        ngx_int_t    max;
-    } options[] = {
-        { ngx_string("queue="),
-          offsetof(ngx_http_travel_observe_main_conf_t, queue),
-          0, 64, 1048576 },
-        { ngx_string("batch="),
-          offsetof(ngx_http_travel_observe_main_conf_t, batch),
-          0, 1, 65536 },
-        { ngx_string("interval="),
-          offsetof(ngx_http_travel_observe_main_conf_t, interval),
-          1, 10, 60000 },
-        { ngx_string("slow="),
-          offsetof(ngx_http_travel_observe_main_conf_t, slow),
-          1, 1, 3600000 },
-        { ngx_string("timeout="),
-          offsetof(ngx_http_travel_observe_main_conf_t, timeout),
-          1, 100, 60000 }
-    };
-
-    if (ngx_strncmp(arg->data, "service=", 8) == 0) {
-
-        if (arg->len == 8 || arg->len > 8 + NGX_HTTP_TRAVEL_SERVICE_MAX) {
-            return "service must be a name of 1 to 128 characters";
-        }
-
-        omcf->service.data = arg->data + 8;
-        omcf->service.len = arg->len - 8;
-        return NGX_CONF_OK;
+    if (value->len > NGX_HTTP_TRAVEL_SERVICE_MAX) {
+        return "must be a name of 1 to 128 characters";
     }
 
-    if (ngx_strncmp(arg->data, "sample=", 7) == 0) {
-        n = ngx_atofp(arg->data + 7, arg->len - 7, 6);
+    return ngx_http_travel_param_text(cf, param, value, conf);
+}
 
-        if (n >= 0 && n <= 1000000) {
-            omcf->sample = (ngx_uint_t) n * NGX_HTTP_TRAVEL_SAMPLE_ALL
-                           / 1000000;
-            return NGX_CONF_OK;
-        }
 
-        return "sample must be a ratio from 0 to 1, as in sample=0.1";
+static char *
+ngx_http_travel_otlp_sample(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
+{
+    ngx_http_travel_observe_main_conf_t  *omcf = conf;
+
+    ngx_int_t  n;
+
+    (void) cf;
+    (void) param;
+
+    n = ngx_atofp(value->data, value->len, 6);
+
+    if (n < 0 || n > 1000000) {
+        return "must be a ratio from 0 to 1, as in sample=0.1";
     }
 
-    for (i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
-        if (arg->len <= options[i].name.len
-            || ngx_strncmp(arg->data, options[i].name.data,
-                           options[i].name.len) != 0)
-        {
-            continue;
-        }
+    omcf->sample = (ngx_uint_t) n * NGX_HTTP_TRAVEL_SAMPLE_ALL / 1000000;
 
-        s.data = arg->data + options[i].name.len;
-        s.len = arg->len - options[i].name.len;
-
-        n = options[i].time ? ngx_parse_time(&s, 0) : ngx_atoi(s.data, s.len);
-
-        if (n < options[i].min || n > options[i].max) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"travel_otlp\" parameter \"%V\" must be from "
-                               "%i to %i%s", arg, options[i].min,
-                               options[i].max, options[i].time ? " ms" : "");
-            return NGX_CONF_ERROR;
-        }
-
-        *(ngx_uint_t *) ((u_char *) omcf + options[i].offset) = n;
-        return NGX_CONF_OK;
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"travel_otlp\" knows no parameter \"%V\": it takes "
-                       "service=, sample=, queue=, batch=, interval=, slow= "
-                       "and timeout=", arg);
-    return NGX_CONF_ERROR;
+    return NGX_CONF_OK;
 }
 
 
@@ -723,9 +708,7 @@ ngx_http_travel_otlp(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_travel_observe_main_conf_t  *omcf = conf;
 
-    char        *rv;
-    ngx_str_t   *value;
-    ngx_uint_t   i;
+    ngx_str_t  *value;
 
     if (omcf->configured) {
         return "is duplicate";
@@ -765,11 +748,10 @@ ngx_http_travel_otlp(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "has a URL of more than 128 characters of host or 512 of path";
     }
 
-    for (i = 2; i < cf->args->nelts; i++) {
-        rv = ngx_http_travel_otlp_option(cf, &value[i], omcf);
-        if (rv != NGX_CONF_OK) {
-            return rv;
-        }
+    if (ngx_http_travel_params(cf, ngx_http_travel_otlp_params, 2, omcf)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     omcf->configured = 1;
@@ -803,19 +785,15 @@ ngx_http_travel_observe_create_main_conf(ngx_conf_t *cf)
     ngx_http_travel_observe_main_conf_t  *omcf;
 
     omcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_observe_main_conf_t));
-    if (omcf == NULL) {
-        return NULL;
-    }
 
     /* set by ngx_pcalloc(): omcf->configured = 0, the URL empty */
 
-    ngx_str_set(&omcf->service, "travel-edge");
-    omcf->sample = NGX_HTTP_TRAVEL_SAMPLE_ALL / 10;
-    omcf->queue = 4096;
-    omcf->batch = 512;
-    omcf->interval = 1000;
-    omcf->slow = 1000;
-    omcf->timeout = 5000;
+    if (omcf == NULL
+        || ngx_http_travel_params_default(cf, ngx_http_travel_otlp_params, omcf)
+           != NGX_CONF_OK)
+    {
+        return NULL;
+    }
 
     return omcf;
 }

@@ -268,9 +268,9 @@ subtest 'mistakes' => sub {
             '-e', 'stderr');
     };
     my %case = (
-        'on ttl=2h' => qr/"ttl=2h" must be ttl=1s\.\.1h/,
-        'on negative=0' => qr/negative=1s\.\.5m/,
-        'on x=1' => qr/must be ttl=/,
+        'on ttl=2h' => qr/"ttl=2h" must be a time from 1s to 1h/,
+        'on negative=0' => qr/"negative=0" must be a time from 1s to 5m/,
+        'on x=1' => qr/"x=1" must be one of ttl= or negative=/,
         'maybe' => qr/must be "off" alone, or "on"/,
         'off ttl=1s' => qr/must be "off" alone/,
         'on; travel_api_key on' => qr/is duplicate/,

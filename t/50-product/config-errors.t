@@ -208,7 +208,7 @@ wrong('a time that is none', 'routes/10-journeys.conf',
     qr/travel_cache    soon/, qr/"soon" must be/);
 wrong('a coding without a level', 'routes/10-journeys.conf',
     [ qr/travel_cache    30s stale=60s/ => 'travel_cache_gzip on level=11; travel_cache    30s stale=60s' ],
-    qr/level=11/, qr/"level=11" must be level=1 to level=9 or min=64/);
+    qr/level=11/, qr/"level=11" must be a number from 1 to 9/);
 wrong('a warm-up of something else', 'nginx.conf',
     [ qr/server_name _;/ => 'server_name _; travel_cache_warm journeys.list;' ],
     qr/travel_cache_warm/, qr/"journeys.list" must be a URI .*list=FILE/);

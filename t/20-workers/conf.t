@@ -127,8 +127,16 @@ is($? >> 8, 1, 'no config at all');
 like($out, qr/No such file/, 'told so');
 is(system("$worker >/dev/null 2>&1") >> 8, 2, 'no arguments: usage');
 
-# The shipped file, rendered as the scripts do.
+# The shipped file, rendered as the scripts do; it is the reference, too.
 my $root = Travel::Test::root();
+{
+    my $shipped = Travel::Test::slurp("$root/conf/workers.conf");
+    my @options = map { Travel::Test::slurp($_)
+        =~ /\bCFG_(?!END)[A-Z_]+\("(\w+)"/g } glob "$root/workers/pool/conf*.c";
+    cmp_ok(scalar @options, '>', 60, 'options of workers.conf');
+    is_deeply([grep { $shipped !~ /\b$_\b/ } @options], [],
+        'each is in the shipped file');
+}
 mkdir "$dir/run";
 mkdir "$dir/run/keys";
 for my $name (qw(redis-worker pg-worker)) {

@@ -541,6 +541,8 @@ is((check('--schema', "$dir/bad.graphql", "$dir/good.graphql"))[0], 2, '... nor 
 is((check('--schema', "$dir/bad.graphql"))[0], 1, 'which by itself is wrong');
 is((check(@schema, "$dir/none"))[0], 2, 'no document');
 is((check(@schema, '--variables', '[', "$dir/good.graphql"))[0], 2, 'no variables');
+($rc) = check(@schema, '--variables', spew('v.json', '{"b":"x"}'), "$dir/v.graphql");
+is($rc, 1, 'variables in a file');
 is((check(@schema, spew('large.graphql', '{ ' . 'a ' x 500_000 . '}')))[0], 2, 'a megabyte of fields is more than is read');
 is((check())[0], 0, "the product's own schema");
 

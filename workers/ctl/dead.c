@@ -118,7 +118,9 @@ travelctl_dead_list(int argc, char **argv)
     return dead_rows(&f,
         "SELECT to_char(died_at AT TIME ZONE 'UTC',"
         "               'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
-        "       job_id, type, attempts, cause, coalesce(last_error, '')"
+        "       job_id, type, attempts, cause,"
+        "       coalesce(jobs.error_json(last_error)->>'message', last_error,"
+        "                '')"
         "  FROM jobs.dead_matching($1::jsonb - 'limit')"
         " ORDER BY died_at DESC LIMIT ($1::jsonb->>'limit')::bigint",
         dead_row);

@@ -22,6 +22,7 @@ typedef struct {
     travel_graphql_schema_t     *schema;
     travel_graphql_mapping_t    *mapping;
     travel_json_t               *json;
+    char                        *given;     /* variables, from a file */
     travel_graphql_variables_t   variables;
 } graphql_t;
 
@@ -181,30 +182,49 @@ graphql_document(graphql_t *g, char **ret_text,
 }
 
 
+/* The tree may point into 'text', which lives as long. */
 static bool
-graphql_variables(graphql_t *g, const char *text)
+graphql_variables_read(graphql_t *g, travel_str_t text)
 {
     travel_json_error_t  err = { 0 };
-
-    if (text == NULL) {
-        return true;
-    }
 
     g->json = travel_json_create(0);
 
     if (g->json == NULL
-        || travel_json_parse(g->json, (travel_str_t) { text, strlen(text) }, 0,
-                             &err) != TRAVEL_OK
+        || travel_json_parse(g->json, text, 0, &err) != TRAVEL_OK
         || travel_json_nodes(g->json)->type != TRAVEL_JSON_OBJECT)
     {
-        (void) ctl_broken("--variables must be a JSON object: %s",
-                          err.message);
+        (void) ctl_broken("--variables must be a JSON object, or the name of "
+                          "a file that has one%s%s",
+                          err.message[0] != '\0' ? ": " : "", err.message);
         return false;
     }
 
     g->variables.json = g->json;
     g->variables.present = true;
     return true;
+}
+
+
+/* 'given' is the object itself, else where it is. */
+static bool
+graphql_variables(graphql_t *g, const char *given)
+{
+    size_t  len;
+
+    if (given == NULL) {
+        return true;
+    }
+
+    if (given[strspn(given, " \t\r\n")] == '{') {
+        return graphql_variables_read(g, (travel_str_t) { given,
+                                                          strlen(given) });
+    }
+
+    g->given = ctl_read(given, &len);
+
+    return g->given != NULL
+           && graphql_variables_read(g, (travel_str_t) { g->given, len });
 }
 
 
@@ -358,6 +378,7 @@ static void
 graphql_free(graphql_t *g)
 {
     travel_json_free(g->json);
+    free(g->given);
     travel_graphql_schema_free(g->schema);
     travel_graphql_document_free(g->sdl);
 }
@@ -372,7 +393,8 @@ travelctl_graphql_explain(int argc, char **argv)
 
     const ctl_option_t  options[] = {
         { "dir", CTL_STRING, &g.dir, "DIR", "the product (conf/travel)" },
-        { "variables", CTL_STRING, &variables, "JSON", "their values" },
+        { "variables", CTL_STRING, &variables, "JSON",
+          "their values, or a file that has them" },
         { "operation", CTL_STRING, &g.operation, "NAME", "which, of several" },
         { "dsn", CTL_STRING, &g.dsn, "DSN",
           "a database that shall prepare the statement" },
@@ -427,7 +449,7 @@ travelctl_graphql_check(int argc, char **argv)
         { "schema", CTL_STRING, &schema, "SDL",
           "any schema (the product's)" },
         { "variables", CTL_STRING, &variables, "JSON",
-          "values that are judged as well" },
+          "values that are judged as well, or a file that has them" },
         { "operation", CTL_STRING, &g.operation, "NAME", "whose they are" },
         { .name = NULL }
     };

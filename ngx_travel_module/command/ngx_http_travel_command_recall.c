@@ -354,6 +354,14 @@ void
 ngx_http_travel_command_mismatch(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd)
 {
+    ngx_http_travel_ctx_t  *ctx;
+
+    ctx = ngx_http_travel_get_ctx(r);
+
+    if (ctx != NULL) {
+        ngx_str_null(&ctx->job);        /* there never was one of that name */
+    }
+
     ngx_http_travel_command_count(cmd, NGX_HTTP_TRAVEL_COMMAND_REFUSED);
     ngx_http_travel_command_end(r, ngx_http_travel_error(r,
                TRAVEL_E_IDEMPOTENCY_MISMATCH,

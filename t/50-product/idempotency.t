@@ -69,8 +69,14 @@ subtest 'a repeat' => sub {
 };
 
 subtest 'another request under the key' => sub {
-    my $first = book('k-2');
+    my @ops = (token => $t->user_token(1,
+        permissions => 'bookings:write debug:read'));
+    my $first = book('k-2', @ops);
     is($first->{status}, 202, 'accepted');
+    like($first->{headers}{'travel-explain'}, qr/job="booking\./,
+        'its job is told to who may know');
+    unlike(book('k-2', @ops, body => { party_size => 6 })
+        ->{headers}{'travel-explain'}, qr/job=/, 'there is none of another');
     for my $change ({ party_size => 5 }, { venue_id => 'rest_457' }) {
         my $r = book('k-2', body => $change);
         is($r->{status}, 422, 'refused');

@@ -120,7 +120,7 @@ subtest 'a user of his own' => sub {
 
 subtest 'tried again, the same id, and on record' => sub {
     $origin->set('/flaky', status => 503);
-    my ($hook) = add('/flaky');
+    my ($hook) = add('/flaky', '--types', 'journey.started');
     happen('journey.started');
     wait_for(sub { $origin->count('/flaky') >= 2 }, 10, 'a second try');
     $origin->set('/flaky', status => 200);
@@ -138,6 +138,11 @@ subtest 'tried again, the same id, and on record' => sub {
     is(($origin->seen('/flaky'))[-1]{headers}{'webhook-id'}, (keys %ids)[0],
         'under the same id');
     is((ctl('replay', $t->user(3)))[0], 1, 'no such delivery');
+
+    $origin->set('/long', body => 'x' x 100_000);
+    my ($long) = add('/long', '--types', 'journey.completed');
+    happen('journey.completed');
+    is(until_over($long, 1), 'delivered', 'however much the receiver says');
 
     $origin->set('/flaky', status => 500);
     happen('journey.started');

@@ -133,6 +133,9 @@ subtest 'the shipped purge' => sub {
         'purge', '--route', 'personalities.list');
     is($rc, 0, 'travelctl cache purge') or diag $out;
     is($t->get($place)->{headers}{age}, undef, 'it is made anew');
+    ($rc, $out) = $t->run('/usr/bin/env', '-u', 'PORT', Travel::Test::build()
+        . '/travelctl', 'cache', 'purge', '--all', '--soft');
+    is($rc, 0, 'its port is known from the start') or diag $out;
 };
 
 $t->finish;

@@ -16,6 +16,7 @@
 #define CACHE_TIMEOUT     10L             /* s */
 #define CACHE_ANSWER_MAX  65536
 #define CACHE_URL_MAX     512
+#define CACHE_PORT        8080
 
 typedef struct {
     const char  *url;
@@ -81,19 +82,42 @@ cache_add(CURLU *url, const char *name, const char *value)
 
 
 /* The default: the node of this run directory. */
+/* Where nginx of the run directory listens: what PORT says, else what it was
+ * started with. */
+static unsigned
+cache_port(void)
+{
+    FILE        *f;
+    unsigned     port;
+    const char  *text;
+
+    text = getenv("PORT");
+    port = text != NULL ? (unsigned) strtoul(text, NULL, 10) : 0;
+    f = port == 0 ? fopen(ctl_run_path("port"), "re") : NULL;
+
+    if (f != NULL) {
+        if (fscanf(f, "%5u", &port) != 1) {
+            port = 0;
+        }
+
+        fclose(f);
+    }
+
+    return port != 0 ? port : CACHE_PORT;
+}
+
+
 static const char *
 cache_location(const cache_purge_t *p)
 {
-    const char   *port;
-    static char   text[CACHE_URL_MAX];
+    static char  text[CACHE_URL_MAX];
 
     if (p->url != NULL) {
         return p->url;
     }
 
-    port = getenv("PORT");
-    snprintf(text, sizeof(text), "http://127.0.0.1:%s/_travel/purge",
-             port != NULL ? port : "8080");
+    snprintf(text, sizeof(text), "http://127.0.0.1:%u/_travel/purge",
+             cache_port());
 
     return text;
 }
@@ -253,7 +277,7 @@ travelctl_cache_purge(int argc, char **argv)
         { "soft", CTL_FLAG, &p.soft, NULL,
           "end their time only: they may stand in until renewed" },
         { "url", CTL_STRING, &p.url, "URL",
-          "a travel_purge location (http://127.0.0.1:$PORT/_travel/purge)" },
+          "a travel_purge location (/_travel/purge of this machine's node)" },
         { "permission", CTL_STRING, &p.permission, "NAME",
           "what that location asks for (" CACHE_PERMISSION ")" },
         { .name = NULL }

@@ -2,6 +2,12 @@
 
 #include "worker_scripts.h"
 
+/*
+ * Of scripts that memory is freed by, or that must be run before it can be:
+ * they do their part when Redis has none left for anything else (noeviction).
+ */
+#define LUA_FULL  "#!lua flags=allow-oom\n"
+
 #define LUA_FENCE                                                             \
     "local o = redis.call('HMGET', KEYS[1], 'owner', 'fence')\n"              \
     "if o[1] ~= ARGV[1] or o[2] ~= ARGV[2] then\n"                            \
@@ -38,6 +44,7 @@
  * buffer is refused from then on.  A group is what an older version has left.
  */
 static const char  lua_adopt[] =
+    LUA_FULL
     "local o = redis.call('HMGET', KEYS[1], 'owner', 'fence', 'closed',\n"
     "                     'before')\n"
     "local mine, theirs = tonumber(ARGV[2]), tonumber(o[2] or '0')\n"
@@ -84,6 +91,7 @@ static const char  lua_delayed[] =
 
 
 static const char  lua_start[] =
+    LUA_FULL
     LUA_FENCE
     LUA_OVER
     "local out = {0}\n"
@@ -118,6 +126,7 @@ static const char  lua_start[] =
  * Else, and what lies behind a gap, is taken out entry by entry.
  */
 static const char  lua_settle[] =
+    LUA_FULL
     LUA_FENCE
     LUA_OVER
     "local call, now, check, heads = redis.call, ARGV[3], ARGV[5], ARGV[6]\n"
@@ -196,6 +205,7 @@ static const char  lua_settle[] =
 
 
 static const char  lua_promote[] =
+    LUA_FULL
     LUA_FENCE
     LUA_OVER
     "local prefix = string.sub(KEYS[2], 1, -8) .. 'job:'\n"
@@ -309,6 +319,7 @@ static const char  lua_ahead[] =
 /* A row: what counts as its own (granted or still running), what it wants,
  * until when that counts, since when it has some or waits for some. */
 static const char  lua_limit[] =
+    LUA_FULL
     "local me, now, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])\n"
     "local running, want = tonumber(ARGV[4]), tonumber(ARGV[5])\n"
     "local all = redis.call('HGETALL', KEYS[1])\n"
@@ -346,6 +357,7 @@ static const char  lua_limit[] =
 
 
 static const char  lua_call_off[] =
+    LUA_FULL
     "local status = redis.call('HGET', KEYS[1], 'status')\n"
     "if status == 'queued' then\n"
     "  redis.call('HSET', KEYS[1], 'status', 'cancelled',\n"
@@ -368,6 +380,7 @@ static const char  lua_progress[] =
 
 
 static const char  lua_suspect[] =
+    LUA_FULL
     "if redis.call('HGET', KEYS[1], 'status') ~= 'running' then\n"
     "  return 0\n"
     "end\n"
@@ -461,6 +474,11 @@ static const char  lua_before[] =
     "return out\n";
 
 
+static const char  lua_write[] =
+    LUA_FULL
+    "return redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))\n";
+
+
 #define SCRIPT(name, text)  { name, { text, sizeof(text) - 1 } }
 
 static const struct {
@@ -482,7 +500,8 @@ static const struct {
     [TRAVEL_SCRIPT_GAUGE]   = SCRIPT("gauge", lua_gauge),
     [TRAVEL_SCRIPT_OPEN]    = SCRIPT("open", lua_open),
     [TRAVEL_SCRIPT_CLOSE]   = SCRIPT("close", lua_close),
-    [TRAVEL_SCRIPT_BEFORE]  = SCRIPT("before", lua_before)
+    [TRAVEL_SCRIPT_BEFORE]  = SCRIPT("before", lua_before),
+    [TRAVEL_SCRIPT_WRITE]   = SCRIPT("write", lua_write)
 };
 
 

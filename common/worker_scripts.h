@@ -3,7 +3,7 @@
  * a partition at once.  All keys of one call share one hash tag.
  *
  * Every script but ENQUEUE, REQUEUE, AHEAD, LIMIT, CALL_OFF, SUSPECT, GAUGE,
- * OPEN, CLOSE and BEFORE starts with KEYS[1] = :owner,
+ * OPEN, CLOSE, BEFORE and WRITE starts with KEYS[1] = :owner,
  * ARGV[1] = owner, ARGV[2] = fence, and answers an array whose first element
  * is a code below; with TRAVEL_SCRIPT_FENCED the owner and fence that Redis
  * knows follow, and nothing was done.  'owner' ends in "#" and a number that
@@ -16,6 +16,10 @@
  * A partition may be closed (a repartitioning, common/layout.h): its streams
  * have another name then (TRAVEL_CLOSED behind it), and in their place is a
  * string, so that whoever would add something meets WRONGTYPE.
+ *
+ * A queue that is full of jobs is emptied by doing them.  So what starts, ends
+ * and promotes them, and what must be known before they may end, is done when
+ * Redis is at its maxmemory, too; what adds to a queue is told OOM.
  *
  * A job that waits in the delayed set has its entry in its hash (field
  * 'entry'): the flat field list, packed by MessagePack.
@@ -182,6 +186,10 @@ typedef enum {
      *   are more than max
      */
     TRAVEL_SCRIPT_BEFORE,
+
+    /* WRITE  KEYS key  ARGV command argument ...
+     * One command on one key, at maxmemory, too.  → its reply */
+    TRAVEL_SCRIPT_WRITE,
 
     TRAVEL_SCRIPT_MAX
 } travel_script_e;

@@ -1,6 +1,7 @@
-# The queue on a Redis Cluster: three masters, a replica each.  Commands flow
-# while slots move and while a master dies; what was accepted is done, once, in
-# the order of its key.
+# The queue on a Redis Cluster: three masters, a replica each, which begins with
+# what a single server has left.  Commands flow while slots move, while a master
+# dies and while a queue gets other partitions; what was accepted is done, once,
+# in the order of its key.
 use strict;
 use warnings;
 use FindBin;
@@ -95,29 +96,35 @@ sub info {
 
 END { local $?; kill 'KILL', grep { $_ } values %pid; }
 
-start_server($_) for @NAMES;
-my $epoch = 0;
-for my $name (@NAMES) {
-    my $r = redis($name);
-    $id{$name} = $r->call('CLUSTER', 'MYID');
-    $r->call('CLUSTER', 'SET-CONFIG-EPOCH', ++$epoch);
-    $r->call('CLUSTER', 'ADDSLOTSRANGE', @{ $SLOTS{$name} }) if $SLOTS{$name};
-    $r->call('CLUSTER', 'MEET', '127.0.0.1', $port{a}, $bus{a})
-        if $name ne 'a';
+# Which slots the server has, by CLUSTER NODES.
+sub slots_of {
+    my ($name) = @_;
+    my ($line) = redis($name)->call('CLUSTER', 'NODES') =~ /^(.*myself.*)$/m;
+    return map { /^(\d+)(?:-(\d+))?$/ ? $1 .. $2 // $1 : () }
+        (split / /, $line)[8 .. ($line =~ tr/ //)];
 }
-for my $name (sort keys %OF) {
-    my $r = redis($name);
-    wait_for(sub { $r->call('CLUSTER', 'REPLICATE', $id{ $OF{$name} }) }, 20,
-        "$name knows $OF{$name}");
-}
-wait_for(sub {
-    (grep { info($_, 'replication') =~ /master_link_status:up/ } keys %OF) == 3
-        and (grep { redis($_)->call('CLUSTER', 'INFO')
-            =~ /cluster_state:ok/ } @NAMES) == 6
-}, 30, 'the cluster');
-$t->start_part('workers', 'nginx');
 
-# --- load --------------------------------------------------------------------
+sub begin_move {
+    my ($slot, $from, $to) = @_;
+    redis($to)->call('CLUSTER', 'SETSLOT', $slot, 'IMPORTING', $id{$from});
+    redis($from)->call('CLUSTER', 'SETSLOT', $slot, 'MIGRATING', $id{$to});
+}
+
+sub end_move {
+    my ($slot, $from, $to) = @_;
+    my $r = redis($from);
+    while (my @keys = @{ $r->call('CLUSTER', 'GETKEYSINSLOT', $slot, 100) }) {
+        $r->call('MIGRATE', '127.0.0.1', $port{$to}, '', 0, 5000,
+            'AUTH2', 'admin', $pass, 'KEYS', @keys);
+    }
+    redis($_)->call('CLUSTER', 'SETSLOT', $slot, 'NODE', $id{$to})
+        for $to, $from;
+}
+
+sub all_say {
+    my ($re, @names) = @_;
+    return @names == grep { redis($_)->call('CLUSTER', 'INFO') =~ $re } @names;
+}
 
 # (what became of it, id of the resource, id of the job)
 sub command {
@@ -131,6 +138,63 @@ sub command {
         if $r->{status} =~ /^20[012]$/;
     return ($j->{error}{code} // $r->{status});
 }
+
+# --- before: one server --------------------------------------------------------
+
+my $http = HTTP::Tiny->new(timeout => 20, keep_alive => 1);
+my (%told, @left);
+{
+    my @conf = qw(TRAVEL_NGX_CONF TRAVEL_WORKERS_CONF);
+    my @cluster = delete @{ $t->{env} }{@conf};
+    $t->start_part('nginx');
+    wait_for(sub { $t->get('/ready')->{status} == 200 }, 20, 'the edge');
+    for my $n (1 .. 40) {
+        my ($what, $id) = command($http, 'POST', '/api/v1/devices',
+            $t->user_token($n), { service => 'fcm', token => "old-$n" });
+        push @left, $id if $what eq 'accepted';
+    }
+    $t->stop_part('nginx', 'queue');
+    @{ $t->{env} }{@conf} = @cluster;
+}
+is(scalar @left, 40, 'one server has taken commands that nobody has done');
+
+# --- its first server, on the old one's data -------------------------------------
+
+mkdir "$dir/redis-a";
+rename "$dir/redis-queue/appendonlydir", "$dir/redis-a/appendonlydir"
+    or die "appendonlydir: $!";
+start_server($_) for @NAMES;
+my %taken = map { $_ => 1 } slots_of('a');
+my $epoch = 0;
+for my $name (@NAMES) {
+    my $r = redis($name);
+    $id{$name} = $r->call('CLUSTER', 'MYID');
+    $r->call('CLUSTER', 'SET-CONFIG-EPOCH', ++$epoch);
+    $r->call('CLUSTER', 'ADDSLOTS', grep { !$taken{$_} }
+        $SLOTS{$name}[0] .. $SLOTS{$name}[1]) if $SLOTS{$name};
+    $r->call('CLUSTER', 'MEET', '127.0.0.1', $port{a}, $bus{a})
+        if $name ne 'a';
+}
+wait_for(sub { all_say(qr/cluster_state:ok.*cluster_known_nodes:6/s, @NAMES) },
+    30, 'all to know each other');
+for my $to (qw(b c)) {
+    for (grep { $taken{$_} } $SLOTS{$to}[0] .. $SLOTS{$to}[1]) {
+        begin_move($_, 'a', $to);
+        end_move($_, 'a', $to);
+    }
+}
+for my $name (sort keys %OF) {
+    my $r = redis($name);
+    wait_for(sub { $r->call('CLUSTER', 'REPLICATE', $id{ $OF{$name} }) }, 20,
+        "$name knows $OF{$name}");
+}
+wait_for(sub {
+    (grep { info($_, 'replication') =~ /master_link_status:up/ } keys %OF) == 3
+        and all_say(qr/cluster_state:ok/, @NAMES)
+}, 30, 'the cluster');
+$t->start_part('workers', 'nginx');
+
+# --- load --------------------------------------------------------------------
 
 # Registers devices and removes them at once; notes what it is told.
 sub client {
@@ -149,7 +213,6 @@ sub client {
     }
 }
 
-my $http = HTTP::Tiny->new(timeout => 20, keep_alive => 1);
 wait_for(sub { $t->get('/ready')->{status} == 200 }, 20, 'the edge is ready');
 wait_for(sub { $t->post('/api/v1/devices', { service => 'fcm', token => 'x' },
     token => $t->user_token(1))->{status} == 201 }, 20, 'a command is done');
@@ -181,31 +244,19 @@ my $start   = time;
 my $clients = Travel::Faults->clients($t, 4, \&client);
 
 subtest 'a slot moves while commands flow' => sub {
-    my ($from, $to) = map { redis($_) } qw(a b);
     sleep 1;
-    $to->call('CLUSTER', 'SETSLOT', $SLOT, 'IMPORTING', $id{a});
-    $from->call('CLUSTER', 'SETSLOT', $SLOT, 'MIGRATING', $id{b});
+    begin_move($SLOT, qw(a b));
     ok(wait_for(sub { edge_metric('asked') > 0 }, 10, 'ASK'),
         'a new key of a moving slot is put where that goes');
-    while (my @keys = @{ $from->call('CLUSTER', 'GETKEYSINSLOT', $SLOT, 100) })
-    {
-        $from->call('MIGRATE', '127.0.0.1', $port{b}, '', 0, 5000,
-            'AUTH2', 'admin', $pass, 'KEYS', @keys);
-    }
-    $_->call('CLUSTER', 'SETSLOT', $SLOT, 'NODE', $id{b}) for $to, $from;
+    end_move($SLOT, qw(a b));
     ok(wait_for(sub { edge_metric('moved') > 0 }, 10, 'MOVED'),
         'the edge hears that it has moved');
-    is($to->call('EXISTS', "travel:{$MOVING}:owner"), 1, 'it is there');
+    is(redis('b')->call('EXISTS', "travel:{$MOVING}:owner"), 1, 'it is there');
 };
 
 subtest 'a slot of which nothing is asked' => sub {
-    my ($from, $to) = map { redis($_) } qw(a c);
-    $to->call('CLUSTER', 'SETSLOT', $IDLE, 'IMPORTING', $id{a});
-    $from->call('CLUSTER', 'SETSLOT', $IDLE, 'MIGRATING', $id{c});
-    my @keys = @{ $from->call('CLUSTER', 'GETKEYSINSLOT', $IDLE, 100) };
-    $from->call('MIGRATE', '127.0.0.1', $port{c}, '', 0, 5000,
-        'AUTH2', 'admin', $pass, 'KEYS', @keys) if @keys;
-    $_->call('CLUSTER', 'SETSLOT', $IDLE, 'NODE', $id{c}) for $to, $from;
+    begin_move($IDLE, qw(a c));
+    end_move($IDLE, qw(a c));
     ok(wait_for(sub { worker_metric('travel_worker_redis_moved_total') > 0 },
         10, 'MOVED'), 'its workers hear that it has moved');
 };
@@ -224,9 +275,18 @@ subtest 'a master dies' => sub {
         'and it comes back as a replica');
     sleep 2;
 };
+
+my $ctl = $t->build . '/travelctl';
+subtest 'a queue gets other partitions' => sub {
+    my ($rc, $out) = $t->run($ctl, qw(queue repartition --wait 60s account 6));
+    is($rc, 0, 'done, and what was queued before is over') or diag($out);
+    like($out, qr/^account has 6 partitions now, 4 to 9$/m, 'told so');
+    sleep 1;
+};
 $t->write('enough', '');
 
-my (%told, %count, @at);
+my (%count, @at);
+$told{'device.registered'} = { map { $_ => 1 } @left };
 for ($clients->rows) {
     my ($at, $type, $what, $id) = @$_;
     $count{$what}++;
@@ -285,11 +345,10 @@ subtest 'through all masters' => sub {
 };
 
 subtest 'travelctl' => sub {
-    my $ctl = $t->build . '/travelctl';
     my ($rc, $out) = $t->run($ctl, qw(queue stat --queue account --json));
     is($rc, 0, 'queue stat') or diag($out);
     my @parts = map { $JSON->decode($_) } grep { /^\{/ } split /\n/, $out;
-    is(scalar @parts, 4, 'tells of all partitions') or diag($out);
+    is(scalar @parts, 10, 'tells of all partitions') or diag($out);
     ($rc, $out) = $t->run($ctl, qw(token revoke --jti lost-token));
     is($rc, 0, 'token revoke') or diag($out);
     ($rc, $out) = $t->run($ctl, qw(token revocations));

@@ -210,6 +210,101 @@ subtest 'the queue, silent: nobody knows' => sub {
         WHERE id = '$again->{json}{id}'"), 1, 'that one');
 };
 
+# Redis says no, and has done nothing.
+sub refused {
+    my ($what) = @_;
+    my @r = map { book('respond-async', headers => $_) } {},
+        { 'idempotency-key' => $what };
+    is_deeply([map { "$_->{status} " . code_of($_) } @r],
+        [('503 DEPENDENCY_UNAVAILABLE') x 2], "$what: 503");
+    ok(!(grep { !$_->{headers}{'retry-after'} } @r), 'with Retry-After');
+    is($t->get("$J?limit=10", @auth)->{status}, 200, 'reads go on');
+}
+
+sub over {
+    my ($r) = @_;
+    my $path = $r->{json}{job}{status_url};
+    return wait_for(sub { $t->get($path, @auth)->{json}{status}
+        eq 'succeeded' }, 30, "$path is over");
+}
+
+subtest 'the queue, full: jobs are done, and that makes room' => sub {
+    $t->stop_part('workers');
+    my @in = map { book('respond-async') } 1 .. 6;
+    my $q = $t->redis('queue');
+    $q->call(qw(CONFIG SET maxmemory 1));
+    refused('full');
+    $t->start_part('workers');
+    ok(over($_), 'done') for @in;
+    comes($_->{json}{id}, 'confirmed', 'confirmed') for @in;
+    refused('full-still');
+    $q->call(qw(CONFIG SET maxmemory 0));
+    is(book('wait=10')->{status}, 201, 'room again');
+};
+
+subtest 'the queue, whose disk is full' => sub {
+    my $q = $t->redis('queue');
+    my $in = $t->dir . '/redis-queue/dump.rdb';
+    mkdir $in and mkdir "$in/way" or die "$in: $!";
+    $q->call(qw(CONFIG SET save), '3600 1');
+    my $first = book('respond-async');
+    $q->call('BGSAVE');
+    wait_for(sub { $q->call('INFO', 'persistence')
+        =~ /rdb_last_bgsave_status:err/ }, 10, 'MISCONF');
+    refused('MISCONF');
+    rmdir "$in/way" and rmdir $in or die "$in: $!";
+    $q->call('BGSAVE');
+    wait_for(sub { $q->call('INFO', 'persistence')
+        =~ /rdb_last_bgsave_status:ok/ }, 10, 'a save');
+    ok(over($first), 'what was accepted before is done');
+    is(book('wait=10')->{status}, 201, 'and writes go on');
+    $q->call(qw(CONFIG SET save), '');
+    unlink $in;
+};
+
+subtest 'the queue, busy with a script' => sub {
+    my $q = $t->redis('queue');
+    $q->call(qw(CONFIG SET busy-reply-threshold 50));
+    my $first = book('respond-async');
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        eval { $t->redis('queue')->call('EVAL', 'while true do end', 0) };
+        POSIX::_exit(0);
+    }
+    wait_for(sub { !eval { $q->call('PING') } && $@ =~ /BUSY/ }, 10, 'BUSY');
+    refused('BUSY');
+    $q->call('SCRIPT', 'KILL');
+    waitpid $pid, 0;
+    ok(over($first), 'what was accepted before is done');
+    is(book('wait=10')->{status}, 201, 'and writes go on');
+};
+
+# As a machine that loses its power leaves it; and while it is read again.
+subtest 'the queue, its last write half on the disk' => sub {
+    $t->stop_part('workers');
+    my @in = map { book('respond-async') } 1 .. 3;
+    my $q = $t->redis('queue');
+    $q->calls(map { ['SET', "travel:pad:$_", 1, 'EX', 60] } 1 .. 4000);
+    $t->kill_part('queue');
+    my $home = $t->dir . '/redis-queue';
+    my ($aof) = reverse sort glob "$home/appendonlydir/*.incr.aof";
+    open my $out, '>>', $aof or die "$aof: $!";
+    print $out "*5\r\n\$4\r\nXADD\r\n\$22\r\ntravel:{book";
+    close $out;
+    system('redis-server', "$home/redis.conf", '--key-load-delay', 300) == 0
+        or die 'redis-server';
+    ok(wait_for(sub { !eval { $t->redis('queue')->call('PING') }
+        && $@ =~ /LOADING/ }, 20,
+        'LOADING'), 'it loads');
+    refused('LOADING');
+    is($t->get('/ready')->{status}, 503, 'not ready');
+    wait_for(sub { eval { $t->redis('queue')->call('PING') } }, 30, 'it');
+    $t->start_part('workers');
+    ready('the edge again');
+    ok(over($_), 'what was accepted before is done') for @in;
+    is(book('wait=10')->{status}, 201, 'and writes go on');
+};
+
 subtest 'the cache Redis: nothing' => sub {
     my @w;
     undisturbed(1, while_reading(sub {

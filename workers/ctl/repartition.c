@@ -2,11 +2,17 @@
  * travelctl queue repartition: other partitions for a queue, while it is used.
  *
  * The new ones are opened (they know whose place they take), the old ones
- * closed (nothing can be added to them), and the layout says so: the last two
- * leave in one write, and whoever meets a closed partition asks for the layout
- * again. Each step may be done twice, so a call that was interrupted is simply
- * made again.  What is left in the old ones their owners finish; keys of it
- * wait in the new ones (workers/queue/before.c).
+ * closed (nothing can be added to them), and the layout says so; whoever meets
+ * a closed partition asks for the layout again.  Never may the layout be told
+ * while an old one can still be added to: a job that came later would be done
+ * first.  On one server the last two leave in one write.  In a cluster they go
+ * to several, and with 'acks' a failover may undo one of them; so there all are
+ * closed, and kept, before the layout is told, and who adds something in that
+ * moment is told to come again.
+ *
+ * Each step may be done twice, so a call that was interrupted is simply made
+ * again.  What is left in the old ones their owners finish; keys of it wait in
+ * the new ones (workers/queue/before.c).
  */
 
 #include <stdio.h>
@@ -26,10 +32,11 @@
 #define REPARTITION_KEEP_S   (72L * 3600)   /* an Idempotency-Key, at most */
 
 typedef struct {
-    worker_redis_t   *redis;
-    const char       *queue;
-    travel_layout_t   was;
-    travel_layout_t   next;
+    const worker_conf_t  *conf;
+    worker_redis_t       *redis;
+    const char           *queue;
+    travel_layout_t       was;
+    travel_layout_t       next;
 } repartition_t;
 
 
@@ -145,10 +152,35 @@ repartition_open(repartition_t *r)
 }
 
 
-/* Closes all of before and tells the new layout, in one write. */
+/* n answers; -1 and a complaint, when one is none. */
+static int
+repartition_answers(repartition_t *r, unsigned n)
+{
+    while (n-- > 0) {
+        if (repartition_number(r) < 0) {
+            return CTL_BROKEN;
+        }
+    }
+
+    return CTL_GOOD;
+}
+
+
+/* Will a failover not undo what was written so far? */
+static int
+repartition_kept(repartition_t *r)
+{
+    return worker_redis_kept(r->redis) ? CTL_GOOD
+           : ctl_broken("fewer than acks = %ld replicas have it: nothing has "
+                        "changed yet, to be called again", r->conf->redis_acks);
+}
+
+
+/* Closes all of before and tells the new layout. */
 static int
 repartition_switch(repartition_t *r)
 {
+    int       rc;
     char      text[TRAVEL_LAYOUT_TEXT_MAX];
     unsigned  i;
 
@@ -162,6 +194,17 @@ repartition_switch(repartition_t *r)
         }
     }
 
+    if (r->conf->redis_cluster || r->conf->redis_acks > 0) {
+        rc = repartition_answers(r, i);
+        rc = rc == CTL_GOOD ? repartition_kept(r) : rc;
+
+        if (rc != CTL_GOOD) {
+            return rc;
+        }
+
+        i = 0;
+    }
+
     if (!worker_redis_append(r->redis, "HSET %s %s %s %s:since %lld",
                              TRAVEL_KEY_LAYOUT, r->queue, text, r->queue,
                              (long long) time(NULL)))
@@ -169,13 +212,7 @@ repartition_switch(repartition_t *r)
         return ctl_broken("Redis: %s", worker_redis_error(r->redis));
     }
 
-    for (i = 0; i <= r->next.was.n; i++) {
-        if (repartition_number(r) < 0) {
-            return CTL_BROKEN;
-        }
-    }
-
-    return CTL_GOOD;
+    return repartition_answers(r, i + 1);
 }
 
 
@@ -363,6 +400,7 @@ travelctl_queue_repartition(int argc, char **argv)
     }
 
     conf = ctl_conf(config);
+    r.conf = conf;
     r.redis = conf != NULL ? ctl_redis(conf) : NULL;
     rc = CTL_BROKEN;
 

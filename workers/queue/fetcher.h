@@ -221,6 +221,8 @@ struct worker_queue_s {
     int64_t                second_at;       /* next once-a-second work */
     int64_t                complain_at;     /* reading fails: said again */
     int64_t                inval_at;        /* none is sent before */
+    int64_t                full_until;      /* Redis has no room; looked at
+                                               again after that */
     int64_t                beat_at;         /* next invalidation heartbeat */
     int64_t                gauge_at;
     int64_t                ready_at;        /* a rate lets more start then */

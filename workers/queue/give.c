@@ -29,6 +29,7 @@
 #define GIVE_AHEAD_BATCH  512      /* of a type that is run in batches */
 #define GIVE_EST_MIN_MS   0.002
 #define GIVE_RETRY_MS     200      /* an invalidation that was refused */
+#define GIVE_FULL_MS      1000     /* until Redis may have room again */
 
 
 /* --- starting ------------------------------------------------------------- */
@@ -551,6 +552,14 @@ give_back(worker_queue_t *queue, worker_entry_t *entry)
 static void
 inval_refused(worker_queue_t *queue, const redisReply *reply)
 {
+    if (queue->now >= queue->full_until && reply->type == REDIS_REPLY_ERROR
+        && strncmp(reply->str, "OOM", 3) == 0)
+    {
+        worker_log(WORKER_LOG_WARN, "redis is full: %s", reply->str);
+        queue->full_until = queue->now + GIVE_FULL_MS;
+        return;
+    }
+
     if (queue->now >= queue->inval_at) {
         worker_log(WORKER_LOG_WARN, "invalidation: redis: %s",
                    reply->type == REDIS_REPLY_ERROR ? reply->str : "?");
@@ -602,9 +611,11 @@ inval_on_reply(void *data, const redisReply *reply)
 static void
 inval_send(worker_queue_t *queue, worker_inval_t *inval)
 {
-    size_t       i, len[14];
-    char         timeline[TRAVEL_DIGITS_MAX], lsn[24];
-    const char  *argv[14] = {
+    size_t          i, len[14];
+    char            timeline[TRAVEL_DIGITS_MAX], lsn[24];
+    worker_args_t  *args;
+    worker_link_t  *link;
+    const char     *argv[14] = {
         "XADD", TRAVEL_KEY_INVAL, "MAXLEN", "~", WORKER_INVAL_MAX, "*",
         "tags", inval->tags, "timeline", "", "lsn", "", "sub", inval->sub
     };
@@ -618,8 +629,25 @@ inval_send(worker_queue_t *queue, worker_inval_t *inval)
     argv[11] = lsn;
     len[11] = travel_lsn_format(lsn, inval->commit.lsn);
 
-    worker_link_send(worker_hub_link(queue->hub, queue->inval_slot),
-                     inval_on_reply, inval, 14, argv, len);
+    link = worker_hub_link(queue->hub, queue->inval_slot);
+
+    if (queue->now >= queue->full_until) {
+        worker_link_send(link, inval_on_reply, inval, 14, argv, len);
+        return;
+    }
+
+    /* without it the job cannot end, and jobs are what Redis is full of */
+    args = &queue->args;
+    worker_args_begin(args);
+    worker_args_str(args, argv[1], len[1]);
+    worker_args_str(args, argv[0], len[0]);
+
+    for (i = 2; i < 14; i++) {
+        worker_args_str(args, argv[i], len[i]);
+    }
+
+    worker_link_script(link, TRAVEL_SCRIPT_WRITE, inval_on_reply, inval, args,
+                       1);
 }
 
 

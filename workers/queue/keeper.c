@@ -177,6 +177,34 @@ keeper_lot_add(worker_keeper_t *keeper, const char *queue, size_t turn,
 }
 
 
+static redisReply *
+keeper_layout_text(worker_keeper_t *keeper, const char *queue)
+{
+    char         text[16];
+    redisReply  *reply;
+    const char  *set[4] = { "HSETNX", TRAVEL_KEY_LAYOUT, queue, text };
+    const char  *get[3] = { "HGET", TRAVEL_KEY_LAYOUT, queue };
+
+    reply = worker_keeper_redis(keeper, 3, get);
+
+    if (reply == NULL || reply->type != REDIS_REPLY_NIL) {
+        return reply;
+    }
+
+    freeReplyObject(reply);
+    snprintf(text, sizeof(text), "%d", TRAVEL_PARTITIONS_DEFAULT);
+    reply = worker_keeper_redis(keeper, 4, set);
+
+    if (reply == NULL) {
+        return NULL;
+    }
+
+    freeReplyObject(reply);
+
+    return worker_keeper_redis(keeper, 3, get);
+}
+
+
 /* travel:layout says which partitions a queue has; a queue that is not in it
  * yet gets the default.  Those of before stay ours: they may have dead letters,
  * delayed jobs, rows of the outbox. */
@@ -184,23 +212,12 @@ static int
 keeper_layout_one(worker_keeper_t *keeper, size_t turn)
 {
     int              rc;
-    char             text[16];
     unsigned         i;
     redisReply      *reply;
     const char      *queue = keeper->spec.conf->queues[turn];
     travel_layout_t  layout;
-    const char  *set[4] = { "HSETNX", TRAVEL_KEY_LAYOUT, queue, text };
-    const char  *get[3] = { "HGET", TRAVEL_KEY_LAYOUT, queue };
 
-    snprintf(text, sizeof(text), "%d", TRAVEL_PARTITIONS_DEFAULT);
-    reply = worker_keeper_redis(keeper, 4, set);
-
-    if (reply == NULL) {
-        return TRAVEL_ERROR;
-    }
-
-    freeReplyObject(reply);
-    reply = worker_keeper_redis(keeper, 3, get);
+    reply = keeper_layout_text(keeper, queue);
 
     if (reply == NULL) {
         return TRAVEL_ERROR;

@@ -18,30 +18,6 @@
 #define MAINTENANCE_REMIND  "200"       /* mails of one run */
 
 
-/* One statement in a transaction of its own; NULL: job->error is filled. */
-static PGresult *
-maintenance_ask(worker_job_t *job, const char *sql, int n,
-    const char *const *params)
-{
-    PGresult     *res;
-    worker_pg_t  *pg;
-
-    pg = job->slot->pg;
-    res = worker_pg_ready(pg) == TRAVEL_OK ? worker_pg_exec(pg, sql, n, params)
-                                           : NULL;
-
-    if (res != NULL && PQresultStatus(res) == PGRES_TUPLES_OK) {
-        return res;
-    }
-
-    (void) worker_job_fail(job, WORKER_RETRY, worker_pg_away(pg)
-                           ? "DEPENDENCY_UNAVAILABLE" : "INTERNAL_ERROR",
-                           "%.200s", worker_pg_error(pg));
-    PQclear(res);
-    return NULL;
-}
-
-
 /* A statement whose one row is the job's result. */
 static worker_verdict_e
 maintenance_once(worker_job_t *job, const char *sql, int n,
@@ -49,7 +25,7 @@ maintenance_once(worker_job_t *job, const char *sql, int n,
 {
     PGresult  *res;
 
-    res = maintenance_ask(job, sql, n, params);
+    res = worker_query(job, sql, n, params);
 
     if (res == NULL) {
         return WORKER_RETRY;
@@ -120,8 +96,8 @@ maintenance_expire_dead(worker_job_t *job, json_int_t *sum)
         params[1] = maintenance_option(job, "dead", keep);
 
         do {
-            res = maintenance_ask(job, "SELECT jobs.expire_dead($1,"
-                                       " $2::interval, 5000)", 2, params);
+            res = worker_query(job, "SELECT jobs.expire_dead($1,"
+                                    " $2::interval, 5000)", 2, params);
 
             if (res == NULL) {
                 return false;
@@ -152,9 +128,9 @@ maintenance_expire(worker_job_t *job)
     batch = 1;
 
     for (i = 0; batch > 0 && i < MAINTENANCE_TURNS && !job->cancel; i++) {
-        res = maintenance_ask(job, "SELECT * FROM jobs.expire($1::interval,"
-                                   " $2::interval, NULL, 5000)", 2,
-                              params);
+        res = worker_query(job, "SELECT * FROM jobs.expire($1::interval,"
+                                " $2::interval, NULL, 5000)", 2,
+                           params);
 
         if (res == NULL) {
             return WORKER_RETRY;
@@ -173,11 +149,11 @@ maintenance_expire(worker_job_t *job)
         return WORKER_RETRY;
     }
 
-    res = maintenance_ask(job, "SELECT jobs.expire_sagas($1::interval, 50000),"
-                               " jobs.expire_webhooks($1::interval, 50000),"
-                               " jobs.expire_notices($1::interval, 50000),"
-                               " jobs.expire_claims(50000)",
-                          1, params);
+    res = worker_query(job, "SELECT jobs.expire_sagas($1::interval, 50000),"
+                            " jobs.expire_webhooks($1::interval, 50000),"
+                            " jobs.expire_notices($1::interval, 50000),"
+                            " jobs.expire_claims(50000)",
+                       1, params);
 
     if (res == NULL) {
         return WORKER_RETRY;
@@ -199,9 +175,9 @@ maintenance_project(worker_job_t *job)
     long        n, total;
     PGresult   *names, *res;
 
-    names = maintenance_ask(job, "SELECT name, generation"
-                                 "  FROM events.projection WHERE live"
-                                 " ORDER BY name", 0, NULL);
+    names = worker_query(job, "SELECT name, generation"
+                              "  FROM events.projection WHERE live"
+                              " ORDER BY name", 0, NULL);
 
     if (names == NULL) {
         return WORKER_RETRY;
@@ -218,8 +194,8 @@ maintenance_project(worker_job_t *job)
         for (turn = 0; n > 0 && turn < MAINTENANCE_TURNS && !job->cancel;
              turn++)
         {
-            res = maintenance_ask(job, "SELECT events.project($1, $2::int,"
-                                       " 500)", 2, params);
+            res = worker_query(job, "SELECT events.project($1, $2::int,"
+                                    " 500)", 2, params);
 
             if (res == NULL) {
                 PQclear(names);

@@ -58,29 +58,6 @@ notification_settled(worker_job_t *job, const char *state, json_t *result)
 
 /* --- addresses that take no mail ----------------------------------------- */
 
-static PGresult *
-notification_ask(worker_job_t *job, const char *sql, int n,
-    const char *const *params)
-{
-    PGresult     *res;
-    worker_pg_t  *pg;
-
-    pg = job->slot->pg;
-    res = worker_pg_ready(pg) == TRAVEL_OK ? worker_pg_exec(pg, sql, n, params)
-                                           : NULL;
-
-    if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK) {
-        PQclear(res);
-        (void) worker_job_fail(job, WORKER_RETRY, "DEPENDENCY_UNAVAILABLE",
-                               "jobs.suppressed cannot be used (%s)",
-                               worker_pg_sqlstate(pg));
-        return NULL;
-    }
-
-    return res;
-}
-
-
 /* DONE: it bounced before, and nothing is sent; REJECT: it may be sent to;
  * RETRY: it is not known. */
 static worker_verdict_e
@@ -90,8 +67,8 @@ notification_suppressed(worker_job_t *job, const char *to)
     const char        *params[] = { to };
     worker_verdict_e   verdict;
 
-    res = notification_ask(job, "SELECT reason FROM jobs.suppressed"
-                                " WHERE address = lower($1)", 1, params);
+    res = worker_query(job, "SELECT reason FROM jobs.suppressed"
+                            " WHERE address = lower($1)", 1, params);
 
     if (res == NULL) {
         return WORKER_RETRY;
@@ -119,10 +96,10 @@ notification_suppress(worker_job_t *job, const char *to, const char *why)
     PGresult    *res;
     const char  *params[] = { to, why };
 
-    res = notification_ask(job,
-        "INSERT INTO jobs.suppressed (address, reason) VALUES (lower($1), $2)"
-        " ON CONFLICT (address) DO UPDATE SET reason = EXCLUDED.reason"
-        " RETURNING address", 2, params);
+    res = worker_query(job,
+    "INSERT INTO jobs.suppressed (address, reason) VALUES (lower($1), $2)"
+    " ON CONFLICT (address) DO UPDATE SET reason = EXCLUDED.reason"
+    " RETURNING address", 2, params);
     PQclear(res);
     return res != NULL;
 }

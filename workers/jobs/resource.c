@@ -7,6 +7,9 @@
 #include <time.h>
 
 #include "resource.h"
+#include "../pool/log.h"
+#include "../pool/slot.h"
+#include "../store/pg.h"
 
 #define PARENT_LOOKS     3                /* attempts that end in a retry */
 #define PARENT_YOUNG_MS  (5 * 60 * 1000)  /* the deadline of what makes one */
@@ -34,6 +37,33 @@ json_t *
 worker_row_json(const PGresult *res, int column)
 {
     return worker_row_json_at(res, 0, column);
+}
+
+
+PGresult *
+worker_query(worker_job_t *job, const char *sql, int n,
+    const char *const *params)
+{
+    PGresult        *res;
+    worker_pg_t     *pg;
+    ExecStatusType   status;
+
+    pg = job->slot->pg;
+    res = worker_pg_ready(pg) == TRAVEL_OK ? worker_pg_exec(pg, sql, n, params)
+                                           : NULL;
+    status = PQresultStatus(res);
+
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
+        return res;
+    }
+
+    (void) worker_job_fail(job, WORKER_RETRY, worker_pg_away(pg)
+                           ? "DEPENDENCY_UNAVAILABLE" : "INTERNAL_ERROR",
+                           "a statement failed (%s)", worker_pg_sqlstate(pg));
+    worker_log_job(WORKER_LOG_WARN, job, -1, "postgres: %s",
+                   worker_pg_error(pg));
+    PQclear(res);
+    return NULL;
 }
 
 

@@ -12,6 +12,11 @@ const char *worker_body_string(const worker_job_t *job, const char *name);
 json_t *worker_row_json(const PGresult *res, int column);
 json_t *worker_row_json_at(const PGresult *res, int row, int column);
 
+/* One statement on the slot's session, in a transaction of its own: nothing
+ * that must happen once.  NULL: job->error is filled, for RETRY. */
+PGresult *worker_query(worker_job_t *job, const char *sql, int n,
+    const char *const *params);
+
 /* The way on from a worker_tx_begin that was not FRESH: a step seen before is
  * DONE with its result, the rest its verdict.  Ends the transaction. */
 worker_verdict_e worker_tx_not_fresh(worker_tx_t *tx, worker_tx_e state);

@@ -35,38 +35,13 @@ typedef struct {
 } webhook_t;
 
 
-static PGresult *
-webhook_ask(worker_job_t *job, const char *sql, int n,
-    const char *const *params)
-{
-    PGresult     *res;
-    worker_pg_t  *pg;
-
-    pg = job->slot->pg;
-    res = worker_pg_ready(pg) == TRAVEL_OK ? worker_pg_exec(pg, sql, n, params)
-                                           : NULL;
-
-    if (res != NULL && (PQresultStatus(res) == PGRES_TUPLES_OK
-                        || PQresultStatus(res) == PGRES_COMMAND_OK))
-    {
-        return res;
-    }
-
-    (void) worker_job_fail(job, WORKER_RETRY, "DEPENDENCY_UNAVAILABLE",
-                           "the webhook's rows cannot be used (%s)",
-                           worker_pg_sqlstate(pg));
-    PQclear(res);
-    return NULL;
-}
-
-
 static bool
 webhook_do(worker_job_t *job, const char *sql, int n,
     const char *const *params)
 {
     PGresult  *res;
 
-    res = webhook_ask(job, sql, n, params);
+    res = worker_query(job, sql, n, params);
     PQclear(res);
     return res != NULL;
 }
@@ -348,7 +323,7 @@ webhook_deliver(worker_job_t *job)
                                "delivery is needed");
     }
 
-    res = webhook_ask(job,
+    res = worker_query(job,
         "SELECT d.id, w.id, w.url, array_to_string(w.secrets, ' '), d.payload,"
         "       w.state, d.state"
         "  FROM jobs.webhook_delivery AS d"

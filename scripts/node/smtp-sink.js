@@ -8,7 +8,8 @@
 // With a user nobody else may send.  A recipient's address says when it is to
 // be refused, and how: 550-5.1.1-ann@... is "550 5.1.1 ...".
 //
-// With --together N no message is answered after DATA until N wait for it.
+// With --together N no message is answered after DATA until N wait for it; of
+// those only the session and the envelope are written down.
 //
 // While the fail file exists every message is refused after DATA: with the
 // reply code that is its first word (default 451, try again later).
@@ -106,6 +107,14 @@ const server = new SMTPServer({
         done(said ? refusal(Number(said[1]), `${said[2]} as you wish`) : null);
     },
     onData(stream, session, done) {
+        if (opt.together) {
+            stream.resume().on('end', () => {
+                fs.appendFileSync(opt.out, JSON.stringify({ session: session.id,
+                    envelope: session.envelope }) + '\n');
+                answer(done);
+            });
+            return;
+        }
         simpleParser(stream).then((mail) => {
             const err = failure();
             if (err) {
@@ -114,7 +123,7 @@ const server = new SMTPServer({
             }
             fs.appendFileSync(opt.out, JSON.stringify(record(mail, session))
                 + '\n');
-            answer(done);
+            done();
         }, done);
     },
 });

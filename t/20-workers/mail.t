@@ -32,8 +32,9 @@ processes = 1
 slots     = 2
 queues    = { "maintenance", "notification" }
 templates = "${\ Travel::Test::root()}/conf/travel/templates"
-type "notification.email" { retries = 6 base = 50ms cap = 100ms timeout = 60s }
+type "notification.email" { retries = 6 base = 50ms cap = 100ms timeout = 90s }
 type "notification.batch" { retries = 8 base = 50ms cap = 100ms timeout = 60s }
+partner slow { url = "http://127.0.0.1:@{[$port - 1]}" }
 smtp { host = "127.0.0.1" port = $port from = "Travel <travel\@travel.local>"
        breaker_open = 500ms $smtp }
 END
@@ -215,6 +216,37 @@ subtest 'a batch and a server that goes away' => sub {
         'sent when it is back');
     my @mails = $t->mails;
     is(@mails - $before, 20, 'each once');
+};
+
+# Nobody is answered before a thousand wait; others go on meanwhile.
+subtest '1,000 jobs at once, on 2 slots' => sub {
+    $p->stop_workers;
+    serve('--together', 1000);
+    configure('concurrency = 1000 timeout = 60s');
+    $p->start_workers;
+    my $before = () = $t->mails;
+    my $web = open my $out, '-|', 'node', 't/lib/slow.js', $port - 1
+        or die "node: $!";
+    my @mail = (queue => 'notification', type => 'notification.email',
+        body => { template => 'booking_reminder', to => 'fay@example.org',
+            data => { venue_name => 'V', name => 'Fay' } });
+    my @ids = $p->preload(999, @mail);
+    like(scalar <$out>, qr/up/, 'a partner');
+    wait_for(sub { $t->mails == $before + 999 }, 60, 'the mails');
+    my $other = $p->enqueue(body => { ask => 'slow/1' });
+    $p->until_over($other, 20);
+    is($p->status($other), 'succeeded', 'a call to somebody else');
+    is($p->census(@ids)->{succeeded}, undef, 'while all mails wait');
+    kill 'TERM', $web;
+    close $out;
+    push @ids, $p->preload(1, @mail);
+    wait_for(sub { ($p->census(@ids)->{succeeded} // 0) == 1000 }, 90, 'all');
+    is($p->census(@ids)->{succeeded}, 1000, 'all succeeded');
+    is($p->job($ids[0])->{attempts}, 1, 'at the first attempt');
+    my @mails = $t->mails;
+    is(@mails - $before, 1000, 'each once');
+    my %sessions = map { $_->{session} => 1 } @mails[$before .. $#mails];
+    is(scalar keys %sessions, 1000, 'each over a session of its own');
 };
 
 subtest 'implicit TLS' => sub {

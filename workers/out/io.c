@@ -7,6 +7,10 @@
  * never looks at it again.  Destinations, breakers and easy handles belong to
  * the I/O thread.
  *
+ * One that talks stays in the multi handle, where its connection is; so does a
+ * connection that is kept, on its destination's list.  Their sockets are polled
+ * beside libcurl's.
+ *
  * The time-out counts from the submission, so a call that waits for its turn
  * at a busy destination does not wait for ever.  One that keeps nobody waiting
  * has patience: that long in all, and its time-out from when it has its turn.
@@ -27,8 +31,19 @@
 #define IO_NAME_MAX      48
 #define IO_TICK_MS       500
 #define IO_CONNECTIONS   256L            /* kept */
+#define IO_SESSIONS      256             /* of a destination, of those that are
+                                            spoken over */
+#define IO_SESSION_MS    30000
 #define IO_STREAMS       1000L           /* of one HTTP/2 connection, if the
                                             server allows so many */
+
+/* A connection that waits for another call; in the multi handle, like all. */
+typedef struct io_session_s {
+    struct io_session_s  *next;
+    CURL                 *easy;
+    curl_socket_t         fd;
+    uint64_t              since;
+} io_session_t;
 
 struct io_destination_s {
     char                name[IO_NAME_MAX];
@@ -36,6 +51,8 @@ struct io_destination_s {
     unsigned            active;
     worker_io_call_t   *waiting;
     worker_io_call_t  **last;
+    io_session_t       *sessions;        /* the last one first */
+    unsigned            nsessions;
     worker_breaker_t    breaker;
     worker_board_destination_t  *row;
 };
@@ -51,6 +68,9 @@ struct worker_io_s {
     size_t                ndestinations; /* I/O thread, so below */
     worker_io_call_t     *active;        /* in the multi handle */
     uint64_t              look_at;       /* for those that are cancelled */
+    struct curl_waitfd   *fds;           /* of those that talk, and of kept */
+    worker_io_call_t    **talkers;       /* connections */
+    size_t                room;
     const worker_conf_t  *conf;          /* borrowed */
     worker_board_destination_t  *rows;   /* of the sheet, or 'own' */
     worker_board_destination_t  *own;    /* without a sheet */
@@ -156,17 +176,23 @@ io_timeout(const worker_io_call_t *call)
 }
 
 
-static bool
-io_easy(worker_io_call_t *call, uint64_t now)
+/* How long it may take from now on. */
+static long
+io_left(const worker_io_call_t *call, uint64_t now)
 {
-    CURL  *easy;
-    long   left;
+    long  left;
 
     left = (long) (call->until_ms - now);
 
-    if (call->patience_ms > 0 && left > io_timeout(call)) {
-        left = io_timeout(call);
-    }
+    return call->patience_ms > 0 && left > io_timeout(call) ? io_timeout(call)
+                                                            : left;
+}
+
+
+static bool
+io_easy(worker_io_call_t *call, long left)
+{
+    CURL  *easy;
 
     easy = curl_easy_init();
     call->easy = easy;
@@ -201,11 +227,16 @@ io_activate(worker_io_t *io, worker_io_call_t *call)
 }
 
 
-/* Out of the multi handle, and its turn is free. */
+/* Out of the multi handle, unless its connection is kept, and its turn is
+ * free. */
 static void
 io_deactivate(worker_io_t *io, worker_io_call_t *call)
 {
-    curl_multi_remove_handle(io->multi, call->easy);
+    if (call->easy != NULL) {
+        curl_multi_remove_handle(io->multi, call->easy);
+    }
+
+    call->talking = false;
     call->to->active--;
     atomic_store(&call->to->row->active, call->to->active);
 
@@ -220,6 +251,259 @@ io_deactivate(worker_io_t *io, worker_io_call_t *call)
     }
 }
 
+
+/* --- connections that are spoken over ------------------------------------- */
+
+static void
+io_session_close(worker_io_t *io, io_destination_t *to, io_session_t **p)
+{
+    io_session_t  *session;
+
+    session = *p;
+    *p = session->next;
+    to->nsessions--;
+    curl_multi_remove_handle(io->multi, session->easy);
+    curl_easy_cleanup(session->easy);
+    free(session);
+}
+
+
+/* Those that are too old; now 0: all. */
+static void
+io_sessions_expire(worker_io_t *io, io_destination_t *to, uint64_t now)
+{
+    io_session_t  **p;
+
+    for (p = &to->sessions; *p != NULL; ) {
+        if (now == 0 || now - (*p)->since > IO_SESSION_MS) {
+            io_session_close(io, to, p);
+        } else {
+            p = &(*p)->next;
+        }
+    }
+}
+
+
+/* The call's connection is for another one. */
+static void
+io_session_keep(worker_io_call_t *call)
+{
+    io_session_t      *session;
+    io_destination_t  *to;
+
+    to = call->to;
+    session = to->nsessions < IO_SESSIONS ? malloc(sizeof(io_session_t))
+                                          : NULL;
+
+    if (session == NULL) {
+        return;
+    }
+
+    *session = (io_session_t) { to->sessions, call->easy, call->fd, io_now() };
+    to->sessions = session;
+    to->nsessions++;
+    curl_easy_setopt(call->easy, CURLOPT_ERRORBUFFER, NULL);
+    call->easy = NULL;
+}
+
+
+static bool
+io_session_take(worker_io_call_t *call)
+{
+    io_session_t      *session;
+    io_destination_t  *to;
+
+    to = call->to;
+    session = to->sessions;
+
+    if (session == NULL) {
+        return false;
+    }
+
+    to->sessions = session->next;
+    to->nsessions--;
+    call->easy = session->easy;
+    call->fd = session->fd;
+    call->kept = true;
+    curl_easy_setopt(call->easy, CURLOPT_PRIVATE, (char *) call);
+    curl_easy_setopt(call->easy, CURLOPT_ERRORBUFFER, call->why);
+    free(session);
+
+    return true;
+}
+
+
+/* A transfer or a talk is over. */
+static void
+io_end(worker_io_t *io, worker_io_call_t *call, CURLcode code)
+{
+    bool  good;
+
+    io_deactivate(io, call);
+    good = call->judge(call, call->easy, code);
+
+    if (code != CURLE_OK && call->why[0] == '\0') {
+        snprintf(call->why, sizeof(call->why), "%s", curl_easy_strerror(code));
+    }
+
+    io_report(call, good);
+    io_finish(call, code == CURLE_OK ? TRAVEL_OK : TRAVEL_ERROR);
+}
+
+
+/* Over a connection of its own; false: it is not under way. */
+static bool
+io_connect(worker_io_t *io, worker_io_call_t *call)
+{
+    call->kept = false;
+
+    return io_easy(call, (long) (call->ends_ms - call->sent_ms))
+           && curl_multi_add_handle(io->multi, call->easy) == CURLM_OK;
+}
+
+
+/* Goes on talking.  True: it is over, and its turn is free. */
+static bool
+io_talk(worker_io_t *io, worker_io_call_t *call)
+{
+    call->talking = true;
+
+    switch (call->talk(call, call->easy)) {
+
+    case WORKER_IO_READ:
+        call->events = CURL_WAIT_POLLIN;
+        return false;
+
+    case WORKER_IO_WRITE:
+        call->events = CURL_WAIT_POLLIN | CURL_WAIT_POLLOUT;
+        return false;
+
+    case WORKER_IO_STALE:
+        call->talking = false;
+        curl_multi_remove_handle(io->multi, call->easy);
+        curl_easy_cleanup(call->easy);
+        call->easy = NULL;
+
+        if (io_connect(io, call)) {
+            return false;
+        }
+
+        io_end(io, call, CURLE_OUT_OF_MEMORY);
+        return true;
+
+    case WORKER_IO_KEEP:
+        io_session_keep(call);
+        break;
+
+    case WORKER_IO_CLOSE:
+        break;
+    }
+
+    io_end(io, call, CURLE_OK);
+    return true;
+}
+
+
+/* Room for so many more descriptors. */
+static bool
+io_room(worker_io_t *io, size_t n)
+{
+    size_t   room;
+    void    *fds, *talkers;
+
+    if (n <= io->room) {
+        return true;
+    }
+
+    room = n * 2;
+    fds = realloc(io->fds, room * sizeof(struct curl_waitfd));
+    io->fds = fds != NULL ? fds : io->fds;
+    talkers = realloc(io->talkers, room * sizeof(worker_io_call_t *));
+    io->talkers = talkers != NULL ? talkers : io->talkers;
+
+    if (fds == NULL || talkers == NULL) {
+        return false;
+    }
+
+    io->room = room;
+    return true;
+}
+
+
+/* Who talks, first; then connections that nobody uses, of which something can
+ * only be read when they end.  Returns how many talk. */
+static size_t
+io_descriptors(worker_io_t *io, size_t *ret_all)
+{
+    size_t             i, n, talk;
+    io_session_t      *session;
+    worker_io_call_t  *call;
+
+    n = 0;
+
+    for (call = io->active; call != NULL && io_room(io, n + 1);
+         call = call->active_next)
+    {
+        if (call->talking) {
+            io->talkers[n] = call;
+            io->fds[n++] = (struct curl_waitfd) { call->fd, call->events, 0 };
+        }
+    }
+
+    talk = n;
+
+    for (i = 0; i < io->ndestinations; i++) {
+        session = io->destinations[i].sessions;
+
+        for ( ; session != NULL && io_room(io, n + 1); session = session->next)
+        {
+            io->fds[n++] = (struct curl_waitfd) { session->fd,
+                                                  CURL_WAIT_POLLIN, 0 };
+        }
+    }
+
+    *ret_all = n;
+    return talk;
+}
+
+
+static void  io_pump(worker_io_t *io, io_destination_t *to);
+
+
+static void
+io_wait(worker_io_t *io)
+{
+    size_t             i, k, n, talk;
+    io_session_t     **p;
+    io_destination_t  *to;
+
+    talk = io_descriptors(io, &n);
+    (void) curl_multi_poll(io->multi, io->fds, (unsigned) n, IO_TICK_MS, NULL);
+
+    /* before anybody takes or leaves one */
+    for (k = talk, i = 0; i < io->ndestinations && k < n; i++) {
+        to = &io->destinations[i];
+
+        for (p = &to->sessions; *p != NULL && k < n; k++) {
+            if (io->fds[k].revents != 0) {
+                io_session_close(io, to, p);
+            } else {
+                p = &(*p)->next;
+            }
+        }
+    }
+
+    for (i = 0; i < talk; i++) {
+        to = io->talkers[i]->to;
+
+        if (io->fds[i].revents != 0 && io_talk(io, io->talkers[i])) {
+            io_pump(io, to);
+        }
+    }
+}
+
+
+/* --- turns ---------------------------------------------------------------- */
 
 /* Sends a call that has its turn, or ends it at once. */
 static void
@@ -249,10 +533,15 @@ io_send(worker_io_t *io, worker_io_call_t *call)
 
     worker_account_breaker(to->row, &to->breaker, now);
     call->sent_ms = now;
+    call->ends_ms = now + (uint64_t) io_left(call, now);
 
-    if (!io_easy(call, now)
-        || curl_multi_add_handle(io->multi, call->easy) != CURLM_OK)
-    {
+    if (call->talk != NULL && io_session_take(call)) {
+        io_activate(io, call);
+        (void) io_talk(io, call);
+        return;
+    }
+
+    if (!io_connect(io, call)) {
         io_report(call, false);
         io_refuse(call, "out of memory");
         return;
@@ -319,22 +608,23 @@ io_accept(worker_io_t *io)
 static void
 io_complete(worker_io_t *io, CURL *easy, CURLcode code)
 {
-    bool               good;
     worker_io_call_t  *call;
     io_destination_t  *to;
 
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **) &call);
-    io_deactivate(io, call);
     to = call->to;
 
-    good = call->judge(call, easy, code);
+    if (code == CURLE_OK && call->talk != NULL) {
+        curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &call->fd);
 
-    if (code != CURLE_OK && call->why[0] == '\0') {
-        snprintf(call->why, sizeof(call->why), "%s", curl_easy_strerror(code));
+        if (!io_talk(io, call)) {
+            return;
+        }
+
+    } else {
+        io_end(io, call, code);
     }
 
-    io_report(call, good);
-    io_finish(call, code == CURLE_OK ? TRAVEL_OK : TRAVEL_ERROR);
     io_pump(io, to);
 }
 
@@ -366,8 +656,8 @@ io_cancel_waiting(io_destination_t *to)
 }
 
 
-/* Now and then: calls whose owners do not want them any more.  That says
- * nothing about the destination. */
+/* Now and then: calls whose owners do not want them any more, which says
+ * nothing about the destination; and those that talk too long. */
 static void
 io_look(worker_io_t *io)
 {
@@ -385,6 +675,7 @@ io_look(worker_io_t *io)
 
     for (i = 0; i < io->ndestinations; i++) {
         io_cancel_waiting(&io->destinations[i]);
+        io_sessions_expire(io, &io->destinations[i], now);
     }
 
     for (call = io->active; call != NULL; call = next) {
@@ -398,6 +689,9 @@ io_look(worker_io_t *io)
             }
 
             io_refuse(call, "cancelled");
+
+        } else if (call->talking && now >= call->ends_ms) {
+            io_end(io, call, CURLE_OPERATION_TIMEDOUT);
         }
     }
 
@@ -447,6 +741,7 @@ io_main(void *ctx)
 {
     int           running, left;
     bool          go_on;
+    size_t        i;
     CURLMsg      *msg;
     worker_io_t  *io = ctx;
 
@@ -468,11 +763,15 @@ io_main(void *ctx)
         io_look(io);
 
         if (go_on || io_busy(io)) {
-            (void) curl_multi_poll(io->multi, NULL, 0, IO_TICK_MS, NULL);
+            io_wait(io);
         }
 
         /* those on the wire finish, bounded by their time-outs */
     } while (go_on || io_busy(io));
+
+    for (i = 0; i < io->ndestinations; i++) {
+        io_sessions_expire(io, &io->destinations[i], 0);
+    }
 
     return NULL;
 }
@@ -538,6 +837,8 @@ worker_io_stop(worker_io_t **pio)
     pthread_join(io->thread, NULL);
     curl_multi_cleanup(io->multi);
     pthread_mutex_destroy(&io->mutex);
+    free(io->fds);
+    free(io->talkers);
     free(io->own);
     free(io);
 }

@@ -3,6 +3,11 @@
  * every call to the outside goes through it (contracts section 7), be it HTTP
  * (http.h) or mail (smtp.h).
  *
+ * A call is a transfer of libcurl's, which does all; or (talk) it speaks for
+ * itself over a connection that libcurl has made and logged in on, or that an
+ * earlier call has left.  libcurl's own SMTP waits in the multi handle's turn for
+ * what a server says to a mail, and everybody with it.
+ *
  * Each destination has its bound on calls under way and its circuit breaker
  * (breaker.h); connections are libcurl's, kept and used again.
  */
@@ -17,6 +22,15 @@
 typedef struct worker_io_s       worker_io_t;
 typedef struct worker_io_call_s  worker_io_call_t;
 typedef struct io_destination_s  io_destination_t;
+
+typedef enum {
+    WORKER_IO_READ,                      /* goes on when there is an answer */
+    WORKER_IO_WRITE,                     /* when more can be written */
+    WORKER_IO_KEEP,                      /* over; the connection is as new */
+    WORKER_IO_CLOSE,                     /* over, and the connection with it */
+    WORKER_IO_STALE                      /* it was kept, and is closed: nothing
+                                            was done, over another one */
+} worker_io_talk_e;
 
 /* All zero but for what the caller sets; it must stay where it is until
  * 'over' was called. */
@@ -33,8 +47,12 @@ struct worker_io_call_s {
     /* On the I/O thread.  Sets the handle's options (all but time-out and
      * error buffer); false: out of memory. */
     bool              (*prepare)(worker_io_call_t *call, CURL *easy);
+    /* On the I/O thread, or NULL: 'prepare' has set CURLOPT_CONNECT_ONLY, and
+     * this is called once connected and then whenever the socket is ready. */
+    worker_io_talk_e  (*talk)(worker_io_call_t *call, CURL *easy);
     /* On the I/O thread, when a transfer is over: notes what came; true when
-     * the destination is well, whatever it answered. */
+     * the destination is well, whatever it answered.  easy: NULL when the
+     * connection was kept. */
     bool              (*judge)(worker_io_call_t *call, CURL *easy,
                                CURLcode code);
     /* Last of all, exactly once, on the I/O thread (or in worker_io_submit,
@@ -52,6 +70,11 @@ struct worker_io_call_s {
     worker_io_call_t   *active_prev;     /* while it is in the multi handle */
     worker_io_call_t   *active_next;
     CURL               *easy;
+    bool                talking;
+    bool                kept;            /* the connection was */
+    curl_socket_t       fd;              /* while it talks */
+    short               events;
+    uint64_t            ends_ms;
     uint64_t            until_ms;
     uint64_t            sent_ms;
     unsigned            pass;

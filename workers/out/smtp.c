@@ -1,9 +1,12 @@
 /*
- * Outgoing mail over SMTP: what a mail is for libcurl, and what became of it.
+ * Outgoing mail over SMTP (RFC 5321): what is said for a mail, and what became
+ * of it.
  *
- * libcurl has one code for most refusals.  What the server said to which
- * command is seen where it is written and read (smtp_overhear), and judged by
- * common/smtp_reply.h.
+ * libcurl connects, starts TLS and logs in; who it was that said no then is
+ * seen where it is written and read (smtp_overhear).  From MAIL on the dialogue
+ * is ours, because libcurl's own waits for the answer to a mail and lets nobody
+ * else go on: one command, one reply, a mail after the other over the same
+ * connection.  What a reply means is judged by common/smtp_reply.h.
  */
 
 #include <stdatomic.h>
@@ -11,6 +14,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "mail_text.h"
 #include "smtp.h"
 #include "../trace/trace.h"
 
@@ -19,6 +23,14 @@
 
 typedef struct smtp_ask_s  smtp_ask_t;
 
+typedef enum {                           /* the command that is under way */
+    SMTP_MAIL,
+    SMTP_RCPT,
+    SMTP_DATA,
+    SMTP_TEXT,
+    SMTP_RSET                            /* after a refusal */
+} smtp_command_e;
+
 typedef struct {
     worker_io_call_t       io;
     smtp_ask_t            *of;
@@ -26,13 +38,19 @@ typedef struct {
     const worker_mail_t   *mail;
     worker_mail_answer_t  *answer;
     char                   url[300];
-    char                   from[SMTP_ADDRESS_MAX + 3];
-    char                   to[SMTP_ADDRESS_MAX + 3];
-    struct curl_slist     *rcpt;
-    struct curl_slist     *headers;
-    curl_mime             *mime;
+    char                  *text;         /* owned, with the dot at its end */
+    size_t                 text_len;
+    bool                   begun;        /* the dialogue is ours */
+    smtp_command_e         command;
     travel_smtp_stage_e    stage;
-    bool                   over;         /* all that is said now is goodbye */
+    char                   words[SMTP_ADDRESS_MAX + 32];
+    const char            *out;          /* of words or text: yet to be sent */
+    size_t                 out_len;
+    char                   read[256];    /* and yet to be looked at, from */
+    size_t                 read_at;      /* here on */
+    size_t                 read_len;
+    char                   in[SMTP_LINE_MAX];      /* a line, so far */
+    size_t                 in_len;
     char                   line[SMTP_LINE_MAX];    /* of the server, the last */
     travel_trace_t         trace;
     uint64_t               start;
@@ -80,178 +98,7 @@ smtp_address_good(const char *address)
 }
 
 
-static bool
-smtp_header(smtp_message_t *m, const char *name, const char *value)
-{
-    char                line[1200];
-    struct curl_slist  *more;
-
-    if (strpbrk(value, "\r\n") != NULL
-        || (size_t) snprintf(line, sizeof(line), "%s: %s", name, value)
-           >= sizeof(line))
-    {
-        return false;
-    }
-
-    more = curl_slist_append(m->headers, line);
-
-    if (more == NULL) {
-        return false;
-    }
-
-    m->headers = more;
-    return true;
-}
-
-
-/* RFC 2047: UTF-8 in encoded words of at most 45 bytes each, cut between
- * characters; plain ASCII goes as it is. */
-static bool
-smtp_subject(smtp_message_t *m, const char *text)
-{
-    char         value[1024];
-    size_t       i, n, len, out;
-    const char  *p;
-    uint32_t     v;
-
-    static const char  b64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                               "abcdefghijklmnopqrstuvwxyz0123456789+/";
-
-    for (p = text; *p != '\0' && (uint8_t) *p < 0x80; p++) { /* void */ }
-
-    if (*p == '\0') {
-        return smtp_header(m, "Subject", text);
-    }
-
-    out = 0;
-
-    for (len = strlen(text); len > 0; text += n, len -= n) {
-        n = len < 45 ? len : 45;
-
-        while (n < len && n > 1 && ((uint8_t) text[n] & 0xc0) == 0x80) {
-            n--;
-        }
-
-        if (out + 12 + (n + 2) / 3 * 4 + 3 > sizeof(value)) {
-            break;
-        }
-
-        out += (size_t) sprintf(value + out, "%s=?UTF-8?B?",
-                                out > 0 ? " " : "");
-
-        for (i = 0; i < n; i += 3) {
-            v = (uint32_t) (uint8_t) text[i] << 16
-                | (i + 1 < n ? (uint32_t) (uint8_t) text[i + 1] << 8 : 0)
-                | (i + 2 < n ? (uint32_t) (uint8_t) text[i + 2] : 0);
-            value[out++] = b64[v >> 18];
-            value[out++] = b64[v >> 12 & 63];
-            value[out++] = i + 1 < n ? b64[v >> 6 & 63] : '=';
-            value[out++] = i + 2 < n ? b64[v & 63] : '=';
-        }
-
-        out += (size_t) sprintf(value + out, "?=");
-    }
-
-    return smtp_header(m, "Subject", value);
-}
-
-
-static bool
-smtp_date(smtp_message_t *m)
-{
-    char        value[64];
-    time_t      now;
-    struct tm   tm;
-
-    static const char  *days[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri",
-                                   "Sat" };
-    static const char  *months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                     "Jul", "Aug", "Sep", "Oct", "Nov",
-                                     "Dec" };
-
-    now = time(NULL);
-    gmtime_r(&now, &tm);
-    snprintf(value, sizeof(value), "%s, %d %s %d %02d:%02d:%02d +0000",
-             days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
-             tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
-
-    return smtp_header(m, "Date", value);
-}
-
-
-static bool
-smtp_headers(smtp_message_t *m, const worker_conf_t *conf,
-    const worker_mail_t *mail)
-{
-    char  id[256], tp[TRAVEL_TRACEPARENT_LEN + 1];
-
-    snprintf(id, sizeof(id), "<%s>", mail->message_id);
-    travel_traceparent_format(tp, &m->trace);
-    tp[TRAVEL_TRACEPARENT_LEN] = '\0';
-
-    return smtp_date(m)
-           && smtp_header(m, "From", conf->smtp_from)
-           && smtp_header(m, "To", mail->to)
-           && smtp_subject(m, mail->subject)
-           && smtp_header(m, "Message-ID", id)
-           && smtp_header(m, "Auto-Submitted", "auto-generated")
-           && (!worker_trace_valid(mail->trace)
-               || smtp_header(m, "traceparent", tp));
-}
-
-
-static bool
-smtp_part(curl_mime *mime, const char *text, const char *type)
-{
-    curl_mimepart  *part;
-
-    part = curl_mime_addpart(mime);
-
-    return part != NULL
-           && curl_mime_data(part, text, CURL_ZERO_TERMINATED) == CURLE_OK
-           && curl_mime_type(part, type) == CURLE_OK
-           && curl_mime_encoder(part, "quoted-printable") == CURLE_OK;
-}
-
-
-/* multipart/mixed is libcurl's top level; the alternatives go inside it. */
-static bool
-smtp_body(CURL *easy, smtp_message_t *m, const worker_mail_t *mail)
-{
-    curl_mime          *alternatives;
-    curl_mimepart      *part;
-    struct curl_slist  *slist;
-
-    m->mime = curl_mime_init(easy);
-
-    if (m->mime == NULL) {
-        return false;
-    }
-
-    if (mail->html == NULL) {
-        return smtp_part(m->mime, mail->text, "text/plain; charset=utf-8");
-    }
-
-    alternatives = curl_mime_init(easy);
-    part = curl_mime_addpart(m->mime);
-
-    if (alternatives == NULL || part == NULL
-        || !smtp_part(alternatives, mail->text, "text/plain; charset=utf-8")
-        || !smtp_part(alternatives, mail->html, "text/html; charset=utf-8")
-        || curl_mime_subparts(part, alternatives) != CURLE_OK)
-    {
-        curl_mime_free(alternatives);
-        return false;
-    }
-
-    curl_mime_type(part, "multipart/alternative");
-    slist = curl_slist_append(NULL, "Content-Disposition: inline");
-    curl_mime_headers(part, slist, 1);
-    return true;
-}
-
-
-/* libcurl's own account of the session: commands go out, lines come in. */
+/* libcurl's own account of the session, up to our part of it. */
 static int
 smtp_overhear(CURL *easy, curl_infotype type, char *data, size_t len,
     void *ctx)
@@ -261,18 +108,7 @@ smtp_overhear(CURL *easy, curl_infotype type, char *data, size_t len,
 
     (void) easy;
 
-    if (type == CURLINFO_HEADER_OUT) {
-        if (len >= 5 && strncasecmp(data, "RCPT ", 5) == 0) {
-            m->stage = TRAVEL_SMTP_RCPT;
-
-        } else if (len >= 4 && strncasecmp(data, "DATA", 4) == 0) {
-            m->stage = TRAVEL_SMTP_DATA;
-
-        } else if (len >= 4 && strncasecmp(data, "QUIT", 4) == 0) {
-            m->over = true;
-        }
-
-    } else if (type == CURLINFO_HEADER_IN && !m->over) {
+    if (type == CURLINFO_HEADER_IN) {
         n = len < sizeof(m->line) - 1 ? len : sizeof(m->line) - 1;
         memcpy(m->line, data, n);
         m->line[n] = '\0';
@@ -280,24 +116,6 @@ smtp_overhear(CURL *easy, curl_infotype type, char *data, size_t len,
     }
 
     return 0;
-}
-
-
-/* "Name <address>" or an address, as the envelope has it. */
-static void
-smtp_sender(smtp_message_t *m)
-{
-    const char  *from, *end;
-
-    from = strchr(m->conf->smtp_from, '<');
-    end = from != NULL ? strchr(from, '>') : NULL;
-
-    if (end != NULL) {
-        snprintf(m->from, sizeof(m->from), "%.*s", (int) (end - from + 1),
-                 from);
-    } else {
-        snprintf(m->from, sizeof(m->from), "<%.320s>", m->conf->smtp_from);
-    }
 }
 
 
@@ -332,29 +150,227 @@ smtp_prepare(worker_io_call_t *io, CURL *easy)
 {
     smtp_message_t  *m = io->ctx;
 
-    smtp_sender(m);
-    snprintf(m->to, sizeof(m->to), "<%.320s>", m->mail->to);
     snprintf(m->url, sizeof(m->url), "%s://%.255s:%u/travel.local",
              m->conf->smtp_tls == WORKER_TLS_IMPLICIT ? "smtps" : "smtp",
              m->conf->smtp_host, m->conf->smtp_port);
-    m->rcpt = curl_slist_append(NULL, m->to);
-
-    if (m->rcpt == NULL || !smtp_headers(m, m->conf, m->mail)
-        || !smtp_body(easy, m, m->mail))
-    {
-        return false;
-    }
 
     smtp_server(m, easy);
-    curl_easy_setopt(easy, CURLOPT_MAIL_FROM, m->from);
-    curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, m->rcpt);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, m->headers);
-    curl_easy_setopt(easy, CURLOPT_MIMEPOST, m->mime);
+    curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
     curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, smtp_overhear);
     curl_easy_setopt(easy, CURLOPT_DEBUGDATA, m);
     curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
 
     return true;
+}
+
+
+/* --- the dialogue --------------------------------------------------------- */
+
+static void
+smtp_say(smtp_message_t *m, smtp_command_e command)
+{
+    const char  *from, *end;
+
+    m->command = command;
+    m->line[0] = '\0';
+
+    switch (command) {
+
+    case SMTP_MAIL:                     /* "Name <address>" or an address */
+        from = strchr(m->conf->smtp_from, '<');
+        from = from != NULL ? from + 1 : m->conf->smtp_from;
+        end = from + strcspn(from, ">");
+        snprintf(m->words, sizeof(m->words), "MAIL FROM:<%.*s>\r\n",
+                 (int) (end - from), from);
+        break;
+
+    case SMTP_RCPT:
+        m->stage = TRAVEL_SMTP_RCPT;
+        snprintf(m->words, sizeof(m->words), "RCPT TO:<%s>\r\n", m->mail->to);
+        break;
+
+    case SMTP_DATA:
+        m->stage = TRAVEL_SMTP_DATA;
+        strcpy(m->words, "DATA\r\n");
+        break;
+
+    case SMTP_TEXT:
+        m->out = m->text;
+        m->out_len = m->text_len;
+        return;
+
+    case SMTP_RSET:
+        strcpy(m->words, "RSET\r\n");
+        break;
+    }
+
+    m->out = m->words;
+    m->out_len = strlen(m->words);
+}
+
+
+/* TRAVEL_OK: all is sent; TRAVEL_REFUSED: not yet. */
+static int
+smtp_write(smtp_message_t *m, CURL *easy)
+{
+    size_t    n;
+    CURLcode  code;
+
+    while (m->out_len > 0) {
+        code = curl_easy_send(easy, m->out, m->out_len, &n);
+
+        if (code != CURLE_OK) {
+            return code == CURLE_AGAIN ? TRAVEL_REFUSED : TRAVEL_ERROR;
+        }
+
+        m->out += n;
+        m->out_len -= n;
+    }
+
+    return TRAVEL_OK;
+}
+
+
+/* A line, what of it there is room for.  TRAVEL_REFUSED: it is not there yet;
+ * TRAVEL_ERROR: it will not be. */
+static int
+smtp_line(smtp_message_t *m, CURL *easy)
+{
+    char      c;
+    CURLcode  code;
+
+    for ( ;; ) {
+        if (m->read_at == m->read_len) {
+            m->read_at = 0;
+            m->read_len = 0;
+            code = curl_easy_recv(easy, m->read, sizeof(m->read),
+                                  &m->read_len);
+
+            if (code != CURLE_OK || m->read_len == 0) {
+                return code == CURLE_AGAIN ? TRAVEL_REFUSED : TRAVEL_ERROR;
+            }
+        }
+
+        c = m->read[m->read_at++];
+
+        if (c == '\n') {
+            m->in_len -= m->in_len > 0 && m->in[m->in_len - 1] == '\r';
+            m->in[m->in_len] = '\0';
+            return TRAVEL_OK;
+        }
+
+        if (m->in_len < sizeof(m->in) - 1) {
+            m->in[m->in_len++] = c;
+        }
+    }
+}
+
+
+/* A reply; its last line stays in m->in.  As above. */
+static int
+smtp_read(smtp_message_t *m, CURL *easy, travel_smtp_reply_t *ret_reply)
+{
+    int     rc;
+    size_t  n;
+
+    do {
+        rc = smtp_line(m, easy);
+
+        if (rc != TRAVEL_OK) {
+            return rc;
+        }
+
+        n = m->in_len;
+        m->in_len = 0;
+        rc = travel_smtp_reply_parse(ret_reply, (travel_str_t) { m->in, n });
+    } while (rc == TRAVEL_OK && n > 3 && m->in[3] == '-');
+
+    return rc == TRAVEL_OK ? TRAVEL_OK : TRAVEL_ERROR;
+}
+
+
+/* A command has its reply: the next one, or it is over. */
+static worker_io_talk_e
+smtp_next(smtp_message_t *m, const travel_smtp_reply_t *reply)
+{
+    if (m->command == SMTP_RSET) {
+        return reply->code / 100 == 2 ? WORKER_IO_KEEP : WORKER_IO_CLOSE;
+    }
+
+    if (m->command == SMTP_DATA ? reply->code != 354 : reply->code / 100 != 2) {
+        if (reply->code < 400 || reply->code == 421) {
+            memcpy(m->line, m->in, sizeof(m->line));
+            return WORKER_IO_CLOSE;
+        }
+
+        smtp_say(m, SMTP_RSET);
+        memcpy(m->line, m->in, sizeof(m->line));
+        return WORKER_IO_WRITE;
+    }
+
+    if (m->command == SMTP_TEXT) {
+        memcpy(m->line, m->in, sizeof(m->line));
+        m->answer->bounce = TRAVEL_SMTP_ACCEPTED;
+        return WORKER_IO_KEEP;
+    }
+
+    smtp_say(m, m->command + 1);
+    return WORKER_IO_WRITE;
+}
+
+
+/* A connection that was kept may have been closed for long, which shows when it
+ * is used; nothing has been done then. */
+static worker_io_talk_e
+smtp_lost(smtp_message_t *m)
+{
+    if (m->io.kept && m->command == SMTP_MAIL) {
+        m->begun = false;
+        return WORKER_IO_STALE;
+    }
+
+    if (m->command != SMTP_RSET) {
+        snprintf(m->io.why, sizeof(m->io.why), "the connection was lost");
+    }
+
+    return WORKER_IO_CLOSE;
+}
+
+
+static worker_io_talk_e
+smtp_talk(worker_io_call_t *io, CURL *easy)
+{
+    int                   rc;
+    smtp_message_t       *m = io->ctx;
+    worker_io_talk_e      next;
+    travel_smtp_reply_t   reply;
+
+    if (!m->begun) {
+        m->begun = true;
+        m->in_len = 0;
+        m->read_at = 0;
+        m->read_len = 0;
+        curl_easy_setopt(easy, CURLOPT_VERBOSE, 0L);
+        smtp_say(m, SMTP_MAIL);
+    }
+
+    do {
+        rc = smtp_write(m, easy);
+
+        if (rc == TRAVEL_REFUSED) {
+            return WORKER_IO_WRITE;
+        }
+
+        rc = rc == TRAVEL_OK ? smtp_read(m, easy, &reply) : rc;
+
+        if (rc == TRAVEL_REFUSED) {
+            return WORKER_IO_READ;
+        }
+
+        next = rc == TRAVEL_OK ? smtp_next(m, &reply) : smtp_lost(m);
+    } while (next == WORKER_IO_WRITE);
+
+    return next;
 }
 
 
@@ -366,6 +382,7 @@ smtp_judge(worker_io_call_t *io, CURL *easy, CURLcode code)
     travel_smtp_reply_t   reply;
 
     (void) easy;
+    (void) code;
     m->end = worker_trace_now();
 
     if (travel_smtp_reply_parse(&reply, (travel_str_t) {
@@ -376,8 +393,7 @@ smtp_judge(worker_io_call_t *io, CURL *easy, CURLcode code)
         reply.code = 0;
     }
 
-    if (code == CURLE_OK) {
-        m->answer->bounce = TRAVEL_SMTP_ACCEPTED;
+    if (m->answer->bounce == TRAVEL_SMTP_ACCEPTED) {
         return true;
     }
 
@@ -462,9 +478,8 @@ smtp_end(smtp_message_t *m)
         smtp_emit(m);
     }
 
-    curl_mime_free(m->mime);
-    curl_slist_free_all(m->rcpt);
-    curl_slist_free_all(m->headers);
+    free(m->text);
+    m->text = NULL;
 }
 
 
@@ -488,21 +503,51 @@ smtp_message_over(worker_io_call_t *io)
 }
 
 
-/* False: the address is not one, and the mail is not sent at all. */
+static void
+smtp_fail(worker_mail_answer_t *answer, travel_smtp_bounce_e bounce,
+    const char *why)
+{
+    memset(answer, 0, sizeof(*answer));
+    answer->bounce = bounce;
+    snprintf(answer->why, sizeof(answer->why), "%s", why);
+}
+
+
+/* What is to be sent; false: it is answered. */
+static bool
+smtp_text(smtp_message_t *m)
+{
+    switch (worker_mail_text(&m->text, &m->text_len, m->conf->smtp_from,
+                             m->mail, worker_trace_valid(m->mail->trace)
+                                      ? &m->trace : NULL))
+    {
+    case TRAVEL_OK:
+        return true;
+
+    case TRAVEL_INVALID:
+        smtp_fail(m->answer, TRAVEL_SMTP_REFUSED,
+                  "a header of it would be two lines");
+        return false;
+
+    default:
+        smtp_fail(m->answer, TRAVEL_SMTP_SOFT, "out of memory");
+        return false;
+    }
+}
+
+
+/* False: it is not sent at all, and answered. */
 static bool
 smtp_begin(smtp_message_t *m, worker_io_t *io, const worker_mail_t *mail,
     worker_mail_answer_t *answer)
 {
-    memset(answer, 0, sizeof(*answer));
-    answer->bounce = TRAVEL_SMTP_SOFT;
-
     if (!smtp_address_good(mail->to)) {
-        answer->bounce = TRAVEL_SMTP_HARD;
-        snprintf(answer->why, sizeof(answer->why),
-                 "not an address that mail can be sent to");
+        smtp_fail(answer, TRAVEL_SMTP_HARD,
+                  "not an address that mail can be sent to");
         return false;
     }
 
+    smtp_fail(answer, TRAVEL_SMTP_SOFT, "");
     m->conf = worker_io_conf(io);
     m->mail = mail;
     m->answer = answer;
@@ -512,6 +557,7 @@ smtp_begin(smtp_message_t *m, worker_io_t *io, const worker_mail_t *mail,
     m->io.cancel = m->of->cancel;
     m->io.ctx = m;
     m->io.prepare = smtp_prepare;
+    m->io.talk = smtp_talk;
     m->io.judge = smtp_judge;
     m->io.over = smtp_message_over;
     m->start = worker_trace_now();
@@ -520,7 +566,7 @@ smtp_begin(smtp_message_t *m, worker_io_t *io, const worker_mail_t *mail,
         m->trace = worker_trace_child(mail->trace);
     }
 
-    return true;
+    return smtp_text(m);
 }
 
 

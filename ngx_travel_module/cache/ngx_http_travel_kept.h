@@ -31,7 +31,8 @@
 
 
 #define NGX_HTTP_TRAVEL_KEPT_TAGS_MAX   64     /* directive's and upstream's */
-#define NGX_HTTP_TRAVEL_KEPT_MARKS_MAX  65     /* the URI's, and of groups */
+#define NGX_HTTP_TRAVEL_KEPT_MARKS_MAX  66     /* the URI's, that of key=, and
+                                                  of groups */
 #define NGX_HTTP_TRAVEL_KEPT_SIZE_MAX   (120 * 1024)
 #define NGX_HTTP_TRAVEL_KEPT_L2_MAX     (900 * 1024)
 
@@ -188,6 +189,7 @@ ngx_uint_t ngx_http_travel_name_is(const ngx_str_t *name, const char *is);
 #define NGX_HTTP_TRAVEL_MARK_TEXT    512
 #define NGX_HTTP_TRAVEL_MARK_URI     'u'
 #define NGX_HTTP_TRAVEL_MARK_GROUP   'g'
+#define NGX_HTTP_TRAVEL_MARK_KEY     'k'
 
 ngx_int_t ngx_http_travel_marks_init(ngx_http_travel_shard_t *shard);
 /* A fill that begins now is older than any later invalidation. */
@@ -196,7 +198,7 @@ void ngx_http_travel_mark(uint64_t mark);
 ngx_uint_t ngx_http_travel_marked(uint64_t mark, uint64_t seq);
 
 /* What a mark of a URI of the request's own origin, in whatever spelling, or of
- * a group there, is made of. */
+ * a group there, is made of; or of a text that key= has made. */
 ngx_int_t ngx_http_travel_mark_text(ngx_http_request_t *r, u_char kind,
     const ngx_str_t *name, ngx_str_t *ret_text);
 uint64_t ngx_http_travel_mark_of(const ngx_str_t *text);
@@ -239,7 +241,11 @@ typedef struct {
     uint64_t                        seq;       /* of marks, at the start */
     travel_stream_id_t              purge;     /* of purges, then */
     uint64_t                        uri;       /* mark */
-    ngx_str_t                       target;    /* its text */
+    uint64_t                        named;     /* mark of what key= made */
+    ngx_str_t                       target;    /* the text of the latter, if
+                                                  there is key=, else of the
+                                                  former: names the version of
+                                                  its answers in Redis */
     ngx_str_t                       words;     /* the directive's tags */
     ngx_http_travel_kept_l2_t       *shared;    /* what Redis was asked */
     uint64_t                        tags[NGX_HTTP_TRAVEL_TAGS_MAX];

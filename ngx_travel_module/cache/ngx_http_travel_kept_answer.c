@@ -499,6 +499,10 @@ ngx_http_travel_kept_depends(ngx_http_travel_kept_t *h,
     rec->head.nmarks = 1;
     rec->head.marks[0] = h->uri;
 
+    if (h->conf->key != NULL) {
+        rec->head.marks[rec->head.nmarks++] = h->named;
+    }
+
     if (ngx_http_travel_fields_join(h->request, fields, "surrogate-key",
                                     &value)
         != NGX_OK)
@@ -550,10 +554,12 @@ ngx_http_travel_kept_groups(ngx_http_travel_kept_t *h, const ngx_str_t *field,
     ngx_http_travel_record_t *rec)
 {
     int               rc;
+    uint32_t          before;
     ngx_str_t         name, text;
     travel_sf_t       sf;
     travel_sf_item_t  item;
 
+    before = rec->head.nmarks;
     sf = travel_sf_open(ngx_http_travel_view(field));
 
     while ((rc = travel_sf_list_next(&sf, &item)) == TRAVEL_OK) {
@@ -584,7 +590,7 @@ ngx_http_travel_kept_groups(ngx_http_travel_kept_t *h, const ngx_str_t *field,
     }
 
     if (rc == TRAVEL_INVALID) {
-        rec->head.nmarks = 1;
+        rec->head.nmarks = before;
     }
 
     return NGX_OK;

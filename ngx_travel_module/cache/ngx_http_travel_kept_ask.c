@@ -69,6 +69,7 @@ ngx_http_travel_kept_refresh(ngx_http_travel_kept_t *h,
     b->look = h->look;
     b->seq = h->seq;
     b->uri = h->uri;
+    b->named = h->named;
     b->target = h->target;
     b->words = h->words;
     b->ntags = h->ntags;

@@ -1,7 +1,8 @@
 /*
  * Answers of upstreams in Redis (role "cache"), for all nodes: l2=on.
  *
- * Every URI has a version there, made at its first fill.  Whoever fills reads
+ * Every URI, or what key= makes of it, has a version there, made at its first
+ * fill.  Whoever fills reads
  * it before the upstream is asked, and its answer carries it; an unsafe request
  * puts another in its place.  So an answer whose fill began before the
  * invalidation is never believed after it, whichever node made it, and a
@@ -703,7 +704,8 @@ ngx_http_travel_kept_l2_store(ngx_http_travel_kept_t *h,
     ngx_http_travel_record_t   names;
 
     if (h->shared == NULL || h->shared->version.len == 0
-        || rec->head.nmarks > 1 || ngx_http_travel_kept_l2_owes()
+        || rec->head.nmarks > (h->conf->key ? 2 : 1)
+        || ngx_http_travel_kept_l2_owes()
         || !ngx_http_travel_redis_up(NGX_HTTP_TRAVEL_REDIS_CACHE))
     {
         return;

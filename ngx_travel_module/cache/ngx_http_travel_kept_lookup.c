@@ -296,6 +296,17 @@ ngx_http_travel_kept_request(ngx_http_travel_kept_t *h)
 
     h->uri = ngx_http_travel_mark_of(&h->target);
 
+    if (h->conf->key != NULL) {
+        if (ngx_http_travel_mark_text(r, NGX_HTTP_TRAVEL_MARK_KEY, &h->key,
+                                      &h->target)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        h->named = ngx_http_travel_mark_of(&h->target);
+    }
+
     return ngx_http_travel_kept_tags(h);
 }
 

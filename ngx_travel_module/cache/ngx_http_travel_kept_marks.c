@@ -213,7 +213,11 @@ ngx_http_travel_mark_text(ngx_http_request_t *r, u_char kind,
         name = &normal;
     }
 
-    if (ngx_http_travel_origin(r, &scheme, &authority) != NGX_OK) {
+    if (kind == NGX_HTTP_TRAVEL_MARK_KEY) {
+        ngx_str_null(&scheme);
+        ngx_str_null(&authority);
+
+    } else if (ngx_http_travel_origin(r, &scheme, &authority) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -315,7 +319,7 @@ ngx_http_travel_marks_outdate(ngx_http_travel_kept_t *h, const ngx_str_t *text)
 void
 ngx_http_travel_marks_unsafe(ngx_http_travel_kept_t *kept)
 {
-    ngx_str_t            text;
+    ngx_str_t            text, key;
     ngx_uint_t           i;
     ngx_list_part_t     *part;
     ngx_table_elt_t     *h;
@@ -331,6 +335,16 @@ ngx_http_travel_marks_unsafe(ngx_http_travel_kept_t *kept)
     }
 
     ngx_http_travel_marks_outdate(kept, &text);
+
+    /* all URIs of one key have one answer */
+
+    if (kept->conf->key != NULL
+        && ngx_http_complex_value(r, kept->conf->key, &key) == NGX_OK
+        && ngx_http_travel_mark_text(r, NGX_HTTP_TRAVEL_MARK_KEY, &key, &text)
+           == NGX_OK)
+    {
+        ngx_http_travel_marks_outdate(kept, &text);
+    }
 
     part = &r->upstream->headers_in.headers.part;
     h = part->elts;

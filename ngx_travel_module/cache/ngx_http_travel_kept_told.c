@@ -116,7 +116,7 @@ ngx_http_travel_kept_l2_tell(ngx_http_travel_owed_t *owed)
     owed->sent = 1;
     ngx_http_travel_kept_l2_unsent--;
 
-    rc = (owed->text[0] == NGX_HTTP_TRAVEL_MARK_URI)
+    rc = (owed->text[0] != NGX_HTTP_TRAVEL_MARK_GROUP)
          ? ngx_http_travel_kept_l2_version(op, owed) : NGX_OK;
 
     if (rc == NGX_OK) {
@@ -207,9 +207,11 @@ ngx_http_travel_kept_l2_told(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
 
     owed->failed |= (type == NGX_HTTP_TRAVEL_REPLY_ERROR);
 
-    /* of a URI the SET comes first */
+    /* of all but groups the SET comes first */
 
-    if (reply != NULL && i == 0 && owed->text[0] == NGX_HTTP_TRAVEL_MARK_URI) {
+    if (reply != NULL && i == 0
+        && owed->text[0] != NGX_HTTP_TRAVEL_MARK_GROUP)
+    {
         return;
     }
 

@@ -33,6 +33,8 @@ my $t = Travel::Test->start(parts => 'queue cache nginx', allow_5xx => 1,
             travel_cache http l2=on max_size=900k; }
         location /tags/ { proxy_pass http://app;
             travel_cache http l2=on "tags=all:tags"; }
+        location /keyed/ { proxy_pass http://app;
+            travel_cache http l2=on "key=$host$uri"; }
         location /own/ { proxy_pass http://app; travel_cache http; }
     }
 CONF
@@ -269,6 +271,20 @@ subtest 'the origin\'s word, that a client wanted' => sub {
         'and asked for again');
     in_redis('word 2');
     is(get($u, $path)->{content}, 'word 2', 'is what the other node takes');
+};
+
+subtest 'one key for many URIs' => sub {
+    my ($path, $n) = (fresh_path('/keyed/'), stored());
+    $o->set($path, headers => [@max], body => 'body %n');
+    is(get($t, "$path?utm=1")->{content}, 'body 1', 'one node asks');
+    settled($n);
+    is(get($u, "$path?utm=2")->{content}, 'body 1', 'the other has it, by another URI');
+    is(ask($u, 'POST', $path, body => 'x')->{status}, 200, 'a third is changed');
+    is(get($u, "$path?utm=2")->{content}, 'body 3', 'that node asks again');
+    wait_for(sub { get($t, "$path?utm=1")->{content} ne 'body 1' }, 5,
+        'the other to hear of it');
+    is(get($t, "$path?utm=4")->{content}, 'body 3', 'and takes the new one over');
+    is($o->count($path), 3, 'which nobody asked for twice');
 };
 
 subtest 'large ones' => sub {

@@ -14,6 +14,7 @@
  *   kept_store.c    into the store
  *   kept_record.c   an answer as bytes, and back into a response
  *   kept_marks.c    what an unsafe request has made invalid
+ *   kept_groups.c   groups of answers (RFC 9875), here and in Redis
  *   kept_l2.c       l2=on: answers in Redis, for all nodes
  *   kept_told.c     ... and marks, told to all of them
  *
@@ -31,6 +32,7 @@
 
 
 #define NGX_HTTP_TRAVEL_KEPT_TAGS_MAX   64     /* directive's and upstream's */
+#define NGX_HTTP_TRAVEL_KEPT_GROUPS_MAX 64     /* of RFC 9875 */
 #define NGX_HTTP_TRAVEL_KEPT_MARKS_MAX  66     /* the URI's, that of key=, and
                                                   of groups */
 #define NGX_HTTP_TRAVEL_KEPT_SIZE_MAX   (120 * 1024)
@@ -203,6 +205,14 @@ ngx_int_t ngx_http_travel_mark_text(ngx_http_request_t *r, u_char kind,
     const ngx_str_t *name, ngx_str_t *ret_text);
 uint64_t ngx_http_travel_mark_of(const ngx_str_t *text);
 
+/* The texts of the marks of groups that a field names, at most 'max' of them:
+ * how many it names; NGX_ERROR: no memory.  A malformed field names none. */
+ngx_int_t ngx_http_travel_mark_groups(ngx_http_request_t *r,
+    const ngx_str_t *field, ngx_str_t *texts, ngx_uint_t max);
+/* Of an answer; NGX_ERROR also when there are more than may be. */
+ngx_int_t ngx_http_travel_kept_groups_of(ngx_http_request_t *r,
+    const ngx_array_t *fields, ngx_str_t *texts);
+
 /* Does the request line name another host than Host does? */
 ngx_uint_t ngx_http_travel_two_hosts(ngx_http_request_t *r);
 
@@ -366,6 +376,20 @@ void ngx_http_travel_kept_l2_release(ngx_http_travel_kept_t *h);
 size_t ngx_http_travel_kept_l2_uri(u_char *key, const u_char *text,
     size_t len);
 size_t ngx_http_travel_kept_l2_random(u_char *p);
+
+/* Groups there (kept_groups.c): their keys, from r->pool; do they all stand at
+ * 'since' or before it, by the reply to an MGET of them?  And one's end. */
+struct ngx_http_travel_redis_op_s;
+struct ngx_http_travel_reply_s;
+
+#define NGX_HTTP_TRAVEL_KEPT_L2_SEQUENCE  "travel:l2seq"
+
+ngx_int_t ngx_http_travel_kept_group_keys(ngx_http_request_t *r,
+    const ngx_str_t *texts, ngx_uint_t n, const char **argv, size_t *argvlen);
+ngx_uint_t ngx_http_travel_kept_groups_hold(
+    const struct ngx_http_travel_reply_s *reply, ngx_uint_t n, uint64_t since);
+ngx_int_t ngx_http_travel_kept_group_over(
+    struct ngx_http_travel_redis_op_s *op, const ngx_str_t *text);
 
 /* A mark was made here (kept_told.c).  Does Redis not know of one yet? */
 ngx_uint_t ngx_http_travel_kept_l2_owes(void);

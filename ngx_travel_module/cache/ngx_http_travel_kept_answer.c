@@ -15,7 +15,6 @@
 
 #include "ngx_http_travel_kept.h"
 #include "../net/ngx_http_travel_redis.h"
-#include "../../common/structured_field.h"
 
 
 #define NGX_HTTP_TRAVEL_KEPT_PASS_TTL  10000     /* ms */
@@ -34,8 +33,6 @@ static ngx_int_t ngx_http_travel_kept_received(ngx_http_travel_kept_t *h);
 static const char *ngx_http_travel_kept_judged(ngx_http_travel_kept_t *h,
     ngx_array_t *fields, ngx_uint_t status,
     ngx_http_travel_record_t *ret_rec, ngx_http_travel_meaning_t *meaning);
-static ngx_int_t ngx_http_travel_kept_groups(ngx_http_travel_kept_t *h,
-    const ngx_str_t *field, ngx_http_travel_record_t *rec);
 static ngx_int_t ngx_http_travel_kept_place(ngx_http_travel_kept_t *h,
     ngx_http_travel_meaning_t *meaning, ngx_http_travel_record_t *rec);
 static ngx_int_t ngx_http_travel_kept_confirmed(ngx_http_travel_kept_t *h);
@@ -486,7 +483,8 @@ ngx_http_travel_kept_depends(ngx_http_travel_kept_t *h,
     const ngx_array_t *fields, ngx_http_travel_record_t *rec)
 {
     u_char     *p, *last, *start;
-    ngx_str_t   value;
+    ngx_int_t   i, n;
+    ngx_str_t   value, groups[NGX_HTTP_TRAVEL_KEPT_GROUPS_MAX];
 
     rec->head.generation = h->look.generation;
     rec->head.era = h->look.era;
@@ -537,63 +535,14 @@ ngx_http_travel_kept_depends(ngx_http_travel_kept_t *h,
             = travel_siphash(ngx_http_travel_node_key(), start, p - start);
     }
 
-    if (ngx_http_travel_fields_join(h->request, fields, "cache-groups",
-                                    &value)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
+    n = ngx_http_travel_kept_groups_of(h->request, fields, groups);
+
+    for (i = 0; i < n; i++) {
+        rec->head.marks[rec->head.nmarks++]
+            = ngx_http_travel_mark_of(&groups[i]);
     }
 
-    return ngx_http_travel_kept_groups(h, &value, rec);
-}
-
-
-/* RFC 9875: Strings; a malformed field is none. */
-static ngx_int_t
-ngx_http_travel_kept_groups(ngx_http_travel_kept_t *h, const ngx_str_t *field,
-    ngx_http_travel_record_t *rec)
-{
-    int               rc;
-    uint32_t          before;
-    ngx_str_t         name, text;
-    travel_sf_t       sf;
-    travel_sf_item_t  item;
-
-    before = rec->head.nmarks;
-    sf = travel_sf_open(ngx_http_travel_view(field));
-
-    while ((rc = travel_sf_list_next(&sf, &item)) == TRAVEL_OK) {
-
-        if (item.type != TRAVEL_SF_STRING) {
-            continue;
-        }
-
-        if (rec->head.nmarks == NGX_HTTP_TRAVEL_KEPT_MARKS_MAX) {
-            return NGX_ERROR;
-        }
-
-        name.data = ngx_pnalloc(h->request->pool, item.text.len + 1);
-        if (name.data == NULL) {
-            return NGX_ERROR;
-        }
-
-        name.len = travel_sf_string((char *) name.data, item.text);
-
-        if (ngx_http_travel_mark_text(h->request, NGX_HTTP_TRAVEL_MARK_GROUP,
-                                      &name, &text)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        rec->head.marks[rec->head.nmarks++] = ngx_http_travel_mark_of(&text);
-    }
-
-    if (rc == TRAVEL_INVALID) {
-        rec->head.nmarks = before;
-    }
-
-    return NGX_OK;
+    return n < 0 ? NGX_ERROR : NGX_OK;
 }
 
 

@@ -7,8 +7,8 @@
  * puts another in its place.  So an answer whose fill began before the
  * invalidation is never believed after it, whichever node made it, and a
  * version that was evicted makes its answers invalid, no more.  Groups (RFC
- * 9875) are named only by the answer, too late for a version: such answers stay
- * in the node's memory.
+ * 9875) are named only by the answer, too late for a version: kept_groups.c
+ * has another way, and answers with groups cost a second look.
  *
  * An entry is signed (common/cache_record.h) and holds the node's record with
  * nothing in it that means something on that node alone: tags and marks are
@@ -22,6 +22,7 @@
 #include "ngx_http_travel_kept.h"
 #include "../net/ngx_http_travel_redis.h"
 #include "../../common/cache_record.h"
+#include "../../common/digits.h"
 
 
 #define NGX_HTTP_TRAVEL_KEPT_L2_TIMEOUT   50       /* ms for a reply */
@@ -55,7 +56,13 @@ struct ngx_http_travel_kept_l2_s {
     u_char                       value[64];
     ngx_str_t                    version;
     u_char                       digits[NGX_HTTP_TRAVEL_KEPT_L2_VERSION];
+    uint64_t                     sequence;     /* of groups, before the fill */
     ngx_http_travel_record_t    *found;
+
+    ngx_http_travel_record_t    *grouped;      /* what MGET is to tell of */
+    ngx_http_travel_fill_t       grouped_at;
+    ngx_uint_t                   ngroups;
+    uint64_t                     since;
     unsigned                     over:1;
 };
 
@@ -75,9 +82,16 @@ static ngx_int_t ngx_http_travel_kept_l2_believe(ngx_http_travel_kept_l2_t *s,
 static ngx_uint_t ngx_http_travel_kept_l2_valid(ngx_http_travel_kept_l2_t *s,
     const travel_cache_record_t *record, ngx_http_travel_record_t *rec,
     ngx_http_travel_fill_t *at);
+static ngx_uint_t ngx_http_travel_kept_l2_fits(ngx_http_travel_kept_l2_t *s,
+    const ngx_http_travel_candidate_t *c, const ngx_http_travel_record_t *rec);
 static ngx_int_t ngx_http_travel_kept_l2_take(ngx_http_travel_kept_l2_t *s,
-    const ngx_http_travel_candidate_t *c, ngx_http_travel_record_t *rec,
-    ngx_http_travel_fill_t *at);
+    ngx_http_travel_record_t *rec, ngx_http_travel_fill_t *at);
+static ngx_int_t ngx_http_travel_kept_l2_groups(ngx_http_travel_kept_l2_t *s,
+    ngx_http_travel_record_t *rec, const ngx_http_travel_fill_t *at,
+    const ngx_str_t *groups, ngx_uint_t n);
+static void ngx_http_travel_kept_l2_grouped(ngx_http_travel_redis_op_t *op,
+    ngx_uint_t i, const ngx_http_travel_reply_t *reply);
+static void ngx_http_travel_kept_l2_missed(ngx_http_travel_kept_l2_t *s);
 static ngx_int_t ngx_http_travel_kept_l2_lock(ngx_http_travel_kept_l2_t *s);
 static void ngx_http_travel_kept_l2_locked(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
@@ -88,25 +102,36 @@ static void ngx_http_travel_kept_l2_write(ngx_http_travel_kept_t *h,
     const ngx_str_t *user, const ngx_str_t *variant,
     const ngx_http_travel_record_t *rec, uint64_t ttl);
 static void ngx_http_travel_kept_l2_put(ngx_http_travel_kept_t *h,
-    const u_char *name, const u_char *bytes, size_t len, uint64_t ttl);
+    const ngx_http_travel_record_t *rec, const u_char *name,
+    const u_char *bytes, size_t len, uint64_t ttl);
 static void ngx_http_travel_kept_l2_written(ngx_http_travel_redis_op_t *op,
     ngx_uint_t i, const ngx_http_travel_reply_t *reply);
 
 
-/* The version of a URI, made where there is none, and entries. */
+/* The version of a URI and the sequence of groups, made where there is none,
+ * and entries. */
 static const char  ngx_http_travel_kept_l2_read[] =
     "local v = redis.call('GET', KEYS[1])\n"
     "if not v then\n"
     "  v = ARGV[1]\n"
     "  redis.call('SET', KEYS[1], v, 'EX', 86400)\n"
     "end\n"
-    "local out = {v}\n"
-    "for i = 2, #KEYS do out[i] = redis.call('GET', KEYS[i]) or '' end\n"
+    "local s = redis.call('GET', KEYS[2])\n"
+    "if not s then\n"
+    "  s = redis.call('TIME')[1] .. '000000'\n"
+    "  redis.call('SET', KEYS[2], s)\n"
+    "end\n"
+    "local out = {v, s}\n"
+    "for i = 3, #KEYS do out[i] = redis.call('GET', KEYS[i]) or '' end\n"
     "return out\n";
 
-/* An entry, and a version that lives as long. */
+/* An entry, a version that lives as long, and its groups. */
 static const char  ngx_http_travel_kept_l2_set[] =
     "redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])\n"
+    "local s = redis.call('GET', KEYS[3])\n"
+    "for i = 4, #KEYS do\n"
+    "  if s then redis.call('SET', KEYS[i], s, 'NX', 'EX', 2678400) end\n"
+    "end\n"
     "return redis.call('PEXPIRE', KEYS[1], ARGV[2], 'GT')\n";
 
 
@@ -175,20 +200,21 @@ ngx_http_travel_kept_l2_random(u_char *p)
 /* What the entry must say that it answers. */
 static ngx_int_t
 ngx_http_travel_kept_l2_title(ngx_http_travel_kept_t *h, const ngx_str_t *user,
-    const ngx_str_t *variant, const ngx_str_t *version, ngx_str_t *ret_title)
+    const ngx_str_t *variant, const ngx_str_t *version, uint64_t sequence,
+    ngx_str_t *ret_title)
 {
     u_char  *p;
 
     p = ngx_pnalloc(h->request->pool, h->key.len + user->len + variant->len
                                       + version->len + h->server->text.len
-                                      + 4);
+                                      + NGX_INT64_LEN + 5);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
     ret_title->data = p;
-    ret_title->len = ngx_sprintf(p, "%V %V %V %V %V", &h->key, user, variant,
-                                 version, &h->server->text)
+    ret_title->len = ngx_sprintf(p, "%V %V %V %V %V %uL", &h->key, user,
+                                 variant, version, &h->server->text, sequence)
                      - p;
 
     return NGX_OK;
@@ -286,9 +312,9 @@ static ngx_int_t
 ngx_http_travel_kept_l2_look(ngx_http_travel_kept_l2_t *s)
 {
     u_char                       fresh[NGX_HTTP_TRAVEL_KEPT_L2_VERSION];
-    size_t                       argvlen[4];
+    size_t                       argvlen[5];
     ngx_uint_t                   i;
-    const char                  *argv[4];
+    const char                  *argv[5];
     ngx_http_travel_redis_op_t  *op;
 
     op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_CACHE, s->request,
@@ -301,16 +327,19 @@ ngx_http_travel_kept_l2_look(ngx_http_travel_kept_l2_t *s)
     argv[0] = (char *) s->uri;
     argvlen[0] = s->uri_len;
 
+    argv[1] = NGX_HTTP_TRAVEL_KEPT_L2_SEQUENCE;
+    argvlen[1] = sizeof(NGX_HTTP_TRAVEL_KEPT_L2_SEQUENCE) - 1;
+
     for (i = 0; i < s->n; i++) {
-        argv[i + 1] = (char *) s->candidates[i].key;
-        argvlen[i + 1] = s->candidates[i].len;
+        argv[i + 2] = (char *) s->candidates[i].key;
+        argvlen[i + 2] = s->candidates[i].len;
     }
 
-    argv[i + 1] = (char *) fresh;
-    argvlen[i + 1] = ngx_http_travel_kept_l2_random(fresh);
+    argv[i + 2] = (char *) fresh;
+    argvlen[i + 2] = ngx_http_travel_kept_l2_random(fresh);
 
-    return ngx_http_travel_redis_script(op, ngx_http_travel_kept_l2_read, i + 1,
-                                        i + 2, argv, argvlen)
+    return ngx_http_travel_redis_script(op, ngx_http_travel_kept_l2_read, i + 2,
+                                        i + 3, argv, argvlen)
            == NGX_OK ? NGX_AGAIN : NGX_DECLINED;
 }
 
@@ -320,12 +349,12 @@ ngx_http_travel_kept_l2_seen(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
     const ngx_http_travel_reply_t *reply)
 {
     ngx_int_t                  rc;
-    ngx_str_t                  version;
+    ngx_str_t                  version, sequence;
     ngx_http_travel_kept_l2_t  *s = op->data;
 
     (void) i;
 
-    if (reply == NULL || ngx_http_travel_reply_count(reply) != s->n + 1) {
+    if (reply == NULL || ngx_http_travel_reply_count(reply) != s->n + 2) {
         ngx_http_travel_cache_count(s->request, NGX_HTTP_TRAVEL_L2_LOST);
         ngx_http_travel_kept_l2_end(s);
         return;
@@ -333,7 +362,13 @@ ngx_http_travel_kept_l2_seen(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
 
     version = ngx_http_travel_reply_str(ngx_http_travel_reply_elt(reply, 0));
 
-    if (version.len > sizeof(s->digits)) {
+    sequence = ngx_http_travel_reply_str(ngx_http_travel_reply_elt(reply, 1));
+
+    if (version.len > sizeof(s->digits)
+        || travel_digits_parse(&s->sequence, ngx_http_travel_view(&sequence))
+           != TRAVEL_OK)
+    {
+        s->version.len = 0;
         ngx_http_travel_kept_l2_end(s);
         return;
     }
@@ -354,12 +389,23 @@ ngx_http_travel_kept_l2_seen(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
         }
     }
 
+    if (rc == NGX_DONE) {
+        return;
+    }
+
     if (rc == NGX_OK) {
         ngx_http_travel_cache_count(s->request, NGX_HTTP_TRAVEL_L2_HIT);
         ngx_http_travel_kept_l2_end(s);
         return;
     }
 
+    ngx_http_travel_kept_l2_missed(s);
+}
+
+
+static void
+ngx_http_travel_kept_l2_missed(ngx_http_travel_kept_l2_t *s)
+{
     if (s->n == 0) {
         ngx_http_travel_kept_l2_end(s);
         return;
@@ -377,8 +423,8 @@ ngx_http_travel_kept_l2_seen(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
 }
 
 
-/* NGX_OK: one of them it is; NGX_AGAIN: one says what they vary by;
- * NGX_DECLINED. */
+/* NGX_OK: one of them it is; NGX_DONE: one it may be, its groups are asked
+ * about; NGX_AGAIN: one says what they vary by; NGX_DECLINED. */
 static ngx_int_t
 ngx_http_travel_kept_l2_judge(ngx_http_travel_kept_l2_t *s,
     const ngx_http_travel_reply_t *reply)
@@ -391,14 +437,14 @@ ngx_http_travel_kept_l2_judge(ngx_http_travel_kept_l2_t *s,
 
     for (i = 0; i < s->n; i++) {
         bytes = ngx_http_travel_reply_str(ngx_http_travel_reply_elt(reply,
-                                                                   i + 1));
+                                                                   i + 2));
 
         rc = bytes.len ? ngx_http_travel_kept_l2_believe(s, &s->candidates[i],
                                                         &bytes)
                        : NGX_DECLINED;
 
-        if (rc == NGX_OK) {
-            return NGX_OK;
+        if (rc == NGX_OK || rc == NGX_DONE) {
+            return rc;
         }
 
         if (rc == NGX_AGAIN) {
@@ -414,7 +460,11 @@ static ngx_int_t
 ngx_http_travel_kept_l2_believe(ngx_http_travel_kept_l2_t *s,
     ngx_http_travel_candidate_t *c, ngx_str_t *bytes)
 {
-    ngx_str_t                   title, body;
+    u_char                     *p;
+    uint64_t                    since;
+    ngx_int_t                   n;
+    ngx_str_t                   title, body, last;
+    ngx_str_t                   groups[NGX_HTTP_TRAVEL_KEPT_GROUPS_MAX];
     ngx_http_travel_kept_t     *h;
     ngx_http_travel_fill_t      at;
     travel_cache_record_t       record;
@@ -425,9 +475,26 @@ ngx_http_travel_kept_l2_believe(ngx_http_travel_kept_l2_t *s,
 
     if (travel_cache_record_decode(&record, ngx_http_travel_view(bytes),
                                    ngx_http_travel_l2_secret())
-        != TRAVEL_OK
+        != TRAVEL_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    /* the sequence as its fill began is the last word of its title */
+
+    last = ngx_http_travel_str(record.key);
+    p = last.data + last.len;
+
+    while (p > last.data && p[-1] != ' ') {
+        p--;
+    }
+
+    last.len -= p - last.data;
+    last.data = p;
+
+    if (travel_digits_parse(&since, ngx_http_travel_view(&last)) != TRAVEL_OK
         || ngx_http_travel_kept_l2_title(h, &c->user, &c->variant, &s->version,
-                                        &title)
+                                        since, &title)
            != NGX_OK
         || !travel_str_eq(record.key, ngx_http_travel_view(&title))
         || !travel_str_eq(record.tags, ngx_http_travel_view(&h->words)))
@@ -473,7 +540,77 @@ ngx_http_travel_kept_l2_believe(ngx_http_travel_kept_l2_t *s,
         return NGX_AGAIN;
     }
 
-    return ngx_http_travel_kept_l2_take(s, c, rec, &at);
+    if (!ngx_http_travel_kept_l2_fits(s, c, rec)) {
+        return NGX_DECLINED;
+    }
+
+    n = ngx_http_travel_kept_groups_of(s->request, &rec->fields, groups);
+
+    if (n == 0) {
+        return ngx_http_travel_kept_l2_take(s, rec, &at);
+    }
+
+    s->since = since;
+
+    return n > 0 ? ngx_http_travel_kept_l2_groups(s, rec, &at, groups, n)
+                 : NGX_DECLINED;
+}
+
+
+/* NGX_DONE: Redis is asked whether they stand. */
+static ngx_int_t
+ngx_http_travel_kept_l2_groups(ngx_http_travel_kept_l2_t *s,
+    ngx_http_travel_record_t *rec, const ngx_http_travel_fill_t *at,
+    const ngx_str_t *groups, ngx_uint_t n)
+{
+    size_t                       argvlen[NGX_HTTP_TRAVEL_KEPT_GROUPS_MAX + 1];
+    const char                  *argv[NGX_HTTP_TRAVEL_KEPT_GROUPS_MAX + 1];
+    ngx_http_travel_redis_op_t  *op;
+
+    argv[0] = "MGET";
+    argvlen[0] = 4;
+
+    if (ngx_http_travel_kept_group_keys(s->request, groups, n, argv + 1,
+                                        argvlen + 1)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_CACHE, s->request,
+                                  NGX_HTTP_TRAVEL_KEPT_L2_TIMEOUT,
+                                  ngx_http_travel_kept_l2_grouped, s);
+    if (op == NULL) {
+        return NGX_DECLINED;
+    }
+
+    s->grouped = rec;
+    s->grouped_at = *at;
+    s->ngroups = n;
+
+    return ngx_http_travel_redis_command(op, n + 1, argv, argvlen) == NGX_OK
+           ? NGX_DONE : NGX_DECLINED;
+}
+
+
+static void
+ngx_http_travel_kept_l2_grouped(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
+    const ngx_http_travel_reply_t *reply)
+{
+    ngx_http_travel_kept_l2_t  *s = op->data;
+
+    (void) i;
+
+    if (ngx_http_travel_kept_groups_hold(reply, s->ngroups, s->since)
+        && ngx_http_travel_kept_l2_take(s, s->grouped, &s->grouped_at)
+           == NGX_OK)
+    {
+        ngx_http_travel_cache_count(s->request, NGX_HTTP_TRAVEL_L2_HIT);
+        ngx_http_travel_kept_l2_end(s);
+        return;
+    }
+
+    ngx_http_travel_kept_l2_missed(s);
 }
 
 
@@ -523,28 +660,35 @@ ngx_http_travel_kept_l2_valid(ngx_http_travel_kept_l2_t *s,
 }
 
 
-/* Fresh, by all rules: into the node's memory, if it has room for it, and to
- * the request. */
+/* An answer, fresh, and for this caller? */
+static ngx_uint_t
+ngx_http_travel_kept_l2_fits(ngx_http_travel_kept_l2_t *s,
+    const ngx_http_travel_candidate_t *c, const ngx_http_travel_record_t *rec)
+{
+    ngx_http_travel_kept_t  *h;
+
+    h = s->h;
+
+    return rec->head.kind == NGX_HTTP_TRAVEL_RECORD_ANSWER
+           && travel_http_judge(&rec->head.fresh, &h->cc,
+                                ngx_http_travel_kept_now())
+              == TRAVEL_HTTP_SERVE
+           && (c->user.len != 0 || (h->user.len == 0 && !h->credentials)
+               || (rec->head.fresh.flags & TRAVEL_HTTP_OPEN));
+}
+
+
+/* By all rules: into the node's memory, if it has room for it, and to the
+ * request. */
 static ngx_int_t
 ngx_http_travel_kept_l2_take(ngx_http_travel_kept_l2_t *s,
-    const ngx_http_travel_candidate_t *c, ngx_http_travel_record_t *rec,
-    ngx_http_travel_fill_t *at)
+    ngx_http_travel_record_t *rec, ngx_http_travel_fill_t *at)
 {
     u_char                      *p;
     ngx_str_t                    bytes;
     ngx_http_travel_kept_t      *h;
 
     h = s->h;
-
-    if (rec->head.kind != NGX_HTTP_TRAVEL_RECORD_ANSWER
-        || travel_http_judge(&rec->head.fresh, &h->cc,
-                             ngx_http_travel_kept_now())
-           != TRAVEL_HTTP_SERVE
-        || (c->user.len == 0 && (h->user.len || h->credentials)
-            && !(rec->head.fresh.flags & TRAVEL_HTTP_OPEN)))
-    {
-        return NGX_DECLINED;
-    }
 
     bytes.len = ngx_http_travel_record_size(rec) + rec->body.len;
     bytes.data = ngx_pnalloc(s->request->pool, bytes.len);
@@ -704,7 +848,6 @@ ngx_http_travel_kept_l2_store(ngx_http_travel_kept_t *h,
     ngx_http_travel_record_t   names;
 
     if (h->shared == NULL || h->shared->version.len == 0
-        || rec->head.nmarks > (h->conf->key ? 2 : 1)
         || ngx_http_travel_kept_l2_owes()
         || !ngx_http_travel_redis_up(NGX_HTTP_TRAVEL_REDIS_CACHE))
     {
@@ -755,7 +898,7 @@ ngx_http_travel_kept_l2_write(ngx_http_travel_kept_t *h, const ngx_str_t *user,
 
     if (body.data == NULL
         || ngx_http_travel_kept_l2_title(h, user, variant, &h->shared->version,
-                                        &title)
+                                        h->shared->sequence, &title)
            != NGX_OK
         || ngx_http_travel_kept_l2_name(h, user, variant, name) != NGX_OK)
     {
@@ -789,22 +932,31 @@ ngx_http_travel_kept_l2_write(ngx_http_travel_kept_t *h, const ngx_str_t *user,
                                       ngx_http_travel_l2_secret())
            == TRAVEL_OK)
     {
-        ngx_http_travel_kept_l2_put(h, name, p, len, ttl);
+        ngx_http_travel_kept_l2_put(h, rec, name, p, len, ttl);
     }
 }
 
 
 static void
-ngx_http_travel_kept_l2_put(ngx_http_travel_kept_t *h, const u_char *name,
+ngx_http_travel_kept_l2_put(ngx_http_travel_kept_t *h,
+    const ngx_http_travel_record_t *rec, const u_char *name,
     const u_char *bytes, size_t len, uint64_t ttl)
 {
     u_char                       px[NGX_INT64_LEN];
     u_char                       key[NGX_HTTP_TRAVEL_KEPT_L2_KEY];
-    size_t                       argvlen[4];
-    const char                  *argv[4];
+    size_t                       argvlen[NGX_HTTP_TRAVEL_KEPT_GROUPS_MAX + 5];
+    ngx_int_t                    n;
+    ngx_str_t                    groups[NGX_HTTP_TRAVEL_KEPT_GROUPS_MAX];
+    const char                  *argv[NGX_HTTP_TRAVEL_KEPT_GROUPS_MAX + 5];
     ngx_http_travel_redis_op_t  *op;
 
-    if (ttl == 0
+    n = rec->fields.elts
+        ? ngx_http_travel_kept_groups_of(h->request, &rec->fields, groups) : 0;
+
+    if (ttl == 0 || n < 0
+        || ngx_http_travel_kept_group_keys(h->request, groups, n, argv + 3,
+                                           argvlen + 3)
+           != NGX_OK
         || ngx_http_travel_kept_l2_writing >= NGX_HTTP_TRAVEL_KEPT_L2_WRITES)
     {
         return;
@@ -822,13 +974,15 @@ ngx_http_travel_kept_l2_put(ngx_http_travel_kept_t *h, const u_char *name,
     argvlen[1] = ngx_sprintf(key, "travel:l2:%*s",
                              (size_t) 2 * TRAVEL_SHA256_LEN, name)
                  - key;
-    argv[2] = (char *) bytes;
-    argvlen[2] = len;
-    argv[3] = (char *) px;
-    argvlen[3] = ngx_sprintf(px, "%uL", ttl) - px;
+    argv[2] = NGX_HTTP_TRAVEL_KEPT_L2_SEQUENCE;
+    argvlen[2] = sizeof(NGX_HTTP_TRAVEL_KEPT_L2_SEQUENCE) - 1;
+    argv[n + 3] = (char *) bytes;
+    argvlen[n + 3] = len;
+    argv[n + 4] = (char *) px;
+    argvlen[n + 4] = ngx_sprintf(px, "%uL", ttl) - px;
 
-    if (ngx_http_travel_redis_script(op, ngx_http_travel_kept_l2_set, 2, 4,
-                                     argv, argvlen)
+    if (ngx_http_travel_redis_script(op, ngx_http_travel_kept_l2_set, n + 3,
+                                     n + 5, argv, argvlen)
         == NGX_OK)
     {
         ngx_http_travel_kept_l2_writing++;

@@ -15,7 +15,6 @@
 #include "ngx_http_travel_kept.h"
 #include "../net/ngx_http_travel_redis.h"
 #include "../../common/http_target.h"
-#include "../../common/structured_field.h"
 
 
 typedef struct {
@@ -408,49 +407,19 @@ ngx_http_travel_marks_reference(ngx_http_travel_kept_t *h,
 }
 
 
-/* Each line is read by itself: what one of them spoils stays in it.  Members
- * are Strings; others, and a line that is malformed, do not count. */
+/* Each line is read by itself: what one of them spoils stays in it. */
 static void
 ngx_http_travel_marks_groups(ngx_http_travel_kept_t *h,
     const ngx_str_t *field)
 {
-    int                  rc;
-    ngx_str_t            name, marks[NGX_HTTP_TRAVEL_KEPT_MARKS_MAX];
-    ngx_uint_t           n;
-    travel_sf_t          sf;
-    travel_sf_item_t     item;
-    ngx_http_request_t  *r;
+    ngx_int_t  n;
+    ngx_str_t  texts[NGX_HTTP_TRAVEL_KEPT_GROUPS_MAX];
 
-    r = h->request;
-    sf = travel_sf_open(ngx_http_travel_view(field));
-    n = 0;
+    n = ngx_http_travel_mark_groups(h->request, field, texts,
+                                    NGX_HTTP_TRAVEL_KEPT_GROUPS_MAX);
+    n = ngx_min(n, NGX_HTTP_TRAVEL_KEPT_GROUPS_MAX);
 
-    while ((rc = travel_sf_list_next(&sf, &item)) == TRAVEL_OK) {
-
-        if (item.type != TRAVEL_SF_STRING
-            || n == NGX_HTTP_TRAVEL_KEPT_MARKS_MAX)
-        {
-            continue;
-        }
-
-        name.data = ngx_pnalloc(r->pool, item.text.len + 1);
-        if (name.data == NULL) {
-            return;
-        }
-
-        name.len = travel_sf_string((char *) name.data, item.text);
-
-        if (ngx_http_travel_mark_text(r, NGX_HTTP_TRAVEL_MARK_GROUP, &name,
-                                      &marks[n])
-            != NGX_OK)
-        {
-            return;
-        }
-
-        n++;
-    }
-
-    while (rc == TRAVEL_UNKNOWN && n > 0) {
-        ngx_http_travel_marks_outdate(h, &marks[--n]);
+    while (n > 0) {
+        ngx_http_travel_marks_outdate(h, &texts[--n]);
     }
 }

@@ -2,7 +2,7 @@
  * What an unsafe request made invalid, told to Redis and to the other nodes:
  * l2=on of travel_cache http (kept_l2.c).
  *
- * The URI gets another version, and the stream that purges travel in an entry
+ * The URI gets another version, or the group a number, and the stream that purges travel in an entry
  * for the other nodes' memories.  What Redis has not taken is kept here and
  * sent again, and nothing is read from Redis meanwhile; with too much of it all
  * memories are purged instead.  Told twice it is told once.
@@ -98,6 +98,7 @@ static void
 ngx_http_travel_kept_l2_tell(ngx_http_travel_owed_t *owed)
 {
     ngx_int_t                    rc;
+    ngx_str_t                    text;
     ngx_http_travel_redis_op_t  *op;
 
     op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_CACHE, NULL, 0,
@@ -116,8 +117,12 @@ ngx_http_travel_kept_l2_tell(ngx_http_travel_owed_t *owed)
     owed->sent = 1;
     ngx_http_travel_kept_l2_unsent--;
 
-    rc = (owed->text[0] != NGX_HTTP_TRAVEL_MARK_GROUP)
-         ? ngx_http_travel_kept_l2_version(op, owed) : NGX_OK;
+    text.data = owed->text;
+    text.len = owed->len;
+
+    rc = (owed->text[0] == NGX_HTTP_TRAVEL_MARK_GROUP)
+         ? ngx_http_travel_kept_group_over(op, &text)
+         : ngx_http_travel_kept_l2_version(op, owed);
 
     if (rc == NGX_OK) {
         rc = ngx_http_travel_kept_l2_word(op, owed);
@@ -207,11 +212,7 @@ ngx_http_travel_kept_l2_told(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
 
     owed->failed |= (type == NGX_HTTP_TRAVEL_REPLY_ERROR);
 
-    /* of all but groups the SET comes first */
-
-    if (reply != NULL && i == 0
-        && owed->text[0] != NGX_HTTP_TRAVEL_MARK_GROUP)
-    {
+    if (reply != NULL && i == 0) {
         return;
     }
 

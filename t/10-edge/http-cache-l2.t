@@ -189,18 +189,56 @@ subtest 'whose' => sub {
     settled($n);
 };
 
-subtest 'groups stay at home, their invalidation does not' => sub {
-    my ($path, $n) = (fresh_path(), stored());
-    $o->set($path, headers => [@max, 'Cache-Groups: "g1"'], body => 'body %n');
+subtest 'groups' => sub {
+    my $over = sub {
+        my ($node, $group) = @_;
+        my $post = fresh_path();
+        $o->set($post, headers => ["Cache-Group-Invalidation: \"$group\""], body => 'ok');
+        is(ask($node, 'POST', $post, body => 'x')->{status}, 200, 'a group is over');
+    };
+    my ($path, $other, $n) = (fresh_path(), fresh_path(), stored());
+    $o->set($path, headers => [@max, 'Cache-Groups: "g1", "g2"'], body => 'body %n');
+    $o->set($other, headers => [@max, 'Cache-Groups: "g3"'], body => 'other %n');
     is(get($t, $path)->{content}, 'body 1', 'one node asks');
-    is(get($u, $path)->{content}, 'body 2', 'the other too');
-    is(stored(), $n, 'nothing in Redis');
-    my $post = fresh_path();
-    $o->set($post, headers => ['Cache-Group-Invalidation: "g1"'], body => 'ok');
-    is(ask($u, 'POST', $post, body => 'x')->{status}, 200, 'the group is over');
+    is(get($t, $other)->{content}, 'other 1', '... for another, too');
+    wait_stored($n + 2, 'both in Redis');
+    $over->($u, 'g2');
+    is(get($u, $path)->{content}, 'body 2', 'what Redis has of it is not believed');
+    is(get($u, $other)->{content}, 'other 1', '... but what is of another group');
     wait_for(sub { get($t, $path)->{content} ne 'body 1' }, 5,
         'the other node to hear of it');
-    isnt(get($u, $path)->{content}, 'body 2', 'and this one');
+    is(get($t, $path)->{content}, 'body 2', 'and take the new one over');
+    is($o->count($path), 2, 'which nobody asked for twice');
+    is($o->count($other), 1, '... nor for the other');
+
+    # a fill that the end of its group overtakes
+    $path = fresh_path();
+    my $hold = $t->dir . '/grouphold';
+    open my $f, '>', $hold or die; close $f;
+    $o->set($path, headers => [@max, 'Cache-Groups: "g4"'], body => 'old %n', hold => $hold);
+    my $pid = fork // die;
+    if (!$pid) { get($t, $path); POSIX::_exit(0) }
+    wait_for(sub { $o->count($path) == 1 }, 10, 'the fill');
+    $o->set($path, headers => [@max, 'Cache-Groups: "g4"'], body => 'new %n');
+    $over->($u, 'g4');
+    unlink $hold;
+    waitpid $pid, 0;
+    like(get($u, $path)->{content}, qr/^new/, 'is believed by nobody');
+
+    # what Redis has forgotten
+    ($path, $n) = (fresh_path(), stored());
+    $o->set($path, headers => [@max, 'Cache-Groups: "g5"'], body => 'body %n');
+    get($t, $path);
+    settled($n);
+    $redis->call('DEL', @{ $redis->call('KEYS', 'travel:l2grp:*') });
+    is(get($u, $path)->{content}, 'body 2', 'without the group\'s key');
+    $redis->call('DEL', 'travel:l2seq');
+    my $next = fresh_path();
+    $n = stored();
+    $o->set($next, headers => [@max, 'Cache-Groups: "g5"'], body => 'next %n');
+    get($t, $next);
+    settled($n);
+    is(get($u, $next)->{content}, 'next 1', 'a sequence that begins anew');
 };
 
 subtest 'tags' => sub {

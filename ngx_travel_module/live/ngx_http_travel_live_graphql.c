@@ -30,6 +30,7 @@ typedef struct {
     ngx_http_travel_unsent_t      **last;
     ngx_uint_t                      nearly;
     unsigned                        legacy:1;
+    unsigned                        mute:1;        /* nothing we both speak */
     unsigned                        begun:1;       /* connection_init came */
     unsigned                        acknowledged:1;
 } ngx_http_travel_talk_t;
@@ -39,6 +40,7 @@ static ngx_int_t ngx_http_travel_talk_open(ngx_http_travel_socket_t *s,
     ngx_http_request_t *r);
 static void ngx_http_travel_talk_gone(ngx_http_travel_socket_t *s);
 static void ngx_http_travel_talk_late(ngx_event_t *ev);
+static void ngx_http_travel_talk_mute(ngx_http_travel_talk_t *talk);
 static void ngx_http_travel_talk_message(ngx_http_travel_socket_t *s,
     ngx_uint_t text, ngx_str_t *data);
 static void ngx_http_travel_talk_keep(ngx_http_travel_talk_t *talk,
@@ -151,8 +153,8 @@ ngx_http_travel_talk_open(ngx_http_travel_socket_t *s, ngx_http_request_t *r)
     talk->timer.cancelable = 1;
 
     /* the close comes after the handshake, which says that nothing is spoken */
-    ngx_add_timer(&talk->timer, modern || legacy ? s->conf->init : 1);
-    talk->begun = !modern && !legacy;
+    talk->mute = !modern && !legacy;
+    ngx_add_timer(&talk->timer, talk->mute ? 1 : s->conf->init);
 
     return NGX_OK;
 }
@@ -179,13 +181,20 @@ ngx_http_travel_talk_late(ngx_event_t *ev)
 {
     ngx_http_travel_talk_t  *talk = ev->data;
 
-    if (talk->begun) {
-        ngx_http_travel_talk_close(talk, 4406, "Subprotocol not acceptable");
+    if (talk->mute) {
+        ngx_http_travel_talk_mute(talk);
         return;
     }
 
     ngx_http_travel_talk_close(talk, 4408,
                                "Connection initialisation timeout");
+}
+
+
+static void
+ngx_http_travel_talk_mute(ngx_http_travel_talk_t *talk)
+{
+    ngx_http_travel_talk_close(talk, 4406, "Subprotocol not acceptable");
 }
 
 
@@ -207,6 +216,11 @@ ngx_http_travel_talk_message(ngx_http_travel_socket_t *s, ngx_uint_t text,
     ngx_str_t                  id;
     ngx_http_travel_talk_t    *talk = s->data;
     travel_graphql_message_t   m;
+
+    if (talk->mute) {
+        ngx_http_travel_talk_mute(talk);
+        return;
+    }
 
     if (!text
         || travel_graphql_message_parse(&m, ngx_http_travel_talk_json,

@@ -65,7 +65,7 @@ ngx_http_travel_places_ask(const ngx_http_travel_mark_t *mark,
     char                      *p;
     ngx_http_travel_places_t  *places = ngx_http_travel_places;
 
-    static const ngx_str_t  none = ngx_null_string;
+    static const ngx_str_t  none = ngx_string("");
 
     if (places != NULL
         && (places->n == NGX_HTTP_TRAVEL_PLACES_BATCH
@@ -160,9 +160,12 @@ ngx_http_travel_places_tell(ngx_http_travel_places_t *places,
         name.data = (u_char *) places->names[i];
         name.len = places->lens[i];
 
-        ngx_str_null(&position);
+        ngx_str_set(&position, "");
 
-        if (known) {
+        if (known && ngx_http_travel_reply_type(
+                         ngx_http_travel_reply_elt(reply, i))
+                     == NGX_HTTP_TRAVEL_REPLY_STRING)
+        {
             position = ngx_http_travel_reply_str(
                            ngx_http_travel_reply_elt(reply, i));
         }

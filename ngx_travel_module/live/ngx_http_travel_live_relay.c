@@ -947,7 +947,7 @@ ngx_http_travel_relay_joined(void *data, const ngx_str_t *channel)
     ngx_http_travel_board_t    *board;
     ngx_http_travel_channel_t  *c;
 
-    static const ngx_str_t  nowhere = ngx_null_string;
+    static const ngx_str_t  nowhere = ngx_string("");
 
     (void) data;
 

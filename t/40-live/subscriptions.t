@@ -57,6 +57,9 @@ subtest 'the subprotocol' => sub {
     $s = talk(protocol => 'soap', uninitialised => 1);
     is($s->header('sec-websocket-protocol'), undef, 'neither');
     is(scalar $s->closed, 4406, 'is closed 4406');
+    $s = talk(protocol => 'soap', uninitialised => 1, with =>
+        Travel::Socket->encode(0x81, '{"type":"connection_init"}') x 2);
+    is(scalar $s->closed, 4406, '... whatever it has said at once');
     $s = talk(path => '/api/graphql');
     $s->ask("1", '{ __typename }');
     is($s->next_json->{payload}{data}{__typename}, 'Query',

@@ -343,11 +343,6 @@ subtest 'its nginx worker dies' => sub {
     wait_for(sub { my $h = holder(); $h && $h ne $holder }, 10,
         'another takes over');
     note(sprintf 'taken over in %.0f ms', 1000 * (time - $start));
-    publish($topic, ++$n) for 1 .. 20;
-    delete $has{$holder};
-    is(deaf($n, map { @$_ } values %has), 0,
-        'of those that others have none loses anything');
-    cmp_ok(relayed('taken_over'), '>=', 2, 'it is counted');
     is_deeply([map { my $s = $_; join ' ', sort map { $s->next_json->{topic} }
         1 .. 2 } @w], [("@quiet[3, 30]") x @w], 'who watches many, neither');
     # a topic that is new is found after those that were there
@@ -360,6 +355,11 @@ subtest 'its nginx worker dies' => sub {
     $read = calls('xrange') - $read;
     cmp_ok($read, '<=', 30, "of 43 topics only what has moved is read: $read "
         . 'times by ' . keys(%w) . ' nginx workers');
+    publish($topic, ++$n) for 1 .. 20;
+    delete $has{$holder};
+    is(deaf($n, map { @$_ } values %has), 0,
+        'of those that others have none loses anything');
+    cmp_ok(relayed('taken_over'), '>=', 2, 'it is counted');
 };
 
 # Can writes be batched: is there io_uring for everybody?  (io_uring_setup)
@@ -376,17 +376,20 @@ subtest 'a crowd' => sub {
     $_->json({ type => 'subscribe', topic => $topic }) for @s;
     is(scalar(grep { $_->next->[1] =~ /"subscribed"/ } @s), 200, 'all are in');
     my $batched = metric('travel_live_batched_total');
-    # the last ones are more than fits between, as long as nobody reads
-    publish($topic, $_) for 1 .. 5;
-    publish($topic, $_, pad => 60000) for 6 .. 9;
-    is(scalar(grep { my $s = $_; join(' ', map { my $f = $s->next;
-        ($f->[1] =~ /"n":(\d+)/)[0] . ':' . (length $f->[1] > 60000) } 1 .. 9)
-        ne join ' ', map { "$_:" . ($_ > 5) } 1 .. 9 } @s), 0,
-        'each hears all, whole');
+    my $hear = sub { my $s = $_[0]; join ' ', map { my $f = $s->next;
+        ($f->[1] =~ /"n":(\d+)/)[0] . ':' . (length $f->[1] > 60000) }
+        1 .. $_[1] };
+    publish($topic, 1);
+    is(scalar(grep { $hear->($_, 1) ne '1:' } @s), 0, 'each hears one');
+    # more than fits between, as long as nobody reads
+    publish($topic, $_, pad => 60000) for 2 .. 5;
+    is(scalar(grep { $hear->($_, 4) ne '2:1 3:1 4:1 5:1' } @s), 0,
+        '... and large ones, whole');
     $batched = metric('travel_live_batched_total') - $batched;
     SKIP: {
         skip 'no io_uring here', 1 unless io_uring();
-        cmp_ok($batched, '>=', 200, "many by one call: $batched writes");
+        # those that 32 of an nginx worker had a turn of the loop for
+        cmp_ok($batched, '>=', 32, "many by one call: $batched writes");
     }
     $_->close for @s;
 };

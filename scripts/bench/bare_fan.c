@@ -25,6 +25,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "spent.h"
+
 enum { MAX = 65536, WORKERS = 16 };
 
 static unsigned char   asked[MAX];    /* by descriptor: the handshake is over */
@@ -140,18 +142,6 @@ answer(int fd)
     if (n < 0) {
         die("write");
     }
-}
-
-
-static double
-spent(void)
-{
-    struct rusage  used;
-
-    getrusage(RUSAGE_SELF, &used);
-
-    return (double) (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e3
-           + (double) (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e3;
 }
 
 

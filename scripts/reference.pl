@@ -51,8 +51,8 @@ sub in_code {
     return (\@directives, \@variables);
 }
 
-# {directive => [[name, low, high, default], ...]} of a room, by its tables of
-# parameters; undef where a row has none.
+# {directive => [["name=", low, high, default], ...]} of a room, by its tables
+# of parameters; undef where a row has none, no "=" where the name stands alone.
 sub parameters {
     my ($room) = @_;
     my %params;
@@ -62,10 +62,11 @@ sub parameters {
         while ($c =~ /ngx_http_travel_param_t\s+ngx_http_(travel_\w+)_params\[\]
                 \s*=\s*\{(.*?)\n\};/xsg) {
             my ($directive, $rows) = ($1, $2);
-            while ($rows =~ /\{\s*"(\w+)",.*?
+            while ($rows =~ /\{\s*"(\w+)",\s*(\w+),.*?
                     ($text),\s*($text),\s*($text),\s*$text,\s*\d+\s*\}/xsg) {
                 push @{ $params{$directive} },
-                    [$1, map { /"(.*)"/ ? $1 : undef } $2, $3, $4];
+                    [$1 . ($2 eq 'ngx_http_travel_param_alone' ? '' : '='),
+                    map { /"(.*)"/ ? $1 : undef } $3, $4, $5];
             }
         }
     }
@@ -78,19 +79,20 @@ sub compare_parameters {
     my ($room, $directive, $text, @params) = @_;
     my $syntax = $text =~ s/^- Syntax: (.*?)(?: · Default| *\n)//m ? $1 : '';
     my %known = map { $_->[0] => 1 } @params;
-    for my $name ($syntax =~ /\b([a-z_]+)=/g) {
-        push @faults, "$room.md: $directive takes no $name=" if !$known{$name};
+    for my $name ($syntax =~ /\b([a-z_]+=)/g) {
+        push @faults, "$room.md: $directive takes no $name" if !$known{$name};
     }
     for (@params) {
         my ($name, $low, $high, $default) = @$_;
-        my $fault = sub { push @faults, "$room.md: $directive: $_[0]" };
-        $fault->("$name= is not in its syntax")
-            if $syntax !~ /\b$name=/;
-        my @said = $text =~ /`$name(?:=|`)(?=((?:(?!\n- ).){0,300}))/gs
-            or do { $fault->("$name= is not explained"); next };
-        $fault->("$name= is not said to be $low to $high") if defined $low
+        my $fault = sub { push @faults, "$room.md: $directive: $name $_[0]" };
+        $fault->('is not in its syntax')
+            if $syntax !~ /\b\Q$name\E(?<==|\b)/;
+        my $mention = $name =~ s/=\z//r . '(?:=|`)';
+        my @said = $text =~ /`$mention(?=((?:(?!\n- ).){0,300}))/gs
+            or do { $fault->('is not explained'); next };
+        $fault->("is not said to be $low to $high") if defined $low
             && !grep { /\b\Q$low\E\s+to\s+\Q$high\E(?!\w)/ } @said;
-        $fault->("$name= is not said to have the default $default")
+        $fault->("is not said to have the default $default")
             if defined $default
             && !grep { /\bdefault\s+`?\Q$default\E(?!\w)/ } @said;
     }

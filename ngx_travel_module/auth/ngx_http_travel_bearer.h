@@ -35,7 +35,7 @@ typedef struct {
     ngx_msec_t                    wait;        /* a request, for a fetch */
     ngx_http_travel_zone_t       *zone;
     ngx_int_t                     counters[NGX_HTTP_TRAVEL_JWKS_OUTCOMES];
-    unsigned                      tuned:1;     /* something but url= is set */
+    ngx_uint_t                    tuned;       /* something but url= is set */
 
     /* this process's view of the zone, and its fetch if it has one */
     ngx_atomic_t                 *generation;  /* shm */
@@ -58,8 +58,8 @@ typedef struct {
     ngx_str_t         issuer;          /* empty: not pinned */
     uint32_t          algs;            /* TRAVEL_ALG_BIT mask */
     uint64_t          rule;            /* names how it makes a user of a sub */
-    unsigned          ours:1;
-    unsigned          user_id:1;
+    ngx_flag_t        ours;
+    ngx_flag_t        user_id;
 
     /* this process's view of the file */
     travel_jwks_t    *keys;            /* the last good ones; NULL: none yet */
@@ -91,13 +91,7 @@ ngx_uint_t ngx_http_travel_jwks_holds(const ngx_http_travel_jwks_t *jwks,
 
 /* --- key sets from a URL (jwks_source) ----------------------------------- */
 
-/* With its defaults; NULL: no memory. */
-ngx_http_travel_jwks_source_t *ngx_http_travel_jwks_source_create(
-    ngx_conf_t *cf);
-/* One parameter of travel_jwks: NGX_DECLINED when it is none of url=. */
-ngx_int_t ngx_http_travel_jwks_source_parameter(ngx_conf_t *cf,
-    ngx_http_travel_jwks_t *jwks, ngx_str_t *value);
-/* When all parameters are read; then in postconfiguration. */
+/* When all of a line is read (a file has no source); in postconfiguration. */
 char *ngx_http_travel_jwks_source_check(ngx_conf_t *cf,
     ngx_http_travel_jwks_t *jwks);
 ngx_int_t ngx_http_travel_jwks_source_init(ngx_conf_t *cf,

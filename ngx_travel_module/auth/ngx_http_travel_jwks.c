@@ -23,10 +23,18 @@ typedef struct {
 
 
 static const char *ngx_http_travel_jwks_first(ngx_http_travel_jwks_t *jwks);
-static char *ngx_http_travel_jwks_parameter(ngx_conf_t *cf,
-    ngx_http_travel_jwks_t *jwks, ngx_str_t *value);
+static char *ngx_http_travel_jwks_file(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+static char *ngx_http_travel_jwks_allow(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+static char *ngx_http_travel_jwks_url_time(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+static char *ngx_http_travel_jwks_url_size(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+static char *ngx_http_travel_jwks_url_ca(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static char *ngx_http_travel_jwks_algs(ngx_conf_t *cf,
-    ngx_http_travel_jwks_t *jwks, ngx_str_t *value, ngx_str_t names);
+    const ngx_http_travel_param_t *param, ngx_str_t *names, void *conf);
 static ngx_int_t ngx_http_travel_jwks_rule(ngx_http_travel_jwks_t *jwks);
 static ngx_int_t ngx_http_travel_jwks_digest(
     const ngx_http_travel_jwks_t *jwks, travel_str_t text,
@@ -42,6 +50,75 @@ static ngx_uint_t ngx_http_travel_jwks_changed(
 static void ngx_http_travel_jwks_cleanup(void *data);
 
 
+/* A line of the configuration: the set, and where its keys come from. */
+typedef struct {
+    ngx_http_travel_jwks_t         set;
+    ngx_http_travel_jwks_source_t  source;
+} ngx_http_travel_jwks_line_t;
+
+
+static const ngx_http_travel_param_t  ngx_http_travel_jwks_params[] = {
+
+    { "file", ngx_http_travel_jwks_file,
+      0,
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "url", ngx_http_travel_param_text,
+      offsetof(ngx_http_travel_jwks_line_t, source.place.url),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "issuer", ngx_http_travel_param_text,
+      offsetof(ngx_http_travel_jwks_line_t, set.issuer),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "algs", ngx_http_travel_jwks_algs,
+      0,
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "allow", ngx_http_travel_jwks_allow,
+      0,
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "ours", ngx_http_travel_param_alone,
+      offsetof(ngx_http_travel_jwks_line_t, set.ours),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "user_id", ngx_http_travel_param_alone,
+      offsetof(ngx_http_travel_jwks_line_t, set.user_id),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "refresh", ngx_http_travel_jwks_url_time,
+      offsetof(ngx_http_travel_jwks_line_t, source.refresh),
+      "1s", "7d", "10m", NULL, 0 },
+
+    { "grace", ngx_http_travel_jwks_url_time,
+      offsetof(ngx_http_travel_jwks_line_t, source.grace),
+      "0", "30d", "1d", NULL, 0 },
+
+    { "cooldown", ngx_http_travel_jwks_url_time,
+      offsetof(ngx_http_travel_jwks_line_t, source.cooldown),
+      "1s", "1h", "30s", NULL, 0 },
+
+    { "timeout", ngx_http_travel_jwks_url_time,
+      offsetof(ngx_http_travel_jwks_line_t, source.place.timeout),
+      "100ms", "1m", "5s", NULL, 0 },
+
+    { "wait", ngx_http_travel_jwks_url_time,
+      offsetof(ngx_http_travel_jwks_line_t, source.wait),
+      "0", "5s", "1s", NULL, 0 },
+
+    { "max_size", ngx_http_travel_jwks_url_size,
+      offsetof(ngx_http_travel_jwks_line_t, source.place.max),
+      "1k", "1m", "256k", NULL, 0 },
+
+    { "ca", ngx_http_travel_jwks_url_ca,
+      offsetof(ngx_http_travel_jwks_line_t, source.place.ca),
+      NULL, NULL, NULL, NULL, 0 },
+
+      ngx_http_travel_null_param
+};
+
+
 char *
 ngx_http_travel_jwks_directive(ngx_conf_t *cf, ngx_array_t *sets)
 {
@@ -51,6 +128,7 @@ ngx_http_travel_jwks_directive(ngx_conf_t *cf, ngx_array_t *sets)
     const char                   *why;
     ngx_pool_cleanup_t           *cln;
     ngx_http_travel_jwks_t      **set, *jwks;
+    ngx_http_travel_jwks_line_t  *line;
 
     value = cf->args->elts;
     set = sets->elts;
@@ -66,30 +144,35 @@ ngx_http_travel_jwks_directive(ngx_conf_t *cf, ngx_array_t *sets)
         }
     }
 
-    jwks = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_jwks_t));
+    line = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_jwks_line_t));
     set = ngx_array_push(sets);
     cln = ngx_pool_cleanup_add(cf->pool, 0);
 
-    if (jwks == NULL || set == NULL || cln == NULL) {
+    if (line == NULL || set == NULL || cln == NULL) {
         return NGX_CONF_ERROR;
     }
 
+    jwks = &line->set;
     *set = jwks;
     jwks->name = value[1];
     jwks->algs = TRAVEL_ALG_PUBLIC_MASK;
-    jwks->source = ngx_http_travel_jwks_source_create(cf);
-    if (jwks->source == NULL) {
-        return NGX_CONF_ERROR;
-    }
+    jwks->source = &line->source;
 
     cln->handler = ngx_http_travel_jwks_cleanup;
     cln->data = jwks;
 
-    for (i = 2; i < cf->args->nelts; i++) {
-        rv = ngx_http_travel_jwks_parameter(cf, jwks, &value[i]);
-        if (rv != NGX_CONF_OK) {
-            return rv;
-        }
+    if (ngx_http_travel_params_default(cf, ngx_http_travel_jwks_params, line)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    line->source.tuned = 0;
+
+    if (ngx_http_travel_params(cf, ngx_http_travel_jwks_params, 2, line)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     rv = ngx_http_travel_jwks_source_check(cf, jwks);
@@ -157,79 +240,93 @@ ngx_http_travel_jwks_first(ngx_http_travel_jwks_t *jwks)
 
 
 static char *
-ngx_http_travel_jwks_parameter(ngx_conf_t *cf, ngx_http_travel_jwks_t *jwks,
-    ngx_str_t *value)
+ngx_http_travel_jwks_file(ngx_conf_t *cf, const ngx_http_travel_param_t *param,
+    ngx_str_t *value, void *conf)
 {
-    ngx_int_t  rc;
-    ngx_str_t  s;
+    ngx_http_travel_jwks_line_t  *line = conf;
 
-    if (ngx_strcmp(value->data, "ours") == 0) {
-        jwks->ours = 1;
-        return NGX_CONF_OK;
+    (void) param;
+
+    line->set.file = *value;
+
+    return ngx_conf_full_name(cf->cycle, &line->set.file, 1) == NGX_OK
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_travel_jwks_allow(ngx_conf_t *cf, const ngx_http_travel_param_t *param,
+    ngx_str_t *value, void *conf)
+{
+    ngx_http_travel_jwks_line_t  *line = conf;
+
+    (void) cf;
+    (void) param;
+
+    if (value->len != 2 || ngx_strncmp(value->data, "hs", 2) != 0) {
+        return "must be allow=hs";
     }
 
-    if (ngx_strcmp(value->data, "user_id") == 0) {
-        jwks->user_id = 1;
-        return NGX_CONF_OK;
-    }
+    line->set.algs |= TRAVEL_ALG_HS_MASK;
 
-    if (ngx_strcmp(value->data, "allow=hs") == 0) {
-        jwks->algs |= TRAVEL_ALG_HS_MASK;
-        return NGX_CONF_OK;
-    }
+    return NGX_CONF_OK;
+}
 
-    if (ngx_strncmp(value->data, "algs=", 5) == 0) {
-        s.data = value->data + 5;
-        s.len = value->len - 5;
-        return ngx_http_travel_jwks_algs(cf, jwks, value, s);
-    }
 
-    if (ngx_strncmp(value->data, "file=", 5) == 0 && value->len > 5) {
-        jwks->file.data = value->data + 5;
-        jwks->file.len = value->len - 5;
+static char *
+ngx_http_travel_jwks_url_time(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
+{
+    ngx_http_travel_jwks_line_t  *line = conf;
 
-        if (ngx_conf_full_name(cf->cycle, &jwks->file, 1) != NGX_OK) {
-            return NGX_CONF_ERROR;
-        }
+    line->source.tuned = 1;
 
-        return NGX_CONF_OK;
-    }
+    return ngx_http_travel_param_msec(cf, param, value, conf);
+}
 
-    if (ngx_strncmp(value->data, "issuer=", 7) == 0 && value->len > 7) {
-        jwks->issuer.data = value->data + 7;
-        jwks->issuer.len = value->len - 7;
-        return NGX_CONF_OK;
-    }
 
-    rc = ngx_http_travel_jwks_source_parameter(cf, jwks, value);
+static char *
+ngx_http_travel_jwks_url_size(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
+{
+    ngx_http_travel_jwks_line_t  *line = conf;
 
-    if (rc != NGX_DECLINED) {
-        return (rc == NGX_OK) ? NGX_CONF_OK : NGX_CONF_ERROR;
-    }
+    line->source.tuned = 1;
 
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"travel_jwks\" parameter \"%V\" must be file=PATH or "
-                       "url=URL, issuer=URL, algs=ALG,..., allow=hs, ours or "
-                       "user_id; with url= also refresh=, grace=, cooldown=, "
-                       "timeout=, wait=, max_size= or ca=", value);
+    return ngx_http_travel_param_size(cf, param, value, conf);
+}
 
-    return NGX_CONF_ERROR;
+
+static char *
+ngx_http_travel_jwks_url_ca(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
+{
+    ngx_http_travel_jwks_line_t  *line = conf;
+
+    line->source.tuned = 1;
+
+    return ngx_http_travel_param_text(cf, param, value, conf);
 }
 
 
 /* algs= narrows the public-key algorithms; HS is allow=hs's business only. */
 static char *
-ngx_http_travel_jwks_algs(ngx_conf_t *cf, ngx_http_travel_jwks_t *jwks,
-    ngx_str_t *value, ngx_str_t names)
+ngx_http_travel_jwks_algs(ngx_conf_t *cf, const ngx_http_travel_param_t *param,
+    ngx_str_t *names, void *conf)
 {
+    ngx_http_travel_jwks_line_t  *line = conf;
+
     u_char        *p, *end, *last;
     uint32_t       algs;
     ngx_uint_t     i;
 
-    algs = 0;
-    last = names.data + names.len;
+    (void) cf;
+    (void) param;
 
-    for (p = names.data; p < last; p = end + 1) {
+    algs = 0;
+    last = names->data + names->len;
+
+    for (p = names->data; p < last; p = end + 1) {
 
         end = ngx_strlchr(p, last, ',');
         if (end == NULL) {
@@ -253,14 +350,11 @@ ngx_http_travel_jwks_algs(ngx_conf_t *cf, ngx_http_travel_jwks_t *jwks,
     }
 
     if (algs == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_jwks\" parameter \"%V\" must list public-"
-                           "key algorithms, as in algs=ES256,RS256,EdDSA",
-                           value);
-        return NGX_CONF_ERROR;
+        return "must list public-key algorithms, as in "
+               "algs=ES256,RS256,EdDSA";
     }
 
-    jwks->algs = (jwks->algs & TRAVEL_ALG_HS_MASK) | algs;
+    line->set.algs = (line->set.algs & TRAVEL_ALG_HS_MASK) | algs;
 
     return NGX_CONF_OK;
 }

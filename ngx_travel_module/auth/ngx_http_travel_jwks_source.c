@@ -64,10 +64,6 @@ static ngx_uint_t ngx_http_travel_slot_lease_locked(
     ngx_http_travel_jwks_source_t *source, ngx_http_travel_slot_t *slot,
     u_char *headers, size_t *ret_len);
 
-static ngx_int_t ngx_http_travel_jwks_source_times(ngx_conf_t *cf,
-    ngx_http_travel_jwks_source_t *source, ngx_str_t *value, size_t n);
-static ngx_int_t ngx_http_travel_source_time(ngx_str_t value, ngx_msec_t min,
-    ngx_msec_t max, ngx_msec_t *ret_time);
 static ngx_int_t ngx_http_travel_source_id(ngx_http_travel_jwks_t *jwks);
 static ngx_int_t ngx_http_travel_source_counters(ngx_conf_t *cf,
     ngx_http_travel_jwks_t *jwks);
@@ -106,145 +102,6 @@ static void ngx_http_travel_source_failed(ngx_http_travel_jwks_t *jwks,
 
 
 /* --- configuration ------------------------------------------------------- */
-
-ngx_int_t
-ngx_http_travel_jwks_source_parameter(ngx_conf_t *cf,
-    ngx_http_travel_jwks_t *jwks, ngx_str_t *value)
-{
-    size_t                          n;
-    ssize_t                         size;
-    ngx_str_t                       s;
-    ngx_http_travel_jwks_source_t  *source;
-
-    for (n = 0; n < value->len; n++) {
-        if (value->data[n] == '=') {
-            n++;
-            break;
-        }
-    }
-
-    s.data = value->data + n;
-    s.len = value->len - n;
-
-    source = jwks->source;
-
-    if (n == 4 && ngx_strncmp(value->data, "url=", 4) == 0) {
-
-        if (source->place.url.len != 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"travel_jwks\" \"%V\" has url= twice",
-                               &jwks->name);
-            return NGX_ERROR;
-        }
-
-        source->place.url = s;
-        return NGX_OK;
-    }
-
-    if (n == 3 && ngx_strncmp(value->data, "ca=", 3) == 0 && s.len != 0) {
-        source->place.ca = s;
-        source->tuned = 1;
-        return NGX_OK;
-    }
-
-    if (n == 9 && ngx_strncmp(value->data, "max_size=", 9) == 0) {
-        size = ngx_parse_size(&s);
-
-        if (size >= 1024 && size <= 1024 * 1024) {
-            source->place.max = size;
-            source->tuned = 1;
-            return NGX_OK;
-        }
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_jwks\" parameter \"%V\" must be "
-                           "max_size=1k..1m", value);
-        return NGX_ERROR;
-    }
-
-    return ngx_http_travel_jwks_source_times(cf, source, value, n);
-}
-
-
-/* 'n' characters of value are the parameter's name, "=" included. */
-static ngx_int_t
-ngx_http_travel_jwks_source_times(ngx_conf_t *cf,
-    ngx_http_travel_jwks_source_t *source, ngx_str_t *value, size_t n)
-{
-    ngx_str_t   s;
-    ngx_uint_t  i;
-
-    static const struct {
-        ngx_str_t    name;
-        size_t       offset;
-        ngx_msec_t   min;
-        ngx_msec_t   max;
-        const char  *bounds;
-    } times[] = {
-        { ngx_string("refresh="),
-          offsetof(ngx_http_travel_jwks_source_t, refresh), 1000,
-          7 * 86400000, "1s..7d" },
-        { ngx_string("grace="),
-          offsetof(ngx_http_travel_jwks_source_t, grace), 0,
-          30 * 86400000ull, "0..30d" },
-        { ngx_string("cooldown="),
-          offsetof(ngx_http_travel_jwks_source_t, cooldown), 1000, 3600000,
-          "1s..1h" },
-        { ngx_string("timeout="),
-          offsetof(ngx_http_travel_jwks_source_t, place.timeout), 100, 60000,
-          "100ms..1m" },
-        { ngx_string("wait="),
-          offsetof(ngx_http_travel_jwks_source_t, wait), 0, 5000, "0..5s" }
-    };
-
-    s.data = value->data + n;
-    s.len = value->len - n;
-
-    for (i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
-
-        if (n != times[i].name.len
-            || ngx_strncmp(value->data, times[i].name.data, n) != 0)
-        {
-            continue;
-        }
-
-        source->tuned = 1;
-
-        if (ngx_http_travel_source_time(s, times[i].min, times[i].max,
-                                        (ngx_msec_t *) ((u_char *) source
-                                                        + times[i].offset))
-            == NGX_OK)
-        {
-            return NGX_OK;
-        }
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_jwks\" parameter \"%V\" must be %V%s",
-                           value, &times[i].name, times[i].bounds);
-        return NGX_ERROR;
-    }
-
-    return NGX_DECLINED;
-}
-
-
-static ngx_int_t
-ngx_http_travel_source_time(ngx_str_t value, ngx_msec_t min, ngx_msec_t max,
-    ngx_msec_t *ret_time)
-{
-    ngx_msec_t  time;
-
-    time = ngx_parse_time(&value, 0);
-
-    if (time == (ngx_msec_t) NGX_ERROR || time < min || time > max) {
-        return NGX_ERROR;
-    }
-
-    *ret_time = time;
-
-    return NGX_OK;
-}
-
 
 char *
 ngx_http_travel_jwks_source_check(ngx_conf_t *cf, ngx_http_travel_jwks_t *jwks)
@@ -295,26 +152,6 @@ ngx_http_travel_jwks_source_check(ngx_conf_t *cf, ngx_http_travel_jwks_t *jwks)
 
     return (ngx_http_travel_source_id(jwks) == NGX_OK) ? NGX_CONF_OK
                                                        : NGX_CONF_ERROR;
-}
-
-
-ngx_http_travel_jwks_source_t *
-ngx_http_travel_jwks_source_create(ngx_conf_t *cf)
-{
-    ngx_http_travel_jwks_source_t  *source;
-
-    source = ngx_pcalloc(cf->pool, sizeof(ngx_http_travel_jwks_source_t));
-
-    if (source != NULL) {
-        source->refresh = 600000;
-        source->grace = 86400000;
-        source->cooldown = 30000;
-        source->wait = 1000;
-        source->place.timeout = 5000;
-        source->place.max = 256 * 1024;
-    }
-
-    return source;
 }
 
 

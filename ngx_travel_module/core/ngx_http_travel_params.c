@@ -22,6 +22,15 @@ static char *ngx_http_travel_param_bounded(ngx_conf_t *cf,
     ngx_http_travel_measure_pt measure, const char *noun, ngx_int_t *ret_n);
 
 
+/* What stands behind the name: arguments end with a NUL, so it may be looked
+ * for there. */
+static const char *
+ngx_http_travel_param_sign(const ngx_http_travel_param_t *param)
+{
+    return param->read == ngx_http_travel_param_alone ? "" : "=";
+}
+
+
 char *
 ngx_http_travel_params_default(ngx_conf_t *cf,
     const ngx_http_travel_param_t *params, void *conf)
@@ -96,7 +105,7 @@ ngx_http_travel_param(ngx_conf_t *cf, const ngx_http_travel_param_t *params,
         return ngx_http_travel_param_unknown(cf, params, arg);
     }
 
-    if (value.len == 0) {
+    if (value.len == 0 && params[n].read != ngx_http_travel_param_alone) {
         return "needs a value";
     }
 
@@ -104,8 +113,9 @@ ngx_http_travel_param(ngx_conf_t *cf, const ngx_http_travel_param_t *params,
 
     if ((*seen & bit) && !params[n].many) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\": \"%s=\" is given twice",
-                           (ngx_str_t *) cf->args->elts, params[n].name);
+                           "\"%V\": \"%s%s\" is given twice",
+                           (ngx_str_t *) cf->args->elts, params[n].name,
+                           ngx_http_travel_param_sign(&params[n]));
         return NGX_CONF_ERROR;               /* it may be a password */
     }
 
@@ -120,20 +130,25 @@ static ngx_int_t
 ngx_http_travel_param_find(const ngx_http_travel_param_t *params,
     const ngx_str_t *arg, ngx_str_t *ret_value)
 {
-    size_t     len;
-    ngx_int_t  n;
+    size_t       len;
+    ngx_int_t    n;
+    const char  *sign;
 
     for (n = 0; params[n].name != NULL && n < NGX_HTTP_TRAVEL_PARAMS_MAX; n++)
     {
         len = ngx_strlen(params[n].name);
+        sign = ngx_http_travel_param_sign(&params[n]);
 
-        if (arg->len > len && arg->data[len] == '='
-            && ngx_strncmp(arg->data, params[n].name, len) == 0)
+        if (arg->len < len || ngx_strncmp(arg->data, params[n].name, len) != 0
+            || (sign[0] ? arg->data[len] != sign[0] : arg->len != len))
         {
-            ret_value->data = arg->data + len + 1;
-            ret_value->len = arg->len - len - 1;
-            return n;
+            continue;
         }
+
+        len += ngx_strlen(sign);
+        ret_value->data = arg->data + len;
+        ret_value->len = arg->len - len;
+        return n;
     }
 
     return NGX_DECLINED;
@@ -152,9 +167,10 @@ ngx_http_travel_param_unknown(ngx_conf_t *cf,
     last = all + sizeof(all);
 
     for (i = 0; params[i].name != NULL; i++) {
-        p = ngx_slprintf(p, last, "%s%s=",
+        p = ngx_slprintf(p, last, "%s%s%s",
                          i == 0 ? "" : params[i + 1].name ? ", " : " or ",
-                         params[i].name);
+                         params[i].name,
+                         ngx_http_travel_param_sign(&params[i]));
     }
 
     list.data = all;
@@ -321,6 +337,19 @@ ngx_http_travel_param_flag(ngx_conf_t *cf,
     }
 
     *(ngx_flag_t *) ((char *) conf + param->offset) = on;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_travel_param_alone(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
+{
+    (void) cf;
+    (void) value;
+
+    *(ngx_flag_t *) ((char *) conf + param->offset) = 1;
 
     return NGX_CONF_OK;
 }

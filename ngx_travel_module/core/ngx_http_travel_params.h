@@ -1,6 +1,6 @@
 /*
- * Parameters of a directive: NAME=VALUE in any order, each once unless its row
- * says otherwise.
+ * Parameters of a directive: NAME=VALUE, or NAME alone where its row has that
+ * reader, in any order, each once unless its row says otherwise.
  *
  * A directive writes down what it takes in a table, ngx_http_DIRECTIVE_params,
  * that ends with ngx_http_travel_null_param.  Bounds and defaults are texts, as
@@ -59,6 +59,8 @@ char *ngx_http_travel_param_sec(ngx_conf_t *cf,         /* time_t */
 char *ngx_http_travel_param_size(ngx_conf_t *cf,        /* size_t */
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 char *ngx_http_travel_param_flag(ngx_conf_t *cf,        /* ngx_flag_t */
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+char *ngx_http_travel_param_alone(ngx_conf_t *cf,       /* ngx_flag_t: 1 */
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 char *ngx_http_travel_param_word(ngx_conf_t *cf,        /* ngx_uint_t: which */
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);

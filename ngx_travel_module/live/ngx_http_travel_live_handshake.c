@@ -21,7 +21,6 @@ ngx_int_t
 ngx_http_travel_live_handler(ngx_http_request_t *r)
 {
     ngx_int_t                               rc;
-    ngx_str_t                              *key, *version;
     ngx_http_travel_inner_t                *inner;
     const ngx_http_travel_live_loc_conf_t  *conf;
 
@@ -44,6 +43,18 @@ ngx_http_travel_live_handler(ngx_http_request_t *r)
     if (inner != NULL) {
         return ngx_http_travel_live_vouch(r, conf, inner);
     }
+
+    return conf->check != NULL ? ngx_http_travel_live_check(r, conf)
+                               : ngx_http_travel_live_begin(r, conf);
+}
+
+
+ngx_int_t
+ngx_http_travel_live_begin(ngx_http_request_t *r,
+    const ngx_http_travel_live_loc_conf_t *conf)
+{
+    ngx_int_t   rc;
+    ngx_str_t  *key, *version;
 
     if (conf->protocol == &ngx_http_travel_topics) {
         rc = ngx_http_travel_live_http(r, conf);

@@ -121,6 +121,10 @@ static const ngx_http_travel_param_t  ngx_http_travel_live_params[] = {
       offsetof(ngx_http_travel_live_loc_conf_t, grant),
       NULL, NULL, NULL, NULL, 0 },
 
+    { "check", ngx_http_travel_live_uri,
+      offsetof(ngx_http_travel_live_loc_conf_t, check),
+      NULL, NULL, NULL, NULL, 0 },
+
     { "origins", ngx_http_travel_live_origins,
       offsetof(ngx_http_travel_live_loc_conf_t, origins),
       NULL, NULL, NULL, NULL, 1 },
@@ -315,6 +319,11 @@ ngx_http_travel_live_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (llcf->endpoint.len == 0) {
         return "graphql needs endpoint=URI, where travel_graphql is";
+    }
+
+    if (llcf->check != NULL) {
+        return "has a check=, which is for \"topics\": the schema's @topic says "
+               "who may watch a subscription";
     }
 
     return ngx_http_travel_claim(cf, NGX_HTTP_GET|NGX_HTTP_POST|NGX_HTTP_PUT

@@ -24,7 +24,6 @@
 
 #define NGX_HTTP_TRAVEL_PUBLISH_ERRORS   20
 #define NGX_HTTP_TRAVEL_PUBLISH_PLACES   4096
-#define NGX_HTTP_TRAVEL_PUBLISH_TIMEOUT  10000     /* ms */
 #define NGX_HTTP_TRAVEL_PUBLISH_STREAM   "1000000" /* entries, about */
 
 
@@ -59,8 +58,6 @@ typedef struct {
 
 static char *ngx_http_travel_publish_stream(ngx_conf_t *cf,
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
-static char *ngx_http_travel_publish_check(ngx_conf_t *cf,
-    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static char *ngx_http_travel_publish_schema(ngx_conf_t *cf,
     const ngx_http_travel_param_t *param, ngx_str_t *file, void *conf);
 static void ngx_http_travel_publish_unload(void *data);
@@ -70,7 +67,6 @@ static ngx_int_t ngx_http_travel_publish_body(ngx_http_travel_post_t *post);
 static ngx_int_t ngx_http_travel_publish_refuse(ngx_http_travel_post_t *post,
     travel_schema_error_t *errors, size_t n);
 static ngx_int_t ngx_http_travel_publish_may(ngx_http_travel_post_t *post);
-static ngx_int_t ngx_http_travel_publish_ask(ngx_http_travel_post_t *post);
 static void ngx_http_travel_publish_asked(void *data,
     ngx_http_travel_inner_t *inner, ngx_uint_t status, ngx_str_t *body);
 static void ngx_http_travel_publish_cleanup(void *data);
@@ -97,7 +93,7 @@ static const ngx_http_travel_param_t  ngx_http_travel_publish_params[] = {
       0,
       NULL, NULL, NULL, NULL, 0 },
 
-    { "check", ngx_http_travel_publish_check,
+    { "check", ngx_http_travel_live_uri,
       offsetof(ngx_http_travel_publish_t, check),
       NULL, NULL, NULL, NULL, 0 },
 
@@ -180,18 +176,6 @@ ngx_http_travel_publish_stream(ngx_conf_t *cf,
     }
 
     return ngx_http_travel_param_text(cf, param, value, conf);
-}
-
-
-static char *
-ngx_http_travel_publish_check(ngx_conf_t *cf,
-    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
-{
-    if (value->data[0] != '/') {
-        return "must be a URI of this server block";
-    }
-
-    return ngx_http_travel_param_expression(cf, param, value, conf);
 }
 
 
@@ -519,71 +503,11 @@ ngx_http_travel_publish_may(ngx_http_travel_post_t *post)
         return ngx_http_travel_publish_send(post);
     }
 
-    return ngx_http_travel_publish_ask(post);
-}
-
-
-static ngx_int_t
-ngx_http_travel_publish_ask(ngx_http_travel_post_t *post)
-{
-    u_char                  *p;
-    size_t                   i;
-    ngx_str_t                uri, request, *bearer, *key;
-    ngx_http_travel_peer_t   peer;
-
-    if (ngx_http_complex_value(post->request, post->conf->check, &uri)
-        != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    /* parts of it may be the client's: no line ends there */
-    for (i = 0; i < uri.len; i++) {
-        if (uri.data[i] <= ' ' || uri.data[i] == 0x7f) {
-            return ngx_http_travel_error(post->request,
-                                         TRAVEL_E_RESOURCE_NOT_FOUND,
-                                         "There is nothing by that id.");
-        }
-    }
-
-    bearer = ngx_http_travel_header_in(post->request, "authorization", 13);
-    key = ngx_http_travel_header_in(post->request, "x-api-key", 9);
-
-    request.data = ngx_alloc(uri.len + (bearer ? bearer->len : 0)
-                             + (key ? key->len : 0) + 128, ngx_cycle->log);
-    if (request.data == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    p = ngx_sprintf(request.data, "GET %V HTTP/1.0\r\nHost: localhost\r\n",
-                    &uri);
-
-    if (bearer != NULL) {
-        p = ngx_sprintf(p, "Authorization: %V\r\n", bearer);
-    }
-
-    if (key != NULL) {
-        p = ngx_sprintf(p, "X-Api-Key: %V\r\n", key);
-    }
-
-    *p++ = CR;
-    *p++ = LF;
-    request.len = p - request.data;
-
-    ngx_http_travel_peer(post->request, &peer);
-
-    post->asking = ngx_http_travel_inner((ngx_http_travel_door_t *)
-                                         &post->conf->door, &peer, &request,
-                                         NGX_HTTP_TRAVEL_PUBLISH_TIMEOUT,
-                                         ngx_http_travel_publish_asked, post);
-    if (post->asking == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    post->request->main->count++;
-    post->request->read_event_handler = ngx_http_test_reading;
-
-    return NGX_DONE;
+    return ngx_http_travel_live_ask(post->request, (ngx_http_travel_door_t *)
+                                                   &post->conf->door,
+                                    post->conf->check,
+                                    ngx_http_travel_publish_asked, post,
+                                    &post->asking);
 }
 
 
@@ -603,32 +527,15 @@ ngx_http_travel_publish_asked(void *data, ngx_http_travel_inner_t *inner,
     r = post->request;
     ngx_http_set_log_request(r->connection->log, r);
 
-    switch (status) {
+    rc = ngx_http_travel_live_verdict(r, status);
 
-    case NGX_HTTP_OK:
+    if (rc == NGX_OK && !r->header_sent) {
         place = &ngx_http_travel_publish_verdicts[
                     post->hash % NGX_HTTP_TRAVEL_PUBLISH_PLACES];
         place->hash = post->hash;
         place->until = ngx_current_msec + post->conf->keep;
 
         rc = ngx_http_travel_publish_send(post);
-        break;
-
-    case NGX_HTTP_NOT_FOUND:
-        rc = ngx_http_travel_error(r, TRAVEL_E_RESOURCE_NOT_FOUND,
-                                   "There is nothing by that id.");
-        break;
-
-    case NGX_HTTP_UNAUTHORIZED:
-    case NGX_HTTP_FORBIDDEN:
-        rc = ngx_http_travel_error(r, TRAVEL_E_AUTHORIZATION_ERROR,
-                                   "The caller may not publish this.");
-        break;
-
-    default:
-        rc = ngx_http_travel_error(r, TRAVEL_E_DEPENDENCY_UNAVAILABLE,
-                                   "Whether the caller may cannot be told "
-                                   "now.");
     }
 
     ngx_http_travel_finish(r, rc);

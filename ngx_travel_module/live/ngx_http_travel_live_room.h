@@ -81,6 +81,8 @@ typedef struct {
     ngx_http_travel_publish_t         *publish;    /* NULL: not here */
     ngx_http_travel_door_t            *door;
     ngx_http_complex_value_t          *grant;      /* a topic; NULL: none */
+    ngx_http_complex_value_t          *check;      /* who may; NULL: all that
+                                                      the location lets in */
     ngx_array_t                       *rules;      /* travel_live_allow */
 } ngx_http_travel_live_loc_conf_t;
 
@@ -342,6 +344,31 @@ void ngx_http_travel_publish_stop(void);
 /* The body must be application/json of so many bytes; NGX_OK unless an error
  * was answered.  No form of another site's page can make that. */
 ngx_int_t ngx_http_travel_live_json_type(ngx_http_request_t *r, size_t max);
+
+/* A socket, a stream or a poll, when it is known that the caller may; as a
+ * content handler. */
+ngx_int_t ngx_http_travel_live_begin(ngx_http_request_t *r,
+    const ngx_http_travel_live_loc_conf_t *conf);
+
+
+/* --- what another location says (check=URI) ------------------------------- */
+
+/* The parameter: an expression that begins with "/". */
+char *ngx_http_travel_live_uri(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+/* Asks it by a GET in the caller's name.  NGX_DONE: it is under way, r is kept,
+ * and the handler, given the status, ends it; until then whoever is cancels
+ * *ret_inner.  Else what r ends with. */
+ngx_int_t ngx_http_travel_live_ask(ngx_http_request_t *r,
+    ngx_http_travel_door_t *door, ngx_http_complex_value_t *check,
+    ngx_http_travel_inner_pt handler, void *data,
+    ngx_http_travel_inner_t **ret_inner);
+/* NGX_OK with nothing sent: he may; else r has its answer. */
+ngx_int_t ngx_http_travel_live_verdict(ngx_http_request_t *r,
+    ngx_uint_t status);
+/* Before live_begin(). */
+ngx_int_t ngx_http_travel_live_check(ngx_http_request_t *r,
+    const ngx_http_travel_live_loc_conf_t *conf);
 
 
 /* --- the handshake, and what is spoken ----------------------------------- */

@@ -91,6 +91,38 @@ subtest 'who may, and what' => sub {
     is($t->get($path, token => $alice)->{status}, 405, 'POST only');
 };
 
+# At /live of the journey itself, which asks whether it is the caller's.
+subtest 'its own traveller watches' => sub {
+    my $live = "/api/v1/journeys/$journey/live";
+    my $own = Travel::Socket->open($t, $live, token => $alice);
+    $own->json({ type => 'subscribe', topic => "journey:$journey" });
+    is($own->next_json->{type}, 'subscribed', 'a socket');
+    $own->json({ type => 'subscribe', topic => 'user:' . $t->user(1)
+        . ':events' });
+    is($own->next_json->{type}, 'subscribed', 'and what is his besides');
+    my $frame = "\x81\x8f\0\0\0\0" . '{"type":"ping"}';
+    my $in = $t->raw("GET $live HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        . "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        . "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        . "Authorization: Bearer $alice\r\n\r\n$frame", timeout => 3);
+    like($in, qr/\AHTTP\/1\.1 101 .*\{"type":"pong"\}/s,
+        'what comes with the handshake waits for the verdict');
+    my $poll = sub { $t->get("$live?topic=journey:$journey", @_) };
+    is($poll->(token => $alice)->{status}, 200, 'a poll');
+    is($poll->(token => $bob)->{status}, 404, 'not of a stranger');
+    is($poll->()->{status}, 401, 'nor of nobody');
+    is($t->get('/api/v1/journeys/' . $t->user(9) . "/live?topic=journey:"
+        . $t->user(9), token => $alice)->{status}, 404, 'no journey');
+    is($t->get("$live?topic=journey:" . $t->user(9), token => $alice)->{status},
+        403, 'of that one alone');
+    $t->raw("GET $live?topic=journey:$journey HTTP/1.1\r\nHost: x\r\n"
+        . "Authorization: Bearer $alice\r\n\r\n", hang_up => 1) for 1 .. 20;
+    point(7);
+    my $m = $own->next_json(10);
+    is($m->{message}{data}{position}{lon}, 0.7, 'he hears where it is');
+    1 while $s->next_json(0.3);
+};
+
 subtest 'the database is away' => sub {
     ok(wait_for(sub { stored() >= 2 }, 15), 'what was taken is stored');
     my $before = stored();

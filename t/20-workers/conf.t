@@ -95,6 +95,13 @@ for (@bad) {
     is(($out =~ tr/\n//), 1, 'in one line');
 }
 
+{
+    my ($rc, $out) = check("# one\n  # two \"\n// three\n/* # four */\n"
+        . "metrics = \"h:1\" # five\n${good}prompts = \"a#b\" slots = 0\n");
+    is($rc, 1, 'comments of all kinds');
+    like($out, qr{^\Q$dir\E/c\.conf:9: slots = 0}, 'move no line');
+}
+
 for (['socket = "10.0.0.1:1, 10.0.0.2:1" cluster = true acks = 1', undef],
      ['socket = "/tmp/q.sock" cluster = true', qr/known by host:port/],
      ['socket = "/tmp/q.sock" acks = 17',      qr/acks is 17, must be 0 to 16/])

@@ -6,6 +6,7 @@
  * and queues) and conf_outside.c (whom the workers call).
  */
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,6 +20,8 @@
 #include "log.h"
 #include "../jobs/job.h"
 #include "../../common/seal.h"
+
+#define CONF_MAX  (1024 * 1024)     /* of the file */
 
 static cfg_opt_t  conf_redis_opts[] = {
     CFG_STR("socket", NULL, CFGF_NONE),
@@ -700,6 +703,90 @@ conf_fill(cfg_t *cfg, worker_conf_t *conf)
 }
 
 
+/*
+ * Comments become blanks: libconfuse (3.3) counts lines that begin with one
+ * more than once, and its complaints would name the wrong line.
+ */
+static void
+conf_blank(char *p)
+{
+    char  *end, quote;
+    bool   begins;                  /* a comment may begin here */
+
+    quote = '\0';
+    begins = true;
+
+    for ( ; *p != '\0'; p++) {
+
+        if (quote != '\0') {
+            if (*p == '\\' && p[1] != '\0') {
+                p++;
+            } else if (*p == quote) {
+                quote = '\0';
+            }
+
+        } else if (*p == '"' || *p == '\'') {
+            quote = *p;
+
+        } else if (begins && p[0] == '/' && p[1] == '*'
+                   && (end = strstr(p + 2, "*/")) != NULL)
+        {
+            for (end += 2; p < end; p++) {
+                *p = *p == '\n' ? '\n' : ' ';
+            }
+
+            p--;
+
+        } else if (begins && (*p == '#' || (p[0] == '/' && p[1] == '/'))) {
+            memset(p, ' ', strcspn(p, "\n"));
+        }
+
+        begins = isspace((unsigned char) *p);
+    }
+}
+
+
+/* As cfg_parse(). */
+static int
+conf_parse(cfg_t *cfg, const char *path)
+{
+    int      rc;
+    char    *text;
+    FILE    *f;
+    size_t   n;
+
+    f = fopen(path, "re");
+
+    if (f == NULL) {
+        return CFG_FILE_ERROR;
+    }
+
+    text = calloc(1, CONF_MAX + 2);
+    n = text != NULL ? fread(text, 1, CONF_MAX, f) : CONF_MAX;
+    fclose(f);
+
+    if (n == CONF_MAX) {
+        free(text);
+        errno = EFBIG;
+        return CFG_FILE_ERROR;
+    }
+
+    text[n] = '\n';
+    conf_blank(text);
+
+    f = fmemopen(text, n + 1, "r");
+    cfg->filename = strdup(path);
+    rc = f != NULL ? cfg_parse_fp(cfg, f) : CFG_FILE_ERROR;
+
+    if (f != NULL) {
+        fclose(f);
+    }
+
+    free(text);
+    return rc;
+}
+
+
 worker_conf_t *
 worker_conf_load(const char *path)
 {
@@ -721,7 +808,7 @@ worker_conf_load(const char *path)
 
     conf->path = strdup(path);
     conf_reading = path;
-    rc = cfg_parse(cfg, path);
+    rc = conf_parse(cfg, path);
 
     if (rc == CFG_FILE_ERROR) {
         fprintf(stderr, "%s:0: %s, name the file by -c\n", path,

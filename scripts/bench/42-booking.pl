@@ -141,26 +141,39 @@ sub sql_rate {
 }
 
 sub prepare_ceiling {
+    my $hold = '{"hold_id":"hold_b0000000-0000-4000-8000-000000000000",'
+        . '"venue_id":"rest_456","venue_name":"Golden Lantern",'
+        . '"amount_cents":12345,"status":"held"}';
+    my $confirm = '{"confirmation_number":"SBX-none","venue_name":'
+        . '"Golden Lantern","amount_cents":12345,"status":"confirmed"}';
+    my $mail = '{"id":"notification.0","type":"notification.email"}';
     $t->sql(<<"END", role => 'postgres');
-CREATE FUNCTION public.bench_rows(k bigint) RETURNS jsonb LANGUAGE sql STABLE AS \$\$
-    SELECT jsonb_agg(jsonb_build_object('n', i, 'queue', 'booking',
-        'partition', 0, 'fence', p.fence, 'id', md5(k || '/' || i)::uuid,
-        'job', 'booking.0.' || md5(k || '/' || i)::uuid,
-        'sub', 'b0000000-0000-4000-8000-' || lpad((1 + i)::text, 12, '0'),
-        'body', '$BODY'::jsonb, 'facts', '{"step":"hold","next":"confirm",
-            "result":{"hold_id":"hold_b0000000-0000-4000-8000-000000000000",
-            "venue_id":"rest_456","venue_name":"Golden Lantern",
-            "amount_cents":12345,"status":"held"},
-            "hold":{"hold_id":"hold_b0000000-0000-4000-8000-000000000000",
-            "amount_cents":12345},"confirm":{"confirmation_number":"SBX-none",
-            "venue_name":"Golden Lantern","amount_cents":12345},
-            "mail":{"id":"notification.0","type":"notification.email"}}'::jsonb))
+CREATE FUNCTION public.bench_rows(k bigint) RETURNS TABLE (owners text[],
+    queues text[], partitions integer[], fences bigint[], places integer[],
+    ids uuid[], subs uuid[], nothing text[], bodies text[], steps text[],
+    holds text[], nexts text[], confirms text[], mails text[])
+LANGUAGE sql STABLE AS \$\$
+    SELECT '{bench}'::text[], ARRAY[p.queue], ARRAY[p.partition],
+           ARRAY[p.fence], array_agg(1), array_agg(md5(k || '/' || i)::uuid),
+           array_agg(('b0000000-0000-4000-8000-'
+                      || lpad((1 + i)::text, 12, '0'))::uuid),
+           array_agg(NULL::text), array_agg('$BODY'::text),
+           array_agg('hold'::text), array_agg('$hold'::text),
+           array_agg('confirm'::text), array_agg('$confirm'::text),
+           array_agg('$mail'::text)
       FROM generate_series(0, 63) AS i, jobs.partition AS p
      WHERE p.queue = 'booking' AND p.partition = 0
+     GROUP BY p.queue, p.partition, p.fence
 \$\$
 END
+    my %own = ('travel.bookings_begin' => 'subs nothing nothing bodies',
+        'jobs.sagas_go_on' => 'steps holds nexts',
+        'travel.bookings_confirm' =>
+            'subs nothing nothing holds nothing confirms mails');
     $t->write('booking.pgbench', "\\set k random(1, 1000000000000)\n" . join '',
-        map { "SELECT count(*) FROM $_('bench', public.bench_rows(:k));\n" }
+        map { my $f = $_; "SELECT count(*) FROM public.bench_rows(:k) AS r, $f("
+            . join(', ', map { "r.$_" } split ' ', 'owners queues partitions '
+            . "fences places ids $own{$f}") . ");\n" }
         qw(travel.bookings_begin jobs.sagas_go_on travel.bookings_confirm));
 }
 

@@ -6,17 +6,21 @@
 
 const char  travel_live_publish[] =
     "local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)\n"
-    "local at\n"
+    "local at, id\n"
     "if last[1] then\n"
-    "  at = string.match(last[1][1], '^%d+') .. '-*'\n"
+    "  id = last[1][1]\n"
     "else\n"
     "  local t = redis.call('TIME')\n"
     "  at = t[1] .. string.format('%03d', math.floor(t[2] / 1000)) .. '-1'\n"
     "end\n"
-    "local id = redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[2], at,\n"
-    "                      'm', ARGV[1])\n"
+    "for i = 3, #ARGV do\n"
+    "  local m = i > 3 and ARGV[i] or ARGV[1]\n"
+    "  at = at or string.match(id, '^%d+') .. '-*'\n"
+    "  id = redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[2], at, 'm', m)\n"
+    "  redis.call('PUBLISH', KEYS[1], id .. ' ' .. m)\n"
+    "  at = nil\n"
+    "end\n"
     "redis.call('PEXPIRE', KEYS[1], ARGV[3])\n"
-    "redis.call('PUBLISH', KEYS[1], id .. ' ' .. ARGV[1])\n"
     "return id\n";
 
 const char  travel_live_positions[] =

@@ -42,8 +42,9 @@
 #define TRAVEL_LIVE_REVOKED      4403
 
 /*
- * KEYS[1] = the topic's key; ARGV = the message, how many are kept, how long
- * in ms.  Adds it to the history and publishes "<id> <message>"; the id.
+ * KEYS[1] = the topic's key; ARGV = a message, how many are kept, how long in
+ * ms, more messages.  Adds them to the history and publishes "<id> <message>"
+ * of each; the last one's id.
  */
 extern const char  travel_live_publish[];
 

@@ -21,6 +21,7 @@
 #include "queue.h"
 #include "relay.h"
 #include "../../common/digits.h"
+#include "../../common/json.h"
 #include "../../common/live_message.h"
 #include "../jobs/job.h"
 #include "../pool/log.h"
@@ -32,6 +33,12 @@
 #define RELAY_DEAD_STR   "100"
 #define RELAY_LOOK_S     3600
 #define RELAY_MARK       "dead_mark"    /* in :owner: the last one copied */
+#define RELAY_UNIQUE_MAX 1024
+#define RELAY_JSON       16384          /* to begin with */
+#define RELAY_MESSAGES   32             /* of one script call */
+#define RELAY_LIVE_FIRST 4
+#define RELAY_LIVE_ARGS  7              /* with the first of them */
+#define RELAY_TOPIC_MAX  (sizeof(TRAVEL_LIVE_PREFIX) + TRAVEL_LIVE_TOPIC_MAX)
 
 
 /* A row on its way: so many answers are to come, from the cache role if it is
@@ -45,6 +52,7 @@ typedef struct {
 typedef struct {
     const worker_relay_t  *relay;
     PGresult              *rows;
+    travel_json_t         *row;         /* the payload of the one at hand */
     redisReply            *layout;      /* travel:layout */
     relay_sent_t           sent[RELAY_BATCH];
     int                    nsent;
@@ -57,18 +65,38 @@ static void relay_answers(relay_batch_t *batch);
 
 /* --- the outbox ----------------------------------------------------------- */
 
-static travel_str_t
-relay_member(const json_t *row, const char *name)
+static const travel_json_node_t *
+relay_node(const relay_batch_t *batch, travel_str_t name,
+    travel_json_type_e type)
 {
-    json_t  *v;
+    const travel_json_node_t  *node;
 
-    v = json_object_get(row, name);
+    node = travel_json_member(batch->row, 0, name);
 
-    if (!json_is_string(v)) {
-        return TRAVEL_STR("");
-    }
+    return node != NULL && node->type == type ? node : NULL;
+}
 
-    return (travel_str_t) { json_string_value(v), json_string_length(v) };
+
+static travel_str_t
+relay_member(const relay_batch_t *batch, travel_str_t name)
+{
+    const travel_json_node_t  *node;
+
+    node = relay_node(batch, name, TRAVEL_JSON_STRING);
+
+    return node != NULL ? node->text : TRAVEL_STR("");
+}
+
+
+/* 0: it has none. */
+static int64_t
+relay_number(const relay_batch_t *batch, travel_str_t name)
+{
+    const travel_json_node_t  *node;
+
+    node = relay_node(batch, name, TRAVEL_JSON_NUMBER);
+
+    return node != NULL ? (int64_t) travel_json_double(node) : 0;
 }
 
 
@@ -101,8 +129,9 @@ relay_layout(const relay_batch_t *batch, travel_str_t queue, const char *tail)
 /* A row that was sent shortly before a repartitioning, and not marked, is
  * looked for where it went. */
 static int
-relay_place(relay_batch_t *batch, travel_job_id_t *id, const json_t *bucket)
+relay_place(relay_batch_t *batch, travel_job_id_t *id)
 {
+    bool              bucket;
     unsigned          place;
     const char       *text, *since;
     travel_layout_t   layout = TRAVEL_LAYOUT_DEFAULT;
@@ -117,11 +146,13 @@ relay_place(relay_batch_t *batch, travel_job_id_t *id, const json_t *bucket)
     }
 
     since = relay_layout(batch, id->queue, ":since");
-    place = bucket != NULL
-            ? (unsigned) json_integer_value(bucket) % TRAVEL_BUCKETS
-            : travel_uuid_bucket(&id->id);
+    bucket = relay_node(batch, TRAVEL_STR("bucket"), TRAVEL_JSON_NUMBER)
+             != NULL;
+    place = bucket ? (unsigned) relay_number(batch, TRAVEL_STR("bucket"))
+                     % TRAVEL_BUCKETS
+                   : travel_uuid_bucket(&id->id);
 
-    if (bucket == NULL && id->partition >= layout.now.base
+    if (!bucket && id->partition >= layout.now.base
         && id->partition < layout.now.base + layout.now.n)
     {
         return TRAVEL_OK;           /* its writer knew */
@@ -143,19 +174,21 @@ relay_place(relay_batch_t *batch, travel_job_id_t *id, const json_t *bucket)
 /* The id as it is under the present layout: the writer of the row knew the
  * bucket, not how many partitions there are. */
 static int
-relay_job_id(relay_batch_t *batch, const json_t *row, char *ret_text,
+relay_job_id(relay_batch_t *batch, char *ret_text,
     travel_priority_e *ret_priority)
 {
     travel_job_id_t  id;
 
-    if (travel_job_id_parse(&id, relay_member(row, "id")) != TRAVEL_OK
-        || travel_priority_parse(ret_priority, relay_member(row, "priority"))
+    if (travel_job_id_parse(&id, relay_member(batch, TRAVEL_STR("id")))
+        != TRAVEL_OK
+        || travel_priority_parse(ret_priority, relay_member(batch,
+                                                   TRAVEL_STR("priority")))
            != TRAVEL_OK)
     {
         return TRAVEL_INVALID;
     }
 
-    if (relay_place(batch, &id, json_object_get(row, "bucket")) != TRAVEL_OK) {
+    if (relay_place(batch, &id) != TRAVEL_OK) {
         return TRAVEL_ERROR;
     }
 
@@ -186,14 +219,14 @@ relay_move(const worker_relay_t *relay, travel_str_t from, char *ret_text)
 
 /* What a row says of a job but for its id and body; false: too little. */
 static bool
-relay_envelope(const json_t *row, travel_envelope_t *env)
+relay_envelope(const relay_batch_t *batch, travel_envelope_t *env)
 {
-    env->type = relay_member(row, "type");
-    env->sub = relay_member(row, "sub");
-    env->email = relay_member(row, "email");
-    env->key = relay_member(row, "key");
-    env->tp = relay_member(row, "tp");
-    env->sealed = relay_member(row, "sealed");
+    env->type = relay_member(batch, TRAVEL_STR("type"));
+    env->sub = relay_member(batch, TRAVEL_STR("sub"));
+    env->email = relay_member(batch, TRAVEL_STR("email"));
+    env->key = relay_member(batch, TRAVEL_STR("key"));
+    env->tp = relay_member(batch, TRAVEL_STR("tp"));
+    env->sealed = relay_member(batch, TRAVEL_STR("sealed"));
 
     return env->type.len > 0 && env->sub.len > 0 && env->key.len > 0;
 }
@@ -222,8 +255,9 @@ static int
 relay_claim(const worker_relay_t *relay, travel_envelope_t *env,
     int64_t later, uint64_t at)
 {
+    int              rc;
     char             uuid[TRAVEL_UUID_TEXT_LEN + 1], sub[TRAVEL_UUID_TEXT_LEN
-                                                         + 1];
+                                                         + 1], *body;
     worker_claim_t   claim;
 
     if (env->body.len <= relay->claim_check || !relay_uuid(uuid, env->id)) {
@@ -231,95 +265,102 @@ relay_claim(const worker_relay_t *relay, travel_envelope_t *env,
     }
 
     snprintf(sub, sizeof(sub), "%.*s", (int) env->sub.len, env->sub.data);
+    body = strndup(env->body.data, env->body.len);
+
+    if (body == NULL) {
+        return TRAVEL_ERROR;
+    }
+
     claim = (worker_claim_t) {
         .uuid = uuid, .what = WORKER_CLAIM_BODY, .sub = sub,
-        .text = env->body.data, .keep_ms = 2 * relay->retention_ms
+        .text = body, .keep_ms = 2 * relay->retention_ms
     };
 
     if (later > (int64_t) at) {
         claim.keep_ms += later - (int64_t) at;
     }
 
-    if (worker_claim_put(relay->pg, &claim) != TRAVEL_OK) {
-        return TRAVEL_ERROR;
-    }
-
-    env->claim = TRAVEL_STR("1");
-    env->body = TRAVEL_STR("{}");
-
-    return TRAVEL_OK;
-}
-
-
-/* Its answer is to come. */
-static int
-relay_enqueue(const worker_relay_t *relay, const json_t *row,
-    const travel_envelope_t *env, travel_priority_e priority, int64_t later)
-{
-    worker_unique_t  unique;
-
-    unique = (worker_unique_t) {
-        json_string_value(json_object_get(row, "unique")),
-        json_integer_value(json_object_get(row, "unique_ms"))
-    };
-
-    return worker_enqueue_append(relay->redis, env, priority, later,
-                                 unique.key != NULL && unique.window_ms > 0
-                                 ? &unique : NULL);
-}
-
-
-static int
-relay_job(relay_batch_t *batch, const json_t *row, uint64_t at)
-{
-    int                 rc;
-    bool                whole;
-    char                id[TRAVEL_JOB_ID_MAX + 1], *body;
-    travel_envelope_t   env = { 0 };
-    int64_t             later;
-    travel_priority_e   priority;
-
-    rc = relay_job_id(batch, row, id, &priority);
-
-    if (rc != TRAVEL_OK) {
-        return rc;
-    }
-
-    body = json_dumps(json_object_get(row, "body"),
-                      JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
-
-    if (body == NULL) {
-        return TRAVEL_INVALID;
-    }
-
-    whole = relay_envelope(row, &env);
-    env.id = (travel_str_t) { id, strlen(id) };
-    env.ts = at;
-    env.body = (travel_str_t) { body, strlen(body) };
-
-    later = json_integer_value(json_object_get(row, "not_before"));
-    rc = whole ? relay_claim(batch->relay, &env, later, at) : TRAVEL_INVALID;
+    rc = worker_claim_put(relay->pg, &claim);
+    free(body);
 
     if (rc == TRAVEL_OK) {
-        rc = relay_enqueue(batch->relay, row, &env, priority, later);
+        env->claim = TRAVEL_STR("1");
+        env->body = TRAVEL_STR("{}");
     }
-
-    free(body);
 
     return rc;
 }
 
 
+/* Its answer is to come. */
+static int
+relay_enqueue(const relay_batch_t *batch, const travel_envelope_t *env,
+    travel_priority_e priority, int64_t later)
+{
+    char             key[RELAY_UNIQUE_MAX];
+    travel_str_t     text;
+    worker_unique_t  unique = { key, relay_number(batch,
+                                                  TRAVEL_STR("unique_ms")) };
+
+    text = relay_member(batch, TRAVEL_STR("unique"));
+
+    if (text.len >= sizeof(key)) {
+        return TRAVEL_INVALID;
+    }
+
+    snprintf(key, sizeof(key), "%.*s", (int) text.len, text.data);
+
+    return worker_enqueue_append(batch->relay->redis, env, priority, later,
+                                 text.len > 0 && unique.window_ms > 0
+                                 ? &unique : NULL);
+}
+
+
+static int
+relay_job(relay_batch_t *batch, uint64_t at)
+{
+    int                 rc;
+    char                id[TRAVEL_JOB_ID_MAX + 1];
+    travel_envelope_t   env = { 0 };
+    int64_t             later;
+    travel_priority_e   priority;
+
+    const travel_json_node_t  *body;
+
+    rc = relay_job_id(batch, id, &priority);
+
+    if (rc != TRAVEL_OK) {
+        return rc;
+    }
+
+    body = relay_node(batch, TRAVEL_STR("body"), TRAVEL_JSON_OBJECT);
+
+    if (!relay_envelope(batch, &env) || body == NULL) {
+        return TRAVEL_INVALID;
+    }
+
+    env.body = body->text;          /* as it was written */
+    env.id = (travel_str_t) { id, strlen(id) };
+    env.ts = at;
+    later = relay_number(batch, TRAVEL_STR("not_before"));
+    rc = relay_claim(batch->relay, &env, later, at);
+
+    return rc == TRAVEL_OK ? relay_enqueue(batch, &env, priority, later) : rc;
+}
+
+
 /* The letter of a job that is not among the dead any more. */
 static int
-relay_drop(const worker_relay_t *relay, const json_t *row)
+relay_drop(const relay_batch_t *batch)
 {
-    int           rc;
-    char          dead[TRAVEL_KEY_MAX];
-    redisReply   *reply;
-    travel_str_t  entry;
+    int                    rc;
+    char                   dead[TRAVEL_KEY_MAX];
+    redisReply            *reply;
+    travel_str_t           entry;
+    const worker_relay_t  *relay;
 
-    entry = relay_member(row, "entry");
+    relay = batch->relay;
+    entry = relay_member(batch, TRAVEL_STR("entry"));
 
     if (entry.len == 0) {
         return TRAVEL_OK;
@@ -361,14 +402,18 @@ relay_claimed(const worker_relay_t *relay, travel_envelope_t *env)
 
 /* Who asks for it by its old id is told where it is. */
 static int
-relay_moved(const worker_relay_t *relay, const json_t *row, const char *to)
+relay_moved(const relay_batch_t *batch, const char *to)
 {
-    int               rc;
-    char              key[TRAVEL_KEY_MAX];
-    redisReply       *reply;
-    travel_job_id_t   from, now;
+    int                    rc;
+    char                   key[TRAVEL_KEY_MAX];
+    redisReply            *reply;
+    travel_job_id_t        from, now;
+    const worker_relay_t  *relay;
 
-    if (travel_job_id_parse(&from, relay_member(row, "id")) != TRAVEL_OK
+    relay = batch->relay;
+
+    if (travel_job_id_parse(&from, relay_member(batch, TRAVEL_STR("id")))
+        != TRAVEL_OK
         || travel_job_id_parse(&now, (travel_str_t) { to, strlen(to) })
            != TRAVEL_OK)
     {
@@ -392,8 +437,7 @@ relay_moved(const worker_relay_t *relay, const json_t *row, const char *to)
 /* Its body as it came; neither deadline nor waiter: both were of the first
  * time.  'token' is the outbox row. */
 static int
-relay_requeue(const worker_relay_t *relay, const json_t *row,
-    const char *token)
+relay_requeue(const relay_batch_t *batch, const char *token)
 {
     int                        rc;
     char                       id[TRAVEL_JOB_ID_MAX + 1];
@@ -401,12 +445,14 @@ relay_requeue(const worker_relay_t *relay, const json_t *row,
     uint64_t                   ts;
     travel_envelope_t          env = { 0 };
     travel_priority_e          priority;
+    const worker_relay_t      *relay;
     const worker_job_type_t   *type;
 
-    env.id = relay_member(row, "id");
-    env.body = relay_member(row, "body");
+    relay = batch->relay;
+    env.id = relay_member(batch, TRAVEL_STR("id"));
+    env.body = relay_member(batch, TRAVEL_STR("body"));
 
-    if (!relay_envelope(row, &env) || env.body.len == 0) {
+    if (!relay_envelope(batch, &env) || env.body.len == 0) {
         return TRAVEL_INVALID;
     }
 
@@ -415,50 +461,92 @@ relay_requeue(const worker_relay_t *relay, const json_t *row,
     }
 
     type = worker_job_type(env.type);
-    env.ts = travel_digits_parse(&ts, relay_member(row, "ts")) == TRAVEL_OK
-             ? ts : 0;
+    env.ts = travel_digits_parse(&ts, relay_member(batch, TRAVEL_STR("ts")))
+             == TRAVEL_OK ? ts : 0;
 
     priority = type != NULL ? type->priority : TRAVEL_PRIORITY_NORMAL;
-    later = (int64_t) json_number_value(json_object_get(row, "not_before"));
+    later = relay_number(batch, TRAVEL_STR("not_before"));
     rc = worker_requeue(relay->redis, &env, priority, later, token);
 
     if (rc == TRAVEL_REFUSED && relay_move(relay, env.id, id) == TRAVEL_OK) {
         env.id = (travel_str_t) { id, strlen(id) };
         rc = worker_requeue(relay->redis, &env, priority, later, token);
-        rc = rc == TRAVEL_OK ? relay_moved(relay, row, id) : TRAVEL_ERROR;
+        rc = rc == TRAVEL_OK ? relay_moved(batch, id) : TRAVEL_ERROR;
     }
 
-    return rc == TRAVEL_OK ? relay_drop(relay, row) : rc;
+    return rc == TRAVEL_OK ? relay_drop(batch) : rc;
 }
 
 
-/* One message to the history of each topic (live_message.h).  Returns how many
- * were sent, or TRAVEL_ERROR. */
+/* To the history of a topic (live_message.h): 'n' messages, nodes from 'at' on.
+ * Returns in how many calls, or TRAVEL_ERROR. */
 static int
-relay_live_one(const worker_relay_t *relay, const json_t *topics,
-    const json_t *message)
+relay_live_topic(const relay_batch_t *batch, travel_str_t topic, uint32_t at,
+    uint32_t n)
 {
-    int           rc;
-    char         *text;
-    size_t        i;
-    travel_str_t  topic;
+    int                        argc, calls;
+    char                       key[RELAY_TOPIC_MAX], keep[16], ttl[16];
+    size_t                     len[RELAY_LIVE_ARGS + RELAY_MESSAGES];
+    const char                *argv[RELAY_LIVE_ARGS + RELAY_MESSAGES] = {
+        "EVAL", travel_live_publish, "1", key, NULL, keep, ttl
+    };
+    const travel_json_node_t  *nodes;
 
-    /* the digits that were written, not those of the double */
-    text = json_dumps(message, JSON_COMPACT | JSON_REAL_PRECISION(15));
-    rc = text != NULL ? REDIS_OK : REDIS_ERR;
-
-    for (i = 0; rc == REDIS_OK && i < json_array_size(topics); i++) {
-        topic.data = json_string_value(json_array_get(topics, i));
-        topic.len = json_string_length(json_array_get(topics, i));
-
-        rc = redisAppendCommand(relay->live, "EVAL %s 1 " TRAVEL_LIVE_PREFIX
-                                "%b %s %d %d", travel_live_publish, topic.data,
-                                topic.len, text, TRAVEL_LIVE_KEEP,
-                                TRAVEL_LIVE_TTL_MS);
+    if (topic.len >= sizeof(key) - sizeof(TRAVEL_LIVE_PREFIX)) {
+        return 0;                   /* nobody can name it */
     }
 
-    free(text);
-    return rc == REDIS_OK ? (int) i : TRAVEL_ERROR;
+    snprintf(key, sizeof(key), TRAVEL_LIVE_PREFIX "%.*s", (int) topic.len,
+             topic.data);
+    snprintf(keep, sizeof(keep), "%d", TRAVEL_LIVE_KEEP);
+    snprintf(ttl, sizeof(ttl), "%d", TRAVEL_LIVE_TTL_MS);
+    nodes = travel_json_nodes(batch->row);
+
+    for (calls = 0; n > 0; calls++) {
+        argv[RELAY_LIVE_FIRST] = nodes[at].text.data;
+
+        for (argc = 0; argc < RELAY_LIVE_ARGS; argc++) {
+            len[argc] = argc == RELAY_LIVE_FIRST ? nodes[at].text.len
+                                                 : strlen(argv[argc]);
+        }
+
+        for (n--, at = nodes[at].next;
+             n > 0 && argc < RELAY_LIVE_ARGS + RELAY_MESSAGES;
+             n--, at = nodes[at].next)
+        {
+            argv[argc] = nodes[at].text.data;
+            len[argc++] = nodes[at].text.len;
+        }
+
+        if (redisAppendCommandArgv(batch->relay->live, argc, argv, len)
+            != REDIS_OK)
+        {
+            return TRAVEL_ERROR;
+        }
+    }
+
+    return calls;
+}
+
+
+/* The row's messages: 'n' nodes from the index that is returned on. */
+static uint32_t
+relay_live_messages(const relay_batch_t *batch, uint32_t *ret_n)
+{
+    const travel_json_node_t  *node;
+
+    *ret_n = 1;
+    node = relay_node(batch, TRAVEL_STR("message"), TRAVEL_JSON_OBJECT);
+
+    if (node != NULL) {
+        return (uint32_t) (node - travel_json_nodes(batch->row));
+    }
+
+    node = relay_node(batch, TRAVEL_STR("messages"), TRAVEL_JSON_ARRAY);
+    *ret_n = node != NULL ? node->count : 0;
+
+    return node != NULL
+           ? (uint32_t) (node - travel_json_nodes(batch->row)) + 1 : 0;
 }
 
 
@@ -467,43 +555,38 @@ relay_live_one(const worker_relay_t *relay, const json_t *topics,
  * What has waited longer than a history lasts is of no use to anybody.
  */
 static int
-relay_live(const worker_relay_t *relay, const json_t *payload, bool stale,
-    relay_sent_t *sent)
+relay_live(const relay_batch_t *batch, bool stale, relay_sent_t *sent)
 {
-    int      n;
-    size_t   i;
-    json_t  *topics, *messages, *message;
+    int                        calls;
+    uint32_t                   i, n, first, topic;
+    const travel_json_node_t  *topics, *nodes;
 
-    if (relay->mute) {
+    if (batch->relay->mute) {
         return TRAVEL_OK;
     }
 
-    if (stale || relay->live == NULL) {
+    nodes = travel_json_nodes(batch->row);
+    topics = relay_node(batch, TRAVEL_STR("topics"), TRAVEL_JSON_ARRAY);
+    first = relay_live_messages(batch, &n);
+
+    if (stale || batch->relay->live == NULL || topics == NULL || n == 0) {
         return TRAVEL_INVALID;
     }
 
-    topics = json_object_get(payload, "topics");
-    message = json_object_get(payload, "message");
-    messages = json_object_get(payload, "messages");
     sent->live = true;
+    topic = (uint32_t) (topics - nodes) + 1;
 
-    if (message != NULL) {
-        n = relay_live_one(relay, topics, message);
-        sent->answers += n > 0 ? (unsigned) n : 0;
-        return n < 0 ? TRAVEL_ERROR : TRAVEL_OK;
-    }
+    for (i = 0; i < topics->count; i++, topic = nodes[topic].next) {
+        calls = relay_live_topic(batch, nodes[topic].text, first, n);
 
-    json_array_foreach(messages, i, message) {
-        n = relay_live_one(relay, topics, message);
-
-        if (n < 0) {
+        if (calls < 0) {
             return TRAVEL_ERROR;
         }
 
-        sent->answers += (unsigned) n;
+        sent->answers += (unsigned) calls;
     }
 
-    return i > 0 ? TRAVEL_OK : TRAVEL_INVALID;
+    return TRAVEL_OK;
 }
 
 
@@ -548,39 +631,38 @@ relay_answers(relay_batch_t *batch)
 static int
 relay_row(relay_batch_t *batch, int i, relay_sent_t *sent)
 {
-    int                    rc;
-    json_t                *payload;
-    const char            *kind;
-    const worker_relay_t  *relay;
+    int                   rc;
+    const char           *kind;
+    travel_json_error_t   err;
 
-    relay = batch->relay;
-    payload = json_loads(PQgetvalue(batch->rows, i, 3), 0, NULL);
+    rc = travel_json_parse(batch->row,
+                           (travel_str_t) { PQgetvalue(batch->rows, i, 3),
+                               (size_t) PQgetlength(batch->rows, i, 3) },
+                           TRAVEL_JSON_DEPTH_MAX, &err);
 
-    if (payload == NULL) {
-        return TRAVEL_INVALID;
+    if (rc != TRAVEL_OK) {
+        return rc;
     }
 
     kind = PQgetvalue(batch->rows, i, 1);
 
     if (strcmp(kind, "live") == 0) {
-        rc = relay_live(relay, payload,
-                        PQgetvalue(batch->rows, i, 2)[0] == 't', sent);
-
-    } else if (strcmp(kind, "requeue") == 0) {
-        relay_answers(batch);
-        rc = relay_requeue(relay, payload, PQgetvalue(batch->rows, i, 0));
-
-    } else if (strcmp(kind, "drop") == 0) {
-        relay_answers(batch);
-        rc = relay_drop(relay, payload);
-
-    } else {
-        rc = relay_job(batch, payload,
-                       strtoull(PQgetvalue(batch->rows, i, 4), NULL, 10));
-        sent->answers = rc == TRAVEL_OK;
+        return relay_live(batch, PQgetvalue(batch->rows, i, 2)[0] == 't',
+                          sent);
     }
 
-    json_decref(payload);
+    if (strcmp(kind, "requeue") == 0) {
+        relay_answers(batch);
+        return relay_requeue(batch, PQgetvalue(batch->rows, i, 0));
+    }
+
+    if (strcmp(kind, "drop") == 0) {
+        relay_answers(batch);
+        return relay_drop(batch);
+    }
+
+    rc = relay_job(batch, strtoull(PQgetvalue(batch->rows, i, 4), NULL, 10));
+    sent->answers = rc == TRAVEL_OK;
 
     return rc;
 }
@@ -603,8 +685,11 @@ relay_send(relay_batch_t *batch)
 
     batch->layout = worker_redis_command(batch->relay->redis,
                                          "HGETALL " TRAVEL_KEY_LAYOUT);
+    batch->row = travel_json_create(RELAY_JSON);
 
-    if (batch->layout == NULL) {
+    if (batch->layout == NULL || batch->row == NULL) {
+        freeReplyObject(batch->layout);
+        travel_json_free(batch->row);
         return TRAVEL_ERROR;
     }
 
@@ -620,8 +705,46 @@ relay_send(relay_batch_t *batch)
     }
 
     relay_answers(batch);
+    travel_json_free(batch->row);
     freeReplyObject(batch->layout);
     return TRAVEL_OK;
+}
+
+
+/* Of the first 'n' rows: live messages are done with, the others are kept as
+ * sent for a while. */
+static int
+relay_mark(const relay_batch_t *batch, int n)
+{
+    int          i, rc;
+    char         kept[RELAY_BATCH * 22 + 3], gone[RELAY_BATCH * 22 + 3];
+    char        *to;
+    size_t      *len, nkept, ngone;
+    PGresult    *res;
+    const char  *params[2] = { kept, gone };
+
+    nkept = 0;
+    ngone = 0;
+
+    for (i = 0; i < n; i++) {
+        to = strcmp(PQgetvalue(batch->rows, i, 1), "live") == 0 ? gone : kept;
+        len = to == gone ? &ngone : &nkept;
+        *len += (size_t) sprintf(to + *len, "%c%s", *len > 0 ? ',' : '{',
+                                 PQgetvalue(batch->rows, i, 0));
+    }
+
+    snprintf(kept + nkept, 3, nkept > 0 ? "}" : "{}");
+    snprintf(gone + ngone, 3, ngone > 0 ? "}" : "{}");
+
+    res = worker_pg_exec(batch->relay->pg,
+                         "WITH gone AS (DELETE FROM jobs.outbox"
+                         "               WHERE id = ANY ($2::bigint[]))"
+                         " UPDATE jobs.outbox SET sent_at = clock_timestamp()"
+                         "  WHERE id = ANY ($1::bigint[])", 2, params);
+    rc = relay_good(res) ? TRAVEL_OK : TRAVEL_ERROR;
+    PQclear(res);
+
+    return rc;
 }
 
 
@@ -631,15 +754,9 @@ static int
 relay_batch(const worker_relay_t *relay, PGresult *res)
 {
     int             i, rc;
-    char            ids[RELAY_BATCH * 22 + 3];
-    size_t          n;
-    PGresult       *mark;
-    const char     *params[1] = { ids };
     relay_batch_t   batch = { .relay = relay, .rows = res };
 
     rc = relay_send(&batch);
-    n = 0;
-    ids[n++] = '{';
 
     for (i = 0; rc == TRAVEL_OK && i < batch.nsent; i++) {
 
@@ -652,23 +769,14 @@ relay_batch(const worker_relay_t *relay, PGresult *res)
             rc = TRAVEL_ERROR;
             break;
         }
-
-        n += (size_t) snprintf(ids + n, sizeof(ids) - n, "%s%s",
-                               i > 0 ? "," : "", PQgetvalue(res, i, 0));
     }
-
-    snprintf(ids + n, sizeof(ids) - n, "}");
 
     if (i > 0 && !worker_redis_kept(relay->redis)) {
         return TRAVEL_ERROR;        /* a failover might forget them */
     }
 
-    if (i > 0) {
-        mark = worker_pg_exec(relay->pg, "UPDATE jobs.outbox"
-                              "   SET sent_at = clock_timestamp()"
-                              " WHERE id = ANY ($1::bigint[])", 1, params);
-        rc = relay_good(mark) ? rc : TRAVEL_ERROR;
-        PQclear(mark);
+    if (i > 0 && relay_mark(&batch, i) != TRAVEL_OK) {
+        return TRAVEL_ERROR;
     }
 
     return rc == TRAVEL_OK ? i : TRAVEL_ERROR;

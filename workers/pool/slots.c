@@ -9,12 +9,16 @@
  *
  * A job whose type has a batch handler takes those of its type along that
  * stand right behind it: as many as take SLOTS_BATCH_MS by what the last
- * batches took, or a few more.  Those that have an answer go together likewise;
- * they wait for a slot that is at a batch rather than wake another.
+ * batches took, or a few more.  Those that have an answer go together likewise.
+ * A batch costs something however small it is, so few are under way at a time:
+ * beside two another one begins only when it is a whole one, and a quarter of
+ * the slots is at batches at most.
  *
  * Wake-ups are what costs at high rates, so they are rationed: a batch of
  * jobs that are known to be short wakes one slot per millisecond of work, and
  * a slot rings the fetcher when it runs dry, not for each of many short jobs.
+ * The slot that came to rest last is woken first: what its session has planned
+ * and read is still at hand, and those that are not needed plan nothing.
  */
 
 #include <errno.h>
@@ -39,12 +43,17 @@
 #define SLOTS_BATCH_LEAST  64      /* but so many, as long as they take less
                                       than: */
 #define SLOTS_BATCH_LONG   200.0
+#define SLOTS_BATCHING     2       /* at a time, that are not whole ones */
+#define SLOTS_SHARE        4       /* one in so many may be at one */
 
-typedef struct {
+typedef struct slots_thread_s {
     worker_slots_t       *slots;
     worker_slot_t         slot;
     worker_board_slot_t  *board;
     pthread_t             thread;
+    pthread_cond_t        wake;
+    bool                  rests;        /* mutex: in slots->resting */
+    struct slots_thread_s *below;       /* there, that came to rest before */
     bool                  started;
     bool                  ended;        /* mutex: it has left, to be joined */
     char                  name[80];
@@ -59,7 +68,6 @@ struct worker_slots_s {
     worker_slots_spec_t   spec;
 
     pthread_mutex_t       mutex;
-    pthread_cond_t        work;
     worker_entries_t      answered;     /* go on before others begin; mutex,
                                            so all below */
     worker_entries_t      waiting[TRAVEL_PRIORITY_MAX];
@@ -67,7 +75,10 @@ struct worker_slots_s {
     double                waiting_ms;
     worker_entries_t      back;
     double                back_ms;      /* run time of those not rung for */
-    unsigned              idle;
+    unsigned              idle;         /* how many rest */
+    unsigned              waking;       /* do not any more, but wait for the
+                                           mutex */
+    slots_thread_t       *resting;
     unsigned              asking;       /* with the I/O thread */
     unsigned              batching;     /* slots that run a batch */
     double                item_ms[WORKER_BOARD_TYPES];    /* in a batch */
@@ -99,26 +110,6 @@ slots_now_ms(void)
 }
 
 
-/* The list whose head is next; empty when all are. */
-static worker_entries_t *
-slots_next_locked(worker_slots_t *slots)
-{
-    unsigned  p;
-
-    if (slots->answered.count > 0) {
-        return &slots->answered;
-    }
-
-    for (p = 0; p < TRAVEL_PRIORITY_MAX - 1; p++) {
-        if (slots->waiting[p].count > 0) {
-            break;
-        }
-    }
-
-    return &slots->waiting[p];
-}
-
-
 /* Those that begin go together, and those that have their answers. */
 static bool
 slots_batches(const worker_entry_t *entry)
@@ -126,65 +117,6 @@ slots_batches(const worker_entry_t *entry)
     return entry->type->batch != NULL && !entry->giveup
            && !entry->suspect && !entry->again
            && (entry->stages == 0 || entry->type->batch->answered != NULL);
-}
-
-
-/* There are to be fewer, and this one is too many.  A wake-up that was meant
- * for somebody who works is passed on. */
-static void
-slots_leave_locked(slots_thread_t *self)
-{
-    worker_slots_t  *slots;
-
-    slots = self->slots;
-    self->ended = true;
-
-    if (slots->nwaiting > 0 && slots->idle > 0) {
-        pthread_cond_signal(&slots->work);
-    }
-}
-
-
-/* Waits for work; NULL when the slot is to end. */
-static worker_entry_t *
-slots_take_locked(slots_thread_t *self)
-{
-    worker_slots_t  *slots;
-    worker_entry_t  *entry;
-
-    slots = self->slots;
-
-    while (slots->nwaiting == 0 && !slots->stopping
-           && self->slot.number < slots->wanted)
-    {
-        slots->idle++;
-        pthread_cond_wait(&slots->work, &slots->mutex);
-        slots->idle--;
-    }
-
-    if (self->slot.number >= slots->wanted && !slots->stopping) {
-        slots_leave_locked(self);
-        return NULL;
-    }
-
-    entry = worker_entries_pop(slots_next_locked(slots));
-
-    if (entry == NULL) {
-        return NULL;
-    }
-
-    slots->nwaiting--;
-    slots->waiting_ms = slots->nwaiting > 0
-                        ? slots->waiting_ms - entry->expected_ms : 0;
-
-    /* Nobody shall wait behind a job that takes its time. */
-    if (slots->nwaiting > 0 && slots->idle > 0 && !slots_batches(entry)
-        && entry->expected_ms >= SLOTS_WAKE_MS)
-    {
-        pthread_cond_signal(&slots->work);
-    }
-
-    return entry;
 }
 
 
@@ -209,6 +141,145 @@ slots_batch_size_locked(const worker_slots_t *slots,
     }
 
     return n < 2 ? 2 : n < most ? n : most;
+}
+
+
+/* May a slot take the head of the list?  What is to wait goes along with the
+ * next batch that ends. */
+static bool
+slots_due_locked(const worker_slots_t *slots, const worker_entries_t *list)
+{
+    const worker_entry_t  *entry;
+
+    entry = list->head;
+
+    return entry != NULL
+           && (!slots_batches(entry) || slots->stopping
+               || slots->batching < SLOTS_BATCHING
+               || (slots->batching < slots->wanted / SLOTS_SHARE
+                   && list->count >= slots_batch_size_locked(slots,
+                                                             entry->type)));
+}
+
+
+/* The list whose head is next; NULL: none. */
+static worker_entries_t *
+slots_next_locked(worker_slots_t *slots)
+{
+    unsigned  p;
+
+    if (slots_due_locked(slots, &slots->answered)) {
+        return &slots->answered;
+    }
+
+    for (p = 0; p < TRAVEL_PRIORITY_MAX; p++) {
+        if (slots_due_locked(slots, &slots->waiting[p])) {
+            return &slots->waiting[p];
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+slots_wake_locked(worker_slots_t *slots)
+{
+    slots_thread_t  *t;
+
+    t = slots->resting;
+
+    if (t != NULL) {
+        slots->resting = t->below;
+        slots->idle--;
+        slots->waking++;
+        t->rests = false;
+        pthread_cond_signal(&t->wake);
+    }
+}
+
+
+static void
+slots_wake_all_locked(worker_slots_t *slots)
+{
+    while (slots->resting != NULL) {
+        slots_wake_locked(slots);
+    }
+}
+
+
+static void
+slots_rest_locked(slots_thread_t *self)
+{
+    worker_slots_t  *slots;
+
+    slots = self->slots;
+    self->below = slots->resting;
+    slots->resting = self;
+    slots->idle++;
+
+    for (self->rests = true; self->rests; ) {
+        pthread_cond_wait(&self->wake, &slots->mutex);
+    }
+
+    slots->waking--;
+}
+
+
+/* There are to be fewer, and this one is too many.  A wake-up that was meant
+ * for somebody who works is passed on. */
+static void
+slots_leave_locked(slots_thread_t *self)
+{
+    worker_slots_t  *slots;
+
+    slots = self->slots;
+    self->ended = true;
+
+    if (slots->nwaiting > 0) {
+        slots_wake_locked(slots);
+    }
+}
+
+
+/* Waits for work; NULL when the slot is to end. */
+static worker_entry_t *
+slots_take_locked(slots_thread_t *self)
+{
+    worker_slots_t    *slots;
+    worker_entry_t    *entry;
+    worker_entries_t  *list;
+
+    slots = self->slots;
+
+    while ((list = slots_next_locked(slots)) == NULL && !slots->stopping
+           && self->slot.number < slots->wanted)
+    {
+        slots_rest_locked(self);
+    }
+
+    if (self->slot.number >= slots->wanted && !slots->stopping) {
+        slots_leave_locked(self);
+        return NULL;
+    }
+
+    if (list == NULL) {
+        return NULL;
+    }
+
+    entry = worker_entries_pop(list);
+    slots->nwaiting--;
+    slots->waiting_ms = slots->nwaiting > 0
+                        ? slots->waiting_ms - entry->expected_ms : 0;
+
+    /* Nobody shall wait behind a job that takes its time. */
+    if (slots->nwaiting > 0 && !slots_batches(entry)
+        && entry->expected_ms >= SLOTS_WAKE_MS)
+    {
+        slots_wake_locked(slots);
+    }
+
+    return entry;
 }
 
 
@@ -250,6 +321,10 @@ slots_batch_locked(slots_thread_t *self, worker_entry_t *entry)
 
     self->batch_type = entry->type->number;
     slots->batching++;
+
+    if (slots->waking == 0 && slots_next_locked(slots) != NULL) {
+        slots_wake_locked(slots);
+    }
 }
 
 
@@ -284,13 +359,13 @@ slots_batch_back_locked(slots_thread_t *self)
 static bool
 slots_give_locked(worker_slots_t *slots, worker_entry_t *entry)
 {
-    worker_entry_t  *next;
+    worker_entries_t  *next;
 
     worker_entries_push(&slots->back, entry);
     slots->back_ms += (double) entry->slot_ns / 1e6;
-    next = slots_next_locked(slots)->head;
+    next = slots_next_locked(slots);
 
-    if (next != NULL && next->expected_ms < SLOTS_SHORT_MS
+    if (next != NULL && next->head->expected_ms < SLOTS_SHORT_MS
         && slots->back_ms < SLOTS_LATE_MS && slots->back.count < SLOTS_HEAP)
     {
         return false;
@@ -331,21 +406,8 @@ slots_ring(const worker_slots_t *slots)
 }
 
 
-/* Is a slot to be woken for one more that has its answer?  A slot that is at a
- * batch comes back soon and takes all that have come by then. */
-static bool
-slots_answer_wakes_locked(const worker_slots_t *slots,
-    const worker_entry_t *entry)
-{
-    return slots->idle > 0
-           && (!slots_batches(entry) || slots->batching == 0
-               || (double) slots->answered.count
-                  * slots->item_ms[entry->type->number] >= SLOTS_BATCH_MS);
-}
-
-
-/* On the I/O thread.  The wake-up under the mutex: once that is free, the
- * slots may be gone. */
+/* On the I/O thread.  A slot that is about to look takes all that go together.
+ * The wake-up under the mutex: once that is free, the slots may be gone. */
 static void
 slots_answered(void *data)
 {
@@ -359,8 +421,10 @@ slots_answered(void *data)
     slots->waiting_ms += entry->expected_ms;
     worker_entries_push(&slots->answered, entry);
 
-    if (slots_answer_wakes_locked(slots, entry)) {
-        pthread_cond_signal(&slots->work);
+    if ((!slots_batches(entry) || slots->waking == 0)
+        && slots_due_locked(slots, &slots->answered))
+    {
+        slots_wake_locked(slots);
     }
 
     pthread_mutex_unlock(&slots->mutex);
@@ -564,12 +628,15 @@ worker_slots_start(const worker_slots_spec_t *spec)
     slots->wanted = atomic_load(&spec->sheet->nslots);
     slots->wanted = slots->wanted < slots->room ? slots->wanted : slots->room;
     pthread_mutex_init(&slots->mutex, NULL);
-    pthread_cond_init(&slots->work, NULL);
     worker_entries_init(&slots->back);
     worker_entries_init(&slots->answered);
 
     for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
         worker_entries_init(&slots->waiting[i]);
+    }
+
+    for (i = 0; i < slots->room; i++) {
+        pthread_cond_init(&slots->threads[i].wake, NULL);
     }
 
     for (i = 0; i < slots->wanted; i++) {
@@ -596,7 +663,7 @@ worker_slots_resize(worker_slots_t *slots, unsigned n)
     pthread_mutex_lock(&slots->mutex);
 
     if (n < slots->wanted) {
-        pthread_cond_broadcast(&slots->work);
+        slots_wake_all_locked(slots);
     }
 
     slots->wanted = n;
@@ -654,12 +721,12 @@ worker_slots_push(worker_slots_t *slots, worker_entries_t *list)
 
     wake += brief > 0 ? 1 + (unsigned) (brief / SLOTS_WAKE_MS) : 0;
     wake += together > 0 ? 1 + (unsigned) (together / SLOTS_BATCH_MS) : 0;
-    wake = wake < slots->idle ? wake : slots->idle;
-    pthread_mutex_unlock(&slots->mutex);
 
     while (wake-- > 0) {
-        pthread_cond_signal(&slots->work);
+        slots_wake_locked(slots);
     }
+
+    pthread_mutex_unlock(&slots->mutex);
 }
 
 
@@ -706,15 +773,13 @@ worker_slots_load(worker_slots_t *slots)
 void
 worker_slots_nudge(worker_slots_t *slots)
 {
-    bool  wake;
-
     pthread_mutex_lock(&slots->mutex);
-    wake = slots->nwaiting > 0 && slots->idle > 0;
-    pthread_mutex_unlock(&slots->mutex);
 
-    if (wake) {
-        pthread_cond_broadcast(&slots->work);
+    if (slots->nwaiting > 0) {
+        slots_wake_all_locked(slots);
     }
+
+    pthread_mutex_unlock(&slots->mutex);
 }
 
 
@@ -733,14 +798,14 @@ worker_slots_stop(worker_slots_t **pslots)
 
     pthread_mutex_lock(&slots->mutex);
     slots->stopping = true;
+    slots_wake_all_locked(slots);
     pthread_mutex_unlock(&slots->mutex);
-    pthread_cond_broadcast(&slots->work);
 
     for (i = 0; i < slots->room; i++) {
         slots_thread_bury(&slots->threads[i]);
+        pthread_cond_destroy(&slots->threads[i].wake);
     }
 
     pthread_mutex_destroy(&slots->mutex);
-    pthread_cond_destroy(&slots->work);
     free(slots);
 }

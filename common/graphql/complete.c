@@ -36,7 +36,7 @@ static bool complete_value(complete_t *c, const node_t *node,
 /* --- tokens -------------------------------------------------------------- */
 
 static char
-complete_peek(complete_t *c)
+complete_blanks(complete_t *c)
 {
     while (c->p < c->end && (*c->p == ' ' || *c->p == '\n' || *c->p == '\t'
                              || *c->p == '\r'))
@@ -45,6 +45,13 @@ complete_peek(complete_t *c)
     }
 
     return c->p < c->end ? *c->p : '\0';
+}
+
+
+static inline char
+complete_peek(complete_t *c)
+{
+    return c->p < c->end && *c->p > ' ' ? *c->p : complete_blanks(c);
 }
 
 
@@ -94,16 +101,30 @@ complete_string(complete_t *c)
 }
 
 
-/* A member's name is the one that the document has there. */
+/* A member's name is the one that the document has there.  PostgreSQL puts one
+ * space before it, and " : " behind. */
 static void
 complete_key(complete_t *c, travel_str_t key)
 {
+    size_t       len = key.len;
+    const char  *p = c->p;
+
+    p += p < c->end && *p == ' ';
+
+    if ((size_t) (c->end - p) > len + 5 && p[0] == '"' && p[len + 1] == '"'
+        && memcmp(p + 1, key.data, len) == 0
+        && memcmp(p + len + 2, " : ", 3) == 0)
+    {
+        c->p = p + len + 5;
+        return;
+    }
+
     complete_expect(c, '"');
 
-    if ((size_t) (c->end - c->p) > key.len && c->p[key.len] == '"'
-        && memcmp(c->p, key.data, key.len) == 0)
+    if ((size_t) (c->end - c->p) > len && c->p[len] == '"'
+        && memcmp(c->p, key.data, len) == 0)
     {
-        c->p += key.len + 1;
+        c->p += len + 1;
     } else {
         c->broken = true;
     }
@@ -125,11 +146,16 @@ complete_word(char ch)
 static travel_str_t
 complete_skip(complete_t *c)
 {
+    char         first = complete_peek(c);
     size_t       depth = 0;
-    const char  *from;
+    const char  *from = c->p;
 
-    (void) complete_peek(c);
-    from = c->p;
+    if (first == '"') {                     /* most are strings */
+        c->p++;
+        complete_string(c);
+        return c->broken ? TRAVEL_NULL_STR
+                         : (travel_str_t) { from, (size_t) (c->p - from) };
+    }
 
     do {
         switch (complete_peek(c)) {
@@ -287,6 +313,44 @@ complete_leaf(complete_t *c, const node_t *node, const step_t *at)
 }
 
 
+/* Past a leaf that can go out as it is, which most are; false: it is something
+ * else, and still to be looked at. */
+static bool
+complete_plain(complete_t *c, const node_t *node)
+{
+    const char  *from = c->p, *end = from;
+
+    if (end < c->end && *end == '"') {
+        end = memchr(end + 1, '"', (size_t) (c->end - end - 1));
+
+        if (end == NULL || end[-1] == '\\') {
+            return false;
+        }
+
+        end++;
+
+    } else {
+        while (end < c->end && complete_word(*end)) {
+            end++;
+        }
+
+        if (end == from || *from == 'n') {
+            return false;
+        }
+    }
+
+    if (node->field != NULL
+        && !complete_fits(node->field,
+                          (travel_str_t) { from, (size_t) (end - from) }))
+    {
+        return false;
+    }
+
+    c->p = end;
+    return true;
+}
+
+
 /* --- objects and lists --------------------------------------------------- */
 
 /* The number of its type is taken out of an object of several types. */
@@ -343,6 +407,11 @@ complete_object(complete_t *c, const node_t *first, bool only,
         }
 
         complete_key(c, node->key);
+
+        if (node->children == NULL && complete_plain(c, node)) {
+            continue;
+        }
+
         step = (step_t) { .up = up, .key = node->key };
 
         if (!complete_value(c, node, node->field != NULL

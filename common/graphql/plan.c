@@ -797,6 +797,7 @@ plan_build(plan_t *p)
     node_t                           *node;
     plan_entry_t                      entry = { 0 };
     travel_graphql_plan_t            *plan = p->plan;
+    travel_graphql_error_t            unpriced;
     const travel_graphql_map_type_t  *root;
 
     operation = (ast_t *) plan->operation;
@@ -814,6 +815,12 @@ plan_build(plan_t *p)
     for (node = plan->roots; node != NULL; node = node->next) {
         plan->nroots++;
     }
+
+    /* a limit out of its bounds is told when it is executed */
+
+    plan->priced = !p->varies
+                   && travel_graphql_cost(plan, p->variables, &plan->cost,
+                                          &unpriced) == TRAVEL_OK;
 
     if (operation->op != TRAVEL_GRAPHQL_QUERY) {
         plan->viewer = true;

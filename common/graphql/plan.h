@@ -192,6 +192,8 @@ typedef struct {
     uint32_t                         depth;
     uint32_t                         breadth;   /* fields */
     uint32_t                         connections;
+    bool                             priced;    /* no variable changes this: */
+    uint64_t                         cost;
     bool                             viewer;    /* it depends on who asks */
     bool                             meta;      /* there is introspection */
     bool                             data;      /* there is something else */

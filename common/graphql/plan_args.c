@@ -467,6 +467,10 @@ travel_graphql_plan_args(plan_t *p, const ast_t *ast, node_t *node)
         TRY(plan_value(p, &node->field->args[i],
                        arg != NULL ? arg->value : NULL, ast,
                        &node->given[i]));
+        p->varies |= node->given[i].value.variable.len > 0
+                     && (node->field->args[i].kind == TRAVEL_GRAPHQL_ARG_LIMIT
+                         || node->field->args[i].kind
+                            == TRAVEL_GRAPHQL_ARG_LAST);
     }
 
     return TRAVEL_OK;

@@ -13,6 +13,8 @@ typedef struct {
     travel_graphql_error_t            *error;
     size_t                             visited;     /* selections */
     uint32_t                           mark;        /* of the last collect */
+    bool                               varies;      /* a variable says how
+                                                       many rows */
 } travel_graphql_making_t;
 
 /* Fills the error; always TRAVEL_INVALID.  'at' NULL: nowhere. */

@@ -151,5 +151,10 @@ travel_graphql_cost(const travel_graphql_plan_t *plan,
     const travel_graphql_variables_t *variables, uint64_t *ret_cost,
     travel_graphql_error_t *ret_error)
 {
+    if (plan->priced) {
+        *ret_cost = plan->cost;
+        return TRAVEL_OK;
+    }
+
     return values_cost(plan, plan->roots, variables, ret_cost, ret_error);
 }

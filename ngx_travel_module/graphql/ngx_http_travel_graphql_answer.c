@@ -45,7 +45,11 @@ ngx_http_travel_graphql_keep(ngx_http_travel_graphql_t *g,
     p = text->failed ? NULL : ngx_pnalloc(g->request->pool, text->len + 1);
 
     if (p != NULL) {
-        *ngx_cpymem(p, text->data, text->len) = '\0';
+        if (text->len != 0) {
+            ngx_memcpy(p, text->data, text->len);
+        }
+
+        p[text->len] = '\0';
         ret_text->data = p;
         ret_text->len = text->len;
     }

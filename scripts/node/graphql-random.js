@@ -36,7 +36,7 @@ const inner = (type) => /^\[(.*)\]$/.exec(nullable(type))?.[1];
 
 // A literal, or with 'json' the value as JSON has it.
 function value(type, depth, variable) {
-    if (depth > 9) return 'null';          // of a type that contains itself
+    if (depth > 9) return inner(type) ? '[]' : 'null';     // of a type that contains itself
     if (variable && chance(0.15)) return variable(type);
     if (slips()) type = one(['Int', 'String', '[Int]', 'Boolean', ...Object.keys(world.enums), ...Object.keys(world.inputs)]);
     if (type.endsWith('!') ? slips() : chance(0.06)) return 'null';

@@ -179,8 +179,8 @@ test_backward(void **state)
                    " startCursor endCursor } } }", &error);
     assert_non_null(plan);
     sql = plan->statement.sql;
-    assert_int_equal(count(sql, "ORDER BY t1.\"a\", t1.\"id\" DESC LIMIT 2 + 1"),
-                     1);
+    assert_int_equal(count(sql, "ORDER BY t1.\"a\", t1.\"id\" DESC LIMIT 2 +"
+                                " 1"), 1);
     assert_int_equal(count(sql, "(ORDER BY u1.k1, u1.k2 DESC)"), 0);
     assert_int_equal(count(sql, "OVER ( ORDER BY u1.k1, u1.k2 DESC)"), 1);
     assert_int_equal(count(sql, "json_agg(p1.j1 ORDER BY p1.n DESC)"), 1);
@@ -425,21 +425,25 @@ test_complete(void **state)
           "{\"is\" : [{\"\" : 0}, {\"\" : 1, \"two\" : \"a \\\"]}\"}]}",
           "{\"is\" : [{}, { \"two\" : \"a \\\"]}\"}]}", NULL },
         { "{ us { ... on P { id } } x: __typename }",
-          "{\"us\" : [{\"\" : 0, \"id\" : \"a\\\\\"}, {\"\" : 1}], \"x\" : \"Q\"}",
+          "{\"us\" : [{\"\" : 0, \"id\" : \"a\\\\\"}, {\"\" : 1}], \"x\" :"
+          " \"Q\"}",
           "{\"us\" : [{ \"id\" : \"a\\\\\"}, {}], \"x\" : \"Q\"}", NULL },
         { "{ i { id } }", "{\"i\" : null}", NULL, NULL },
         { "{ is { id } us { ... on P { id } } }",
-          "{\"is\" : [{\"\" : 0, \"id\" : \"1\"}, {\"\" : 1, \"id\" : null}], "
-          "\"us\" : [{\"\" : 1}]}", "{\"is\" : null, \"us\" : [{}]}",
+          "{\"is\" : [{\"\" : 0, \"id\" : \"1\"}, {\"\" : 1, \"id\" : null}],"
+          " \"us\" : [{\"\" : 1}]}", "{\"is\" : null, \"us\" : [{}]}",
           "\"path\":[\"is\",1,\"id\"]" },
 
         /* what a leaf can be */
-        { "{ v { n f m ms d b any } }", "{\"v\" : {\"n\" : -2147483648, \"f\" : "
-          "1e+20, \"m\" : \"sad\", \"ms\" : [\"happy\"], \"d\" : \"2026-02-28\", "
-          "\"b\" : true, \"any\" : {\"a\":\t[\r\n1, null]}}}", NULL, NULL },
-        { "{ v { n m } }", "{\"v\" : {\"n\" : 5.00, \"m\" : null}}", NULL, NULL },
+        { "{ v { n f m ms d b any } }", "{\"v\" : {\"n\" : -2147483648, \"f\" :"
+          " 1e+20, \"m\" : \"sad\", \"ms\" : [\"happy\"], \"d\" :"
+          " \"2026-02-28\", \"b\" : true, \"any\" : {\"a\":\t[\r\n1, null]}}}",
+          NULL, NULL },
+        { "{ v { n m } }", "{\"v\" : {\"n\" : 5.00, \"m\" : null}}", NULL,
+          NULL },
         { "{ v { n m } }", "{\"v\" : {\"n\" : 2147483648, \"m\" : \"sad\"}}",
-          "{\"v\" : {\"n\" : null, \"m\" : \"sad\"}}", "\"path\":[\"v\",\"n\"]" },
+          "{\"v\" : {\"n\" : null, \"m\" : \"sad\"}}",
+          "\"path\":[\"v\",\"n\"]" },
         { "{ v { n } }", "{\"v\" : {\"n\" : 1.5}}", "{\"v\" : {\"n\" : null}}",
           "Cannot represent the value of V.n as Int." },
         { "{ v { b n } }", "{\"v\" : {\"b\" : 1, \"n\" : 1}}",
@@ -583,7 +587,7 @@ test_faults(void **state)
 }
 
 
-/* --- everything that it says of a database --------------------------------- */
+/* --- everything that it says of a database -------------------------------- */
 
 typedef struct {
     size_t  asked;

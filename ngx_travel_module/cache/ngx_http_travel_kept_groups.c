@@ -2,9 +2,9 @@
  * Cache groups (RFC 9875): what a field names, and what Redis knows of them.
  *
  * Which groups an answer is of, only the answer says, too late for a version
- * like that of its URI (kept_l2.c).  So there is a sequence in Redis, which each
- * invalidation of a group raises, and a key for each group with the number of
- * its last one.  A fill notes the sequence before the upstream is asked; its
+ * like that of its URI (kept_l2.c).  So there is a sequence in Redis, which
+ * each invalidation of a group raises, and a key for each group with the number
+ * of its last one.  A fill notes the sequence before the upstream is asked; its
  * answer is believed while all its groups have keys, and none of them a later
  * number.  A key that is not there is made with the sequence as it is then, so
  * that what was evicted makes answers invalid, no more; a sequence that is not

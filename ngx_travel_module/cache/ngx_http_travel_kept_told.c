@@ -2,10 +2,11 @@
  * What an unsafe request made invalid, told to Redis and to the other nodes:
  * l2=on of travel_cache http (kept_l2.c).
  *
- * The URI gets another version, or the group a number, and the stream that purges travel in an entry
- * for the other nodes' memories.  What Redis has not taken is kept here and
- * sent again, and nothing is read from Redis meanwhile; with too much of it all
- * memories are purged instead.  Told twice it is told once.
+ * The URI gets another version, or the group a number, and the stream that
+ * purges travel in an entry for the other nodes' memories.  What Redis has not
+ * taken is kept here and sent again, and nothing is read from Redis meanwhile;
+ * with too much of it all memories are purged instead.  Told twice it is told
+ * once.
  *
  * A table of this nginx worker; a slot is free when its text is empty.
  */

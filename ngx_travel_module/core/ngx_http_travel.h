@@ -286,7 +286,7 @@ char *ngx_http_travel_claim(ngx_conf_t *cf, ngx_uint_t methods,
  * any room or module looks at its fields again.  One room may have one. */
 void ngx_http_travel_before_content(ngx_conf_t *cf,
     ngx_http_handler_pt handler);
-/* Is the content of r's location a room's?  (Else it is proxy_pass and such.) */
+/* Is the content of r's location a room's?  (Else it is proxy_pass or such.) */
 ngx_uint_t ngx_http_travel_claimed(ngx_http_request_t *r);
 
 /* "GET", "POST", ... as NGX_HTTP_GET ...; 0 when it is none we route. */

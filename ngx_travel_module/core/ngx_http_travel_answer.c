@@ -144,8 +144,10 @@ ngx_http_travel_error_send(ngx_http_request_t *r, ngx_http_travel_ctx_t *ctx)
 
 /*
  * Has the operator an error_page of his own for it, a login or a page for
- * people?  Nginx then sends that, as it does for its own errors.  One that
- * leads to travel_error_page would say the same in fewer words.
+ * people?  Nginx then sends that, as it does for what its own modules refuse in
+ * front of an application.  Where the content is a room's the answer stays as
+ * it is, as an application's does; and one that leads to travel_error_page
+ * would say the same in fewer words.
  */
 static ngx_uint_t
 ngx_http_travel_error_elsewhere(ngx_http_request_t *r, travel_error_e error)
@@ -160,7 +162,7 @@ ngx_http_travel_error_elsewhere(ngx_http_request_t *r, travel_error_e error)
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     if (clcf->error_pages == NULL || r != r->main || r->error_page
-        || r->uri_changes == 0)
+        || r->uri_changes == 0 || ngx_http_travel_claimed(r))
     {
         return 0;
     }

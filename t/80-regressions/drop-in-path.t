@@ -49,6 +49,7 @@ my $t = Travel::Test->new(parts => 'nginx', ngx_workers => 1, http => <<'CONF');
 
         location /paged { error_page 401 = @login; error_page 403 /denied; error_page 429 /busy;
                           travel_require POST a:b; travel_limit $travel_user 1r/h name=paged; proxy_pass http://echo; }
+        location = /counted { error_page 401 = @login; travel_metrics; }
         location @login { travel_auth off; return 302 /sign-in?to=$request_uri; }
         location = /denied { travel_auth off; default_type text/plain; return 200 'not for you'; }
         location = /busy { default_type text/plain; proxy_pass http://echo; }
@@ -137,6 +138,7 @@ subtest 'error_page of the operator\'s' => sub {
     is($r->{content}, "[||$user]", '... by a page of an upstream');
     cmp_ok($r->{headers}{'retry-after'}, '>', 0, '... and when to come back');
     is(get('/if')->{json}{error}{code}, 'AUTHENTICATION_ERROR', 'ours, where it would lead to ours');
+    is(get('/counted')->{json}{error}{code}, 'AUTHENTICATION_ERROR', '... and where the content is ours');
 };
 
 subtest 'headers of subrequests are their own' => sub {

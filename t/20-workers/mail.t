@@ -249,6 +249,16 @@ subtest '1,000 jobs at once, on 2 slots' => sub {
     is(scalar keys %sessions, 1000, 'each over a session of its own');
 };
 
+my $late;
+subtest 'a server that has the mail and says nothing' => sub {
+    $p->stop_workers;
+    configure('timeout = 1s');
+    $p->start_workers;
+    $late = mail('gil@example.org');
+    $p->until_status($late, 'retrying|dead', 20);
+    like($p->job($late)->{error} // '', qr/time/i, 'is not waited for for ever');
+};
+
 subtest 'implicit TLS' => sub {
     $p->stop_workers;
     serve(@LOGIN, '--implicit');
@@ -257,6 +267,7 @@ subtest 'implicit TLS' => sub {
     my ($status) = over(mail('dee@example.org'));
     is($status, 'succeeded', 'accepted');
     ok(($t->mails)[-1]{secure}, 'over TLS');
+    is((over($late))[0], 'succeeded', 'what was not answered comes again');
 };
 
 subtest 'a certificate that nobody vouches for' => sub {

@@ -45,10 +45,10 @@ processes = 1
 slots     = 2
 queues    = { "maintenance", "notification", "account" }
 templates = "${\ Travel::Test::root()}/conf/travel/templates"
-type "notification.push"  { retries = 8 base = 50ms cap = 100ms timeout = 60s }
+type "notification.push"  { retries = 8 base = 50ms cap = 100ms timeout = 120s }
 type "notification.batch" { retries = 8 base = 50ms cap = 100ms timeout = 60s }
 push fcm  { key_file = "$dir/google.json" url = "https://127.0.0.1:$port/"
-            ca_file = "$dir/tls.crt" concurrency = 1000 }
+            ca_file = "$dir/tls.crt" concurrency = 1000 timeout = 90s }
 push apns { key_file = "$dir/apple.p8" key_id = "ABC123DEFG"
             team_id = "TEAM123456" topic = "local.travel.app"
             url = "https://127.0.0.1:$port" ca_file = "$dir/tls.crt" }
@@ -225,7 +225,7 @@ subtest '1,000 jobs at once, on 2 slots' => sub {
         type => 'notification.push', body => { user => $user,
             template => 'booking_reminder', data => { venue_name => 'V',
                 date => 'd' } });
-    wait_for(sub { ($p->census(@ids)->{succeeded} // 0) == 1000 }, 60, 'all');
+    wait_for(sub { ($p->census(@ids)->{succeeded} // 0) == 1000 }, 90, 'all');
     is($p->census(@ids)->{succeeded}, 1000, 'all succeeded');
     is(json($p->job($ids[0])->{result})->{sent}, 1, 'sent');
     is($p->job($ids[0])->{attempts}, 1, 'at the first attempt');

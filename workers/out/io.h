@@ -5,8 +5,8 @@
  *
  * A call is a transfer of libcurl's, which does all; or (talk) it speaks for
  * itself over a connection that libcurl has made and logged in on, or that an
- * earlier call has left.  libcurl's own SMTP waits in the multi handle's turn for
- * what a server says to a mail, and everybody with it.
+ * earlier call has left.  (libcurl's own SMTP waits for what a server says to a
+ * mail, and nobody else's call goes on meanwhile.)
  *
  * Each destination has its bound on calls under way and its circuit breaker
  * (breaker.h); connections are libcurl's, kept and used again.

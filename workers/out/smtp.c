@@ -20,6 +20,7 @@
 
 #define SMTP_ADDRESS_MAX  320
 #define SMTP_LINE_MAX     160
+#define SMTP_REPLY_MAX    100            /* lines */
 
 typedef struct smtp_ask_s  smtp_ask_t;
 
@@ -51,6 +52,7 @@ typedef struct {
     size_t                 read_len;
     char                   in[SMTP_LINE_MAX];      /* a line, so far */
     size_t                 in_len;
+    unsigned               lines;        /* of the reply, so far */
     char                   line[SMTP_LINE_MAX];    /* of the server, the last */
     travel_trace_t         trace;
     uint64_t               start;
@@ -173,6 +175,7 @@ smtp_say(smtp_message_t *m, smtp_command_e command)
 
     m->command = command;
     m->line[0] = '\0';
+    m->lines = 0;
 
     switch (command) {
 
@@ -282,7 +285,9 @@ smtp_read(smtp_message_t *m, CURL *easy, travel_smtp_reply_t *ret_reply)
 
         n = m->in_len;
         m->in_len = 0;
-        rc = travel_smtp_reply_parse(ret_reply, (travel_str_t) { m->in, n });
+        rc = m->lines++ < SMTP_REPLY_MAX
+             ? travel_smtp_reply_parse(ret_reply, (travel_str_t) { m->in, n })
+             : TRAVEL_INVALID;
     } while (rc == TRAVEL_OK && n > 3 && m->in[3] == '-');
 
     return rc == TRAVEL_OK ? TRAVEL_OK : TRAVEL_ERROR;

@@ -336,6 +336,17 @@ link_greeted(worker_link_t *link)
 }
 
 
+/* Once, and not with every attempt: a server may load its data for minutes. */
+static void
+link_refused(worker_link_t *link, const char *what, const redisReply *reply)
+{
+    if (link->failures == 0) {
+        worker_log(WORKER_LOG_ERROR, "redis %s: %s: %s", link->name, what,
+                   reply->type == REDIS_REPLY_ERROR ? reply->str : "?");
+    }
+}
+
+
 static void
 link_on_greeting(void *data, const redisReply *reply)
 {
@@ -346,7 +357,7 @@ link_on_greeting(void *data, const redisReply *reply)
     }
 
     if (reply->type == REDIS_REPLY_ERROR) {
-        worker_log(WORKER_LOG_ERROR, "redis %s: %s", link->name, reply->str);
+        link_refused(link, "login", reply);
         link->broken = "login refused";
         return;
     }
@@ -383,9 +394,8 @@ link_on_script(void *data, const redisReply *reply)
     }
 
     if (reply->type != REDIS_REPLY_STRING || reply->len != 40) {
-        worker_log(WORKER_LOG_ERROR, "redis %s: script %s: %s", link->name,
-                   travel_worker_script_name((travel_script_e) link->script),
-                   reply->type == REDIS_REPLY_ERROR ? reply->str : "no SHA");
+        link_refused(link, travel_worker_script_name((travel_script_e)
+                                                     link->script), reply);
         link->broken = "a script was refused";
         return;
     }

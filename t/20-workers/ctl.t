@@ -47,6 +47,8 @@ subtest 'help and mistakes' => sub {
     refused('bad duration', 2, qr/write 90s/, 'token', 'mint', '--ttl', '3 weeks');
     refused('value missing', 2, qr/needs a value/, 'token', 'mint', '--ttl');
     refused('argument missing', 2, qr/usage/, 'token', 'verify');
+    refused('permissions that are none', 2, qr/write noun:verb/, 'key', 'create',
+        '--owner', $t->user(1), '--permissions', 'journeys:read write');
 };
 
 subtest 'tokens' => sub {

@@ -38,6 +38,32 @@ key_owner(const char *text, char id[TRAVEL_UUID_TEXT_LEN + 1])
 }
 
 
+/* Words of travel_require: a noun and a verb each. */
+static bool
+key_permissions_good(const char *text)
+{
+    size_t       n;
+    const char  *colon;
+
+    for ( ;; ) {
+        text += strspn(text, " ,");
+        n = strcspn(text, " ,");
+
+        if (n == 0) {
+            return true;
+        }
+
+        colon = memchr(text, ':', n);
+
+        if (colon == NULL || colon == text || colon == text + n - 1) {
+            return false;
+        }
+
+        text += n;
+    }
+}
+
+
 /* --- create --------------------------------------------------------------- */
 
 
@@ -108,6 +134,11 @@ travelctl_key_create(int argc, char **argv)
 
     if (!key_owner(c.owner, owner)) {
         return ctl_broken("--owner is the UUID of a user");
+    }
+
+    if (!key_permissions_good(c.permissions)) {
+        return ctl_broken("--permissions does not take \"%s\": write noun:verb, "
+                          "like journeys:read", c.permissions);
     }
 
     if (travel_random(random, sizeof(random)) != TRAVEL_OK) {

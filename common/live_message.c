@@ -74,10 +74,18 @@ topic_channel_sane(travel_str_t channel)
 }
 
 
+/* As it is written here: an id in capitals would be another topic. */
 static bool
 topic_uuid(travel_str_t id)
 {
+    size_t         i;
     travel_uuid_t  uuid;
+
+    for (i = 0; i < id.len; i++) {
+        if (id.data[i] >= 'A' && id.data[i] <= 'F') {
+            return false;
+        }
+    }
 
     return travel_uuid_parse(&uuid, id) == TRAVEL_OK;
 }

@@ -158,7 +158,7 @@ ngx_http_travel_live_rights(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ngx_memcpy(ret_rights->grant.data, text.data, text.len);
+    ngx_strlow(ret_rights->grant.data, text.data, text.len);
     ret_rights->grant.len = text.len;
 
     return NGX_OK;

@@ -307,6 +307,7 @@ static ngx_int_t
 ngx_http_travel_publish_handler(ngx_http_request_t *r)
 {
     ngx_int_t                               rc;
+    ngx_str_t                               topic;
     ngx_http_cleanup_t                     *cln;
     ngx_http_travel_post_t                 *post;
     const ngx_http_travel_live_loc_conf_t  *conf;
@@ -337,11 +338,21 @@ ngx_http_travel_publish_handler(ngx_http_request_t *r)
 
     if (post->ctx == NULL
         || ngx_http_complex_value(r, (ngx_http_complex_value_t *)
-                                     post->conf->topic, &post->topic)
+                                     post->conf->topic, &topic)
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    /* the id may be from the path, as the client writes it */
+    post->topic.len = topic.len;
+    post->topic.data = ngx_pnalloc(r->pool, topic.len + 1);
+
+    if (post->topic.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_strlow(post->topic.data, topic.data, topic.len);
 
     if (travel_live_topic_parse(&post->parsed,
                                 ngx_http_travel_view(&post->topic))

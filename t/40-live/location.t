@@ -89,6 +89,12 @@ subtest 'who may, and what' => sub {
     is(point(1, path => '/api/v1/journeys/x%0d%0aA:b/location')->{status}, 404,
         'nothing can be slipped in');
     is($t->get($path, token => $alice)->{status}, 405, 'POST only');
+    1 while $s->next_json(0.3);
+    is(point(8, path => "/api/v1/journeys/\U$journey\E/location")->{status}, 204,
+        'an id in capitals');
+    is(($s->next_json // {})->{topic}, "journey:$journey", 'is the same topic');
+    $s->json({ type => 'subscribe', topic => "journey:\U$journey" });
+    is($s->next_json->{code}, 'RESOURCE_NOT_FOUND', 'which has one name');
 };
 
 # At /live of the journey itself, which asks whether it is the caller's.
@@ -151,6 +157,15 @@ subtest 'a worker dies' => sub {
     is(stored(), $before + 150, '... once');
     is($t->redis('cache')->call('XLEN', 'travel:points'), 0,
         'and nothing is left in the stream');
+};
+
+subtest 'by the limits that are shipped' => sub {
+    local $t->{env}{TRAVEL_LIMITS} = 'limits.conf';
+    $t->script('render.sh', Travel::Test::root() . '/conf/nginx.conf',
+        $t->dir . '/nginx.conf');
+    $t->reload;
+    is_deeply([grep { $_ != 204 } map { point($_)->{status} } 1 .. 40], [],
+        'ten a second, and more');
 };
 
 $t->finish;

@@ -82,6 +82,7 @@ start_all() {
     step "Redis: queue and cache" "$instance" start queue cache
     step "sandbox, SMTP, OTLP" "$instance" start sandbox smtp otlp
     step "workers" "$instance" start workers
+    step "GraphiQL" "$here/graphiql.sh" "$TRAVEL_RUN/graphiql"
     step "nginx" "$instance" start nginx
     step "ready" wait_ready
     mint_demo
@@ -93,6 +94,7 @@ show() {
 
   API        $url/api/v1/          metrics  $url/metrics
   health     $url/health           ready    $url/ready
+  GraphQL    $url/api/graphql      (a browser gets GraphiQL)
   workers    http://127.0.0.1:$PORT_METRICS/metrics
   sandbox    http://127.0.0.1:$PORT_SANDBOX
   mails      $TRAVEL_RUN/mails.jsonl

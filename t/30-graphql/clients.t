@@ -9,28 +9,27 @@ use Travel::Test;
 my $t = Travel::Test->new(parts => 'postgres queue cache nginx workers',
     env => { TRAVEL_LIMITS => 'limits-open.conf' }, edit => sub {
         s{(server_name _;)}{$1
-            location /graphiql/ { alias \@RUN\@/graphiql/; }
-            location = /try { travel_auth optional jwks=main audience=travel;
-                travel_graphql graphiql=/graphiql/; }} or die });
+            location = /off { travel_auth optional jwks=main audience=travel;
+                travel_graphql; }} or die });
 system('scripts/graphiql.sh', $t->dir . '/graphiql') == 0 or die 'graphiql.sh';
 $t->launch;
-my $url = $t->url . '/try';
+my $url = $t->url . '/api/graphql';
 my $token = $t->user_token(3);
 
 # --- GraphiQL ---------------------------------------------------------------------
 
 my %browser = (accept => 'text/html,application/xhtml+xml,*/*;q=0.8');
-my $r = $t->request('GET', '/try', headers => { %browser });
+my $r = $t->request('GET', '/api/graphql', headers => { %browser });
 is($r->{status}, 200, 'a browser gets the page');
 like($r->{headers}{'content-security-policy'}, qr/script-src 'self';/, 'which takes scripts from here alone');
 unlike($r->{content}, qr{https?://}, '... and names no other place');
 for my $file ($r->{content} =~ m{(?:src|href)="([^"]+)"}g) {
     is($t->get($file)->{status}, 200, "$file is here");
 }
-is($t->request('GET', '/api/graphql', headers => { %browser })->{status}, 400, 'off by default');
-is($t->request('GET', '/try?query=%7B__typename%7D', headers => { %browser })->{json}{data}{__typename},
+is($t->request('GET', '/off', headers => { %browser })->{status}, 400, 'off by default');
+is($t->request('GET', '/api/graphql?query=%7B__typename%7D', headers => { %browser })->{json}{data}{__typename},
     'Query', 'a query is answered all the same');
-is($t->request('GET', '/try', headers => { accept => 'application/json' })->{status}, 400,
+is($t->request('GET', '/api/graphql', headers => { accept => 'application/json' })->{status}, 400,
     'a client that is no browser hears what is missing');
 
 SKIP: {

@@ -216,6 +216,36 @@ mapping_used(mapping_t *m, const travel_graphql_map_field_t *field)
 }
 
 
+/* What a template names must be there: it would be NULL without a word. */
+static int
+mapping_holes(mapping_t *m, const travel_graphql_map_field_t *field)
+{
+    size_t                            i, k;
+    const travel_graphql_piece_t     *piece;
+    const travel_graphql_template_t  *templates[] = { &field->sql,
+                                                      &field->from,
+                                                      &field->topic,
+                                                      &field->may,
+                                                      &field->tags };
+
+    for (i = 0; i < sizeof(templates) / sizeof(templates[0]); i++) {
+        for (k = 0; k < templates[i]->n; k++) {
+            piece = &templates[i]->pieces[k];
+
+            if (piece->kind == TRAVEL_GRAPHQL_PIECE_ARG
+                && travel_graphql_map_arg(field, piece->text) == NULL)
+            {
+                return mapping_fault(m, field->def, "{$%.*s} is no argument of "
+                                     "\"%.*s\"", S_(piece->text),
+                                     S_(field->name));
+            }
+        }
+    }
+
+    return TRAVEL_OK;
+}
+
+
 /* What an argument of that name says of a field's rows. */
 static travel_graphql_arg_e
 mapping_page(travel_graphql_map_e field, travel_str_t name)
@@ -322,5 +352,10 @@ mapping_args(mapping_t *m, const ast_t *def, travel_graphql_map_field_t *field)
 
     /* what introspection's fields take, its own code reads */
 
-    return field->owner->def->builtin ? TRAVEL_OK : mapping_used(m, field);
+    if (field->owner->def->builtin) {
+        return TRAVEL_OK;
+    }
+
+    TRY(mapping_holes(m, field));
+    return mapping_used(m, field);
 }

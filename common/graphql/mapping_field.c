@@ -200,6 +200,31 @@ mapping_command(mapping_t *m, const ast_t *def,
 }
 
 
+/* An object that is no row: part of a connection, a payload or a message.  On a
+ * row, or at a root, it would be null without a word. */
+static int
+mapping_other(mapping_t *m, const ast_t *def,
+    travel_graphql_map_field_t *field)
+{
+    const travel_graphql_map_type_t  *owner = field->owner;
+
+    field->kind = TRAVEL_GRAPHQL_MAP_OTHER;
+
+    if (travel_str_eq(owner->name, m->roots[TRAVEL_GRAPHQL_MUTATION])) {
+        return mapping_fault(m, def, "\"%.*s\" must have @command(type:), the "
+                             "command that it is", S_(field->name));
+    }
+
+    return owner->table.len == 0
+           && !travel_str_eq(owner->name, m->roots[TRAVEL_GRAPHQL_QUERY])
+           ? TRAVEL_OK
+           : mapping_fault(m, def, "there are no rows for \"%.*s\": give "
+                           "\"%.*s\" a @table, or the field an @embed, if it "
+                           "is an object of the same row", S_(field->name),
+                           S_(field->base));
+}
+
+
 static int
 mapping_kind(mapping_t *m, const ast_t *def, travel_graphql_map_field_t *field,
     const ast_t *type)
@@ -237,8 +262,7 @@ mapping_kind(mapping_t *m, const ast_t *def, travel_graphql_map_field_t *field,
     if (field->of == NULL
         || (field->of->table.len == 0 && field->of->nmembers == 0))
     {
-        field->kind = TRAVEL_GRAPHQL_MAP_OTHER;
-        return TRAVEL_OK;
+        return mapping_other(m, def, field);
     }
 
     TRY(mapping_template(m, def,

@@ -526,6 +526,14 @@ test_faults(void **state)
           "type E { node: T }", 3, "must be a String" },
         { "type T @table(name: \"t\", key: \"id\") @public { id: ID\n"
           " c(limit: [Int]): [T] }", 3, "must be an Int" },
+        { "type N { x: Int }\ntype T @table(name: \"t\", key: \"id\")"
+          " @public {\n n: N }", 4, "there are no rows for \"n\"" },
+        { "extend type Query { y: Int } type N { x: Int }\n"
+          "type Mutation {\n n: N }", 4, "must have @command" },
+        { "type T {\n x: Int @sql(expr: \"f({$y})\") }", 3,
+          "{$y} is no argument" },
+        { "type T {\n x(y: Int): Int @sql(expr: \"{$y}\")"
+          " @cache(tags: \"x:{$z}\") }", 3, "{$z} is no argument" },
         { "type T @table(name: \"t\", key: \"id\") { id: ID }", 2,
           "must say whose its rows are" },
         { "type T @table(name: \"t\", key: \"id\") @public @owner(column: "

@@ -4,8 +4,8 @@
  *
  * Nothing stays in the ring between two calls, so no memory has to outlive one:
  * every write says that it must not wait, and then the kernel has it done, or
- * refused with EAGAIN, when it has looked at it.  Whoever was refused, or failed
- * otherwise, is to be tried by send(), whose errors are known.
+ * refused with EAGAIN, when it has looked at it.  Whoever was refused, or
+ * failed otherwise, is to be tried by send(), whose errors are known.
  *
  * The ring is ours alone: head and tail are shared with the kernel, which looks
  * at them only when it is entered.  Where there is no io_uring (before Linux

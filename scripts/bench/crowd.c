@@ -9,8 +9,8 @@
  * COUNT p50 p99 max lost L cpu MS first MS" in ms, stamped at the read against
  * the "t" (ns, the monotonic clock) in the message, and what the crowd itself
  * has spent on them; "until K": until each has had the message whose "n" is K,
- * coming back with its cursor whenever it is told to leave, then "had COUNT back
- * B lost L twice T out O late S": how many have it, came back, the numbers
+ * coming back with its cursor whenever it is told to leave, then "had COUNT
+ * back B lost L twice T out O late S": how many have it, came back, the numbers
  * missed, repeated, gaps told, seconds; "quit".  Pings are answered.
  */
 

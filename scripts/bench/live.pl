@@ -4,7 +4,7 @@
 #   live.pl fanout [N]     one message to N sockets (10000): delays at the read,
 #                          by turns with a bare loop that writes the same
 #                          (bare_fan.c), which is what there is to be had here
-#   live.pl nchan [N]      the same of nchan (libnginx-mod-nchan), for comparison
+#   live.pl nchan [N]      the same of nchan (libnginx-mod-nchan), beside it
 #   live.pl idle [N]       N idle authenticated sockets (50000) from four
 #                          processes: memory of the nginx workers per socket
 #   live.pl reload [N]     a reload under N sockets (10000) while messages come:

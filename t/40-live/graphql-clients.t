@@ -48,8 +48,8 @@ for my $name (@names) {
     }
     $out{$name} = $fh;
 }
-# Nobody knows when they watch: so it is told until they have heard enough.  When
-# all follow, nginx is reloaded.
+# Nobody knows when they watch: so it is told until they have heard enough.
+# When all follow, nginx is reloaded.
 my ($n, $reloaded, $end) = (0, 0, time + 60);
 while (%out && time < $end) {
     publish($journey, ++$n);

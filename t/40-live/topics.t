@@ -314,8 +314,9 @@ subtest 'one subscription for the node' => sub {
 };
 
 sub calls {
-    return ($c->call('INFO', 'commandstats') =~ /^cmdstat_$_[0]:calls=(\d+)/m)[0]
-        // 0;
+    my ($n) = $c->call('INFO', 'commandstats')
+        =~ /^cmdstat_$_[0]:calls=(\d+)/m;
+    return $n // 0;
 }
 
 subtest 'its nginx worker dies' => sub {

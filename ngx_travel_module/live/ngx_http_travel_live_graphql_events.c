@@ -59,6 +59,8 @@ static ngx_int_t ngx_http_travel_show_create(ngx_http_request_t *r,
     ngx_http_travel_show_t **ret_show);
 static ngx_int_t ngx_http_travel_show_get(ngx_http_request_t *r,
     const ngx_http_travel_live_loc_conf_t *conf);
+static ngx_int_t ngx_http_travel_show_receive(ngx_http_request_t *r,
+    ngx_http_client_body_handler_pt posted);
 static void ngx_http_travel_show_posted(ngx_http_request_t *r);
 static ngx_int_t ngx_http_travel_show_run(ngx_http_travel_show_t *show,
     const ngx_str_t *id, const ngx_str_t *body);
@@ -98,7 +100,6 @@ ngx_int_t
 ngx_http_travel_live_graphql(ngx_http_request_t *r,
     const ngx_http_travel_live_loc_conf_t *conf)
 {
-    ngx_int_t   rc;
     ngx_str_t  *header, token;
 
     if (r != r->main || ngx_http_travel_header_in(r, "upgrade", 7) != NULL) {
@@ -128,16 +129,7 @@ ngx_http_travel_live_graphql(ngx_http_request_t *r,
     }
 
     if (r->method == NGX_HTTP_POST) {
-        rc = ngx_http_travel_live_json_type(r,
-                                            NGX_HTTP_TRAVEL_SHOW_BODY);
-        if (rc != NGX_OK || r->header_sent) {
-            return rc;
-        }
-
-        r->request_body_in_single_buf = 1;
-        rc = ngx_http_read_client_request_body(r, ngx_http_travel_show_posted);
-
-        return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
+        return ngx_http_travel_show_receive(r, ngx_http_travel_show_posted);
     }
 
     if (r->args.len == 0) {
@@ -145,6 +137,24 @@ ngx_http_travel_live_graphql(ngx_http_request_t *r,
     }
 
     return ngx_http_travel_show_get(r, conf);
+}
+
+
+static ngx_int_t
+ngx_http_travel_show_receive(ngx_http_request_t *r,
+    ngx_http_client_body_handler_pt posted)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_travel_live_json_type(r, NGX_HTTP_TRAVEL_SHOW_BODY);
+    if (rc != NGX_OK || r->header_sent) {
+        return rc;
+    }
+
+    r->request_body_in_single_buf = 1;
+    rc = ngx_http_read_client_request_body(r, posted);
+
+    return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
 }
 
 
@@ -568,17 +578,8 @@ ngx_http_travel_backstage(ngx_http_request_t *r,
     }
 
     if (r->method == NGX_HTTP_POST) {
-        rc = ngx_http_travel_live_json_type(r,
-                                            NGX_HTTP_TRAVEL_SHOW_BODY);
-        if (rc != NGX_OK || r->header_sent) {
-            return rc;
-        }
-
-        r->request_body_in_single_buf = 1;
-        rc = ngx_http_read_client_request_body(r,
-                                         ngx_http_travel_backstage_posted);
-
-        return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
+        return ngx_http_travel_show_receive(r,
+                                            ngx_http_travel_backstage_posted);
     }
 
     if (r->method != NGX_HTTP_DELETE) {

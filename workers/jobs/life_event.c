@@ -20,7 +20,7 @@
 #include "../pool/log.h"
 #include "../pool/slot.h"
 #include "../queue/queue.h"
-#include "../store/array.h"
+#include "../store/leases.h"
 #include "../store/tx.h"
 #include "../../common/json.h"
 #include "../../common/timestamp.h"
@@ -30,11 +30,7 @@
 
 /* Parameters of travel.record_life_events: of partitions, then of events. */
 enum {
-    LIFE_OWNERS,
-    LIFE_QUEUES,
-    LIFE_PARTITIONS,
-    LIFE_FENCES,
-    LIFE_OF,
+    LIFE_OF = WORKER_LEASES_ARRAYS,
     LIFE_IDS,
     LIFE_USERS,
     LIFE_TYPES,
@@ -48,7 +44,7 @@ enum {
 typedef struct {
     worker_job_t     *job;
     worker_verdict_e *verdict;
-    unsigned          part;         /* its partition's place, from 0 */
+    int32_t           part;         /* its partition's place, from 1 */
     size_t            first;        /* its events' places, from 0 */
     size_t            events;
     bool              many;
@@ -60,7 +56,7 @@ typedef struct {
     size_t            n;
     life_event_job_t *tell;         /* those that have events */
     size_t            ntell;
-    unsigned          parts;
+    worker_leases_t   leases;
     size_t            events;
     worker_array_t    arrays[LIFE_ARRAYS];
     travel_json_t    *doc;
@@ -74,25 +70,25 @@ life_event_begin(life_event_batch_t *b, worker_job_t *const *jobs, size_t n)
 {
     size_t  i;
 
-    static const worker_array_e  types[LIFE_ARRAYS] = {
-        WORKER_ARRAY_TEXT, WORKER_ARRAY_TEXT, WORKER_ARRAY_INT4,
-        WORKER_ARRAY_INT8, WORKER_ARRAY_INT4, WORKER_ARRAY_UUID,
-        WORKER_ARRAY_UUID, WORKER_ARRAY_TEXT, WORKER_ARRAY_TEXT,
-        WORKER_ARRAY_TIMESTAMPTZ, WORKER_ARRAY_TEXT, WORKER_ARRAY_TEXT
+    static const worker_array_e  types[LIFE_ARRAYS - LIFE_OF] = {
+        WORKER_ARRAY_INT4, WORKER_ARRAY_UUID, WORKER_ARRAY_UUID,
+        WORKER_ARRAY_TEXT, WORKER_ARRAY_TEXT, WORKER_ARRAY_TIMESTAMPTZ,
+        WORKER_ARRAY_TEXT, WORKER_ARRAY_TEXT
     };
 
     memset(b, 0, sizeof(*b));
     b->jobs = jobs;
     b->n = n;
 
-    for (i = 0; i < LIFE_ARRAYS; i++) {
-        worker_array_init(&b->arrays[i], types[i]);
+    for (i = LIFE_OF; i < LIFE_ARRAYS; i++) {
+        worker_array_init(&b->arrays[i], types[i - LIFE_OF]);
     }
 
     b->tell = calloc(n, sizeof(life_event_job_t));
     b->doc = travel_json_create(16384);
 
-    return b->tell != NULL && b->doc != NULL ? TRAVEL_OK : TRAVEL_ERROR;
+    return worker_leases_init(&b->leases, b->arrays, n) == TRAVEL_OK
+           && b->tell != NULL && b->doc != NULL ? TRAVEL_OK : TRAVEL_ERROR;
 }
 
 
@@ -109,37 +105,9 @@ life_event_end(life_event_batch_t *b)
         json_decref(b->tell[i].apart);
     }
 
+    worker_leases_free(&b->leases);
     travel_json_free(b->doc);
     free(b->tell);
-}
-
-
-/* The place of the job's partition; there are few. */
-static unsigned
-life_event_part(life_event_batch_t *b, const worker_job_t *job)
-{
-    size_t               i;
-    const worker_job_t  *other;
-
-    for (i = 0; i < b->ntell; i++) {
-        other = b->tell[i].job;
-
-        if (other->id.partition == job->id.partition
-            && other->fence == job->fence
-            && travel_str_eq(other->id.queue, job->id.queue))
-        {
-            return b->tell[i].part;
-        }
-    }
-
-    worker_array_text(&b->arrays[LIFE_OWNERS],
-                      (travel_str_t) { job->owner, strlen(job->owner) });
-    worker_array_text(&b->arrays[LIFE_QUEUES], job->id.queue);
-    worker_array_int4(&b->arrays[LIFE_PARTITIONS],
-                      (int32_t) job->id.partition);
-    worker_array_int8(&b->arrays[LIFE_FENCES], job->fence);
-
-    return b->parts++;
 }
 
 
@@ -216,7 +184,7 @@ life_event_row(life_event_batch_t *b, const life_event_job_t *tell,
     const travel_uuid_t *user, const travel_uuid_t *id, uint32_t event,
     bool alone)
 {
-    worker_array_int4(&b->arrays[LIFE_OF], (int32_t) tell->part + 1);
+    worker_array_int4(&b->arrays[LIFE_OF], tell->part);
     worker_array_uuid(&b->arrays[LIFE_IDS], id->b);
     worker_array_uuid(&b->arrays[LIFE_USERS], user->b);
     life_event_texts(b, event);
@@ -290,7 +258,7 @@ life_event_read(life_event_batch_t *b, worker_job_t *job,
     tell = &b->tell[b->ntell];
     tell->job = job;
     tell->verdict = verdict;
-    tell->part = life_event_part(b, job);
+    tell->part = worker_leases_place(&b->leases, b->arrays, job);
     tell->first = b->events;
     life_event_rows(b, tell, &user);
     tell->events = b->events - tell->first;
@@ -371,10 +339,10 @@ life_event_told(life_event_batch_t *b, const PGresult *res, int row)
     life_event_job_t  *tell;
 
     if (!PQgetisnull(res, row, 0)) {
-        place = strtoul(PQgetvalue(res, row, 0), NULL, 10) - 1;
+        place = strtoul(PQgetvalue(res, row, 0), NULL, 10);
 
         for (i = 0; i < b->ntell; i++) {
-            if (b->tell[i].part == place) {
+            if ((size_t) b->tell[i].part == place) {
                 *b->tell[i].verdict = WORKER_FENCED;
             }
         }

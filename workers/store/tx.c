@@ -673,6 +673,8 @@ worker_tx_end(worker_tx_t *tx)
 }
 
 
+/* A row that needs nothing is not locked: whoever books for its user looks at
+ * it at the same time. */
 int
 worker_tx_user(worker_tx_t *tx)
 {
@@ -688,7 +690,11 @@ worker_tx_user(worker_tx_t *tx)
 
     res = worker_tx_exec(tx,
                          "INSERT INTO travel.users AS u (id, sub, email)"
-                         " VALUES ($1::uuid, $1::text, $2)"
+                         " SELECT $1::uuid, $1::text, $2::text"
+                         "  WHERE NOT EXISTS (SELECT FROM travel.users AS k"
+                         "         WHERE k.id = $1::uuid"
+                         "           AND (k.email IS NOT NULL"
+                         "                OR $2::text IS NULL))"
                          " ON CONFLICT (id) DO UPDATE"
                          "    SET email = EXCLUDED.email"
                          "  WHERE u.email IS NULL"

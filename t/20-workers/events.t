@@ -290,5 +290,18 @@ subtest 'projections' => sub {
         travel.route_counts'), 1, 'the old rows are gone');
 };
 
+# As every booking of his does until its transaction is over.
+subtest 'a user whom another transaction looks at keeps no job waiting' => sub {
+    my $s = session();
+    say_to($s, "BEGIN; SELECT FROM travel.users WHERE id = '$demo'
+        FOR KEY SHARE");
+    my $r = $j->job('booking.create', { partner => 'opentable',
+        venue_id => 'rest_456', party_size => 2,
+        booking_date => '2036-03-01T19:00:00Z' });
+    is($r->{verdict}, 'done', 'a booking of his') or diag $r->{output};
+    say_to($s, 'ROLLBACK');
+    close $s->{in};
+};
+
 $t->finish;
 done_testing;

@@ -167,7 +167,7 @@ batch_exec(batch_t *b, batch_way_e way, const batch_statement_t *st)
 {
     int               k;
     PGresult         *res;
-    worker_array_t    arrays[BATCH_ARRAYS] = { { NULL } };
+    worker_array_t    arrays[BATCH_ARRAYS] = { { .data = NULL } };
     worker_leases_t   leases;
 
     res = NULL;

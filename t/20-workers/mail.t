@@ -5,6 +5,7 @@ use lib 't/lib';
 use Test::More;
 use JSON::PP ();
 use POSIX ();
+use Time::HiRes qw(time);
 use Travel::Test;
 use Travel::Pool;
 
@@ -259,6 +260,29 @@ subtest 'a server that has the mail and says nothing' => sub {
     like($p->job($late)->{error} // '', qr/time/i, 'is not waited for for ever');
 };
 
+subtest 'a batch of 10,000' => sub {
+    $p->stop_workers;
+    serve('--together', 1);
+    configure('concurrency = 64');
+    $p->start_workers;
+    is((over($late))[0], 'succeeded', 'what was not answered comes again');
+    my $before = () = $t->mails;
+    my $id = $p->enqueue(queue => 'notification', type => 'notification.batch',
+        body => { channel => 'email', template => 'booking_reminder',
+            data => { venue_name => 'V', name => 'all' },
+            recipients => [map { { to => "w$_\@example.org" } } 1 .. 10000] });
+    my $start = time;
+    $p->until_over($id, 60);
+    diag sprintf '%.1f s', time - $start;
+    is_deeply(json($p->job($id)->{result}), { sent => 10000, refused => 0,
+        failed => 0 }, 'all are sent');
+    my @mails = ($t->mails)[$before .. $before + 9999];
+    my %to = map { $_->{envelope}{rcptTo}[0]{address} => 1 } @mails;
+    is(scalar keys %to, 10000, 'each once');
+    my %sessions = map { $_->{session} => 1 } @mails;
+    cmp_ok(scalar keys %sessions, '<=', 64, 'over as many sessions as may be');
+};
+
 subtest 'implicit TLS' => sub {
     $p->stop_workers;
     serve(@LOGIN, '--implicit');
@@ -267,7 +291,6 @@ subtest 'implicit TLS' => sub {
     my ($status) = over(mail('dee@example.org'));
     is($status, 'succeeded', 'accepted');
     ok(($t->mails)[-1]{secure}, 'over TLS');
-    is((over($late))[0], 'succeeded', 'what was not answered comes again');
 };
 
 subtest 'a certificate that nobody vouches for' => sub {

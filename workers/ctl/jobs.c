@@ -124,6 +124,21 @@ jobs_tell(const worker_conf_t *conf, const char *id, const redisReply *hash)
 }
 
 
+/* False, and a complaint: it is no job's. */
+static bool
+jobs_id(travel_job_id_t *ret_id, const char *text)
+{
+    if (travel_job_id_parse(ret_id, (travel_str_t) { text, strlen(text) })
+        == TRAVEL_OK && travel_queue_exists(ret_id->queue))
+    {
+        return true;
+    }
+
+    ctl_broken("\"%s\" is not a job id", text);
+    return false;
+}
+
+
 int
 travelctl_jobs_status(int argc, char **argv)
 {
@@ -147,10 +162,8 @@ travelctl_jobs_status(int argc, char **argv)
         return rc;
     }
 
-    if (travel_job_id_parse(&id, (travel_str_t) { args[0], strlen(args[0]) })
-        != TRAVEL_OK || !travel_queue_exists(id.queue))
-    {
-        return ctl_broken("\"%s\" is not a job id", args[0]);
+    if (!jobs_id(&id, args[0])) {
+        return CTL_BROKEN;
     }
 
     conf = ctl_conf(config);
@@ -225,10 +238,8 @@ travelctl_jobs_cancel(int argc, char **argv)
         return rc;
     }
 
-    if (travel_job_id_parse(&id, (travel_str_t) { args[0], strlen(args[0]) })
-        != TRAVEL_OK || !travel_queue_exists(id.queue))
-    {
-        return ctl_broken("\"%s\" is not a job id", args[0]);
+    if (!jobs_id(&id, args[0])) {
+        return CTL_BROKEN;
     }
 
     conf = ctl_conf(config);

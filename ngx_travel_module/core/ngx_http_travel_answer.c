@@ -267,6 +267,7 @@ ngx_http_travel_status_line(ngx_uint_t status)
         ngx_uint_t   status;
         ngx_str_t    line;
     } lines[] = {
+        { 207, ngx_string("207 Multi-Status") },
         { 422, ngx_string("422 Unprocessable Content") },
         { 426, ngx_string("426 Upgrade Required") },
         { 431, ngx_string("431 Request Header Fields Too Large") },

@@ -109,6 +109,7 @@ subtest 'NDJSON' => sub {
         item('c') . "\n" . item('d');
     my $r = send_all($text, %n);
     is($r->{status}, 207, 'not all of them') or diag($r->{content});
+    is($r->{reason}, 'Multi-Status', 'by name');
     is_deeply(statuses($r), [202, 202, 400, 202, 202], 'each');
     is($r->{json}{items}[2]{error}{code}, 'MALFORMED_JSON', 'a bad line');
     is($r->{json}{items}[2]{error}{details}[0]{offset}, 12, 'where');

@@ -378,6 +378,12 @@ ngx_http_travel_talk_vouched(ngx_http_travel_session_t *session,
     static const ngx_str_t  why = ngx_string("{\"message\":\"The token is not "
                                              "let in.\"}");
 
+    if (caller == NULL && session->unsure) {
+        ngx_http_travel_talk_close(talk, TRAVEL_WS_TRY_LATER,
+                                   "the token cannot be looked at now");
+        return;
+    }
+
     if (caller == NULL) {
         if (talk->legacy) {
             ngx_http_travel_talk_say(talk, NULL, "connection_error", &why);

@@ -739,6 +739,7 @@ ngx_http_travel_session_answered(void *data, ngx_http_travel_inner_t *inner,
     (void) body;
 
     session->asking = NULL;
+    session->unsure = status == 0 || status >= NGX_HTTP_INTERNAL_SERVER_ERROR;
     caller = ngx_http_travel_inner_take(inner, NGX_HTTP_TRAVEL_INNER_CALLER);
 
     session->vouched(session, status == NGX_HTTP_NO_CONTENT ? caller : NULL);

@@ -55,6 +55,8 @@ struct ngx_http_travel_session_s {
     ngx_http_travel_vouched_pt              vouched;
     ngx_str_t                               offered;   /* in place of it */
     unsigned                                safe:1;    /* nothing is changed */
+    unsigned                                unsure:1;  /* who it is could not be
+                                                          found out */
 };
 
 struct ngx_http_travel_operation_s {

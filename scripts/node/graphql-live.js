@@ -139,8 +139,8 @@ async function codes() {
 async function legacy() {
     const { SubscriptionClient } = require('subscriptions-transport-ws');
     const client = new SubscriptionClient(ws, { lazy: true, reconnect: true,
-        connectionParams: { authToken: token }, timeout: 60000 },
-        require('ws'));
+        connectionParams: { authToken: token }, timeout: 60000,
+        minTimeout: 20000 }, require('ws'));
     client.onReconnected(() => lost.times++);
     const ask = (payload) => new Promise((resolve) => {
         const got = [];

@@ -32,6 +32,8 @@ sub publish {
         60000);
 }
 
+wait_for(sub { $t->get('/ready', allow_5xx => 1)->{status} == 200 }, 20,
+    'the edge is ready');
 my $journey = $t->post('/api/v1/journeys', { origin => 'Berlin, DE',
     destination => 'Paris, FR', theme => 'history' }, token => $alice,
     headers => { prefer => 'wait=10' })->{json}{id};

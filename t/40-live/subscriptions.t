@@ -13,7 +13,14 @@ my $t = Travel::Test->start(
     ngx_workers => 2,
     env  => { TRAVEL_LIMITS => 'limits-open.conf' },
     edit => sub {
+        # the handshake has no key, the question about its token has
+        s{(\n\s+server \{)}{
+            limit_req_zone \$http_authorization zone=later:1m rate=1r/m;$1};
         s{(include\s+\S+/conf/travel/routes/\*\.conf;)}{$1
+            location = /later {
+                travel_auth optional jwks=main audience=travel;
+                limit_req zone=later;
+                travel_live graphql endpoint=/api/graphql; }
             location = /quick {
                 travel_auth optional jwks=main audience=travel leeway=0s;
                 travel_live graphql endpoint=/api/graphql init=400ms
@@ -230,6 +237,13 @@ subtest 'tokens' => sub {
     $s->ask("1", '{ me { id } }');
     is($s->next_json->{payload}{data}{me}{id}, $t->user(2), '... as a header');
 
+    my $soon = talk(token => undef, path => '/later', payload =>
+        { authToken => $alice });
+    $soon = talk(token => undef, path => '/later', uninitialised => 1);
+    $soon->json({ type => 'connection_init', payload => { authToken =>
+        $alice } });
+    is(scalar $soon->closed, 1013, 'one that cannot be looked at: later');
+
     my $short = sub { $t->token(sub => $t->user(1), ttl => '6s', permissions =>
         'journeys:read') };
     $s = talk(token => undef, path => '/quick',
@@ -308,5 +322,7 @@ subtest 'reload' => sub {
     }
 };
 
+$t->{tolerated_5xx} = () = slurp($t->dir . '/logs/access.log')
+    =~ m{"path":"/_travel/error"[^\n]*"status":503,}g;
 $t->finish;
 done_testing;

@@ -6,15 +6,18 @@
 
 static const char  schema[] =
     "type A @table(name: \"a\", key: \"id\") @public"
-    " { id: ID! l: [[Int!]]! a: A @relation(from: \"a\", to: \"id\")"
+    " { id: ID! l: [[Int!]]! e: E es: [E!] f: Float! d: Day b: Boolean"
+    " a: A @relation(from: \"a\", to: \"id\")"
     " as: [A!] @relation(from: \"id\", to: \"a\") }\n"
     "type B @table(name: \"b\", key: \"id\") @public { id: ID! }\n"
+    "enum E { X Y }\n"
+    "scalar Day @format(is: \"date\")\n"
     "union U = A | B\n"
     "type Query { a: A us: [U!] u: U! }\n";
 
 static const char  asked[] =
-    "{ a { id l as { id a { id } } } us { ... on A { id l } ... on B { x: id }"
-    " } u { __typename } }";
+    "{ a { id l as { id a { id } } } us { ... on A { id l e es f d b } ... on B"
+    " { x: id } } u { __typename } }";
 
 static travel_graphql_plan_t  *plan;
 

@@ -61,6 +61,7 @@
 #define TRAVEL_GRAPHQL_DEPTH_MAX    24      /* no limit can be set higher */
 #define TRAVEL_GRAPHQL_BREADTH_MAX  2000    /* fields of a plan */
 #define TRAVEL_GRAPHQL_BINDS_MAX    512
+#define TRAVEL_GRAPHQL_ERROR_TEXT   240     /* bytes of a message */
 
 /* --- what is to be answered ---------------------------------------------- */
 
@@ -203,7 +204,7 @@ typedef struct {
     uint32_t  line;                   /* 0: no place in the document */
     uint32_t  column;
     int       code;                   /* travel_error_e */
-    char      message[240];
+    char      message[TRAVEL_GRAPHQL_ERROR_TEXT];
 } travel_graphql_error_t;
 
 /*

@@ -343,16 +343,42 @@ ngx_http_travel_graphql_missing(ngx_http_travel_graphql_t *g, ngx_uint_t i,
 }
 
 
+/* What became of a root that failed. */
+static void
+ngx_http_travel_graphql_root_error(ngx_http_travel_graphql_t *g, ngx_uint_t i,
+    const travel_graphql_node_t *node, travel_json_writer_t *w)
+{
+    ngx_str_t                key;
+    travel_graphql_error_t   error;
+
+    ngx_memzero(&error, sizeof(travel_graphql_error_t));
+    error.code = (int) g->failures[i];
+    error.line = node->line;
+    error.column = node->column;
+    (void) ngx_cpystrn((u_char *) error.message, (u_char *)
+                       ngx_http_travel_graphql_sentence(g->failures[i]),
+                       sizeof(error.message));
+
+    if (g->messages != NULL && g->messages[i].len != 0) {
+        (void) ngx_cpystrn((u_char *) error.message, g->messages[i].data,
+                           ngx_min(g->messages[i].len + 1,
+                                   sizeof(error.message)));
+    }
+
+    key = ngx_http_travel_str(node->key);
+    ngx_http_travel_graphql_write(w, &error, &key);
+}
+
+
 /* Data and errors of roots that were asked one by one. */
 ngx_int_t
 ngx_http_travel_graphql_partial(ngx_http_travel_graphql_t *g)
 {
     size_t                        size;
     u_char                       *buf;
-    ngx_str_t                     body, key;
+    ngx_str_t                     body;
     ngx_uint_t                    i, none, failed;
     travel_json_writer_t          w;
-    travel_graphql_error_t        error;
     const travel_graphql_node_t  *node;
 
     none = 0;
@@ -363,7 +389,7 @@ ngx_http_travel_graphql_partial(ngx_http_travel_graphql_t *g)
          node = node->next, i++)
     {
         size += 6 * node->key.len * 2 + g->pieces[i].len
-                + 6 * sizeof(error.message) + 256;
+                + 6 * TRAVEL_GRAPHQL_ERROR_TEXT + 256;
         failed |= g->failures[i] != NGX_OK;
         none |= ngx_http_travel_graphql_missing(g, i, node);
     }
@@ -384,26 +410,9 @@ ngx_http_travel_graphql_partial(ngx_http_travel_graphql_t *g)
     for (node = g->plan->plan->roots, i = 0; node != NULL;
          node = node->next, i++)
     {
-        if (g->failures[i] == NGX_OK) {
-            continue;
+        if (g->failures[i] != NGX_OK) {
+            ngx_http_travel_graphql_root_error(g, i, node, &w);
         }
-
-        ngx_memzero(&error, sizeof(travel_graphql_error_t));
-        error.code = (int) g->failures[i];
-        error.line = node->line;
-        error.column = node->column;
-        (void) ngx_cpystrn((u_char *) error.message, (u_char *)
-                           ngx_http_travel_graphql_sentence(g->failures[i]),
-                           sizeof(error.message));
-
-        if (g->messages != NULL && g->messages[i].len != 0) {
-            (void) ngx_cpystrn((u_char *) error.message, g->messages[i].data,
-                               ngx_min(g->messages[i].len + 1,
-                                       sizeof(error.message)));
-        }
-
-        key = ngx_http_travel_str(node->key);
-        ngx_http_travel_graphql_write(&w, &error, &key);
     }
 
     if (g->told.len != 0) {

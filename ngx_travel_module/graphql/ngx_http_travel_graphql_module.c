@@ -324,36 +324,18 @@ ngx_http_travel_graphql_schema(ngx_conf_t *cf,
 }
 
 
+/* The file, kept as long as the configuration is. */
 static ngx_int_t
-ngx_http_travel_graphql_load(ngx_conf_t *cf)
+ngx_http_travel_graphql_file(ngx_conf_t *cf, const ngx_str_t *catalog,
+    ngx_http_travel_graphql_main_conf_t *gmcf)
 {
-    int                                   rc;
-    char                                 *text;
-    size_t                                len;
-    u_char                               *path;
-    ngx_str_t                             route;
-    ngx_pool_cleanup_t                   *cln;
-    travel_graphql_fault_t                fault;
-    travel_catalog_fault_t                broken;
-    ngx_http_travel_main_conf_t          *tmcf;
-    ngx_http_travel_graphql_main_conf_t  *gmcf;
+    char                    *text;
+    size_t                   len;
+    u_char                  *path;
+    ngx_pool_cleanup_t      *cln;
+    travel_catalog_fault_t   broken;
 
-    gmcf = ngx_http_conf_get_module_main_conf(cf,
-                                              ngx_http_travel_graphql_module);
-    tmcf = ngx_http_travel_main_conf(cf);
-
-    if (gmcf->mapping != NULL) {
-        return NGX_OK;
-    }
-
-    if (tmcf->catalog.len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_graphql\" needs a catalog: put "
-                           "\"travel_catalog DIRECTORY;\" above, in http{}");
-        return NGX_ERROR;
-    }
-
-    path = ngx_pnalloc(cf->pool, tmcf->catalog.len
+    path = ngx_pnalloc(cf->pool, catalog->len
                                  + sizeof("/graphql/schema.graphql"));
     cln = ngx_pool_cleanup_add(cf->pool, 0);
 
@@ -361,7 +343,7 @@ ngx_http_travel_graphql_load(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    (void) ngx_sprintf(path, "%V/graphql/schema.graphql%Z", &tmcf->catalog);
+    (void) ngx_sprintf(path, "%V/graphql/schema.graphql%Z", catalog);
 
     switch (travel_catalog_read(&text, &len, (char *) path, &broken)) {
 
@@ -384,6 +366,38 @@ ngx_http_travel_graphql_load(ngx_conf_t *cf)
     cln->handler = ngx_http_travel_graphql_unload;
     cln->data = gmcf;
 
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_travel_graphql_load(ngx_conf_t *cf)
+{
+    int                                   rc;
+    ngx_str_t                             route;
+    travel_graphql_fault_t                fault;
+    ngx_http_travel_main_conf_t          *tmcf;
+    ngx_http_travel_graphql_main_conf_t  *gmcf;
+
+    gmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_travel_graphql_module);
+    tmcf = ngx_http_travel_main_conf(cf);
+
+    if (gmcf->mapping != NULL) {
+        return NGX_OK;
+    }
+
+    if (tmcf->catalog.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"travel_graphql\" needs a catalog: put "
+                           "\"travel_catalog DIRECTORY;\" above, in http{}");
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_travel_graphql_file(cf, &tmcf->catalog, gmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_memzero(&fault, sizeof(travel_graphql_fault_t));
     rc = travel_graphql_parse_schema(&gmcf->document,
                                      ngx_http_travel_view(&gmcf->sdl), &fault);
@@ -397,8 +411,9 @@ ngx_http_travel_graphql_load(ngx_conf_t *cf)
     }
 
     if (rc != TRAVEL_OK) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s:%uD:%uD: %s", path,
-                           fault.line, fault.column, fault.message);
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V:%uD:%uD: %s",
+                           &gmcf->file, fault.line, fault.column,
+                           fault.message);
         return NGX_ERROR;
     }
 

@@ -230,7 +230,10 @@ check_one_of(check_t *c, const type_t *type, const ast_t *value)
 {
     const ast_t  *member = value->children, *other = member;
 
+    /* of a name that is there twice, which is told, the last counts */
+
     while (other != NULL && travel_str_eq(other->name, member->name)) {
+        member = other;
         other = other->next;
     }
 

@@ -63,7 +63,8 @@ function record(mail, session) {
         envelope: { from: session.envelope.mailFrom.address,
             to: session.envelope.rcptTo.map((r) => r.address) },
         from: addresses(mail.from)[0] ?? null,
-        to: addresses(mail.to),
+        to: addresses(mail.to),      // domains decoded; and as it came
+        toLine: mail.headerLines?.find((h) => h.key === 'to')?.line ?? null,
         subject: mail.subject ?? null,
         messageId: mail.messageId ?? null,
         date: mail.date ?? null,

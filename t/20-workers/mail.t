@@ -150,6 +150,16 @@ subtest 'a batch' => sub {
             recipients => [{ to => '550-5.1.1-GONE@example.org' }] }));
     is_deeply($result, { sent => 0, refused => 1, failed => 0 },
         'and not written to again');
+
+    (undef, $result) = over($p->enqueue(queue => 'notification',
+        type => 'notification.batch', body => { channel => 'email',
+            template => 'booking_reminder',
+            recipients => [{ to => "dee\@b\x{fc}cher.example" },
+                { to => "d\x{e9}e\@example.org" }] }));
+    is_deeply($result, { sent => 1, refused => 1, failed => 0 },
+        'letters of the world: in a domain, not before the @');
+    is(($t->mails)[-1]{toLine}, 'To: dee@xn--bcher-kva.example',
+        'by its A-labels');
 };
 
 subtest 'one that came back' => sub {

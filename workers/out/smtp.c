@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include <idn2.h>
+
 #include "mail_text.h"
 #include "smtp.h"
 #include "../trace/trace.h"
@@ -36,7 +38,8 @@ typedef struct {
     worker_io_call_t       io;
     smtp_ask_t            *of;
     const worker_conf_t   *conf;
-    const worker_mail_t   *mail;
+    worker_mail_t          mail;         /* 'to' as below */
+    char                   to[SMTP_ADDRESS_MAX + 1];
     worker_mail_answer_t  *answer;
     char                   url[300];
     char                  *text;         /* owned, with the dot at its end */
@@ -97,6 +100,48 @@ smtp_address_good(const char *address)
     }
 
     return true;
+}
+
+
+/* The address as it goes over the wire: its domain by A-labels (RFC 5890).
+ * Anything but ASCII before the @ would need a server of RFC 6531. */
+static bool
+smtp_recipient(char dst[SMTP_ADDRESS_MAX + 1], const char *address)
+{
+    int          n;
+    char        *domain;
+    const char  *p, *at;
+
+    if (!smtp_address_good(address)) {
+        return false;
+    }
+
+    at = strrchr(address, '@');
+
+    for (p = address; p < at; p++) {
+        if ((uint8_t) *p >= 0x80) {
+            return false;
+        }
+    }
+
+    while (*p != '\0' && (uint8_t) *p < 0x80) {
+        p++;
+    }
+
+    if (*p == '\0') {
+        snprintf(dst, SMTP_ADDRESS_MAX + 1, "%s", address);
+        return true;
+    }
+
+    if (idn2_to_ascii_8z(at + 1, &domain, IDN2_NONTRANSITIONAL) != IDN2_OK) {
+        return false;
+    }
+
+    n = snprintf(dst, SMTP_ADDRESS_MAX + 1, "%.*s%s", (int) (at + 1 - address),
+                 address, domain);
+    idn2_free(domain);
+
+    return n <= SMTP_ADDRESS_MAX;
 }
 
 
@@ -189,7 +234,7 @@ smtp_say(smtp_message_t *m, smtp_command_e command)
 
     case SMTP_RCPT:
         m->stage = TRAVEL_SMTP_RCPT;
-        snprintf(m->words, sizeof(m->words), "RCPT TO:<%s>\r\n", m->mail->to);
+        snprintf(m->words, sizeof(m->words), "RCPT TO:<%s>\r\n", m->to);
         break;
 
     case SMTP_DATA:
@@ -433,7 +478,7 @@ smtp_emit(const smtp_message_t *m)
         TRAVEL_ATTR_STRING, { .s = TRAVEL_STR("smtp") } };
     attrs[n++] = (travel_attr_t) { TRAVEL_STR("messaging.message.id"),
         TRAVEL_ATTR_STRING,
-        { .s = { m->mail->message_id, strlen(m->mail->message_id) } } };
+        { .s = { m->mail.message_id, strlen(m->mail.message_id) } } };
     attrs[n++] = (travel_attr_t) { TRAVEL_STR("smtp.response.status_code"),
         TRAVEL_ATTR_INT, { .i = answer->status } };
 
@@ -452,7 +497,7 @@ smtp_emit(const smtp_message_t *m)
     }
 
     span.id = m->trace;
-    memcpy(span.parent, m->mail->trace->span_id, sizeof(span.parent));
+    memcpy(span.parent, m->mail.trace->span_id, sizeof(span.parent));
     span.name = TRAVEL_STR("send mail");
     span.kind = TRAVEL_SPAN_CLIENT;
     span.start_ns = m->start;
@@ -479,7 +524,7 @@ smtp_end(smtp_message_t *m)
                  answer->status >= 400 ? m->line : m->io.why);
     }
 
-    if (m->mail->trace != NULL) {
+    if (m->mail.trace != NULL) {
         smtp_emit(m);
     }
 
@@ -523,7 +568,7 @@ static bool
 smtp_text(smtp_message_t *m)
 {
     switch (worker_mail_text(&m->text, &m->text_len, m->conf->smtp_from,
-                             m->mail, worker_trace_valid(m->mail->trace)
+                             &m->mail, worker_trace_valid(m->mail.trace)
                                       ? &m->trace : NULL))
     {
     case TRAVEL_OK:
@@ -546,7 +591,7 @@ static bool
 smtp_begin(smtp_message_t *m, worker_io_t *io, const worker_mail_t *mail,
     worker_mail_answer_t *answer)
 {
-    if (!smtp_address_good(mail->to)) {
+    if (!smtp_recipient(m->to, mail->to)) {
         smtp_fail(answer, TRAVEL_SMTP_HARD,
                   "not an address that mail can be sent to");
         return false;
@@ -554,7 +599,8 @@ smtp_begin(smtp_message_t *m, worker_io_t *io, const worker_mail_t *mail,
 
     smtp_fail(answer, TRAVEL_SMTP_SOFT, "");
     m->conf = worker_io_conf(io);
-    m->mail = mail;
+    m->mail = *mail;
+    m->mail.to = m->to;
     m->answer = answer;
     m->io.destination = "smtp";
     m->io.timeout_ms = m->conf->smtp_timeout_ms;

@@ -88,8 +88,9 @@ sub start {
     $t = Travel::Test->start(
         parts => 'postgres replica queue cache sandbox smtp workers nginx',
         ngx_workers => 1,
-        env  => { TRAVEL_LIMITS => 'limits-open.conf', TRAVEL_PROCESSES => 1 },
         %o,
+        env  => { TRAVEL_LIMITS => 'limits-open.conf', TRAVEL_PROCESSES => 1,
+            %{ $o{env} || {} } },
         edit => sub {
             $o{edit}->() if $o{edit};
             s{(include\s+\@ROOT\@/conf/travel/routes/\*\.conf;)}

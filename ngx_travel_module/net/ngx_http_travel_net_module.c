@@ -130,6 +130,10 @@ ngx_http_travel_net_start(ngx_cycle_t *cycle)
 
     ngx_http_travel_net_started = 1;
 
+    /* the clock has stood still since the configuration began to be read, and
+     * what may take so long begins now */
+    ngx_time_update();
+
     if (ngx_http_travel_redis_start(cycle, conf) != NGX_OK) {
         return NGX_ERROR;
     }

@@ -30,6 +30,7 @@ http {
     travel_postgres primary "host=@PG_SOCKET@ dbname=travel user=travel_edge"
                     password_file=@KEYS@/pg-edge.password connections=1
                     pipeline=16 queue=40 timeout=1s slow_timeout=5s;
+    include         @RUN@/slow.conf;
     travel_catalog  @RUN@/catalog;
     travel_jwks     main file=@RUN@/jwks.json issuer=https://travel.local ours;
 
@@ -69,6 +70,7 @@ my $t = Travel::Test->new(parts => 'postgres queue nginx', conf => $CONF,
 mkdir $t->dir . '/catalog' or die;
 mkdir $t->dir . '/catalog/queries' or die;
 $t->write("catalog/queries/t.$_.sql", $FILE{$_}) for keys %FILE;
+$t->write('slow.conf', '');
 $t->launch;
 wait_for(sub { $t->get('/one?n=1')->{status} == 200 }, 10, 'sessions');
 
@@ -258,6 +260,22 @@ subtest 'reload' => sub {
     $t->reload;
     waitpid $kid, 0;
     cmp_ok($?, '==', 0, 'is finished by the old worker');
+
+    # A configuration that takes longer to read than connecting may take: a pipe
+    # in it that nobody has opened yet.
+    my $slow = $t->dir . '/slow.conf';
+    my $log = length Travel::Test::slurp($t->dir . '/logs/error.log');
+    unlink $slow;
+    POSIX::mkfifo($slow, 0666) or die "mkfifo: $!";
+    my $writer = fork // die;
+    if (!$writer) { sleep 1.2; open my $f, '>', $slow; POSIX::_exit(0) }
+    $t->reload;
+    waitpid $writer, 0;
+    unlink $slow;
+    $t->write('slow.conf', '');
+    is($t->get('/one?n=1')->{status}, 200, 'one that took long');
+    unlike(substr(Travel::Test::slurp($t->dir . '/logs/error.log'), $log),
+        qr/took too long/, 'is no reason to give up connecting');
 };
 
 # nginx -t, with the sanitizer's runtime first where the module needs it.

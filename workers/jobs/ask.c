@@ -27,6 +27,27 @@ worker_job_patience(const worker_job_t *job)
 }
 
 
+void *
+worker_job_state(worker_job_t *job, size_t size,
+    void (*free_state)(void *state))
+{
+    void  *state;
+
+    state = calloc(1, size);
+
+    if (state == NULL) {
+        (void) worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
+                               "out of memory");
+        return NULL;
+    }
+
+    job->state = state;
+    job->free_state = free_state;
+
+    return state;
+}
+
+
 worker_verdict_e
 worker_job_await(worker_job_t *job, worker_ask_t *ask, worker_resume_pt next)
 {

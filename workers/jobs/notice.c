@@ -439,17 +439,14 @@ notice_run(worker_job_t *job, bool push, const char *template)
     notice_run_t      *run;
     worker_verdict_e   verdict;
 
-    run = calloc(1, sizeof(notice_run_t));
+    run = worker_job_state(job, sizeof(notice_run_t), notice_free);
 
     if (run == NULL) {
-        return worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
-                               "out of memory");
+        return WORKER_RETRY;
     }
 
     run->push = push;
     run->template = template;
-    job->state = run;
-    job->free_state = notice_free;
     verdict = notice_recover(job);
 
     return verdict == WORKER_DONE ? notice_next(job, run) : verdict;

@@ -97,9 +97,9 @@ notification_suppress(worker_job_t *job, const char *to, const char *why)
     const char  *params[] = { to, why };
 
     res = worker_query(job,
-    "INSERT INTO jobs.suppressed (address, reason) VALUES (lower($1), $2)"
-    " ON CONFLICT (address) DO UPDATE SET reason = EXCLUDED.reason"
-    " RETURNING address", 2, params);
+        "INSERT INTO jobs.suppressed (address, reason) VALUES (lower($1), $2)"
+        " ON CONFLICT (address) DO UPDATE SET reason = EXCLUDED.reason"
+        " RETURNING address", 2, params);
     PQclear(res);
     return res != NULL;
 }
@@ -241,15 +241,11 @@ notification_email(worker_job_t *job)
         return verdict;
     }
 
-    n = calloc(1, sizeof(notification_t));
+    n = worker_job_state(job, sizeof(notification_t), notification_free);
 
     if (n == NULL) {
-        return worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
-                               "out of memory");
+        return WORKER_RETRY;
     }
-
-    job->state = n;
-    job->free_state = notification_free;
 
     if (!worker_message_render(job->slot->conf, template,
                                json_object_get(job->body, "data"),

@@ -208,19 +208,16 @@ saga_again(worker_job_t *job, PGresult *row, const worker_job_type_t *type)
     saga_again_t      *state;
     worker_verdict_e   verdict;
 
-    state = calloc(1, sizeof(saga_again_t));
+    state = worker_job_state(job, sizeof(saga_again_t), saga_again_free);
 
     if (state == NULL) {
         PQclear(row);
-        return worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
-                               "out of memory");
+        return WORKER_RETRY;
     }
 
     state->row = row;
     state->type = type;
     state->body = json_loads(PQgetvalue(row, 0, 5), 0, NULL);
-    job->state = state;
-    job->free_state = saga_again_free;
 
     if (state->body == NULL
         || !saga_again_fill(&state->job, job, row, state->body))

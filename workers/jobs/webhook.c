@@ -291,18 +291,15 @@ webhook_call(worker_job_t *job, const webhook_t *hook)
         return WORKER_RETRY;
     }
 
-    state = calloc(1, sizeof(webhook_state_t));
+    state = worker_job_state(job, sizeof(webhook_state_t), free);
 
     if (state == NULL) {
-        return worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
-                               "out of memory");
+        return WORKER_RETRY;
     }
 
     snprintf(state->delivery, sizeof(state->delivery), "%s", hook->delivery);
     snprintf(state->webhook, sizeof(state->webhook), "%s", hook->webhook);
     clock_gettime(CLOCK_MONOTONIC, &state->begin);
-    job->state = state;
-    job->free_state = free;
 
     return webhook_send(job, hook);
 }

@@ -38,7 +38,6 @@
 #define RELAY_MESSAGES   32             /* of one script call */
 #define RELAY_LIVE_FIRST 4
 #define RELAY_LIVE_ARGS  7              /* with the first of them */
-#define RELAY_TOPIC_MAX  (sizeof(TRAVEL_LIVE_PREFIX) + TRAVEL_LIVE_TOPIC_MAX)
 
 
 /* A row on its way: so many answers are to come, from the cache role if it is
@@ -485,14 +484,16 @@ relay_live_topic(const relay_batch_t *batch, travel_str_t topic, uint32_t at,
     uint32_t n)
 {
     int                        argc, calls;
-    char                       key[RELAY_TOPIC_MAX], keep[16], ttl[16];
+    char                       keep[16], ttl[16];
+    char                       key[sizeof(TRAVEL_LIVE_PREFIX)
+                                   + TRAVEL_LIVE_TOPIC_MAX];
     size_t                     len[RELAY_LIVE_ARGS + RELAY_MESSAGES];
     const char                *argv[RELAY_LIVE_ARGS + RELAY_MESSAGES] = {
         "EVAL", travel_live_publish, "1", key, NULL, keep, ttl
     };
     const travel_json_node_t  *nodes;
 
-    if (topic.len >= sizeof(key) - sizeof(TRAVEL_LIVE_PREFIX)) {
+    if (topic.len > TRAVEL_LIVE_TOPIC_MAX) {
         return 0;                   /* nobody can name it */
     }
 

@@ -81,7 +81,6 @@ cache_add(CURLU *url, const char *name, const char *value)
 }
 
 
-/* The default: the node of this run directory. */
 /* Where nginx of the run directory listens: what PORT says, else what it was
  * started with. */
 static unsigned
@@ -107,6 +106,7 @@ cache_port(void)
 }
 
 
+/* The default: the node of this run directory. */
 static const char *
 cache_location(const cache_purge_t *p)
 {

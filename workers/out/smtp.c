@@ -12,7 +12,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <idn2.h>
 
@@ -219,8 +218,11 @@ smtp_say(smtp_message_t *m, smtp_command_e command)
     const char  *from, *end;
 
     m->command = command;
-    m->line[0] = '\0';
     m->lines = 0;
+
+    if (command != SMTP_RSET) {         /* which leaves what was refused */
+        m->line[0] = '\0';
+    }
 
     switch (command) {
 
@@ -347,19 +349,18 @@ smtp_next(smtp_message_t *m, const travel_smtp_reply_t *reply)
         return reply->code / 100 == 2 ? WORKER_IO_KEEP : WORKER_IO_CLOSE;
     }
 
+    memcpy(m->line, m->in, sizeof(m->line));
+
     if (m->command == SMTP_DATA ? reply->code != 354 : reply->code / 100 != 2) {
         if (reply->code < 400 || reply->code == 421) {
-            memcpy(m->line, m->in, sizeof(m->line));
             return WORKER_IO_CLOSE;
         }
 
         smtp_say(m, SMTP_RSET);
-        memcpy(m->line, m->in, sizeof(m->line));
         return WORKER_IO_WRITE;
     }
 
     if (m->command == SMTP_TEXT) {
-        memcpy(m->line, m->in, sizeof(m->line));
         m->answer->bounce = TRAVEL_SMTP_ACCEPTED;
         return WORKER_IO_KEEP;
     }

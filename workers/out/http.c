@@ -43,7 +43,7 @@ http_body(char *data, size_t size, size_t n, void *ctx)
 
     len = size * n;
     max = call->req.max_response != 0 ? call->req.max_response
-                                       : HTTP_MAX_RESPONSE;
+                                      : HTTP_MAX_RESPONSE;
 
     if (len > max - call->resp.len && call->req.stranger) {
         return len;                     /* its status is all that counts */
@@ -218,8 +218,6 @@ http_prepare(worker_io_call_t *io, CURL *easy)
     if (req->stranger) {
         curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, http_open_socket);
         curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
-        /* the environment's proxy would be the address that is judged */
-        curl_easy_setopt(easy, CURLOPT_PROXY, "");
         curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
         curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
     }
@@ -252,7 +250,7 @@ http_judge(worker_io_call_t *io, CURL *easy, CURLcode code)
 
     call->resp.status = (int) status;
     call->resp.retry_after_ms = after > 0 && after < 86400
-                                 ? (long) after * 1000 : 0;
+                                ? (long) after * 1000 : 0;
 
     return code == CURLE_OK && status < 500;
 }

@@ -77,8 +77,8 @@ struct worker_io_s {
 };
 
 
-static uint64_t
-io_now(void)
+uint64_t
+worker_io_now(void)
 {
     struct timespec  ts;
 
@@ -154,7 +154,7 @@ io_report(worker_io_call_t *call, bool good)
     io_destination_t  *to;
 
     to = call->to;
-    now = io_now();
+    now = worker_io_now();
     worker_account_call(to->row, good, now - call->sent_ms);
 
     if (!call->unguarded
@@ -205,7 +205,7 @@ io_easy(worker_io_call_t *call, long left)
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->why);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, left);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    /* none from the environment */
+    /* none from the environment: it would be the address that is judged */
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     return true;
 }
@@ -299,7 +299,8 @@ io_session_keep(worker_io_call_t *call)
         return;
     }
 
-    *session = (io_session_t) { to->sessions, call->easy, call->fd, io_now() };
+    *session = (io_session_t) { to->sessions, call->easy, call->fd,
+                                worker_io_now() };
     to->sessions = session;
     to->nsessions++;
     curl_easy_setopt(call->easy, CURLOPT_ERRORBUFFER, NULL);
@@ -513,7 +514,7 @@ io_send(worker_io_t *io, worker_io_call_t *call)
     io_destination_t  *to;
 
     to = call->to;
-    now = io_now();
+    now = worker_io_now();
 
     if (now >= call->until_ms) {
         io_refuse(call, "no turn within the time-out");
@@ -665,7 +666,7 @@ io_look(worker_io_t *io)
     uint64_t           now;
     worker_io_call_t  *call, *next;
 
-    now = io_now();
+    now = worker_io_now();
 
     if (now < io->look_at) {
         return;
@@ -856,7 +857,7 @@ worker_io_submit(worker_io_t *io, worker_io_call_t *call)
 {
     bool  stopping, first;
 
-    call->until_ms = io_now() + (uint64_t) (call->patience_ms > 0
+    call->until_ms = worker_io_now() + (uint64_t) (call->patience_ms > 0
                                             ? call->patience_ms
                                             : io_timeout(call));
     call->next = NULL;

@@ -86,6 +86,9 @@ void worker_io_stop(worker_io_t **pio);
 
 const worker_conf_t *worker_io_conf(const worker_io_t *io);
 
+/* Its clock, in ms. */
+uint64_t worker_io_now(void);
+
 /* Any thread, the I/O thread too; returns at once. */
 void worker_io_submit(worker_io_t *io, worker_io_call_t *call);
 

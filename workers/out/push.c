@@ -191,16 +191,6 @@ push_fail(worker_push_answer_t *answer, travel_push_outcome_e outcome,
 }
 
 
-static uint64_t
-push_now_ms(void)
-{
-    struct timespec  ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t) ts.tv_sec * 1000 + (uint64_t) ts.tv_nsec / 1000000;
-}
-
-
 /* What is left of the time for all of it. */
 static long
 push_patience(const push_ask_t *of)
@@ -211,7 +201,7 @@ push_patience(const push_ask_t *of)
         return 0;
     }
 
-    now = push_now_ms();
+    now = worker_io_now();
     return now < of->until_ms ? (long) (of->until_ms - now) : 1;
 }
 
@@ -542,7 +532,7 @@ worker_push_ask(const worker_push_t *pushes, worker_push_answer_t *ret_answers,
     of->pushes = pushes;
     of->answers = ret_answers;
     of->n = n;
-    of->until_ms = patience_ms > 0 ? push_now_ms() + (uint64_t) patience_ms
+    of->until_ms = patience_ms > 0 ? worker_io_now() + (uint64_t) patience_ms
                                    : 0;
     of->cancel = cancel;
 

@@ -447,8 +447,7 @@ slots_ask(worker_slots_t *slots, worker_entry_t *entry)
 
     if (room) {
         entry->home = slots;
-        worker_ask_send(entry->job.ask, slots->spec.io, slots_answered,
-                             entry);
+        worker_ask_send(entry->job.ask, slots->spec.io, slots_answered, entry);
     }
 
     if (room && dry) {

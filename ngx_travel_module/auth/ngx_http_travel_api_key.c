@@ -83,12 +83,6 @@ ngx_http_travel_api_key_directive(ngx_conf_t *cf,
 
     conf->set = 1;
 
-    if (ngx_http_travel_params_default(cf, ngx_http_travel_api_key_params, conf)
-        != NGX_CONF_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
     if (ngx_strcmp(value[1].data, "off") == 0 && cf->args->nelts == 2) {
         return NGX_CONF_OK;
     }
@@ -100,7 +94,8 @@ ngx_http_travel_api_key_directive(ngx_conf_t *cf,
 
     conf->on = 1;
 
-    return ngx_http_travel_params(cf, ngx_http_travel_api_key_params, 2, conf);
+    return ngx_http_travel_params_whole(cf, ngx_http_travel_api_key_params, 2,
+                                        conf);
 }
 
 

@@ -35,7 +35,6 @@ typedef struct {
     ngx_msec_t                    wait;        /* a request, for a fetch */
     ngx_http_travel_zone_t       *zone;
     ngx_int_t                     counters[NGX_HTTP_TRAVEL_JWKS_OUTCOMES];
-    ngx_uint_t                    tuned;       /* something but url= is set */
 
     /* this process's view of the zone, and its fetch if it has one */
     ngx_atomic_t                 *generation;  /* shm */

@@ -27,12 +27,6 @@ static char *ngx_http_travel_jwks_file(ngx_conf_t *cf,
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static char *ngx_http_travel_jwks_allow(ngx_conf_t *cf,
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
-static char *ngx_http_travel_jwks_url_time(ngx_conf_t *cf,
-    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
-static char *ngx_http_travel_jwks_url_size(ngx_conf_t *cf,
-    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
-static char *ngx_http_travel_jwks_url_ca(ngx_conf_t *cf,
-    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static char *ngx_http_travel_jwks_algs(ngx_conf_t *cf,
     const ngx_http_travel_param_t *param, ngx_str_t *names, void *conf);
 static ngx_int_t ngx_http_travel_jwks_rule(ngx_http_travel_jwks_t *jwks);
@@ -87,31 +81,31 @@ static const ngx_http_travel_param_t  ngx_http_travel_jwks_params[] = {
       offsetof(ngx_http_travel_jwks_line_t, set.user_id),
       NULL, NULL, NULL, NULL, 0 },
 
-    { "refresh", ngx_http_travel_jwks_url_time,
+    { "refresh", ngx_http_travel_param_msec,
       offsetof(ngx_http_travel_jwks_line_t, source.refresh),
       "1s", "7d", "10m", NULL, 0 },
 
-    { "grace", ngx_http_travel_jwks_url_time,
+    { "grace", ngx_http_travel_param_msec,
       offsetof(ngx_http_travel_jwks_line_t, source.grace),
       "0", "30d", "1d", NULL, 0 },
 
-    { "cooldown", ngx_http_travel_jwks_url_time,
+    { "cooldown", ngx_http_travel_param_msec,
       offsetof(ngx_http_travel_jwks_line_t, source.cooldown),
       "1s", "1h", "30s", NULL, 0 },
 
-    { "timeout", ngx_http_travel_jwks_url_time,
+    { "timeout", ngx_http_travel_param_msec,
       offsetof(ngx_http_travel_jwks_line_t, source.place.timeout),
       "100ms", "1m", "5s", NULL, 0 },
 
-    { "wait", ngx_http_travel_jwks_url_time,
+    { "wait", ngx_http_travel_param_msec,
       offsetof(ngx_http_travel_jwks_line_t, source.wait),
       "0", "5s", "1s", NULL, 0 },
 
-    { "max_size", ngx_http_travel_jwks_url_size,
+    { "max_size", ngx_http_travel_param_size,
       offsetof(ngx_http_travel_jwks_line_t, source.place.max),
       "1k", "1m", "256k", NULL, 0 },
 
-    { "ca", ngx_http_travel_jwks_url_ca,
+    { "ca", ngx_http_travel_param_text,
       offsetof(ngx_http_travel_jwks_line_t, source.place.ca),
       NULL, NULL, NULL, NULL, 0 },
 
@@ -161,15 +155,7 @@ ngx_http_travel_jwks_directive(ngx_conf_t *cf, ngx_array_t *sets)
     cln->handler = ngx_http_travel_jwks_cleanup;
     cln->data = jwks;
 
-    if (ngx_http_travel_params_default(cf, ngx_http_travel_jwks_params, line)
-        != NGX_CONF_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    line->source.tuned = 0;
-
-    if (ngx_http_travel_params(cf, ngx_http_travel_jwks_params, 2, line)
+    if (ngx_http_travel_params_whole(cf, ngx_http_travel_jwks_params, 2, line)
         != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
@@ -270,42 +256,6 @@ ngx_http_travel_jwks_allow(ngx_conf_t *cf, const ngx_http_travel_param_t *param,
     line->set.algs |= TRAVEL_ALG_HS_MASK;
 
     return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_travel_jwks_url_time(ngx_conf_t *cf,
-    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
-{
-    ngx_http_travel_jwks_line_t  *line = conf;
-
-    line->source.tuned = 1;
-
-    return ngx_http_travel_param_msec(cf, param, value, conf);
-}
-
-
-static char *
-ngx_http_travel_jwks_url_size(ngx_conf_t *cf,
-    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
-{
-    ngx_http_travel_jwks_line_t  *line = conf;
-
-    line->source.tuned = 1;
-
-    return ngx_http_travel_param_size(cf, param, value, conf);
-}
-
-
-static char *
-ngx_http_travel_jwks_url_ca(ngx_conf_t *cf,
-    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
-{
-    ngx_http_travel_jwks_line_t  *line = conf;
-
-    line->source.tuned = 1;
-
-    return ngx_http_travel_param_text(cf, param, value, conf);
 }
 
 

@@ -103,6 +103,26 @@ static void ngx_http_travel_source_failed(ngx_http_travel_jwks_t *jwks,
 
 /* --- configuration ------------------------------------------------------- */
 
+/* Is there a parameter that only a URL has? */
+static ngx_uint_t
+ngx_http_travel_jwks_source_tuned(ngx_conf_t *cf)
+{
+    ngx_uint_t  i;
+
+    static const char *const  only[] = {
+        "refresh", "grace", "cooldown", "timeout", "wait", "max_size", "ca"
+    };
+
+    for (i = 0; i < sizeof(only) / sizeof(only[0]); i++) {
+        if (ngx_http_travel_param_given(cf, only[i])) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 char *
 ngx_http_travel_jwks_source_check(ngx_conf_t *cf, ngx_http_travel_jwks_t *jwks)
 {
@@ -121,7 +141,7 @@ ngx_http_travel_jwks_source_check(ngx_conf_t *cf, ngx_http_travel_jwks_t *jwks)
 
     if (jwks->file.len != 0) {
 
-        if (source->tuned) {
+        if (ngx_http_travel_jwks_source_tuned(cf)) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"travel_jwks\" \"%V\": refresh=, grace=, "
                                "cooldown=, timeout=, wait=, max_size= and ca= "

@@ -123,13 +123,6 @@ ngx_http_travel_revocation_directive(ngx_conf_t *cf,
 
     revocation->set = 1;
 
-    if (ngx_http_travel_params_default(cf, ngx_http_travel_revocation_params,
-                                       revocation)
-        != NGX_CONF_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
     if (ngx_strcmp(value[1].data, "off") == 0 && cf->args->nelts == 2) {
         return NGX_CONF_OK;
     }
@@ -141,8 +134,8 @@ ngx_http_travel_revocation_directive(ngx_conf_t *cf,
 
     revocation->on = 1;
 
-    return ngx_http_travel_params(cf, ngx_http_travel_revocation_params, 2,
-                                  revocation);
+    return ngx_http_travel_params_whole(cf, ngx_http_travel_revocation_params, 2,
+                                        revocation);
 }
 
 

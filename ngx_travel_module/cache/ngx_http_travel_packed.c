@@ -217,12 +217,8 @@ ngx_http_travel_packed_directive(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    return ngx_http_travel_params_default(cf, ngx_http_travel_cache_gzip_params,
-                                          pcf)
-           == NGX_CONF_OK
-           ? ngx_http_travel_params(cf, ngx_http_travel_cache_gzip_params, 2,
-                                    pcf)
-           : NGX_CONF_ERROR;
+    return ngx_http_travel_params_whole(cf, ngx_http_travel_cache_gzip_params,
+                                        2, pcf);
 }
 
 

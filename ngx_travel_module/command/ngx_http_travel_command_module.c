@@ -317,10 +317,8 @@ ngx_http_travel_command_directive(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_travel_params_default(cf, ngx_http_travel_command_params, use)
-        != NGX_CONF_OK
-        || ngx_http_travel_params(cf, ngx_http_travel_command_params, 3, use)
-           != NGX_CONF_OK)
+    if (ngx_http_travel_params_whole(cf, ngx_http_travel_command_params, 3, use)
+        != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
     }
@@ -695,12 +693,9 @@ ngx_http_travel_job_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                               ngx_http_travel_command_module);
     cmcf->used = 1;
 
-    if (ngx_http_travel_params_default(cf, ngx_http_travel_job_status_params,
-                                       clcf)
-        != NGX_CONF_OK
-        || ngx_http_travel_params(cf, ngx_http_travel_job_status_params, 1,
-                                  clcf)
-           != NGX_CONF_OK)
+    if (ngx_http_travel_params_whole(cf, ngx_http_travel_job_status_params, 1,
+                                     clcf)
+        != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
     }

@@ -17,6 +17,9 @@ static ngx_int_t ngx_http_travel_param_find(
     ngx_str_t *ret_value);
 static char *ngx_http_travel_param_unknown(ngx_conf_t *cf,
     const ngx_http_travel_param_t *params, ngx_str_t *arg);
+static char *ngx_http_travel_param_unsigned(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf,
+    ngx_http_travel_measure_pt measure, const char *noun);
 static char *ngx_http_travel_param_bounded(ngx_conf_t *cf,
     const ngx_http_travel_param_t *param, ngx_str_t *value,
     ngx_http_travel_measure_pt measure, const char *noun, ngx_int_t *ret_n);
@@ -88,6 +91,37 @@ ngx_http_travel_params(ngx_conf_t *cf, const ngx_http_travel_param_t *params,
     }
 
     return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_travel_params_whole(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *params, ngx_uint_t from, void *conf)
+{
+    return ngx_http_travel_params_default(cf, params, conf) == NGX_CONF_OK
+           ? ngx_http_travel_params(cf, params, from, conf) : NGX_CONF_ERROR;
+}
+
+
+ngx_uint_t
+ngx_http_travel_param_given(ngx_conf_t *cf, const char *name)
+{
+    size_t       len;
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    len = ngx_strlen(name);
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        if (value[i].len > len && value[i].data[len] == '='
+            && ngx_strncmp(value[i].data, name, len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -220,17 +254,9 @@ char *
 ngx_http_travel_param_number(ngx_conf_t *cf,
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
-    char       *rv;
-    ngx_int_t   n;
-
-    rv = ngx_http_travel_param_bounded(cf, param, value,
-                                       ngx_http_travel_measure_number,
-                                       "number", &n);
-    if (rv == NGX_CONF_OK) {
-        *(ngx_uint_t *) ((char *) conf + param->offset) = (ngx_uint_t) n;
-    }
-
-    return rv;
+    return ngx_http_travel_param_unsigned(cf, param, value, conf,
+                                          ngx_http_travel_measure_number,
+                                          "number");
 }
 
 
@@ -238,17 +264,19 @@ char *
 ngx_http_travel_param_msec(ngx_conf_t *cf,
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
-    char       *rv;
-    ngx_int_t   n;
+    return ngx_http_travel_param_unsigned(cf, param, value, conf,
+                                          ngx_http_travel_measure_msec,
+                                          "time");
+}
 
-    rv = ngx_http_travel_param_bounded(cf, param, value,
-                                       ngx_http_travel_measure_msec, "time",
-                                       &n);
-    if (rv == NGX_CONF_OK) {
-        *(ngx_msec_t *) ((char *) conf + param->offset) = (ngx_msec_t) n;
-    }
 
-    return rv;
+char *
+ngx_http_travel_param_size(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
+{
+    return ngx_http_travel_param_unsigned(cf, param, value, conf,
+                                          ngx_http_travel_measure_size,
+                                          "size");
 }
 
 
@@ -270,18 +298,19 @@ ngx_http_travel_param_sec(ngx_conf_t *cf,
 }
 
 
-char *
-ngx_http_travel_param_size(ngx_conf_t *cf,
-    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
+/* ngx_uint_t, ngx_msec_t and size_t are one type by other names. */
+static char *
+ngx_http_travel_param_unsigned(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf,
+    ngx_http_travel_measure_pt measure, const char *noun)
 {
     char       *rv;
     ngx_int_t   n;
 
-    rv = ngx_http_travel_param_bounded(cf, param, value,
-                                       ngx_http_travel_measure_size, "size",
-                                       &n);
+    rv = ngx_http_travel_param_bounded(cf, param, value, measure, noun, &n);
+
     if (rv == NGX_CONF_OK) {
-        *(size_t *) ((char *) conf + param->offset) = (size_t) n;
+        *(ngx_uint_t *) ((char *) conf + param->offset) = (ngx_uint_t) n;
     }
 
     return rv;

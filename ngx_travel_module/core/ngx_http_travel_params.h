@@ -49,6 +49,13 @@ char *ngx_http_travel_params_default(ngx_conf_t *cf,
 char *ngx_http_travel_params(ngx_conf_t *cf,
     const ngx_http_travel_param_t *params, ngx_uint_t from, void *conf);
 
+/* Both, for a directive that keeps nothing of before. */
+char *ngx_http_travel_params_whole(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *params, ngx_uint_t from, void *conf);
+
+/* Is NAME= among the directive's arguments? */
+ngx_uint_t ngx_http_travel_param_given(ngx_conf_t *cf, const char *name);
+
 /* Readers, by what stands at the offset. */
 char *ngx_http_travel_param_number(ngx_conf_t *cf,      /* ngx_uint_t */
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);

@@ -149,10 +149,8 @@ ngx_http_travel_publish_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     pub->topic = ngx_http_travel_expression(cf, &value[1]);
 
     if (pub->topic == NULL
-        || ngx_http_travel_params_default(cf, ngx_http_travel_publish_params,
-                                          pub)
-           != NGX_CONF_OK
-        || ngx_http_travel_params(cf, ngx_http_travel_publish_params, 2, pub)
+        || ngx_http_travel_params_whole(cf, ngx_http_travel_publish_params, 2,
+                                        pub)
            != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;

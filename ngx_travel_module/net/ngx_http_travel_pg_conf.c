@@ -131,10 +131,8 @@ ngx_http_travel_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (ngx_http_travel_pg_role(cf, &value[1], nmcf, made) != NGX_OK
         || ngx_http_travel_pg_parse(cf, &value[2], &line.conninfo) != NGX_OK
-        || ngx_http_travel_params_default(cf, ngx_http_travel_postgres_params,
-                                          &line)
-           != NGX_CONF_OK
-        || ngx_http_travel_params(cf, ngx_http_travel_postgres_params, 3, &line)
+        || ngx_http_travel_params_whole(cf, ngx_http_travel_postgres_params, 3,
+                                        &line)
            != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;

@@ -86,12 +86,6 @@ ngx_http_travel_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     rc->configured = 1;
 
-    if (ngx_http_travel_params_default(cf, ngx_http_travel_redis_params, rc)
-        != NGX_CONF_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
     if (ngx_array_init(&rc->servers, cf->pool, 4,
                        sizeof(ngx_http_travel_redis_server_t))
         != NGX_OK)
@@ -111,7 +105,7 @@ ngx_http_travel_redis_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    if (ngx_http_travel_params(cf, ngx_http_travel_redis_params, i, rc)
+    if (ngx_http_travel_params_whole(cf, ngx_http_travel_redis_params, i, rc)
         != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;

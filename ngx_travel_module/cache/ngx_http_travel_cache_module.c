@@ -712,9 +712,8 @@ static ngx_int_t
 ngx_http_travel_cache_parameter(ngx_conf_t *cf,
     ngx_http_travel_cache_loc_conf_t *clcf, ngx_str_t *arg)
 {
-    ngx_int_t                         ms;
-    ngx_str_t                         s;
-    ngx_http_compile_complex_value_t  ccv;
+    ngx_int_t  ms;
+    ngx_str_t  s;
 
     if (ngx_strncmp(arg->data, "stale=", 6) == 0) {
         s.data = arg->data + 6;
@@ -731,17 +730,9 @@ ngx_http_travel_cache_parameter(ngx_conf_t *cf,
         s.data = arg->data + 5;
         s.len = arg->len - 5;
 
-        clcf->tags = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-        if (clcf->tags == NULL) {
-            return NGX_ERROR;
-        }
+        clcf->tags = ngx_http_travel_expression(cf, &s);
 
-        ngx_memzero(&ccv, sizeof(ccv));
-        ccv.cf = cf;
-        ccv.value = &s;
-        ccv.complex_value = clcf->tags;
-
-        return ngx_http_compile_complex_value(&ccv);
+        return clcf->tags ? NGX_OK : NGX_ERROR;
     }
 
     if (ngx_http_travel_cache_tier(arg, clcf) == NGX_OK) {

@@ -191,19 +191,9 @@ static ngx_int_t
 ngx_http_travel_kept_value(ngx_conf_t *cf, ngx_str_t *value,
     ngx_http_complex_value_t **ret_value)
 {
-    ngx_http_compile_complex_value_t  ccv;
+    *ret_value = ngx_http_travel_expression(cf, value);
 
-    *ret_value = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-    if (*ret_value == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(&ccv, sizeof(ccv));
-    ccv.cf = cf;
-    ccv.value = value;
-    ccv.complex_value = *ret_value;
-
-    return ngx_http_compile_complex_value(&ccv);
+    return *ret_value ? NGX_OK : NGX_ERROR;
 }
 
 

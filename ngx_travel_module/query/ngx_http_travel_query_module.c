@@ -289,8 +289,7 @@ static char *
 ngx_http_travel_query_source(ngx_conf_t *cf,
     ngx_http_travel_query_source_t *source, ngx_str_t *text)
 {
-    size_t                             i;
-    ngx_http_compile_complex_value_t   ccv;
+    size_t  i;
 
     static const ngx_str_t  arg = ngx_string("$arg_");
 
@@ -310,18 +309,9 @@ ngx_http_travel_query_source(ngx_conf_t *cf,
         }
     }
 
-    source->value = ngx_pcalloc(cf->pool, sizeof(ngx_http_complex_value_t));
-    if (source->value == NULL) {
-        return NGX_CONF_ERROR;
-    }
+    source->value = ngx_http_travel_expression(cf, text);
 
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-    ccv.cf = cf;
-    ccv.value = text;
-    ccv.complex_value = source->value;
-
-    return ngx_http_compile_complex_value(&ccv) == NGX_OK ? NGX_CONF_OK
-                                                          : NGX_CONF_ERROR;
+    return source->value ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 

@@ -780,9 +780,9 @@ ngx_http_travel_backstage_reserved(ngx_http_travel_redis_op_t *op,
 static ngx_int_t
 ngx_http_travel_backstage_open(ngx_http_travel_backstage_t *b)
 {
-    size_t                       len[3];
+    size_t                       len[3], key_len[2];
     ngx_str_t                    key, channel;
-    const char                  *argv[3];
+    const char                  *argv[3], *key_argv[2];
     ngx_http_travel_redis_op_t  *op;
 
     key = ngx_http_travel_backstage_name(b, 0);
@@ -796,23 +796,20 @@ ngx_http_travel_backstage_open(ngx_http_travel_backstage_t *b)
     argv[2] = (char *) channel.data;
     len[2] = channel.len;
 
+    key_argv[0] = "GETDEL";
+    key_len[0] = 6;
+    key_argv[1] = (char *) key.data;
+    key_len[1] = key.len;
+
+    /* the request's end releases an op of which but half could be asked */
     if (key.len == 0 || channel.len == 0 || op == NULL
-        || ngx_http_travel_redis_command(op, 3, argv, len) != NGX_OK)
+        || ngx_http_travel_redis_command(op, 3, argv, len) != NGX_OK
+        || ngx_http_travel_redis_command(op, 2, key_argv, key_len) != NGX_OK)
     {
         return ngx_http_travel_backstage_error(b->request, NGX_ERROR);
     }
 
-    argv[0] = "GETDEL";
-    len[0] = 6;
-    argv[1] = (char *) key.data;
-    len[1] = key.len;
-
     b->request->main->count++;
-
-    if (ngx_http_travel_redis_command(op, 2, argv, len) != NGX_OK) {
-        /* the handler is told that there will be no answer */
-        return NGX_DONE;
-    }
 
     return NGX_DONE;
 }

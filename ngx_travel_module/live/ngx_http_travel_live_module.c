@@ -322,8 +322,8 @@ ngx_http_travel_live_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     if (llcf->check != NULL) {
-        return "has a check=, which is for \"topics\": the schema's @topic says "
-               "who may watch a subscription";
+        return "has a check=, which is for \"topics\": the schema's @topic "
+               "says who may watch a subscription";
     }
 
     return ngx_http_travel_claim(cf, NGX_HTTP_GET|NGX_HTTP_POST|NGX_HTTP_PUT

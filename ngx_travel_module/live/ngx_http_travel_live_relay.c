@@ -542,7 +542,6 @@ ngx_http_travel_relay_reap(const ngx_http_travel_sight_t *sight)
             return;
         }
 
-
         if (board->members[i].pid == sight->pids[i]) {
             ngx_http_travel_board_expel_locked(board, i,
                                                &ngx_http_travel_bells);

@@ -6,7 +6,8 @@
 //
 // --implicit speaks TLS from the first byte; otherwise STARTTLS is offered.
 // With a user nobody else may send.  A recipient's address says when it is to
-// be refused, and how: 550-5.1.1-ann@... is "550 5.1.1 ...".
+// be refused, and how: 550-5.1.1-ann@... is "550 5.1.1 ..."; 550-5.1.1-odd@...
+// in many letters that are not ASCII.
 //
 // With --together N no message is answered after DATA until N wait for it; of
 // those only the session and the envelope are written down.
@@ -104,8 +105,9 @@ const server = new SMTPServer({
         done(null, { user: auth.username });
     },
     onRcptTo(address, session, done) {
-        const said = /^(\d{3})-(\d\.\d+\.\d+)-/.exec(address.address);
-        done(said ? refusal(Number(said[1]), `${said[2]} as you wish`) : null);
+        const said = /^(\d{3})-(\d\.\d+\.\d+)-(odd)?/.exec(address.address);
+        const words = said?.[3] ? `n${'\u00e9'.repeat(99)}` : 'as you wish';
+        done(said ? refusal(Number(said[1]), `${said[2]} ${words}`) : null);
     },
     onData(stream, session, done) {
         if (opt.together) {

@@ -160,6 +160,17 @@ subtest 'a batch' => sub {
         'letters of the world: in a domain, not before the @');
     is(($t->mails)[-1]{toLine}, 'To: dee@xn--bcher-kva.example',
         'by its A-labels');
+
+    my $odd = $p->enqueue(queue => 'notification',
+        type => 'notification.batch', body => { channel => 'email',
+            template => 'booking_reminder',
+            recipients => [{ to => '554-5.7.1-odd@example.org' }] });
+    ($status, $result) = over($odd);
+    is_deeply($result, { sent => 0, refused => 1, failed => 0 },
+        'refused in other letters: refused');
+    is($p->job($odd)->{attempts}, 1, 'at once');
+    is((over(mail('550-5.1.1-odd@example.org')))[0], 'failed',
+        'and a mail by itself');
 };
 
 subtest 'one that came back' => sub {

@@ -857,9 +857,9 @@ worker_io_submit(worker_io_t *io, worker_io_call_t *call)
 {
     bool  stopping, first;
 
-    call->until_ms = worker_io_now() + (uint64_t) (call->patience_ms > 0
-                                            ? call->patience_ms
-                                            : io_timeout(call));
+    call->until_ms = worker_io_now()
+                     + (uint64_t) (call->patience_ms > 0 ? call->patience_ms
+                                                         : io_timeout(call));
     call->next = NULL;
 
     pthread_mutex_lock(&io->mutex);

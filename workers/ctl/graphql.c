@@ -527,8 +527,8 @@ graphql_ask(void *data, const travel_graphql_map_field_t *field,
     travel_str_t document)
 {
     int                          rc;
-    PGresult                    *res;
-    const char                  *why = NULL;
+    PGresult                    *res = NULL;
+    const char                  *why;
     graphql_survey_t            *s = data;
     travel_graphql_plan_t       *plan = NULL;
     travel_graphql_error_t       error = { 0 };
@@ -536,12 +536,15 @@ graphql_ask(void *data, const travel_graphql_map_field_t *field,
 
     rc = graphql_statement(s, document, &plan, &sql, &error);
     why = error.message;
-    res = rc == TRAVEL_OK ? PQprepare(s->pg, "", sql.sql, 0, NULL) : NULL;
 
-    if (res != NULL && PQresultStatus(res) != PGRES_COMMAND_OK) {
-        why = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
-        why = why != NULL ? why : PQerrorMessage(s->pg);
-        rc = TRAVEL_REFUSED;
+    if (rc == TRAVEL_OK) {
+        res = PQprepare(s->pg, "", sql.sql, 0, NULL);
+
+        if (PQresultStatus(res) != PGRES_COMMAND_OK) {
+            why = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+            why = why != NULL ? why : PQerrorMessage(s->pg);
+            rc = TRAVEL_REFUSED;
+        }
     }
 
     if (rc == TRAVEL_OK) {

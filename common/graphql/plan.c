@@ -631,9 +631,9 @@ plan_page(plan_t *p, const ast_t *ast, node_t *node)
     first = travel_graphql_node_given(node, TRAVEL_GRAPHQL_ARG_LIMIT);
     last = travel_graphql_node_given(node, TRAVEL_GRAPHQL_ARG_LAST);
     node->index = p->plan->connections++;
-    node->backward = last != NULL && last->given;
+    node->backward = last != NULL;
 
-    if (node->backward && first != NULL && first->given && !first->fallback) {
+    if (node->backward && first != NULL && !first->fallback) {
         return plan_error(p->error, ast, TRAVEL_E_VALIDATION_ERROR,
                           "Field \"%.*s\" takes \"first\" or \"last\", not "
                           "both.", S_(ast->name));

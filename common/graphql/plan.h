@@ -273,7 +273,7 @@ const travel_graphql_order_t *travel_graphql_node_order(
 /* How many of its rows are asked for: by first, last or limit. */
 const travel_graphql_given_t *travel_graphql_node_limit(
     const travel_graphql_node_t *node);
-/* The argument of that kind, given or not; NULL: the field has none. */
+/* The argument of that kind; NULL: the field has none, or it is not given. */
 const travel_graphql_given_t *travel_graphql_node_given(
     const travel_graphql_node_t *node, travel_graphql_arg_e kind);
 

@@ -11,16 +11,6 @@
 #include <stdio.h>
 
 
-static bool
-sql_given(const node_t *node, travel_graphql_arg_e kind)
-{
-    const travel_graphql_given_t  *given = travel_graphql_node_given(node,
-                                                                     kind);
-
-    return given != NULL && given->given;
-}
-
-
 /* After (or before) the row that a cursor names, in any mix of directions:
  * k1 > a OR (k1 = a AND (k2 > b ...)). */
 static void
@@ -33,12 +23,12 @@ sql_beyond(sql_t *s, sql_row_t *row, const node_t *node,
     const travel_graphql_given_t  *cursor;
     const travel_graphql_order_t  *order;
 
-    if (!sql_given(node, kind)) {
-        return;
-    }
-
     cursor = travel_graphql_node_given(node, kind);
     order = travel_graphql_node_order(node);
+
+    if (cursor == NULL) {
+        return;
+    }
 
     puts_(out, " AND (");
 
@@ -145,10 +135,10 @@ sql_page_info(const node_t *connection, const node_t *info, unsigned row,
             if (next != connection->backward) {
                 travel_graphql_text_printf(out, "count(*) > %s", limit);
             } else {
-                puts_(out, sql_given(connection, next
-                                     ? TRAVEL_GRAPHQL_ARG_BEFORE
-                                     : TRAVEL_GRAPHQL_ARG_AFTER) ? "true"
-                                                                 : "false");
+                puts_(out, travel_graphql_node_given(connection, next
+                               ? TRAVEL_GRAPHQL_ARG_BEFORE
+                               : TRAVEL_GRAPHQL_ARG_AFTER) != NULL ? "true"
+                                                                   : "false");
             }
 
             break;

@@ -140,21 +140,19 @@ void
 sql_limit(sql_t *s, const node_t *node, char buf[SQL_LIMIT])
 {
     unsigned                       n;
-    const travel_graphql_value_t  *value = NULL;
+    const travel_graphql_value_t  *value;
     const travel_graphql_given_t  *given;
 
     given = travel_graphql_node_limit(node);
 
-    if (given != NULL && given->given) {
-        value = &given->value;
-    }
-
     /* a number that is the same each time is one for PostgreSQL's planner */
 
-    if (value == NULL) {
+    if (given == NULL) {
         snprintf(buf, SQL_LIMIT, "%u", node->field->fallback);
         return;
     }
+
+    value = &given->value;
 
     if (value->variable.len == 0 && value->text.len > 0
         && value->text.len < SQL_DIGITS

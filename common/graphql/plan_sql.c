@@ -435,7 +435,7 @@ travel_graphql_node_given(const travel_graphql_node_t *node,
 
     for (i = 0; i < node->field->nargs; i++) {
         if (node->field->args[i].kind == kind) {
-            return &node->given[i];
+            return node->given[i].given ? &node->given[i] : NULL;
         }
     }
 
@@ -459,6 +459,6 @@ travel_graphql_node_order(const travel_graphql_node_t *node)
 
     given = travel_graphql_node_given(node, TRAVEL_GRAPHQL_ARG_ORDER);
 
-    return given != NULL && given->given && given->choice != NULL
+    return given != NULL && given->choice != NULL
            ? &given->choice->order : &node->field->order;
 }

@@ -60,7 +60,7 @@ travel_graphql_limit(const travel_graphql_plan_t *plan,
     *ret_limit = node->field->fallback;
     given = travel_graphql_node_limit(node);
 
-    if (given == NULL || !given->given) {
+    if (given == NULL) {
         return TRAVEL_OK;
     }
 

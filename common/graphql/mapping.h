@@ -132,6 +132,7 @@ typedef enum {
     TRAVEL_GRAPHQL_LEAF_INT,          /* of 32 bits */
     TRAVEL_GRAPHQL_LEAF_FLOAT,        /* finite */
     TRAVEL_GRAPHQL_LEAF_BOOLEAN,
+    TRAVEL_GRAPHQL_LEAF_STRING,       /* String and ID */
     TRAVEL_GRAPHQL_LEAF_ENUM,
     TRAVEL_GRAPHQL_LEAF_FORMAT
 } travel_graphql_leaf_e;

@@ -19,7 +19,9 @@ mapping_values(travel_graphql_map_field_t *field, const ast_t *type)
     } scalars[] = {
         { { "Int", 3 }, TRAVEL_GRAPHQL_LEAF_INT },
         { { "Float", 5 }, TRAVEL_GRAPHQL_LEAF_FLOAT },
-        { { "Boolean", 7 }, TRAVEL_GRAPHQL_LEAF_BOOLEAN }
+        { { "Boolean", 7 }, TRAVEL_GRAPHQL_LEAF_BOOLEAN },
+        { { "String", 6 }, TRAVEL_GRAPHQL_LEAF_STRING },
+        { { "ID", 2 }, TRAVEL_GRAPHQL_LEAF_STRING }
     };
 
     for (i = 0; i < sizeof(scalars) / sizeof(scalars[0]); i++) {

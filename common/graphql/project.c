@@ -135,18 +135,14 @@ static bool
 project_leaf(project_t *p, const travel_graphql_map_field_t *field,
     const travel_json_node_t *node)
 {
-    int64_t       n;
-    bool          string = node->type == TRAVEL_JSON_STRING;
-    bool          number = node->type == TRAVEL_JSON_NUMBER;
-    travel_str_t  type = field->base;
+    int64_t  n;
+    bool     string = node->type == TRAVEL_JSON_STRING;
+    bool     number = node->type == TRAVEL_JSON_NUMBER;
+    bool     fits;
 
-    if (field->leaf == TRAVEL_GRAPHQL_LEAF_ENUM
-        && (!string || travel_graphql_find(field->values, node->text) == NULL))
-    {
-        return false;
-    }
+    switch (field->leaf) {
 
-    if (travel_graphql_is(type, "Int")) {
+    case TRAVEL_GRAPHQL_LEAF_INT:
         if (!number || travel_json_int64(node, &n) != TRAVEL_OK
             || n < INT32_MIN || n > INT32_MAX)
         {
@@ -155,27 +151,38 @@ project_leaf(project_t *p, const travel_graphql_map_field_t *field,
 
         travel_graphql_text_printf(p->out, "%d", (int) n);
         return true;
+
+    case TRAVEL_GRAPHQL_LEAF_STRING:
+        if (number) {
+            travel_graphql_text_string(p->out, node->text);
+            return true;
+        }
+
+        fits = string;
+        break;
+
+    case TRAVEL_GRAPHQL_LEAF_FLOAT:
+        fits = number;
+        break;
+
+    case TRAVEL_GRAPHQL_LEAF_BOOLEAN:
+        fits = node->type == TRAVEL_JSON_TRUE
+               || node->type == TRAVEL_JSON_FALSE;
+        break;
+
+    case TRAVEL_GRAPHQL_LEAF_ENUM:
+        fits = string && travel_graphql_find(field->values, node->text) != NULL;
+        break;
+
+    default:
+        fits = node->type != TRAVEL_JSON_NULL;
     }
 
-    if (travel_graphql_is(type, "Float") ? !number
-        : travel_graphql_is(type, "Boolean")
-          ? node->type != TRAVEL_JSON_TRUE && node->type != TRAVEL_JSON_FALSE
-        : travel_graphql_is(type, "String") || travel_graphql_is(type, "ID")
-          ? !string && !number
-        : node->type == TRAVEL_JSON_NULL)
-    {
-        return false;
+    if (fits) {
+        project_copy(p, node);
     }
 
-    if (number && (travel_graphql_is(type, "String")
-                   || travel_graphql_is(type, "ID")))
-    {
-        travel_graphql_text_string(p->out, node->text);
-        return true;
-    }
-
-    project_copy(p, node);
-    return true;
+    return fits;
 }
 
 

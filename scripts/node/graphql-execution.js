@@ -8,6 +8,7 @@ const fs = require('fs');
 const g = require('graphql');
 
 const [url, token, file, seed, count] = process.argv.slice(2);
+const { chance, below, one } = require('./chance')(Number(seed));
 const world = JSON.parse(fs.readFileSync(file, 'utf8'));
 const schema = g.buildSchema(world.sdl);
 
@@ -18,19 +19,6 @@ for (const [name, form] of [['Date', /^\d{4}-\d\d-\d\d$/], ['DateTime', /^\d{4}-
         throw new Error(`${name} cannot represent ${v}`);
     };
 }
-
-// --- chance, the same for the same seed -------------------------------------
-
-let state = Number(seed) >>> 0;
-function rand() {
-    state = (state + 0x6D2B79F5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-}
-const chance = (p) => rand() < p;
-const below = (n) => Math.floor(rand() * n);
-const one = (list) => list[below(list.length)];
 
 // --- the mapping, as the SDL has it -----------------------------------------
 

@@ -9,16 +9,7 @@ const { validateSDL } = require('graphql/validation/validate');
 
 const [seed, schemas, documents] = process.argv.slice(2).map(Number);
 
-let state = seed >>> 0;
-function rand() {
-    state = (state + 0x6D2B79F5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-}
-const chance = (p) => rand() < p;
-const below = (n) => Math.floor(rand() * n);
-const one = (list) => list[below(list.length)];
+const { chance, below, one } = require('./chance')(seed);
 const some = (list, p) => list.filter(() => chance(p));
 const range = (n) => Array.from({ length: n }, (_, i) => i);
 

@@ -15,17 +15,8 @@ const Ajv = require(path.join(modules, 'ajv/dist/2020')).default;
 
 const [seed, nSchemas, nInstances] = process.argv.slice(2).map(Number);
 
-let state = seed >>> 0;
-function rnd() {
-    state = (state + 0x6D2B79F5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-}
-const int = (n) => Math.floor(rnd() * n);
-const pick = (list) => list[int(list.length)];
-const maybe = (p) => rnd() < p;
+const { below: int, one: pick, chance: maybe } =
+    require('../../../scripts/node/chance')(seed);
 
 const NAMES = ['a', 'b', 'ab', 'c/d', 'e~f', 'é'];
 const STRINGS = ['', 'a', 'ab', 'abc', 'é', '😀', '😀😀', 'b1', '2024'];

@@ -134,8 +134,8 @@ ngx_http_travel_revocation_directive(ngx_conf_t *cf,
 
     revocation->on = 1;
 
-    return ngx_http_travel_params_whole(cf, ngx_http_travel_revocation_params, 2,
-                                        revocation);
+    return ngx_http_travel_params_whole(cf, ngx_http_travel_revocation_params,
+                                        2, revocation);
 }
 
 

@@ -186,11 +186,13 @@ static const ngx_http_travel_param_t  ngx_http_travel_backlog_params[] = {
       "1m", "1024g", "256m", NULL, 0 },
 
     { "normal", ngx_http_travel_backlog_share,
-      offsetof(ngx_http_travel_command_main_conf_t, backlog.share[TRAVEL_PRIORITY_NORMAL]),
+      offsetof(ngx_http_travel_command_main_conf_t,
+               backlog.share[TRAVEL_PRIORITY_NORMAL]),
       "1%", "100%", "95%", "of the bound", 0 },
 
     { "low", ngx_http_travel_backlog_share,
-      offsetof(ngx_http_travel_command_main_conf_t, backlog.share[TRAVEL_PRIORITY_LOW]),
+      offsetof(ngx_http_travel_command_main_conf_t,
+               backlog.share[TRAVEL_PRIORITY_LOW]),
       "1%", "100%", "80%", "of the bound", 0 },
 
       ngx_http_travel_null_param

@@ -9,9 +9,10 @@
  * if it were not there.
  *
  * With no entry the nodes agree on who fills: SET NX PX of a lock that holds
- * the filler's position.  Who loses looks for the entry a few more times and
- * then fills as well; so does whoever must not read from that position.  The
- * lock is released by value, and runs out by itself.
+ * the filler's position.  Who gets it looks once more, for the one before him
+ * stored and released after the first look.  Who loses looks for the entry a
+ * few more times and then fills as well; so does whoever must not read from
+ * that position.  The lock is released by value, and runs out by itself.
  *
  * All of it is best effort and bounded in time: a reply that does not come is
  * a miss.  The state lives in r->pool and ends with the request; writes and
@@ -42,7 +43,6 @@ typedef struct {
     ngx_http_travel_hit_t     *hit;
     travel_stream_id_t         floor;
     void                     (*done)(ngx_http_request_t *r, ngx_int_t rc);
-    unsigned                   locked:1;
     unsigned                   over:1;         /* done was called */
     u_char                     lock[NGX_HTTP_TRAVEL_L2_VALUE];
     size_t                     lock_len;
@@ -194,7 +194,11 @@ ngx_http_travel_l2_got(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
     const ngx_http_travel_reply_t *reply)
 {
     ngx_str_t                    bytes;
+    ngx_uint_t                   locked, first;
     ngx_http_travel_l2_fetch_t  *f = op->data;
+
+    locked = (f->fill->lock.len != 0);
+    first = !f->wait.waiting && !locked;
 
     if (reply == NULL) {
         ngx_http_travel_cache_count(f->request, NGX_HTTP_TRAVEL_L2_LOST);
@@ -213,16 +217,16 @@ ngx_http_travel_l2_got(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
             return;
         }
 
-        if (!f->wait.waiting) {
+        if (first) {
             ngx_http_travel_cache_count(f->request,
                                         NGX_HTTP_TRAVEL_L2_REFUSED);
         }
 
-    } else if (!f->wait.waiting) {
+    } else if (first) {
         ngx_http_travel_cache_count(f->request, NGX_HTTP_TRAVEL_L2_MISS);
     }
 
-    if (ngx_http_travel_l2_lock(f) != NGX_AGAIN) {
+    if (locked || ngx_http_travel_l2_lock(f) != NGX_AGAIN) {
         ngx_http_travel_l2_end(f, NGX_DECLINED);
     }
 }
@@ -392,7 +396,7 @@ ngx_http_travel_l2_take(ngx_http_travel_l2_fetch_t *f,
     taken.stale = record->stale;
 
     ngx_http_travel_cache_keep(f->request, &taken, &content, &etag);
-    ngx_http_travel_fills_end(f->request, f->fill);
+    ngx_http_travel_cache_abandon(f->request, f->fill);
 
     return NGX_OK;
 }
@@ -431,7 +435,14 @@ ngx_http_travel_l2_locked(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
     if (reply != NULL
         && ngx_http_travel_reply_type(reply) == NGX_HTTP_TRAVEL_REPLY_NIL)
     {
-        f->locked = 1;
+        f->fill->lock.data = f->lock;
+        f->fill->lock.len = f->lock_len;
+
+        /* who held it may have stored in between */
+
+        if (ngx_http_travel_l2_get(f) == NGX_AGAIN) {
+            return;
+        }
 
     } else if (reply != NULL
                && ngx_http_travel_reply_type(reply)
@@ -489,11 +500,6 @@ ngx_http_travel_l2_end(ngx_http_travel_l2_fetch_t *f, ngx_int_t rc)
 
     if (!f->over) {
         f->over = 1;
-
-        if (f->locked) {
-            f->fill->lock.data = f->lock;
-            f->fill->lock.len = f->lock_len;
-        }
 
         ngx_http_set_log_request(f->request->connection->log, f->request);
         f->done(f->request, rc);

@@ -248,6 +248,49 @@ subtest 'one fill at a time' => sub {
         'the locks are gone');
 };
 
+# Redis is held up so that a node looks, then the holder stores and lets go, and
+# only then the node gets the lock.
+sub held_up {
+    my ($n) = @_;                          # SETs
+    for (1 .. 200) {
+        return if $n <= grep { / flags=\w*b.* cmd=set / }
+            split /\n/, $redis->call('CLIENT', 'LIST');
+        sleep 0.005;
+    }
+}
+
+subtest 'who gets the lock looks once more' => sub {
+    my ($id, $was, $said, $kept) = 59;
+    my $holder = $t->redis('cache');
+    wait_for(sub {
+        $id++;
+        my %old = map { $_ => 1 } $redis->call('KEYS', 'travel:l2:*')->@*;
+        $kept = get($t, "/far?id=$id")->{content};
+        return 0 if get($u, "/far?id=$id")->{cache} ne 'HIT';
+        my ($key) = grep { !$old{$_} } $redis->call('KEYS', 'travel:l2:*')->@*;
+        wait_for(sub { !$redis->call('KEYS', 'travel:l2lock:*')->@* }, 5,
+            'the lock to go') or return 0;
+        my $bytes = $redis->call('GET', $key);
+        $redis->call('DEL', $key);
+        $was = runs();
+        $redis->call('CLIENT', 'PAUSE', 5000, 'WRITE');
+        $holder->send('SET', $key, $bytes, 'PX', 60000);
+        held_up(1);
+        my $start = time;
+        my $answer = later($u, "/far?id=$id");
+        held_up(2);
+        $redis->call('CLIENT', 'UNPAUSE');
+        my $late = time - $start > 0.04;          # Redis is given 50 ms
+        $holder->reply;
+        $said = $answer->();
+        return $said =~ /^200 HIT / || !$late;
+    }, 30, 'Redis to answer in time') or return;
+    is($said, "200 HIT $kept", 'what was stored in between is taken');
+    is(runs(), $was, 'no second fill');
+    wait_for(sub { !$redis->call('KEYS', 'travel:l2lock:*')->@* }, 1,
+        'and the lock is let go');
+};
+
 subtest 'a fill that was overtaken is not joined' => sub {
     my $slow = later($t, '/value?id=30&s=0.8');
     sleep 0.3;

@@ -28,6 +28,14 @@ sub calls {
     return map { $self->_reply } @commands;
 }
 
+# A command whose reply is fetched later, with reply().
+sub send {
+    my ($self, @args) = @_;
+    $self->_write(_format(@args));
+}
+
+sub reply { $_[0]->_reply }
+
 sub _format {
     my (@args) = @_;
     my $out = '*' . @args . "\r\n";

@@ -454,11 +454,9 @@ ngx_http_travel_key_admit(ngx_http_request_t *r, ngx_http_travel_ctx_t *ctx,
 static ngx_int_t
 ngx_http_travel_key_unavailable(ngx_http_request_t *r)
 {
-    ngx_str_t  retry = ngx_string("1");
-
     ngx_http_travel_auth_count(r, NGX_HTTP_TRAVEL_AUTH_BLIND);
 
-    if (ngx_http_travel_add_header(r, "Retry-After", &retry) != NGX_OK) {
+    if (ngx_http_travel_add_number(r, "Retry-After", 1) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -97,11 +97,9 @@ ngx_http_travel_auth_judged(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_travel_auth_blind(ngx_http_request_t *r, const char *why)
 {
-    ngx_str_t  retry = ngx_string("1");
-
     ngx_http_travel_auth_count(r, NGX_HTTP_TRAVEL_AUTH_BLIND);
 
-    if (ngx_http_travel_add_header(r, "Retry-After", &retry) != NGX_OK) {
+    if (ngx_http_travel_add_number(r, "Retry-After", 1) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -11,8 +11,6 @@
 
 static void ngx_http_travel_auth_note(ngx_http_request_t *r,
     travel_error_e code, const char *why);
-static ngx_int_t ngx_http_travel_auth_later(ngx_http_request_t *r,
-    ngx_uint_t seconds);
 
 
 #define NGX_HTTP_TRAVEL_AUTH_LINES  10   /* of refused tokens a second */
@@ -133,7 +131,7 @@ ngx_http_travel_auth_over(ngx_http_request_t *r, ngx_uint_t seconds)
     ngx_http_travel_auth_last(r, ngx_http_travel_client_sockaddr(r, &room),
                               (ngx_uint_t) amcf->served_last);
 
-    if (ngx_http_travel_auth_later(r, seconds) != NGX_OK) {
+    if (ngx_http_travel_add_number(r, "Retry-After", seconds) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -152,7 +150,9 @@ ngx_http_travel_auth_no_keys(ngx_http_request_t *r)
     ngx_http_travel_auth_note(r, TRAVEL_E_DEPENDENCY_UNAVAILABLE,
                               "its issuer's keys cannot be had");
 
-    if (ngx_http_travel_auth_later(r, NGX_HTTP_TRAVEL_AUTH_LATER) != NGX_OK) {
+    if (ngx_http_travel_add_number(r, "Retry-After", NGX_HTTP_TRAVEL_AUTH_LATER)
+        != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -160,22 +160,6 @@ ngx_http_travel_auth_no_keys(ngx_http_request_t *r)
                ngx_http_travel_error(r, TRAVEL_E_DEPENDENCY_UNAVAILABLE,
                                      "The keys of the token's issuer cannot be "
                                      "had at the moment."));
-}
-
-
-static ngx_int_t
-ngx_http_travel_auth_later(ngx_http_request_t *r, ngx_uint_t seconds)
-{
-    ngx_str_t  value;
-
-    value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
-    if (value.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    value.len = ngx_sprintf(value.data, "%ui", seconds) - value.data;
-
-    return ngx_http_travel_add_header(r, "Retry-After", &value);
 }
 
 

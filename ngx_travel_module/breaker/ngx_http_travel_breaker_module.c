@@ -115,18 +115,9 @@ ngx_http_travel_breaker_refused(ngx_http_request_t *r)
 ngx_int_t
 ngx_http_travel_breaker_refuse(ngx_http_request_t *r, ngx_uint_t later)
 {
-    ngx_str_t  seconds;
-
     ngx_http_travel_breaker_refused(r);
 
-    seconds.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
-    if (seconds.data == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    seconds.len = ngx_sprintf(seconds.data, "%ui", later) - seconds.data;
-
-    if (ngx_http_travel_add_header(r, "Retry-After", &seconds) != NGX_OK) {
+    if (ngx_http_travel_add_number(r, "Retry-After", later) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -272,16 +272,7 @@ ngx_http_travel_kept_status(ngx_http_request_t *r, const char *fmt, ...)
 ngx_int_t
 ngx_http_travel_kept_age(ngx_http_request_t *r, uint32_t age)
 {
-    ngx_str_t  value;
-
-    value.data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
-    if (value.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    value.len = ngx_sprintf(value.data, "%uD", age) - value.data;
-
-    return ngx_http_travel_add_header(r, "Age", &value);
+    return ngx_http_travel_add_number(r, "Age", age);
 }
 
 

@@ -524,7 +524,6 @@ static ngx_int_t
 ngx_http_travel_batch_answer(ngx_http_request_t *r,
     ngx_http_travel_command_t *cmd)
 {
-    ngx_str_t                    later;
     ngx_uint_t                   i, refused, replayed;
     travel_json_writer_t         w;
     ngx_http_travel_command_t  **items;
@@ -543,18 +542,10 @@ ngx_http_travel_batch_answer(ngx_http_request_t *r,
 
     cmd->replayed = (replayed && replayed + refused == i);
 
-    later.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
-
-    if (later.data == NULL
-        || ngx_http_travel_command_applied(r, cmd) != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    later.len = ngx_sprintf(later.data, "%ui", cmd->batch->later) - later.data;
-
-    if (cmd->batch->later
-        && ngx_http_travel_add_header(r, "Retry-After", &later) != NGX_OK)
+    if (ngx_http_travel_command_applied(r, cmd) != NGX_OK
+        || (cmd->batch->later
+            && ngx_http_travel_add_number(r, "Retry-After", cmd->batch->later)
+               != NGX_OK))
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

@@ -261,6 +261,10 @@ ngx_http_travel_add_header(ngx_http_request_t *r, const char *key,
     return ngx_http_travel_push_field(r, &name, value) ? NGX_OK : NGX_ERROR;
 }
 
+/* Retry-After, Age and the like: seconds. */
+ngx_int_t ngx_http_travel_add_number(ngx_http_request_t *r, const char *key,
+    uint64_t n);
+
 /* The first request header of that name (lower case), or NULL. */
 ngx_str_t *ngx_http_travel_header_in(ngx_http_request_t *r, const char *lower,
     size_t len);

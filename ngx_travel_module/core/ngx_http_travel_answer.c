@@ -1,6 +1,7 @@
 /* Answers that the module itself makes: bodies, errors, finishing requests. */
 
 #include "ngx_http_travel.h"
+#include "../../common/digits.h"
 
 
 static ngx_int_t ngx_http_travel_error_send(ngx_http_request_t *r,
@@ -360,6 +361,22 @@ ngx_http_travel_push_field(ngx_http_request_t *r, const ngx_str_t *key,
     h->value = *value;
 
     return h;
+}
+
+
+ngx_int_t
+ngx_http_travel_add_number(ngx_http_request_t *r, const char *key, uint64_t n)
+{
+    ngx_str_t  value;
+
+    value.data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.len = travel_digits_format((char *) value.data, n);
+
+    return ngx_http_travel_add_header(r, key, &value);
 }
 
 

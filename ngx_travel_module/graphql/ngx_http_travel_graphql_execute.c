@@ -740,24 +740,14 @@ static ngx_int_t
 ngx_http_travel_graphql_answer(ngx_http_request_t *r, void *data,
     ngx_http_travel_hit_t *hit, ngx_uint_t kept)
 {
-    ngx_str_t                   age;
     ngx_http_travel_graphql_t  *g = data;
 
     static ngx_str_t  private = ngx_string("private, no-cache");
     static ngx_str_t  public = ngx_string("public, no-cache");
     static ngx_str_t  none = ngx_string("no-store");
 
-    if (kept) {
-        age.data = ngx_pnalloc(r->pool, NGX_TIME_T_LEN);
-        if (age.data == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        age.len = ngx_sprintf(age.data, "%T", hit->age) - age.data;
-
-        if (ngx_http_travel_add_header(r, "Age", &age) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
+    if (kept && ngx_http_travel_add_number(r, "Age", hit->age) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (ngx_http_travel_add_header(r, "Cache-Control",
@@ -781,10 +771,8 @@ ngx_http_travel_graphql_failed(ngx_http_request_t *r, void *data,
 {
     ngx_http_travel_graphql_t  *g = data;
 
-    static ngx_str_t  soon = ngx_string("1");
-
     if (rc == TRAVEL_E_DEPENDENCY_UNAVAILABLE) {
-        if (ngx_http_travel_add_header(r, "Retry-After", &soon) != NGX_OK) {
+        if (ngx_http_travel_add_number(r, "Retry-After", 1) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 

@@ -55,8 +55,6 @@ static ngx_int_t ngx_http_travel_limit_refuse(ngx_http_request_t *r,
     ngx_http_travel_ctx_t *ctx, ngx_http_travel_limit_record_t *record);
 static ngx_int_t ngx_http_travel_limit_violated(ngx_http_request_t *r,
     ngx_http_travel_ctx_t *ctx, ngx_http_travel_limit_record_t *record);
-static ngx_int_t ngx_http_travel_limit_retry_after(ngx_http_request_t *r,
-    uint32_t seconds);
 static ngx_int_t ngx_http_travel_limit_answer(ngx_http_request_t *r,
     const ngx_http_travel_verdict_t *v, uint32_t seconds);
 static ngx_int_t ngx_http_travel_limit_price(ngx_http_request_t *r,
@@ -723,7 +721,7 @@ ngx_http_travel_limit_refuse(ngx_http_request_t *r,
 
     /* where no time helps none is named */
     if (tightest->retry != TRAVEL_WINDOW_NEVER
-        && ngx_http_travel_limit_retry_after(r, seconds) != NGX_OK)
+        && ngx_http_travel_add_number(r, "Retry-After", seconds) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -762,7 +760,7 @@ ngx_http_travel_limit_undo(ngx_http_travel_verdict_t *v)
 static ngx_int_t
 ngx_http_travel_limit_closed(ngx_http_request_t *r)
 {
-    if (ngx_http_travel_limit_retry_after(r, 1) != NGX_OK) {
+    if (ngx_http_travel_add_number(r, "Retry-After", 1) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -804,22 +802,6 @@ ngx_http_travel_limit_violated(ngx_http_request_t *r,
     }
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_travel_limit_retry_after(ngx_http_request_t *r, uint32_t seconds)
-{
-    ngx_str_t  value;
-
-    value.data = ngx_pnalloc(r->pool, NGX_INT32_LEN);
-    if (value.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    value.len = ngx_http_travel_limit_number(value.data, seconds) - value.data;
-
-    return ngx_http_travel_add_header(r, "Retry-After", &value);
 }
 
 

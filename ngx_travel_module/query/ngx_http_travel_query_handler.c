@@ -21,7 +21,6 @@
 
 #include "ngx_http_travel_query_room.h"
 #include "../auth/ngx_http_travel_auth.h"
-#include "../../common/digits.h"
 
 
 #define NGX_HTTP_TRAVEL_QUERY_WAIT        250     /* ms for a position */
@@ -968,21 +967,12 @@ ngx_http_travel_query_rows(ngx_http_travel_query_t *q,
 static ngx_int_t
 ngx_http_travel_query_cached(ngx_http_travel_query_t *q)
 {
-    ngx_str_t  age;
-
     if (q->read != NULL) {
         ngx_http_travel_query_counted(q);
         return q->read->answer(q->request, q->read->data, &q->hit, 1);
     }
 
-    age.data = ngx_pnalloc(q->request->pool, NGX_TIME_T_LEN);
-    if (age.data == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    age.len = travel_digits_format((char *) age.data, q->hit.age);
-
-    if (ngx_http_travel_add_header(q->request, "Age", &age) != NGX_OK) {
+    if (ngx_http_travel_add_number(q->request, "Age", q->hit.age) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

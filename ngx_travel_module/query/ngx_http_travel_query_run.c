@@ -567,12 +567,10 @@ ngx_http_travel_run_clock(void)
 ngx_int_t
 ngx_http_travel_query_refuse(ngx_http_request_t *r, ngx_int_t rc)
 {
-    static ngx_str_t  soon = ngx_string("1");
-
     switch (rc) {
 
     case TRAVEL_E_DEPENDENCY_UNAVAILABLE:
-        if (ngx_http_travel_add_header(r, "Retry-After", &soon) != NGX_OK) {
+        if (ngx_http_travel_add_number(r, "Retry-After", 1) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 

@@ -73,13 +73,6 @@ worker_push_service(const char *name)
 }
 
 
-bool
-worker_push_on(const worker_conf_t *conf, worker_push_service_e service)
-{
-    return conf->push[service].url != NULL;
-}
-
-
 /* Not ours to choose: a token goes into a path, letters and digits only. */
 static bool
 push_token_hex(const char *token)
@@ -211,7 +204,7 @@ static bool
 push_sound(const worker_conf_t *conf, const worker_push_t *push,
     worker_push_answer_t *answer)
 {
-    if (!worker_push_on(conf, push->service)) {
+    if (conf->push[push->service].url == NULL) {
         push_fail(answer, TRAVEL_PUSH_REFUSED,
                   "workers.conf has no push section for it");
         return false;

@@ -44,9 +44,6 @@ worker_ask_t *worker_push_ask(const worker_push_t *pushes,
     worker_push_answer_t *ret_answers, size_t n, long patience_ms,
     const _Atomic bool *cancel);
 
-/* Is there a section "push" for this service? */
-bool worker_push_on(const worker_conf_t *conf, worker_push_service_e service);
-
 /* "fcm" or "apns"; -1 when it is neither. */
 int worker_push_service(const char *name);
 

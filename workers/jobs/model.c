@@ -12,7 +12,6 @@
 
 #include "families.h"
 #include "resource.h"
-#include "../pool/slot.h"
 #include "../../common/ridge.h"
 
 #define MODEL_ROWS_MIN  50
@@ -311,7 +310,6 @@ static worker_verdict_e
 model_train(worker_job_t *job)
 {
     PGresult          *res;
-    worker_pg_t       *pg;
     worker_verdict_e   verdict;
     const char        *params[] = { worker_body_string(job, "kind"),
                                     MODEL_ROWS_MAX };
@@ -323,16 +321,10 @@ model_train(worker_job_t *job)
                                "kind is \"energy\" or \"mood\"");
     }
 
-    pg = job->slot->pg;
-    res = worker_pg_ready(pg) == TRAVEL_OK
-          ? worker_pg_exec(pg, "SELECT * FROM ml.training($1, $2::integer)", 2,
-                           params) : NULL;
-
-    verdict = res != NULL && PQresultStatus(res) == PGRES_TUPLES_OK
-              ? model_train_rows(job, params[0], res)
-              : worker_job_fail(job, WORKER_RETRY, "DEPENDENCY_UNAVAILABLE",
-                                "the events cannot be read (%s)",
-                                worker_pg_sqlstate(pg));
+    res = worker_query(job, "SELECT * FROM ml.training($1, $2::integer)", 2,
+                       params);
+    verdict = res != NULL ? model_train_rows(job, params[0], res)
+                          : WORKER_RETRY;
     PQclear(res);
     return verdict;
 }

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "notice.h"
-#include "../pool/slot.h"
 
 #define NOTICE_TRIES   6                /* of one message */
 #define NOTICE_BASE    5000L            /* ms; doubled each time */
@@ -42,27 +41,17 @@ notice_params(notice_lease_t *l, const worker_job_t *job,
 }
 
 
-/* The first column says whether the lease is ours. */
+/* There is a row, and its first column says whether the lease is ours. */
 static worker_verdict_e
 notice_ask(worker_job_t *job, const char *sql, int n,
     const char *const *params, PGresult **ret_res)
 {
-    PGresult     *res;
-    worker_pg_t  *pg;
+    PGresult  *res;
 
-    pg = job->slot->pg;
-    worker_pg_trace(pg, &job->trace);
-    res = worker_pg_ready(pg) == TRAVEL_OK ? worker_pg_exec(pg, sql, n, params)
-                                           : NULL;
+    res = worker_query(job, sql, n, params);
 
-    if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK
-        || PQntuples(res) == 0)
-    {
-        PQclear(res);
-        return worker_job_fail(job, WORKER_RETRY, worker_pg_away(pg)
-                               ? "DEPENDENCY_UNAVAILABLE" : "INTERNAL_ERROR",
-                               "the batch's rows: %.200s",
-                               worker_pg_error(pg));
+    if (res == NULL) {
+        return WORKER_RETRY;
     }
 
     if (*PQgetvalue(res, 0, 0) != 't') {

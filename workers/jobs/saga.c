@@ -71,29 +71,13 @@ saga_left(const worker_job_t *job, const travel_job_id_t *id)
 static PGresult *
 saga_free(worker_job_t *job, const char *id)
 {
-    PGresult     *res;
-    worker_pg_t  *pg;
-    const char   *params[] = { id };
+    const char  *params[] = { id };
 
-    pg = job->slot->pg;
-    res = worker_pg_ready(pg) == TRAVEL_OK
-          ? worker_pg_exec(pg,
-                "WITH f AS (UPDATE jobs.saga SET lease = NULL"
-                "            WHERE job_id = $1::uuid AND state = 'taken')"
-                " SELECT job_id, type, sub, coalesce(email, ''), key, body,"
-                "        state"
-                "   FROM jobs.saga_run WHERE id = $1::uuid", 1, params)
-          : NULL;
-
-    if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK) {
-        PQclear(res);
-        (void) worker_job_fail(job, WORKER_RETRY, "DEPENDENCY_UNAVAILABLE",
-                               "the saga cannot be read (%s)",
-                               worker_pg_sqlstate(pg));
-        return NULL;
-    }
-
-    return res;
+    return worker_query(job,
+        "WITH f AS (UPDATE jobs.saga SET lease = NULL"
+        "            WHERE job_id = $1::uuid AND state = 'taken')"
+        " SELECT job_id, type, sub, coalesce(email, ''), key, body, state"
+        "   FROM jobs.saga_run WHERE id = $1::uuid", 1, params);
 }
 
 

@@ -301,10 +301,7 @@ complete_leaf(complete_t *c, const node_t *node, const step_t *at)
 {
     travel_str_t  text = complete_skip(c);
 
-    if (node->field == NULL || node->kind == TRAVEL_GRAPHQL_NODE_META
-        || node->kind == TRAVEL_GRAPHQL_NODE_JOB
-        || c->broken || complete_fits(node->field, text))
-    {
+    if (node->field == NULL || c->broken || complete_fits(node->field, text)) {
         return true;
     }
 
@@ -459,8 +456,14 @@ complete_list(complete_t *c, const node_t *node, const ast_t *items,
 static bool
 complete_item(complete_t *c, const node_t *node, const step_t *at)
 {
-    return node->children == NULL || node->kind == TRAVEL_GRAPHQL_NODE_META
-           || node->kind == TRAVEL_GRAPHQL_NODE_JOB
+    if (node->kind == TRAVEL_GRAPHQL_NODE_META
+        || node->kind == TRAVEL_GRAPHQL_NODE_JOB)
+    {
+        (void) complete_skip(c);          /* a parameter's: made right by us */
+        return true;
+    }
+
+    return node->children == NULL
            ? complete_leaf(c, node, at)
            : complete_object(c, node->children, false, at);
 }

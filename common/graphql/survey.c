@@ -133,28 +133,34 @@ survey_orders(const field_t *field)
 
 /* --- places -------------------------------------------------------------- */
 
-/* A type that was not met before: 'before' is taken over. */
-static int
-survey_met(survey_t *s, const type_t *type, text_t *before, size_t braces)
+static bool
+survey_met(const survey_t *s, const type_t *type)
 {
     size_t  i;
 
-    for (i = 0; i < s->n && s->places[i].type != type; i++) {
-        /* void */
+    for (i = 0; i < s->n; i++) {
+        if (s->places[i].type == type) {
+            return true;
+        }
     }
 
-    if (i < s->n || before->failed
+    return false;
+}
+
+
+/* A type that was not met before: 'before' is taken over. */
+static int
+survey_add(survey_t *s, const type_t *type, text_t *before, size_t braces)
+{
+    if (before->failed
         || travel_graphql_grow((void **) &s->places, &s->room, s->n,
                                sizeof(*s->places)) != TRAVEL_OK)
     {
-        i = before->failed ? s->n : i;
         travel_graphql_text_free(before);
-        return i < s->n ? TRAVEL_OK : TRAVEL_ERROR;
+        return TRAVEL_ERROR;
     }
 
-    s->places[s->n].type = type;
-    s->places[s->n].before = *before;
-    s->places[s->n++].braces = braces;
+    s->places[s->n++] = (survey_place_t) { type, *before, braces };
     return TRAVEL_OK;
 }
 
@@ -164,24 +170,30 @@ static int
 survey_behind(survey_t *s, const survey_place_t *place, const field_t *field,
     const type_t *type)
 {
-    size_t  i;
-    text_t  before;
+    size_t         i;
+    text_t         before;
+    const type_t  *met;
 
     for (i = 0; i == 0 || i < type->nmembers; i++) {
+        met = type->nmembers > 0 ? type->members[i] : type;
+
+        if (survey_met(s, met)) {
+            continue;
+        }
+
         memset(&before, 0, sizeof(before));
         travel_graphql_text_join(&before, &place->before);
         put_(&before, field->name);
         survey_arguments(s, field, 0, &before);
         puts_(&before, " { ");
 
-        if (type->nmembers > 0) {
+        if (met != type) {
             puts_(&before, "... on ");
-            put_(&before, type->members[i]->name);
+            put_(&before, met->name);
             puts_(&before, " { ");
         }
 
-        TRY(survey_met(s, type->nmembers > 0 ? type->members[i] : type,
-                       &before, place->braces + 1 + (type->nmembers > 0)));
+        TRY(survey_add(s, met, &before, place->braces + 1 + (met != type)));
     }
 
     return TRAVEL_OK;
@@ -249,7 +261,7 @@ survey_root(survey_t *s, travel_graphql_op_e op, const char *begin)
     }
 
     puts_(&before, begin);
-    return survey_met(s, root, &before, 1);
+    return survey_add(s, root, &before, 1);
 }
 
 

@@ -2,13 +2,12 @@
  * Answers of upstreams in Redis (role "cache"), for all nodes: l2=on.
  *
  * Every URI, or what key= makes of it, has a version there, made at its first
- * fill.  Whoever fills reads
- * it before the upstream is asked, and its answer carries it; an unsafe request
- * puts another in its place.  So an answer whose fill began before the
- * invalidation is never believed after it, whichever node made it, and a
- * version that was evicted makes its answers invalid, no more.  Groups (RFC
- * 9875) are named only by the answer, too late for a version: kept_groups.c
- * has another way, and answers with groups cost a second look.
+ * fill.  Whoever fills reads it before the upstream is asked, and its answer
+ * carries it; an unsafe request puts another in its place.  So an answer whose
+ * fill began before the invalidation is never believed after it, whichever node
+ * made it, and a version that was evicted makes its answers invalid, no more.
+ * Groups (RFC 9875) are named only by the answer, too late for a version:
+ * kept_groups.c has another way, and answers with groups cost a second look.
  *
  * An entry is signed (common/cache_record.h) and holds the node's record with
  * nothing in it that means something on that node alone: tags and marks are

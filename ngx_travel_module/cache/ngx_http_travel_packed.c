@@ -18,9 +18,21 @@
 #include "../../common/gzip.h"
 
 
-
-
 static travel_gzip_t  *ngx_http_travel_packers[TRAVEL_GZIP_LEVELS + 1];
+
+
+static const ngx_http_travel_param_t  ngx_http_travel_cache_gzip_params[] = {
+
+    { "level", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_packed_conf_t, level),
+      "1", "9", "4", NULL, 0 },
+
+    { "min", ngx_http_travel_param_size,
+      offsetof(ngx_http_travel_packed_conf_t, min),
+      "64", "128k", "512", NULL, 0 },
+
+      ngx_http_travel_null_param
+};
 
 
 ngx_str_t  ngx_http_travel_packed_types[] = {
@@ -170,20 +182,6 @@ ngx_http_travel_packed_weaken(ngx_http_request_t *r)
 
     return NGX_OK;
 }
-
-
-static const ngx_http_travel_param_t  ngx_http_travel_cache_gzip_params[] = {
-
-    { "level", ngx_http_travel_param_number,
-      offsetof(ngx_http_travel_packed_conf_t, level),
-      "1", "9", "4", NULL, 0 },
-
-    { "min", ngx_http_travel_param_size,
-      offsetof(ngx_http_travel_packed_conf_t, min),
-      "64", "128k", "512", NULL, 0 },
-
-      ngx_http_travel_null_param
-};
 
 
 /* --- configuration ------------------------------------------------------- */

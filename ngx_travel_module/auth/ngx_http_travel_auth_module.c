@@ -828,9 +828,7 @@ static ngx_int_t
 ngx_http_travel_auth_init(ngx_conf_t *cf)
 {
     ngx_uint_t                         i;
-    ngx_http_handler_pt               *h;
     ngx_http_travel_jwks_t           **set;
-    ngx_http_core_main_conf_t         *cmcf;
     ngx_http_travel_auth_main_conf_t  *amcf;
 
     amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_travel_auth_module);
@@ -843,8 +841,6 @@ ngx_http_travel_auth_init(ngx_conf_t *cf)
             return NGX_ERROR;
         }
     }
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
     /* before the cache, which asks them what an answer varies by */
 
@@ -885,14 +881,8 @@ ngx_http_travel_auth_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = ngx_http_travel_auth_handler;
-
-    return NGX_OK;
+    return ngx_http_travel_phase(cf, NGX_HTTP_ACCESS_PHASE,
+                                 ngx_http_travel_auth_handler);
 }
 
 

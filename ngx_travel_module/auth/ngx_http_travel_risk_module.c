@@ -26,8 +26,6 @@ static ngx_int_t ngx_http_travel_risk_checks(ngx_conf_t *cf,
     ngx_http_travel_risk_main_conf_t *rmcf);
 static ngx_int_t ngx_http_travel_risk_counters(ngx_conf_t *cf,
     ngx_http_travel_risk_main_conf_t *rmcf);
-static ngx_int_t ngx_http_travel_risk_register(ngx_conf_t *cf,
-    ngx_uint_t phase, ngx_http_handler_pt handler);
 static void *ngx_http_travel_risk_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_travel_risk_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_travel_risk_merge_loc_conf(ngx_conf_t *cf, void *parent,
@@ -506,24 +504,24 @@ ngx_http_travel_risk_init(ngx_conf_t *cf)
     }
 
     if (rmcf->geo
-        && ngx_http_travel_risk_register(cf, NGX_HTTP_PREACCESS_PHASE,
-                                         ngx_http_travel_geo_handler)
+        && ngx_http_travel_phase(cf, NGX_HTTP_PREACCESS_PHASE,
+                                 ngx_http_travel_geo_handler)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     if ((rmcf->zone != NULL || rmcf->stepup)
-        && ngx_http_travel_risk_register(cf, NGX_HTTP_ACCESS_PHASE,
-                                         ngx_http_travel_risk_handler)
+        && ngx_http_travel_phase(cf, NGX_HTTP_ACCESS_PHASE,
+                                 ngx_http_travel_risk_handler)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     if (rmcf->zone != NULL
-        && ngx_http_travel_risk_register(cf, NGX_HTTP_LOG_PHASE,
-                                         ngx_http_travel_risk_log_handler)
+        && ngx_http_travel_phase(cf, NGX_HTTP_LOG_PHASE,
+                                 ngx_http_travel_risk_log_handler)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -644,26 +642,6 @@ ngx_http_travel_risk_counters(ngx_conf_t *cf,
     return ngx_http_travel_risk_declare(cf, ngx_http_travel_risk_reloads,
                rmcf->reloads, 2,
                "Changed databases, by each worker that read them.");
-}
-
-
-static ngx_int_t
-ngx_http_travel_risk_register(ngx_conf_t *cf, ngx_uint_t phase,
-    ngx_http_handler_pt handler)
-{
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    h = ngx_array_push(&cmcf->phases[phase].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = handler;
-
-    return NGX_OK;
 }
 
 

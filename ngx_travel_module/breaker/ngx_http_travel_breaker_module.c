@@ -435,8 +435,6 @@ ngx_http_travel_breaker_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_travel_breaker_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_http_handler_pt                  *h;
-    ngx_http_core_main_conf_t            *cmcf;
     ngx_http_travel_breaker_main_conf_t  *bmcf;
 
     bmcf = ngx_http_conf_get_module_main_conf(cf,
@@ -461,16 +459,8 @@ ngx_http_travel_breaker_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = ngx_http_travel_breaker_access;
-
-    return NGX_OK;
+    return ngx_http_travel_phase(cf, NGX_HTTP_ACCESS_PHASE,
+                                 ngx_http_travel_breaker_access);
 }
 
 

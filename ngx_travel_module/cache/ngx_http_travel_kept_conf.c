@@ -18,8 +18,7 @@ static ngx_int_t ngx_http_travel_kept_value(ngx_conf_t *cf, ngx_str_t *value,
     ngx_http_complex_value_t **ret_value);
 static ngx_int_t ngx_http_travel_kept_ignore(ngx_http_travel_kept_conf_t *conf,
     const ngx_str_t *value);
-static ngx_int_t ngx_http_travel_kept_servers(ngx_conf_t *cf,
-    ngx_http_core_main_conf_t *core);
+static ngx_int_t ngx_http_travel_kept_servers(ngx_conf_t *cf);
 
 
 ngx_http_travel_kept_main_t  ngx_http_travel_kept;
@@ -217,12 +216,14 @@ ngx_http_travel_kept_ignore(ngx_http_travel_kept_conf_t *conf,
 
 /* Nodes that share answers count their blocks alike. */
 static ngx_int_t
-ngx_http_travel_kept_servers(ngx_conf_t *cf, ngx_http_core_main_conf_t *core)
+ngx_http_travel_kept_servers(ngx_conf_t *cf)
 {
     ngx_uint_t                      i;
     ngx_http_core_srv_conf_t      **cscfp;
+    ngx_http_core_main_conf_t      *core;
     ngx_http_travel_kept_server_t  *server;
 
+    core = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
     cscfp = core->servers.elts;
 
     for (i = 0; i < core->servers.nelts; i++) {
@@ -251,8 +252,6 @@ ngx_http_travel_kept_init(ngx_conf_t *cf,
 {
     size_t                        i;
     ngx_int_t                     index;
-    ngx_http_handler_pt          *handler;
-    ngx_http_core_main_conf_t    *core;
     ngx_http_travel_kept_main_t  *main;
 
     static const struct {
@@ -310,19 +309,13 @@ ngx_http_travel_kept_init(ngx_conf_t *cf,
         *(ngx_uint_t *) ((u_char *) main + counters[i].offset) = index;
     }
 
-    core = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    if (ngx_http_travel_kept_servers(cf, core) != NGX_OK) {
+    if (ngx_http_travel_kept_servers(cf) != NGX_OK
+        || ngx_http_travel_phase(cf, NGX_HTTP_PRECONTENT_PHASE,
+                                 ngx_http_travel_kept_handler)
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
-
-    handler = ngx_array_push(
-                          &core->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
-    if (handler == NULL) {
-        return NGX_ERROR;
-    }
-
-    *handler = ngx_http_travel_kept_handler;
 
     ngx_http_travel_kept_filters();
 

@@ -286,6 +286,10 @@ ngx_int_t ngx_http_travel_received_copy(ngx_http_request_t *r, u_char *p);
  */
 char *ngx_http_travel_claim(ngx_conf_t *cf, ngx_uint_t methods,
     ngx_http_handler_pt handler);
+/* From postconfiguration; nginx runs handlers of a phase from the last one
+ * that was added to the first. */
+ngx_int_t ngx_http_travel_phase(ngx_conf_t *cf, ngx_http_phases phase,
+    ngx_http_handler_pt handler);
 /* The first of all precontent handlers: what has to be done to a request before
  * any room or module looks at its fields again.  One room may have one. */
 void ngx_http_travel_before_content(ngx_conf_t *cf,

@@ -130,17 +130,12 @@ ngx_http_travel_headers_merge_loc_conf(ngx_conf_t *cf, void *parent,
 static ngx_int_t
 ngx_http_travel_headers_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_REWRITE_PHASE].handlers);
-    if (h == NULL) {
+    if (ngx_http_travel_phase(cf, NGX_HTTP_REWRITE_PHASE,
+                              ngx_http_travel_headers_rewrite)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
-
-    *h = ngx_http_travel_headers_rewrite;
 
     ngx_http_travel_headers_next = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_travel_headers_filter;

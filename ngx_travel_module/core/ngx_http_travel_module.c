@@ -330,6 +330,26 @@ ngx_http_travel_method(const ngx_str_t *name)
 }
 
 
+ngx_int_t
+ngx_http_travel_phase(ngx_conf_t *cf, ngx_http_phases phase,
+    ngx_http_handler_pt handler)
+{
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[phase].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = handler;
+
+    return NGX_OK;
+}
+
+
 void
 ngx_http_travel_before_content(ngx_conf_t *cf, ngx_http_handler_pt handler)
 {
@@ -340,26 +360,14 @@ ngx_http_travel_before_content(ngx_conf_t *cf, ngx_http_handler_pt handler)
 ngx_int_t
 ngx_http_travel_before_content_init(ngx_conf_t *cf)
 {
-    ngx_http_handler_pt          *h;
-    ngx_http_core_main_conf_t    *cmcf;
     ngx_http_travel_main_conf_t  *tmcf;
 
     tmcf = ngx_http_travel_main_conf(cf);
 
-    if (tmcf->before_content == NULL) {
-        return NGX_OK;
-    }
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = tmcf->before_content;
-
-    return NGX_OK;
+    return tmcf->before_content
+           ? ngx_http_travel_phase(cf, NGX_HTTP_PRECONTENT_PHASE,
+                                   tmcf->before_content)
+           : NGX_OK;
 }
 
 

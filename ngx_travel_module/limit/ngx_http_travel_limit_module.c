@@ -12,8 +12,6 @@ static char *ngx_http_travel_limit_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static ngx_int_t ngx_http_travel_limit_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_travel_limit_init_process(ngx_cycle_t *cycle);
-static ngx_int_t ngx_http_travel_limit_phase_handler(ngx_conf_t *cf,
-    ngx_http_phases phase, ngx_http_handler_pt handler);
 
 
 static ngx_http_output_header_filter_pt  ngx_http_travel_limit_next_filter;
@@ -193,24 +191,24 @@ ngx_http_travel_limit_init(ngx_conf_t *cf)
     }
 
     if (lmcf->measured
-        && ngx_http_travel_limit_phase_handler(cf, NGX_HTTP_LOG_PHASE,
-                                               ngx_http_travel_limit_log)
+        && ngx_http_travel_phase(cf, NGX_HTTP_LOG_PHASE,
+                                 ngx_http_travel_limit_log)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     if (lmcf->early
-        && ngx_http_travel_limit_phase_handler(cf, NGX_HTTP_PREACCESS_PHASE,
-                                               ngx_http_travel_limit_early)
+        && ngx_http_travel_phase(cf, NGX_HTTP_PREACCESS_PHASE,
+                                 ngx_http_travel_limit_early)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     if (lmcf->late
-        && ngx_http_travel_limit_phase_handler(cf, NGX_HTTP_ACCESS_PHASE,
-                                               ngx_http_travel_limit_late)
+        && ngx_http_travel_phase(cf, NGX_HTTP_ACCESS_PHASE,
+                                 ngx_http_travel_limit_late)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -218,26 +216,6 @@ ngx_http_travel_limit_init(ngx_conf_t *cf)
 
     ngx_http_travel_limit_next_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_travel_limit_filter;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_travel_limit_phase_handler(ngx_conf_t *cf, ngx_http_phases phase,
-    ngx_http_handler_pt handler)
-{
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    h = ngx_array_push(&cmcf->phases[phase].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = handler;
 
     return NGX_OK;
 }

@@ -845,16 +845,12 @@ ngx_http_travel_observe_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_travel_observe_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_http_handler_pt                  *h;
-    ngx_http_core_main_conf_t            *cmcf;
     ngx_http_travel_observe_main_conf_t  *omcf;
 
     static const char  help[] = "Spans by what became of them.";
 
     omcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_travel_observe_module);
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
     if (!omcf->configured && !omcf->measured) {
         return NGX_OK;
     }
@@ -872,28 +868,18 @@ ngx_http_travel_observe_postconfiguration(ngx_conf_t *cf)
     omcf->failed = ngx_http_travel_counter_add(cf,
                            "travel_spans_total{result=\"failed\"}", help);
 
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_POST_READ_PHASE].handlers);
-    if (h == NULL) {
+    if (ngx_http_travel_phase(cf, NGX_HTTP_POST_READ_PHASE,
+                              ngx_http_travel_observe_post_read)
+        != NGX_OK
+        || ngx_http_travel_phase(cf, NGX_HTTP_REWRITE_PHASE,
+                                 ngx_http_travel_observe_rewrite)
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    *h = ngx_http_travel_observe_post_read;
-
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_REWRITE_PHASE].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = ngx_http_travel_observe_rewrite;
-
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = ngx_http_travel_observe_log;
-
-    return NGX_OK;
+    return ngx_http_travel_phase(cf, NGX_HTTP_LOG_PHASE,
+                                 ngx_http_travel_observe_log);
 }
 
 

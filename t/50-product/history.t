@@ -138,5 +138,57 @@ subtest 'the shipped purge' => sub {
     is($rc, 0, 'its port is known from the start') or diag $out;
 };
 
+# The rows that a plan takes from the events' partitions.
+sub rows_read {
+    my ($node) = @_;
+    return ($node->{'Relation Name'} // '') =~ /^event_/
+        ? $node->{'Actual Rows'} + ($node->{'Rows Removed by Filter'} // 0)
+        : 0 if !$node->{Plans};
+    my $rows = 0;
+    $rows += rows_read($_) for @{ $node->{Plans} };
+    return $rows;
+}
+
+subtest 'a page of them reads a page' => sub {
+    $t->sql("INSERT INTO events.event (stream_type, stream_id, version, type,
+        data, user_id, created_at) SELECT 'journey', gen_random_uuid(), n, 'journey.completed', '{}', '"
+        . $t->user(2) . "', now() - make_interval(secs => n)
+        FROM generate_series(1, 30000) AS n; ANALYZE events.event");
+    my $sql = slurp('conf/travel/queries/events.list.sql') =~ s/^--.*\n//mgr;
+    my %type = (viewer => 'uuid', of => 'uuid', type => 'text',
+        from => 'timestamptz', until => 'timestamptz', size => 'integer');
+    my $n = 0;
+    my %at = map { $_ => ++$n } sort keys %type;
+    $sql =~ s/(?<!:):(\w+)/\$$at{$1}/g;
+    my $user = sprintf "'%s'", $t->user(2);
+    my $ask = sub {
+        my ($mode, $where, %arg) = @_;
+        @arg{qw(viewer size)} = ($user, 20);
+        my @plan = $t->sql(join ';', "SET plan_cache_mode = force_${mode}_plan",
+            'PREPARE page (' . join(', ', map { $type{$_} } sort keys %type)
+            . ") AS SELECT * FROM ($sql) AS q $where "
+            . "ORDER BY q.at DESC, q.pos DESC LIMIT \$$at{size} + 1",
+            'EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE page ('
+            . join(', ', map { $arg{$_} // 'NULL' } sort keys %type) . ')');
+        return json(join '', map { $_->[0] } @plan)->[0]{Plan};
+    };
+    for my $case (['the first', ''],
+        ['one in the middle', "WHERE q.at <= now() - interval '4 h' AND (q.at <
+            now() - interval '4 h' OR (q.at = now() - interval '4 h' AND q.pos <
+            5))"],
+        ['of a type', '', type => "'journey.completed'"],
+        ['of some time', '', until => "now() - interval '4 h'",
+            from => "now() - interval '5 h'"])
+    {
+        my ($name, $where, %arg) = @$case;
+        for my $mode (qw(custom generic)) {
+            my $plan = $ask->($mode, $where, %arg);
+            cmp_ok($plan->{'Actual Rows'}, '>', 2, "$name: there are some");
+            cmp_ok(rows_read($plan), '<=', 60, "$name: of 30,000 events few "
+                . "are read, $mode plan");
+        }
+    }
+};
+
 $t->finish;
 done_testing;

@@ -1,5 +1,6 @@
 -- What the caller did, newest first: the audit of his own changes; of one
--- aggregate, of one type, of some time if asked.
+-- aggregate, of one type, of some time if asked.  A page reads a page by the
+-- index; of one aggregate or type, as far back as it takes to fill it.
 -- @param    limit  int 1..100 = 20
 -- @param    of     uuid?
 -- @param    type   text? 1..64
@@ -14,8 +15,9 @@ SELECT e.at, e.pos,
                          'aggregate_id', e.stream_id, 'version', e.version,
                          'data', e.data,
                          'created_at', travel.rfc3339(e.at)) AS item
-  FROM travel.user_events(:viewer) AS e
- WHERE (:of IS NULL OR e.stream_id = :of)
+  FROM travel.user_events AS e
+ WHERE e.user_id = :viewer
+   AND e.at >= coalesce(:from, '-infinity')
+   AND e.at < coalesce(:until, 'infinity')
+   AND (:of IS NULL OR e.stream_id = :of)
    AND (:type IS NULL OR e.type = :type)
-   AND (:from IS NULL OR e.at >= :from)
-   AND (:until IS NULL OR e.at < :until)

@@ -2,7 +2,7 @@
 //
 //     node smtp-sink.js --port N --out FILE [--fail-file FILE]
 //         [--cert FILE --key FILE] [--implicit] [--user NAME --password WORD]
-//         [--together N]
+//         [--together N] [--ends-file FILE]
 //
 // --implicit speaks TLS from the first byte; otherwise STARTTLS is offered.
 // With a user nobody else may send.  A recipient's address says when it is to
@@ -11,6 +11,10 @@
 //
 // With --together N no message is answered after DATA until N wait for it; of
 // those only the session and the envelope are written down.
+//
+// The ends file says how a session that has brought a mail already ends when it
+// brings another: at "mail", "rcpt", "data" or in the "text", closed without a
+// word, or after the reply of its second word.  That once; the file is gone then.
 //
 // While the fail file exists every message is refused after DATA: with the
 // reply code that is its first word (default 451, try again later).
@@ -26,7 +30,7 @@ const { values: opt } = parseArgs({ options: {
     'fail-file': { type: 'string' }, cert: { type: 'string' },
     key: { type: 'string' }, implicit: { type: 'boolean' },
     user: { type: 'string' }, password: { type: 'string' },
-    together: { type: 'string' },
+    together: { type: 'string' }, 'ends-file': { type: 'string' },
 } });
 
 function refusal(code, message) {
@@ -78,6 +82,39 @@ function record(mail, session) {
     };
 }
 
+const brought = new Set();           // sessions, by id
+
+// The code to end it with; undefined: it does not end there.
+function due(at, session) {
+    const file = opt['ends-file'];
+    if (!file || !brought.has(session.id) || !fs.existsSync(file)) {
+        return undefined;
+    }
+    const [where, code] = fs.readFileSync(file, 'utf8').trim().split(' ');
+    return where === at ? Number(code || 0) : undefined;
+}
+
+// True: the session is no more.
+function ends(at, session) {
+    const code = due(at, session);
+    if (code === undefined) {
+        return false;
+    }
+    fs.unlinkSync(opt['ends-file']);
+    for (const connection of server.connections) {
+        if (connection.session.id !== session.id) {
+            continue;
+        }
+        if (code) {
+            connection.send(code, '4.4.2 enough');
+            connection.close();
+        } else {
+            connection._socket.destroy();
+        }
+    }
+    return true;
+}
+
 const held = [];
 
 function answer(done) {
@@ -104,12 +141,27 @@ const server = new SMTPServer({
         }
         done(null, { user: auth.username });
     },
+    onMailFrom(address, session, done) {
+        if (!ends('mail', session)) {
+            done();
+        }
+    },
     onRcptTo(address, session, done) {
+        if (ends('rcpt', session)) {
+            return;
+        }
         const said = /^(\d{3})-(\d\.\d+\.\d+)-(odd)?/.exec(address.address);
         const words = said?.[3] ? `n${'\u00e9'.repeat(99)}` : 'as you wish';
         done(said ? refusal(Number(said[1]), `${said[2]} ${words}`) : null);
     },
     onData(stream, session, done) {
+        if (ends('data', session)) {
+            return;
+        }
+        if (due('text', session) !== undefined) {
+            stream.once('data', () => ends('text', session));
+            return;
+        }
         if (opt.together) {
             stream.resume().on('end', () => {
                 fs.appendFileSync(opt.out, JSON.stringify({ session: session.id,
@@ -124,6 +176,7 @@ const server = new SMTPServer({
                 done(err);
                 return;
             }
+            brought.add(session.id);
             fs.appendFileSync(opt.out, JSON.stringify(record(mail, session))
                 + '\n');
             done();

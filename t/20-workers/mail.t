@@ -41,7 +41,8 @@ smtp { host = "127.0.0.1" port = $port from = "Travel <travel\@travel.local>"
 END
 }
 
-my @LOGIN = ('--user', 'mailer', '--password', 's3cret');
+my @LOGIN = ('--user', 'mailer', '--password', 's3cret', '--ends-file',
+    "$dir/ends");
 my $server;
 sub serve {
     my @more = @_;
@@ -217,6 +218,26 @@ subtest 'one that came back' => sub {
         '--config', $t->dir . '/pool.conf', $t->dir . '/report');
     is($rc, 0, 'anything else is let pass');
     like($out, qr/no delivery status/, 'and told so');
+};
+
+# As long as no byte of the text was sent nothing was done; then nobody knows.
+subtest 'a kept session that ends just as it is used again' => sub {
+    for my $case (['mail', 1, 'closed at MAIL'], ['mail 421', 1, '421 to MAIL'],
+        ['rcpt', 1, 'closed at RCPT'], ['rcpt 421', 1, '421 to RCPT'],
+        ['data', 1, 'closed at DATA'], ['text', 2, 'closed in the text'])
+    {
+        my ($ends, $attempts, $name) = @$case;
+        my $before = () = $t->mails;
+        $t->write('ends', $ends);
+        my $id = mail('hal@example.org');
+        is((over($id))[0], 'succeeded', "$name: accepted");
+        is($p->job($id)->{attempts}, $attempts, $attempts == 1
+            ? "$name: over a new one, at once" : "$name: tried again");
+        ok(!-e "$dir/ends", "$name: it had ended");
+        my @mails = $t->mails;
+        is(@mails - $before, 1, "$name: once");
+    }
+    ok(!$p->log_lines(qr/breaker for smtp/), 'and the server is well');
 };
 
 subtest 'a batch and a server that goes away' => sub {

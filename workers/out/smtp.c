@@ -341,6 +341,27 @@ smtp_read(smtp_message_t *m, CURL *easy, travel_smtp_reply_t *ret_reply)
 }
 
 
+/* A kept session that its server ends, without a word or by 421, has done
+ * nothing as long as no byte of the text was sent: the mail goes over a new
+ * connection, at once.  Later nobody knows, and the job is tried again. */
+static worker_io_talk_e
+smtp_lost(smtp_message_t *m)
+{
+    if (m->io.kept && m->command < SMTP_TEXT) {
+        m->begun = false;
+        m->stage = TRAVEL_SMTP_SESSION;
+        m->line[0] = '\0';
+        return WORKER_IO_STALE;
+    }
+
+    if (m->command != SMTP_RSET) {
+        snprintf(m->io.why, sizeof(m->io.why), "the connection was lost");
+    }
+
+    return WORKER_IO_CLOSE;
+}
+
+
 /* A command has its reply: the next one, or it is over. */
 static worker_io_talk_e
 smtp_next(smtp_message_t *m, const travel_smtp_reply_t *reply)
@@ -352,7 +373,11 @@ smtp_next(smtp_message_t *m, const travel_smtp_reply_t *reply)
     memcpy(m->line, m->in, sizeof(m->line));
 
     if (m->command == SMTP_DATA ? reply->code != 354 : reply->code / 100 != 2) {
-        if (reply->code < 400 || reply->code == 421) {
+        if (reply->code == 421) {
+            return smtp_lost(m);
+        }
+
+        if (reply->code < 400) {
             return WORKER_IO_CLOSE;
         }
 
@@ -367,24 +392,6 @@ smtp_next(smtp_message_t *m, const travel_smtp_reply_t *reply)
 
     smtp_say(m, m->command + 1);
     return WORKER_IO_WRITE;
-}
-
-
-/* A connection that was kept may have been closed for long, which shows when it
- * is used; nothing has been done then. */
-static worker_io_talk_e
-smtp_lost(smtp_message_t *m)
-{
-    if (m->io.kept && m->command == SMTP_MAIL) {
-        m->begun = false;
-        return WORKER_IO_STALE;
-    }
-
-    if (m->command != SMTP_RSET) {
-        snprintf(m->io.why, sizeof(m->io.why), "the connection was lost");
-    }
-
-    return WORKER_IO_CLOSE;
 }
 
 

@@ -22,6 +22,7 @@
 #define NGX_HTTP_TRAVEL_COMMAND_H
 
 #include "../core/ngx_http_travel.h"
+#include "../../common/consistency.h"
 
 /* --- for graphql: a command without a location of its own ---------------- */
 
@@ -58,6 +59,31 @@ typedef void (*ngx_http_travel_ordered_pt)(ngx_http_request_t *r, void *data,
 void ngx_http_travel_command_run(ngx_http_request_t *r,
     const ngx_http_travel_order_t *order, ngx_str_t *body, ngx_uint_t keyed,
     ngx_http_travel_ordered_pt done, void *data);
+
+
+/* --- for live: a job as it changes, without a request -------------------- */
+
+typedef struct ngx_http_travel_observer_s  ngx_http_travel_observer_t;
+
+/* Valid during the call.  Equal positions are of equal states; another says
+ * nothing of which is the later one. */
+typedef struct {
+    ngx_str_t              json;        /* as its status_url tells it */
+    ngx_str_t              owner;       /* the user whose it is */
+    const char            *status;
+    travel_stream_id_t     position;
+} ngx_http_travel_observed_t;
+
+/* At first, and at each change; NULL: there is no such job, and nothing more
+ * will be told.  May give the observer up. */
+typedef void (*ngx_http_travel_observed_pt)(void *data,
+    const ngx_http_travel_observed_t *seen);
+
+/* The handler is called from events of its own, never from within.  NULL: no
+ * memory, or the id is none. */
+ngx_http_travel_observer_t *ngx_http_travel_job_observe(const ngx_str_t *id,
+    ngx_http_travel_observed_pt handler, void *data);
+void ngx_http_travel_job_unobserve(ngx_http_travel_observer_t *observer);
 
 extern ngx_module_t  ngx_http_travel_command_module;
 

@@ -171,6 +171,11 @@ ngx_int_t ngx_http_travel_job_name(ngx_http_travel_job_name_t *ret_name,
     const travel_job_id_t *id);
 ngx_int_t ngx_http_travel_job_parse(ngx_http_travel_job_name_t *ret_name,
     const ngx_str_t *text);
+/* The same of an id that is known to be one. */
+void ngx_http_travel_job_named(ngx_http_travel_job_name_t *ret_name,
+    const travel_job_id_t *id);
+/* For tables by id. */
+ngx_uint_t ngx_http_travel_job_hash(const travel_uuid_t *id);
 /* Is the job the caller's? */
 ngx_uint_t ngx_http_travel_job_mine(ngx_http_request_t *r,
     const ngx_http_travel_job_t *job);
@@ -219,6 +224,22 @@ void ngx_http_travel_job_watch(ngx_http_travel_waiter_t *waiter,
     ngx_uint_t each);
 void ngx_http_travel_job_look(ngx_http_travel_waiter_t *waiter);
 
+/* Questions that a waiter and an observer ask alike: the hash's fields, which
+ * 'view' makes a record of that is valid as long as the reply; and to be told
+ * of the job's changes over the reply channel. */
+ngx_int_t ngx_http_travel_job_fields_ask(ngx_http_travel_redis_op_t *op,
+    const travel_job_id_t *id);
+ngx_int_t ngx_http_travel_job_fields_view(
+    const ngx_http_travel_reply_t *reply, ngx_http_travel_job_t *ret_job);
+ngx_int_t ngx_http_travel_job_watch_ask(ngx_http_travel_redis_op_t *op,
+    const ngx_http_travel_job_name_t *name);
+ngx_uint_t ngx_http_travel_job_watch_taken(
+    const ngx_http_travel_reply_t *reply);
+
+/* job_observe.c: the channel named this job; all may have changed. */
+void ngx_http_travel_observers_hear(const travel_uuid_t *id);
+void ngx_http_travel_observers_again(void);
+
 /* This nginx worker's reply channel; empty when there is none. */
 ngx_int_t ngx_http_travel_job_channel_init(ngx_cycle_t *cycle);
 travel_str_t ngx_http_travel_job_channel(void);
@@ -229,6 +250,9 @@ ngx_int_t ngx_http_travel_job_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_travel_job_body(ngx_http_request_t *r,
     const ngx_http_travel_job_name_t *name, ngx_http_travel_job_t *job,
     travel_json_writer_t *w);
+size_t ngx_http_travel_job_room(const ngx_http_travel_job_t *job);
+void ngx_http_travel_job_write(travel_json_writer_t *w,
+    const ngx_http_travel_job_name_t *name, const ngx_http_travel_job_t *job);
 
 /* job_events.c: starts a stream with what the job, which is the caller's, is
  * now: NGX_DONE, it goes on by itself; else what finalize wants. */

@@ -124,14 +124,23 @@ ngx_http_travel_job_name(ngx_http_travel_job_name_t *ret_name,
         return NGX_DECLINED;
     }
 
-    ret_name->id = *id;
-    ret_name->len = travel_job_id_format(ret_name->text, id);
-
-    /* the view must not outlive its bytes */
-
-    ret_name->id.queue.data = ret_name->text;
+    ngx_http_travel_job_named(ret_name, id);
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_travel_job_named(ngx_http_travel_job_name_t *ret_name,
+    const travel_job_id_t *id)
+{
+    travel_job_id_t  copy = *id;
+
+    /* the view must not outlive its bytes, and those may be ret_name's own */
+
+    ret_name->len = travel_job_id_format(ret_name->text, id);
+    ret_name->id = copy;
+    ret_name->id.queue.data = ret_name->text;
 }
 
 
@@ -161,6 +170,19 @@ ngx_http_travel_job_mine(ngx_http_request_t *r,
 
     return ctx && job->found && ctx->user.len && sub->len == ctx->user.len
            && ngx_memcmp(sub->data, ctx->user.data, sub->len) == 0;
+}
+
+
+ngx_uint_t
+ngx_http_travel_job_hash(const travel_uuid_t *id)
+{
+    uint64_t  tail;
+
+    /* the random end of the id */
+
+    ngx_memcpy(&tail, &id->b[8], sizeof(tail));
+
+    return (ngx_uint_t) (tail ^ tail >> 32);
 }
 
 
@@ -218,17 +240,23 @@ static ngx_int_t
 ngx_http_travel_job_ask(ngx_http_request_t *r,
     ngx_http_travel_job_read_t *read, const travel_job_id_t *id)
 {
-    char                         key[TRAVEL_KEY_MAX];
-    size_t                       len[NGX_HTTP_TRAVEL_JOB_FIELDS + 2];
-    ngx_uint_t                   i;
-    const char                  *argv[NGX_HTTP_TRAVEL_JOB_FIELDS + 2];
     ngx_http_travel_redis_op_t  *op;
 
     op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_QUEUE, r, 0,
                                   ngx_http_travel_job_reply, read);
-    if (op == NULL) {
-        return NGX_ERROR;
-    }
+
+    return op != NULL ? ngx_http_travel_job_fields_ask(op, id) : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_travel_job_fields_ask(ngx_http_travel_redis_op_t *op,
+    const travel_job_id_t *id)
+{
+    char         key[TRAVEL_KEY_MAX];
+    size_t       len[NGX_HTTP_TRAVEL_JOB_FIELDS + 2];
+    ngx_uint_t   i;
+    const char  *argv[NGX_HTTP_TRAVEL_JOB_FIELDS + 2];
 
     argv[0] = "HMGET";
     len[0] = 5;
@@ -242,6 +270,29 @@ ngx_http_travel_job_ask(ngx_http_request_t *r,
 
     return ngx_http_travel_redis_command(op, NGX_HTTP_TRAVEL_JOB_FIELDS + 2,
                                          argv, len);
+}
+
+
+ngx_int_t
+ngx_http_travel_job_fields_view(const ngx_http_travel_reply_t *reply,
+    ngx_http_travel_job_t *ret_job)
+{
+    ngx_uint_t  i;
+
+    if (reply == NULL
+        || ngx_http_travel_reply_count(reply) != NGX_HTTP_TRAVEL_JOB_FIELDS)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(ret_job, sizeof(ngx_http_travel_job_t));
+
+    for (i = 0; i < NGX_HTTP_TRAVEL_JOB_FIELDS; i++) {
+        ret_job->field[i] = ngx_http_travel_reply_str(
+                                ngx_http_travel_reply_elt(reply, i));
+    }
+
+    return ngx_http_travel_job_judge(ret_job);
 }
 
 
@@ -543,15 +594,10 @@ ngx_http_travel_job_judge(ngx_http_travel_job_t *job)
 static ngx_queue_t *
 ngx_http_travel_waiter_bucket(const travel_uuid_t *id)
 {
-    uint64_t      tail;
     ngx_queue_t  *q;
 
-    /* the random end of the id */
-
-    ngx_memcpy(&tail, &id->b[8], sizeof(tail));
-    tail ^= tail >> 32;
-
-    q = &ngx_http_travel_waiters[tail & (NGX_HTTP_TRAVEL_WAITERS - 1)];
+    q = &ngx_http_travel_waiters[ngx_http_travel_job_hash(id)
+                                 & (NGX_HTTP_TRAVEL_WAITERS - 1)];
 
     if (q->next == NULL) {
         ngx_queue_init(q);
@@ -630,40 +676,50 @@ ngx_http_travel_job_receive(ngx_http_travel_waiter_t *w)
 void
 ngx_http_travel_job_watch(ngx_http_travel_waiter_t *w, ngx_uint_t each)
 {
-    char                         table[TRAVEL_KEY_MAX];
-    size_t                       len[4];
-    travel_str_t                 channel;
-    const char                  *argv[4];
     ngx_http_travel_redis_op_t  *op;
 
     w->each = each;
+    op = ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_QUEUE, w->request, 0,
+                                  ngx_http_travel_waiter_watched, w);
+
+    if (op == NULL || ngx_http_travel_job_watch_ask(op, w->name) != NGX_OK) {
+        ngx_http_travel_waiter_look(w);
+    }
+}
+
+
+ngx_int_t
+ngx_http_travel_job_watch_ask(ngx_http_travel_redis_op_t *op,
+    const ngx_http_travel_job_name_t *name)
+{
+    char           table[TRAVEL_KEY_MAX];
+    size_t         len[4];
+    travel_str_t   channel;
+    const char    *argv[4];
 
     channel = ngx_http_travel_job_channel();
-    op = channel.len
-         ? ngx_http_travel_redis_op(NGX_HTTP_TRAVEL_REDIS_QUEUE, w->request, 0,
-                                    ngx_http_travel_waiter_watched, w)
-         : NULL;
-
-    if (op == NULL) {
-        ngx_http_travel_waiter_look(w);
-        return;
-    }
 
     argv[0] = table;
-    len[0] = travel_key_named(table, w->name->id.queue, w->name->id.partition,
+    len[0] = travel_key_named(table, name->id.queue, name->id.partition,
                               "watch");
-    argv[1] = w->name->text + w->name->len - TRAVEL_UUID_TEXT_LEN;
+    argv[1] = name->text + name->len - TRAVEL_UUID_TEXT_LEN;
     len[1] = TRAVEL_UUID_TEXT_LEN;
     argv[2] = channel.data;
     len[2] = channel.len;
     argv[3] = NGX_HTTP_TRAVEL_WATCHED;
     len[3] = sizeof(NGX_HTTP_TRAVEL_WATCHED) - 1;
 
-    if (ngx_http_travel_redis_script(op, travel_script_watch, 1, 4, argv, len)
-        != NGX_OK)
-    {
-        ngx_http_travel_waiter_look(w);
-    }
+    return ngx_http_travel_redis_script(op, travel_script_watch, 1, 4, argv,
+                                        len);
+}
+
+
+ngx_uint_t
+ngx_http_travel_job_watch_taken(const ngx_http_travel_reply_t *reply)
+{
+    return reply && ngx_http_travel_reply_type(reply)
+                    == NGX_HTTP_TRAVEL_REPLY_INTEGER
+           && ngx_http_travel_reply_int(reply) == 1;
 }
 
 
@@ -680,10 +736,7 @@ ngx_http_travel_waiter_watched(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
         return;
     }
 
-    if (reply && ngx_http_travel_reply_type(reply)
-                 == NGX_HTTP_TRAVEL_REPLY_INTEGER
-        && ngx_http_travel_reply_int(reply) == 1)
-    {
+    if (ngx_http_travel_job_watch_taken(reply)) {
         w->poll = NGX_HTTP_TRAVEL_UNHEARD;
     }
 
@@ -920,6 +973,8 @@ ngx_http_travel_channel_up(void *data)
             }
         }
     }
+
+    ngx_http_travel_observers_again();
 }
 
 
@@ -948,6 +1003,7 @@ ngx_http_travel_channel_message(void *data, ngx_str_t *payload)
         return;
     }
 
+    ngx_http_travel_observers_hear(&id.id);
     bucket = ngx_http_travel_waiter_bucket(&id.id);
 
     for (q = ngx_queue_head(bucket); q != ngx_queue_sentinel(bucket);

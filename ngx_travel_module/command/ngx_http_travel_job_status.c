@@ -238,21 +238,37 @@ ngx_http_travel_job_body(ngx_http_request_t *r,
     const ngx_http_travel_job_name_t *name, ngx_http_travel_job_t *job,
     travel_json_writer_t *w)
 {
-    ngx_str_t     *f;
-    travel_str_t   id;
-
-    f = job->field;
-
-    if (ngx_http_travel_command_writer(r, w, 512 + TRAVEL_JOB_ID_MAX
-                              + 6 * f[NGX_HTTP_TRAVEL_JOB_TYPE].len
-                              + f[NGX_HTTP_TRAVEL_JOB_RESULT].len
-                              + f[NGX_HTTP_TRAVEL_JOB_ERROR].len
-                              + f[NGX_HTTP_TRAVEL_JOB_PROGRESS].len
-                              + f[NGX_HTTP_TRAVEL_JOB_ATTEMPTS].len)
+    if (ngx_http_travel_command_writer(r, w, ngx_http_travel_job_room(job))
         != NGX_OK)
     {
         return NGX_ERROR;
     }
+
+    ngx_http_travel_job_write(w, name, job);
+
+    return NGX_OK;
+}
+
+
+size_t
+ngx_http_travel_job_room(const ngx_http_travel_job_t *job)
+{
+    const ngx_str_t  *f = job->field;
+
+    return 512 + TRAVEL_JOB_ID_MAX + 6 * f[NGX_HTTP_TRAVEL_JOB_TYPE].len
+           + f[NGX_HTTP_TRAVEL_JOB_RESULT].len
+           + f[NGX_HTTP_TRAVEL_JOB_ERROR].len
+           + f[NGX_HTTP_TRAVEL_JOB_PROGRESS].len
+           + f[NGX_HTTP_TRAVEL_JOB_ATTEMPTS].len;
+}
+
+
+void
+ngx_http_travel_job_write(travel_json_writer_t *w,
+    const ngx_http_travel_job_name_t *name, const ngx_http_travel_job_t *job)
+{
+    travel_str_t      id;
+    const ngx_str_t  *f = job->field;
 
     id.data = name->text;
     id.len = name->len;
@@ -274,8 +290,6 @@ ngx_http_travel_job_body(ngx_http_request_t *r,
     ngx_http_travel_look_instant(w, "updated_at",
                                  &f[NGX_HTTP_TRAVEL_JOB_UPDATED_AT]);
     travel_json_object_end(w);
-
-    return NGX_OK;
 }
 
 

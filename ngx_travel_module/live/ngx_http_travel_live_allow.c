@@ -2,9 +2,12 @@
  * Who may watch what.  The rules are looked at once, while there is a request,
  * and become a few bits that a socket takes along.
  *
- * Without a rule a caller may watch user:{his own id}:..., and everybody
- * system:announcements; jobs and journeys only where a rule or the location's
- * grant= says so, patterns only by a rule with a permission.
+ * Without a rule a caller may watch user:{his own id}:... and his own jobs, and
+ * everybody system:announcements; other jobs and journeys only where a rule or
+ * the location's grant= says so, patterns only by a rule with a permission.
+ *
+ * Whose a job is stands in its hash, which the hub reads: it is told who it
+ * must be (hub.h).
  */
 
 #include "ngx_http_travel_live_room.h"
@@ -72,9 +75,9 @@ ngx_http_travel_live_allow_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
         if (value[i].len == 3 && ngx_memcmp(value[i].data, "own", 3) == 0) {
 
-            if (kind != TRAVEL_LIVE_USER) {
-                return "has \"own\", which is about \"user\" topics: let the "
-                       "location's grant= give the others";
+            if (kind != TRAVEL_LIVE_USER && kind != TRAVEL_LIVE_JOB) {
+                return "has \"own\", which is about \"user\" and \"job\" "
+                       "topics: let the location's grant= give the others";
             }
 
             rule->own = 1;
@@ -125,7 +128,7 @@ ngx_http_travel_live_rights(ngx_http_request_t *r,
     if (ctx->authenticated && ctx->user.len == TRAVEL_UUID_TEXT_LEN) {
         ngx_memcpy(ret_rights->user, ctx->user.data, TRAVEL_UUID_TEXT_LEN);
         ret_rights->known = 1;
-        ret_rights->own = 1 << TRAVEL_LIVE_USER;
+        ret_rights->own = 1 << TRAVEL_LIVE_USER | 1 << TRAVEL_LIVE_JOB;
     }
 
     ret_rights->all = 1 << TRAVEL_LIVE_SYSTEM;
@@ -167,9 +170,11 @@ ngx_http_travel_live_rights(ngx_http_request_t *r,
 
 ngx_int_t
 ngx_http_travel_live_allowed(const ngx_http_travel_live_rights_t *rights,
-    const ngx_str_t *topic)
+    const ngx_str_t *topic, const u_char **ret_owner)
 {
     travel_live_topic_t  t;
+
+    *ret_owner = NULL;
 
     if (travel_live_topic_parse(&t, ngx_http_travel_view(topic)) != TRAVEL_OK)
     {
@@ -192,7 +197,18 @@ ngx_http_travel_live_allowed(const ngx_http_travel_live_rights_t *rights,
         return NGX_OK;
     }
 
-    return rights->grant.len == topic->len
-           && ngx_memcmp(rights->grant.data, topic->data, topic->len) == 0
-           && topic->len > 0 ? NGX_OK : NGX_DECLINED;
+    if (rights->grant.len == topic->len && topic->len > 0
+        && ngx_memcmp(rights->grant.data, topic->data, topic->len) == 0)
+    {
+        return NGX_OK;
+    }
+
+    if (t.kind == TRAVEL_LIVE_JOB && rights->known
+        && rights->own & 1 << TRAVEL_LIVE_JOB)
+    {
+        *ret_owner = rights->user;
+        return NGX_OK;
+    }
+
+    return NGX_DECLINED;
 }

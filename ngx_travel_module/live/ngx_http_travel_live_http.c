@@ -33,6 +33,7 @@ typedef struct {
     ngx_http_travel_live_rights_t           rights;
     ngx_uint_t                              n;
     ngx_str_t                               topics[NGX_HTTP_TRAVEL_HTTP_TOPICS];
+    const u_char                           *owners[NGX_HTTP_TRAVEL_HTTP_TOPICS];
     ngx_str_t                               cursors;
     unsigned                                resumes:1;
     unsigned                                lost:1;    /* no such cursor */
@@ -81,6 +82,8 @@ static void ngx_http_travel_follower_gap(ngx_http_travel_subscriber_t *sub,
     int64_t missed);
 static void ngx_http_travel_follower_news(ngx_http_travel_subscriber_t *sub,
     ngx_http_travel_message_t *message);
+static void ngx_http_travel_follower_refused(
+    ngx_http_travel_subscriber_t *sub);
 static void ngx_http_travel_follower_tell(ngx_http_travel_follower_t *f,
     const char *type, const void *json, size_t len);
 static void ngx_http_travel_follower_farewell(ngx_http_travel_events_t *e,
@@ -96,6 +99,7 @@ static void ngx_http_travel_poll_gap(ngx_http_travel_subscriber_t *sub,
     int64_t missed);
 static void ngx_http_travel_poll_news(ngx_http_travel_subscriber_t *sub,
     ngx_http_travel_message_t *message);
+static void ngx_http_travel_poll_refused(ngx_http_travel_subscriber_t *sub);
 static void ngx_http_travel_poll_keep(ngx_http_travel_poll_t *p,
     ngx_http_travel_subscriber_t *sub, ngx_http_travel_text_t *text);
 static void ngx_http_travel_poll_complete(ngx_http_travel_poll_t *p);
@@ -110,7 +114,8 @@ static void ngx_http_travel_poll_cleanup(void *data);
 static const ngx_http_travel_subscriber_pt  ngx_http_travel_follower_hears = {
     ngx_http_travel_follower_ready,
     ngx_http_travel_follower_gap,
-    ngx_http_travel_follower_news
+    ngx_http_travel_follower_news,
+    ngx_http_travel_follower_refused
 };
 
 static const ngx_http_travel_events_pt  ngx_http_travel_follower = {
@@ -121,7 +126,8 @@ static const ngx_http_travel_events_pt  ngx_http_travel_follower = {
 static const ngx_http_travel_subscriber_pt  ngx_http_travel_poll_hears = {
     ngx_http_travel_poll_ready,
     ngx_http_travel_poll_gap,
-    ngx_http_travel_poll_news
+    ngx_http_travel_poll_news,
+    ngx_http_travel_poll_refused
 };
 
 
@@ -236,7 +242,8 @@ ngx_http_travel_asked_topics(ngx_http_travel_asked_t *a, ngx_str_t *list)
         }
 
         topic->len = p - topic->data;
-        rc = ngx_http_travel_live_allowed(&a->rights, topic);
+        rc = ngx_http_travel_live_allowed(&a->rights, topic,
+                                          &a->owners[a->n - 1]);
 
         if (rc == NGX_ERROR) {
             return ngx_http_travel_error(a->request,
@@ -363,7 +370,7 @@ ngx_http_travel_asked_watch(ngx_http_travel_asked_t *a,
             rc = NGX_OK;
         }
 
-        if (ngx_http_travel_subscribe(&a->subs[i], &a->topics[i],
+        if (ngx_http_travel_subscribe(&a->subs[i], &a->topics[i], a->owners[i],
                                       rc == NGX_OK ? &id : NULL, handlers,
                                       data)
             != NGX_OK)
@@ -525,6 +532,19 @@ ngx_http_travel_follower_news(ngx_http_travel_subscriber_t *sub,
     }
 
     ngx_http_travel_events_send(&f->events, text);
+}
+
+
+/* The stream goes on without it. */
+static void
+ngx_http_travel_follower_refused(ngx_http_travel_subscriber_t *sub)
+{
+    char    json[NGX_HTTP_TRAVEL_TOLD_MAX];
+    size_t  len;
+
+    len = ngx_http_travel_told_refused(sub, json);
+    ngx_http_travel_unsubscribe(sub);
+    ngx_http_travel_follower_tell(sub->data, "error", json, len);
 }
 
 
@@ -713,6 +733,27 @@ ngx_http_travel_poll_news(ngx_http_travel_subscriber_t *sub,
 
     if (text != NULL) {
         ngx_http_travel_poll_keep(sub->data, sub, text);
+    }
+}
+
+
+static void
+ngx_http_travel_poll_refused(ngx_http_travel_subscriber_t *sub)
+{
+    char                     json[NGX_HTTP_TRAVEL_TOLD_MAX];
+    size_t                   len;
+    ngx_http_travel_poll_t  *p = sub->data;
+    ngx_http_travel_text_t  *text;
+
+    len = ngx_http_travel_told_refused(sub, json);
+    ngx_http_travel_unsubscribe(sub);
+    p->waiting--;
+
+    text = ngx_http_travel_text_copy(json, len);
+
+    if (text != NULL) {
+        ngx_http_travel_poll_keep(p, sub, text);
+        ngx_http_travel_text_release(text);
     }
 }
 

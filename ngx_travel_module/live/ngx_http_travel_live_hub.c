@@ -11,6 +11,9 @@
  * Answers of Redis may come when who asked is gone: an op's 'data' is cleared
  * then, and its handler does nothing.
  *
+ * A job's topic has neither channel nor history: it is LIVE from when its state
+ * was seen (hub_job.c).
+ *
  * Topics are in a hash of chains that has a fixed size; all of it belongs to
  * this process.
  */
@@ -138,6 +141,15 @@ ngx_http_travel_hub_find(const ngx_str_t *name)
 }
 
 
+/* Lines have names of another kind. */
+static ngx_uint_t
+ngx_http_travel_hub_is_job(const ngx_http_travel_topic_t *t)
+{
+    return !t->pattern && t->name.len > 4
+           && ngx_memcmp(t->name.data, "job:", 4) == 0;
+}
+
+
 static ngx_http_travel_topic_t *
 ngx_http_travel_hub_create(const ngx_str_t *name)
 {
@@ -166,7 +178,16 @@ ngx_http_travel_hub_create(const ngx_str_t *name)
     *chain = t;
     ngx_queue_insert_tail(&ngx_http_travel_hub_all, &t->all);
 
-    ngx_http_travel_relay_join(&t->key);
+    if (ngx_http_travel_hub_is_job(t)) {
+
+        if (ngx_http_travel_hub_job(t) != NGX_OK) {
+            ngx_http_travel_hub_forget(t);
+            return NULL;
+        }
+
+    } else {
+        ngx_http_travel_relay_join(&t->key);
+    }
 
     return t;
 }
@@ -195,7 +216,14 @@ ngx_http_travel_hub_forget(ngx_http_travel_topic_t *t)
     }
 
     ngx_http_travel_presence_say(&t->presence, &t->name, 0);
-    ngx_http_travel_relay_leave(&t->key);
+
+    if (ngx_http_travel_hub_is_job(t)) {
+        ngx_http_travel_hub_job_gone(t);
+
+    } else {
+        ngx_http_travel_relay_leave(&t->key);
+    }
+
     ngx_free(t);
 }
 
@@ -204,7 +232,8 @@ ngx_http_travel_hub_forget(ngx_http_travel_topic_t *t)
 
 ngx_int_t
 ngx_http_travel_subscribe(ngx_http_travel_subscriber_t *sub,
-    const ngx_str_t *topic, const travel_stream_id_t *cursor,
+    const ngx_str_t *topic, const u_char *owner,
+    const travel_stream_id_t *cursor,
     const ngx_http_travel_subscriber_pt *handlers, void *data)
 {
     ngx_http_travel_topic_t  *t;
@@ -225,6 +254,7 @@ ngx_http_travel_subscribe(ngx_http_travel_subscriber_t *sub,
     ngx_memzero(sub, sizeof(ngx_http_travel_subscriber_t));
 
     sub->topic = t;
+    sub->owner = owner;
     sub->handlers = handlers;
     sub->data = data;
 
@@ -383,7 +413,10 @@ ngx_http_travel_hub_up(void *data)
          q = ngx_queue_next(q))
     {
         t = ngx_queue_data(q, ngx_http_travel_topic_t, all);
-        ngx_http_travel_relay_join(&t->key);
+
+        if (t->job == NULL) {
+            ngx_http_travel_relay_join(&t->key);
+        }
     }
 }
 
@@ -401,7 +434,10 @@ ngx_http_travel_hub_down(void *data)
          q = ngx_queue_next(q))
     {
         t = ngx_queue_data(q, ngx_http_travel_topic_t, all);
-        t->state = NGX_HTTP_TRAVEL_TOPIC_JOINING;
+
+        if (t->job == NULL) {
+            t->state = NGX_HTTP_TRAVEL_TOPIC_JOINING;
+        }
     }
 }
 

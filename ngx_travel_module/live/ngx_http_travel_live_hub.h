@@ -10,6 +10,10 @@
  * A subscriber says where it has stopped reading (a cursor), or nothing.  It
  * hears, in this order: ready, then a gap if there is one, then messages, each
  * after the other without holes; a hole is always told as a gap.
+ *
+ * Of a job the hash in the queue role is the truth, and a message is the whole
+ * state: who has another one hears the newest, first of all who has none, and
+ * what lay between nobody misses.
  */
 
 #ifndef NGX_HTTP_TRAVEL_LIVE_HUB_H
@@ -49,13 +53,15 @@ typedef struct {
     ngx_http_travel_projection_t  *projections;
 } ngx_http_travel_message_t;
 
-/* None of these may unsubscribe from within, nor free the subscriber. */
+/* None of these may unsubscribe from within, nor free the subscriber; but
+ * 'refused' must: there is no such job, or it is not his. */
 typedef struct {
     void  (*ready)(ngx_http_travel_subscriber_t *sub);
     /* 'missed' messages are lost, -1: nobody knows how many */
     void  (*gap)(ngx_http_travel_subscriber_t *sub, int64_t missed);
     void  (*message)(ngx_http_travel_subscriber_t *sub,
                      ngx_http_travel_message_t *message);
+    void  (*refused)(ngx_http_travel_subscriber_t *sub);
 } ngx_http_travel_subscriber_pt;
 
 struct ngx_http_travel_subscriber_s {
@@ -68,6 +74,8 @@ struct ngx_http_travel_subscriber_s {
     unsigned                              resumes:1;  /* pos was given */
     unsigned                              ready:1;
     unsigned                              behind:1;   /* history first */
+    const u_char                         *owner;      /* whose it must be, a
+                                                         user's id; or NULL */
 
     void                                 *data;       /* the owner's */
     ngx_http_travel_topic_t              *topic;
@@ -76,10 +84,12 @@ struct ngx_http_travel_subscriber_s {
 };
 
 /* Fills and adds the subscriber, whose memory is its owner's; 'cursor' may be
- * NULL.  'handlers' are called from now on, never from within.  NGX_ERROR: no
- * memory, or live is not possible. */
+ * NULL, 'owner' is what live_allowed() said, and lives as long.  'handlers' are
+ * called from now on, never from within.  NGX_ERROR: no memory, or live is not
+ * possible. */
 ngx_int_t ngx_http_travel_subscribe(ngx_http_travel_subscriber_t *sub,
-    const ngx_str_t *topic, const travel_stream_id_t *cursor,
+    const ngx_str_t *topic, const u_char *owner,
+    const travel_stream_id_t *cursor,
     const ngx_http_travel_subscriber_pt *handlers, void *data);
 void ngx_http_travel_unsubscribe(ngx_http_travel_subscriber_t *sub);
 
@@ -154,6 +164,12 @@ size_t ngx_http_travel_told_ready(const ngx_http_travel_subscriber_t *sub,
     char *dst);
 size_t ngx_http_travel_told_gap(const ngx_http_travel_subscriber_t *sub,
     int64_t missed, char *dst);
+/* Why 'refused', as a socket is told it; JSON at 'dst'. */
+size_t ngx_http_travel_told_refused(const ngx_http_travel_subscriber_t *sub,
+    char *dst);
+/* The same for who says it in his own words. */
+#define NGX_HTTP_TRAVEL_TOLD_REFUSED                                          \
+    "There is nothing by that id, or it is not the caller's."
 /* JSON of its own for n subscribers, linked by 'next'; NULL: no memory. */
 ngx_http_travel_text_t *ngx_http_travel_told_bye(
     const ngx_http_travel_subscriber_t *subs, ngx_uint_t n, unsigned code);

@@ -16,6 +16,8 @@ static void ngx_http_travel_hub_tell(ngx_http_travel_topic_t *t,
     ngx_http_travel_message_t *m, ngx_uint_t moves);
 static void ngx_http_travel_hub_settle(ngx_http_travel_topic_t *t,
     ngx_http_travel_subscriber_t *sub);
+static void ngx_http_travel_hub_state(ngx_http_travel_topic_t *t,
+    ngx_http_travel_subscriber_t *sub);
 static void ngx_http_travel_hub_catch_up(ngx_http_travel_subscriber_t *sub);
 static void ngx_http_travel_hub_late(ngx_http_travel_subscriber_t *sub);
 static void ngx_http_travel_hub_caught(ngx_http_travel_redis_op_t *op,
@@ -104,7 +106,8 @@ ngx_http_travel_hub_tell(ngx_http_travel_topic_t *t,
             sub = ngx_queue_data(q, ngx_http_travel_subscriber_t, queue);
 
             if (!sub->ready || sub->behind
-                || (moves && travel_stream_id_cmp(sub->pos, m->id) >= 0))
+                || (moves && t->job == NULL
+                    && travel_stream_id_cmp(sub->pos, m->id) >= 0))
             {
                 continue;
             }
@@ -123,19 +126,31 @@ ngx_http_travel_hub_tell(ngx_http_travel_topic_t *t,
 void
 ngx_http_travel_hub_settle_all(ngx_http_travel_topic_t *t)
 {
-    ngx_queue_t                   *q;
+    ngx_uint_t                     last;
+    ngx_queue_t                   *q, *prev;
     ngx_http_travel_subscriber_t  *sub;
 
     for (q = ngx_queue_last(&t->subs); q != ngx_queue_sentinel(&t->subs);
-         q = ngx_queue_prev(q))
+         q = prev)
     {
+        prev = ngx_queue_prev(q);
         sub = ngx_queue_data(q, ngx_http_travel_subscriber_t, queue);
 
         if (sub->ready) {
             return;
         }
 
-        ngx_http_travel_hub_settle(t, sub);
+        if (t->job == NULL || ngx_http_travel_hub_job_of(t, sub)) {
+            ngx_http_travel_hub_settle(t, sub);
+            continue;
+        }
+
+        last = t->watchers == 1;
+        sub->handlers->refused(sub);
+
+        if (last) {
+            return;                 /* the topic went with him */
+        }
     }
 }
 
@@ -146,6 +161,11 @@ ngx_http_travel_hub_settle(ngx_http_travel_topic_t *t,
     ngx_http_travel_subscriber_t *sub)
 {
     sub->ready = 1;
+
+    if (t->job != NULL) {
+        ngx_http_travel_hub_state(t, sub);
+        return;
+    }
 
     if (!sub->resumes) {
         sub->pos = t->last;
@@ -182,6 +202,33 @@ ngx_http_travel_hub_settle(ngx_http_travel_topic_t *t,
 
     sub->pos = t->last;
     sub->handlers->gap(sub, -1);
+}
+
+
+/* The state, to one who has another. */
+static void
+ngx_http_travel_hub_state(ngx_http_travel_topic_t *t,
+    ngx_http_travel_subscriber_t *sub)
+{
+    ngx_uint_t                 same;
+    ngx_http_travel_message_t  m;
+
+    same = sub->resumes && travel_stream_id_cmp(sub->pos, t->last) == 0;
+
+    sub->pos = t->last;
+    sub->handlers->ready(sub);
+
+    if (same) {
+        return;
+    }
+
+    ngx_memzero(&m, sizeof(m));
+    m.topic = &t->name;
+    m.id = t->last;
+    m.json = t->state_json;
+
+    sub->handlers->message(sub, &m);
+    ngx_http_travel_told_release(&m);
 }
 
 

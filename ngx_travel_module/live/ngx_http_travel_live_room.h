@@ -414,8 +414,10 @@ char *ngx_http_travel_live_allow_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 ngx_int_t ngx_http_travel_live_rights(ngx_http_request_t *r,
     const ngx_http_travel_live_loc_conf_t *conf,
     ngx_http_travel_live_rights_t *ret_rights);
-/* NGX_OK; NGX_DECLINED: he may not; NGX_ERROR: there is no such topic. */
+/* NGX_OK; NGX_DECLINED: he may not; NGX_ERROR: there is no such topic.  With
+ * *ret_owner, a user's id within 'rights', he may if it turns out to be his. */
 ngx_int_t ngx_http_travel_live_allowed(
-    const ngx_http_travel_live_rights_t *rights, const ngx_str_t *topic);
+    const ngx_http_travel_live_rights_t *rights, const ngx_str_t *topic,
+    const u_char **ret_owner);
 
 #endif

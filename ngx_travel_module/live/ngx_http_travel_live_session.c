@@ -29,7 +29,7 @@ static void ngx_http_travel_operation_found(ngx_http_travel_operation_t *op,
 static void ngx_http_travel_operation_checked(ngx_http_travel_operation_t *op,
     ngx_uint_t status, const ngx_str_t *body);
 static void ngx_http_travel_operation_watch(ngx_http_travel_operation_t *op,
-    ngx_http_travel_graphql_subscription_t *sub);
+    ngx_http_travel_graphql_subscription_t *sub, const u_char *owner);
 static void ngx_http_travel_operation_error(ngx_http_travel_operation_t *op,
     const char *code, const char *message);
 static void ngx_http_travel_operation_ready(ngx_http_travel_subscriber_t *sub);
@@ -37,6 +37,8 @@ static void ngx_http_travel_operation_gap(ngx_http_travel_subscriber_t *sub,
     int64_t missed);
 static void ngx_http_travel_operation_news(ngx_http_travel_subscriber_t *sub,
     ngx_http_travel_message_t *message);
+static void ngx_http_travel_operation_refused_topic(
+    ngx_http_travel_subscriber_t *sub);
 static void ngx_http_travel_session_answered(void *data,
     ngx_http_travel_inner_t *inner, ngx_uint_t status, ngx_str_t *body);
 static void ngx_http_travel_caller_free(void *data);
@@ -45,7 +47,8 @@ static void ngx_http_travel_caller_free(void *data);
 static const ngx_http_travel_subscriber_pt  ngx_http_travel_operation_hears = {
     ngx_http_travel_operation_ready,
     ngx_http_travel_operation_gap,
-    ngx_http_travel_operation_news
+    ngx_http_travel_operation_news,
+    ngx_http_travel_operation_refused_topic
 };
 
 
@@ -413,14 +416,23 @@ static void
 ngx_http_travel_operation_found(ngx_http_travel_operation_t *op,
     ngx_http_travel_graphql_subscription_t *sub)
 {
-    size_t      n;
-    ngx_int_t   rc;
-    ngx_str_t   body;
+    size_t         n;
+    ngx_int_t      rc;
+    ngx_str_t      body;
+    const u_char  *owner;
 
-    rc = ngx_http_travel_live_allowed(&op->session->rights, &sub->topic);
+    rc = ngx_http_travel_live_allowed(&op->session->rights, &sub->topic,
+                                      &owner);
+
+    if (rc == NGX_DECLINED && sub->check.len == 0
+        && ngx_strncmp(sub->topic.data, "job:", 4) == 0)
+    {
+        /* what the schema leaves open is open to all, but somebody's job */
+        rc = NGX_ERROR;
+    }
 
     if (rc == NGX_OK || (rc == NGX_DECLINED && sub->check.len == 0)) {
-        ngx_http_travel_operation_watch(op, sub);
+        ngx_http_travel_operation_watch(op, sub, owner);
         return;
     }
 
@@ -502,12 +514,11 @@ ngx_http_travel_operation_checked(ngx_http_travel_operation_t *op,
     if (rc == NGX_OK) {
         sub = op->may;
         op->may = NULL;
-        ngx_http_travel_operation_watch(op, sub);
+        ngx_http_travel_operation_watch(op, sub, NULL);
 
     } else if (rc == NGX_DECLINED) {
         ngx_http_travel_operation_error(op, "RESOURCE_NOT_FOUND",
-                                        "There is nothing by that id, or it "
-                                        "is not the caller's.");
+                                        NGX_HTTP_TRAVEL_TOLD_REFUSED);
 
     } else {
         ngx_http_travel_operation_refused(op, body);
@@ -517,14 +528,14 @@ ngx_http_travel_operation_checked(ngx_http_travel_operation_t *op,
 
 static void
 ngx_http_travel_operation_watch(ngx_http_travel_operation_t *op,
-    ngx_http_travel_graphql_subscription_t *sub)
+    ngx_http_travel_graphql_subscription_t *sub, const u_char *owner)
 {
     ngx_int_t  rc;
 
     op->watch = sub->watch;
     sub->watch = NULL;
 
-    rc = ngx_http_travel_subscribe(&op->sub, &sub->topic,
+    rc = ngx_http_travel_subscribe(&op->sub, &sub->topic, owner,
                                    op->resumes ? &op->cursor : NULL,
                                    &ngx_http_travel_operation_hears, op);
     ngx_http_travel_graphql_unsubscribe(sub);
@@ -631,6 +642,15 @@ ngx_http_travel_operation_error(ngx_http_travel_operation_t *op,
 
 
 /* --- what the hub says --------------------------------------------------- */
+
+static void
+ngx_http_travel_operation_refused_topic(ngx_http_travel_subscriber_t *sub)
+{
+    ngx_http_travel_operation_error(sub->data, "RESOURCE_NOT_FOUND",
+                                    NGX_HTTP_TRAVEL_TOLD_REFUSED);
+}
+
+
 
 static void
 ngx_http_travel_operation_ready(ngx_http_travel_subscriber_t *sub)

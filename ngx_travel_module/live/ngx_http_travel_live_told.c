@@ -4,6 +4,7 @@
  *   {"type":"subscribed","topic":T,"cursor":C}
  *   {"type":"gap","topic":T,"missed":N|null,"cursor":C}
  *   {"type":"message","topic":T,"cursor":C,"message":{...}}
+ *   {"type":"error","code":"RESOURCE_NOT_FOUND","message":..,"topic":T}
  *   {"type":"bye","code":N,"reconnect_in":MS,"cursors":{T:C, ...}}
  *
  * A message is written once per nginx worker and form, whoever is sent it.
@@ -70,6 +71,25 @@ ngx_http_travel_told_gap(const ngx_http_travel_subscriber_t *sub,
 
     travel_json_key(&json, TRAVEL_STR("cursor"));
     ngx_http_travel_told_cursor(&json, sub->pos);
+    travel_json_object_end(&json);
+
+    return travel_json_writer_finish(&json);
+}
+
+
+size_t
+ngx_http_travel_told_refused(const ngx_http_travel_subscriber_t *sub,
+    char *dst)
+{
+    travel_json_writer_t  json;
+
+    travel_json_writer_init(&json, dst, NGX_HTTP_TRAVEL_TOLD_MAX);
+    travel_json_object(&json);
+    travel_json_member_cstring(&json, "type", "error");
+    travel_json_member_cstring(&json, "code", "RESOURCE_NOT_FOUND");
+    travel_json_member_cstring(&json, "message", NGX_HTTP_TRAVEL_TOLD_REFUSED);
+    travel_json_member_string(&json, "topic", ngx_http_travel_view(
+                                  ngx_http_travel_subscribed(sub)));
     travel_json_object_end(&json);
 
     return travel_json_writer_finish(&json);

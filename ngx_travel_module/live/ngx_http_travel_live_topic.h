@@ -5,6 +5,7 @@
 #define NGX_HTTP_TRAVEL_LIVE_TOPIC_H
 
 #include "ngx_http_travel_live_hub.h"
+#include "../command/ngx_http_travel_command.h"
 
 typedef enum {
     NGX_HTTP_TRAVEL_TOPIC_JOINING,
@@ -26,6 +27,9 @@ struct ngx_http_travel_topic_s {
     unsigned                        pattern:1;
     unsigned                        late:1;    /* some have still to read */
     ngx_http_travel_line_t         *line;      /* NULL: it is a topic */
+    ngx_http_travel_observer_t     *job;       /* in place of a history */
+    ngx_str_t                       state_json;    /* of it, as it is told */
+    u_char                          owner[TRAVEL_UUID_TEXT_LEN];
     ngx_http_travel_presence_t      presence;
     ngx_queue_t                     unsettled;
     ngx_str_t                       name;
@@ -46,6 +50,16 @@ ngx_int_t ngx_http_travel_hub_entry(const ngx_http_travel_reply_t *entry,
 void ngx_http_travel_hub_ask_later(void);
 
 
+/* --- jobs (hub_job) ------------------------------------------------------ */
+
+/* Follows the job of the topic's name.  NGX_ERROR: no memory. */
+ngx_int_t ngx_http_travel_hub_job(ngx_http_travel_topic_t *t);
+void ngx_http_travel_hub_job_gone(ngx_http_travel_topic_t *t);
+/* Is it for this subscriber? */
+ngx_uint_t ngx_http_travel_hub_job_of(const ngx_http_travel_topic_t *t,
+    const ngx_http_travel_subscriber_t *sub);
+
+
 /* --- telling (hub_tell) -------------------------------------------------- */
 
 /* Those who are up to the topic's position: a gap, a message that moves it, one
@@ -56,7 +70,8 @@ void ngx_http_travel_hub_deliver(ngx_http_travel_topic_t *t,
 void ngx_http_travel_hub_pass(ngx_http_travel_topic_t *t,
     const ngx_str_t *json);
 
-/* The topic is live: those who have waited for that follow it from now on. */
+/* The topic is live: those who have waited for that follow it from now on.
+ * It is gone after this when none of them may. */
 void ngx_http_travel_hub_settle_all(ngx_http_travel_topic_t *t);
 /* Those who have still to read its history go on with that. */
 void ngx_http_travel_hub_hurry(ngx_http_travel_topic_t *t);

@@ -54,6 +54,8 @@ static void ngx_http_travel_watcher_resume(ngx_http_travel_watcher_t *w,
     const travel_json_node_t *cursors);
 static void ngx_http_travel_watcher_unsubscribe(ngx_http_travel_watcher_t *w,
     ngx_str_t *topic);
+static void ngx_http_travel_watcher_drop(ngx_http_travel_watcher_t *w,
+    const ngx_str_t *topic);
 static ngx_http_travel_subscriber_t **ngx_http_travel_watcher_find(
     ngx_http_travel_watcher_t *w, const ngx_str_t *topic);
 static void ngx_http_travel_watcher_tell(ngx_http_travel_watcher_t *w,
@@ -67,6 +69,7 @@ static void ngx_http_travel_watcher_gap(ngx_http_travel_subscriber_t *sub,
     int64_t missed);
 static void ngx_http_travel_watcher_news(ngx_http_travel_subscriber_t *sub,
     ngx_http_travel_message_t *message);
+static void ngx_http_travel_watcher_refused(ngx_http_travel_subscriber_t *sub);
 
 
 const ngx_http_travel_protocol_t  ngx_http_travel_topics = {
@@ -80,7 +83,8 @@ const ngx_http_travel_protocol_t  ngx_http_travel_topics = {
 static const ngx_http_travel_subscriber_pt  ngx_http_travel_watcher_hears = {
     ngx_http_travel_watcher_ready,
     ngx_http_travel_watcher_gap,
-    ngx_http_travel_watcher_news
+    ngx_http_travel_watcher_news,
+    ngx_http_travel_watcher_refused
 };
 
 /* This worker's reader of messages. */
@@ -309,9 +313,17 @@ static void
 ngx_http_travel_watcher_presence(ngx_http_travel_watcher_t *w,
     ngx_str_t *topic)
 {
-    ngx_int_t  rc;
+    ngx_int_t      rc;
+    const u_char  *owner;
 
-    rc = ngx_http_travel_live_allowed(&w->session.rights, topic);
+    rc = ngx_http_travel_live_allowed(&w->session.rights, topic, &owner);
+
+    if (rc == NGX_OK && owner != NULL
+        && *ngx_http_travel_watcher_find(w, topic) == NULL)
+    {
+        /* of what he watches it is known that it is his */
+        rc = NGX_DECLINED;
+    }
 
     if (rc != NGX_OK || !w->socket->conf->presence) {
         ngx_http_travel_watcher_error(w, rc == NGX_DECLINED
@@ -371,6 +383,7 @@ ngx_http_travel_watcher_subscribe(ngx_http_travel_watcher_t *w,
     ngx_str_t *topic, const travel_json_node_t *cursor)
 {
     ngx_int_t                      rc;
+    const u_char                  *owner;
     travel_stream_id_t             pos;
     ngx_http_travel_subscriber_t  *sub;
 
@@ -387,7 +400,7 @@ ngx_http_travel_watcher_subscribe(ngx_http_travel_watcher_t *w,
         return;
     }
 
-    rc = ngx_http_travel_live_allowed(&w->session.rights, topic);
+    rc = ngx_http_travel_live_allowed(&w->session.rights, topic, &owner);
 
     if (rc != NGX_OK) {
         ngx_http_travel_watcher_error(w, rc == NGX_ERROR
@@ -417,7 +430,7 @@ ngx_http_travel_watcher_subscribe(ngx_http_travel_watcher_t *w,
     sub = ngx_alloc(sizeof(ngx_http_travel_subscriber_t), ngx_cycle->log);
 
     if (sub == NULL
-        || ngx_http_travel_subscribe(sub, topic, cursor ? &pos : NULL,
+        || ngx_http_travel_subscribe(sub, topic, owner, cursor ? &pos : NULL,
                                      &ngx_http_travel_watcher_hears, w)
            != NGX_OK)
     {
@@ -464,24 +477,31 @@ static void
 ngx_http_travel_watcher_unsubscribe(ngx_http_travel_watcher_t *w,
     ngx_str_t *topic)
 {
-    ngx_http_travel_subscriber_t  *sub, **at;
-
-    at = ngx_http_travel_watcher_find(w, topic);
-    sub = *at;
-
-    if (sub == NULL) {
+    if (*ngx_http_travel_watcher_find(w, topic) == NULL) {
         ngx_http_travel_watcher_error(w, "RESOURCE_NOT_FOUND",
                                       "This topic is not subscribed.", topic);
         return;
     }
 
+    ngx_http_travel_watcher_drop(w, topic);
+    ngx_http_travel_watcher_say(w, "unsubscribed", topic);
+}
+
+
+/* One that is there.  'topic' may be its own. */
+static void
+ngx_http_travel_watcher_drop(ngx_http_travel_watcher_t *w,
+    const ngx_str_t *topic)
+{
+    ngx_http_travel_subscriber_t  *sub, **at;
+
+    at = ngx_http_travel_watcher_find(w, topic);
+    sub = *at;
     *at = sub->next;
     w->n--;
 
     ngx_http_travel_unsubscribe(sub);
     ngx_free(sub);
-
-    ngx_http_travel_watcher_say(w, "unsubscribed", topic);
 }
 
 
@@ -602,6 +622,19 @@ ngx_http_travel_watcher_news(ngx_http_travel_subscriber_t *sub,
     if (frame != NULL) {
         ngx_http_travel_socket_send(sub->near, frame);
     }
+}
+
+
+static void
+ngx_http_travel_watcher_refused(ngx_http_travel_subscriber_t *sub)
+{
+    char                        text[NGX_HTTP_TRAVEL_TOLD_MAX];
+    size_t                      len;
+    ngx_http_travel_watcher_t  *w = sub->data;
+
+    len = ngx_http_travel_told_refused(sub, text);
+    ngx_http_travel_watcher_drop(w, ngx_http_travel_subscribed(sub));
+    ngx_http_travel_socket_message(w->socket, TRAVEL_WS_TEXT, text, len);
 }
 
 

@@ -1,12 +1,15 @@
 # A job as a stream of events: what is said, when and in what form, to whom;
 # clients that leave, do not read, or come back; bounds; reload.  The test
-# changes jobs as the workers' scripts do, who is watching told of it.
+# changes jobs as the workers' scripts do, who is watching told of it.  The same
+# as a live topic, to sockets, event streams and polls.
 use strict;
 use warnings;
 use IO::Select ();
 use IO::Socket::INET ();
 use Test::More;
 use Time::HiRes qw(sleep time);
+use Travel::GraphqlSocket;
+use Travel::Socket;
 use Travel::Test;
 
 my $t = Travel::Test->start(
@@ -250,6 +253,109 @@ subtest 'nginx -t' => sub {
         isnt($rc, 0, $_->[0]);
         like($out, $_->[1], '... says why');
     }
+};
+
+subtest 'a topic: job:{id}' => sub {
+    my $job = job();
+    my $watch = sub {
+        my ($token, $cursor, $topic) = @_;
+        my $s = Travel::Socket->open($t, '/api/v1/live', token => $token);
+        $s->json({ type => 'subscribe', topic => $topic // "job:$job",
+            $cursor ? (cursor => $cursor) : () });
+        return $s;
+    };
+    my $status = sub {
+        my $m = $_[0]->next_json(10) or return 'nothing';
+        return $m->{type} eq 'message' ? $m->{message}{type} : $m->{type};
+    };
+    my $s = $watch->($alice);
+    is($status->($s), 'subscribed', 'the owner may');
+    my $first = $s->next_json;
+    is($first->{message}{type}, 'job.queued', 'how it is, at first');
+    is_deeply($first->{message}{data},
+        $t->get("/api/v1/jobs/$job", token => $alice)->{json},
+        '... as its status_url tells it');
+    is_deeply($first->{message}{aggregate}, { type => 'job', id => $job },
+        '... which');
+    is($first->{message}{id}, "$job/$first->{cursor}", '... with a name');
+
+    my $m = $watch->($bob)->next_json;
+    is_deeply([@$m{qw(type code)}], ['error', 'RESOURCE_NOT_FOUND'],
+        'another user: as if it were not there');
+    $m = $watch->($alice, undef, $job =~ s/^(.*)-[^-]+/job:$1-000000000000/r)
+        ->next_json;
+    is($m->{code}, 'RESOURCE_NOT_FOUND', 'none of that id');
+    is($watch->(undef)->next_json->{code}, 'AUTHORIZATION_ERROR', 'nobody');
+    my $op = $watch->($t->token(sub => $t->user(2), permissions =>
+        'jobs:watch'));
+    is($status->($op), 'subscribed', 'by a permission');
+    is($status->($op), 'job.queued', '... all of them');
+
+    wait_for(sub { watchers($job) }, 5, 'it is watched');
+    my $now = 1 + int time * 1000;
+    my $step = sub { set($job, updated_at => $now++, @_) };
+    is($step->(status => 'running'), 1, 'this nginx worker is told once');
+    is($status->($_), 'job.running', 'running') for $s, $op;
+    set($job, progress => 40);
+    is($s->next_json->{message}{data}{progress}, 40, 'progress');
+    $step->(status => 'retrying', attempts => 1);
+    is($s->next_json->{message}{data}{attempts}, 1, 'retrying');
+    $step->(status => 'running');
+    my $running = $s->next_json;
+    is($running->{message}{type}, 'job.running', 'again');
+    is(join(' ', map { $status->($op) } 1 .. 3),
+        'job.running job.retrying job.running', '... to all who watch');
+
+    my $late = $watch->($alice, $running->{cursor});
+    is($status->($late), 'subscribed', 'with the newest cursor');
+    $late->json({ type => 'ping' });
+    is($status->($late), 'pong', '... there is nothing to tell');
+    my $older = $watch->($alice, $first->{cursor});
+    is($status->($older), 'subscribed', 'with an older one');
+    is($status->($older), 'job.running', '... how it is, and no gap');
+
+    my $g = Travel::GraphqlSocket->open($t, token => $alice);
+    $g->init;
+    $g->ask('j', 'subscription($j: ID!) { jobUpdates(jobId: $j) '
+        . '{ jobId status attempts } }', variables => { j => $job });
+    is_deeply($g->next_json->{payload}{data}{jobUpdates}, { jobId => $job,
+        status => 'running', attempts => 1 }, 'as a GraphQL subscription');
+    for ([$bob, 'RESOURCE_NOT_FOUND'], [undef, 'AUTHENTICATION_ERROR']) {
+        my $other = Travel::GraphqlSocket->open($t, token => $_->[0]);
+        $other->init;
+        $other->ask('j', "subscription { jobUpdates(jobId: \"$job\") "
+            . '{ status } }');
+        my $m = $other->next_json;
+        is("$m->{type} $m->{payload}[0]{extensions}{code}",
+            "error $_->[1]", '... not for another');
+    }
+
+    my $f = follow("live?topic=job:$job", path => '/api/v1');
+    ok(until_got($f, qr/event: subscribed\n.*"job\.running".*\n\n/s),
+        'as an event stream');
+    my $other = follow("live?topic=job:$job", path => '/api/v1',
+        token => $bob);
+    ok(until_got($other, qr/event: error\n.*RESOURCE_NOT_FOUND/),
+        '... not for another user');
+    my $poll = $t->get("/api/v1/live?topic=job:$job", token => $alice)->{json};
+    is($poll->{messages}[0]{message}{type}, 'job.running', 'by a poll');
+    is($t->get("/api/v1/live?topic=job:$job", token => $bob)
+        ->{json}{messages}[0]{code}, 'RESOURCE_NOT_FOUND',
+        '... not for another user');
+
+    $step->(status => 'succeeded', result => "{\"a\":\n1}");
+    for ($s, $op, $late, $older) {
+        my $m = $_->next_json;
+        is($m->{message}{type}, 'job.succeeded', 'the end');
+        is_deeply($m->{message}{data}{result}, { a => 1 }, '... its result');
+    }
+    is($g->next_json->{payload}{data}{jobUpdates}{status}, 'succeeded',
+        '... as a subscription');
+    ok(until_got($f, qr/"job\.succeeded".*\{"a": 1\}.*\n\n/),
+        '... and in one line');
+    is($t->get("/api/v1/live?topic=job:$job&cursor=$poll->{cursor}",
+        token => $alice)->{json}{messages}[0]{message}{type},
+        'job.succeeded', '... to the next poll');
 };
 
 $t->finish;

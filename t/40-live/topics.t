@@ -104,7 +104,7 @@ subtest 'who may' => sub {
         for qw(predictions insights notifications);
     is($ask->("user:$ub:events"), 'AUTHORIZATION_ERROR', 'a stranger\'s');
     is($ask->("journey:$J"), 'AUTHORIZATION_ERROR', 'a journey');
-    is($ask->("job:booking.1.$J"), 'AUTHORIZATION_ERROR', 'a job');
+    is($ask->("job:booking.1.$J"), 'RESOURCE_NOT_FOUND', 'a job: not there');
     is($ask->('journey:*'), 'AUTHORIZATION_ERROR', 'a pattern');
     is($ask->('system:announcements'), 'subscribed', 'announcements');
     is($ask->($_), 'RESOURCE_NOT_FOUND', "no topic: $_")

@@ -16,7 +16,7 @@ static ngx_int_t ngx_http_travel_param_find(
     const ngx_http_travel_param_t *params, const ngx_str_t *arg,
     ngx_str_t *ret_value);
 static char *ngx_http_travel_param_unknown(ngx_conf_t *cf,
-    const ngx_http_travel_param_t *params, ngx_str_t *arg);
+    const ngx_http_travel_param_t *params, ngx_str_t *arg, const char *wrong);
 static char *ngx_http_travel_param_unsigned(ngx_conf_t *cf,
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf,
     ngx_http_travel_measure_pt measure, const char *noun);
@@ -31,6 +31,13 @@ static const char *
 ngx_http_travel_param_sign(const ngx_http_travel_param_t *param)
 {
     return param->read == ngx_http_travel_param_alone ? "" : "=";
+}
+
+
+static ngx_inline ngx_uint_t
+ngx_http_travel_param_nameless(const ngx_http_travel_param_t *param)
+{
+    return param->name[0] == '\0';
 }
 
 
@@ -129,14 +136,15 @@ static char *
 ngx_http_travel_param(ngx_conf_t *cf, const ngx_http_travel_param_t *params,
     ngx_str_t *arg, uint64_t *seen, void *conf)
 {
-    uint64_t   bit;
-    ngx_int_t  n;
-    ngx_str_t  value;
+    char       *rv;
+    uint64_t    bit;
+    ngx_int_t   n;
+    ngx_str_t   value;
 
     n = ngx_http_travel_param_find(params, arg, &value);
 
     if (n == NGX_DECLINED) {
-        return ngx_http_travel_param_unknown(cf, params, arg);
+        return ngx_http_travel_param_unknown(cf, params, arg, NULL);
     }
 
     if (value.len == 0 && params[n].read != ngx_http_travel_param_alone) {
@@ -155,7 +163,15 @@ ngx_http_travel_param(ngx_conf_t *cf, const ngx_http_travel_param_t *params,
 
     *seen |= bit;
 
-    return params[n].read(cf, &params[n], &value, conf);
+    rv = params[n].read(cf, &params[n], &value, conf);
+
+    if (rv != NGX_CONF_OK && rv != NGX_CONF_ERROR
+        && ngx_http_travel_param_nameless(&params[n]))
+    {
+        return ngx_http_travel_param_unknown(cf, params, arg, rv);
+    }
+
+    return rv;
 }
 
 
@@ -170,6 +186,11 @@ ngx_http_travel_param_find(const ngx_http_travel_param_t *params,
 
     for (n = 0; params[n].name != NULL && n < NGX_HTTP_TRAVEL_PARAMS_MAX; n++)
     {
+        if (ngx_http_travel_param_nameless(&params[n])) {
+            *ret_value = *arg;
+            return n;
+        }
+
         len = ngx_strlen(params[n].name);
         sign = ngx_http_travel_param_sign(&params[n]);
 
@@ -189,20 +210,27 @@ ngx_http_travel_param_find(const ngx_http_travel_param_t *params,
 }
 
 
+/* 'wrong' is what the row without a name says; NULL: there is none. */
 static char *
 ngx_http_travel_param_unknown(ngx_conf_t *cf,
-    const ngx_http_travel_param_t *params, ngx_str_t *arg)
+    const ngx_http_travel_param_t *params, ngx_str_t *arg, const char *wrong)
 {
     u_char      *p, *last, all[NGX_MAX_CONF_ERRSTR / 2];
     ngx_str_t   *directive, list;
-    ngx_uint_t   i;
+    ngx_uint_t   i, n;
 
     p = all;
     last = all + sizeof(all);
 
-    for (i = 0; params[i].name != NULL; i++) {
+    for (n = 0; params[n].name != NULL
+                && !ngx_http_travel_param_nameless(&params[n]); n++)
+    {
+        /* void */
+    }
+
+    for (i = 0; i < n; i++) {
         p = ngx_slprintf(p, last, "%s%s%s",
-                         i == 0 ? "" : params[i + 1].name ? ", " : " or ",
+                         i == 0 ? "" : i + 1 < n ? ", " : " or ",
                          params[i].name,
                          ngx_http_travel_param_sign(&params[i]));
     }
@@ -211,9 +239,16 @@ ngx_http_travel_param_unknown(ngx_conf_t *cf,
     list.len = p - all;
     directive = cf->args->elts;
 
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"%V\" parameter \"%V\" must be %s%V", directive, arg,
-                       i > 1 ? "one of " : "", &list);
+    if (wrong) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\": \"%V\" %s; or %s%V",
+                           directive, arg, wrong, n > 1 ? "one of " : "",
+                           &list);
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" parameter \"%V\" must be %s%V", directive,
+                           arg, n > 1 ? "one of " : "", &list);
+    }
 
     return NGX_CONF_ERROR;
 }
@@ -247,6 +282,15 @@ static ngx_int_t
 ngx_http_travel_measure_size(ngx_str_t *text)
 {
     return (ngx_int_t) ngx_parse_offset(text);
+}
+
+
+/* In hundredths: "0", "1", "0.85", with two digits behind the point at most. */
+static ngx_int_t
+ngx_http_travel_measure_share(ngx_str_t *text)
+{
+    return text->data[0] == '.' ? NGX_ERROR
+                                : ngx_atofp(text->data, text->len, 2);
 }
 
 
@@ -292,6 +336,24 @@ ngx_http_travel_param_sec(ngx_conf_t *cf,
                                        &n);
     if (rv == NGX_CONF_OK) {
         *(time_t *) ((char *) conf + param->offset) = (time_t) n;
+    }
+
+    return rv;
+}
+
+
+char *
+ngx_http_travel_param_share(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
+{
+    char       *rv;
+    ngx_int_t   n;
+
+    rv = ngx_http_travel_param_bounded(cf, param, value,
+                                       ngx_http_travel_measure_share, "number",
+                                       &n);
+    if (rv == NGX_CONF_OK) {
+        *(double *) ((char *) conf + param->offset) = n / 100.0;
     }
 
     return rv;

@@ -7,6 +7,10 @@
  * an administrator would write them: they are read as values are, said in
  * messages, and compared with the reference by scripts/reference.pl, which
  * finds the tables by their names.
+ *
+ * Where a directive takes other arguments among them, its last row is without
+ * a name: "".  That row's reader gets each argument that no other row fits; of
+ * what it says is wrong ("must be ...") the message goes on with the names.
  */
 
 #ifndef NGX_HTTP_TRAVEL_PARAMS_H
@@ -64,6 +68,8 @@ char *ngx_http_travel_param_msec(ngx_conf_t *cf,        /* ngx_msec_t */
 char *ngx_http_travel_param_sec(ngx_conf_t *cf,         /* time_t */
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 char *ngx_http_travel_param_size(ngx_conf_t *cf,        /* size_t */
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+char *ngx_http_travel_param_share(ngx_conf_t *cf,       /* double, of 1 */
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 char *ngx_http_travel_param_flag(ngx_conf_t *cf,        /* ngx_flag_t */
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);

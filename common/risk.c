@@ -22,18 +22,6 @@ travel_risk_signal_name(travel_risk_signal_e signal)
 }
 
 
-void
-travel_risk_rule_init(travel_risk_rule_t *rule)
-{
-    rule->weight[TRAVEL_RISK_TRAVEL] = 0.85;
-    rule->weight[TRAVEL_RISK_COUNTRY] = 0.4;
-    rule->weight[TRAVEL_RISK_DEVICE] = 0.4;
-    rule->weight[TRAVEL_RISK_FAILURES] = 0.6;
-    rule->weight[TRAVEL_RISK_HOURS] = 0.2;
-    rule->speed = 1000;
-}
-
-
 uint16_t
 travel_risk_country(travel_str_t code)
 {

@@ -85,9 +85,6 @@ typedef struct {
     double    signal[TRAVEL_RISK_SIGNALS];
 } travel_risk_verdict_t;
 
-/* The default weights and speed. */
-void travel_risk_rule_init(travel_risk_rule_t *rule);
-
 /* "DE" as a number; 0 unless it is two upper-case letters. */
 uint16_t travel_risk_country(travel_str_t code);
 

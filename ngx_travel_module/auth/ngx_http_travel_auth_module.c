@@ -7,10 +7,7 @@
 #include "../net/ngx_http_travel_pg.h"
 
 
-#define NGX_HTTP_TRAVEL_AUTH_LEEWAY     30        /* seconds */
-#define NGX_HTTP_TRAVEL_AUTH_LEEWAY_MAX 300
-#define NGX_HTTP_TRAVEL_AUTH_REFRESH    1000      /* ms between two looks */
-
+#define NGX_HTTP_TRAVEL_AUTH_REFRESH  1000        /* ms between two looks */
 
 
 static ngx_int_t ngx_http_travel_auth_add_variables(ngx_conf_t *cf);
@@ -29,8 +26,6 @@ static char *ngx_http_travel_auth_jwks(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_travel_auth_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
-static char *ngx_http_travel_auth_parameter(ngx_conf_t *cf,
-    ngx_http_travel_auth_loc_conf_t *alcf, ngx_str_t *value);
 static char *ngx_http_travel_auth_require_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_travel_auth_budget(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -44,8 +39,10 @@ static char *ngx_http_travel_auth_revocation(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static ngx_http_travel_require_t *ngx_http_travel_auth_require_line(
     ngx_conf_t *cf, ngx_http_travel_auth_loc_conf_t *alcf);
+static char *ngx_http_travel_auth_require_all(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static char *ngx_http_travel_auth_require_any(ngx_conf_t *cf,
-    ngx_http_travel_require_t *require, const ngx_str_t *arg);
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static char *ngx_http_travel_auth_permission(ngx_conf_t *cf,
     ngx_array_t *permissions, ngx_str_t text);
 
@@ -136,6 +133,42 @@ static ngx_command_t  ngx_http_travel_auth_commands[] = {
       NULL },
 
       ngx_null_command
+};
+
+
+static const ngx_http_travel_param_t  ngx_http_travel_auth_params[] = {
+
+    { "jwks", ngx_http_travel_param_text,
+      offsetof(ngx_http_travel_auth_loc_conf_t, names),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "audience", ngx_http_travel_param_text,
+      offsetof(ngx_http_travel_auth_loc_conf_t, audience),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "typ", ngx_http_travel_param_text,
+      offsetof(ngx_http_travel_auth_loc_conf_t, typ),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "leeway", ngx_http_travel_param_sec,
+      offsetof(ngx_http_travel_auth_loc_conf_t, leeway),
+      "0", "5m", "30s", NULL, 0 },
+
+      ngx_http_travel_null_param
+};
+
+
+static const ngx_http_travel_param_t  ngx_http_travel_require_params[] = {
+
+    { "any", ngx_http_travel_auth_require_any,
+      offsetof(ngx_http_travel_require_t, any),
+      NULL, NULL, NULL, NULL, 1 },
+
+    { "", ngx_http_travel_auth_require_all,
+      0,
+      NULL, NULL, NULL, NULL, 1 },
+
+      ngx_http_travel_null_param
 };
 
 
@@ -256,9 +289,10 @@ ngx_http_travel_auth_create_loc_conf(ngx_conf_t *cf)
      */
 
     alcf->mode = NGX_CONF_UNSET_UINT;
-    alcf->leeway = NGX_CONF_UNSET;
 
-    return alcf;
+    return ngx_http_travel_params_default(cf, ngx_http_travel_auth_params,
+                                          alcf)
+           == NGX_CONF_OK ? alcf : NULL;
 }
 
 
@@ -289,10 +323,6 @@ ngx_http_travel_auth_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->mode == NGX_CONF_UNSET_UINT) {
         conf->mode = NGX_HTTP_TRAVEL_AUTH_OFF;
-    }
-
-    if (conf->leeway == NGX_CONF_UNSET) {
-        conf->leeway = NGX_HTTP_TRAVEL_AUTH_LEEWAY;
     }
 
     if (!conf->budget.set) {
@@ -459,9 +489,7 @@ ngx_http_travel_auth_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_travel_auth_loc_conf_t  *alcf = conf;
 
-    char                              *rv;
     ngx_str_t                         *value;
-    ngx_uint_t                         i;
     ngx_conf_enum_t                   *e;
     ngx_http_travel_auth_main_conf_t  *amcf;
 
@@ -494,11 +522,10 @@ ngx_http_travel_auth_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     alcf->file = cf->conf_file->file.name;
     alcf->line = cf->conf_file->line;
 
-    for (i = 2; i < cf->args->nelts; i++) {
-        rv = ngx_http_travel_auth_parameter(cf, alcf, &value[i]);
-        if (rv != NGX_CONF_OK) {
-            return rv;
-        }
+    if (ngx_http_travel_params(cf, ngx_http_travel_auth_params, 2, alcf)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     if (alcf->mode == NGX_HTTP_TRAVEL_AUTH_OFF) {
@@ -522,58 +549,11 @@ ngx_http_travel_auth_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
-ngx_http_travel_auth_parameter(ngx_conf_t *cf,
-    ngx_http_travel_auth_loc_conf_t *alcf, ngx_str_t *value)
-{
-    ngx_str_t  s;
-
-    if (ngx_strncmp(value->data, "jwks=", 5) == 0 && value->len > 5) {
-        alcf->names.data = value->data + 5;
-        alcf->names.len = value->len - 5;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strncmp(value->data, "audience=", 9) == 0 && value->len > 9) {
-        alcf->audience.data = value->data + 9;
-        alcf->audience.len = value->len - 9;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strncmp(value->data, "typ=", 4) == 0 && value->len > 4) {
-        alcf->typ.data = value->data + 4;
-        alcf->typ.len = value->len - 4;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strncmp(value->data, "leeway=", 7) == 0) {
-        s.data = value->data + 7;
-        s.len = value->len - 7;
-
-        alcf->leeway = ngx_parse_time(&s, 1);
-
-        if (alcf->leeway != (time_t) NGX_ERROR
-            && alcf->leeway <= NGX_HTTP_TRAVEL_AUTH_LEEWAY_MAX)
-        {
-            return NGX_CONF_OK;
-        }
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"travel_auth\" parameter \"%V\" must be "
-                       "jwks=NAME[,NAME...], audience=TEXT, typ=TEXT or "
-                       "leeway=0..5m", value);
-
-    return NGX_CONF_ERROR;
-}
-
-
-static char *
 ngx_http_travel_auth_require_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
     ngx_http_travel_auth_loc_conf_t  *alcf = conf;
 
-    char                       *rv;
     ngx_str_t                  *value;
     ngx_uint_t                  i, method;
     ngx_http_travel_require_t  *require;
@@ -606,24 +586,8 @@ ngx_http_travel_auth_require_directive(ngx_conf_t *cf, ngx_command_t *cmd,
                "\"travel_require GET journeys:read\"";
     }
 
-    for ( /* void */ ; i < cf->args->nelts; i++) {
-
-        if (ngx_strncmp(value[i].data, "claim:", 6) == 0) {
-            rv = ngx_http_travel_claim_parse(cf, &require->claims, &value[i]);
-
-        } else if (ngx_strncmp(value[i].data, "any=", 4) == 0) {
-            rv = ngx_http_travel_auth_require_any(cf, require, &value[i]);
-
-        } else {
-            rv = ngx_http_travel_auth_permission(cf, &require->all, value[i]);
-        }
-
-        if (rv != NGX_CONF_OK) {
-            return rv;
-        }
-    }
-
-    return NGX_CONF_OK;
+    return ngx_http_travel_params(cf, ngx_http_travel_require_params, i,
+                                  require);
 }
 
 
@@ -662,22 +626,41 @@ ngx_http_travel_auth_require_line(ngx_conf_t *cf,
 }
 
 
-/* "any=a:b,c:d" */
+/* A permission, or claim:TEST. */
+static char *
+ngx_http_travel_auth_require_all(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
+{
+    ngx_http_travel_require_t  *require = conf;
+
+    (void) param;
+
+    return ngx_strncmp(value->data, "claim:", 6) == 0
+           ? ngx_http_travel_claim_parse(cf, &require->claims, value)
+           : ngx_http_travel_auth_permission(cf, &require->all, *value);
+}
+
+
+/* "a:b,c:d" */
 static char *
 ngx_http_travel_auth_require_any(ngx_conf_t *cf,
-    ngx_http_travel_require_t *require, const ngx_str_t *arg)
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
-    char       *rv;
-    u_char     *p, *end, *last;
-    ngx_str_t   s;
+    char         *rv;
+    u_char       *p, *end, *last;
+    ngx_str_t     s;
+    ngx_array_t  *any;
 
-    if (require->any.nelts != 0) {
-        return "has any= twice, use a second \"travel_require\" line";
+    any = (ngx_array_t *) ((char *) conf + param->offset);
+
+    if (any->nelts != 0) {
+        return "is a second any=: put it into a second \"travel_require\" "
+               "line, both must be met";
     }
 
-    last = arg->data + arg->len;
+    last = value->data + value->len;
 
-    for (p = arg->data + 4; p <= last; p = end + 1) {
+    for (p = value->data; p <= last; p = end + 1) {
 
         end = ngx_strlchr(p, last, ',');
         if (end == NULL) {
@@ -687,7 +670,7 @@ ngx_http_travel_auth_require_any(ngx_conf_t *cf,
         s.data = p;
         s.len = end - p;
 
-        rv = ngx_http_travel_auth_permission(cf, &require->any, s);
+        rv = ngx_http_travel_auth_permission(cf, any, s);
         if (rv != NGX_CONF_OK) {
             return rv;
         }

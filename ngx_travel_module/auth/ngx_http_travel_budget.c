@@ -248,12 +248,23 @@ ngx_http_travel_budget_default(ngx_http_travel_budget_t *budget)
 }
 
 
+static const ngx_http_travel_param_t
+    ngx_http_travel_signature_budget_params[] = {
+
+    { "burst", ngx_http_travel_param_number,
+      0,
+      "1", "100000", NULL, "checks", 0 },
+
+      ngx_http_travel_null_param
+};
+
+
 char *
 ngx_http_travel_budget_directive(ngx_conf_t *cf,
     ngx_http_travel_budget_t *budget)
 {
-    ngx_int_t   burst;
-    ngx_str_t  *value;
+    ngx_str_t   *value;
+    ngx_uint_t   burst;
 
     value = cf->args->elts;
 
@@ -275,22 +286,17 @@ ngx_http_travel_budget_directive(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    if (cf->args->nelts == 3) {
-        burst = NGX_ERROR;
+    burst = 0;
 
-        if (ngx_strncmp(value[2].data, "burst=", 6) == 0) {
-            burst = ngx_atoi(value[2].data + 6, value[2].len - 6);
-        }
+    if (ngx_http_travel_params(cf, ngx_http_travel_signature_budget_params, 2,
+                               &burst)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
 
-        if (burst < 1 || burst > NGX_HTTP_TRAVEL_BUDGET_MAX) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"travel_signature_budget\" parameter \"%V\" "
-                               "must be burst=1..%d", &value[2],
-                               NGX_HTTP_TRAVEL_BUDGET_MAX);
-            return NGX_CONF_ERROR;
-        }
-
-        budget->depth = budget->interval * burst;
+    if (burst != 0) {
+        budget->depth = budget->interval * (int64_t) burst;
     }
 
     /* entries of another rule count for themselves */

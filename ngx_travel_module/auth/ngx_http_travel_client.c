@@ -13,6 +13,8 @@
 
 static void ngx_http_travel_client_peer(ngx_http_request_t *r,
     ngx_http_travel_risk_record_t *record);
+static char *ngx_http_travel_client_network(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static size_t ngx_http_travel_client_lines(ngx_http_request_t *r,
     const ngx_str_t *name, travel_str_t *lines);
 
@@ -222,16 +224,24 @@ ngx_http_travel_client_lines(ngx_http_request_t *r, const ngx_str_t *name,
 }
 
 
+static const ngx_http_travel_param_t  ngx_http_travel_trusted_proxy_params[] = {
+
+    { "header", ngx_http_travel_param_word,
+      offsetof(ngx_http_travel_proxies_t, form),
+      NULL, NULL, "x-forwarded-for", "x-forwarded-for|forwarded", 0 },
+
+    { "", ngx_http_travel_client_network,
+      offsetof(ngx_http_travel_proxies_t, networks),
+      NULL, NULL, NULL, NULL, 1 },
+
+      ngx_http_travel_null_param
+};
+
+
 char *
 ngx_http_travel_proxies_directive(ngx_conf_t *cf,
     ngx_http_travel_proxies_t *proxies)
 {
-    ngx_str_t         *value;
-    ngx_uint_t         i;
-    travel_network_t  *network;
-
-    value = cf->args->elts;
-
     if (ngx_array_init(&proxies->networks, cf->pool, cf->args->nelts,
                        sizeof(travel_network_t))
         != NGX_OK)
@@ -239,45 +249,48 @@ ngx_http_travel_proxies_directive(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    for (i = 1; i < cf->args->nelts; i++) {
-
-        if (ngx_strcmp(value[i].data, "header=x-forwarded-for") == 0) {
-            proxies->form = TRAVEL_FORWARDED_X;
-            continue;
-        }
-
-        if (ngx_strcmp(value[i].data, "header=forwarded") == 0) {
-            proxies->form = TRAVEL_FORWARDED_RFC7239;
-            continue;
-        }
-
-        network = ngx_array_push(&proxies->networks);
-        if (network == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        if (ngx_strcmp(value[i].data, "unix:") == 0) {
-            network->address = ngx_http_travel_client_none;
-            network->bits = 128;
-            continue;
-        }
-
-        if (travel_network_parse(network, ngx_http_travel_view(&value[i]))
-            != TRAVEL_OK)
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"travel_trusted_proxy\" parameter \"%V\" must "
-                               "be an address, a network without host bits as "
-                               "in 10.0.0.0/8 or 2001:db8::/32, \"unix:\", "
-                               "header=x-forwarded-for or header=forwarded",
-                               &value[i]);
-            return NGX_CONF_ERROR;
-        }
+    if (ngx_http_travel_params(cf, ngx_http_travel_trusted_proxy_params, 1,
+                               proxies)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     if (proxies->networks.nelts == 0) {
         return "names a header but no proxy, as in "
                "\"travel_trusted_proxy 10.0.0.0/8 header=forwarded\"";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_travel_client_network(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
+{
+    ngx_array_t       *networks;
+    travel_network_t  *network;
+
+    (void) cf;
+
+    networks = (ngx_array_t *) ((char *) conf + param->offset);
+    network = ngx_array_push(networks);
+    if (network == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_strcmp(value->data, "unix:") == 0) {
+        network->address = ngx_http_travel_client_none;
+        network->bits = 128;
+        return NGX_CONF_OK;
+    }
+
+    if (travel_network_parse(network, ngx_http_travel_view(value))
+        != TRAVEL_OK)
+    {
+        return "must be an address, a network without host bits as in "
+               "10.0.0.0/8 or 2001:db8::/32, or \"unix:\"";
     }
 
     return NGX_CONF_OK;

@@ -33,6 +33,8 @@ struct ngx_http_travel_geoip_s {
 };
 
 
+static char *ngx_http_travel_geo_country(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static void ngx_http_travel_geoip_note(ngx_http_travel_geoip_t *geoip,
     const ngx_file_info_t *info);
 static ngx_uint_t ngx_http_travel_geoip_changed(
@@ -416,6 +418,20 @@ ngx_http_travel_geoip_text(ngx_pool_t *pool, MMDB_entry_s *entry,
 
 /* --- travel_geo ---------------------------------------------------------- */
 
+static const ngx_http_travel_param_t  ngx_http_travel_geo_params[] = {
+
+    { "unknown", ngx_http_travel_param_word,
+      offsetof(ngx_http_travel_geo_t, refuse_unknown),
+      NULL, NULL, NULL, "allow|deny", 0 },
+
+    { "", ngx_http_travel_geo_country,
+      0,
+      NULL, NULL, NULL, NULL, 1 },
+
+      ngx_http_travel_null_param
+};
+
+
 char *
 ngx_http_travel_geo_directive(ngx_conf_t *cf, ngx_http_travel_geo_t *geo)
 {
@@ -435,43 +451,47 @@ ngx_http_travel_geo_directive(ngx_conf_t *cf, ngx_http_travel_geo_t *geo)
 
     if (ngx_strcmp(value[1].data, "allow") == 0) {
         geo->mode = NGX_HTTP_TRAVEL_GEO_ALLOW;
-        geo->unknown = NGX_HTTP_TRAVEL_GEO_DENY;
+        geo->refuse_unknown = 1;
 
     } else if (ngx_strcmp(value[1].data, "deny") == 0) {
         geo->mode = NGX_HTTP_TRAVEL_GEO_DENY;
-        geo->unknown = NGX_HTTP_TRAVEL_GEO_ALLOW;
 
     } else {
         return "must be \"off\", or \"allow\" or \"deny\" and countries, as in "
                "\"travel_geo allow DE AT CH\"";
     }
 
-    for (i = 2; i < cf->args->nelts; i++) {
+    if (ngx_http_travel_params(cf, ngx_http_travel_geo_params, 2, geo)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
 
-        if (ngx_strcmp(value[i].data, "unknown=allow") == 0) {
-            geo->unknown = NGX_HTTP_TRAVEL_GEO_ALLOW;
-            continue;
-        }
-
-        if (ngx_strcmp(value[i].data, "unknown=deny") == 0) {
-            geo->unknown = NGX_HTTP_TRAVEL_GEO_DENY;
-            continue;
-        }
-
-        if (travel_risk_country(ngx_http_travel_view(&value[i])) == 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"travel_geo\" parameter \"%V\" must be a "
-                               "country's two capital letters (ISO 3166-1), "
-                               "unknown=allow or unknown=deny", &value[i]);
-            return NGX_CONF_ERROR;
-        }
-
-        any = 1;
-        geo->listed[value[i].data[0] - 'A'] |= 1u << (value[i].data[1] - 'A');
+    for (i = 0; i < 26; i++) {
+        any |= geo->listed[i];
     }
 
     return any ? NGX_CONF_OK
                : "names no country, as in \"travel_geo allow DE AT CH\"";
+}
+
+
+static char *
+ngx_http_travel_geo_country(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
+{
+    ngx_http_travel_geo_t  *geo = conf;
+
+    (void) cf;
+    (void) param;
+
+    if (travel_risk_country(ngx_http_travel_view(value)) == 0) {
+        return "must be a country's two capital letters (ISO 3166-1)";
+    }
+
+    geo->listed[value->data[0] - 'A'] |= 1u << (value->data[1] - 'A');
+
+    return NGX_CONF_OK;
 }
 
 
@@ -530,7 +550,7 @@ ngx_http_travel_geo_judge(const ngx_http_travel_geo_t *geo,
     ngx_uint_t  listed;
 
     if (country->len == 0) {
-        return (geo->unknown == NGX_HTTP_TRAVEL_GEO_ALLOW)
+        return !geo->refuse_unknown
                ? NGX_HTTP_TRAVEL_GEO_UNKNOWN_ALLOWED
                : NGX_HTTP_TRAVEL_GEO_UNKNOWN_DENIED;
     }

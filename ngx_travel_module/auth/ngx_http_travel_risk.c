@@ -14,14 +14,10 @@
 
 
 #define NGX_HTTP_TRAVEL_RISK_DEVICE     1024     /* bytes that are hashed */
-#define NGX_HTTP_TRAVEL_RISK_MAX_AGE    300      /* seconds */
-#define NGX_HTTP_TRAVEL_RISK_SPEED_MAX  100000   /* km/h */
 
 
-static char *ngx_http_travel_risk_parameter(ngx_conf_t *cf,
-    ngx_http_travel_risk_t *risk, ngx_str_t *value);
-static ngx_int_t ngx_http_travel_risk_share(ngx_str_t *value, size_t skip,
-    double *ret_share);
+static char *ngx_http_travel_risk_speed(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static ngx_int_t ngx_http_travel_risk_judge(ngx_http_request_t *r,
     const ngx_http_travel_risk_t *risk, ngx_http_travel_risk_record_t *record);
 static uint64_t ngx_http_travel_risk_device(ngx_http_request_t *r,
@@ -40,12 +36,56 @@ static ngx_uint_t ngx_http_travel_risk_failed(ngx_http_request_t *r,
 
 /* --- travel_risk --------------------------------------------------------- */
 
+static const ngx_http_travel_param_t  ngx_http_travel_risk_params[] = {
+
+    { "mode", ngx_http_travel_param_word,
+      offsetof(ngx_http_travel_risk_t, mode),
+      NULL, NULL, "report", "report|challenge|block", 0 },
+
+    { "threshold", ngx_http_travel_param_share,
+      offsetof(ngx_http_travel_risk_t, threshold),
+      "0.01", "1", "0.8", NULL, 0 },
+
+    { "travel", ngx_http_travel_param_share,
+      offsetof(ngx_http_travel_risk_t, rule.weight[TRAVEL_RISK_TRAVEL]),
+      "0", "1", "0.85", NULL, 0 },
+
+    { "country", ngx_http_travel_param_share,
+      offsetof(ngx_http_travel_risk_t, rule.weight[TRAVEL_RISK_COUNTRY]),
+      "0", "1", "0.4", NULL, 0 },
+
+    { "device", ngx_http_travel_param_share,
+      offsetof(ngx_http_travel_risk_t, rule.weight[TRAVEL_RISK_DEVICE]),
+      "0", "1", "0.4", NULL, 0 },
+
+    { "failures", ngx_http_travel_param_share,
+      offsetof(ngx_http_travel_risk_t, rule.weight[TRAVEL_RISK_FAILURES]),
+      "0", "1", "0.6", NULL, 0 },
+
+    { "hours", ngx_http_travel_param_share,
+      offsetof(ngx_http_travel_risk_t, rule.weight[TRAVEL_RISK_HOURS]),
+      "0", "1", "0.2", NULL, 0 },
+
+    { "speed", ngx_http_travel_risk_speed,
+      offsetof(ngx_http_travel_risk_t, rule.speed),
+      "1", "100000", "1000", "km/h", 0 },
+
+    { "acr", ngx_http_travel_stepup_acr,
+      offsetof(ngx_http_travel_risk_t, stepup),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "max_age", ngx_http_travel_param_sec,
+      offsetof(ngx_http_travel_risk_t, stepup.max_age),
+      "0", "30d", "5m", NULL, 0 },
+
+      ngx_http_travel_null_param
+};
+
+
 char *
 ngx_http_travel_risk_directive(ngx_conf_t *cf, ngx_http_travel_risk_t *risk)
 {
-    char        *rv;
-    ngx_str_t   *value;
-    ngx_uint_t   i;
+    ngx_str_t  *value;
 
     value = cf->args->elts;
 
@@ -53,111 +93,31 @@ ngx_http_travel_risk_directive(ngx_conf_t *cf, ngx_http_travel_risk_t *risk)
         return NGX_CONF_OK;
     }
 
-    risk->mode = NGX_HTTP_TRAVEL_RISK_REPORT;
-    risk->threshold = 0.8;
-    risk->stepup.max_age = NGX_HTTP_TRAVEL_RISK_MAX_AGE;
-    travel_risk_rule_init(&risk->rule);
+    risk->on = 1;
 
-    for (i = 1; i < cf->args->nelts; i++) {
-        rv = ngx_http_travel_risk_parameter(cf, risk, &value[i]);
-        if (rv != NGX_CONF_OK) {
-            return rv;
-        }
-    }
-
-    return NGX_CONF_OK;
+    return ngx_http_travel_params_whole(cf, ngx_http_travel_risk_params, 1,
+                                        risk);
 }
 
 
 static char *
-ngx_http_travel_risk_parameter(ngx_conf_t *cf, ngx_http_travel_risk_t *risk,
-    ngx_str_t *value)
+ngx_http_travel_risk_speed(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
-    size_t        len;
-    ngx_int_t     rc;
-    ngx_uint_t    i;
-    const char   *name;
+    char                     *rv;
+    ngx_uint_t                speed;
+    ngx_http_travel_param_t   plain;
 
-    static ngx_str_t  modes[] = {
-        ngx_string("mode=report"), ngx_string("mode=challenge"),
-        ngx_string("mode=block")
-    };
+    plain = *param;
+    plain.offset = 0;
 
-    for (i = 0; i < 3; i++) {
-        if (ngx_strcmp(modes[i].data, value->data) == 0) {
-            risk->mode = NGX_HTTP_TRAVEL_RISK_REPORT + i;
-            return NGX_CONF_OK;
-        }
+    rv = ngx_http_travel_param_number(cf, &plain, value, &speed);
+
+    if (rv == NGX_CONF_OK) {
+        *(double *) ((char *) conf + param->offset) = speed;
     }
 
-    if (ngx_strncmp(value->data, "threshold=", 10) == 0
-        && ngx_http_travel_risk_share(value, 10, &risk->threshold) == NGX_OK
-        && risk->threshold > 0)
-    {
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strncmp(value->data, "speed=", 6) == 0) {
-        rc = ngx_atoi(value->data + 6, value->len - 6);
-
-        if (rc > 0 && rc <= NGX_HTTP_TRAVEL_RISK_SPEED_MAX) {
-            risk->rule.speed = rc;
-            return NGX_CONF_OK;
-        }
-    }
-
-    for (i = 0; i < TRAVEL_RISK_SIGNALS; i++) {
-        name = travel_risk_signal_name(i);
-        len = ngx_strlen(name);
-
-        if (ngx_strncmp(value->data, name, len) == 0 && value->data[len] == '='
-            && ngx_http_travel_risk_share(value, len + 1,
-                                          &risk->rule.weight[i])
-               == NGX_OK)
-        {
-            return NGX_CONF_OK;
-        }
-    }
-
-    rc = ngx_http_travel_stepup_parameter(cf, &risk->stepup, value);
-
-    if (rc == NGX_OK) {
-        return NGX_CONF_OK;
-    }
-
-    if (rc == NGX_DECLINED) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_risk\" parameter \"%V\" must be "
-                           "threshold=0.01..1, mode=report|challenge|block, "
-                           "travel=, country=, device=, failures= or hours= "
-                           "with a weight from 0 to 1, speed=1..%d (km/h), "
-                           "acr=VALUE,... or max_age=TIME", value,
-                           NGX_HTTP_TRAVEL_RISK_SPEED_MAX);
-    }
-
-    return NGX_CONF_ERROR;
-}
-
-
-/* "0", "1", "0.85": two digits behind the point at most. */
-static ngx_int_t
-ngx_http_travel_risk_share(ngx_str_t *value, size_t skip, double *ret_share)
-{
-    ngx_int_t  n;
-
-    if (value->len == skip || value->data[skip] == '.') {
-        return NGX_ERROR;
-    }
-
-    n = ngx_atofp(value->data + skip, value->len - skip, 2);
-
-    if (n < 0 || n > 100) {
-        return NGX_ERROR;
-    }
-
-    *ret_share = n / 100.0;
-
-    return NGX_OK;
+    return rv;
 }
 
 
@@ -197,7 +157,7 @@ ngx_http_travel_risk_handler(ngx_http_request_t *r)
 
     risk = rlcf->risk;
 
-    if (risk == NULL || risk->mode == 0) {
+    if (risk == NULL || !risk->on) {
         return NGX_DECLINED;
     }
 

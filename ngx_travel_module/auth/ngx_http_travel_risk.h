@@ -26,7 +26,7 @@
 
 typedef struct {
     ngx_array_t            networks;   /* travel_network_t */
-    travel_forwarded_e     form;
+    ngx_uint_t             form;       /* travel_forwarded_e */
 } ngx_http_travel_proxies_t;
 
 #define NGX_HTTP_TRAVEL_GEO_ALLOW  1   /* only the countries listed */
@@ -34,7 +34,7 @@ typedef struct {
 
 typedef struct {
     ngx_uint_t             mode;       /* 0: off */
-    ngx_uint_t             unknown;    /* ALLOW or DENY */
+    ngx_uint_t             refuse_unknown;
     uint32_t               listed[26]; /* by first letter, a bit per second */
     ngx_str_t              file;       /* where it stood */
     ngx_uint_t             line;
@@ -47,12 +47,13 @@ typedef struct {
     time_t                 max_age;
 } ngx_http_travel_stepup_t;
 
-#define NGX_HTTP_TRAVEL_RISK_REPORT     1
-#define NGX_HTTP_TRAVEL_RISK_CHALLENGE  2
-#define NGX_HTTP_TRAVEL_RISK_BLOCK      3
+#define NGX_HTTP_TRAVEL_RISK_REPORT     0
+#define NGX_HTTP_TRAVEL_RISK_CHALLENGE  1
+#define NGX_HTTP_TRAVEL_RISK_BLOCK      2
 
 typedef struct {
-    ngx_uint_t                 mode;   /* 0: off */
+    ngx_uint_t                 on;     /* 0: travel_risk off */
+    ngx_uint_t                 mode;
     double                     threshold;
     travel_risk_rule_t         rule;
     ngx_http_travel_stepup_t   stepup; /* what answers a challenge */
@@ -189,10 +190,13 @@ ngx_int_t ngx_http_travel_geo_handler(ngx_http_request_t *r);
 
 /* --- how he proved it (stepup) ------------------------------------------- */
 
-/* acr= or max_age=: NGX_OK; NGX_DECLINED: another parameter; NGX_ERROR, its
- * value is wrong. */
-ngx_int_t ngx_http_travel_stepup_parameter(ngx_conf_t *cf,
-    ngx_http_travel_stepup_t *stepup, ngx_str_t *value);
+/* All of the directive but "off". */
+char *ngx_http_travel_stepup_directive(ngx_conf_t *cf,
+    ngx_http_travel_stepup_t *stepup);
+
+/* Reads acr=, as a row of parameters; at its offset is a stepup_t. */
+char *ngx_http_travel_stepup_acr(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *list, void *conf);
 
 /* Does the token that was admitted satisfy it? */
 ngx_uint_t ngx_http_travel_stepup_met(ngx_http_request_t *r,

@@ -372,9 +372,7 @@ ngx_http_travel_risk_stepup(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_travel_risk_loc_conf_t  *rlcf = conf;
 
-    ngx_int_t                          rc;
     ngx_str_t                         *value;
-    ngx_uint_t                         i;
     ngx_http_travel_risk_main_conf_t  *rmcf;
 
     if (rlcf->stepup_set) {
@@ -393,21 +391,8 @@ ngx_http_travel_risk_stepup(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    rlcf->stepup->max_age = -1;
-
-    for (i = 1; i < cf->args->nelts; i++) {
-        rc = ngx_http_travel_stepup_parameter(cf, rlcf->stepup, &value[i]);
-
-        if (rc == NGX_DECLINED) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"travel_stepup\" parameter \"%V\" must be "
-                               "acr=VALUE,... or max_age=TIME, or the only one "
-                               "\"off\"", &value[i]);
-        }
-
-        if (rc != NGX_OK) {
-            return NGX_CONF_ERROR;
-        }
+    if (ngx_http_travel_stepup_directive(cf, rlcf->stepup) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
     }
 
     rmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_travel_risk_module);
@@ -436,7 +421,7 @@ ngx_http_travel_risk_score(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     rv = ngx_http_travel_risk_directive(cf, rlcf->risk);
 
-    if (rv != NGX_CONF_OK || rlcf->risk->mode == 0) {
+    if (rv != NGX_CONF_OK || !rlcf->risk->on) {
         return rv;
     }
 

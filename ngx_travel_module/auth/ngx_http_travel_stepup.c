@@ -7,85 +7,66 @@
 #include "ngx_http_travel_risk.h"
 
 
-#define NGX_HTTP_TRAVEL_STEPUP_ACRS     8
-#define NGX_HTTP_TRAVEL_STEPUP_MAX_AGE  (30 * 24 * 60 * 60)
+#define NGX_HTTP_TRAVEL_STEPUP_ACRS  8
+
+#define NGX_HTTP_TRAVEL_STEPUP_ACR                                            \
+    "must list one to 8 values of the claim acr, the one preferred first, as " \
+    "in acr=mfa,pwd; spaces and quotes cannot be in them"
 
 
-static char *ngx_http_travel_stepup_acr(ngx_conf_t *cf,
-    ngx_http_travel_stepup_t *stepup, ngx_str_t list);
+static const ngx_http_travel_param_t  ngx_http_travel_stepup_params[] = {
+
+    { "acr", ngx_http_travel_stepup_acr,
+      0,
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "max_age", ngx_http_travel_param_sec,
+      offsetof(ngx_http_travel_stepup_t, max_age),
+      "0", "30d", NULL, NULL, 0 },
+
+      ngx_http_travel_null_param
+};
 
 
-ngx_int_t
-ngx_http_travel_stepup_parameter(ngx_conf_t *cf,
-    ngx_http_travel_stepup_t *stepup, ngx_str_t *value)
+char *
+ngx_http_travel_stepup_directive(ngx_conf_t *cf,
+    ngx_http_travel_stepup_t *stepup)
 {
-    ngx_str_t  s;
+    stepup->max_age = -1;
 
-    if (ngx_strncmp(value->data, "acr=", 4) == 0) {
-        s.data = value->data + 4;
-        s.len = value->len - 4;
-
-        if (ngx_http_travel_stepup_acr(cf, stepup, s) == NGX_CONF_OK) {
-            return NGX_OK;
-        }
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "parameter \"%V\" must list one to %d values of the "
-                           "claim acr, the one preferred first, as in "
-                           "acr=mfa,pwd; spaces and quotes cannot be in them",
-                           value, NGX_HTTP_TRAVEL_STEPUP_ACRS);
-        return NGX_ERROR;
-    }
-
-    if (ngx_strncmp(value->data, "max_age=", 8) == 0) {
-        s.data = value->data + 8;
-        s.len = value->len - 8;
-
-        stepup->max_age = ngx_parse_time(&s, 1);
-
-        if (s.len != 0 && stepup->max_age != (time_t) NGX_ERROR
-            && stepup->max_age <= NGX_HTTP_TRAVEL_STEPUP_MAX_AGE)
-        {
-            return NGX_OK;
-        }
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "parameter \"%V\" must be a time up to 30d, as in "
-                           "max_age=5m", value);
-        return NGX_ERROR;
-    }
-
-    return NGX_DECLINED;
+    return ngx_http_travel_params(cf, ngx_http_travel_stepup_params, 1,
+                                  stepup);
 }
 
 
 /* The texts go into a quoted-string and are separated by spaces there. */
-static char *
-ngx_http_travel_stepup_acr(ngx_conf_t *cf, ngx_http_travel_stepup_t *stepup,
-    ngx_str_t list)
+char *
+ngx_http_travel_stepup_acr(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *list, void *conf)
 {
-    u_char      *p, *end, *last;
-    ngx_str_t   *acr;
+    u_char                    *p, *end, *last;
+    ngx_str_t                 *acr;
+    ngx_http_travel_stepup_t  *stepup;
 
-    if (stepup->acr.nelts != 0
-        || ngx_array_init(&stepup->acr, cf->pool, 2, sizeof(ngx_str_t))
-           != NGX_OK)
+    stepup = (ngx_http_travel_stepup_t *) ((char *) conf + param->offset);
+
+    if (ngx_array_init(&stepup->acr, cf->pool, 2, sizeof(ngx_str_t)) != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
 
-    stepup->values.len = list.len;
-    stepup->values.data = ngx_pnalloc(cf->pool, list.len + 1);
+    stepup->values.len = list->len;
+    stepup->values.data = ngx_pnalloc(cf->pool, list->len);
     if (stepup->values.data == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    ngx_memcpy(stepup->values.data, list.data, list.len);
+    ngx_memcpy(stepup->values.data, list->data, list->len);
 
-    for (p = stepup->values.data; p < stepup->values.data + list.len; p++) {
+    for (p = stepup->values.data; p < stepup->values.data + list->len; p++) {
 
         if (*p <= 0x20 || *p >= 0x7f || *p == '"' || *p == '\\') {
-            return NGX_CONF_ERROR;
+            return NGX_HTTP_TRAVEL_STEPUP_ACR;
         }
 
         if (*p == ',') {
@@ -93,9 +74,9 @@ ngx_http_travel_stepup_acr(ngx_conf_t *cf, ngx_http_travel_stepup_t *stepup,
         }
     }
 
-    last = list.data + list.len;
+    last = list->data + list->len;
 
-    for (p = list.data; p <= last; p = end + 1) {
+    for (p = list->data; p <= last; p = end + 1) {
 
         end = ngx_strlchr(p, last, ',');
         if (end == NULL) {
@@ -103,7 +84,7 @@ ngx_http_travel_stepup_acr(ngx_conf_t *cf, ngx_http_travel_stepup_t *stepup,
         }
 
         if (end == p || stepup->acr.nelts == NGX_HTTP_TRAVEL_STEPUP_ACRS) {
-            return NGX_CONF_ERROR;
+            return NGX_HTTP_TRAVEL_STEPUP_ACR;
         }
 
         acr = ngx_array_push(&stepup->acr);

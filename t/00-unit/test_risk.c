@@ -9,7 +9,14 @@
 #define close_to(a, b)  assert_true(fabs((a) - (b)) < 0.005)
 
 
-static travel_risk_rule_t  rule;
+static const travel_risk_rule_t  rule_usual = {
+    .weight = { [TRAVEL_RISK_TRAVEL] = 0.85, [TRAVEL_RISK_COUNTRY] = 0.4,
+                [TRAVEL_RISK_DEVICE] = 0.4, [TRAVEL_RISK_FAILURES] = 0.6,
+                [TRAVEL_RISK_HOURS] = 0.2 },
+    .speed = 1000
+};
+
+static travel_risk_rule_t        rule;
 
 
 static travel_risk_sighting_t
@@ -41,7 +48,7 @@ setup(void **state)
 {
     (void) state;
 
-    travel_risk_rule_init(&rule);
+    rule = rule_usual;
 
     return 0;
 }
@@ -155,7 +162,7 @@ sums(void **state)
     rule.weight[TRAVEL_RISK_COUNTRY] = 0.2;
     v = judge(&p, at(NOON + 7200, "BE", 50.8503, 4.3517));
     assert_true(v.score == 20 / 100.0);
-    travel_risk_rule_init(&rule);
+    rule = rule_usual;
 
     /* with a new device: 1 - 0.6 * 0.6 */
     s = at(NOON + 7200, "BE", 50.8503, 4.3517);
@@ -176,7 +183,7 @@ sums(void **state)
     rule.weight[TRAVEL_RISK_DEVICE] = 1;
     assert_true(judge(&p, s).score == 1);
 
-    travel_risk_rule_init(&rule);
+    rule = rule_usual;
 }
 
 

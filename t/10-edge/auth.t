@@ -582,12 +582,14 @@ subtest 'nginx -t says what to do' => sub {
         'travel_auth maybe;' => qr/mode "maybe" must be off, optional or required in .*:\d+/,
         'travel_auth required;' => qr/"travel_auth" must have jwks=NAME, as there are several/,
         'travel_auth required jwks=nope;' => qr/there is no "travel_jwks nope file=PATH" in .*:\d+/,
-        'travel_auth required jwks=main leeway=1h;' => qr/"leeway=1h" must be .* leeway=0..5m/,
-        'travel_auth required jwks=main x=y;' => qr/"x=y" must be jwks=/,
+        'travel_auth required jwks=main leeway=1h;' => qr/"leeway=1h" must be a time from 0 to 5m/,
+        'travel_auth required jwks=main x=y;' => qr/"x=y" must be one of jwks=, audience=, typ= or leeway=/,
         'travel_auth off; travel_require a:b;' => qr/asks for permissions of nobody: add "travel_auth required"/,
         'travel_require Nope;' => qr/"Nope" must be NOUN:VERB/,
         'travel_require GET;' => qr/names methods but no permission/,
         'travel_require a:b GET;' => qr/"GET" must be NOUN:VERB .* methods stand before/,
+        'travel_auth required jwks=main jwks=main;' => qr/"jwks=" is given twice/,
+        'travel_require any=a:b any=c:d;' => qr/second any=: put it into a second "travel_require" line/,
         'travel_require any=a:b,c;' => qr/"c" must be NOUN:VERB/,
     );
     for my $line (sort keys %case) {

@@ -491,7 +491,10 @@ complete_value(complete_t *c, const node_t *node, const ast_t *type,
     if (first == 'n') {
         (void) complete_skip(c);
 
-        if (nonnull) {
+        if (node->withheld != 0) {
+            travel_graphql_withheld_error(c->errors, &c->nerrors, node, at);
+
+        } else if (nonnull) {
             travel_graphql_null_error(c->errors, &c->nerrors, node, at);
         }
 

@@ -11,7 +11,8 @@
  *     @owner(column: "user_id")   only the viewer's rows, wherever they are
  *                              read: the planner adds it to each FROM
  *     @public                  anybody's rows
- *     @auth(requires: "journeys:read")  a permission to ask for it at all
+ *     @auth(requires: "journeys:read")  a permission to see it, in whichever
+ *                              way a field leads to it
  *     @cache(ttl: 30, tags: "journeys:{$viewer}", row: "journey:{id}")
  *                              an answer with such rows is kept that long, and
  *                              until one of the tags is invalidated; without

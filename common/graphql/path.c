@@ -2,6 +2,7 @@
 
 #include "path.h"
 #include "steps.h"
+#include "../errors.h"
 
 typedef travel_graphql_step_t  step_t;
 
@@ -34,8 +35,8 @@ path_write(travel_graphql_text_t *out, const step_t *step)
 /* "<what> Type.field[ as <as>]."; no more than are told. */
 static void
 path_error(travel_graphql_text_t *errors, unsigned *n,
-    const travel_graphql_node_t *node, const step_t *at, const char *what,
-    travel_str_t as)
+    const travel_graphql_node_t *node, const step_t *at, int code,
+    const char *what, travel_str_t as)
 {
     if ((*n)++ >= TRAVEL_GRAPHQL_ERRORS_MAX) {
         return;
@@ -48,8 +49,8 @@ path_error(travel_graphql_text_t *errors, unsigned *n,
                                as.len > 0 ? " as " : "", S_(as), node->line,
                                node->column);
     path_write(errors, at);
-    travel_graphql_text_puts(errors, "],\"extensions\":{\"code\":"
-                             "\"INTERNAL_ERROR\"}}");
+    travel_graphql_text_printf(errors, "],\"extensions\":{\"code\":\"%s\"}}",
+                               travel_error_code(code));
 }
 
 
@@ -57,9 +58,21 @@ void
 travel_graphql_null_error(travel_graphql_text_t *errors, unsigned *n,
     const travel_graphql_node_t *node, const step_t *at)
 {
-    path_error(errors, n, node, at,
-               "Cannot return null for non-nullable field",
-               (travel_str_t) { "", 0 });
+    path_error(errors, n, node, at, TRAVEL_E_INTERNAL_ERROR,
+               "Cannot return null for non-nullable field", TRAVEL_STR(""));
+}
+
+
+void
+travel_graphql_withheld_error(travel_graphql_text_t *errors, unsigned *n,
+    const travel_graphql_node_t *node, const step_t *at)
+{
+    path_error(errors, n, node, at, node->withheld,
+               node->withheld == TRAVEL_E_AUTHORIZATION_ERROR
+               ? "The permission is missing for"
+               : node->withheld == TRAVEL_E_VALIDATION_ERROR
+               ? "A value is not one that can be taken for"
+               : "The database could not answer", TRAVEL_STR(""));
 }
 
 
@@ -67,6 +80,6 @@ void
 travel_graphql_leaf_error(travel_graphql_text_t *errors, unsigned *n,
     const travel_graphql_node_t *node, const step_t *at)
 {
-    path_error(errors, n, node, at, "Cannot represent the value of",
-               node->field->base);
+    path_error(errors, n, node, at, TRAVEL_E_INTERNAL_ERROR,
+               "Cannot represent the value of", node->field->base);
 }

@@ -23,6 +23,9 @@ struct travel_graphql_step_s {
  * are as many as are told. */
 void travel_graphql_null_error(travel_graphql_text_t *errors, unsigned *n,
     const travel_graphql_node_t *node, const travel_graphql_step_t *at);
+/* A field that was left out. */
+void travel_graphql_withheld_error(travel_graphql_text_t *errors, unsigned *n,
+    const travel_graphql_node_t *node, const travel_graphql_step_t *at);
 void travel_graphql_leaf_error(travel_graphql_text_t *errors, unsigned *n,
     const travel_graphql_node_t *node, const travel_graphql_step_t *at);
 

@@ -337,8 +337,9 @@ plan_tags(plan_t *p, const travel_graphql_template_t *tags, const node_t *node)
 }
 
 
+/* The permission is one of the plan's, and the node's. */
 static int
-plan_requires(plan_t *p, travel_str_t permission)
+plan_requires(plan_t *p, travel_str_t permission, node_t *node)
 {
     size_t                  i;
     travel_str_t           *more;
@@ -350,8 +351,15 @@ plan_requires(plan_t *p, travel_str_t permission)
 
     for (i = 0; i < plan->nrequires; i++) {
         if (travel_str_eq(plan->requires[i], permission)) {
+            node->needs |= (uint64_t) 1 << i;
             return TRAVEL_OK;
         }
+    }
+
+    if (i == TRAVEL_GRAPHQL_REQUIRES_MAX) {
+        return plan_error(p->error, node->source, TRAVEL_E_VALIDATION_ERROR,
+                          "The operation needs more than %d permissions.",
+                          TRAVEL_GRAPHQL_REQUIRES_MAX);
     }
 
     more = plan_alloc(p, (plan->nrequires + 1) * sizeof(*more));
@@ -365,14 +373,15 @@ plan_requires(plan_t *p, travel_str_t permission)
 
     more[plan->nrequires++] = permission;
     plan->requires = more;
+    node->needs |= (uint64_t) 1 << i;
     return TRAVEL_OK;
 }
 
 
 static int
-plan_rows(plan_t *p, const travel_graphql_map_type_t *rows, const node_t *node)
+plan_rows(plan_t *p, const travel_graphql_map_type_t *rows, node_t *node)
 {
-    TRY(plan_requires(p, rows->requires));
+    TRY(plan_requires(p, rows->requires, node));
     TRY(plan_tags(p, &rows->tags, node));
 
     if (!rows->cached) {
@@ -388,13 +397,17 @@ plan_rows(plan_t *p, const travel_graphql_map_type_t *rows, const node_t *node)
 
 /* What a field, and the rows that it reads, mean for the whole plan. */
 static int
-plan_rules(plan_t *p, const node_t *node)
+plan_rules(plan_t *p, node_t *node)
 {
     size_t                             i;
-    const travel_graphql_map_type_t   *rows = NULL;
+    const travel_graphql_map_type_t   *rows = NULL, *type;
     const travel_graphql_map_field_t  *field = node->field;
 
-    TRY(plan_requires(p, field->requires));
+    type = travel_graphql_map_type(p->plan->mapping, field->base);
+
+    TRY(plan_requires(p, field->requires, node));
+    TRY(plan_requires(p, type != NULL ? type->requires : TRAVEL_NULL_STR,
+                      node));
     TRY(plan_tags(p, &field->tags, node));
 
     if (field->cached && field->ttl < p->plan->ttl) {

@@ -62,6 +62,7 @@
 #define TRAVEL_GRAPHQL_BREADTH_MAX  2000    /* fields of a plan */
 #define TRAVEL_GRAPHQL_BINDS_MAX    512
 #define TRAVEL_GRAPHQL_ERROR_TEXT   240     /* bytes of a message */
+#define TRAVEL_GRAPHQL_REQUIRES_MAX 64      /* permissions of a plan */
 
 /* --- what is to be answered ---------------------------------------------- */
 
@@ -151,6 +152,10 @@ struct travel_graphql_node_s {
     uint32_t                           column;
     uint32_t                           index;      /* CONNECTION: its number */
     bool                               backward;   /* it is read from its end */
+    uint64_t                           needs;      /* permissions: bits, by
+                                                      place in the plan's */
+    int                                withheld;   /* travel_error_e: null it
+                                                      is, for that; part.h */
     const travel_graphql_ast_t        *source;     /* the document's field */
 };
 

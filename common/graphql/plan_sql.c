@@ -229,6 +229,11 @@ static void
 sql_value(sql_t *s, sql_row_t *row, const node_t *node,
     sql_parts_t *parts, text_t *out)
 {
+    if (node->withheld != 0) {
+        puts_(out, "NULL::json");
+        return;
+    }
+
     switch (node->kind) {
 
     case TRAVEL_GRAPHQL_NODE_LEAF:

@@ -97,14 +97,14 @@ ngx_http_travel_graphql_data(ngx_http_travel_graphql_t *g,
         return NGX_ERROR;
     }
 
-    if (out.len == 0) {                    /* and nothing is told of it */
-        travel_graphql_text_free(&errors);
-        return NGX_OK;
-    }
-
     if (ngx_http_travel_graphql_keep(g, &errors, &g->told) != NGX_OK) {
         travel_graphql_text_free(&out);
         return NGX_ERROR;
+    }
+
+    if (out.len == 0) {                    /* it can go out as it is */
+        travel_graphql_text_free(&out);
+        return NGX_OK;
     }
 
     return ngx_http_travel_graphql_keep(g, &out, body);
@@ -113,18 +113,23 @@ ngx_http_travel_graphql_data(ngx_http_travel_graphql_t *g,
 
 ngx_int_t
 ngx_http_travel_graphql_part(ngx_http_travel_graphql_t *g,
-    ngx_http_travel_pg_result_t *result, const travel_graphql_node_t *nodes,
-    ngx_uint_t only, const travel_graphql_node_t *above, ngx_str_t *ret_body)
+    ngx_http_travel_pg_result_t *result, ngx_str_t *ret_body)
 {
+    ngx_int_t               rc;
+    travel_graphql_node_t  *root;
+
     if (ngx_http_travel_pg_result_keep(result, g->request) != NGX_OK) {
         return NGX_ERROR;
     }
 
     *ret_body = ngx_http_travel_pg_value(result, 0, 0);
+    root = travel_graphql_root(g->part->plan, g->part->part.only);
 
-    if (ngx_http_travel_graphql_data(g, nodes, only, above, ret_body)
-        != NGX_OK)
-    {
+    rc = g->part->plan->operation->op == TRAVEL_GRAPHQL_MUTATION
+         ? ngx_http_travel_graphql_data(g, root->children, 0, root, ret_body)
+         : ngx_http_travel_graphql_data(g, root, 1, NULL, ret_body);
+
+    if (rc != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -1,14 +1,12 @@
 /*
  * A document, executed: plan, rules, values, and on to the query room, which
  * knows the cache, the router and the caller's last write.
- *
- * A statement that fails says nothing about which root field is to blame: then
- * each is asked alone, one after the other, and only what fails again is null.
  */
 
 #include "ngx_http_travel_graphql_room.h"
 #include "../net/ngx_http_travel_inner.h"
 #include "../../common/graphql/introspection.h"
+#include "../../common/graphql/project.h"
 
 
 static ngx_int_t ngx_http_travel_graphql_rules(ngx_http_travel_graphql_t *g,
@@ -39,11 +37,6 @@ static ngx_int_t ngx_http_travel_graphql_meta(ngx_http_travel_graphql_t *g,
     const travel_graphql_node_t *node, const char **ret_value);
 static ngx_int_t ngx_http_travel_graphql_memory(ngx_http_travel_graphql_t *g);
 
-static ngx_int_t ngx_http_travel_graphql_roots(ngx_http_travel_graphql_t *g);
-static ngx_int_t ngx_http_travel_graphql_next(ngx_http_travel_graphql_t *g);
-static void ngx_http_travel_graphql_rooted(ngx_http_request_t *r, void *data,
-    ngx_int_t rc, ngx_http_travel_pg_result_t *result);
-
 
 void
 ngx_http_travel_graphql_execute(ngx_http_travel_graphql_t *g)
@@ -52,7 +45,7 @@ ngx_http_travel_graphql_execute(ngx_http_travel_graphql_t *g)
     ngx_uint_t              status;
     travel_graphql_error_t  error;
 
-    rc = ngx_http_travel_graphql_plan(g, 0, &g->plan, &error);
+    rc = ngx_http_travel_graphql_plan(g, NULL, &g->plan, &error);
     status = error.code == TRAVEL_E_MALFORMED_REQUEST && g->modern
              ? NGX_HTTP_BAD_REQUEST : NGX_HTTP_TRAVEL_GRAPHQL_INVALID;
 
@@ -136,16 +129,23 @@ ngx_http_travel_graphql_fault(travel_graphql_error_t *error, ngx_uint_t *status,
 }
 
 
-/* Before the look-up, each time: an answer may be kept, the right to it not. */
+/*
+ * Before the look-up, each time: an answer may be kept, the right to it not.
+ * Without a permission a query goes on by another plan, whose statement does
+ * not have the fields that need it; what is to be carried out, or told again
+ * and again to several, is refused as a whole.
+ */
 static ngx_int_t
 ngx_http_travel_graphql_permitted(ngx_http_travel_graphql_t *g,
     ngx_uint_t *ret_status, travel_graphql_error_t *ret_error)
 {
     size_t                  i;
-    ngx_str_t               permission;
+    ngx_str_t               permission, missing;
+    travel_graphql_part_t   part;
     ngx_http_travel_ctx_t  *ctx;
     travel_graphql_plan_t  *plan = g->plan->plan;
 
+    ngx_memzero(&part, sizeof(travel_graphql_part_t));
     ctx = ngx_http_travel_get_ctx(g->request);
 
     if ((plan->viewer || plan->nrequires != 0) && ctx->user.len == 0) {
@@ -158,13 +158,27 @@ ngx_http_travel_graphql_permitted(ngx_http_travel_graphql_t *g,
         permission = ngx_http_travel_str(plan->requires[i]);
 
         if (!ngx_http_travel_permitted(g->request, &permission)) {
-            return ngx_http_travel_graphql_fault(ret_error, ret_status,
-                       NGX_HTTP_FORBIDDEN, TRAVEL_E_AUTHORIZATION_ERROR,
-                       "The permission \"%V\" is missing.", &permission);
+            missing = part.denied == 0 ? permission : missing;
+            part.denied |= (uint64_t) 1 << i;
         }
     }
 
-    return NGX_OK;
+    if (part.denied == 0) {
+        return NGX_OK;
+    }
+
+    if (plan->operation->op != TRAVEL_GRAPHQL_QUERY
+        || travel_graphql_live(plan)
+        || !travel_graphql_part_shows(plan, part.denied))
+    {
+        return ngx_http_travel_graphql_fault(ret_error, ret_status,
+                   NGX_HTTP_FORBIDDEN, TRAVEL_E_AUTHORIZATION_ERROR,
+                   "The permission \"%V\" is missing.", &missing);
+    }
+
+    g->denied = part.denied;
+
+    return ngx_http_travel_graphql_plan(g, &part, &g->plan, ret_error);
 }
 
 
@@ -509,8 +523,9 @@ ngx_http_travel_graphql_prepare(ngx_http_travel_graphql_t *g,
 }
 
 
-/* The statement's digest tells the document; then each value, framed, and the
- * viewer where rows are his.  The mark is not part of what is asked. */
+/* The statement's digest tells the document; then what was left out of it, each
+ * value, framed, and the viewer where rows are his.  The mark is not part of
+ * what is asked. */
 static ngx_int_t
 ngx_http_travel_graphql_identity(ngx_http_travel_graphql_t *g,
     ngx_str_t *ret_identity)
@@ -524,7 +539,8 @@ ngx_http_travel_graphql_identity(ngx_http_travel_graphql_t *g,
     static const ngx_str_t  route = ngx_string("graphql");
 
     ctx = ngx_http_travel_get_ctx(g->request);
-    len = route.len + 1 + TRAVEL_SHA256_LEN + ctx->user.len;
+    len = route.len + 1 + TRAVEL_SHA256_LEN + sizeof(g->denied)
+          + ctx->user.len;
 
     for (i = 0; i < sql->nbinds; i++) {
         len += 5 + (g->values[i] != NULL ? ngx_strlen(g->values[i]) : 0);
@@ -539,6 +555,7 @@ ngx_http_travel_graphql_identity(ngx_http_travel_graphql_t *g,
     p = ngx_cpymem(p, route.data, route.len);
     *p++ = '\0';
     p = ngx_cpymem(p, g->plan->digest, TRAVEL_SHA256_LEN);
+    p = ngx_cpymem(p, &g->denied, sizeof(g->denied));
 
     for (i = 0; i < sql->nbinds; i++) {
 
@@ -692,7 +709,9 @@ ngx_http_travel_graphql_body(ngx_http_request_t *r, void *data,
         return NGX_ERROR;
     }
 
-    if (ret_body->data == whole.data + sizeof("{\"data\":") - 1) {
+    if (ret_body->data == whole.data + sizeof("{\"data\":") - 1
+        && g->told.len == 0)
+    {
         *ret_body = whole;
 
     } else if (ngx_http_travel_graphql_framed(g, ret_body) != NGX_OK) {
@@ -783,21 +802,8 @@ ngx_http_travel_graphql_failed(ngx_http_request_t *r, void *data,
     }
 
     g->async = 1;
-    g->pieces = ngx_pcalloc(r->pool, g->plan->plan->nroots
-                                     * sizeof(ngx_str_t));
-    g->failures = ngx_pcalloc(r->pool, g->plan->plan->nroots
-                                       * sizeof(ngx_int_t));
 
-    if (g->pieces == NULL || g->failures == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (g->plan->plan->nroots == 1) {
-        g->failures[0] = rc;
-        return ngx_http_travel_graphql_partial(g);
-    }
-
-    return ngx_http_travel_graphql_roots(g);
+    return ngx_http_travel_graphql_roots(g, rc);
 }
 
 
@@ -805,116 +811,4 @@ static void
 ngx_http_travel_graphql_ended(ngx_http_request_t *r, void *data, ngx_int_t rc)
 {
     ngx_http_travel_graphql_end(data, rc);
-}
-
-
-/* --- one root after the other -------------------------------------------- */
-
-const travel_graphql_node_t *
-ngx_http_travel_graphql_current(ngx_http_travel_graphql_t *g)
-{
-    ngx_uint_t                    i;
-    const travel_graphql_node_t  *node;
-
-    node = g->plan->plan->roots;
-
-    for (i = 0; i < g->root; i++) {
-        node = node->next;
-    }
-
-    return node;
-}
-
-
-static ngx_int_t
-ngx_http_travel_graphql_roots(ngx_http_travel_graphql_t *g)
-{
-    travel_consistency_t  last;
-
-    /* where the caller's own writes are, whatever else is there */
-
-    g->need.primary = ngx_http_travel_query_need(g->request, &last) != NGX_OK;
-    g->need.floor = last.commit;
-    g->root = 0;
-
-    return ngx_http_travel_graphql_next(g);
-}
-
-
-static ngx_int_t
-ngx_http_travel_graphql_next(ngx_http_travel_graphql_t *g)
-{
-    const char             **values;
-    travel_graphql_error_t   error;
-
-    if (g->root == g->plan->plan->nroots) {
-        return ngx_http_travel_graphql_partial(g);
-    }
-
-    if (ngx_http_travel_graphql_plan(g, g->root + 1, &g->part, &error)
-        != NGX_OK
-        || ngx_http_travel_graphql_bind(g, g->part, &values, &error) != NGX_OK
-        || ngx_http_travel_query_run(g->request, &g->part->query_like,
-                                     &g->part->statement, values, &g->need,
-                                     ngx_http_travel_graphql_rooted, g)
-           != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return NGX_AGAIN;
-}
-
-
-/* {"key" : VALUE} as VALUE; the whole may be null, too. */
-static ngx_int_t
-ngx_http_travel_graphql_root(ngx_http_travel_graphql_t *g,
-    ngx_http_travel_pg_result_t *result)
-{
-    u_char     *p;
-    ngx_str_t   body;
-
-    if (ngx_http_travel_graphql_part(g, result,
-                                     ngx_http_travel_graphql_current(g), 1,
-                                     NULL, &body) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (body.data[0] == '{') {
-        p = ngx_strlchr(body.data, body.data + body.len, ':');
-
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
-        body.len -= p + 2 - body.data;
-        body.data = p + 1;
-    }
-
-    g->pieces[g->root] = body;
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_travel_graphql_rooted(ngx_http_request_t *r, void *data,
-    ngx_int_t rc, ngx_http_travel_pg_result_t *result)
-{
-    ngx_http_travel_graphql_t  *g = data;
-
-    g->failures[g->root] = rc;
-
-    if (rc == NGX_OK && ngx_http_travel_graphql_root(g, result) != NGX_OK) {
-        ngx_http_travel_graphql_end(g, NGX_HTTP_INTERNAL_SERVER_ERROR);
-        return;
-    }
-
-    g->root++;
-    rc = ngx_http_travel_graphql_next(g);
-
-    if (rc != NGX_AGAIN) {
-        ngx_http_travel_graphql_end(g, rc);
-    }
 }

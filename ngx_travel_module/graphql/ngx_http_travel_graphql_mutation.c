@@ -277,18 +277,13 @@ ngx_http_travel_graphql_payload(ngx_http_travel_graphql_t *g,
 
 /* {"data":PAYLOAD} */
 static void
-ngx_http_travel_graphql_read_again(ngx_http_request_t *r, void *data,
-    ngx_int_t rc, ngx_http_travel_pg_result_t *result)
+ngx_http_travel_graphql_read_again(ngx_http_travel_graphql_t *g, ngx_int_t rc,
+    ngx_http_travel_pg_result_t *result)
 {
-    ngx_str_t                     piece;
-    ngx_http_travel_graphql_t    *g = data;
-    const travel_graphql_node_t  *node;
-
-    node = ngx_http_travel_graphql_current(g);
+    ngx_str_t  piece;
 
     if (rc == NGX_OK
-        && ngx_http_travel_graphql_part(g, result, node->children, 0, node,
-                                        &piece) != NGX_OK)
+        && ngx_http_travel_graphql_part(g, result, &piece) != NGX_OK)
     {
         rc = TRAVEL_E_INTERNAL_ERROR;
     }
@@ -307,24 +302,14 @@ ngx_http_travel_graphql_read_again(ngx_http_request_t *r, void *data,
 static ngx_int_t
 ngx_http_travel_graphql_reread(ngx_http_travel_graphql_t *g)
 {
-    const char             **values;
-    travel_consistency_t     last;
-    travel_graphql_error_t   error;
+    travel_consistency_t  last;
 
     ngx_memzero(&g->need, sizeof(ngx_http_travel_route_need_t));
     g->need.primary = ngx_http_travel_query_need(g->request, &last) != NGX_OK;
     g->need.floor = last.commit;
 
-    if (ngx_http_travel_graphql_plan(g, g->root + 1, &g->part, &error)
-        != NGX_OK
-        || ngx_http_travel_graphql_bind(g, g->part, &values, &error) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_travel_query_run(g->request, &g->part->query_like,
-                                     &g->part->statement, values, &g->need,
-                                     ngx_http_travel_graphql_read_again, g);
+    return ngx_http_travel_graphql_ask_root(g,
+               ngx_http_travel_graphql_read_again);
 }
 
 

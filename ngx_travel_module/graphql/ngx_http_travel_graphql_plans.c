@@ -136,7 +136,7 @@ ngx_http_travel_graphql_same(const ngx_str_t *a, const ngx_str_t *b)
 /* NULL: none; *ret_shape is filled when the document is known at all. */
 static ngx_http_travel_graphql_plan_t *
 ngx_http_travel_graphql_find(ngx_http_travel_graphql_t *g, uint64_t hash,
-    ngx_uint_t only, u_char *buf, ngx_str_t *ret_shape)
+    const travel_graphql_part_t *part, u_char *buf, ngx_str_t *ret_shape)
 {
     ngx_queue_t                     *q, *bucket;
     ngx_http_travel_graphql_plan_t  *slot;
@@ -164,7 +164,9 @@ ngx_http_travel_graphql_find(ngx_http_travel_graphql_t *g, uint64_t hash,
                                  (char *) buf, NGX_HTTP_TRAVEL_GRAPHQL_SHAPE);
         }
 
-        if (slot->only == only && ret_shape->len != 0
+        if (ret_shape->len != 0
+            && ngx_memcmp(&slot->part, part, sizeof(travel_graphql_part_t))
+               == 0
             && ngx_http_travel_graphql_same(&slot->shape, ret_shape))
         {
             return slot;
@@ -199,32 +201,20 @@ ngx_http_travel_graphql_slot(void)
 }
 
 
+/* The statement: the plan's own, or that of a part of it. */
 static int
 ngx_http_travel_graphql_alone(ngx_http_travel_graphql_plan_t *slot,
-    travel_graphql_plan_t *plan, ngx_uint_t only)
+    travel_graphql_plan_t *plan, const travel_graphql_part_t *part)
 {
-    ngx_uint_t              i;
-    travel_graphql_node_t  *node;
-
     slot->sql = &plan->statement;
+    slot->part = *part;
 
-    if (only == 0) {
+    if (part->only == 0 && part->denied == 0) {
         return TRAVEL_OK;
     }
 
-    node = plan->roots;
-
-    for (i = 1; i < only && node->next != NULL; i++) {
-        node = node->next;
-    }
-
     slot->sql = &slot->alone;
-
-    if (plan->operation->op == TRAVEL_GRAPHQL_MUTATION) {
-        return travel_graphql_sql(&slot->alone, node->children, NULL);
-    }
-
-    return travel_graphql_sql(&slot->alone, plan->roots, node);
+    return travel_graphql_part_sql(&slot->alone, plan, part);
 }
 
 
@@ -413,7 +403,8 @@ ngx_http_travel_graphql_document(ngx_http_travel_graphql_t *g,
 
 static ngx_int_t
 ngx_http_travel_graphql_make(ngx_http_travel_graphql_t *g, uint64_t hash,
-    ngx_uint_t only, ngx_http_travel_graphql_plan_t **ret_plan,
+    const travel_graphql_part_t *part,
+    ngx_http_travel_graphql_plan_t **ret_plan,
     travel_graphql_error_t *ret_error)
 {
     int                              rc;
@@ -454,7 +445,7 @@ ngx_http_travel_graphql_make(ngx_http_travel_graphql_t *g, uint64_t hash,
                                  &g->variables, (char *) shape, sizeof(shape));
         ngx_memcpy(slot->shape.data, shape, n);
         slot->shape.len = n;
-        rc = ngx_http_travel_graphql_alone(slot, plan, only);
+        rc = ngx_http_travel_graphql_alone(slot, plan, part);
 
         sql.data = slot->sql->sql != NULL ? slot->sql->sql : "";
         sql.len = ngx_strlen(sql.data);
@@ -472,7 +463,6 @@ ngx_http_travel_graphql_make(ngx_http_travel_graphql_t *g, uint64_t hash,
 
     slot->plan = plan;
     slot->hash = hash;
-    slot->only = only;
     ngx_http_travel_graphql_statement(slot);
     ngx_queue_insert_head(&ngx_http_travel_graphql_buckets[
                               hash % NGX_HTTP_TRAVEL_GRAPHQL_BUCKETS],
@@ -484,7 +474,8 @@ ngx_http_travel_graphql_make(ngx_http_travel_graphql_t *g, uint64_t hash,
 
 
 ngx_int_t
-ngx_http_travel_graphql_plan(ngx_http_travel_graphql_t *g, ngx_uint_t only,
+ngx_http_travel_graphql_plan(ngx_http_travel_graphql_t *g,
+    const travel_graphql_part_t *part,
     ngx_http_travel_graphql_plan_t **ret_plan,
     travel_graphql_error_t *ret_error)
 {
@@ -495,19 +486,22 @@ ngx_http_travel_graphql_plan(ngx_http_travel_graphql_t *g, ngx_uint_t only,
     ngx_pool_cleanup_t              *cln;
     ngx_http_travel_graphql_plan_t  *slot;
 
+    static const travel_graphql_part_t  whole;
+
     cln = ngx_pool_cleanup_add(g->request->pool, 0);
     if (cln == NULL) {
         return NGX_ERROR;
     }
 
+    part = part != NULL ? part : &whole;
     hash = ngx_http_travel_graphql_hash(g);
-    slot = ngx_http_travel_graphql_find(g, hash, only, buf, &shape);
+    slot = ngx_http_travel_graphql_find(g, hash, part, buf, &shape);
 
     ngx_http_travel_count(slot != NULL ? g->main->reused : g->main->planned,
                           1);
 
     if (slot == NULL) {
-        rc = ngx_http_travel_graphql_make(g, hash, only, &slot, ret_error);
+        rc = ngx_http_travel_graphql_make(g, hash, part, &slot, ret_error);
         if (rc != NGX_OK) {
             return rc;
         }
@@ -531,6 +525,25 @@ ngx_http_travel_graphql_release(void *data)
     ngx_http_travel_graphql_plan_t  *slot = data;
 
     slot->refs--;
+}
+
+
+void
+ngx_http_travel_graphql_let_go(ngx_http_travel_graphql_t *g,
+    ngx_http_travel_graphql_plan_t *plan)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    for (cln = g->request->pool->cleanup; cln != NULL; cln = cln->next) {
+
+        if (cln->handler == ngx_http_travel_graphql_release
+            && cln->data == plan)
+        {
+            cln->handler = NULL;
+            ngx_http_travel_graphql_release(plan);
+            return;
+        }
+    }
 }
 
 

@@ -9,6 +9,7 @@
 #include "../command/ngx_http_travel_command.h"
 #include "../net/ngx_http_travel_inner.h"
 #include "../../common/cursor.h"
+#include "../../common/graphql/part.h"
 #include "../../common/graphql/text.h"
 #include "../../common/graphql/validate.h"
 #include "../../common/json_writer.h"
@@ -75,11 +76,10 @@ typedef struct {
                                                       one piece */
     ngx_str_t                          operation;
     ngx_str_t                          shape;
-    ngx_uint_t                         only;       /* 0: all roots; else the
-                                                      root of this number */
+    travel_graphql_part_t              part;       /* zeroed: all of it */
     ngx_uint_t                         refs;       /* requests that use it */
     travel_graphql_plan_t             *plan;       /* NULL: an empty slot */
-    travel_graphql_statement_t         alone;      /* only != 0 */
+    travel_graphql_statement_t         alone;      /* of a part */
     const travel_graphql_statement_t  *sql;
     uint8_t                            digest[TRAVEL_SHA256_LEN];
     travel_query_t                     query_like; /* for the query room */
@@ -87,8 +87,14 @@ typedef struct {
     u_char                             name[24];
 } ngx_http_travel_graphql_plan_t;
 
+typedef struct ngx_http_travel_graphql_s  ngx_http_travel_graphql_t;
+
+/* How a root ended: NGX_OK and the rows of g->part's statement, or an error. */
+typedef void (*ngx_http_travel_graphql_asked_pt)(ngx_http_travel_graphql_t *g,
+    ngx_int_t rc, ngx_http_travel_pg_result_t *result);
+
 /* A request. */
-typedef struct {
+struct ngx_http_travel_graphql_s {
     ngx_http_request_t                 *request;
     ngx_http_travel_graphql_loc_conf_t *conf;
     ngx_http_travel_graphql_main_conf_t *main;
@@ -101,11 +107,16 @@ typedef struct {
     ngx_str_t                           hash;      /* of a persisted query */
     ngx_http_travel_graphql_plan_t     *plan;      /* held */
     ngx_http_travel_graphql_plan_t     *part;      /* held: one root alone */
+    uint64_t                            denied;    /* permissions (part.h) */
     const char                        **values;
     ngx_http_travel_read_t              read;
     ngx_http_travel_route_need_t        need;
     u_char                              mark[NGX_HTTP_TRAVEL_GRAPHQL_MARK + 1];
     ngx_uint_t                          root;      /* being asked alone */
+    travel_graphql_search_t             search;    /* how far that is */
+    ngx_uint_t                          tries;     /* statements of searches */
+    ngx_msec_t                          since;     /* the first of them */
+    ngx_http_travel_graphql_asked_pt    asked;
     ngx_str_t                          *pieces;    /* of the roots */
     ngx_int_t                          *failures;  /* errors, or NGX_OK */
     ngx_str_t                          *messages;  /* of mutations, or NULL */
@@ -118,14 +129,17 @@ typedef struct {
     unsigned                            modern:1;  /* graphql-response+json */
     unsigned                            async:1;
     unsigned                            inside:1;  /* the body's handler */
-} ngx_http_travel_graphql_t;
+};
 
 /* The plan for the request's document and variables, held until the request
- * ends; 'only' as above.  NGX_OK; NGX_DECLINED: *ret_error, and all that is
- * wrong in g->report; NGX_ERROR. */
+ * ends or it is let go; 'part' NULL: all of it.  NGX_OK; NGX_DECLINED:
+ * *ret_error, and all that is wrong in g->report; NGX_ERROR. */
 ngx_int_t ngx_http_travel_graphql_plan(ngx_http_travel_graphql_t *g,
-    ngx_uint_t only, ngx_http_travel_graphql_plan_t **ret_plan,
+    const travel_graphql_part_t *part,
+    ngx_http_travel_graphql_plan_t **ret_plan,
     travel_graphql_error_t *ret_error);
+void ngx_http_travel_graphql_let_go(ngx_http_travel_graphql_t *g,
+    ngx_http_travel_graphql_plan_t *plan);
 /* Are the variables what the operation wants?  NGX_OK; NGX_DECLINED:
  * *ret_error and g->report; NGX_ERROR. */
 ngx_int_t ngx_http_travel_graphql_coerce(ngx_http_travel_graphql_t *g,
@@ -165,13 +179,25 @@ ngx_int_t ngx_http_travel_graphql_page(ngx_http_request_t *r,
 
 /* The document and its variables are known: always ends the request. */
 void ngx_http_travel_graphql_execute(ngx_http_travel_graphql_t *g);
-/* The root that g->root is the number of. */
-const travel_graphql_node_t *ngx_http_travel_graphql_current(
-    ngx_http_travel_graphql_t *g);
 /* What a statement's values are: NUL-terminated, NULL for null. */
 ngx_int_t ngx_http_travel_graphql_bind(ngx_http_travel_graphql_t *g,
     const ngx_http_travel_graphql_plan_t *plan, const char ***ret_values,
     travel_graphql_error_t *ret_error);
+
+
+/* --- roots one by one (roots.c) ------------------------------------------- */
+
+/* The operation as a whole failed: answers what can be answered.  NGX_AGAIN: it
+ * will end the request; otherwise as finalize wants it. */
+ngx_int_t ngx_http_travel_graphql_roots(ngx_http_travel_graphql_t *g,
+    ngx_int_t failure);
+/* The root that g->root is the number of. */
+const travel_graphql_node_t *ngx_http_travel_graphql_current(
+    ngx_http_travel_graphql_t *g);
+/* Reads that root alone, from where g->need says; if that fails, without the
+ * fields that are to blame.  NGX_OK: 'asked' will be called; NGX_ERROR. */
+ngx_int_t ngx_http_travel_graphql_ask_root(ngx_http_travel_graphql_t *g,
+    ngx_http_travel_graphql_asked_pt asked);
 
 
 /* --- mutations (mutation.c) ---------------------------------------------- */
@@ -221,8 +247,7 @@ ngx_int_t ngx_http_travel_graphql_data(ngx_http_travel_graphql_t *g,
     const travel_graphql_node_t *above, ngx_str_t *body);
 /* The same of what g->part's statement answered, cursors included. */
 ngx_int_t ngx_http_travel_graphql_part(ngx_http_travel_graphql_t *g,
-    ngx_http_travel_pg_result_t *result, const travel_graphql_node_t *nodes,
-    ngx_uint_t only, const travel_graphql_node_t *above, ngx_str_t *ret_body);
+    ngx_http_travel_pg_result_t *result, ngx_str_t *ret_body);
 /* 200, or what strict clients hear when there are errors beside data. */
 ngx_uint_t ngx_http_travel_graphql_well(ngx_http_travel_graphql_t *g,
     ngx_uint_t failed);

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 
 #include "unit.h"
+#include "../../common/errors.h"
 #include "../../common/graphql/complete.h"
+#include "../../common/graphql/part.h"
 #include "../../common/graphql/sdl.h"
 #include "../../common/graphql/survey.h"
 
@@ -502,6 +504,186 @@ test_complete(void **state)
 }
 
 
+/* --- parts ---------------------------------------------------------------- */
+
+/* Without a field nothing of it is read, and the answer says why it is not
+ * there. */
+static void
+test_parts(void **state)
+{
+    travel_graphql_text_t        out = { 0 }, errors = { 0 };
+    travel_graphql_part_t        part = { 0 };
+    travel_graphql_plan_t       *plan;
+    travel_graphql_error_t       error;
+    travel_graphql_statement_t   sql;
+
+    static const char  said[] =
+        "{\"t\" : {\"id\" : \"1\", \"someName\" : null, \"up\" : null}}";
+
+    (void) state;
+
+    plan = plan_of("{ is { id } t(id: 1) { id someName up { d } } }", &error);
+    assert_non_null(plan);
+    assert_int_equal(plan->nrequires, 1);
+    assert_true(travel_graphql_part_shows(plan, 1));
+
+    /* who may not read A may not read I */
+
+    part.denied = 1;
+    part.only = 2;
+    part.nblamed = 2;
+    part.blamed[0].field = 2;
+    part.blamed[0].code = TRAVEL_E_VALIDATION_ERROR;
+    part.blamed[1].field = 4;
+    part.blamed[1].code = TRAVEL_E_INTERNAL_ERROR;
+    assert_int_equal(travel_graphql_part_sql(&sql, plan, &part), TRAVEL_OK);
+    assert_null(strstr(sql.sql, "some_name"));
+    assert_null(strstr(sql.sql, "to_char"));
+    assert_int_equal(count(sql.sql, "FROM s."), 1);
+    assert_int_equal(plan->roots->withheld, TRAVEL_E_AUTHORIZATION_ERROR);
+
+    assert_int_equal(travel_graphql_complete(travel_graphql_root(plan, 2), true,
+                         NULL, TRAVEL_STR(said), &out, &errors), TRAVEL_OK);
+    assert_int_equal(out.len, 0);
+    assert_string_equal(errors.data,
+        "{\"message\":\"A value is not one that can be taken for T.someName.\","
+        "\"locations\":[{\"line\":1,\"column\":27}],\"path\":[\"t\","
+        "\"someName\"],\"extensions\":{\"code\":\"VALIDATION_ERROR\"}},"
+        "{\"message\":\"The database could not answer T.up.\",\"locations\":"
+        "[{\"line\":1,\"column\":36}],\"path\":[\"t\",\"up\"],"
+        "\"extensions\":{\"code\":\"INTERNAL_ERROR\"}}");
+
+    travel_graphql_text_free(&errors);
+    travel_graphql_statement_fini(&sql);
+
+    part.only = 0;
+    part.nblamed = 0;
+    assert_int_equal(travel_graphql_part_sql(&sql, plan, &part), TRAVEL_OK);
+    assert_null(strstr(sql.sql, "FROM s.a"));
+    assert_null(strstr(sql.sql, "FROM s.b"));
+    travel_graphql_statement_fini(&sql);
+    travel_graphql_plan_free(plan);
+
+    plan = plan_of("{ is { id } __typename }", &error);
+    assert_non_null(plan);
+    assert_false(travel_graphql_part_shows(plan, 1));
+    travel_graphql_plan_free(plan);
+}
+
+
+/* Is one of the fields of 'bad' in the statement? */
+static int
+fails(const travel_graphql_part_t *part, uint64_t bad)
+{
+    uint32_t  i, field;
+
+    for (field = 1; field <= 40; field++) {
+
+        if ((bad >> field & 1) == 0 || field <= part->upto) {
+            continue;
+        }
+
+        for (i = 0; i < part->nblamed && part->blamed[i].field != field; i++) {
+            /* void */
+        }
+
+        if (i == part->nblamed) {
+            return field % 2 ? TRAVEL_E_VALIDATION_ERROR
+                             : TRAVEL_E_INTERNAL_ERROR;
+        }
+    }
+
+    return 0;
+}
+
+
+/* Whichever fields fail, they are found, and by few statements. */
+static void
+test_search(void **state)
+{
+    int                       code;
+    char                      text[1024];
+    size_t                    i, n, nbad, steps;
+    uint64_t                  bad, found;
+    travel_graphql_plan_t    *plan;
+    travel_graphql_error_t    error;
+    travel_graphql_search_t   search;
+    travel_graphql_search_e   next;
+
+    (void) state;
+
+    for (n = 1; n <= 40; n += 3) {
+        strcpy(text, "{ t(id: 1) {");
+
+        for (i = 0; i < n; i++) {
+            snprintf(text + strlen(text), 16, " x%zu: id", i);
+        }
+
+        plan = plan_of(strcat(text, " } }"), &error);
+        assert_non_null(plan);
+
+        for (i = 0; i < 400; i++) {
+            bad = 0;
+            nbad = (size_t) rand() % 6;
+
+            for (steps = 0; steps < nbad; steps++) {
+                bad |= (uint64_t) 2 << ((size_t) rand() % n);
+            }
+
+            travel_graphql_search_init(&search, plan, 1, 0);
+            assert_int_equal(search.fields, n);
+            steps = 0;
+            found = 0;
+
+            do {
+                next = travel_graphql_search(&search,
+                                             fails(&search.part, bad));
+                steps++;
+            } while (next == TRAVEL_GRAPHQL_SEARCH_ASK);
+
+            nbad = (size_t) __builtin_popcountll(bad);
+            assert_int_equal(next, nbad > TRAVEL_GRAPHQL_BLAMED_MAX
+                                   ? TRAVEL_GRAPHQL_SEARCH_ROOT
+                                   : TRAVEL_GRAPHQL_SEARCH_FOUND);
+            assert_true(steps <= 2 + (nbad + 1) * 7);
+
+            for (nbad = 0; next == TRAVEL_GRAPHQL_SEARCH_FOUND
+                           && nbad < search.part.nblamed; nbad++)
+            {
+                found |= (uint64_t) 1 << search.part.blamed[nbad].field;
+                code = search.part.blamed[nbad].field % 2
+                       ? TRAVEL_E_VALIDATION_ERROR : TRAVEL_E_INTERNAL_ERROR;
+                assert_int_equal(search.part.blamed[nbad].code, code);
+            }
+
+            assert_true(next != TRAVEL_GRAPHQL_SEARCH_FOUND || found == bad);
+        }
+
+        /* the root's own fault; one that comes and goes has an end, too */
+
+        travel_graphql_search_init(&search, plan, 1, 0);
+        assert_int_equal(travel_graphql_search(&search, 1),
+                         TRAVEL_GRAPHQL_SEARCH_ASK);
+        assert_int_equal(travel_graphql_search(&search, 2),
+                         TRAVEL_GRAPHQL_SEARCH_ROOT);
+        assert_int_equal(search.first, 1);
+
+        for (i = 0; i < 200; i++) {
+            travel_graphql_search_init(&search, plan, 1, 0);
+
+            for (steps = 0; travel_graphql_search(&search, rand() % 2)
+                            == TRAVEL_GRAPHQL_SEARCH_ASK; steps++)
+            {
+                assert_true(steps < 60);
+                assert_true(search.part.upto <= n);
+            }
+        }
+
+        travel_graphql_plan_free(plan);
+    }
+}
+
+
 /* --- what the SDL must say ------------------------------------------------ */
 
 static void
@@ -771,6 +953,8 @@ main(void)
         cmocka_unit_test(test_tags),
         cmocka_unit_test(test_input),
         cmocka_unit_test(test_complete),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_search),
         cmocka_unit_test(test_backward),
         cmocka_unit_test(test_survey),
         cmocka_unit_test(test_faults),

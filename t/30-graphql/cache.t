@@ -55,6 +55,17 @@ $r = $t->post('/api/v1/journeys', { origin => 'Paris, FR', destination => 'Lyon,
     token => $token, headers => { prefer => 'wait=10' });
 is(ask($mine)->{json}{data}{myJourneys}[0]{theme}, 'music', 'and what REST writes is seen, too');
 
+# --- what not everybody may see ------------------------------------------------
+
+my $some = '{ me { id } journey(journeyId: "' . $made . '") { theme } }';
+for (1, 2) {
+    ok(kept($some), 'an answer of which not everybody sees all');
+    ($n, $r) = hit($some, token => $reader);
+    is($n, 0, 'is not for who may see less');
+    is_deeply([ $r->{status}, $r->{json}{data}, $r->{json}{errors}[0]{path}, $r->{json}{errors}[0]{extensions}{code} ],
+        [ 200, { me => { id => $t->user(5) }, journey => undef }, ['journey'], 'AUTHORIZATION_ERROR' ], 'who gets that part') or diag $r->{content};
+}
+
 # --- cursors are for whom they were made, kept or not -------------------------------
 
 my $page = '{ journeys(first: 1) { nodes { id } pageInfo { endCursor } } }';

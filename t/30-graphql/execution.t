@@ -108,7 +108,33 @@ my $t = Travel::Test->new(parts => 'postgres nginx', ngx_workers => 1, http => <
     }
 END
 mkdir $t->dir . "/catalog$_" for '', '/graphql', '/queries', '/commands';
-$t->write('catalog/graphql/schema.graphql', $SDL);
+# What the reference is not asked about: fields that fail while they are read,
+# and fields that not everybody may see.
+my $MORE = <<'SDL';
+directive @auth(requires: String!) on OBJECT | FIELD_DEFINITION
+type Sum @table(name: "g.person", key: "id") @owner(column: "user_id") {
+  id: ID!
+  share(of: Int = 12): Int @sql(expr: "{$of}::int / {rank}")
+  must: Int! @sql(expr: "12 / {rank}")
+  number(text: String): Int @sql(expr: "{$text}::int")
+  team(limit: Int = 3, born: String @filter(sql: "{born} = {$}::date")): [Sum!] @relation(from: "id", to: "boss_id") @list(max: 20)
+  page(first: Int = 2, born: String @filter(sql: "{born} = {$}::date")): SumPage @connection(max: 20) @relation(from: "id", to: "boss_id")
+  born: Date @auth(requires: "born:read")
+  sealed: Sealed @embed
+  mayor: Mayor @relation(from: "city_id", to: "id")
+}
+type SumPage { nodes: [Sum] edges: [SumEdge] totalCount: Int }
+type SumEdge @auth(requires: "secret:read") { node: Sum }
+type Sealed @auth(requires: "secret:read") { rank: Int! age: Int }
+type Mayor @table(name: "g.city", key: "id") @public @auth(requires: "secret:read") { name: String! }
+SDL
+my $ROOTS = <<'SDL';
+type Query {
+  sums(limit: Int): [Sum] @list(max: 50)
+  sum(id: ID! @filter(sql: "{id} = {$}::int")): Sum
+  secret: Int @auth(requires: "secret:read") @sql(expr: "40 + 2")
+SDL
+$t->write('catalog/graphql/schema.graphql', $MORE . $SDL =~ s/^type Query \{\n/$ROOTS/mr);
 $t->launch;
 my ($viewer, $other) = map { $t->user($_) } 5, 6;
 
@@ -226,6 +252,71 @@ is_deeply(\%types, { City => 6, River => 8, Stone => 8 }, 'of each type, what th
 my $theirs = ask('{ all(first: 50) { nodes { __typename } } }', token => $t->user_token(6))->{data}{all}{nodes};
 is(scalar(grep { $_->{__typename} eq 'River' } @$theirs), 2, "another's are another's");
 is($t->post('/graphql', { query => '{ anything { __typename } }' })->{status}, 401, 'and nobody has none, of whatever type');
+
+# --- fields that fail while they are read -------------------------------------------
+
+sub wrong { return [ map { [ join('.', @{ $_->{path} }), $_->{extensions}{code} ] } @{ $_[0]{errors} // [] } ] }
+
+my $said = ask('{ sums(limit: 4) { id share boss: team { id } } ok: cities(limit: 1) { name } }');
+is_deeply($said->{data}, { ok => [ { name => 'city 2' } ], sums => [ map { { id => "$_->[0]", share => undef,
+    boss => [ map { { id => "$_" } } @{ $_->[1] } ] } } [0, [1]], [1, [2, 3]], [2, [5]], [3, [6, 7]] ] },
+    'a field that fails is null, all around it is there') or diag explain $said;
+is_deeply(wrong($said), [ map { ["sums.$_.share", 'INTERNAL_ERROR'] } 0 .. 3 ], 'each with its path');
+is_deeply($said->{errors}[0]{locations}, [ { line => 1, column => 23 } ], 'and its place');
+is_deeply(ask('{ sums(limit: 3) { share(of: 0) } x: sum(id: 1) { share } }')->{data}{x}, { share => 12 }, 'another root with it is its own');
+
+$said = ask('{ sums(limit: 2) { a: share b: number(text: "x") c: number(text: "7") team { d: number(text: "") e: must } } }');
+is_deeply($said->{data}{sums}, [ map { { a => undef, b => undef, c => 7, team => [ map { { d => undef, e => $_ } } @$_ ] } } [12], [6, 4] ],
+    'several that fail') or diag explain $said;
+my %codes = map { @$_ } @{ wrong($said) };
+is_deeply(\%codes, { (map { ("sums.$_.a" => 'INTERNAL_ERROR', "sums.$_.b" => 'VALIDATION_ERROR') } 0, 1),
+    map { ("sums.$_.d" => 'VALIDATION_ERROR') } '0.team.0', '1.team.0', '1.team.1' }, '... each for its reason') or diag explain $said;
+
+$said = ask('{ sums(limit: 2) { id must } }');
+is_deeply($said->{data}, { sums => [ undef, undef ] }, 'one that must not be null: its parent is');
+is_deeply(wrong($said), [ map { ["sums.$_.must", 'INTERNAL_ERROR'] } 0, 1 ], '... and the path is the field\'s');
+$said = ask('{ sums(limit: 2) { id team(born: "no date") { id number(text: "1") } page(born: "") { nodes { id } totalCount } } }');
+is_deeply($said->{data}{sums}, [ map { { id => "$_", team => undef, page => undef } } 0, 1 ], 'rows that cannot be read');
+is_deeply(wrong($said), [ map { (["sums.$_.team", 'VALIDATION_ERROR'], ["sums.$_.page", 'VALIDATION_ERROR']) } 0, 1 ], '... what is within them is not to blame');
+$said = ask('{ sum(id: "x") { id share } other: sum(id: 1) { id } }');
+is_deeply([ $said->{data}, wrong($said) ], [ { sum => undef, other => { id => '1' } }, [ ['sum', 'VALIDATION_ERROR'] ] ], 'a root that fails itself');
+$said = ask('{ sums(limit: 2) { ' . join(' ', map { "s$_: share" } 1 .. 9) . ' } }');
+is_deeply([ $said->{data}, wrong($said) ], [ { sums => undef }, [ ['sums', 'INTERNAL_ERROR'] ] ], 'more than are looked for: the root');
+$said = ask('{ ' . join(' ', map { "r$_: sums(limit: 2) { id " . join(' ', map { "s$_: share" } 1 .. 3) . ' }' } 1 .. 12) . ' }');
+is_deeply([ map { $_->[1] } grep { $_->[0] =~ /^r1\./ } @{ wrong($said) } ], [ ('INTERNAL_ERROR') x 6 ], 'what is looked for first is found');
+is($said->{data}{r12}, undef, '... and there is an end to it');
+is((grep { $_->[0] eq 'r12' } @{ wrong($said) })[0][1], 'INTERNAL_ERROR', '... which the root tells');
+
+# --- fields that not everybody may see ---------------------------------------------
+
+my %may = (none => '', born => 'born:read', secret => 'secret:read', both => 'born:read secret:read');
+$_ = $t->token(sub => $viewer, permissions => $_) for values %may;
+my $closed = '{ sum(id: 1) { id born sealed { rank } mayor { name } page { nodes { id } } } }';
+my @open = (id => '1', page => { nodes => [ { id => '2' }, { id => '3' } ] });
+my @born = (born => '2000-02-29');
+my @secret = (sealed => { rank => 1 }, mayor => { name => 'city 1' });
+for my $round (1, 2) {
+    for (['none', { @open, born => undef, sealed => undef, mayor => undef }, 'sum.born', 'sum.sealed', 'sum.mayor'],
+        ['both', { @open, @born, @secret }], ['born', { @open, @born, sealed => undef, mayor => undef }, 'sum.sealed', 'sum.mayor'],
+        ['secret', { @open, @secret, born => undef }, 'sum.born']) {
+        my ($who, $sees, @not) = @$_;
+        $said = ask($closed, token => $may{$who});
+        is_deeply($said->{data}, { sum => $sees }, "permissions, round $round: $who sees what he may") or diag explain $said;
+        is_deeply(wrong($said), [ map { [$_, 'AUTHORIZATION_ERROR'] } @not ], '... and hears of the rest');
+    }
+}
+is_deeply($said->{errors}[0]{locations}, [ { line => 1, column => 19 } ], 'with its place');
+$said = ask('{ sum(id: 1) { page { edges { node { id } } } } secret }', token => $may{born});
+is_deeply([ $said->{data}, wrong($said) ], [ { sum => { page => undef }, secret => undef },
+    [ map { [$_, 'AUTHORIZATION_ERROR'] } 'sum.page', 'secret' ] ], "an edge's type is not to be seen: nor is its page") or diag explain $said;
+$said = ask('{ sums(limit: 2) { id born share(of: 1) } }', token => $may{none});
+is_deeply($said->{data}{sums}, [ map { { id => "$_", born => undef, share => undef } } 0, 1 ], 'not to be seen beside what fails');
+is_deeply({ map { @$_ } @{ wrong($said) } }, { map { ("sums.$_.born" => 'AUTHORIZATION_ERROR', "sums.$_.share" => 'INTERNAL_ERROR') } 0, 1 },
+    '... each for its reason');
+my $r = $t->post('/graphql', { query => '{ secret __typename }' }, token => $may{born});
+is($r->{status}, 403, 'nothing to be seen: refused');
+is($r->{json}{errors}[0]{message}, 'The permission "secret:read" is missing.', '... and it is told which is missing');
+is($t->post('/graphql', { query => $closed })->{status}, 401, 'who is nobody');
 
 $t->finish;
 done_testing();

@@ -37,7 +37,8 @@ endif
 ROOT     := $(CURDIR)
 BUILDDIR := $(abspath $(BUILD))
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
-PKGS     := hiredis libpq jansson libcurl libidn2 libconfuse openssl rdkafka
+PKGS     := hiredis libpq jansson libcurl libnghttp2 libidn2 libconfuse openssl \
+            rdkafka
 
 CPPFLAGS += -D_GNU_SOURCE -I. -Icommon -Iworkers \
             $(shell pkg-config --cflags $(PKGS) 2>/dev/null)

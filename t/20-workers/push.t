@@ -270,9 +270,9 @@ subtest 'a batch that SQL made, and a crash in it' => sub {
     is(scalar(grep { $_ > 2 } values %n), 0, 'and that once');
     my %sessions;
     $sessions{ $_->{session} }++ for @all;
-    my @most = sort { $b <=> $a } values %sessions;
-    cmp_ok($most[0] + $most[1] + $most[2], '>=', 0.8 * @all,
-        'three connections carry nearly all');
+    cmp_ok(scalar keys %sessions, '<=', 2, 'over a connection of each process');
+    cmp_ok((sort { $b <=> $a } values %sessions)[0], '>', 1250,
+        'that a thousand ended streams do not end');
 };
 
 kill 'TERM', $server;

@@ -44,6 +44,24 @@ travel_utf8_len(const char *p, const char *end)
     return 0;
 }
 
+/* Makes a text of others', or one that was cut, well-formed: what is not becomes
+ * question marks. */
+static inline void
+travel_utf8_mend(char *text)
+{
+    unsigned     n;
+    const char  *end;
+
+    for (end = text + strlen(text); text < end; text += n) {
+        n = travel_utf8_len(text, end);
+
+        if (n == 0) {
+            *text = '?';
+            n = 1;
+        }
+    }
+}
+
 /* Decodes one code point of text that is known to be well-formed. */
 static inline uint32_t
 travel_utf8_next(const char **pp)

@@ -103,6 +103,19 @@ subtest 'a partner that does not recover' => sub {
     is(() = $out =~ /booking\.create/g, 3, 'travelctl dead list shows them');
 };
 
+subtest 'an error that is cut within a letter' => sub {
+    my ($rc, $out) = $t->run($ctl, 'queue', 'preload', '--config',
+        $t->dir . '/jobs.conf', '--type', 'trip.create', '--count', 1,
+        '--body', JSON::PP::encode_json({ destination => 'n' . "\x{e9}" x 100,
+            starts_on => '2031-01-01', ends_on => '2031-01-02' }));
+    is($rc, 0, 'a trip to nowhere') or diag $out;
+    wait_for(sub { $t->sql("SELECT count(*) FROM jobs.dead
+        WHERE type = 'trip.create'") == 1 }, 20, 'the end of it');
+    is($t->sql("SELECT data->>'message' FROM events.event
+        WHERE type = 'trip.failed'"),
+        'no place is known as "n' . "\xc3\xa9" x 59 . '?"', 'is told');
+};
+
 is($j->stop_workers, 0, 'the pool ends well');
 
 # What is sent does not stay in the outbox: a copy of all that was in it.

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "families.h"
+#include "../../common/utf8.h"
 
 extern const worker_job_type_t  worker_jobs_noop[];
 
@@ -103,6 +104,7 @@ worker_job_fail(worker_job_t *job, worker_verdict_e verdict, const char *code,
     va_start(ap, fmt);
     vsnprintf(job->error.message, sizeof(job->error.message), fmt, ap);
     va_end(ap);
+    travel_utf8_mend(job->error.message);   /* rows and events have it */
 
     return verdict;
 }

@@ -18,6 +18,7 @@
 #include "mail_text.h"
 #include "smtp.h"
 #include "../trace/trace.h"
+#include "../../common/utf8.h"
 
 #define SMTP_ADDRESS_MAX  320
 #define SMTP_LINE_MAX     160
@@ -519,20 +520,6 @@ smtp_emit(const smtp_message_t *m)
 
 /* --- an ask --------------------------------------------------------------- */
 
-/* What a server says may be of any bytes, and is cut anywhere; rows and results
- * are UTF-8.  Replies are ASCII (RFC 5321 section 4.2), so what is not is not
- * kept. */
-static void
-smtp_ascii(char *text)
-{
-    for ( ; *text != '\0'; text++) {
-        if ((uint8_t) *text < ' ' || (uint8_t) *text >= 0x7f) {
-            *text = '?';
-        }
-    }
-}
-
-
 static void
 smtp_end(smtp_message_t *m)
 {
@@ -544,7 +531,7 @@ smtp_end(smtp_message_t *m)
     if (answer->bounce != TRAVEL_SMTP_ACCEPTED) {
         snprintf(answer->why, sizeof(answer->why), "SMTP: %.150s",
                  answer->status >= 400 ? m->line : m->io.why);
-        smtp_ascii(answer->why);
+        travel_utf8_mend(answer->why);      /* rows and results have it */
     }
 
     if (m->mail.trace != NULL) {

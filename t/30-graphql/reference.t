@@ -119,7 +119,8 @@ sub compare {
             $job->{stricter} = $apart;
         }
         my $rc = @{ $theirs->{errors} } ? 1 : 0;
-        if ($job->{stricter}) {
+        # who asks for the verdict alone is not told why: both refuse
+        if ($job->{stricter} && !($rc && $job->{verdict})) {
             @{ $ours->{mistakes} } = grep { $_->{line} !~ $job->{stricter} } @{ $ours->{mistakes} };
             $ours->{rc} = @{ $ours->{mistakes} } ? 1 : 0;
         }

@@ -7,6 +7,8 @@ package Travel::Jobs;
 #     my $r = $j->job('booking.create', { ... }, id => $id, sub => $user);
 #     $r->{verdict}, $r->{result}, $r->{error}
 #
+# 'more' is more of workers.conf, 'partner' of each partner's section.
+#
 # 'mode' sets the sandbox's mood (slow, fail, refuse; "@step" for one step).
 
 use strict;
@@ -23,7 +25,7 @@ sub start {
     my $t = Travel::Test->start(
         parts => $o{parts} // 'postgres sandbox smtp otlp');
     my $self = bless { t => $t, timeout => $o{timeout} // '5s',
-        more => $o{more} }, $class;
+        more => $o{more}, partner => $o{partner} }, $class;
     $self->configure;
     return $self;
 }
@@ -42,7 +44,8 @@ sub configure {
     my $root = Travel::Test::root();
     my $timeout = $o{timeout} // $self->{timeout};
     my $partners = join "\n", map {
-        qq(partner $_ { url = "http://127.0.0.1:$sandbox" timeout = "$timeout" })
+        qq(partner $_ { url = "http://127.0.0.1:$sandbox" timeout = "$timeout")
+            . ' ' . ($o{partner} // $self->{partner} // '') . ' }'
     } qw(opentable klook tabelog);
     $t->write('jobs.conf', <<"END");
 run_dir   = "$dir"

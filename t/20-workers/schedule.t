@@ -202,6 +202,20 @@ subtest 'reminders, once each' => sub {
     is_deeply([map { [@{ $_->{body} }{qw(template to)},
         $_->{body}{data}{venue_name}] } @mails],
         [['booking_reminder', 'demo@travel.local', 'v2']], 'its mail');
+    $t->sql("INSERT INTO travel.devices (id, user_id, service, token)
+        SELECT gen_random_uuid(), '" . $t->user($_) . "', 'fcm', 'd$_';
+        UPDATE travel.users SET email = NULL WHERE id = '" . $t->user(1) . "';
+        INSERT INTO travel.bookings (id, user_id, partner, venue_id,
+        booking_date, party_size, status, confirmation_number) VALUES
+        (gen_random_uuid(), '" . $t->user($_) . "', 'klook', 'w$_',
+        now() + interval '9 hours', 2, 'confirmed', 'c')") for 0, 1;
+    is_deeply(run_now('reminders'), { reminded => 2 }, 'two, with devices');
+    is_deeply([map { $_->[0] } $t->sql("SELECT (payload->>'type') || ' ' ||
+        coalesce(payload->'body'->>'to', payload->'body'->>'user') FROM
+        jobs.outbox WHERE payload->'body'->'data'->>'venue_name' LIKE 'w%'
+        ORDER BY 1")], ['notification.email demo@travel.local',
+        map { 'notification.push ' . $t->user($_) } 0, 1],
+        'pushed to their devices; a mail where there is an address');
 };
 
 is($p->stop_workers, 0, 'the pool ends well');

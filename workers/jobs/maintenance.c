@@ -15,7 +15,7 @@
 #include "../pool/slot.h"
 
 #define MAINTENANCE_TURNS   1000        /* batches in one run */
-#define MAINTENANCE_REMIND  "200"       /* mails of one run */
+#define MAINTENANCE_REMIND  "200"       /* bookings of one run */
 
 
 /* A statement whose one row is the job's result. */
@@ -217,19 +217,37 @@ maintenance_project(worker_job_t *job)
 
 /* --- reminders ----------------------------------------------------------- */
 
+/* A booking's, by one channel; 'who' is told there. */
 static int
-maintenance_remind_mails(worker_tx_t *tx, const PGresult *res)
+maintenance_remind_by(worker_tx_t *tx, const PGresult *res, int row,
+    const char *type, const char *member, int who)
 {
-    int          i;
-    json_t      *body;
+    json_t  *body;
+
+    body = json_pack("{s:s, s:s, s:o}", "template", "booking_reminder",
+                     member, PQgetvalue(res, row, who), "data",
+                     json_loads(PQgetvalue(res, row, 3), 0, NULL));
+
+    return worker_tx_job(tx, type, PQgetvalue(res, row, 0), body);
+}
+
+
+static int
+maintenance_remind_all(worker_tx_t *tx, const PGresult *res)
+{
+    int  i;
 
     for (i = 0; i < PQntuples(res); i++) {
-        body = json_pack("{s:s, s:s, s:o}", "template", "booking_reminder",
-                         "to", PQgetvalue(res, i, 1), "data",
-                         json_loads(PQgetvalue(res, i, 2), 0, NULL));
+        if (!PQgetisnull(res, i, 1)
+            && maintenance_remind_by(tx, res, i, "notification.email", "to",
+                                     1) != TRAVEL_OK)
+        {
+            return TRAVEL_ERROR;
+        }
 
-        if (worker_tx_job(tx, "notification.email", PQgetvalue(res, i, 0),
-                          body) != TRAVEL_OK)
+        if (!PQgetisnull(res, i, 2)
+            && maintenance_remind_by(tx, res, i, "notification.push", "user",
+                                     2) != TRAVEL_OK)
         {
             return TRAVEL_ERROR;
         }
@@ -239,8 +257,8 @@ maintenance_remind_mails(worker_tx_t *tx, const PGresult *res)
 }
 
 
-/* Who has a booking within a day is told, once; those without an address are
- * not. */
+/* Who has a booking within a day is told, once: by mail, and on his devices;
+ * those who have neither are not. */
 static worker_verdict_e
 maintenance_remind_in(worker_tx_t *tx)
 {
@@ -254,14 +272,18 @@ maintenance_remind_in(worker_tx_t *tx)
         "  INSERT INTO travel.reminders (booking_id)"
         "  SELECT b.id FROM travel.bookings AS b"
         "    JOIN travel.users AS u ON u.id = b.user_id"
-        "   WHERE b.status = 'confirmed' AND u.email IS NOT NULL"
+        "   WHERE b.status = 'confirmed'"
+        "     AND (u.email IS NOT NULL OR EXISTS (SELECT FROM travel.devices"
+        "              AS d WHERE d.user_id = u.id))"
         "     AND b.booking_date > now()"
         "     AND b.booking_date <= now() + $1::interval"
         "     AND NOT EXISTS (SELECT FROM travel.reminders AS r"
         "                      WHERE r.booking_id = b.id)"
         "   ORDER BY b.booking_date LIMIT $2::int"
         "  ON CONFLICT DO NOTHING RETURNING booking_id)"
-        " SELECT b.id, u.email, json_build_object("
+        " SELECT b.id, u.email, (SELECT u.id WHERE EXISTS (SELECT"
+        "           FROM travel.devices AS d WHERE d.user_id = u.id)),"
+        "        json_build_object("
         "    'name', coalesce(u.name, 'traveller'), 'partner', p.name,"
         "    'venue_name', coalesce(b.venue_name, b.venue_id),"
         "    'party_size', b.party_size,"
@@ -273,7 +295,7 @@ maintenance_remind_in(worker_tx_t *tx)
         "  JOIN travel.partners AS p ON p.code = b.partner"
         "  JOIN travel.users AS u ON u.id = b.user_id", 2, params);
 
-    if (res == NULL || maintenance_remind_mails(tx, res) != TRAVEL_OK) {
+    if (res == NULL || maintenance_remind_all(tx, res) != TRAVEL_OK) {
         return worker_tx_retry(tx, res);
     }
 

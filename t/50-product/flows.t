@@ -1,6 +1,7 @@
 # Personas and itineraries: flows of several steps by HTTP, and what is left when
 # a step is refused or its answer gets lost.  And what comes by the clock: the
-# voices of a season, models that are trained anew.
+# voices of a season, models that are trained anew.  And what is seen elsewhere:
+# trends, from the report to the topic.  And what is written ahead.
 use strict;
 use warnings;
 use FindBin;
@@ -12,6 +13,7 @@ my $t = Travel::Test->start(
     parts => 'postgres queue cache sandbox workers nginx',
     env => { TRAVEL_LIMITS => 'limits-open.conf' },
     edit_workers => sub {
+        s/^# (topics = "on")$/$1/m or die;
         s/^# images = "images"/images = "images"/m or die;
         s/^# (partner images .*)$/$1/m or die;
         s/\z/\ntype "persona.generate" { retries = 1 base = 100ms cap = 200ms }\n/;
@@ -222,6 +224,109 @@ ok(exists $said->{features}{avg_sleep_last_7d}, 'from these features');
 is($t->get('/api/v1/predictions/luck', @me)->{status}, 404, 'no such kind');
 is(run('energy')->{version}, 2, 'trained again it is the next version');
 is(scalar $t->sql("SELECT count(*) FROM ml.model WHERE live"), 1, 'one is live');
+
+# --- stories of the ways most travelled, before they are asked for ------------
+
+my %way = (origin => 'Berlin', destination => 'Hamburg',
+    theme => 'adventure');
+my @journeys = map { my $u = $_; my $r = $t->post("/api/v1/journeys", \%way,
+    token => $t->user_token($u), @wait);
+    is($r->{status}, 201, "a journey") or diag $r->{content};
+    $r->{json}{id} } 6, 7;
+wait_for(sub { run('routes');
+    ($t->sql('SELECT max(journeys) FROM travel.route_counts') // 0) == 2 }, 20,
+    'the ways to be counted');
+is(run('popular')->{written}, 8, 'a popular way has its stories');
+is(run('popular')->{written}, 0, 'as long as they are young');
+sub story {
+    my ($u, $journey, %o) = @_;
+    my $r = $t->post("/api/v1/journeys/$journey/stories", \%o,
+        token => $t->user_token($u), @wait);
+    is($r->{json}{status}, 'ready', 'a story') or diag $r->{content};
+    return $r->{json};
+}
+my ($one, $two) = (story(6, $journeys[0]), story(7, $journeys[1]));
+is(scalar $t->sql("SELECT count(*) FROM travel.stories AS s JOIN
+    travel.route_stories AS r USING (title, content, places, theme)
+    WHERE s.id IN ('$one->{id}', '$two->{id}')"), 2,
+    'who asks gets what is written');
+is_deeply($two->{places}, $one->{places}, 'and so does the next');
+cmp_ok(scalar @{ $one->{places} }, '>', 2, 'with the places on the way');
+my $other = story(6, $journeys[0], theme => 'history');
+isnt($other->{content}, $one->{content}, 'of its theme');
+$t->sql("UPDATE travel.route_stories SET content = 'old', made_at = now()
+    - interval '25 hours' WHERE theme = 'adventure'");
+isnt(story(7, $journeys[1])->{content}, 'old', 'an old one is not taken');
+is(run('popular')->{written}, 1, 'but written anew');
+
+# --- trends: validate, enrich, transform, store, publish ----------------------
+
+my @agent = (token => $t->token(sub => $t->user(5),
+    permissions => 'trends:write'));
+sub trend {
+    my ($place, %o) = @_;
+    return { location => $place, trend_type => 'street_food', confidence => 0.8,
+        source => 'Crawler-A', metadata => { title => 'Night market' }, %o };
+}
+my $berlin = { place => 'Berlin' };
+is($t->post('/api/v1/trends', trend($berlin), @me)->{status}, 403,
+    'trends are for agents to report');
+is($t->post('/api/v1/trends', trend({ lat => 1 }), @agent)->{status}, 422,
+    'a location is whole');
+my $run = $t->post('/api/v1/trends', [
+    trend($berlin),
+    trend({ lat => 53.55, lon => 10.0 }, metadata => { tags => ['harbour'] }),
+    trend($berlin, source => 'crawler-a'),
+    trend($berlin, confidence => 0.1, trend_type => 'a'),
+    trend({ place => 'Nowhere At All' }),
+    trend($berlin, trend_type => 'b', observed_at => '2020-01-01T00:00:00Z'),
+    trend($berlin, trend_type => 'c', observed_at => '2099-01-01T00:00:00Z'),
+    trend($berlin, metadata => { title => 'Roof gardens open again' }),
+    { %{ trend($berlin) }, confidence => 2 }], @agent, @wait);
+is($run->{status}, 207, 'a batch') or diag $run->{content};
+my @items = @{ $run->{json}{items} };
+is($items[8]{status}, 422, 'what is no trend is refused at once');
+my ($taken) = @{ $run->{json}{jobs} };
+wait_for(sub { json($t->get($taken->{status_url}, @agent)->{content})->{status}
+    eq 'succeeded' }, 10, 'the pipeline');
+$taken = json($t->get($taken->{status_url}, @agent)->{content})->{result};
+is($taken->{recorded}, 3, 'what is good enough is stored');
+is_deeply({ map { $_->{id} => $_->{code} } @{ $taken->{refused} } },
+    { map { $items[$_->[0]]{id} => $_->[1] } [2, 'DUPLICATE'],
+        [3, 'LOW_CONFIDENCE'], [4, 'UNKNOWN_PLACE'], [5, 'STALE'],
+        [6, 'IN_THE_FUTURE'] }, 'what is not is named, with the reason');
+my ($seen) = grep { $_->{id} eq $items[1]{id} }
+    @{ json($t->get('/api/v1/trends')->{content})->{items} };
+is($seen->{location}{name}, 'Hamburg', 'enriched: the place of a point');
+is($seen->{source}, 'crawler-a', 'normalized');
+is($seen->{metadata}{journeys_there}, 2, 'and what we know of it is added');
+is_deeply([map { $_->{id} } @{ json($t->get(
+    '/api/v1/trends?place=Hamburg&type=street_food')->{content})->{items} }],
+    [$items[1]{id}], 'asked by place and type');
+is(scalar $t->sql("SELECT count(*) FROM travel.trends WHERE raw->>'source' =
+    'Crawler-A' AND abs(travel.vector_product(vector, vector) - 1) < 0.001"), 3,
+    'with what came, and as a vector');
+cmp_ok($t->sql("SELECT travel.vector_product(travel.text_vector('night market'),
+    travel.text_vector('Night markets'))"), '>', 0.8, 'like words are near');
+cmp_ok($t->sql("SELECT travel.vector_product(travel.text_vector('night market'),
+    travel.text_vector('roof gardens'))"), '<', 0.4, 'others are not');
+my %told;
+wait_for(sub {
+    my $queue = $t->redis('queue');
+    %told = map { my %e = @{ $_->[1] }; my $e = json($e{event});
+            ($e->{aggregate_id} => $e) }
+        grep { my %e = @{ $_->[1] }; $e{type} eq 'trend_detected' }
+        map { @{ $queue->call('XRANGE', $_, '-', '+') } }
+        @{ $queue->call('KEYS', 'travel:topic:analytics-events:*') };
+    keys %told == 3;
+}, 10, 'published');
+is_deeply([sort keys %told], [sort map { $items[$_]{id} } 0, 1, 7],
+    'published, each once');
+is($told{$items[1]{id}}{data}{location}{name}, 'Hamburg', 'as it is stored');
+is($told{$items[1]{id}}{data}{trend_type}, 'street_food', 'by its schema');
+my $again = $t->post('/api/v1/trends', trend($berlin), @agent, @wait);
+is($again->{status}, 422, 'a day long the same is no news');
+like($again->{content}, qr/DUPLICATE/, 'and it says so');
 
 $t->finish;
 done_testing;

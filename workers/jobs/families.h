@@ -7,6 +7,7 @@
 
 extern const worker_job_type_t  worker_jobs_journey[];
 extern const worker_job_type_t  worker_jobs_story[];
+extern const worker_job_type_t  worker_jobs_way[];
 extern const worker_job_type_t  worker_jobs_survey[];
 extern const worker_job_type_t  worker_jobs_persona[];
 extern const worker_job_type_t  worker_jobs_trip[];
@@ -23,6 +24,7 @@ extern const worker_job_type_t  worker_jobs_saga[];
 extern const worker_job_type_t  worker_jobs_webhook[];
 extern const worker_job_type_t  worker_jobs_dead[];
 extern const worker_job_type_t  worker_jobs_life_event[];
+extern const worker_job_type_t  worker_jobs_trend[];
 extern const worker_job_batch_t  worker_batches_booking[];
 extern const worker_job_batch_t  worker_batches_life_event[];
 

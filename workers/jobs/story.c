@@ -1,8 +1,9 @@
 /*
  * Jobs of stories: story.generate.
  *
- * tx "create": row pending; then the facts from the gazetteer and the provider;
- * tx "ready": title, content and places, story.generated.
+ * tx "create": row pending; then, unless the way's story is written already
+ * (story.pregenerate), the facts from the gazetteer and the provider; tx
+ * "ready": title, content and places, story.generated.
  */
 
 #include <stdio.h>
@@ -11,9 +12,8 @@
 #include "compose.h"
 #include "families.h"
 #include "resource.h"
+#include "way.h"
 #include "../pool/slot.h"
-
-#define STORY_PLACES_MIN  3
 
 
 static void
@@ -75,121 +75,16 @@ story_create_in(worker_tx_t *tx)
 }
 
 
-/* What is known about the way: both ends, miles, and real places between, in
- * the order one passes them.  The strip is widened until it has enough of
- * them; a way too short or too empty takes neighbours of its ends. */
-static json_t *
-story_facts(worker_job_t *job)
-{
-    size_t        i;
-    json_t       *facts;
-    PGresult     *res;
-    const char   *params[4];
-
-    static const char  *widths[] = { "20", "60", "200", NULL };
-    static const char   sql[] =
-        "WITH j AS ("
-        "  SELECT o.id AS oid, o.name AS origin, o.lat AS olat, o.lon AS olon,"
-        "         d.id AS did, d.name AS destination, d.lat AS dlat,"
-        "         d.lon AS dlon, j.distance_miles AS miles"
-        "    FROM travel.journeys AS j"
-        "    JOIN travel.place AS o ON o.id = j.origin_place_id"
-        "    JOIN travel.place AS d ON d.id = j.destination_place_id"
-        "   WHERE j.id = $1::uuid),"
-        " p AS ("
-        "  SELECT a.id, a.name, a.region, a.country_code, a.population, a.lat,"
-        "         a.lon, a.km"
-        "    FROM j, LATERAL travel.places_along(j.olat, j.olon, j.dlat,"
-        "             j.dlon, coalesce($2::float8, 1), $3::int) AS a"
-        "   WHERE $2 IS NOT NULL"
-        "  UNION ALL"
-        "  (SELECT n.id, n.name, n.region, n.country_code, n.population, n.lat,"
-        "          n.lon, n.km"
-        "     FROM j, LATERAL travel.places_near(j.olat, j.olon, 500, 20) AS n"
-        "    WHERE $2 IS NULL AND n.id NOT IN (j.oid, j.did)"
-        "    ORDER BY n.km LIMIT $4::int))"
-        " SELECT (SELECT count(*) FROM p),"
-        "  json_build_object('origin', j.origin, 'destination', j.destination,"
-        "   'miles', j.miles, 'places', coalesce((SELECT json_agg("
-        "     json_build_object('place_id', p.id, 'name', p.name,"
-        "      'region', coalesce(p.region, p.country_code),"
-        "      'country_code', p.country_code, 'lat', p.lat, 'lon', p.lon,"
-        "      'population', p.population,"
-        "      'miles_from_start', round((p.km / 1.609344)::numeric, 1),"
-        "      'miles_left', round(greatest(j.miles"
-        "                          - (p.km / 1.609344)::numeric, 0), 1))"
-        "     ORDER BY p.km) FROM p), '[]'::json))"
-        "  FROM j";
-
-    facts = NULL;
-    params[0] = worker_body_string(job, "journey_id");
-    params[2] = "6";
-    params[3] = "6";
-
-    for (i = 0; facts == NULL && i < sizeof(widths) / sizeof(widths[0]); i++) {
-        params[1] = widths[i];
-        res = worker_pg_exec(job->slot->pg, sql, 4, params);
-
-        if (PQresultStatus(res) != PGRES_TUPLES_OK) {
-            PQclear(res);
-            break;
-        }
-
-        if (PQntuples(res) > 0
-            && (widths[i] == NULL
-                || atoi(PQgetvalue(res, 0, 0)) >= STORY_PLACES_MIN))
-        {
-            facts = worker_row_json(res, 1);
-        }
-
-        PQclear(res);
-    }
-
-    if (facts == NULL) {
-        (void) worker_job_fail(job, WORKER_RETRY, "DEPENDENCY_UNAVAILABLE",
-                               "the places along the way cannot be read (%s)",
-                               worker_pg_sqlstate(job->slot->pg));
-    }
-
-    return facts;
-}
-
-
-/* Of what the facts say of a place, what the resource shows. */
-static json_t *
-story_places(const json_t *facts)
-{
-    size_t    i;
-    json_t   *places, *place;
-
-    places = json_array();
-
-    json_array_foreach(json_object_get(facts, "places"), i, place) {
-        json_array_append_new(places,
-            json_pack("{s:O, s:O, s:O, s:O, s:O, s:O}",
-            "place_id", json_object_get(place, "place_id"),
-            "name", json_object_get(place, "name"),
-            "country_code", json_object_get(place, "country_code"),
-            "lat", json_object_get(place, "lat"),
-            "lon", json_object_get(place, "lon"),
-            "miles_from_start", json_object_get(place, "miles_from_start")));
-    }
-
-    return places;
-}
-
-
 static worker_verdict_e
-story_ready_in(worker_tx_t *tx, const json_t *text, const json_t *facts)
+story_ready_in(worker_tx_t *tx, const json_t *text)
 {
     char        *way;
-    json_t      *places, *story;
+    json_t      *story;
     PGresult    *res;
     const char  *params[5];
 
-    places = story_places(facts);
-    way = json_dumps(places, JSON_COMPACT | JSON_REAL_PRECISION(15));
-    json_decref(places);
+    way = json_dumps(json_object_get(text, "places"),
+                     JSON_COMPACT | JSON_REAL_PRECISION(15));
 
     params[0] = tx->job->uuid;
     params[1] = json_string_value(json_object_get(text, "title"));
@@ -228,37 +123,62 @@ story_ready_in(worker_tx_t *tx, const json_t *text, const json_t *facts)
 }
 
 
-static worker_verdict_e
-story_write(worker_job_t *job, json_t *facts)
+/* What the way is, and its text if it is written already.  NULL: job->error is
+ * filled. */
+static PGresult *
+story_way(worker_job_t *job, const char *theme)
 {
-    json_t            *text;
-    worker_tx_e        state;
-    worker_tx_t        tx;
-    worker_verdict_e   verdict;
-    worker_compose_t   compose = { .task = "story", .facts = facts };
+    const char  *params[] = { worker_body_string(job, "journey_id"), theme };
 
-    compose.theme = json_string_value(json_object_get(job->result, "theme"));
+    return worker_query(job,
+        "SELECT j.origin_place_id, j.destination_place_id,"
+        "       CASE WHEN s.theme IS NOT NULL THEN json_build_object("
+        "           'title', s.title, 'content', s.content,"
+        "           'places', s.places, 'model', s.provider) END"
+        "  FROM travel.journeys AS j"
+        "  LEFT JOIN travel.route_stories AS s"
+        "    ON s.origin_place_id = j.origin_place_id"
+        "   AND s.destination_place_id = j.destination_place_id"
+        "   AND s.theme = $2"
+        "   AND s.made_at > now() - travel.route_story_life()"
+        " WHERE j.id = $1::uuid", 2, params);
+}
 
-    if (compose.theme == NULL) {
-        compose.theme = "default";
+
+/* NULL: to be tried again. */
+static json_t *
+story_text(worker_job_t *job)
+{
+    json_t      *text;
+    PGresult    *way;
+    const char  *theme;
+
+    theme = json_string_value(json_object_get(job->result, "theme"));
+    theme = theme != NULL ? theme : "default";
+    way = story_way(job, theme);
+
+    if (way == NULL) {
+        return NULL;
     }
 
-    if (worker_compose(job, &compose, &text) != TRAVEL_OK) {
-        return WORKER_RETRY;
+    text = worker_row_json(way, 2);
+
+    if (text == NULL) {
+        text = worker_way_story(job, PQgetvalue(way, 0, 0),
+                                PQgetvalue(way, 0, 1), theme);
     }
 
-    state = worker_tx_begin(&tx, job, "ready");
-    verdict = state == WORKER_TX_FRESH ? story_ready_in(&tx, text, facts)
-                                       : worker_tx_not_fresh(&tx, state);
-    json_decref(text);
-    return verdict;
+    PQclear(way);
+    return text;
 }
 
 
 static worker_verdict_e
 story_generate(worker_job_t *job)
 {
-    json_t            *facts;
+    json_t            *text;
+    worker_tx_e        state;
+    worker_tx_t        tx;
     worker_verdict_e   verdict;
 
     verdict = worker_tx_run(job, "create", story_create_in);
@@ -267,14 +187,16 @@ story_generate(worker_job_t *job)
         return verdict;
     }
 
-    facts = story_facts(job);
+    text = story_text(job);
 
-    if (facts == NULL) {
+    if (text == NULL) {
         return WORKER_RETRY;
     }
 
-    verdict = story_write(job, facts);
-    json_decref(facts);
+    state = worker_tx_begin(&tx, job, "ready");
+    verdict = state == WORKER_TX_FRESH ? story_ready_in(&tx, text)
+                                       : worker_tx_not_fresh(&tx, state);
+    json_decref(text);
     return verdict;
 }
 

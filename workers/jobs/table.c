@@ -11,6 +11,7 @@ extern const worker_job_type_t  worker_jobs_noop[];
 static const worker_job_type_t *const  table_families[] = {
     worker_jobs_journey,
     worker_jobs_story,
+    worker_jobs_way,
     worker_jobs_survey,
     worker_jobs_persona,
     worker_jobs_trip,
@@ -27,6 +28,7 @@ static const worker_job_type_t *const  table_families[] = {
     worker_jobs_webhook,
     worker_jobs_dead,
     worker_jobs_life_event,
+    worker_jobs_trend,
     worker_jobs_noop
 };
 

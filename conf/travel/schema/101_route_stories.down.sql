@@ -1,0 +1,3 @@
+DROP FUNCTION travel.route_stories_due(integer, text[]);
+DROP FUNCTION travel.route_story_life();
+DROP TABLE travel.route_stories;

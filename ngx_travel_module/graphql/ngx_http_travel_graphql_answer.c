@@ -20,6 +20,16 @@ ngx_int_t
 ngx_http_travel_graphql_send(ngx_http_travel_graphql_t *g, ngx_uint_t status,
     ngx_str_t *body)
 {
+    static ngx_str_t  accept = ngx_string("Accept");
+
+    /* by a cache on the way, only an answer to GET is kept */
+
+    if (g->get && ngx_http_travel_add_header(g->request, "Vary", &accept)
+                  != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     return ngx_http_travel_send(g->request, status,
                                 &ngx_http_travel_graphql_types[g->modern],
                                 body);

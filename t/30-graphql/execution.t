@@ -123,9 +123,11 @@ type Sum @table(name: "g.person", key: "id") @owner(column: "user_id") {
   sealed: Sealed @embed
   mayor: Mayor @relation(from: "city_id", to: "id")
 }
+input One @oneOf { a: Int b: String }
+enum Age { STONE @deprecated(reason: "long ago") IRON }
 type SumPage { nodes: [Sum] edges: [SumEdge] totalCount: Int }
 type SumEdge @auth(requires: "secret:read") { node: Sum }
-type Sealed @auth(requires: "secret:read") { rank: Int! age: Int }
+type Sealed @auth(requires: "secret:read") { rank: Int! age: Int iron: Age @sql(expr: "'IRON'") }
 type Mayor @table(name: "g.city", key: "id") @public @auth(requires: "secret:read") { name: String! }
 SDL
 my $ROOTS = <<'SDL';
@@ -133,6 +135,7 @@ type Query {
   sums(limit: Int): [Sum] @list(max: 50)
   sum(id: ID! @filter(sql: "{id} = {$}::int")): Sum
   secret: Int @auth(requires: "secret:read") @sql(expr: "40 + 2")
+  old(new: One, gone: Int @deprecated(reason: "no more")): Int @deprecated @sql(expr: "({$new}::json->>'a')::int + coalesce({$gone}, 0)")
 SDL
 $t->write('catalog/graphql/schema.graphql', $MORE . $SDL =~ s/^type Query \{\n/$ROOTS/mr);
 $t->launch;
@@ -193,6 +196,20 @@ for my $line ('union Any = City | River | Stone', 'type City implements Named & 
     'things(limit: Int): [Thing]', 'input Deep {', 'mood: Mood = calm', 'people(limit: Int = 4, orderBy: PersonOrder, where: PersonWhere, moods: [Mood!]): [Person!]!') {
     like($built, qr/^ *\Q$line\E$/m, "introspection: $line");
 }
+
+# --- what is deprecated, what is one of several ----------------------------------------
+
+my $kinds = $t->post('/graphql', { query => '{ q: __type(name: "Query") { fields { name } all: fields(includeDeprecated: true) { name isDeprecated
+    deprecationReason args { name } every: args(includeDeprecated: true) { name isDeprecated deprecationReason } } }
+    e: __type(name: "Age") { enumValues { name } all: enumValues(includeDeprecated: true) { name deprecationReason } }
+    one: __type(name: "One") { isOneOf inputFields { name } } deep: __type(name: "Deep") { isOneOf } city: __type(name: "City") { isOneOf } }' })->{json}{data};
+is_deeply([ grep { /^(?:old|secret)\z/ } map { $_->{name} } @{ $kinds->{q}{fields} } ], ['secret'], 'a deprecated field is told when it is asked for');
+is_deeply([ grep { $_->{name} eq 'old' } @{ $kinds->{q}{all} } ], [ { name => 'old', isDeprecated => JSON::PP::true(),
+    deprecationReason => 'No longer supported', args => [ { name => 'new' } ], every => [ { name => 'new', isDeprecated => JSON::PP::false(),
+    deprecationReason => undef }, { name => 'gone', isDeprecated => JSON::PP::true(), deprecationReason => 'no more' } ] } ], '... and its arguments');
+is_deeply($kinds->{e}, { enumValues => [ { name => 'IRON' } ], all => [ { name => 'STONE', deprecationReason => 'long ago' },
+    { name => 'IRON', deprecationReason => undef } ] }, '... and values of enums');
+is_deeply([ map { $kinds->{$_}{isOneOf} } qw(one deep city) ], [ JSON::PP::true(), JSON::PP::false(), undef ], 'isOneOf');
 
 # --- pages of several types --------------------------------------------------------
 

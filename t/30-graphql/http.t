@@ -79,6 +79,48 @@ is($r->{headers}{allow}, 'POST', '... and says so');
 $r = $t->get('/api/graphql?query=query(%24n:Int)%7BmyPlaces:places(query:%22Lyon%22,limit:%24n)%7Bname%7D%7D&variables=%7B%22n%22:1%7D');
 is_deeply($r->{json}{data}, { myPlaces => [ { name => 'Lyon' } ] }, 'GET with variables');
 
+# --- what the audit does not ask ---------------------------------------------------
+
+my $new = 'application/graphql-response+json';
+is(post('{"query":"{ __typename }","more":{"a":[1]},"id":7}', accept => $new)->{status}, 200, 'members that nobody knows are passed over');
+is(post('{"query":"{ __typename }","query":"{ a: __typename }"}')->{status}, 400, 'one name twice is no request');
+is(post("{\"query\":\"{ places(query: \\\"\xff\\\") { name } }\"}")->{status}, 400, 'a body that is not UTF-8');
+is_deeply(post('{"query":"{ places(query: \"Z\\u00fcrich\", limit: 1) { name } }"}')->{json}{data}{places}, [ { name => "Z\xfcrich" } ], 'UTF-8 both ways');
+for ('application/json;charset="UTF-8"', 'APPLICATION/JSON ; Charset=utf-8') {
+    is(post($q, 'content-type' => $_)->{status}, 200, "Content-Type: $_");
+}
+is(post($q, 'content-type' => $new)->{status}, 415, 'what is only for answers is no request');
+like($t->raw("POST /api/graphql HTTP/1.1\r\nHost: x\r\nContent-Length: " . length($q) . "\r\nConnection: close\r\n\r\n$q"),
+    qr{^HTTP/1.1 415 }, 'a body of no type');
+is_deeply($t->request('PUT', '/api/graphql', body => $q)->{headers}{allow}, 'GET, HEAD, POST', 'other methods: 405 with Allow');
+$r = $t->post('/api/graphql', { query => '{ __typename }' }, token => 'a.b.c', headers => { accept => $new });
+is($r->{status}, 401, 'a token that is none');
+like($r->{headers}{'content-type'}, qr{^application/json}, '... is told before GraphQL, in no type of its');
+$r = post('{"query":"{ place(id: \"x\") { name } }"}', accept => $new);
+is($r->{status}, 200, 'data beside errors is 200');
+like($r->{content}, qr/^\{"errors":\[/, 'errors come first');
+is_deeply([ sort keys %{ $r->{json}{errors}[0] } ], [ qw(extensions locations message path) ], 'what is told of one, and no more');
+is_deeply([ sort keys %{ post('{"query":"{ nope }"}', accept => $new)->{json} } ], ['errors'], 'a request that is refused has no data');
+is_deeply([ sort keys %{ post($q, accept => $new)->{json} } ], ['data'], 'no errors, no member of that name');
+my $two = '"query A { a: __typename } query B { b: __typename }"';
+is_deeply(post(qq({"query":$two,"operationName":"B"}), accept => $new)->{json}{data}, { b => 'Query' }, 'the operation that is named');
+for (['', 'Must provide operation name'], [',"operationName":"C"', 'Unknown operation named']) {
+    like(post(qq({"query":$two$_->[0]}), accept => $new)->{content}, qr/$_->[1]/, 'an operation must be named that is there');
+}
+is_deeply(post('{"query":"query A { a: __typename }","operationName":""}')->{json}{data}, { a => 'Query' }, 'an empty name is none');
+is_deeply(post('{"query":"query($a: Int = 1, $b: String! = \"Lyon\") { places(query: $b, limit: $a) { name } }","variables":{"zz":2}}')->{json}{data}{places},
+    [ { name => 'Lyon' } ], 'defaults stand in, what nobody declared is passed over');
+is(post('{"query":"query($b: String! = \"x\") { places(query: $b) { name } }","variables":{"b":null}}', accept => $new)->{status}, 400,
+    'null is given, and is not the default');
+is($t->get('/api/graphql?query=%7B__typename%7D&variables=5', headers => { accept => $new })->{status}, 400, 'GET: variables that are no map');
+$r = $t->get('/api/graphql?operationName=B&query=' . 'query+A%7Ba:__typename%7Dquery+B%7Bb:__typename%7D', headers => { accept => $new });
+is_deeply($r->{json}{data}, { b => 'Query' }, 'GET: the operation that is named');
+like(join(', ', map { ref $_ ? @$_ : $_ } $r->{headers}{vary}), qr/\bAccept\b/, '... and that it depends on Accept');
+$r = post('{"query":"subscription { journeyUpdates(journeyId: \"x\") { __typename } }"}', accept => $new);
+is($r->{status}, 400, 'a subscription is not for POST');
+my @wide = sort map { $_->{name} } @{ $t->post('/api/graphql', { query => '{ __schema { directives { name } } }' })->{json}{data}{__schema}{directives} };
+is_deeply([ grep { /^(?:deprecated|include|oneOf|skip|specifiedBy)\z/ } @wide ], [ qw(deprecated include oneOf skip specifiedBy) ], 'directives that every schema has');
+
 # --- the switches ----------------------------------------------------------------
 
 my %modern = (headers => { accept => 'application/graphql-response+json' });

@@ -190,7 +190,7 @@ ngx_http_travel_permissions_hold(const ngx_str_t *permissions,
 
     for (p = permissions->data; p < last; p = end + 1) {
 
-        end = ngx_strlchr(p, last, ' ');
+        end = memchr(p, ' ', last - p);
         if (end == NULL) {
             end = last;
         }

@@ -9,39 +9,113 @@
 #include "../net/ngx_http_travel_redis.h"
 
 
+/* What a line says, before it is known whether others say the same. */
+typedef struct {
+    ngx_http_travel_policy_t  policy;
+    ngx_http_travel_limit_t   limit;
+} ngx_http_travel_limit_line_t;
+
+
 static char *ngx_http_travel_limit_key(ngx_conf_t *cf,
     ngx_http_travel_policy_t *policy, ngx_str_t *text);
 static ngx_uint_t ngx_http_travel_limit_lone(const ngx_str_t *text,
     ngx_str_t *ret_name);
 static ngx_uint_t ngx_http_travel_limit_identity(const ngx_str_t *text);
-static char *ngx_http_travel_limit_parameter(ngx_conf_t *cf,
-    ngx_http_travel_policy_t *policy, ngx_http_travel_limit_t *limit,
-    ngx_str_t *value);
 static char *ngx_http_travel_limit_named(ngx_conf_t *cf,
-    ngx_http_travel_policy_t *policy, ngx_str_t *value);
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static char *ngx_http_travel_limit_cost(ngx_conf_t *cf,
-    ngx_http_travel_limit_t *limit, ngx_str_t *value);
-static char *ngx_http_travel_limit_delay(ngx_conf_t *cf,
-    ngx_http_travel_limit_t *limit, ngx_str_t *value);
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+static char *ngx_http_travel_limit_reserve(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static char *ngx_http_travel_limit_tz(ngx_conf_t *cf,
-    ngx_http_travel_policy_t *policy, ngx_str_t *value);
-static char *ngx_http_travel_limit_sharing(ngx_conf_t *cf,
-    ngx_http_travel_policy_t *policy, ngx_str_t *value);
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+static char *ngx_http_travel_limit_day(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+static char *ngx_http_travel_limit_slice(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+static char *ngx_http_travel_limit_burst(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+static char *ngx_http_travel_limit_rate(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static char *ngx_http_travel_limit_shared(ngx_conf_t *cf,
     ngx_http_travel_policy_t *policy);
 static char *ngx_http_travel_limit_whole(ngx_conf_t *cf,
-    ngx_http_travel_policy_t *policy, ngx_http_travel_limit_t *limit);
-static ngx_int_t ngx_http_travel_limit_rate(const ngx_str_t *value,
+    ngx_http_travel_limit_line_t *line);
+static ngx_int_t ngx_http_travel_limit_rate_parse(const ngx_str_t *value,
     ngx_http_travel_window_t *window);
 static ngx_int_t ngx_http_travel_limit_quota(const u_char *p, size_t len,
     ngx_uint_t bytes);
-static ngx_int_t ngx_http_travel_limit_burst(const ngx_str_t *value,
-    ngx_http_travel_window_t *window);
 static char *ngx_http_travel_limit_window(ngx_conf_t *cf,
     ngx_http_travel_policy_t *policy, const ngx_str_t *value,
     const ngx_http_travel_window_t *window);
 static ngx_int_t ngx_http_travel_limit_name(ngx_conf_t *cf,
     ngx_http_travel_policy_t *policy);
+
+
+static const ngx_http_travel_param_t  ngx_http_travel_limit_params[] = {
+
+    { "burst", ngx_http_travel_limit_burst,
+      0,
+      NULL, NULL, NULL, NULL, 1 },
+
+    { "name", ngx_http_travel_limit_named,
+      0,
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "cost", ngx_http_travel_limit_cost,
+      0,
+      NULL, NULL, "1", NULL, 0 },
+
+    { "reserve", ngx_http_travel_limit_reserve,
+      0,
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "window", ngx_http_travel_limit_day,
+      0,
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "tz", ngx_http_travel_limit_tz,
+      0,
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "mode", ngx_http_travel_param_word,
+      offsetof(ngx_http_travel_limit_line_t, policy.mode),
+      NULL, NULL, "local", "local|global|strict", 0 },
+
+    { "slice", ngx_http_travel_limit_slice,
+      0,
+      NULL, NULL, "10%", NULL, 0 },
+
+    { "fail", ngx_http_travel_param_word,
+      offsetof(ngx_http_travel_limit_line_t, policy.fail),
+      NULL, NULL, "local", "local|open|closed", 0 },
+
+    { "timeout", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_limit_line_t, policy.timeout),
+      "5ms", "10s", "100ms", NULL, 0 },
+
+    { "delay", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_limit_line_t, limit.delay),
+      "1ms", "60s", NULL, NULL, 0 },
+
+    { "hold", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_limit_line_t, limit.hold),
+      "1", "100000", "100", "requests", 0 },
+
+    { "partition", ngx_http_travel_param_alone,
+      offsetof(ngx_http_travel_limit_line_t, policy.partition),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "dry_run", ngx_http_travel_param_alone,
+      offsetof(ngx_http_travel_limit_line_t, limit.dry_run),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "", ngx_http_travel_limit_rate,
+      0,
+      NULL, NULL, NULL, NULL, 1 },
+
+      ngx_http_travel_null_param
+};
 
 
 /* A request asks a policy once, by the first line that fits it. */
@@ -89,8 +163,7 @@ ngx_http_travel_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     char                               *rv;
     ngx_str_t                          *value;
     ngx_uint_t                          i, method;
-    ngx_http_travel_limit_t             limit;
-    ngx_http_travel_policy_t            policy;
+    ngx_http_travel_limit_line_t        line;
     ngx_http_travel_limit_main_conf_t  *lmcf;
 
     value = cf->args->elts;
@@ -100,11 +173,7 @@ ngx_http_travel_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    ngx_memzero(&limit, sizeof(limit));
-    ngx_memzero(&policy, sizeof(policy));
-
-    limit.cost_fixed = 1;
-    limit.hold = 100;
+    ngx_memzero(&line, sizeof(line));
 
     for (i = 1; i < cf->args->nelts; i++) {
 
@@ -114,7 +183,8 @@ ngx_http_travel_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             break;
         }
 
-        limit.methods |= (method == NGX_HTTP_HEAD) ? NGX_HTTP_GET : method;
+        line.limit.methods |= (method == NGX_HTTP_HEAD) ? NGX_HTTP_GET
+                                                        : method;
     }
 
     if (i == cf->args->nelts) {
@@ -122,25 +192,22 @@ ngx_http_travel_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                "\"travel_limit POST $travel_user 60r/m\"";
     }
 
-    rv = ngx_http_travel_limit_key(cf, &policy, &value[i]);
+    if (ngx_http_travel_limit_key(cf, &line.policy, &value[i])
+        != NGX_CONF_OK
+        || ngx_http_travel_params_whole(cf, ngx_http_travel_limit_params,
+                                        i + 1, &line)
+           != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    rv = ngx_http_travel_limit_whole(cf, &line);
     if (rv != NGX_CONF_OK) {
         return rv;
     }
 
-    for (i++; i < cf->args->nelts; i++) {
-        rv = ngx_http_travel_limit_parameter(cf, &policy, &limit, &value[i]);
-        if (rv != NGX_CONF_OK) {
-            return rv;
-        }
-    }
-
-    rv = ngx_http_travel_limit_whole(cf, &policy, &limit);
-    if (rv != NGX_CONF_OK) {
-        return rv;
-    }
-
-    if (policy.name.len == 0
-        && ngx_http_travel_limit_name(cf, &policy) != NGX_OK)
+    if (line.policy.name.len == 0
+        && ngx_http_travel_limit_name(cf, &line.policy) != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
@@ -148,20 +215,20 @@ ngx_http_travel_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     lmcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_travel_limit_module);
 
-    limit.policy = ngx_http_travel_limit_policy(cf, lmcf, &policy);
-    if (limit.policy == NULL) {
+    line.limit.policy = ngx_http_travel_limit_policy(cf, lmcf, &line.policy);
+    if (line.limit.policy == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    if (limit.cost >= NGX_HTTP_TRAVEL_COST_TOKENS) {
+    if (line.limit.cost >= NGX_HTTP_TRAVEL_COST_TOKENS) {
         lmcf->measured = 1;
     }
 
-    if (limit.cost == NGX_HTTP_TRAVEL_COST_TOKENS) {
+    if (line.limit.cost == NGX_HTTP_TRAVEL_COST_TOKENS) {
         lmcf->settled = 1;
     }
 
-    if (ngx_http_travel_limit_add(cf, &llcf->limits, &limit) != NGX_OK) {
+    if (ngx_http_travel_limit_add(cf, &llcf->limits, &line.limit) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -285,216 +352,128 @@ ngx_http_travel_limit_identity(const ngx_str_t *text)
 
 
 static char *
-ngx_http_travel_limit_parameter(ngx_conf_t *cf,
-    ngx_http_travel_policy_t *policy, ngx_http_travel_limit_t *limit,
-    ngx_str_t *value)
+ngx_http_travel_limit_named(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
-    ngx_http_travel_window_t  window;
+    ngx_http_travel_limit_line_t  *line = conf;
 
-    ngx_memzero(&window, sizeof(window));
+    u_char      c;
+    ngx_uint_t  i;
 
-    if (ngx_strcmp(value->data, "dry_run") == 0) {
-        limit->dry_run = 1;
-        return NGX_CONF_OK;
-    }
+    (void) cf;
+    (void) param;
 
-    if (ngx_strcmp(value->data, "partition") == 0) {
-        policy->partition = 1;
-        return NGX_CONF_OK;
-    }
+    for (i = 0; i < value->len; i++) {
+        c = value->data[i];
 
-    if (ngx_strcmp(value->data, "window=day") == 0) {
-        policy->calendar = 1;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strncmp(value->data, "name=", 5) == 0) {
-        return ngx_http_travel_limit_named(cf, policy, value);
-    }
-
-    if (ngx_strncmp(value->data, "cost=", 5) == 0
-        || ngx_strncmp(value->data, "reserve=", 8) == 0)
-    {
-        return ngx_http_travel_limit_cost(cf, limit, value);
-    }
-
-    if (ngx_strncmp(value->data, "mode=", 5) == 0
-        || ngx_strncmp(value->data, "fail=", 5) == 0
-        || ngx_strncmp(value->data, "slice=", 6) == 0
-        || ngx_strncmp(value->data, "timeout=", 8) == 0)
-    {
-        return ngx_http_travel_limit_sharing(cf, policy, value);
-    }
-
-    if (ngx_strncmp(value->data, "delay=", 6) == 0
-        || ngx_strncmp(value->data, "hold=", 5) == 0)
-    {
-        return ngx_http_travel_limit_delay(cf, limit, value);
-    }
-
-    if (ngx_strncmp(value->data, "tz=", 3) == 0) {
-        return ngx_http_travel_limit_tz(cf, policy, value);
-    }
-
-    if (ngx_strncmp(value->data, "burst=", 6) == 0) {
-        if (ngx_http_travel_limit_burst(value, &window) != NGX_OK) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"travel_limit\" \"%V\" must be burst=N/T with "
-                               "T of 1s to 1d, as in burst=10/10s", value);
-            return NGX_CONF_ERROR;
-        }
-
-        return ngx_http_travel_limit_window(cf, policy, value, &window);
-    }
-
-    if (ngx_http_travel_limit_rate(value, &window) != NGX_OK) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_limit\" rate \"%V\" must be <N>r/s, r/m, "
-                           "r/h or r/d with N of 1 to %d, or bytes as in "
-                           "10mb/h; other parameters are burst=N/T, "
-                           "name=NAME, cost=, reserve=, window=day, tz=, "
-                           "mode=, slice=, fail=, timeout=, delay=, hold=, "
-                           "partition and dry_run", value,
-                           TRAVEL_WINDOW_QUOTA_MAX);
-        return NGX_CONF_ERROR;
-    }
-
-    return ngx_http_travel_limit_window(cf, policy, value, &window);
-}
-
-
-static char *
-ngx_http_travel_limit_named(ngx_conf_t *cf, ngx_http_travel_policy_t *policy,
-    ngx_str_t *value)
-{
-    u_char      *p;
-    ngx_uint_t   i;
-
-    p = value->data + 5;
-
-    for (i = 0; i < value->len - 5; i++) {
-        if (!((p[i] >= 'a' && p[i] <= 'z') || p[i] == '_' || p[i] == '-'
-              || (p[i] >= '0' && p[i] <= '9')))
+        if (i == 32 || !((c >= 'a' && c <= 'z') || c == '_' || c == '-'
+                         || (c >= '0' && c <= '9')))
         {
-            break;
+            return "must be 1 to 32 of a-z, 0-9, - and _";
         }
     }
 
-    if (i == 0 || i < value->len - 5 || i > 32) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_limit\" \"%V\" must be 1 to 32 of "
-                           "a-z, 0-9, - and _", value);
-        return NGX_CONF_ERROR;
-    }
-
-    policy->name.data = p;
-    policy->name.len = i;
+    line->policy.name = *value;
 
     return NGX_CONF_OK;
 }
 
 
-/* cost=N | cost=$variable | cost=MEASURE, and reserve=N for a measure. */
+/* cost=N | cost=$variable | cost=MEASURE */
 static char *
-ngx_http_travel_limit_cost(ngx_conf_t *cf, ngx_http_travel_limit_t *limit,
-    ngx_str_t *value)
+ngx_http_travel_limit_cost(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
-    ngx_str_t                         text;
+    ngx_http_travel_limit_line_t  *line = conf;
+
     ngx_int_t                         n;
+    ngx_uint_t                        i;
     ngx_http_compile_complex_value_t  ccv;
 
-    text.data = (u_char *) ngx_strchr(value->data, '=') + 1;
-    text.len = value->data + value->len - text.data;
+    static const struct {
+        const char              *name;
+        ngx_http_travel_cost_e   cost;
+    } measures[] = {
+        { "request", NGX_HTTP_TRAVEL_COST_REQUEST },
+        { "response", NGX_HTTP_TRAVEL_COST_RESPONSE },
+        { "bytes", NGX_HTTP_TRAVEL_COST_BYTES },
+        { "tokens", NGX_HTTP_TRAVEL_COST_TOKENS }
+    };
 
-    if (ngx_strcmp(text.data, "request") == 0) {
-        limit->cost = NGX_HTTP_TRAVEL_COST_REQUEST;
+    (void) param;
 
-    } else if (ngx_strcmp(text.data, "tokens") == 0) {
-        limit->cost = NGX_HTTP_TRAVEL_COST_TOKENS;
+    for (i = 0; i < sizeof(measures) / sizeof(measures[0]); i++) {
+        if (ngx_strcmp(value->data, measures[i].name) == 0) {
+            line->limit.cost = measures[i].cost;
+            return NGX_CONF_OK;
+        }
+    }
 
-    } else if (ngx_strcmp(text.data, "response") == 0) {
-        limit->cost = NGX_HTTP_TRAVEL_COST_RESPONSE;
-
-    } else if (ngx_strcmp(text.data, "bytes") == 0) {
-        limit->cost = NGX_HTTP_TRAVEL_COST_BYTES;
-
-    } else if (ngx_strchr(text.data, '$') != NULL) {
+    if (ngx_strlchr(value->data, value->data + value->len, '$') != NULL) {
         ngx_memzero(&ccv, sizeof(ccv));
 
         ccv.cf = cf;
-        ccv.value = &text;
-        ccv.complex_value = &limit->cost_value;
+        ccv.value = value;
+        ccv.complex_value = &line->limit.cost_value;
 
         if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
             return NGX_CONF_ERROR;
         }
 
-        limit->cost = NGX_HTTP_TRAVEL_COST_VALUE;
-
-    } else {
-        n = ngx_http_travel_limit_quota(text.data, text.len, 1);
-
-        if (n == NGX_ERROR) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"travel_limit\" \"%V\" must be a number of 1 "
-                               "to %d, or of cost= a variable, request, "
-                               "response, bytes or tokens", value,
-                               TRAVEL_WINDOW_QUOTA_MAX);
-            return NGX_CONF_ERROR;
-        }
-
-        limit->cost_fixed = (uint32_t) n;
+        line->limit.cost = NGX_HTTP_TRAVEL_COST_VALUE;
+        return NGX_CONF_OK;
     }
+
+    n = ngx_http_travel_limit_quota(value->data, value->len, 1);
+    if (n == NGX_ERROR) {
+        return "must be a number from 1 to 1000000000, a variable, request, "
+               "response, bytes or tokens";
+    }
+
+    line->limit.cost_fixed = (uint32_t) n;
 
     return NGX_CONF_OK;
 }
 
 
-/* delay=T hold=N */
 static char *
-ngx_http_travel_limit_delay(ngx_conf_t *cf, ngx_http_travel_limit_t *limit,
-    ngx_str_t *value)
+ngx_http_travel_limit_reserve(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
+    ngx_http_travel_limit_line_t  *line = conf;
+
     ngx_int_t  n;
-    ngx_str_t  text;
 
-    text.data = (u_char *) ngx_strchr(value->data, '=') + 1;
-    text.len = value->data + value->len - text.data;
+    (void) cf;
+    (void) param;
 
-    if (*value->data == 'd') {
-        n = ngx_parse_time(&text, 0);
-
-        if (n >= 1 && n <= 60000) {
-            limit->delay = (uint32_t) n;
-            return NGX_CONF_OK;
-        }
-
-    } else {
-        n = ngx_atoi(text.data, text.len);
-
-        if (n >= 1 && n <= 100000) {
-            limit->hold = (uint32_t) n;
-            return NGX_CONF_OK;
-        }
+    n = ngx_http_travel_limit_quota(value->data, value->len, 1);
+    if (n == NGX_ERROR) {
+        return "must be a number from 1 to 1000000000: what counts until the "
+               "cost is known";
     }
 
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"travel_limit\" \"%V\" must be delay=1ms to 60s, "
-                       "hold=1 to 100000", value);
-    return NGX_CONF_ERROR;
+    line->limit.cost_fixed = (uint32_t) n;
+
+    return NGX_CONF_OK;
 }
 
 
 static char *
-ngx_http_travel_limit_tz(ngx_conf_t *cf, ngx_http_travel_policy_t *policy,
-    ngx_str_t *value)
+ngx_http_travel_limit_tz(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
+    ngx_http_travel_limit_line_t  *line = conf;
+
     const travel_zone_t                *zone;
+    ngx_http_travel_policy_t           *policy;
     ngx_http_compile_complex_value_t    ccv;
     ngx_http_travel_limit_main_conf_t  *lmcf;
 
-    policy->tz.data = value->data + 3;
-    policy->tz.len = value->len - 3;
+    (void) param;
+
+    policy = &line->policy;
+    policy->tz = *value;
 
     ngx_memzero(&ccv, sizeof(ccv));
 
@@ -519,11 +498,8 @@ ngx_http_travel_limit_tz(ngx_conf_t *cf, ngx_http_travel_policy_t *policy,
 
     zone = ngx_http_travel_tz_find(&lmcf->zones, &policy->tz);
     if (zone == NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_limit\" \"%V\" names no time zone of this "
-                           "machine's tz database: tz=Area/City, tz=UTC or a "
-                           "variable", value);
-        return NGX_CONF_ERROR;
+        return "names no time zone of this machine's tz database: "
+               "tz=Area/City, tz=UTC or a variable";
     }
 
     policy->zone = *zone;
@@ -532,79 +508,54 @@ ngx_http_travel_limit_tz(ngx_conf_t *cf, ngx_http_travel_policy_t *policy,
 }
 
 
-/* mode=, fail=, slice=N|N%, timeout=T */
 static char *
-ngx_http_travel_limit_sharing(ngx_conf_t *cf, ngx_http_travel_policy_t *policy,
-    ngx_str_t *value)
+ngx_http_travel_limit_day(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
-    size_t      len;
-    u_char     *p;
-    ngx_int_t   n;
-    ngx_str_t   text;
-    ngx_uint_t  i;
+    ngx_http_travel_limit_line_t  *line = conf;
 
-    static const struct {
-        const char  *text;
-        ngx_uint_t   fail;
-        ngx_uint_t   n;
-    } words[] = {
-        { "mode=local", 0, NGX_HTTP_TRAVEL_MODE_LOCAL },
-        { "mode=global", 0, NGX_HTTP_TRAVEL_MODE_GLOBAL },
-        { "mode=strict", 0, NGX_HTTP_TRAVEL_MODE_STRICT },
-        { "fail=local", 1, NGX_HTTP_TRAVEL_FAIL_LOCAL },
-        { "fail=open", 1, NGX_HTTP_TRAVEL_FAIL_OPEN },
-        { "fail=closed", 1, NGX_HTTP_TRAVEL_FAIL_CLOSED }
-    };
+    (void) cf;
+    (void) param;
 
-    for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-
-        if (ngx_strcmp(value->data, words[i].text) != 0) {
-            continue;
-        }
-
-        if (words[i].fail) {
-            policy->fail = words[i].n;
-
-        } else {
-            policy->mode = words[i].n;
-        }
-
-        return NGX_CONF_OK;
+    if (ngx_strcmp(value->data, "day") != 0) {
+        return "must be window=day, with a rate per day";
     }
 
-    p = (u_char *) ngx_strchr(value->data, '=') + 1;
-    len = value->data + value->len - p;
+    line->policy.calendar = 1;
 
-    if (*value->data == 's') {
-        policy->percent = (len > 1 && p[len - 1] == '%');
-        n = ngx_http_travel_limit_quota(p, len - policy->percent, 1);
-
-        if (n >= 1 && (!policy->percent || n <= 100)) {
-            policy->slice = (uint32_t) n;
-            return NGX_CONF_OK;
-        }
-
-    } else if (*value->data == 't') {
-        text.data = p;
-        text.len = len;
-        n = ngx_parse_time(&text, 0);
-
-        if (n >= 5 && n <= 10000) {
-            policy->timeout = n;
-            return NGX_CONF_OK;
-        }
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"travel_limit\" \"%V\" must be mode=local, global or "
-                       "strict, fail=local, open or closed, slice=N or "
-                       "slice=1% to 100%, timeout=5ms to 10s", value);
-    return NGX_CONF_ERROR;
+    return NGX_CONF_OK;
 }
 
 
-/* Defaults of a shared limit: a tenth of its smallest quota, leased for a
- * sixteenth of its shortest window. */
+/* slice=N | slice=N% */
+static char *
+ngx_http_travel_limit_slice(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
+{
+    ngx_http_travel_limit_line_t  *line = conf;
+
+    ngx_int_t   n;
+    ngx_uint_t  percent;
+
+    (void) cf;
+    (void) param;
+
+    percent = (value->len > 1 && value->data[value->len - 1] == '%');
+    n = ngx_http_travel_limit_quota(value->data, value->len - percent, 1);
+
+    if (n == NGX_ERROR || (percent && n > 100)) {
+        return "must be a number from 1 up to the smallest quota, or 1% to "
+               "100% of that";
+    }
+
+    line->policy.slice = (uint32_t) n;
+    line->policy.percent = percent;
+
+    return NGX_CONF_OK;
+}
+
+
+/* A slice is leased for a sixteenth of the shortest window. */
 static char *
 ngx_http_travel_limit_shared(ngx_conf_t *cf, ngx_http_travel_policy_t *policy)
 {
@@ -613,7 +564,10 @@ ngx_http_travel_limit_shared(ngx_conf_t *cf, ngx_http_travel_policy_t *policy)
 
     if (policy->mode == NGX_HTTP_TRAVEL_MODE_LOCAL) {
 
-        if (policy->slice || policy->timeout || policy->fail) {
+        if (ngx_http_travel_param_given(cf, "slice")
+            || ngx_http_travel_param_given(cf, "timeout")
+            || ngx_http_travel_param_given(cf, "fail"))
+        {
             return "has slice=, fail= or timeout= and needs mode=global or "
                    "mode=strict";
         }
@@ -632,11 +586,6 @@ ngx_http_travel_limit_shared(ngx_conf_t *cf, ngx_http_travel_policy_t *policy)
         least = ngx_min(least, policy->windows[i].rule.quota);
     }
 
-    if (policy->slice == 0) {
-        policy->slice = 10;
-        policy->percent = 1;
-    }
-
     if (policy->percent) {
         policy->slice = (uint32_t) ((uint64_t) least * policy->slice / 100);
         policy->slice = ngx_max(policy->slice, 1);
@@ -647,10 +596,6 @@ ngx_http_travel_limit_shared(ngx_conf_t *cf, ngx_http_travel_policy_t *policy)
         return "has a slice= larger than its smallest quota";
     }
 
-    if (policy->timeout == 0) {
-        policy->timeout = 100;
-    }
-
     policy->life = ngx_min(policy->windows[0].rule.span / 16, 5000);
 
     return NGX_CONF_OK;
@@ -659,12 +604,15 @@ ngx_http_travel_limit_shared(ngx_conf_t *cf, ngx_http_travel_policy_t *policy)
 
 /* What only the whole line shows to be wrong. */
 static char *
-ngx_http_travel_limit_whole(ngx_conf_t *cf, ngx_http_travel_policy_t *policy,
-    ngx_http_travel_limit_t *limit)
+ngx_http_travel_limit_whole(ngx_conf_t *cf, ngx_http_travel_limit_line_t *line)
 {
     ngx_uint_t                 i, bytes, days;
+    ngx_http_travel_limit_t   *limit;
+    ngx_http_travel_policy_t  *policy;
     ngx_http_travel_window_t  *w;
 
+    limit = &line->limit;
+    policy = &line->policy;
     w = policy->windows;
 
     if (policy->nwindows == 0) {
@@ -700,6 +648,18 @@ ngx_http_travel_limit_whole(ngx_conf_t *cf, ngx_http_travel_policy_t *policy,
                "bytes, as in \"10mb/h cost=response\", or neither";
     }
 
+    if (limit->cost < NGX_HTTP_TRAVEL_COST_TOKENS
+        && ngx_http_travel_param_given(cf, "reserve"))
+    {
+        return "has reserve= and a cost that is known at once: remove it, or "
+               "add cost=tokens, request, response or bytes";
+    }
+
+    if (limit->delay == 0 && ngx_http_travel_param_given(cf, "hold")) {
+        return "has hold=, how many requests may wait, and lets none wait: "
+               "add delay=, or remove it";
+    }
+
     if (limit->cost < NGX_HTTP_TRAVEL_COST_REQUEST
         && limit->cost_fixed > w[0].rule.quota)
     {
@@ -711,8 +671,29 @@ ngx_http_travel_limit_whole(ngx_conf_t *cf, ngx_http_travel_policy_t *policy,
 }
 
 
+static char *
+ngx_http_travel_limit_rate(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
+{
+    ngx_http_travel_limit_line_t  *line = conf;
+
+    ngx_http_travel_window_t  window;
+
+    (void) param;
+
+    ngx_memzero(&window, sizeof(window));
+
+    if (ngx_http_travel_limit_rate_parse(value, &window) != NGX_OK) {
+        return "must be a rate, <N>r/s, r/m, r/h or r/d with N from 1 to "
+               "1000000000, or of bytes as in 10mb/h";
+    }
+
+    return ngx_http_travel_limit_window(cf, &line->policy, value, &window);
+}
+
+
 static ngx_int_t
-ngx_http_travel_limit_rate(const ngx_str_t *value,
+ngx_http_travel_limit_rate_parse(const ngx_str_t *value,
     ngx_http_travel_window_t *window)
 {
     u_char     *p;
@@ -781,39 +762,43 @@ ngx_http_travel_limit_quota(const u_char *p, size_t len, ngx_uint_t bytes)
 }
 
 
-static ngx_int_t
-ngx_http_travel_limit_burst(const ngx_str_t *value,
-    ngx_http_travel_window_t *window)
+/* burst=N/T */
+static char *
+ngx_http_travel_limit_burst(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
-    u_char     *p, *slash, *last;
-    ngx_str_t   s;
-    ngx_int_t   quota, span;
+    ngx_http_travel_limit_line_t  *line = conf;
 
-    p = value->data + 6;
+    u_char                    *slash, *last;
+    ngx_str_t                  s;
+    ngx_int_t                  quota, span;
+    ngx_http_travel_window_t   window;
+
+    (void) param;
+
+    quota = NGX_ERROR;
+    span = NGX_ERROR;
     last = value->data + value->len;
+    slash = ngx_strlchr(value->data, last, '/');
 
-    slash = ngx_strlchr(p, last, '/');
-    if (slash == NULL) {
-        return NGX_ERROR;
+    if (slash != NULL) {
+        quota = ngx_http_travel_limit_quota(value->data, slash - value->data,
+                                            1);
+        s.data = slash + 1;
+        s.len = last - s.data;
+        span = ngx_parse_time(&s, 1);
     }
 
-    quota = ngx_http_travel_limit_quota(p, slash - p, 1);
-    if (quota == NGX_ERROR) {
-        return NGX_ERROR;
+    if (quota == NGX_ERROR || span < 1
+        || span > (ngx_int_t) (TRAVEL_WINDOW_SPAN_MAX / 1000))
+    {
+        return "must be burst=N/T with T from 1s to 1d, as in burst=10/10s";
     }
 
-    s.data = slash + 1;
-    s.len = last - s.data;
+    ngx_memzero(&window, sizeof(window));
+    window.rule = travel_window_rule((uint32_t) quota, (uint32_t) span * 1000);
 
-    span = ngx_parse_time(&s, 1);
-    if (span < 1 || span > (ngx_int_t) (TRAVEL_WINDOW_SPAN_MAX / 1000)) {
-        return NGX_ERROR;
-    }
-
-    window->rule = travel_window_rule((uint32_t) quota,
-                                      (uint32_t) span * 1000);
-
-    return NGX_OK;
+    return ngx_http_travel_limit_window(cf, &line->policy, value, &window);
 }
 
 

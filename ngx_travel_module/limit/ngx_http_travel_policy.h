@@ -66,11 +66,12 @@ typedef struct {
     ngx_str_t                 tz;          /* as written; empty: UTC */
     ngx_http_complex_value_t  tz_value;
     travel_zone_t             zone;        /* when tz has no variable */
-    ngx_http_travel_mode_e    mode;
-    ngx_http_travel_fail_e    fail;
+    ngx_uint_t                mode;        /* ngx_http_travel_mode_e */
+    ngx_uint_t                fail;        /* ngx_http_travel_fail_e */
     uint32_t                  slice;       /* as written: N, or percent */
     uint32_t                  life;        /* ms of a lease */
     ngx_msec_t                timeout;     /* of a call */
+    ngx_flag_t                partition;   /* the answer names the key's hash */
     ngx_int_t                 leases;      /* counters */
     ngx_int_t                 waited;
     ngx_int_t                 failures;
@@ -79,7 +80,6 @@ typedef struct {
     unsigned                  calendar:1;  /* some window is */
     unsigned                  costs:1;     /* the unit is not requests */
     unsigned                  bytes:1;     /* it is bytes */
-    unsigned                  partition:1; /* the answer names the key's hash */
 } ngx_http_travel_policy_t;
 
 typedef struct {
@@ -88,9 +88,9 @@ typedef struct {
     ngx_http_travel_cost_e    cost;
     uint32_t                  cost_fixed;  /* or the reserve */
     ngx_http_complex_value_t  cost_value;
-    uint32_t                  delay;       /* ms; 0: refuse at once */
-    uint32_t                  hold;        /* held at most, per worker */
-    unsigned                  dry_run:1;
+    ngx_msec_t                delay;       /* 0: refuse at once */
+    ngx_uint_t                hold;        /* held at most, per worker */
+    ngx_flag_t                dry_run;
 } ngx_http_travel_limit_t;
 
 typedef struct {

@@ -271,17 +271,19 @@ subtest 'nginx -t says what to do' => sub {
     my $asan = $ENV{TRAVEL_SAN} ? `gcc -print-file-name=libasan.so` : '';
     chomp $asan;
     my @case = (
-        ['10r/m cost=0', qr/"cost=0" must be a number of 1 to/],
+        ['10r/m cost=0', qr/"cost=0" must be a number from 1 to/],
         ['10r/m cost=many', qr/"cost=many" must be a number/],
         ['10r/m reserve=x', qr/"reserve=x" must be a number/],
+        ['10r/m reserve=2', qr/reserve= and a cost that is known at once: remove it, or add cost=tokens/],
+        ['10r/m cost=$http_c reserve=2', qr/reserve= and a cost that is known at once/],
         ['10r/m cost=11', qr/costs more than its shortest window has/],
         ['10r/m cost=response', qr/rates in bytes, as in/],
         ['10kb/m', qr/counts bytes by cost=request, response or bytes/],
-        ['2000mb/m cost=bytes', qr/rate "2000mb\/m" must be/],
+        ['2000mb/m cost=bytes', qr/"2000mb\/m" must be a rate/],
         ['10r/h window=day', qr/needs a rate per day, as in/],
         ['10r/d tz=UTC', qr/needs a rate per day, as in "100r\/d window=day/],
         ['10r/d window=day tz=Nowhere', qr/"tz=Nowhere" names no time zone/],
-        ['10r/d window=week', qr/rate "window=week" must be/],
+        ['10r/d window=week', qr/"window=week" must be window=day/],
     );
     for (@case) {
         my ($line, $want) = @$_;

@@ -141,8 +141,9 @@ subtest 'a reload while one is held' => sub {
 subtest 'nginx -t says what to do' => sub {
     my $asan = $ENV{TRAVEL_SAN} ? `gcc -print-file-name=libasan.so` : '';
     chomp $asan;
-    for (['delay=2m', qr/"delay=2m" must be delay=1ms to 60s/],
-        ['delay=0', qr/"delay=0" must be/], ['hold=0', qr/"hold=0" must be/])
+    for (['delay=2m', qr/"delay=2m" must be a time from 1ms to 60s/],
+        ['delay=0', qr/"delay=0" must be/], ['delay=1s hold=0', qr/"hold=0" must be a number from 1 to 100000/],
+        ['hold=5', qr/hold=, how many requests may wait, and lets none wait: add delay=/])
     {
         my ($line, $want) = @$_;
         my $text = slurp($t->dir . '/nginx.conf');

@@ -317,12 +317,13 @@ subtest 'nginx -t says what to do' => sub {
     my $asan = $ENV{TRAVEL_SAN} ? `gcc -print-file-name=libasan.so` : '';
     chomp $asan;
     my @case = (
-        ['10r/m mode=both', qr/"mode=both" must be mode=local, global or/],
+        ['10r/m mode=both', qr/"mode=both" must be mode=local\|global\|strict/],
         ['10r/m mode=strict fail=never', qr/"fail=never" must be/],
         ['10r/m mode=global slice=0', qr/"slice=0" must be/],
         ['10r/m mode=global slice=101%', qr/"slice=101%" must be/],
         ['10r/m mode=global slice=11', qr/slice= larger than its smallest/],
         ['10r/m mode=strict timeout=1m', qr/"timeout=1m" must be/],
+        ['10r/m fail=local', qr/needs mode=global or mode=strict/],
         ['10r/m fail=open', qr/needs mode=global or mode=strict/],
     );
     for (@case) {

@@ -226,7 +226,7 @@ wrong('keys that are nowhere', 'routes/10-journeys.conf',
     qr/names jwks "mine", but there is no "travel_jwks mine file=/);
 wrong('a rate that is none', 'nginx.conf',
     [ qr/include     \@ROOT\@\/conf\/\@LIMITS\@;/ => 'travel_limit $travel_user 60;' ],
-    qr/travel_limit \$travel_user 60;/, qr/"60" must be <N>r\/s, r\/m, r\/h or r\/d/);
+    qr/travel_limit \$travel_user 60;/, qr/"60" must be a rate, <N>r\/s, r\/m, r\/h or r\/d/);
 # Lines that say what cannot be, instead of nothing that anybody would notice.
 for (['travel_cors https://a.example:443;', qr/must be an origin/],
     ['travel_cors https://a.example:70000;', qr/must be an origin/],

@@ -1,6 +1,7 @@
 #include <arpa/inet.h>
 
 #include "address.h"
+#include "http_token.h"
 
 
 static const uint8_t  travel_address_mapped[12] = {
@@ -283,14 +284,9 @@ static bool
 travel_forwarded_token(travel_str_t s)
 {
     size_t  i;
-    char    c;
 
     for (i = 0; i < s.len; i++) {
-        c = s.data[i];
-
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z')
-              || (c >= 'A' && c <= 'Z') || (c && strchr("!#$%&'*+-.^_`|~", c))))
-        {
+        if (!travel_http_tchar(s.data[i])) {
             return false;
         }
     }

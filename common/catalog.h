@@ -137,8 +137,8 @@ int travel_param_check(const travel_param_t *param, travel_str_t value,
  *       "pending": {"partner": true},     members echoed while it is pending
  *       "accepted": "cancelling",         the aggregate's status in the 202;
  *                                         default "pending"
- *       "result": "once",                 optional: the result goes to who waits
- *                                         for it and is stored nowhere
+ *       "result": "once",                 optional: the result goes to who
+ *                                         waits for it and is stored nowhere
  *       "batches": true,                  a job's body may be an array: many in
  *                                         one (creates only, key "id")
  *       "schema": { ... JSON Schema 2020-12 of the body ... } }

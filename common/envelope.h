@@ -14,7 +14,7 @@
  *   quota     what its cost is to be charged to (quota_claim.h), empty: nothing
  *   sealed    members of the body that are sealed (seal.h), with spaces between
  *   once      "1": its result is for the waiter alone and stored nowhere
- *   claim     the body is in the database and not here (jobs.claim), empty: here
+ *   claim     the body is in the database not here (jobs.claim), empty: here
  *   body      JSON exactly as it was validated, but for what is sealed
  *
  * Everything is a view: writing takes pointers, reading yields pointers into

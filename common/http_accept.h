@@ -1,5 +1,5 @@
 /* Accept (RFC 9110 sections 12.4.2 and 12.5.1).  A type is "type/subtype" in
- * lower case; what parameters a range has besides its weight does not matter. */
+ * lower case; parameters of a range other than its weight do not matter. */
 
 #ifndef TRAVEL_HTTP_ACCEPT_H
 #define TRAVEL_HTTP_ACCEPT_H

@@ -1,5 +1,6 @@
 /* Origins and the patterns that allow them.  See origin.h. */
 
+#include "digits.h"
 #include "origin.h"
 
 
@@ -38,16 +39,10 @@ travel_origin_host(travel_str_t s)
 static bool
 travel_origin_port(travel_str_t s)
 {
-    size_t    i;
-    unsigned  port;
+    uint64_t  port;
 
-    for (i = 0, port = 0; i < s.len && i < 5 && s.data[i] >= '0'
-                          && s.data[i] <= '9'; i++)
-    {
-        port = port * 10 + (unsigned) (s.data[i] - '0');
-    }
-
-    return i == s.len && s.len != 0 && s.data[0] != '0' && port <= 65535;
+    return travel_digits_parse(&port, s) == TRAVEL_OK && port >= 1
+           && port <= 65535;
 }
 
 

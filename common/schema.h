@@ -49,8 +49,8 @@ int travel_schema_check(const travel_schema_t *schema, const travel_json_t *doc,
     travel_schema_run_t *run, travel_schema_error_t *errs, size_t max,
     size_t *ret_n) TRAVEL_MUST_CHECK;
 
-/* The check of a "format"; NULL for one that is an annotation only.  The text is
- * well-formed UTF-8. */
+/* The check of a "format"; NULL for one that is an annotation only.  The text
+ * is well-formed UTF-8. */
 typedef bool (*travel_schema_format_pt)(travel_str_t text);
 travel_schema_format_pt travel_schema_format(travel_str_t name);
 

@@ -1,5 +1,6 @@
 /* Structured fields: one pass, every character checked. */
 
+#include "http_token.h"
 #include "structured_field.h"
 #include "utf8.h"
 
@@ -41,8 +42,7 @@ is_alpha(char c)
 static bool
 is_token(char c)
 {
-    return is_alpha(c) || is_digit(c)
-           || (c != '\0' && strchr("!#$%&'*+-.^_`|~:/", c) != NULL);
+    return travel_http_tchar(c) || c == ':' || c == '/';
 }
 
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <zlib.h>
 
+#include "http_token.h"
 #include "websocket_deflate.h"
 
 #define WS_PACKER_KEEP  65536           /* a larger buffer is given back */
@@ -56,11 +57,7 @@ ws_token(ws_list_t *l, travel_str_t *ret_token)
 {
     const char  *from = l->p;
 
-    while (l->p < l->end
-           && ((*l->p >= 'a' && *l->p <= 'z') || (*l->p >= 'A' && *l->p <= 'Z')
-               || (*l->p >= '0' && *l->p <= '9')
-               || (*l->p != '\0' && strchr("!#$%&'*+-.^_`|~", *l->p))))
-    {
+    while (l->p < l->end && travel_http_tchar(*l->p)) {
         l->p++;
     }
 

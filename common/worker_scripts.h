@@ -182,8 +182,8 @@ typedef enum {
      * BEFORE  KEYS owner high normal low delayed  ARGV max
      * What is queued, runs or waits for a retry in a closed partition; not what
      * waits for a time of its own.
-     * → how many, -1 it is not closed (yet); their ordering keys, unless there
-     *   are more than max
+     * → how many, -1 it is not closed (yet); their ordering keys, unless
+     *   there are more than max
      */
     TRAVEL_SCRIPT_BEFORE,
 

@@ -7,38 +7,24 @@
 #define MAPPING_WAIT_MAX  60000
 
 
-/* What the field's values are, lists or not. */
+/* What the field's values are, lists or not; 'scalar' NULL: of the schema's own
+ * 'type'. */
 static void
-mapping_values(travel_graphql_map_field_t *field, const ast_t *type)
+mapping_values(travel_graphql_map_field_t *field, const ast_t *type,
+    const mapping_scalar_t *scalar)
 {
-    size_t  i;
+    if (scalar != NULL) {
+        field->leaf = scalar->leaf;
 
-    static const struct {
-        travel_str_t           name;
-        travel_graphql_leaf_e  leaf;
-    } scalars[] = {
-        { { "Int", 3 }, TRAVEL_GRAPHQL_LEAF_INT },
-        { { "Float", 5 }, TRAVEL_GRAPHQL_LEAF_FLOAT },
-        { { "Boolean", 7 }, TRAVEL_GRAPHQL_LEAF_BOOLEAN },
-        { { "String", 6 }, TRAVEL_GRAPHQL_LEAF_STRING },
-        { { "ID", 2 }, TRAVEL_GRAPHQL_LEAF_STRING }
-    };
-
-    for (i = 0; i < sizeof(scalars) / sizeof(scalars[0]); i++) {
-        if (travel_str_eq(scalars[i].name, field->base)) {
-            field->leaf = scalars[i].leaf;
-        }
-    }
-
-    if (type != NULL && type->kind == TRAVEL_GRAPHQL_DEF_ENUM) {
+    } else if (type->kind == TRAVEL_GRAPHQL_DEF_ENUM) {
         field->leaf = TRAVEL_GRAPHQL_LEAF_ENUM;
         field->values = type->children;
 
-    } else if (type != NULL) {
+    } else {
         field->format = travel_schema_format(
             mapping_string(mapping_directive(type, "format"), "is"));
         field->leaf = field->format != NULL ? TRAVEL_GRAPHQL_LEAF_FORMAT
-                                            : field->leaf;
+                                            : TRAVEL_GRAPHQL_LEAF_ANY;
     }
 }
 
@@ -47,11 +33,11 @@ static int
 mapping_leaf(mapping_t *m, const ast_t *def, travel_graphql_map_field_t *field,
     const ast_t *type)
 {
-    const char    *render;
-    const ast_t   *directive;
-    travel_str_t   column, sql;
+    const ast_t             *directive;
+    travel_str_t             column, sql;
+    const mapping_scalar_t  *scalar = mapping_builtin(field->base);
 
-    mapping_values(field, type);
+    mapping_values(field, type, scalar);
     directive = mapping_directive(def, "sql");
     sql = mapping_string(directive, "expr");
 
@@ -76,9 +62,7 @@ mapping_leaf(mapping_t *m, const ast_t *def, travel_graphql_map_field_t *field,
         return TRAVEL_OK;
     }
 
-    render = mapping_builtin(field->base);
-    sql = render != NULL ? (travel_str_t) { render, strlen(render) }
-                         : TRAVEL_STR("{}::text");
+    sql = scalar != NULL ? scalar->render : TRAVEL_STR("{}::text");
     directive = type != NULL ? mapping_directive(type, "render") : NULL;
 
     if (directive != NULL) {

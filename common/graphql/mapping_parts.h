@@ -9,6 +9,14 @@
 typedef travel_graphql_ast_t      ast_t;
 typedef travel_graphql_mapping_t  mapping_t;
 
+/* A scalar that every schema has: how a column's value, {}, is written as one,
+ * and what that is. */
+typedef struct {
+    travel_str_t           name;
+    travel_str_t           render;
+    travel_graphql_leaf_e  leaf;
+} mapping_scalar_t;
+
 /* An input object, made once. */
 typedef struct mapping_input_s  mapping_input_t;
 
@@ -77,8 +85,8 @@ int mapping_snake(mapping_t *m, travel_str_t name, travel_str_t *ret_snake)
 /* The type without lists and exclamation marks. */
 travel_str_t mapping_base(const ast_t *type, bool *ret_list,
     bool *ret_nonnull);
-/* How a scalar of the language is written, or NULL. */
-const char *mapping_builtin(travel_str_t name);
+/* A scalar of the language, or NULL. */
+const mapping_scalar_t *mapping_builtin(travel_str_t name);
 
 /* --- what they are of ----------------------------------------------------- */
 

@@ -332,24 +332,22 @@ mapping_base(const ast_t *type, bool *ret_list, bool *ret_nonnull)
 }
 
 
-const char *
+const mapping_scalar_t *
 mapping_builtin(travel_str_t name)
 {
     size_t  i;
 
-    static const struct {
-        const char  *name;
-        const char  *render;
-    } scalars[] = {
-        { "Int", "{}" }, { "Boolean", "{}" }, { "Float", "{}::float8" },
-        { "String", "{}::text" }, { "ID", "{}::text" }
+    static const mapping_scalar_t  scalars[] = {
+        { { "Int", 3 }, { "{}", 2 }, TRAVEL_GRAPHQL_LEAF_INT },
+        { { "Boolean", 7 }, { "{}", 2 }, TRAVEL_GRAPHQL_LEAF_BOOLEAN },
+        { { "Float", 5 }, { "{}::float8", 10 }, TRAVEL_GRAPHQL_LEAF_FLOAT },
+        { { "String", 6 }, { "{}::text", 8 }, TRAVEL_GRAPHQL_LEAF_STRING },
+        { { "ID", 2 }, { "{}::text", 8 }, TRAVEL_GRAPHQL_LEAF_STRING }
     };
 
     for (i = 0; i < sizeof(scalars) / sizeof(scalars[0]); i++) {
-        if (name.len == strlen(scalars[i].name)
-            && memcmp(name.data, scalars[i].name, name.len) == 0)
-        {
-            return scalars[i].render;
+        if (travel_str_eq(scalars[i].name, name)) {
+            return &scalars[i];
         }
     }
 

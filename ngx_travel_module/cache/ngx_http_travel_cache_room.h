@@ -239,16 +239,16 @@ void ngx_http_travel_l2_unlock(ngx_http_travel_fill_t *fill);
 /*
  * l2_wait.c: one node fills a key, the others look for its answer now and then.
  *
- * claim: asks for the lock (SET NX GET); op's handler hears nil when it is ours,
- * else the holder's value.  NGX_AGAIN: asked; NGX_DECLINED.
+ * claim: asks for the lock (SET NX GET); op's handler hears nil when it is
+ * ours, else the holder's value.  NGX_AGAIN: asked; NGX_DECLINED.
  *
- * wait: 'look' is called by its event, first of the struct, later; NGX_DECLINED:
- * it has been too long, or too many wait.  A waiter ends once.
+ * wait: 'look' is called by its event, first of the struct, later;
+ * NGX_DECLINED: it has been too long, or too many wait.  A waiter ends once.
  */
 struct ngx_http_travel_redis_op_s;
 
 typedef struct {
-    ngx_event_t                event;          /* first: 'look' finds us by it */
+    ngx_event_t                event;          /* first: 'look' finds us */
     ngx_http_request_t        *request;
     ngx_msec_t                 until;
     ngx_msec_t                 step;

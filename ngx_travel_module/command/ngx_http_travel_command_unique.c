@@ -35,8 +35,8 @@ ngx_http_travel_command_unique_parts(ngx_conf_t *cf,
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"unique=%V\" must be 1 to %d parts with "
-                               "commas between: \"/member\" of the body, or text "
-                               "with variables, $travel_user say", value,
+                               "commas between: \"/member\" of the body, or "
+                               "text with variables, $travel_user say", value,
                                NGX_HTTP_TRAVEL_COMMAND_UNIQUE);
             return NGX_CONF_ERROR;
         }

@@ -91,7 +91,7 @@ typedef struct {
 
     /* observe */
     ngx_str_t              request_id;     /* client's if sane, else ours */
-    travel_trace_t         trace;          /* trace id, our server span, flags */
+    travel_trace_t         trace;          /* its id, our server span, flags */
     u_char                 parent[8];      /* caller's span id, or zeroes */
     ngx_str_t              tracestate;     /* what may be passed on */
     uint64_t               start_ns;       /* unix time */
@@ -127,7 +127,7 @@ typedef struct {
     ngx_uint_t             nviolated;
 
     /* what the rooms report of themselves: variables, log, metrics */
-    ngx_str_t              route;          /* "journeys.list", "booking.create" */
+    ngx_str_t              route;          /* "journeys.list", "trip.create" */
     const char            *cache_status;   /* "HIT" "MISS" "BYPASS" ..., NULL */
     ngx_str_t              server;         /* PostgreSQL server that answered */
     ngx_str_t              job;            /* job id of an accepted command */

@@ -8,6 +8,7 @@
  */
 
 #include "ngx_http_travel_headers.h"
+#include "../../common/http_token.h"
 #include "../../common/origin.h"
 
 #define NGX_HTTP_TRAVEL_CORS_ASKED_MAX  1024    /* of requested headers */
@@ -240,9 +241,7 @@ ngx_http_travel_cors_tokens(const ngx_str_t *list)
             continue;
         }
 
-        if (!((c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z')
-              || (c != '\0' && ngx_strchr("!#$%&'*+-.^_`|~", c) != NULL)))
-        {
+        if (!travel_http_tchar((char) c)) {
             return 0;
         }
 

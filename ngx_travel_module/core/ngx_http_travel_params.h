@@ -81,7 +81,7 @@ char *ngx_http_travel_param_text(ngx_conf_t *cf,        /* ngx_str_t */
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 char *ngx_http_travel_param_expression(ngx_conf_t *cf,
     const ngx_http_travel_param_t *param, ngx_str_t *value,
-    void *conf);                           /* ngx_http_complex_value_t *, made */
+    void *conf);                          /* ngx_http_complex_value_t *, made */
 
 /* A complex value in the configuration's memory; NULL, and it is said why. */
 ngx_http_complex_value_t *ngx_http_travel_expression(ngx_conf_t *cf,

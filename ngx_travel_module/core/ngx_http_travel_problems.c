@@ -52,9 +52,9 @@ ngx_http_travel_problems_base(ngx_conf_t *cf, const ngx_str_t *arg)
             && ngx_strncmp(base.data, "http://", 7) != 0))
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_problems\" parameter \"%V\" must be base=, "
-                           "an http or https URI of at most %d characters that "
-                           "ends with \"/\", such as "
+                           "\"travel_problems\" parameter \"%V\" must be "
+                           "base=, an http or https URI of at most %d "
+                           "characters that ends with \"/\", such as "
                            "base=https://api.example.com/problems/", arg,
                            TRAVEL_PROBLEM_BASE_MAX);
         return NGX_CONF_ERROR;

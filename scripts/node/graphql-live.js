@@ -142,21 +142,13 @@ async function legacy() {
         connectionParams: { authToken: token }, timeout: 60000,
         minTimeout: 20000 }, require('ws'));
     client.onReconnected(() => lost.times++);
-    const ask = (payload) => new Promise((resolve) => {
-        const got = [];
-        client.request(payload).subscribe({
-            next: (value) => got.push(value),
-            error: (error) => resolve({ got, error: error.message }),
-            complete: () => resolve({ got }),
-        });
-    });
     const subscribe = (payload, sink) => {
         const sub = client.request(payload).subscribe(sink);
         return () => sub.unsubscribe();
     };
-    say({ query: await ask({ query: QUERY }) });
-    say({ bad: await ask({ query: BAD }) });
-    say({ refused: await ask(refused) });
+    say({ query: await once({ subscribe }, { query: QUERY }) });
+    say({ bad: await once({ subscribe }, { query: BAD }) });
+    say({ refused: await once({ subscribe }, refused) });
     await three({ subscribe });
     await follow(subscribe);
     client.close();

@@ -107,8 +107,8 @@ not_ours(void **state)
     assert_non_null(longer);
     memcpy(longer, p, n);
     assert_int_equal(travel_cache_record_decode(&r,
-                                                (travel_str_t) { longer, n + 1 },
-                                                L("secret")), TRAVEL_INVALID);
+                         (travel_str_t) { longer, n + 1 }, L("secret")),
+                     TRAVEL_INVALID);
 
     assert_int_equal(travel_cache_record_decode(&r, (travel_str_t) { p, n },
                                                 L("Secret")), TRAVEL_INVALID);

@@ -541,8 +541,8 @@ test_cursor(void **state)
         "WITH travel_page AS (SELECT q.* FROM (\n"
         "SELECT at, id, item FROM x WHERE t = $2::text AND $3::uuid IS NULL\n"
         ") AS q ORDER BY q.\"at\" DESC, q.\"id\" DESC LIMIT $1::integer + 1), "
-        "travel_list AS (SELECT p.*, row_number() OVER ( ORDER BY p.\"at\" DESC, "
-        "p.\"id\" DESC) AS travel_n FROM travel_page AS p) SELECT "
+        "travel_list AS (SELECT p.*, row_number() OVER ( ORDER BY p.\"at\" "
+        "DESC, p.\"id\" DESC) AS travel_n FROM travel_page AS p) SELECT "
         "coalesce(json_agg(l.item ORDER BY l.travel_n) FILTER (WHERE "
         "l.travel_n <= $1::integer), '[]')::text, "
         "CASE WHEN count(*) > $1::integer THEN min(l.\"at\"::text) FILTER "
@@ -566,7 +566,8 @@ test_cursor(void **state)
               "-- @cursor id\nSELECT id, item FROM x");
     assert_non_null(strstr(q->sql, "(WHERE l.travel_n <= $1::integer AND "
                            "l.item IS NOT NULL)"));
-    assert_non_null(strstr(q->sql, " FROM travel_list AS l HAVING count(*) > 0"));
+    assert_non_null(strstr(q->sql,
+                           " FROM travel_list AS l HAVING count(*) > 0"));
     assert_null(strstr(q->sql_next, "HAVING"));
     travel_query_free(q);
 

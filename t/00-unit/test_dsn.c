@@ -114,8 +114,9 @@ as_it_comes(void **state)
     (void) state;
 
     assert_int_equal(travel_dsn_parse(&dsn, L(
-        "content-type: Multipart/Report; boundary=x; Report-Type=Delivery-Status\n"
-        "\n--x\nContent-Type: message/global-delivery-status\n\n"
+        "content-type: Multipart/Report; boundary=x; "
+        "Report-Type=Delivery-Status\n\n--x\n"
+        "Content-Type: message/global-delivery-status\n\n"
         "Reporting-MTA: dns; m\n\nFinal-Recipient: rfc822; <a@b.example>\n"
         "Status: 5.1.1\nAction: failed")), TRAVEL_OK);
     assert_int_equal(dsn.n, 1);

@@ -111,7 +111,8 @@ test_values(void **state)
           "\"data\":{\"all\":{\"position\":{\"lon\":-2.5,\"lat\":1,"
           "\"label\":null}}}");
     check("subscription { all { data } }",
-          "{\"type\":\"x\",\"data\":{\"a\":[1,[],{},{\"b\":null}],\"c\":\"d\"}}",
+          "{\"type\":\"x\",\"data\":{\"a\":[1,[],{},{\"b\":null}],"
+          "\"c\":\"d\"}}",
           "\"data\":{\"all\":{\"data\":{\"a\":[1,[],{},{\"b\":null}],"
           "\"c\":\"d\"}}}");
     check("subscription { all { a: type @skip(if: true) id @include(if: true)"

@@ -70,8 +70,8 @@ nodes(void **state)
         uint32_t     offset, count, next;
         const char  *text, *pointer;
     } rows[] = {
-        { TRAVEL_JSON_OBJECT, 0, 1, 3, 12, "{ \"a\" :[-1.50E+2,true,[], null ],\"~/\":"
-          "\"x\\n\\u00e9\\uD83D\\uDE00\\\"y\"  , \"\": {\"k\":0}}", "" },
+        { TRAVEL_JSON_OBJECT, 0, 1, 3, 12, "{ \"a\" :[-1.50E+2,true,[], null ],"
+          "\"~/\":\"x\\n\\u00e9\\uD83D\\uDE00\\\"y\"  , \"\": {\"k\":0}}", "" },
         { TRAVEL_JSON_STRING, 1, 3, 0, 2, "a", "/a" },
         { TRAVEL_JSON_ARRAY, 1, 8, 4, 7, "[-1.50E+2,true,[], null ]", "/a" },
         { TRAVEL_JSON_NUMBER, 2, 9, 0, 4, "-1.50E+2", "/a/0" },

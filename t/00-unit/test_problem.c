@@ -251,7 +251,7 @@ test_base(void **state)
 }
 
 
-/* Every code has a page, with its title and what to do, and the list names it. */
+/* Every code has a page, with its title and what to do; the list names it. */
 
 static void
 test_pages(void **state)

@@ -1,4 +1,4 @@
-/* Sightings between nodes: what goes in comes out, what was changed does not. */
+/* Sightings between nodes: what goes in comes out; what was changed does not */
 
 #include "unit.h"
 #include "risk_news.h"

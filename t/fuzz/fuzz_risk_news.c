@@ -1,5 +1,5 @@
-/* Sightings from a stream: unsigned ones are refused; signed here, what they say
- * must be possible, and come out the same again. */
+/* Sightings from a stream: unsigned ones are refused; signed here, what they
+ * say must be possible, and come out the same again. */
 
 #include "hash.h"
 #include "risk_news.h"

@@ -1,5 +1,5 @@
-/* Sealed values from a stream: nothing that was not sealed may open, and a value
- * that was must, unless a byte of it differs. */
+/* Sealed values from a stream: nothing that was not sealed may open, and a
+ * value that was must, unless a byte of it differs. */
 
 #include "seal.h"
 

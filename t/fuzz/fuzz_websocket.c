@@ -48,7 +48,8 @@ run(const uint8_t *data, size_t n, size_t step)
                 h = (h ^ ev.code) * 1099511628211u;
 
             } else if (ev.last) {
-                h = (h ^ m ^ ev.event ^ (uint64_t) ev.opcode << 8) * 1099511628211u;
+                h = (h ^ m ^ ev.event ^ (uint64_t) ev.opcode << 8)
+                    * 1099511628211u;
                 m = 1;
             }
 

@@ -137,8 +137,8 @@ travelctl_key_create(int argc, char **argv)
     }
 
     if (!key_permissions_good(c.permissions)) {
-        return ctl_broken("--permissions does not take \"%s\": write noun:verb, "
-                          "like journeys:read", c.permissions);
+        return ctl_broken("--permissions does not take \"%s\": write "
+                          "noun:verb, like journeys:read", c.permissions);
     }
 
     if (travel_random(random, sizeof(random)) != TRAVEL_OK) {

@@ -400,9 +400,10 @@ travelctl_queue_stat(int argc, char **argv)
         { .name = NULL }
     };
     ctl_spec_t  spec = { "queue stat [options]",
-                         "Per partition: what is not settled, by priority; what "
-                         "waits for a retry or\nits time (delayed), dead, the "
-                         "oldest entry's age, and the owner with its fence.",
+                         "Per partition: what is not settled, by priority; "
+                         "what waits for a retry or\nits time (delayed), "
+                         "dead, the oldest entry's age, and the owner with its "
+                         "fence.",
                          options, 0, 0 };
 
     if (!ctl_parse(&spec, argc, argv, args, &rc)) {

@@ -10,9 +10,9 @@
 
 #define CTL_REVOKE_TTL  (30 * 24 * 3600L)     /* seconds */
 
-/* Announces n revocations that may be forgotten at 'expires' (unix seconds): put
- * on record first, then told to all nodes.  CTL_GOOD, or a complaint on stderr;
- * it may have been done in part, and may be repeated. */
+/* Announces n revocations that may be forgotten at 'expires' (unix seconds):
+ * put on record first, then told to all nodes.  CTL_GOOD, or a complaint on
+ * stderr; it may have been done in part, and may be repeated. */
 int ctl_revoke(worker_redis_t *redis, const travel_revocation_t *revocations,
     size_t n, long long expires);
 

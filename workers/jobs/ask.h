@@ -67,8 +67,8 @@ worker_verdict_e worker_job_ask(worker_job_t *job,
 worker_verdict_e worker_job_await(worker_job_t *job, worker_ask_t *ask,
     worker_resume_pt next);
 
-/* Zeroed, and the job's: job->state, until 'free_state' is called with it.  NULL:
- * out of memory, job->error is filled, for RETRY. */
+/* Zeroed, and the job's: job->state, until 'free_state' is called with it.
+ * NULL: out of memory, job->error is filled, for RETRY. */
 void *worker_job_state(worker_job_t *job, size_t size,
     void (*free_state)(void *state));
 

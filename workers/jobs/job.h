@@ -59,7 +59,7 @@ typedef struct worker_job_s {
     int64_t               deadline;  /* unix ms, type's timeout included */
     long long             fence;     /* of the partition's lease */
     const char           *owner;     /* of the lease: this process's name */
-    travel_trace_t        trace;     /* of the process span; flags 0: unsampled */
+    travel_trace_t        trace;     /* the process span; flags 0: unsampled */
 
     struct worker_slot_s *slot;      /* borrowed while the handler runs */
     struct worker_job_s  *carrier;   /* the queue's job that runs this one
@@ -71,7 +71,7 @@ typedef struct worker_job_s {
     travel_consistency_t  commit;    /* of the last commit; lsn 0: none */
     uint64_t              tokens;    /* of language models, in this attempt:
                                         what the caller's limit is charged */
-    _Atomic bool          cancel;    /* cooperative: read at convenient points */
+    _Atomic bool          cancel;    /* cooperative: read where it suits */
     _Atomic bool          called_off;    /* by somebody, 'cancel' too: to be
                                         retried means to be given up */
 

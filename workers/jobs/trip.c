@@ -1,10 +1,10 @@
 /*
  * Jobs of trips: trip.create, itinerary.generate.
  *
- * The itinerary is the saga of the table itinerary_steps: tx "request" (its row,
- * pending, the trip's next version), provider step "compose", tx "ready".  Its
- * events are in the stream of its trip.  Nothing it does is seen outside, so
- * there is nothing to take back but the row's hope.
+ * The itinerary is the saga of the table itinerary_steps: tx "request" (its
+ * row, pending, the trip's next version), provider step "compose", tx "ready".
+ * Its events are in the stream of its trip.  Nothing it does is seen outside,
+ * so there is nothing to take back but the row's hope.
  */
 
 #include <stdio.h>

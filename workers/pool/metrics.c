@@ -78,7 +78,8 @@ metrics_outcomes(FILE *f, const worker_board_t *board)
     for (row = 0; row < WORKER_BOARD_TYPES; row++) {
         for (o = 0; metrics_type(row) != NULL && o < WORKER_OUTCOME_MAX; o++) {
             for (n = 0, p = 0; p < WORKER_PROCESSES_MAX; p++) {
-                n += worker_metrics_load(&board->sheets[p].types[row].outcome[o]);
+                n += worker_metrics_load(
+                         &board->sheets[p].types[row].outcome[o]);
             }
 
             fprintf(f, "travel_worker_jobs_total{type=\"%s\",outcome=\"%s\"} "
@@ -226,7 +227,8 @@ metrics_processes(FILE *f, const worker_board_t *board)
 
             fprintf(f, "%s{process=\"%u\"} %llu\n", counters[i].name, p,
                     (unsigned long long)
-                    worker_metrics_load((const _Atomic uint64_t *) (const void *)
+                    worker_metrics_load(
+                        (const _Atomic uint64_t *) (const void *)
                                  ((const char *) &board->sheets[p]
                                   + counters[i].offset)));
         }

@@ -23,7 +23,7 @@
 
 #define RUN_ATTRS      12
 #define RUN_GIVEUP_MS  2000         /* before a failed giveup is tried again */
-#define RUN_OUTAGE_MS  1000         /* about, between tries without a database */
+#define RUN_OUTAGE_MS  1000         /* about, between tries with no database */
 
 
 static uint64_t

@@ -106,8 +106,8 @@ typedef struct worker_entry_s {
     bool                        ahead;        /* taken before reading came to
                                                  it (ahead.c) */
     bool                        leaving;      /* in the settle call */
-    struct worker_entry_s      *older;        /* of the same stream, or of the */
-    struct worker_entry_s      *newer;        /* delayed set, in memory */
+    struct worker_entry_s      *older;        /* of the same stream, or of */
+    struct worker_entry_s      *newer;        /* the delayed set, in memory */
 
     /* set by the slot before it hands the entry back */
     bool                        giveup;       /* in: only give up, cause says

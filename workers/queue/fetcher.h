@@ -181,8 +181,8 @@ struct worker_queue_s {
     worker_slots_t        *slots;
 
     worker_hub_t          *hub;             /* scripts, invalidations */
-    worker_link_t         *bell;            /* XREAD BLOCK: what is new?  NULL in
-                                               a cluster */
+    worker_link_t         *bell;            /* XREAD BLOCK: what is new?  NULL
+                                               in a cluster */
     bool                   bell_armed;
     unsigned               inval_slot;      /* of those streams */
     unsigned               quota_slot;
@@ -200,7 +200,7 @@ struct worker_queue_s {
     size_t                 turn;            /* whose turn it is first */
     size_t                 in_memory;
     size_t                 bytes;
-    double                 entry_bytes;     /* of the last entries read, about */
+    double                 entry_bytes;     /* of the last ones read, about */
     size_t                 starting;        /* entries in start calls */
     size_t                 starting_of[TRAVEL_PRIORITY_MAX];
     double                 starting_ms;     /* their expected time */

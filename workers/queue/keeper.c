@@ -1,6 +1,7 @@
 /*
- * Leases and what else a process has to settle with PostgreSQL: which partitions
- * there are, and the thread; what it does is in keeper_lease.c, keeper_errand.c.
+ * Leases and what else a process has to settle with PostgreSQL: which
+ * partitions there are, and the thread; what it does is in keeper_lease.c and
+ * keeper_errand.c.
  *
  * One thread, one PostgreSQL session, one blocking Redis connection, all its
  * own.  keeper->mutex guards the lots' leases, the list of lots (it only

@@ -43,9 +43,9 @@ typedef struct {
     int64_t      window_ms;
 } worker_unique_t;
 
-/* The same without waiting, for many on one connection: the request is appended
- * (TRAVEL_INVALID: it was not), and its answer read in its turn.  'unique' NULL:
- * as worker_enqueue. */
+/* The same without waiting, for many on one connection: the request is
+ * appended (TRAVEL_INVALID: it was not), and its answer read in its turn.
+ * 'unique' NULL: as worker_enqueue. */
 int worker_enqueue_append(worker_redis_t *redis,
     const travel_envelope_t *env, travel_priority_e priority,
     int64_t not_before_ms, const worker_unique_t *unique) TRAVEL_MUST_CHECK;

@@ -75,7 +75,7 @@ int worker_saga_end(worker_tx_t *tx, const char *id, const char *state)
 int worker_saga_undoing(worker_tx_t *tx, json_t **ret_steps)
     TRAVEL_MUST_CHECK;
 
-/* In the undoing job's last transaction: its calls and saga 'id' are "undone". */
+/* In the undoing job's last transaction: calls and saga 'id' are "undone". */
 int worker_saga_undone(worker_tx_t *tx, const char *id) TRAVEL_MUST_CHECK;
 
 /* The give-up of an undoing job: body member "saga" is the id. */

@@ -14,10 +14,12 @@
 #define NGX_HTTP_TRAVEL_CORS_ASKED_MAX  1024    /* of requested headers */
 
 
-static ngx_int_t ngx_http_travel_cors_option(ngx_conf_t *cf,
-    ngx_http_travel_cors_t *cors, ngx_str_t *arg);
-static ngx_int_t ngx_http_travel_cors_list(ngx_conf_t *cf, ngx_str_t *arg,
-    size_t skip, ngx_str_t *ret_list);
+static char *ngx_http_travel_cors_origin(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+static char *ngx_http_travel_cors_age(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+static char *ngx_http_travel_cors_list(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static ngx_uint_t ngx_http_travel_cors_tokens(const ngx_str_t *list);
 static ngx_uint_t ngx_http_travel_cors_allows(
     const ngx_http_travel_cors_t *cors, const ngx_str_t *origin);
@@ -40,6 +42,36 @@ static ngx_str_t  ngx_http_travel_cors_shows =
 
 
 /* --- the directive ------------------------------------------------------- */
+
+static const ngx_http_travel_param_t  ngx_http_travel_cors_params[] = {
+
+    { "credentials", ngx_http_travel_param_alone,
+      offsetof(ngx_http_travel_cors_t, credentials),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "max_age", ngx_http_travel_cors_age,
+      offsetof(ngx_http_travel_cors_t, max_age),
+      "0", "1d", "1h", NULL, 0 },
+
+    { "methods", ngx_http_travel_cors_list,
+      offsetof(ngx_http_travel_cors_t, methods),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "headers", ngx_http_travel_cors_list,
+      offsetof(ngx_http_travel_cors_t, headers),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "expose", ngx_http_travel_cors_list,
+      offsetof(ngx_http_travel_cors_t, expose),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "", ngx_http_travel_cors_origin,
+      offsetof(ngx_http_travel_cors_t, origins),
+      NULL, NULL, NULL, NULL, 1 },
+
+      ngx_http_travel_null_param
+};
+
 
 char *
 ngx_http_travel_cors_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -71,12 +103,11 @@ ngx_http_travel_cors_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     cors->headers = ngx_http_travel_cors_asks;
     cors->expose = ngx_http_travel_cors_shows;
-    ngx_str_set(&cors->max_age, "3600");
 
-    for (i = 1; i < cf->args->nelts; i++) {
-        if (ngx_http_travel_cors_option(cf, cors, &value[i]) != NGX_OK) {
-            return NGX_CONF_ERROR;
-        }
+    if (ngx_http_travel_params_whole(cf, ngx_http_travel_cors_params, 1, cors)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     if (cors->origins.nelts == 0) {
@@ -101,98 +132,84 @@ ngx_http_travel_cors_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-static ngx_int_t
-ngx_http_travel_cors_option(ngx_conf_t *cf, ngx_http_travel_cors_t *cors,
-    ngx_str_t *arg)
+static char *
+ngx_http_travel_cors_origin(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
-    u_char     *p;
-    time_t      age;
-    ngx_str_t  *origin, text;
+    ngx_str_t    *origin;
+    ngx_array_t  *origins;
 
-    if (ngx_strcmp(arg->data, "credentials") == 0) {
-        cors->credentials = 1;
-        return NGX_OK;
+    (void) cf;
+
+    if (!travel_origin_pattern_sane(ngx_http_travel_view(value))) {
+        return "must be an origin in lower case, like https://app.example.com, "
+               "https://*.example.com or *";
     }
 
-    if (ngx_strncmp(arg->data, "methods=", 8) == 0) {
-        return ngx_http_travel_cors_list(cf, arg, 8, &cors->methods);
-    }
-
-    if (ngx_strncmp(arg->data, "headers=", 8) == 0) {
-        return ngx_http_travel_cors_list(cf, arg, 8, &cors->headers);
-    }
-
-    if (ngx_strncmp(arg->data, "expose=", 7) == 0) {
-        return ngx_http_travel_cors_list(cf, arg, 7, &cors->expose);
-    }
-
-    if (ngx_strncmp(arg->data, "max_age=", 8) == 0) {
-        text.data = arg->data + 8;
-        text.len = arg->len - 8;
-        age = ngx_parse_time(&text, 1);
-
-        p = ngx_pnalloc(cf->pool, NGX_TIME_T_LEN);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
-        if (age == (time_t) NGX_ERROR || age > 86400) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"travel_cors\" \"%V\" must be a time from 0 to"
-                               " 1d, such as max_age=1h", arg);
-            return NGX_ERROR;
-        }
-
-        cors->max_age.data = p;
-        cors->max_age.len = ngx_sprintf(p, "%T", age) - p;
-        return NGX_OK;
-    }
-
-    if (!travel_origin_pattern_sane(ngx_http_travel_view(arg))) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_cors\" \"%V\" must be an origin in lower "
-                           "case, like https://app.example.com, "
-                           "https://*.example.com or *, or one of "
-                           "credentials, max_age=, methods=, headers=, "
-                           "expose=", arg);
-        return NGX_ERROR;
-    }
-
-    origin = ngx_array_push(&cors->origins);
+    origins = (ngx_array_t *) ((char *) conf + param->offset);
+    origin = ngx_array_push(origins);
     if (origin == NULL) {
-        return NGX_ERROR;
+        return NGX_CONF_ERROR;
     }
 
-    *origin = *arg;
+    *origin = *value;
 
-    return NGX_OK;
+    return NGX_CONF_OK;
+}
+
+
+/* Kept as clients are told: seconds, as text. */
+static char *
+ngx_http_travel_cors_age(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
+{
+    char                     *rv;
+    u_char                   *p;
+    time_t                    age;
+    ngx_str_t                *text;
+    ngx_http_travel_param_t   plain;
+
+    plain = *param;
+    plain.offset = 0;
+
+    rv = ngx_http_travel_param_sec(cf, &plain, value, &age);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    p = ngx_pnalloc(cf->pool, NGX_TIME_T_LEN);
+    if (p == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    text = (ngx_str_t *) ((char *) conf + param->offset);
+    text->data = p;
+    text->len = ngx_sprintf(p, "%T", age) - p;
+
+    return NGX_CONF_OK;
 }
 
 
 /* "a,b" becomes "a, b"; "*" stays. */
-
-static ngx_int_t
-ngx_http_travel_cors_list(ngx_conf_t *cf, ngx_str_t *arg, size_t skip,
-    ngx_str_t *ret_list)
+static char *
+ngx_http_travel_cors_list(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
     u_char     *p;
     size_t      i;
-    ngx_str_t   list;
+    ngx_str_t   list, *ret_list;
 
-    list.data = arg->data + skip;
-    list.len = arg->len - skip;
+    list = *value;
+    ret_list = (ngx_str_t *) ((char *) conf + param->offset);
 
-    if (list.len == 0 || !ngx_http_travel_cors_tokens(&list)) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_cors\" \"%V\" must be a list of names "
-                           "with commas between, like "
-                           "headers=authorization,x-mine", arg);
-        return NGX_ERROR;
+    if (!ngx_http_travel_cors_tokens(&list)) {
+        return "must be a list of names with commas between, like "
+               "headers=authorization,x-mine";
     }
 
     p = ngx_pnalloc(cf->pool, 2 * list.len);
     if (p == NULL) {
-        return NGX_ERROR;
+        return NGX_CONF_ERROR;
     }
 
     ret_list->data = p;
@@ -211,7 +228,7 @@ ngx_http_travel_cors_list(ngx_conf_t *cf, ngx_str_t *arg, size_t skip,
 
     ret_list->len = p - ret_list->data;
 
-    return NGX_OK;
+    return NGX_CONF_OK;
 }
 
 

@@ -21,8 +21,8 @@ typedef struct {
     ngx_str_t      headers;        /* "*": whatever is asked for */
     ngx_str_t      expose;
     ngx_str_t      max_age;        /* seconds, as text */
+    ngx_flag_t     credentials;
     unsigned       any:1;          /* "*" alone, without credentials */
-    unsigned       credentials:1;
 } ngx_http_travel_cors_t;
 
 #define NGX_HTTP_TRAVEL_SECURITY_MAX  6

@@ -7,26 +7,31 @@
 
 
 static char *ngx_http_travel_problems_base(ngx_conf_t *cf,
-    const ngx_str_t *arg);
+    const ngx_http_travel_param_t *param, ngx_str_t *base, void *conf);
 static ngx_int_t ngx_http_travel_problems_handler(ngx_http_request_t *r);
+
+
+static const ngx_http_travel_param_t  ngx_http_travel_problems_params[] = {
+
+    { "base", ngx_http_travel_problems_base,
+      offsetof(ngx_http_travel_main_conf_t, problem_base),
+      NULL, NULL, NULL, NULL, 0 },
+
+      ngx_http_travel_null_param
+};
 
 
 char *
 ngx_http_travel_problems(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    char       *rv;
-    ngx_str_t  *value;
-
     (void) cmd;
     (void) conf;
 
-    value = cf->args->elts;
-
-    if (cf->args->nelts == 2) {
-        rv = ngx_http_travel_problems_base(cf, &value[1]);
-        if (rv != NGX_CONF_OK) {
-            return rv;
-        }
+    if (ngx_http_travel_params(cf, ngx_http_travel_problems_params, 1,
+                               ngx_http_travel_main_conf(cf))
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     return ngx_http_travel_claim(cf, NGX_HTTP_GET,
@@ -35,40 +40,34 @@ ngx_http_travel_problems(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
-ngx_http_travel_problems_base(ngx_conf_t *cf, const ngx_str_t *arg)
+ngx_http_travel_problems_base(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *base, void *conf)
 {
-    ngx_str_t                     base;
-    ngx_http_travel_main_conf_t  *tmcf;
+    ngx_str_t  *known;
 
-    tmcf = ngx_http_travel_main_conf(cf);
+    (void) cf;
 
-    base.data = arg->data + 5;
-    base.len = arg->len - 5;
+    known = (ngx_str_t *) ((char *) conf + param->offset);
 
-    if (arg->len <= 5 || ngx_strncmp(arg->data, "base=", 5) != 0
-        || base.len > TRAVEL_PROBLEM_BASE_MAX
-        || base.data[base.len - 1] != '/'
-        || (ngx_strncmp(base.data, "https://", 8) != 0
-            && ngx_strncmp(base.data, "http://", 7) != 0))
+    if (base->len > TRAVEL_PROBLEM_BASE_MAX
+        || base->data[base->len - 1] != '/'
+        || (ngx_strncmp(base->data, "https://", 8) != 0
+            && ngx_strncmp(base->data, "http://", 7) != 0))
     {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_problems\" parameter \"%V\" must be "
-                           "base=, an http or https URI of at most %d "
-                           "characters that ends with \"/\", such as "
-                           "base=https://api.example.com/problems/", arg,
-                           TRAVEL_PROBLEM_BASE_MAX);
-        return NGX_CONF_ERROR;
+        return "must be an http or https URI of at most 255 characters that "
+               "ends with \"/\", such as "
+               "base=https://api.example.com/problems/";
     }
 
-    if (tmcf->problem_base.len
-        && (tmcf->problem_base.len != base.len
-            || ngx_memcmp(tmcf->problem_base.data, base.data, base.len) != 0))
+    if (known->len
+        && (known->len != base->len
+            || ngx_memcmp(known->data, base->data, base->len) != 0))
     {
-        return "has another base= than one before it: problems have one type "
+        return "is another base= than one before it: problems have one type "
                "wherever they are told";
     }
 
-    tmcf->problem_base = base;
+    *known = *base;
 
     return NGX_CONF_OK;
 }

@@ -18,8 +18,8 @@ typedef enum {
 } ngx_http_travel_security_e;
 
 
-static char *ngx_http_travel_security_option(
-    ngx_http_travel_security_t *security, ngx_str_t *arg);
+static char *ngx_http_travel_security_value(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static char *ngx_http_travel_security_check(ngx_uint_t i,
     const ngx_str_t *value);
 static ngx_uint_t ngx_http_travel_security_said(ngx_http_request_t *r,
@@ -27,29 +27,65 @@ static ngx_uint_t ngx_http_travel_security_said(ngx_http_request_t *r,
 
 
 static const struct {
-    ngx_str_t    option;
     ngx_str_t    header;
     ngx_str_t    value;
 } ngx_http_travel_securities[NGX_HTTP_TRAVEL_SECURITY_MAX] = {
 
-    { ngx_string("csp="), ngx_string("Content-Security-Policy"),
+    { ngx_string("Content-Security-Policy"),
       ngx_string("default-src 'none'; frame-ancestors 'none'") },
 
-    { ngx_string("hsts="), ngx_string("Strict-Transport-Security"),
+    { ngx_string("Strict-Transport-Security"),
       ngx_string("max-age=31536000; includeSubDomains") },
 
-    { ngx_string("nosniff="), ngx_string("X-Content-Type-Options"),
+    { ngx_string("X-Content-Type-Options"),
       ngx_string("nosniff") },
 
-    { ngx_string("frame="), ngx_string("X-Frame-Options"),
+    { ngx_string("X-Frame-Options"),
       ngx_string("DENY") },
 
-    { ngx_string("referrer="), ngx_string("Referrer-Policy"),
+    { ngx_string("Referrer-Policy"),
       ngx_string("no-referrer") },
 
-    { ngx_string("permissions="), ngx_string("Permissions-Policy"),
+    { ngx_string("Permissions-Policy"),
       ngx_string("camera=(), geolocation=(), microphone=(), payment=(), "
                  "usb=()") }
+};
+
+
+static const ngx_http_travel_param_t
+    ngx_http_travel_security_headers_params[] = {
+
+    { "csp", ngx_http_travel_security_value,
+      offsetof(ngx_http_travel_security_t,
+               value[NGX_HTTP_TRAVEL_SECURITY_CSP]),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "hsts", ngx_http_travel_security_value,
+      offsetof(ngx_http_travel_security_t,
+               value[NGX_HTTP_TRAVEL_SECURITY_HSTS]),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "nosniff", ngx_http_travel_security_value,
+      offsetof(ngx_http_travel_security_t,
+               value[NGX_HTTP_TRAVEL_SECURITY_NOSNIFF]),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "frame", ngx_http_travel_security_value,
+      offsetof(ngx_http_travel_security_t,
+               value[NGX_HTTP_TRAVEL_SECURITY_FRAME]),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "referrer", ngx_http_travel_security_value,
+      offsetof(ngx_http_travel_security_t,
+               value[NGX_HTTP_TRAVEL_SECURITY_REFERRER]),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "permissions", ngx_http_travel_security_value,
+      offsetof(ngx_http_travel_security_t,
+               value[NGX_HTTP_TRAVEL_SECURITY_PERMISSIONS]),
+      NULL, NULL, NULL, NULL, 0 },
+
+      ngx_http_travel_null_param
 };
 
 
@@ -59,7 +95,6 @@ ngx_http_travel_security_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_travel_headers_loc_conf_t  *hlcf = conf;
 
-    char                        *rv;
     ngx_str_t                   *value;
     ngx_uint_t                   i;
     ngx_http_travel_security_t  *security;
@@ -89,11 +124,11 @@ ngx_http_travel_security_directive(ngx_conf_t *cf, ngx_command_t *cmd,
         security->value[i] = ngx_http_travel_securities[i].value;
     }
 
-    for (i = 2; i < cf->args->nelts; i++) {
-        rv = ngx_http_travel_security_option(security, &value[i]);
-        if (rv != NGX_CONF_OK) {
-            return rv;
-        }
+    if (ngx_http_travel_params(cf, ngx_http_travel_security_headers_params, 2,
+                               security)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     hlcf->security = security;
@@ -103,42 +138,30 @@ ngx_http_travel_security_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 static char *
-ngx_http_travel_security_option(ngx_http_travel_security_t *security,
-    ngx_str_t *arg)
+ngx_http_travel_security_value(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
-    ngx_str_t         value;
-    ngx_uint_t        i;
-    const ngx_str_t  *option;
+    ngx_str_t   *place;
+    ngx_uint_t   i;
 
-    for (i = 0; i < NGX_HTTP_TRAVEL_SECURITY_MAX; i++) {
-        option = &ngx_http_travel_securities[i].option;
+    (void) cf;
 
-        if (arg->len <= option->len
-            || ngx_strncmp(arg->data, option->data, option->len) != 0)
-        {
-            continue;
-        }
+    place = (ngx_str_t *) ((char *) conf + param->offset);
+    i = place - ((ngx_http_travel_security_t *) conf)->value;
 
-        value.data = arg->data + option->len;
-        value.len = arg->len - option->len;
-
-        if (value.len == 3 && ngx_strncmp(value.data, "off", 3) == 0) {
-            ngx_str_null(&security->value[i]);
-            return NGX_CONF_OK;
-        }
-
-        if (i == NGX_HTTP_TRAVEL_SECURITY_NOSNIFF) {
-            return value.len == 2 && ngx_strncmp(value.data, "on", 2) == 0
-                   ? NGX_CONF_OK : "has nosniff= that is neither on nor off";
-        }
-
-        security->value[i] = value;
-
-        return ngx_http_travel_security_check(i, &value);
+    if (ngx_strcmp(value->data, "off") == 0) {
+        ngx_str_null(place);
+        return NGX_CONF_OK;
     }
 
-    return "knows csp=, hsts=, nosniff=, frame=, referrer= and permissions=, "
-           "each with a value or off";
+    if (i == NGX_HTTP_TRAVEL_SECURITY_NOSNIFF) {
+        return ngx_strcmp(value->data, "on") == 0 ? NGX_CONF_OK
+                                                  : "must be \"on\" or \"off\"";
+    }
+
+    *place = *value;
+
+    return ngx_http_travel_security_check(i, value);
 }
 
 
@@ -158,8 +181,7 @@ ngx_http_travel_security_check(ngx_uint_t i, const ngx_str_t *value)
 
     for (n = 0; n < value->len; n++) {
         if (value->data[n] < ' ' || value->data[n] > '~') {
-            return "has a value with a line break or a letter that no header "
-                   "can hold";
+            return "has a line break or a letter that no header can hold";
         }
     }
 
@@ -169,14 +191,14 @@ ngx_http_travel_security_check(ngx_uint_t i, const ngx_str_t *value)
         return value->len > 8 && ngx_strncmp(value->data, "max-age=", 8) == 0
                && value->data[8] >= '0' && value->data[8] <= '9'
                ? NGX_CONF_OK
-               : "has hsts= that does not begin with max-age=SECONDS";
+               : "must begin with max-age=SECONDS, or be off";
 
     case NGX_HTTP_TRAVEL_SECURITY_FRAME:
         return (value->len == 4 && ngx_strncmp(value->data, "DENY", 4) == 0)
                || (value->len == 10
                    && ngx_strncmp(value->data, "SAMEORIGIN", 10) == 0)
-               ? NGX_CONF_OK : "has frame= that is neither DENY nor SAMEORIGIN "
-                               "nor off: finer things are csp='s";
+               ? NGX_CONF_OK : "must be DENY, SAMEORIGIN or off: finer things "
+                               "are csp='s";
 
     case NGX_HTTP_TRAVEL_SECURITY_REFERRER:
         for (k = 0; k < sizeof(referrers) / sizeof(referrers[0]); k++) {
@@ -188,8 +210,8 @@ ngx_http_travel_security_check(ngx_uint_t i, const ngx_str_t *value)
             }
         }
 
-        return "has referrer= that is no policy: use no-referrer, same-origin, "
-               "strict-origin or another that the standard names";
+        return "is no referrer policy: use no-referrer, same-origin, "
+               "strict-origin or another that the standard names, or off";
 
     default:
         return NGX_CONF_OK;

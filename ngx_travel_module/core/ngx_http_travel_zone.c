@@ -67,13 +67,21 @@ ngx_module_t  ngx_http_travel_zone_module = {
 };
 
 
+static const ngx_http_travel_param_t  ngx_http_travel_zone_params[] = {
+
+    { "shards", ngx_http_travel_param_number,
+      offsetof(ngx_http_travel_zone_t, nshards),
+      "1", "64", NULL, NULL, 0 },
+
+      ngx_http_travel_null_param
+};
+
+
 char *
 ngx_http_travel_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ssize_t                  size;
-    ngx_int_t                n;
-    ngx_str_t               *value, s;
-    ngx_uint_t               i;
+    ngx_str_t               *value;
     ngx_http_travel_zone_t  *zone;
 
     value = cf->args->elts;
@@ -103,24 +111,19 @@ ngx_http_travel_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     zone->file = cf->conf_file->file.name;
     zone->line = cf->conf_file->line;
 
-    for (i = 3; i < cf->args->nelts; i++) {
-        if (ngx_strncmp(value[i].data, "shards=", 7) == 0) {
-            s.data = value[i].data + 7;
-            s.len = value[i].len - 7;
-            n = ngx_atoi(s.data, s.len);
+    if (ngx_http_travel_params(cf, ngx_http_travel_zone_params, 3, zone)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
 
-            if (n >= 1 && n <= NGX_HTTP_TRAVEL_SHARDS_MAX
-                && (size_t) size / n >= NGX_HTTP_TRAVEL_SHARD_MIN)
-            {
-                zone->nshards = n;
-                continue;
-            }
-        }
-
+    if (zone->nshards != 0
+        && (size_t) size / zone->nshards < NGX_HTTP_TRAVEL_SHARD_MIN)
+    {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_zone\" parameter \"%V\" must be "
-                           "shards=1..%d, each of at least 64k", &value[i],
-                           NGX_HTTP_TRAVEL_SHARDS_MAX);
+                           "\"travel_zone %V\" has shards= that are smaller "
+                           "than 64k each: make it larger or them fewer",
+                           &value[1]);
         return NGX_CONF_ERROR;
     }
 

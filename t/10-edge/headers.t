@@ -324,7 +324,7 @@ subtest 'nginx -t' => sub {
     };
     $try->('travel_cors https://App.example.com;', qr/in lower case/);
     $try->('travel_cors null;', qr/must be an origin/);
-    $try->('travel_problems x;', qr/must be base=/);
+    $try->('travel_problems x;', qr/parameter "x" must be base=/);
     $try->('travel_problems base=https://a;', qr/ends with "\/"/);
     $try->('travel_problems base=https://a/;', qr/another base= than one before/);
     $try->('travel_cors https://a/;', qr/must be an origin/);
@@ -332,13 +332,14 @@ subtest 'nginx -t' => sub {
     $try->('travel_cors * credentials;', qr/name the origins/);
     $try->('travel_cors * max_age=2d;', qr/from 0 to 1d/);
     $try->('travel_cors * "headers=a b:";', qr/list of names/);
+    $try->('travel_cors * maxage=2;', qr/must be an origin .*; or one of credentials, max_age=/);
     $try->('travel_cors *; travel_cors *;', qr/is duplicate/);
     $try->('travel_security_headers maybe;', qr/begins with "on"/);
-    $try->('travel_security_headers on frame=ALLOW;', qr/DENY nor SAMEORIGIN/);
+    $try->('travel_security_headers on frame=ALLOW;', qr/must be DENY, SAMEORIGIN or off/);
     $try->('travel_security_headers on hsts=1y;', qr/max-age=SECONDS/);
-    $try->('travel_security_headers on referrer=none;', qr/no policy/);
-    $try->('travel_security_headers on nosniff=no;', qr/neither on nor off/);
-    $try->('travel_security_headers on cps=x;', qr/knows csp=/);
+    $try->('travel_security_headers on referrer=none;', qr/is no referrer policy: use no-referrer/);
+    $try->('travel_security_headers on nosniff=no;', qr/must be "on" or "off"/);
+    $try->('travel_security_headers on cps=x;', qr/must be one of csp=, hsts=/);
     $try->("travel_security_headers on 'csp=a\\nb';", qr/line break/);
 };
 

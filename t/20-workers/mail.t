@@ -344,7 +344,8 @@ subtest 'a certificate that nobody vouches for' => sub {
     $p->until_status($id, 'retrying|dead', 20);
     my @m = $t->mails;
     is(scalar @m, $before, 'gets no mail');
-    like($p->job($id)->{error} // '', qr/certificate|SSL/i, 'and we know why');
+    like($p->job($id)->{first_error} // '', qr/certificate|SSL/i,
+        'and we know why');
 };
 
 hang_up();

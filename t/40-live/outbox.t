@@ -66,6 +66,48 @@ like($t->redis('cache')->call('XRANGE', "travel:live:journey:$id", '-', '+')
     }
 }
 
+# The user's notifications: what became of a booking, and what is sent to many.
+{
+    my $n = Travel::Socket->open($t, '/api/v1/live', token => $alice);
+    $n->json({ type => 'subscribe', topic => "user:$ua:notifications" });
+    is($n->next_json->{type}, 'subscribed', 'watching notifications');
+    my $booking = $t->post('/api/v1/bookings', { partner => 'opentable',
+        venue_id => 'v', party_size => 4,
+        booking_date => '2030-03-01T19:00:00Z' }, token => $alice)->{json};
+    my $w = Travel::Socket->open($t, '/api/v1/live', token => $alice);
+    $w->json({ type => 'subscribe', topic => "job:$booking->{job}{id}" });
+    is($w->next_json->{type}, 'subscribed', 'and the job');
+    my (@job, %rank);
+    @rank{qw(queued running succeeded)} = 0 .. 2;
+    while (my $m = $w->next_json(15)) {
+        push @job, $m->{message}{data}{status};
+        last if $job[-1] eq 'succeeded';
+    }
+    is($job[-1], 'succeeded', 'its end is told');
+    is_deeply(\@job, [sort { $rank{$a} <=> $rank{$b} } @job],
+        'after all before it') or diag("@job");
+    my $m = $n->next_json(15);
+    is($m->{message}{type}, 'booking.confirmed', 'the booking\'s outcome');
+    is($m->{message}{aggregate}{id}, $booking->{id}, '... which');
+    my $first = $m->{cursor};
+
+    my $batch = $t->sql("SELECT jobs.notify('email', 'booking_reminder',
+        ARRAY['$ua', '" . $t->user(2) . "']::uuid[], '{\"venue_name\": \"V\"}')");
+    $m = $n->next_json(15);
+    is_deeply([@{ $m->{message} }{qw(type id data)}], ['notification.made',
+        $batch, { template => 'booking_reminder',
+        data => { venue_name => 'V' } }], 'a mail to many');
+    my $late = Travel::Socket->open($t, '/api/v1/live', token => $alice);
+    $late->json({ type => 'subscribe', topic => "user:$ua:notifications",
+        cursor => $first });
+    is($late->next_json->{type}, 'subscribed', 'who was away');
+    is($late->next_json->{message}{id}, $batch, '... hears the rest');
+    while (my $m = $s->next_json(5)) {
+        last if $m->{message}{type} eq 'booking.confirmed';
+    }
+    1 while $s->next(1);
+}
+
 $t->kill_part('cache');
 my $second = journey();
 ok($second, 'without the cache role jobs go on');

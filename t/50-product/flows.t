@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Test::More;
+use Travel::Socket;
 use Travel::Test;
 
 my $t = Travel::Test->start(
@@ -18,6 +19,13 @@ my $t = Travel::Test->start(
         s/^# (partner images .*)$/$1/m or die;
         s/\z/\ntype "persona.generate" { retries = 1 base = 100ms cap = 200ms }\n/;
     });
+
+# What a user's own topics say of all that.
+my $live = Travel::Socket->open($t, '/api/v1/live', token => $t->user_token(0));
+for (qw(insights predictions)) {
+    $live->json({ type => 'subscribe', topic => 'user:' . $t->user(0) . ":$_" });
+    is($live->next_json->{type}, 'subscribed', "watching $_");
+}
 
 # --- a persona ---------------------------------------------------------------
 
@@ -83,6 +91,12 @@ is($r->{json}{persona_id}, $id, 'the same persona');
 my $p = persona(\@me, 'the persona');
 is($p->{status}, 'ready', 'it is ready') or diag explain $p;
 like($p->{persona_prompt}, qr/restless/, 'it says what most said');
+{
+    my $m = $live->next_json(10);
+    is($m->{topic}, 'user:' . $t->user(0) . ':insights', 'it is an insight');
+    is("$m->{message}{type} $m->{message}{aggregate}{id}",
+        "persona.ready $id", '... which');
+}
 unlike($p->{persona_prompt}, qr/calm/, 'not what one said');
 like($p->{illustration_url}, qr{^https://images\.example\.com/img_\w+\.png$},
     'and has a portrait');
@@ -220,6 +234,15 @@ my $said = json($t->get('/api/v1/predictions/energy', @me)->{content});
 cmp_ok($said->{prediction}, '>', 2 + 0.6 * 5, 'within what there was');
 cmp_ok($said->{prediction}, '<', 2 + 0.6 * 9, 'and not above it');
 is($said->{model_version}, 1, 'by that model');
+{
+    my $m = $live->next_json(10);
+    is($m->{topic}, "user:$who:predictions", 'who told of something is told');
+    is("$m->{message}{type} $m->{message}{data}{kind}",
+        'prediction.made energy', '... what it says of him');
+    is(scalar $t->sql("SELECT prediction FROM ml.prediction
+        WHERE user_id = '$who'"), $m->{message}{data}{prediction},
+        '... as it is on record');
+}
 ok(exists $said->{features}{avg_sleep_last_7d}, 'from these features');
 is($t->get('/api/v1/predictions/luck', @me)->{status}, 404, 'no such kind');
 is(run('energy')->{version}, 2, 'trained again it is the next version');

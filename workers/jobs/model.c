@@ -16,6 +16,7 @@
 
 #define MODEL_ROWS_MIN  50
 #define MODEL_ROWS_MAX  "20000"
+#define MODEL_USERS_MAX "1000"
 #define MODEL_PENALTY   0.01
 #define MODEL_TEXT_MAX  ((TRAVEL_RIDGE_FEATURES_MAX + 1) * 26 + 3)
 
@@ -238,6 +239,33 @@ model_insert(worker_tx_t *tx, const char *kind, const model_t *model, size_t n)
 }
 
 
+/* What the model that is live now says of those who have told something of
+ * late: they are told. */
+static bool
+model_predict(worker_tx_t *tx, const char *kind)
+{
+    char         queue[TRAVEL_QUEUE_NAME_MAX + 1], partition[16];
+    char         tp[TRAVEL_TRACEPARENT_LEN + 1];
+    PGresult    *res;
+    const char  *params[6];
+
+    worker_tx_partition(tx, queue, partition);
+
+    params[0] = kind;
+    params[1] = MODEL_USERS_MAX;
+    params[2] = tx->job->uuid;
+    params[3] = worker_tx_trace(tp, &tx->job->trace);
+    params[4] = queue;
+    params[5] = partition;
+
+    res = worker_tx_exec(tx, "SELECT ml.predict_all($1, $2::integer, $3::uuid,"
+                             " $4, $5, $6::integer)", 6, params);
+    PQclear(res);
+
+    return res != NULL;
+}
+
+
 static worker_verdict_e
 model_record_in(worker_tx_t *tx, const char *kind, const model_t *model,
     size_t n)
@@ -249,7 +277,8 @@ model_record_in(worker_tx_t *tx, const char *kind, const model_t *model,
     if (res == NULL
         || worker_tx_event(tx, "model", PQgetvalue(res, 0, 1), -1,
                            "model.trained", worker_row_json(res, 0))
-           != TRAVEL_OK)
+           != TRAVEL_OK
+        || !model_predict(tx, kind))
     {
         return worker_tx_retry(tx, res);
     }

@@ -78,6 +78,31 @@ notice_do(worker_job_t *job, const char *sql, int n,
 }
 
 
+/* Its users hear of it where they are, too. */
+static bool
+notice_told(worker_tx_t *tx)
+{
+    char         *data, queue[TRAVEL_QUEUE_NAME_MAX + 1], partition[16];
+    PGresult     *res;
+    const char   *params[5];
+
+    worker_tx_partition(tx, queue, partition);
+    data = json_dumps(json_object_get(tx->job->body, "data"), JSON_COMPACT);
+    params[0] = queue;
+    params[1] = partition;
+    params[2] = tx->job->uuid;
+    params[3] = worker_body_string(tx->job, "template");
+    params[4] = data;
+    res = worker_tx_exec(tx, "SELECT jobs.tell_noticed($1, $2::integer,"
+                             " $3::uuid, $4, $5::jsonb)", 5, params);
+    free(data);
+    PQclear(res);
+    tx->outbox = res != NULL;
+
+    return res != NULL;
+}
+
+
 worker_verdict_e
 notice_expand(worker_job_t *job, const char *channel)
 {
@@ -108,7 +133,8 @@ notice_expand(worker_job_t *job, const char *channel)
     }
 
     PQclear(res);
-    return worker_tx_commit(&tx, NULL);
+    return notice_told(&tx) ? worker_tx_commit(&tx, NULL)
+                            : worker_tx_retry(&tx, NULL);
 }
 
 

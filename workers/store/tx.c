@@ -325,8 +325,8 @@ worker_tx_trace(char dst[TRAVEL_TRACEPARENT_LEN + 1],
 
 
 /*
- * An event is also told to who watches (live_message.h): its user, and those
- * of a journey.  The same statement, so that nothing is told that did not
+ * An event is also told to who watches (live_message.h): its user, also by the
+ * topic that its type names (events.type), and those of a journey.  The same statement, so that nothing is told that did not
  * happen, and nothing happens that is not told.
  */
 #define TX_EVENT                                                              \
@@ -334,7 +334,8 @@ worker_tx_trace(char dst[TRAVEL_TRACEPARENT_LEN + 1],
     "                  $6::uuid, $7::uuid, $8) AS version),"                  \
     " t AS (SELECT array_remove(ARRAY["                                       \
     "         'user:' || $6 || ':events',"                                    \
-    "         CASE WHEN $1 = 'journey' THEN 'journey:' || $2 END], NULL)"     \
+    "         CASE WHEN $1 = 'journey' THEN 'journey:' || $2 END,"            \
+    "         events.user_topic($4, $6::uuid)], NULL)"                        \
     "       AS topics)"                                                       \
     "INSERT INTO jobs.outbox"                                                 \
     " (queue, partition, kind, aggregate, payload, trace)"                    \
@@ -346,8 +347,8 @@ worker_tx_trace(char dst[TRAVEL_TRACEPARENT_LEN + 1],
     "     'ts', clock_timestamp())), $8 FROM e, t"
 
 
-static void
-tx_partition(const worker_tx_t *tx, char queue[TRAVEL_QUEUE_NAME_MAX + 1],
+void
+worker_tx_partition(const worker_tx_t *tx, char queue[TRAVEL_QUEUE_NAME_MAX + 1],
     char partition[16])
 {
     snprintf(queue, TRAVEL_QUEUE_NAME_MAX + 1, "%.*s",
@@ -378,7 +379,7 @@ worker_tx_event(worker_tx_t *tx, const char *stream_type,
     params[6] = tx->job->uuid;
     params[7] = worker_tx_trace(tp, &tx->job->trace);
 
-    tx_partition(tx, queue, partition);
+    worker_tx_partition(tx, queue, partition);
     params[8] = queue;
     params[9] = partition;
 
@@ -534,7 +535,7 @@ tx_job_put(worker_tx_t *tx, const char *type, const char *key,
     text = json_dumps(payload, TX_DUMP);
     json_decref(payload);
 
-    tx_partition(tx, queue, partition);
+    worker_tx_partition(tx, queue, partition);
 
     params[0] = queue;
     params[1] = partition;

@@ -495,8 +495,8 @@ ngx_http_travel_graphql_orders(ngx_conf_t *cf,
         order->order = ngx_http_travel_command_order(cf, &spec);
 
         if (order->order == NULL) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V:%uD: the command of "
-                               "this field does not load", &gmcf->file,
+            ngx_conf_log_error(NGX_LOG_WARN, cf, 0, "%V:%uD: this field's "
+                               "command is what does not load", &gmcf->file,
                                field->line);
             return NGX_ERROR;
         }

@@ -127,6 +127,9 @@ input One @oneOf { a: Int b: String }
 enum Age { STONE @deprecated(reason: "long ago") IRON }
 type SumPage { nodes: [Sum] edges: [SumEdge] totalCount: Int }
 type SumEdge @auth(requires: "secret:read") { node: Sum }
+type Crowd @table(name: "g.crowd", key: "id") @public {
+  id: ID! people: Int! city: City! @relation(from: "id", to: "id")
+}
 type Sealed @auth(requires: "secret:read") { rank: Int! age: Int iron: Age @sql(expr: "'IRON'") }
 type Mayor @table(name: "g.city", key: "id") @public @auth(requires: "secret:read") { name: String! }
 SDL
@@ -134,6 +137,7 @@ my $ROOTS = <<'SDL';
 type Query {
   sums(limit: Int): [Sum] @list(max: 50)
   sum(id: ID! @filter(sql: "{id} = {$}::int")): Sum
+  crowds(limit: Int): [Crowd!]! @list(max: 50, order: "people desc")
   secret: Int @auth(requires: "secret:read") @sql(expr: "40 + 2")
   old(new: One, gone: Int @deprecated(reason: "no more")): Int @deprecated @sql(expr: "({$new}::json->>'a')::int + coalesce({$gone}, 0)")
 SDL
@@ -168,6 +172,7 @@ UPDATE g.person SET age = 2147483648 WHERE id = 8;
 UPDATE g.person SET born = 'infinity' WHERE id = 6;
 UPDATE g.city SET founded = '-infinity' WHERE id = 0;
 UPDATE g.river SET length = 'NaN' WHERE id = 6;
+CREATE VIEW g.crowd AS SELECT city_id AS id, count(*)::int AS people FROM g.person WHERE id > 16 AND city_id IS NOT NULL GROUP BY city_id;
 GRANT SELECT ON ALL TABLES IN SCHEMA g TO travel_edge;
 END
 
@@ -269,6 +274,9 @@ is_deeply(\%types, { City => 6, River => 8, Stone => 8 }, 'of each type, what th
 my $theirs = ask('{ all(first: 50) { nodes { __typename } } }', token => $t->user_token(6))->{data}{all}{nodes};
 is(scalar(grep { $_->{__typename} eq 'River' } @$theirs), 2, "another's are another's");
 is($t->post('/graphql', { query => '{ anything { __typename } }' })->{status}, 401, 'and nobody has none, of whatever type');
+
+is_deeply(ask('{ crowds { people city { name } } }')->{data}{crowds}, [ map { { people => 1, city => { name => "city $_" } } } 0, 5 ],
+    'a type on a view');
 
 # --- fields that fail while they are read -------------------------------------------
 

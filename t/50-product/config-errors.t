@@ -134,6 +134,32 @@ wrong('a time-out that is none', 'queries/journeys.get.sql',
     [ qr/-- \@returns  one/ => "-- \@timeout  2\n-- \@returns  one" ],
     qr/\@timeout/, qr/duration.*500ms or 2s/);
 
+# --- the GraphQL schema ---------------------------------------------------------
+
+my $sdl = 'graphql/schema.graphql';
+wrong('rows that are nobody\'s', $sdl,
+    [ qr/(?<=travel\.journeys", key: "id desc"\)) \@owner\(column: "user_id"\)/
+      => '' ],
+    qr/^type Journey\b/, qr/"Journey" must say whose its rows are.*\@public/);
+wrong('rows that are somebody\'s and everybody\'s', $sdl,
+    [ qr/\@owner\(column: "id"\)/ => '@owner(column: "id") @public' ],
+    qr/^type User\b/, qr/"User" must say whose its rows are.*not both/);
+wrong('a table without a key', $sdl,
+    [ qr/"travel\.stories", key: "id desc"/ => '"travel.stories", key: ""' ],
+    qr/"travel\.stories"/, qr/needs name: and key:, columns that no two rows/);
+wrong('a field of no type', $sdl, [ qr/theme: JourneyTheme!/ => 'theme: Topic!' ],
+    qr/: Topic!/, qr/Unknown type "Topic"/);
+wrong('a link that leads nowhere', $sdl,
+    [ qr/from: "id", to: "journey_id"/ => 'from: "id", to: ""' ],
+    qr/to: ""/, qr/\@relation needs from: and to:/);
+wrong('a mutation of no command', $sdl, [ qr/"voice\.interact"/ => '"voice.act"' ],
+    qr/^  voiceInteraction\(/, qr/voice\.act\.json.*cannot be read/);
+wrong('an argument that does nothing', $sdl,
+    [ qr/status: StoryStatus \@filter\(sql: "\{status\} = \{\$\}"\)/
+      => 'status: StoryStatus' ], qr/status: StoryStatus\)/, qr/\@filter/);
+wrong('text that is no SDL', $sdl, [ qr/^enum JourneyStatus \{/m
+    => 'enum JourneyStatus' ], qr/active completed/, qr/Syntax Error|Expected/);
+
 # --- commands and schemas ----------------------------------------------------
 
 my $create = 'commands/booking.create.json';

@@ -27,15 +27,34 @@
     "             uuid .. '\"}')\n"                                           \
     "end\n"
 
-#define LUA_TELL(first)                                                       \
+#define LUA_TELL                                                              \
     "local watch = string.sub(KEYS[5], 1, -8) .. 'watch'\n"                   \
-    "for i = " first ", redis.call('HLEN', watch) > 0 and #KEYS or 0 do\n"    \
-    "  local part, uuid = string.match(KEYS[i], '{(.-)}:job:(.*)$')\n"        \
-    "  local who = redis.call('HGET', watch, uuid)\n"                         \
+    "local part = string.match(KEYS[5], '{(.-)}')\n"                          \
+    "for i = 1, call('HLEN', watch) > 0 and #uuids or 0, 36 do\n"             \
+    "  local uuid = string.sub(uuids, i, i + 35)\n"                           \
+    "  local who = call('HGET', watch, uuid)\n"                               \
     LUA_SAY                                                                   \
-    "  if who and over[redis.call('HGET', KEYS[i], 'status')] then\n"         \
-    "    redis.call('HDEL', watch, uuid)\n"                                   \
+    "  if who and over[call('HGET', prefix .. uuid, 'status')] then\n"        \
+    "    call('HDEL', watch, uuid)\n"                                         \
     "  end\n"                                                                 \
+    "end\n"
+
+/*
+ * The jobs of a batch are two arguments, however many they are: Redis reads
+ * some 20 KB of a connection at a time, does what is complete of it and syncs
+ * its log, so what is short is done with others under one sync.  And it costs
+ * less to cut a text than to be handed hundreds.
+ */
+#define LUA_BATCH                                                             \
+    "local call, sub, byte = redis.call, string.sub, string.byte\n"           \
+    "local now, uuids, ids = ARGV[3], ARGV[4], nil\n"                         \
+    "local prefix = sub(KEYS[5], 1, -8) .. 'job:'\n"                          \
+    "local function entry(i)\n"                                               \
+    "  if not ids then\n"                                                     \
+    "    ids = {}\n"                                                          \
+    "    for id in string.gmatch(ARGV[5], '%S+') do ids[#ids + 1] = id end\n" \
+    "  end\n"                                                                 \
+    "  return ids[i]\n"                                                       \
     "end\n"
 
 /*
@@ -90,31 +109,38 @@ static const char  lua_delayed[] =
     "return out\n";
 
 
+/* One that is queued has had no attempt yet, nor anything that attempts
+ * leave behind. */
 static const char  lua_start[] =
     LUA_FULL
     LUA_FENCE
     LUA_OVER
+    LUA_BATCH
     "local out = {0}\n"
-    "for i = 6, #KEYS do\n"
-    "  local k, a = KEYS[i], 2 * (i - 6) + 4\n"
-    "  local j = redis.call('HMGET', k, 'status', 'attempts', 'suspect',\n"
-    "                       'cancel')\n"
-    "  if over[j[1]] then\n"
-    "    local s = tonumber(ARGV[a])\n"
+    "for i = 1, #ARGV[6] do\n"
+    "  local uuid = sub(uuids, 36 * i - 35, 36 * i)\n"
+    "  local k = prefix .. uuid\n"
+    "  local was = call('HGET', k, 'status')\n"
+    "  if over[was] then\n"
+    "    local s = byte(ARGV[6], i) - 48\n"
     "    if s > 0 then\n"
-    "      redis.call('XDEL', KEYS[s + 1], ARGV[a + 1])\n"
+    "      call('XDEL', KEYS[s + 1], entry(i))\n"
     "    else\n"
-    "      redis.call('ZREM', KEYS[5], string.match(k, ':job:(.*)$'))\n"
+    "      call('ZREM', KEYS[5], uuid)\n"
     "    end\n"
-    "    out[i - 4] = j[1] == 'cancelled' and -1 or -2\n"
+    "    out[i + 1] = was == 'cancelled' and -1 or -2\n"
     "  else\n"
-    "    redis.call('HSET', k, 'status', 'running', 'updated_at', ARGV[3])\n"
-    "    out[i - 4] = tonumber(j[2] or '0') + (j[3] and 1000000 or 0)\n"
-    "                 + (j[1] == 'running' and 2000000 or 0)\n"
-    "                 + (j[4] and 4000000 or 0)\n"
+    "    out[i + 1] = 0\n"
+    "    if was ~= 'queued' then\n"
+    "      local j = call('HMGET', k, 'attempts', 'suspect', 'cancel')\n"
+    "      out[i + 1] = tonumber(j[1] or '0') + (j[2] and 1000000 or 0)\n"
+    "                   + (was == 'running' and 2000000 or 0)\n"
+    "                   + (j[3] and 4000000 or 0)\n"
+    "    end\n"
+    "    call('HSET', k, 'status', 'running', 'updated_at', now)\n"
     "  end\n"
     "end\n"
-    LUA_TELL("6")
+    LUA_TELL
     "return out\n";
 
 
@@ -129,8 +155,9 @@ static const char  lua_settle[] =
     LUA_FULL
     LUA_FENCE
     LUA_OVER
-    "local call, now, check, heads = redis.call, ARGV[3], ARGV[5], ARGV[6]\n"
-    "local done, out, a = {{}, {}, {}}, {0}, 13\n"
+    LUA_BATCH
+    "local check, heads = ARGV[7], ARGV[8]\n"
+    "local left, out, a = {0, 0, 0}, {0}, 15\n"
     "local function bury(k, x)\n"
     "  local f = {'cause', ARGV[x], 'attempts', ARGV[x + 1],\n"
     "    'first_error', call('HGET', k, 'first_error') or ARGV[x + 2],\n"
@@ -141,9 +168,10 @@ static const char  lua_settle[] =
     "  call('XADD', KEYS[6], 'MAXLEN', '~', " TRAVEL_DEAD_MAX ", '*',\n"
     "       unpack(f))\n"
     "end\n"
-    "for i = 7, #KEYS do\n"
-    "  local k, id, first = KEYS[i], ARGV[a], a + 1\n"
-    "  local s, kind, n, waits = string.byte(heads, 4 * i - 27, 4 * i - 24)\n"
+    "for i = 1, #heads / 4 do\n"
+    "  local uuid = sub(uuids, 36 * i - 35, 36 * i)\n"
+    "  local k, first = prefix .. uuid, a\n"
+    "  local s, kind, n, waits = byte(heads, 4 * i - 3, 4 * i)\n"
     "  s, n = s - 48, n - 48\n"
     "  a = first + n\n"
     "  local reply, x = waits ~= 45 and a, nil\n"                   /* - */
@@ -168,39 +196,47 @@ static const char  lua_settle[] =
     "      again = true\n"
     "      call('HSETNX', k, 'first_error', ARGV[x + 1])\n"
     "      call('HSET', k, 'entry', ARGV[x + 2])\n"
-    "      call('ZADD', KEYS[5], ARGV[x], string.match(k, ':job:(.*)$'))\n"
+    "      call('ZADD', KEYS[5], ARGV[x], uuid)\n"
     "    else\n"
     "      if kind == 68 then bury(k, x) end\n"
     "      if kind == 72 then\n"                                    /* H */
     "        call('HDEL', k, 'error', 'first_error', 'entry', 'suspect')\n"
     "      end\n"
-    "      call('EXPIRE', k, ARGV[4])\n"
+    "      call('EXPIRE', k, ARGV[6])\n"
     "      if reply then\n"
-    "        local part, uuid = string.match(k, '{(.-)}:job:(.*)$')\n"
+    "        local part = string.match(k, '{(.-)}')\n"
     "        call('PUBLISH', ARGV[reply], '{\"id\":\"' .. part .. '.' ..\n"
     "             uuid .. '\",\"status\":\"' .. ARGV[reply + 1] .. '\"' ..\n"
     "             (once and ',\"result\":' .. ARGV[reply + 2] or '') .. '}')\n"
     "      end\n"
     "    end\n"
     "  end\n"
-    "  out[i - 5] = written\n"
+    "  out[i + 1] = written\n"
     "  if s > 0 then\n"
-    "    done[s][#done[s] + 1] = id\n"
+    "    left[s] = left[s] + 1\n"
     "  elseif not again then\n"
-    "    call('ZREM', KEYS[5], string.match(k, ':job:(.*)$'))\n"
+    "    call('ZREM', KEYS[5], uuid)\n"
     "  end\n"
     "end\n"
-    "for i = 1, 3 do\n"
-    "  local n, key, oldest = #done[i], KEYS[i + 1], ARGV[5 + 2 * i]\n"
+    "for s = 1, 3 do\n"
+    "  local n, key, oldest = left[s], KEYS[s + 1], ARGV[7 + 2 * s]\n"
     "  if n > 4 and oldest ~= '' then\n"
     "    local first = call('XRANGE', key, '-', '+', 'COUNT', 1)[1]\n"
     "    if first and first[1] == oldest then\n"
-    "      n = n - call('XTRIM', key, 'MINID', ARGV[6 + 2 * i])\n"
+    "      n = n - call('XTRIM', key, 'MINID', ARGV[8 + 2 * s])\n"
     "    end\n"
     "  end\n"
-    "  if n > 0 then call('XDEL', key, unpack(done[i])) end\n"
+    "  if n > 0 then\n"
+    "    local gone = {}\n"
+    "    for i = 1, #heads / 4 do\n"
+    "      if byte(heads, 4 * i - 3) == 48 + s then\n"
+    "        gone[#gone + 1] = entry(i)\n"
+    "      end\n"
+    "    end\n"
+    "    call('XDEL', key, unpack(gone))\n"
+    "  end\n"
     "end\n"
-    LUA_TELL("7")
+    LUA_TELL
     "return out\n";
 
 

@@ -61,8 +61,11 @@ typedef enum {
     TRAVEL_SCRIPT_DELAYED,
 
     /*
-     * START  KEYS owner high normal low delayed job...
-     *        ARGV owner fence now, per job: stream (1-3, 0 delayed), id
+     * START  KEYS owner high normal low delayed
+     *        ARGV owner fence now uuids ids streams
+     * 'uuids': those of the jobs, one after the other; 'ids': those of their
+     * entries, a space behind each, "-" for one of the delayed set; 'streams':
+     * a character for each job, '1' to '3', '0' for the delayed set.
      * queued, retrying, running → running.  A job that is over is taken off
      * its stream.  Who watches (queue_scripts.h) is told.
      * → code, per job: attempts so far (+ TRAVEL_SUSPECT_BIT when it was in
@@ -73,11 +76,12 @@ typedef enum {
     TRAVEL_SCRIPT_START,
 
     /*
-     * SETTLE  KEYS owner high normal low delayed dead job...
-     *         ARGV owner fence now ttl check heads, per stream: oldest next,
-     *           then per job: id [field value ...]
+     * SETTLE  KEYS owner high normal low delayed dead
+     *         ARGV owner fence now uuids ids ttl check heads, per stream:
+     *           oldest next, then per job: [field value ...]
      *           [reply status [result]] [extra ...]
-     * 'heads' has four characters for each job:
+     * 'uuids' and 'ids' as above, 36 of any characters for one that names no
+     * job.  'heads' has four characters for each job:
      *   its stream, '1' to '3', '0' for the delayed set;
      *   what became of it, and the extras that go with that:
      *     'S'  succeeded at the first attempt, nothing else to say

@@ -21,7 +21,8 @@
 #define LOOP_COUNT    256
 #define LOOP_COUNT_S  "256"
 #define LOOP_KEYS     6
-#define LOOP_ARGS     12
+#define LOOP_KEYS_S   "6"
+#define LOOP_ARGS     14
 #define LOOP_GROUP    "bench"
 #define LOOP_OWNER    "bench"
 #define LOOP_FENCE    "1"
@@ -34,9 +35,10 @@ typedef struct {
     unsigned       partition;
     char           sha[41];
     char           keys[LOOP_KEYS][128];
-    char           jobs[LOOP_COUNT][128];
+    char           uuids[LOOP_COUNT * TRAVEL_UUID_TEXT_LEN + 1];
+    char           ids[LOOP_COUNT * 44 + 1];
     char           next[64];        /* behind the last entry of the batch */
-    const char    *argv[3 + LOOP_KEYS + LOOP_ARGS + 2 * LOOP_COUNT];
+    const char    *argv[3 + LOOP_KEYS + LOOP_ARGS];
 } loop_t;
 
 
@@ -140,7 +142,7 @@ static void
 loop_job(loop_t *l, size_t i, const redisReply *entry)
 {
     size_t             n;
-    const char        *why, *uuid;
+    const char        *why;
     travel_str_t       fields[2 * TRAVEL_ENVELOPE_FIELDS];
     const redisReply  *body;
     travel_envelope_t  env;
@@ -156,9 +158,8 @@ loop_job(loop_t *l, size_t i, const redisReply *entry)
         loop_die(l, why);
     }
 
-    uuid = env.id.data + env.id.len - TRAVEL_UUID_TEXT_LEN;
-    snprintf(l->jobs[i], sizeof(l->jobs[i]), "travel:{%s.%u}:job:%.*s",
-             l->queue, l->partition, TRAVEL_UUID_TEXT_LEN, uuid);
+    memcpy(l->uuids + i * TRAVEL_UUID_TEXT_LEN, env.id.data + env.id.len
+           - TRAVEL_UUID_TEXT_LEN, TRAVEL_UUID_TEXT_LEN);
 }
 
 
@@ -204,30 +205,32 @@ static void
 loop_settle(loop_t *l, const redisReply *entries)
 {
     int     argc, i;
-    char    nkeys[16], heads[LOOP_COUNT * TRAVEL_SETTLE_HEAD + 1];
+    char    heads[LOOP_COUNT * TRAVEL_SETTLE_HEAD + 1], *id;
     size_t  n;
 
     argc = 0;
-    snprintf(nkeys, sizeof(nkeys), "%zu", LOOP_KEYS + entries->elements);
     l->argv[argc++] = "EVALSHA";
     l->argv[argc++] = l->sha;
-    l->argv[argc++] = nkeys;
+    l->argv[argc++] = LOOP_KEYS_S;
 
     for (i = 0; i < LOOP_KEYS; i++) {
         l->argv[argc++] = l->keys[i];
     }
 
-    for (n = 0; n < entries->elements; n++) {
+    for (n = 0, id = l->ids; n < entries->elements; n++) {
         loop_job(l, n, entries->element[n]);
-        l->argv[argc++] = l->jobs[n];
+        id += sprintf(id, "%.43s ", loop_id(entries, n));
         memcpy(heads + n * TRAVEL_SETTLE_HEAD, "2S0-", TRAVEL_SETTLE_HEAD);
     }
 
+    l->uuids[n * TRAVEL_UUID_TEXT_LEN] = '\0';
     heads[n * TRAVEL_SETTLE_HEAD] = '\0';
 
     l->argv[argc++] = LOOP_OWNER;
     l->argv[argc++] = LOOP_FENCE;
     l->argv[argc++] = LOOP_NOW;
+    l->argv[argc++] = l->uuids;
+    l->argv[argc++] = l->ids;
     l->argv[argc++] = LOOP_TTL;
     l->argv[argc++] = "0";
     l->argv[argc++] = heads;
@@ -237,10 +240,6 @@ loop_settle(loop_t *l, const redisReply *entries)
     l->argv[argc++] = loop_next(l, entries);
     l->argv[argc++] = "";
     l->argv[argc++] = "0";
-
-    for (n = 0; n < entries->elements; n++) {
-        l->argv[argc++] = loop_id(entries, n);
-    }
 
     loop_ack(l, entries);
     redisAppendCommandArgv(l->redis, argc, l->argv, NULL);

@@ -283,12 +283,9 @@ void worker_part_bounds(const worker_partition_t *part, unsigned stream,
     const char **ret_oldest, char ret_next[WORKER_STREAM_ID_MAX]);
 /* Who we are to the partition, two arguments. */
 void worker_args_fence(worker_args_t *args, const worker_partition_t *part);
-/* The name of the entry's hash, one more argument. */
-void worker_args_job(worker_args_t *args, const worker_partition_t *part,
-    const worker_entry_t *entry);
 /* What the calls for a batch begin with: the partition's keys (with :dead, if
- * that is asked for) and the jobs', then owner, fence and now.  Returns how
- * many are keys. */
+ * that is asked for), then owner, fence and now, the jobs' uuids and the ids of
+ * their entries.  Returns how many are keys. */
 int worker_args_batch(worker_args_t *args, const worker_partition_t *part,
     const worker_entries_t *entries, bool dead);
 /* Out of memory and off the books. */

@@ -244,6 +244,8 @@ static void
 start_send(worker_partition_t *part)
 {
     int              keys;
+    char             streams[WORKER_BATCH_MAX];
+    size_t           i;
     worker_args_t   *args;
     worker_batch_t  *batch;
     worker_entry_t  *entry;
@@ -253,11 +255,11 @@ start_send(worker_partition_t *part)
     args = &part->queue->args;
     keys = worker_args_batch(args, part, &batch->entries, false);
 
-    for (entry = batch->entries.head; entry; entry = entry->next) {
-        worker_args_int(args, entry->stream);
-        worker_args_str(args, entry->stream_id, strlen(entry->stream_id));
+    for (entry = batch->entries.head, i = 0; entry; entry = entry->next) {
+        streams[i++] = (char) ('0' + entry->stream);
     }
 
+    worker_args_str(args, streams, i);
     part->starting = true;
     worker_link_script(worker_part_link(part), TRAVEL_SCRIPT_START,
                        start_on_reply, batch, args, keys);

@@ -889,8 +889,8 @@ worker_args_str(worker_args_t *args, const char *s, size_t len)
 }
 
 
-void
-worker_args_copy(worker_args_t *args, const char *s, size_t len)
+static bool
+args_text(worker_args_t *args, const char *s, size_t len)
 {
     char    *text;
     size_t   room;
@@ -901,7 +901,7 @@ worker_args_copy(worker_args_t *args, const char *s, size_t len)
 
         if (text == NULL) {
             args->failed = true;
-            return;
+            return false;
         }
 
         args->text = text;
@@ -912,10 +912,31 @@ worker_args_copy(worker_args_t *args, const char *s, size_t len)
         memcpy(args->text + args->ntext, s, len);
     }
 
+    return true;
+}
+
+
+void
+worker_args_copy(worker_args_t *args, const char *s, size_t len)
+{
+    if (!args_text(args, s, len)) {
+        return;
+    }
+
     worker_args_str(args, NULL, len);
 
     if (!args->failed) {
         args->offset[args->argc - 1] = args->ntext;
+        args->ntext += len;
+    }
+}
+
+
+void
+worker_args_more(worker_args_t *args, const char *s, size_t len)
+{
+    if (!args->failed && args_text(args, s, len)) {
+        args->argvlen[args->argc - 1] += len;
         args->ntext += len;
     }
 }

@@ -99,6 +99,8 @@ void worker_args_free(worker_args_t *args);
 void worker_args_str(worker_args_t *args, const char *s, size_t len);
 /* Copied. */
 void worker_args_copy(worker_args_t *args, const char *s, size_t len);
+/* Copied behind the last argument, which was copied: as a part of it. */
+void worker_args_more(worker_args_t *args, const char *s, size_t len);
 void worker_args_int(worker_args_t *args, int64_t v);
 
 /* What was gathered after args->argc was set to 0.  As below. */

@@ -580,20 +580,6 @@ worker_part_twin(worker_partition_t *part, worker_entry_t *entry,
 }
 
 
-void
-worker_args_job(worker_args_t *args, const worker_partition_t *part,
-    const worker_entry_t *entry)
-{
-    char    key[TRAVEL_KEY_MAX];
-    size_t  n;
-
-    n = entry->job.job_id[0] ? TRAVEL_UUID_TEXT_LEN : 1;
-    memcpy(key, part->job.text, part->job.len);
-    memcpy(key + part->job.len, n == 1 ? "-" : entry->job.uuid, n);
-    worker_args_copy(args, key, part->job.len + n);
-}
-
-
 worker_link_t *
 worker_part_link(const worker_partition_t *part)
 {
@@ -623,13 +609,37 @@ worker_args_fence(worker_args_t *args, const worker_partition_t *part)
 }
 
 
+/* The jobs of a batch, and their entries. */
+static void
+args_jobs(worker_args_t *args, const worker_entries_t *entries)
+{
+    const char            *id;
+    const worker_entry_t  *entry;
+    static const char      nobody[] = "------------------------------------";
+
+    worker_args_copy(args, "", 0);
+
+    for (entry = entries->head; entry; entry = entry->next) {
+        worker_args_more(args, entry->job.job_id[0] ? entry->job.uuid : nobody,
+                         TRAVEL_UUID_TEXT_LEN);
+    }
+
+    worker_args_copy(args, "", 0);
+
+    for (entry = entries->head; entry; entry = entry->next) {
+        id = entry->stream_id[0] ? entry->stream_id : "-";
+        worker_args_more(args, id, strlen(id));
+        worker_args_more(args, " ", 1);
+    }
+}
+
+
 int
 worker_args_batch(worker_args_t *args, const worker_partition_t *part,
     const worker_entries_t *entries, bool dead)
 {
-    int                    first, keys;
-    size_t                 i;
-    const worker_entry_t  *entry;
+    int     first, keys;
+    size_t  i;
 
     worker_args_begin(args);
     first = args->argc;
@@ -645,14 +655,11 @@ worker_args_batch(worker_args_t *args, const worker_partition_t *part,
         worker_args_str(args, part->dead.text, part->dead.len);
     }
 
-    for (entry = entries->head; entry; entry = entry->next) {
-        worker_args_job(args, part, entry);
-    }
-
     keys = args->argc - first;
 
     worker_args_fence(args, part);
     worker_args_int(args, part->queue->now_unix);
+    args_jobs(args, entries);
 
     return keys;
 }

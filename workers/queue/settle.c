@@ -228,8 +228,6 @@ settle_args(worker_args_t *args, const worker_entry_t *entry,
     fields = 0;
     waits = reply->len > 0 ? 'w' : '-';
 
-    settle_arg_cstr(args, entry->stream_id);
-
     if (kind != 'S' && kind != 'B') {
         fields = settle_fields(args, entry);
     }

@@ -199,6 +199,12 @@ ngx_http_travel_link_greet(ngx_http_travel_link_t *link)
 
         (void) redisAsyncCommandArgv(ac, ngx_http_travel_link_informed, NULL,
                                      2, argv, len);
+
+        argv[1] = "cluster";
+        len[1] = 7;
+
+        (void) redisAsyncCommandArgv(ac, ngx_http_travel_link_informed, NULL,
+                                     2, argv, len);
     }
 
     argv[0] = "PING";
@@ -230,7 +236,8 @@ ngx_http_travel_link_greeted(redisAsyncContext *ac, void *reply, void *data)
 }
 
 
-/* Of several servers one is the master; who may not ask takes what there is. */
+/* Of several servers one is the master, and of none of them is known that it is
+ * a cluster's; who may not ask takes what there is. */
 static void
 ngx_http_travel_link_informed(redisAsyncContext *ac, void *reply, void *data)
 {
@@ -242,13 +249,22 @@ ngx_http_travel_link_informed(redisAsyncContext *ac, void *reply, void *data)
     r = reply;
     link = ac->data;
 
-    if (r == NULL || link->ac != ac || r->type != REDIS_REPLY_STRING
-        || strstr(r->str, "role:master") != NULL)
-    {
+    if (r == NULL || link->ac != ac || r->type != REDIS_REPLY_STRING) {
         return;
     }
 
-    ngx_http_travel_link_drop(link, "it is a replica");
+    if (strstr(r->str, "cluster_enabled:1") != NULL) {
+        ngx_http_travel_link_drop(link, "it is a node of a Redis Cluster: "
+                                  "\"travel_redis queue\" needs cluster=on, "
+                                  "and the cache can be none");
+        return;
+    }
+
+    if (strstr(r->str, "role:") != NULL
+        && strstr(r->str, "role:master") == NULL)
+    {
+        ngx_http_travel_link_drop(link, "it is a replica");
+    }
 }
 
 

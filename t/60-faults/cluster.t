@@ -192,6 +192,40 @@ wait_for(sub {
     (grep { info($_, 'replication') =~ /master_link_status:up/ } keys %OF) == 3
         and all_say(qr/cluster_state:ok/, @NAMES)
 }, 30, 'the cluster');
+
+subtest 'who was not told that it is one' => sub {
+    my %told = map { $_ => $t->{env}{$_} } qw(TRAVEL_NGX_CONF TRAVEL_WORKERS_CONF);
+    for my $conf (keys %told) {
+        my $text = Travel::Test::slurp($told{$conf});
+        $text =~ s/ cluster=on acks=1|\n *cluster = true\n *acks = 1//
+            or die "no cluster in $conf";
+        $t->write("plain-$conf", $text);
+        $t->{env}{$conf} = "$dir/plain-$conf";
+    }
+    $t->start_part('workers', 'nginx');
+    my %says = ('error.log' =>
+            qr/\[warn\] .*redis queue \(\S+\): dropped: it is a node of a Redis Cluster: "travel_redis queue" needs cluster=on/,
+        'workers.log' =>
+            qr/"level":"warn".*it is a node of a Redis Cluster: \\"redis queue\\" of workers.conf needs cluster = true/);
+    my $said = sub {
+        my ($log) = @_;
+        return scalar grep { /$says{$log}/ } split /\n/, slurp("$dir/logs/$log");
+    };
+    for my $log (sort keys %says) {
+        wait_for(sub { $said->($log) }, 20, "$log to say what to do");
+    }
+    sleep 1;                                    # of all links
+    my %before = map { $_ => $said->($_) } keys %says;
+    sleep 1;
+    is_deeply({ map { $_ => $said->($_) } keys %says }, \%before,
+        'they say what to do, once');
+    is(json($t->get('/ready')->{content})->{queue}, 'down', 'not ready');
+    is($t->post('/api/v1/devices', { service => 'fcm', token => 'plain' },
+        token => $t->user_token(1))->{status}, 503, 'and nothing is accepted');
+    $t->stop_part('nginx', 'workers');
+    $t->{env}{$_} = $told{$_} for keys %told;
+};
+
 $t->start_part('workers', 'nginx');
 
 # --- load --------------------------------------------------------------------

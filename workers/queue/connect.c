@@ -61,11 +61,21 @@ worker_redis_address(worker_address_t *ret, const char *list, unsigned n)
 }
 
 
-bool
-worker_redis_is_replica(const redisReply *info)
+const char *
+worker_redis_unfit(const redisReply *info)
 {
-    return info->type == REDIS_REPLY_STRING
-           && strstr(info->str, "role:master") == NULL;
+    if (info->type != REDIS_REPLY_STRING) {
+        return NULL;
+    }
+
+    if (strstr(info->str, "cluster_enabled:1") != NULL) {
+        return "it is a node of a Redis Cluster: \"redis queue\" of "
+               "workers.conf needs cluster = true, and the cache can be none";
+    }
+
+    return strstr(info->str, "role:") != NULL
+           && strstr(info->str, "role:master") == NULL ? "it is a replica"
+                                                       : NULL;
 }
 
 
@@ -91,8 +101,10 @@ static bool
 connect_login(redisContext *rc, const worker_login_t *login,
     char why[WORKER_WHY_MAX])
 {
-    bool         replica;
+    size_t       i;
     redisReply  *reply;
+    const char  *unfit;
+    const char  *ask[] = { "INFO replication", "INFO cluster" };
 
     if (login->password != NULL
         && !connect_good(rc, redisCommand(rc, "AUTH %s %s", login->user != NULL
@@ -112,15 +124,18 @@ connect_login(redisContext *rc, const worker_login_t *login,
         return true;
     }
 
-    reply = redisCommand(rc, "INFO replication");
-    replica = reply != NULL && worker_redis_is_replica(reply);
-    freeReplyObject(reply);
+    for (i = 0; i < sizeof(ask) / sizeof(ask[0]); i++) {
+        reply = redisCommand(rc, ask[i]);
+        unfit = reply != NULL ? worker_redis_unfit(reply) : NULL;
+        freeReplyObject(reply);
 
-    if (replica) {
-        snprintf(why, WORKER_WHY_MAX, "it is a replica");
+        if (unfit != NULL) {
+            snprintf(why, WORKER_WHY_MAX, "%s", unfit);
+            return false;
+        }
     }
 
-    return !replica;
+    return true;
 }
 
 

@@ -17,15 +17,16 @@ typedef struct {
 /* The n-th of a list of addresses, from 0; returns how many there are. */
 unsigned worker_redis_address(worker_address_t *ret, const char *list,
     unsigned n);
-/* What INFO replication has answered: not a master? */
-bool worker_redis_is_replica(const struct redisReply *info);
+/* What INFO replication or INFO cluster has answered: why a server cannot be
+ * used by a role that is no cluster (a literal); NULL: it can. */
+const char *worker_redis_unfit(const struct redisReply *info);
 
 typedef struct {
     const char  *user;                /* NULL: the default one */
     const char  *password;            /* NULL: none */
     const char  *name;                /* in CLIENT LIST */
     int          timeout_s;
-    bool         any;                 /* it need not be a master */
+    bool         any;                 /* a cluster's: any of its servers */
 } worker_login_t;
 
 /* Connected and logged in; NULL, and why. */

@@ -369,14 +369,17 @@ link_on_greeting(void *data, const redisReply *reply)
 static void
 link_on_info(void *data, const redisReply *reply)
 {
+    const char     *unfit;
     worker_link_t  *link = data;
 
     if (reply == NULL) {
         return;
     }
 
-    if (worker_redis_is_replica(reply)) {
-        link->broken = "it is a replica";
+    unfit = worker_redis_unfit(reply);
+
+    if (unfit != NULL) {
+        link->broken = unfit;
         return;
     }
 
@@ -531,8 +534,10 @@ link_greet(worker_link_t *link)
     if (!link->conf->redis_cluster) {
         argv[0] = "INFO";
         argv[1] = "replication";
-        link->greeting++;
         link_send(link, link_on_info, link, 2, argv, NULL);
+        argv[1] = "cluster";
+        link_send(link, link_on_info, link, 2, argv, NULL);
+        link->greeting += 2;
     }
 
     argv[0] = "SCRIPT";

@@ -138,6 +138,24 @@ subtest 'the shipped purge' => sub {
     is($rc, 0, 'its port is known from the start') or diag $out;
 };
 
+subtest 'the state of any aggregate' => sub {
+    my $trip = $t->post('/api/v1/trips', { destination => 'Hamburg',
+        starts_on => '2030-05-01', ends_on => '2030-05-03' }, @me, @wait);
+    is($trip->{status}, 201, 'a trip') or diag $trip->{content};
+    my $id = $trip->{json}{id};
+    my $at = "/api/v1/events/state?type=trip&id=$id";
+    my $state;
+    ok(wait_for(sub { $state = $t->get($at, @me); $state->{status} == 200 }, 10,
+        'its state'), 'is there now');
+    is(json($state->{content})->{trip_id}, $id, 'as its events tell it');
+    is($t->get("$at&as_of=$then", @me)->{status}, 404, 'before it was made');
+    is($t->get($at, @you)->{status}, 404, 'of somebody else');
+    is(json($t->get("/api/v1/events/state?type=booking&id=$booked->{id}&as_of="
+        . $then, @me)->{content})->{status}, 'confirmed', 'a booking as it was');
+    is($t->get('/api/v1/events/state?type=trip&id=x', @me)->{status}, 422,
+        'no id');
+};
+
 # The rows that a plan takes from the events' partitions.
 sub rows_read {
     my ($node) = @_;

@@ -95,6 +95,31 @@ subtest 'no row changes without an event' => sub {
         '{}'), 'COMMIT', "UPDATE travel.users SET name = 'z'
         WHERE id = '$demo'"), qr/without an event/,
         'an event of an earlier transaction does not count');
+    is_deeply([map { $_->[0] } $t->sql("SELECT c.relname FROM pg_class AS c
+        WHERE c.relnamespace = 'travel'::regnamespace AND c.relkind = 'r'
+          AND has_table_privilege('travel_worker', c.oid, 'INSERT, UPDATE')
+          AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid
+                          AND tgname = 'must_tell') ORDER BY 1")],
+        [qw(heartbeat journey_points life_events reminders route_counts
+            route_stories)],
+        'of no table but of what is no state of the product');
+    my $device = sub {
+        my ($id) = @_;
+        worker(join ';', 'BEGIN', "INSERT INTO travel.devices (id, user_id,
+            service, token) VALUES ('$id', '$demo', 'fcm', '$id')",
+            append('device', $id, 'NULL', 'device.registered',
+                '{"service": "fcm"}'), 'COMMIT');
+    };
+    my @device = (id(), id());
+    $device->($_) for @device;
+    worker("DELETE FROM travel.devices WHERE id = '$device[0]'");
+    worker(join ';', 'BEGIN',
+        "DELETE FROM travel.devices WHERE id = '$device[1]'",
+        append('device', $device[1], 'NULL', 'device.removed', '{}'), 'COMMIT');
+    is(scalar worker("SELECT string_agg(type, ' ' ORDER BY version) FROM
+        events.event WHERE stream_id = '$_'"),
+        'device.registered device.removed', 'a device that goes is told once')
+        for @device;
 };
 
 subtest 'keys are made and taken back in the audit' => sub {

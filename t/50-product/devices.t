@@ -40,8 +40,10 @@ is($r->{status}, 404, 'not one\'s own') or diag $r->{content};
 $r = $t->delete("$path/$id", @you, headers => { prefer => 'wait=10' });
 is($r->{status}, 200, 'taken away') or diag $r->{content};
 is_deeply(json($t->get($path, @you)->{content})->{items}, [], 'gone');
-is(scalar $t->sql("SELECT count(*) FROM events.event
-    WHERE stream_type = 'device'"), 3, 'and all of it is on record');
+is_deeply([map { $_->[0] } $t->sql("SELECT string_agg(type, ' ' ORDER BY version)
+    FROM events.event WHERE stream_type = 'device' GROUP BY stream_id")],
+    [('device.registered device.removed') x 2], 'and all of it is on record: '
+    . 'the first user\'s, which went when it had another, too');
 ok(!eval { $t->sql('SELECT token FROM travel.devices', role => 'travel_edge');
     1 }, 'the edge cannot read tokens');
 

@@ -167,6 +167,17 @@ subtest 'all, at a rate' => sub {
     $p->until_status($_, 'succeeded') for @ids;
     my @at = sort { $a <=> $b } map { $p->job($_)->{updated_at} } @ids;
     cmp_ok($at[-1] - $at[0], '>=', 600, 'spread over two seconds');
+    @ids = dead_ones(3);
+    my $x = $t->post('/api/v1/dead/requeue', { all => JSON::PP::true,
+        rate => 2 }, @op);
+    is(json($x->{content})->{requeued}, 3, 'by HTTP') or diag $x->{content};
+    $p->until_status($_, 'succeeded') for @ids;
+    @at = sort { $a <=> $b } map { $p->job($_)->{updated_at} } @ids;
+    cmp_ok($at[-1] - $at[0], '>=', 600, 'at a rate as well');
+    @ids = dead_ones(2, body => { fail_until => 9 });
+    $x = $t->post('/api/v1/dead/drop', { type => 'maintenance.noop' }, @op);
+    is(json($x->{content})->{dropped}, 2, 'or dropped, by a filter')
+        or diag $x->{content};
 };
 
 subtest 'a letter that names another partition' => sub {

@@ -51,6 +51,14 @@ ok($good, 'the job is named');
 is($failed->{attributes}{'error.type'}, 'CONFLICT', 'a failure has its code');
 is($failed->{status}, 'error', 'and its status');
 
+my ($line) = grep { ($_->{job} // '') eq $bad } $p->log_lines(qr/./);
+is_deeply({ map { $_ => $line->{$_} } qw(queue type trace_id attempt code) },
+    { queue => 'maintenance.1', type => 'maintenance.noop', trace_id => $trace,
+        attempt => 1, code => 'CONFLICT' }, 'its log line says the same')
+    or diag explain $line;
+ok(exists $line->{duration_ms} && $line->{key} && $line->{reason},
+    'with key, reason and duration');
+
 for my $what ('receive', 'settle') {
     my @s = of($what);
     cmp_ok(scalar @s, '>=', 1, "there is a $what span");

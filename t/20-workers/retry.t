@@ -148,6 +148,9 @@ subtest 'a crash counts for the job in the crashing slot' => sub {
     is($p->job($innocent)->{attempts}, 1, 'its neighbour is innocent');
     my ($alone) = $p->log_lines(qr/^runs alone/);
     is($alone->{job}, $guilty, 'a suspect runs alone');
+    ok($p->log_lines(qr/^\Q$guilty\E crashed its slot/), 'it is named');
+    ok($p->log_lines(qr/^process \d+ was killed by signal \d+ /),
+        'and so is what it died of');
     $p->until_empty(5);
 };
 

@@ -192,6 +192,18 @@ sub run {
     return json($result // '{}');
 }
 
+my (undef, $list) = $t->run(Travel::Test::build() . '/travelctl', 'schedule',
+    'list', '--config', $t->dir . '/workers.conf');
+my %shipped = $list =~ /^(\S+) +(\@?\S+(?: [\d*\/]+ [\d*]+ [\d*]+ [\d*]+)?) +UTC +/mg;
+is_deeply(\%shipped, { partitions => '@daily', expiry => '15 3 * * *',
+    snapshots => '45 3 * * *', archival => '30 4 1 * *',
+    routes => '*/5 * * * *', popular => '20 * * * *',
+    pending => '*/10 * * * *', reminders => '*/10 * * * *',
+    seasons => '5 0 * * *', energy => '0 2 * * *', mood => '0 2 * * *' },
+    'all that the product does by the clock') or diag $list;
+like(slurp('conf/workers.conf'), qr/^# schedule "etl-$_" +\{ cron = "\@hourly"/m,
+    "and, with a warehouse, $_ each hour") for qw(journeys bookings);
+
 my $month = 1 + (gmtime)[4];
 my %season = (gardener => [3 .. 5], lifeguard => [6 .. 8], ghost => [10],
     harvester => [9 .. 11], santa => [12]);

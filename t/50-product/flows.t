@@ -317,7 +317,8 @@ my $run = $t->post('/api/v1/trends', [
     trend($berlin, trend_type => 'b', observed_at => '2020-01-01T00:00:00Z'),
     trend($berlin, trend_type => 'c', observed_at => '2099-01-01T00:00:00Z'),
     trend($berlin, metadata => { title => 'Roof gardens open again' }),
-    { %{ trend($berlin) }, confidence => 2 }], @agent, @wait);
+    { %{ trend($berlin) }, confidence => 2 },
+    trend($berlin, observed_at => '0000-01-01T00:00:00Z')], @agent, @wait);
 is($run->{status}, 207, 'a batch') or diag $run->{content};
 my @items = @{ $run->{json}{items} };
 is($items[8]{status}, 422, 'what is no trend is refused at once');
@@ -329,7 +330,8 @@ is($taken->{recorded}, 3, 'what is good enough is stored');
 is_deeply({ map { $_->{id} => $_->{code} } @{ $taken->{refused} } },
     { map { $items[$_->[0]]{id} => $_->[1] } [2, 'DUPLICATE'],
         [3, 'LOW_CONFIDENCE'], [4, 'UNKNOWN_PLACE'], [5, 'STALE'],
-        [6, 'IN_THE_FUTURE'] }, 'what is not is named, with the reason');
+        [6, 'IN_THE_FUTURE'], [9, 'UNREADABLE'] },
+    'what is not is named, with the reason');
 my ($seen) = grep { $_->{id} eq $items[1]{id} }
     @{ json($t->get('/api/v1/trends')->{content})->{items} };
 is($seen->{location}{name}, 'Hamburg', 'enriched: the place of a point');

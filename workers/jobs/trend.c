@@ -16,14 +16,21 @@
 static int
 trend_add(json_t *items, const travel_uuid_t *id, json_t *raw)
 {
-    char  text[TRAVEL_UUID_TEXT_LEN + 1];
+    int    rc;
+    char   text[TRAVEL_UUID_TEXT_LEN + 1];
+    char  *dump;
 
     travel_uuid_format(text, id);
     text[TRAVEL_UUID_TEXT_LEN] = '\0';
+    dump = json_dumps(raw, JSON_COMPACT | JSON_REAL_PRECISION(15));
 
-    return json_array_append_new(items, json_pack("{s:s, s:O}", "id", text,
-                                                  "raw", raw)) == 0
-           ? TRAVEL_OK : TRAVEL_ERROR;
+    rc = dump != NULL
+         ? json_array_append_new(items, json_pack("{s:s, s:s}", "id", text,
+                                                  "raw", dump))
+         : -1;
+    free(dump);
+
+    return rc == 0 ? TRAVEL_OK : TRAVEL_ERROR;
 }
 
 

@@ -55,6 +55,20 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
            WITH ORDINALITY AS m(v, n)
 $$;
 
+-- One as it came, or NULL when it cannot be read, as a year that we do not have.
+-- What its schema says has been looked at by the edge.
+CREATE FUNCTION travel.trend_read(p_text text) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    raw jsonb := p_text;
+BEGIN
+    PERFORM (raw ->> 'observed_at')::timestamptz,
+            (raw ->> 'confidence')::float8;
+    RETURN raw;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN NULL;
+END $$;
+
 -- Where it was: the place that is named; of a point, the largest of those within
 -- 25 km, or else the nearest within 100.
 CREATE FUNCTION travel.trend_place(p_location jsonb) RETURNS bigint
@@ -78,18 +92,20 @@ RETURNS TABLE (n integer, id uuid, raw jsonb, place_id bigint,
     observed_at timestamptz, vector real[], wrong text)
 LANGUAGE sql STABLE AS $$
     WITH came AS MATERIALIZED (
-        SELECT c.n::integer AS n, (c.item ->> 'id')::uuid AS id,
-               c.item -> 'raw' AS raw,
-               lower(c.item #>> '{raw,source}') AS source,
-               travel.trend_place(c.item #> '{raw,location}') AS place_id,
-               coalesce((c.item #>> '{raw,observed_at}')::timestamptz, now())
+        SELECT c.n::integer AS n, (c.item ->> 'id')::uuid AS id, c.raw,
+               lower(c.raw ->> 'source') AS source,
+               travel.trend_place(c.raw -> 'location') AS place_id,
+               coalesce((c.raw ->> 'observed_at')::timestamptz, now())
                    AS observed_at,
-               travel.text_vector(travel.trend_text(
-                   c.item #>> '{raw,trend_type}', c.item #> '{raw,metadata}'))
+               travel.text_vector(travel.trend_text(c.raw ->> 'trend_type',
+                                                    c.raw -> 'metadata'))
                    AS vector
-          FROM jsonb_array_elements(p) WITH ORDINALITY AS c(item, n))
+          FROM (SELECT i.n, i.item, travel.trend_read(i.item ->> 'raw') AS raw
+                  FROM jsonb_array_elements(p)
+                       WITH ORDINALITY AS i(item, n) OFFSET 0) AS c)
     SELECT c.n, c.id, c.raw, c.place_id, c.observed_at, c.vector,
-           CASE WHEN c.place_id IS NULL THEN 'UNKNOWN_PLACE'
+           CASE WHEN c.raw IS NULL THEN 'UNREADABLE'
+                WHEN c.place_id IS NULL THEN 'UNKNOWN_PLACE'
                 WHEN (c.raw ->> 'confidence')::float8 < 0.2
                     THEN 'LOW_CONFIDENCE'
                 WHEN c.observed_at < now() - interval '7 days' THEN 'STALE'
@@ -115,7 +131,7 @@ LANGUAGE sql STABLE AS $$
       FROM came AS c
 $$;
 
--- The pipeline.  p: [{"id", "raw"}, ...]; returns {"recorded", "refused":
+-- The pipeline.  p: [{"id", "raw"}, ...], raw a text; returns {"recorded", "refused":
 -- [{"id", "code"}, ...]}.
 CREATE FUNCTION travel.take_trends(p jsonb, p_user uuid, p_job uuid,
     p_trace text, p_queue text, p_partition integer) RETURNS jsonb
@@ -181,7 +197,8 @@ GRANT SELECT ON travel.trends TO travel_edge;
 GRANT SELECT, INSERT ON travel.trends TO travel_worker;
 GRANT EXECUTE ON FUNCTION travel.text_vector(text),
     travel.vector_product(real[], real[]), travel.trend_text(text, jsonb),
-    travel.trend_place(jsonb), travel.judge_trends(jsonb),
+    travel.trend_read(text), travel.trend_place(jsonb),
+    travel.judge_trends(jsonb),
     travel.take_trends(jsonb, uuid, uuid, text, text, integer),
     travel.trend_json(travel.trends) TO travel_worker;
 GRANT EXECUTE ON FUNCTION travel.trend_json(travel.trends) TO travel_edge;

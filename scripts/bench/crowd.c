@@ -10,8 +10,11 @@
  * the "t" (ns, the monotonic clock) in the message, and what the crowd itself
  * has spent on them; "until K": until each has had the message whose "n" is K,
  * coming back with its cursor whenever it is told to leave, then "had COUNT
- * back B lost L twice T out O late S": how many have it, came back, the numbers
- * missed, repeated, gaps told, seconds; "quit".  Pings are answered.
+ * back B lost L twice T out O late S all A over H": how many have it, came
+ * back, the numbers missed, repeated, gaps told, seconds; seconds from when the
+ * first was told to leave until the last was subscribed again, and the longest
+ * that anybody took for that when its time had come; "quit".  Pings are
+ * answered.
  */
 
 #include <arpa/inet.h>
@@ -42,6 +45,7 @@ typedef struct {
     char      cursor[48];             /* after the last message */
     long      n;                      /* its number; 0: none yet */
     double    back;                   /* when to come back; 0: it is here */
+    double    since;                  /* it has been coming back */
 } client_t;
 
 static client_t            *clients;
@@ -49,6 +53,7 @@ static int                  n, ready, opened, next_client, inflight, lost;
 static int                  backs, gaps, measuring;
 static long                 missing, twice;
 static int                  ep;
+static double               told, all, over;
 static double              *delays;
 static size_t               ndelays, room;
 static const char          *token, *topic;
@@ -140,6 +145,7 @@ come_back(void)
 
     for (i = 0; i < n && inflight < 256; i++) {
         if (clients[i].fd == -1 && clients[i].back <= at) {
+            clients[i].since = clients[i].back;
             clients[i].back = 0;
             backs++;
             dial(&clients[i]);
@@ -219,6 +225,7 @@ message(client_t *c, const char *p, size_t len, double at)
     if (memmem(p, len, "\"type\":\"bye\"", 12) != NULL) {
         t = memmem(p, len, "\"reconnect_in\":", 15);
         c->back = now() + (t != NULL ? strtod(t + 15, NULL) / 1e3 : 0);
+        told = told > 0 ? told : now();
         return;
     }
 
@@ -236,6 +243,12 @@ message(client_t *c, const char *p, size_t len, double at)
     if (c->state == SUBSCRIBING) {
         c->state = READY;
         ready++;
+
+        if (c->since > 0) {
+            all = now() - told;
+            over = now() - c->since > over ? now() - c->since : over;
+        }
+
         return;
     }
 
@@ -459,8 +472,6 @@ had(long k)
 }
 
 
-/* The longest that anybody was without a subscription is not told by this: it
- * is how long all have taken. */
 static void
 until(long k)
 {
@@ -479,8 +490,9 @@ until(long k)
         }
     }
 
-    printf("had %d back %d lost %ld twice %ld out %d late %.2f\n", had(k),
-           backs, missing, twice, gaps, now() - start);
+    printf("had %d back %d lost %ld twice %ld out %d late %.2f all %.2f "
+           "over %.2f\n", had(k), backs, missing, twice, gaps, now() - start,
+           all, over);
 }
 
 

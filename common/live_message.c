@@ -116,8 +116,7 @@ topic_fill(travel_live_topic_t *t, travel_str_t kind, travel_str_t rest)
 
     if (travel_str_eq(kind, TRAVEL_STR("job"))) {
         t->kind = TRAVEL_LIVE_JOB;
-        return travel_job_id_parse(&job, rest) == TRAVEL_OK
-               || travel_str_eq(rest, TRAVEL_STR("*"));
+        return travel_job_id_parse(&job, rest) == TRAVEL_OK;
     }
 
     if (travel_str_eq(kind, TRAVEL_STR("system"))) {

@@ -4,6 +4,8 @@
  * A topic is user:{uuid}:events|predictions|insights|notifications,
  * journey:{uuid}, job:{queue.partition.uuid} or system:announcements.  A
  * subscription may also name a pattern, "journey:*", which only operators may.
+ * Of jobs there is none: a job is told of because it is watched, and of one that
+ * nobody watches nothing is told.
  *
  * The history of a topic is a Redis stream of the cache role at
  * TRAVEL_LIVE_PREFIX + topic, bounded in length and age.  The stream is the
@@ -36,6 +38,11 @@
 #define TRAVEL_LIVE_MESSAGE_MAX  65536      /* bytes of JSON */
 #define TRAVEL_LIVE_KEEP         256        /* messages of a topic */
 #define TRAVEL_LIVE_TTL_MS       3600000    /* after the last one */
+
+/*
+ * A job's topic has no history: the hash in the queue role is the truth, what
+ * is told is its state, and a cursor says which (hub.h of the edge's live).
+ */
 
 /* Close codes of ours (4000-4999 are for applications). */
 #define TRAVEL_LIVE_EXPIRED      4401       /* the token; refresh, come back */

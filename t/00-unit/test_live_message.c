@@ -17,7 +17,7 @@ test_topics(void **state)
     static const char *const  bad[] = {
         "", "user", "user:", "user:" ID, "user:" ID ":", "user:" ID ":mail",
         "user:" ID ":events:x", "user:x:events", "journey:", "journey:x",
-        "journey:" ID ":x", "job:" ID, "job:*x", "system:", "system:*",
+        "journey:" ID ":x", "job:" ID, "job:*", "system:", "system:*",
         "system:announcements:x", ":" ID, "*", "user:*", "user:*:*",
         "JOURNEY:" ID
     };

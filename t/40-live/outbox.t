@@ -58,6 +58,7 @@ like($t->redis('cache')->call('XRANGE', "travel:live:journey:$id", '-', '+')
     is($m->{message}{data}{lat}, 52.52437, 'with what it says');
     is("$m->{cursor}\n", $cursor, 'at its cursor');
     for (['journey:*', 'x', qr/is a pattern/], ['nowhere', 'x', qr/no topic/],
+        ["job:booking.1.$id", 'x', qr/own state/],
         ['system:announcements', 'x', '[]', qr/not a JSON object/])
     {
         my ($rc, $out) = $ctl->(@$_[0 .. $#$_ - 1]);

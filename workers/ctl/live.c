@@ -26,6 +26,11 @@ live_topic(const char *name)
                           "user:ID:notifications, journey:ID ...", name);
     }
 
+    if (topic.kind == TRAVEL_LIVE_JOB) {
+        return ctl_broken("\"%s\" tells the job's own state: nothing else can "
+                          "be said there", name);
+    }
+
     return topic.pattern ? ctl_broken("\"%s\" is a pattern: a message has one "
                                       "topic", name)
                          : CTL_GOOD;

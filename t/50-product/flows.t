@@ -256,6 +256,25 @@ is($said->{model_version}, 1, 'by that model');
         '... as it is on record');
 }
 ok(exists $said->{features}{avg_sleep_last_7d}, 'from these features');
+{
+    my $r = $t->post('/api/v1/insights', { days => 30 }, @me,
+        headers => { prefer => 'wait=20' });
+    is($r->{status}, 201, 'something is found in the last days')
+        or diag $r->{content};
+    is($r->{json}{based_on}, 59, '... by all that was told');
+    like($r->{json}{content}, qr/sleep, 29 times: [5-9]\.\d hours on average/,
+        '... in figures');
+    my $m = $live->next_json(10);
+    is("$m->{topic} $m->{message}{type} $m->{message}{data}{id}",
+        "user:$who:insights insight.generated $r->{json}{id}", '... and told');
+    is($t->get("/api/v1/insights/$r->{json}{id}", @me)->{json}{title},
+        'Your last 30 days', '... by its own address');
+    is_deeply([map { $_->{id} } @{ $t->get('/api/v1/insights', @me)
+        ->{json}{items} }], [$r->{json}{id}], '... and in the list');
+    $r = $t->post('/api/v1/insights', {}, token => $t->user_token(3),
+        headers => { prefer => 'wait=20' });
+    is($r->{json}{title}, 'Nothing to go by yet', 'nothing in nothing');
+}
 is($t->get('/api/v1/predictions/luck', @me)->{status}, 404, 'no such kind');
 is(run('energy')->{version}, 2, 'trained again it is the next version');
 is(scalar $t->sql("SELECT count(*) FROM ml.model WHERE live"), 1, 'one is live');

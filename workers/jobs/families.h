@@ -14,6 +14,7 @@ extern const worker_job_type_t  worker_jobs_trip[];
 extern const worker_job_type_t  worker_jobs_personality[];
 extern const worker_job_type_t  worker_jobs_model[];
 extern const worker_job_type_t  worker_jobs_voice[];
+extern const worker_job_type_t  worker_jobs_insight[];
 extern const worker_job_type_t  worker_jobs_booking[];
 extern const worker_job_type_t  worker_jobs_notification[];
 extern const worker_job_type_t  worker_jobs_notice[];

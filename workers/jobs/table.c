@@ -18,6 +18,7 @@ static const worker_job_type_t *const  table_families[] = {
     worker_jobs_personality,
     worker_jobs_model,
     worker_jobs_voice,
+    worker_jobs_insight,
     worker_jobs_booking,
     worker_jobs_notification,
     worker_jobs_notice,

@@ -81,6 +81,15 @@ sub events {
         grep { /^data: /m } split /\n\n/, $f->{got};
 }
 
+# A socket that watches the job's topic, or another.
+sub watch_job {
+    my ($token, $job, $cursor, $topic) = @_;
+    my $s = Travel::Socket->open($t, '/api/v1/live', token => $token);
+    $s->json({ type => 'subscribe', topic => $topic // "job:$job",
+        $cursor ? (cursor => $cursor) : () });
+    return $s;
+}
+
 sub worker_pid {
     my ($pid) = $t->children_of('nginx');
     return $pid;
@@ -174,12 +183,15 @@ subtest 'a queue that goes and comes' => sub {
     my $job = job();
     my $f = follow($job);
     until_got($f, qr/event: status/) or return fail('no stream');
+    my $s = watch_job($alice, $job);
+    is($s->next_json->{type}, $_, "a socket: $_") for qw(subscribed message);
     $t->cut('queue', sessions => 1);
     sleep 0.5;
     $t->mend('queue');
     $q = $t->redis('queue');
     set($job, status => 'running');
     ok(until_got($f, qr/"running"/, 10), 'the stream goes on');
+    is($s->next_json(10)->{message}{type}, 'job.running', 'the socket, too');
 };
 
 # The same configuration with a second place for jobs, /jobs2/.
@@ -205,6 +217,8 @@ subtest 'a reload closes the streams of the old worker' => sub {
     my $job = job();
     my $f = follow($job);
     until_got($f, qr/event: status/) or return fail('no stream');
+    my $s = watch_job($alice, $job);
+    my $at = (map { $s->next_json } 1, 2)[1]{cursor};
     my $old = worker_pid();
     configure('wait=30s events=1s streams=2');      # waits for the old one
     until_got($f, qr/never/, 8);
@@ -212,6 +226,12 @@ subtest 'a reload closes the streams of the old worker' => sub {
     like($f->{got}, qr/\nretry: 1000\n\n\z/, 'with a hint to come back soon');
     like($f->{raw}, qr/\r\n0\r\n\r\n\z/, 'and a proper last chunk');
     ok(wait_for(sub { !kill 0, $old }, 5, 'the old worker'), 'which leaves');
+    is($s->next_json->{cursors}{"job:$job"}, $at, 'a socket has its cursor');
+    $s = watch_job($alice, $job, $at);
+    is($s->next_json->{cursor}, $at, '... and goes on there');
+    wait_for(sub { watchers($job) =~ / .* / }, 5, 'it is watched');
+    set($job, status => 'running');
+    is($s->next_json->{message}{type}, 'job.running', '... with what comes');
 };
 
 subtest 'bounds' => sub {
@@ -257,13 +277,7 @@ subtest 'nginx -t' => sub {
 
 subtest 'a topic: job:{id}' => sub {
     my $job = job();
-    my $watch = sub {
-        my ($token, $cursor, $topic) = @_;
-        my $s = Travel::Socket->open($t, '/api/v1/live', token => $token);
-        $s->json({ type => 'subscribe', topic => $topic // "job:$job",
-            $cursor ? (cursor => $cursor) : () });
-        return $s;
-    };
+    my $watch = sub { watch_job($_[0], $job, @_[1, 2]) };
     my $status = sub {
         my $m = $_[0]->next_json(10) or return 'nothing';
         return $m->{type} eq 'message' ? $m->{message}{type} : $m->{type};

@@ -146,6 +146,7 @@ ngx_http_travel_graphql_permitted(ngx_http_travel_graphql_t *g,
     travel_graphql_plan_t  *plan = g->plan->plan;
 
     ngx_memzero(&part, sizeof(travel_graphql_part_t));
+    ngx_str_null(&missing);
     ctx = ngx_http_travel_get_ctx(g->request);
 
     if ((plan->viewer || plan->nrequires != 0) && ctx->user.len == 0) {

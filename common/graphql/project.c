@@ -330,8 +330,8 @@ travel_graphql_project(const travel_graphql_plan_t *plan,
 static int
 project_fill(const travel_graphql_plan_t *plan, const node_t *node,
     const travel_graphql_template_t *template,
-    const travel_graphql_variables_t *variables, bool quoted,
-    travel_graphql_text_t *out)
+    const travel_graphql_variables_t *variables, travel_str_t viewer,
+    bool quoted, travel_graphql_text_t *out)
 {
     size_t        i, k;
     travel_str_t  value;
@@ -339,12 +339,18 @@ project_fill(const travel_graphql_plan_t *plan, const node_t *node,
     for (i = 0; i < template->n; i++) {
         const travel_graphql_piece_t  *piece = &template->pieces[i];
 
-        if (piece->kind != TRAVEL_GRAPHQL_PIECE_ARG) {
+        if (piece->kind != TRAVEL_GRAPHQL_PIECE_ARG
+            && piece->kind != TRAVEL_GRAPHQL_PIECE_VIEWER)
+        {
             travel_graphql_text_add(out, piece->text);
             continue;
         }
 
         value = TRAVEL_NULL_STR;
+
+        if (piece->kind == TRAVEL_GRAPHQL_PIECE_VIEWER && viewer.len > 0) {
+            value = viewer;
+        }
 
         for (k = 0; k < node->field->nargs; k++) {
             if (travel_str_eq(node->field->args[k].name, piece->text)
@@ -373,12 +379,12 @@ project_fill(const travel_graphql_plan_t *plan, const node_t *node,
 
 int
 travel_graphql_topic(const travel_graphql_plan_t *plan,
-    const travel_graphql_variables_t *variables, travel_graphql_text_t *topic,
-    travel_graphql_text_t *check)
+    const travel_graphql_variables_t *variables, travel_str_t viewer,
+    travel_graphql_text_t *topic, travel_graphql_text_t *check)
 {
     const node_t  *root = plan->roots;
 
-    TRY(project_fill(plan, root, &root->field->topic, variables, false,
+    TRY(project_fill(plan, root, &root->field->topic, variables, viewer, false,
                      topic));
 
     if (root->field->may.n == 0) {
@@ -386,7 +392,8 @@ travel_graphql_topic(const travel_graphql_plan_t *plan,
     }
 
     travel_graphql_text_puts(check, "{check:");
-    TRY(project_fill(plan, root, &root->field->may, variables, true, check));
+    TRY(project_fill(plan, root, &root->field->may, variables, viewer, true,
+                     check));
     travel_graphql_text_puts(check, "{__typename}}");
 
     return check->failed ? TRAVEL_ERROR : TRAVEL_OK;

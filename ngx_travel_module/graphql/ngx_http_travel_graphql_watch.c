@@ -62,6 +62,7 @@ ngx_http_travel_graphql_subscribe(ngx_http_travel_graphql_t *g,
 {
     int                                      rc;
     travel_graphql_text_t                    topic, check;
+    ngx_http_travel_ctx_t                   *ctx;
     ngx_http_travel_inner_t                 *inner;
     ngx_http_travel_graphql_subscription_t  *sub;
 
@@ -71,7 +72,9 @@ ngx_http_travel_graphql_subscribe(ngx_http_travel_graphql_t *g,
     sub = ngx_calloc(sizeof(ngx_http_travel_graphql_subscription_t),
                      ngx_cycle->log);
 
-    if (inner == NULL || sub == NULL) {
+    ctx = ngx_http_travel_get_ctx(g->request);
+
+    if (inner == NULL || sub == NULL || ctx == NULL) {
         ngx_free(sub);
         return NGX_ERROR;
     }
@@ -79,7 +82,9 @@ ngx_http_travel_graphql_subscribe(ngx_http_travel_graphql_t *g,
     ngx_memzero(&topic, sizeof(travel_graphql_text_t));
     ngx_memzero(&check, sizeof(travel_graphql_text_t));
 
-    rc = travel_graphql_topic(g->plan->plan, &g->variables, &topic, &check);
+    rc = travel_graphql_topic(g->plan->plan, &g->variables,
+                              ngx_http_travel_view(&ctx->user), &topic,
+                              &check);
 
     if (rc == TRAVEL_OK
         && (ngx_http_travel_graphql_watch_text(&topic, &sub->topic) != NGX_OK

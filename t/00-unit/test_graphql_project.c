@@ -21,7 +21,8 @@ static const char  SCHEMA[] =
     "}\n"
     "type P { lat: Float! lon: Float! label: String }\n"
     "type Subscription { u(id: ID!): U @topic(name: \"t:{$id}\", check: "
-    "\"j(id: {$id})\") all: U! @topic(name: \"all\") }\n";
+    "\"j(id: {$id})\") all: U! @topic(name: \"all\")"
+    " mine(c: E!): U! @topic(name: \"user:{$viewer}:{$c}\") }\n";
 
 static travel_graphql_document_t  *sdl;
 static travel_graphql_mapping_t   *mapping;
@@ -165,12 +166,22 @@ test_topic(void **state)
 
     plan = plan_of("subscription S($j: ID!) { u(id: $j) { type } }",
                    &variables);
-    assert_int_equal(travel_graphql_topic(plan, &variables, &topic, &may),
-                     TRAVEL_OK);
+    assert_int_equal(travel_graphql_topic(plan, &variables, TRAVEL_STR(""),
+                                          &topic, &may), TRAVEL_OK);
     assert_string_equal(topic.data, "t:a\"}");
     assert_string_equal(may.data,
                         "{check:j(id: \"a\\u0022}\"){__typename}}");
     assert_false(travel_graphql_live(plan));
+    travel_graphql_plan_free(plan);
+
+    travel_graphql_text_free(&topic);
+    memset(&topic, 0, sizeof(topic));
+    plan = plan_of("subscription { mine(c: b) { type } }", &variables);
+    assert_int_equal(travel_graphql_topic(plan, &variables, TRAVEL_STR("7"),
+                                          &topic, &may), TRAVEL_OK);
+    assert_string_equal(topic.data, "user:7:b");
+    assert_int_equal(travel_graphql_topic(plan, &variables, TRAVEL_STR(""),
+                                          &topic, &may), TRAVEL_INVALID);
     travel_graphql_plan_free(plan);
 
     plan = plan_of("query Q @live { j(id: 1) { id } }", &variables);

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use Test::More;
 use Time::HiRes qw(sleep time);
+use Travel::GraphqlSocket;
 use Travel::Socket;
 use Travel::Test;
 
@@ -72,6 +73,14 @@ like($t->redis('cache')->call('XRANGE', "travel:live:journey:$id", '-', '+')
     my $n = Travel::Socket->open($t, '/api/v1/live', token => $alice);
     $n->json({ type => 'subscribe', topic => "user:$ua:notifications" });
     is($n->next_json->{type}, 'subscribed', 'watching notifications');
+    my $g = Travel::GraphqlSocket->open($t, token => $alice);
+    $g->init;
+    $g->ask('n', 'subscription { userUpdates(channel: notifications) '
+        . '{ type subject subjectId } }');
+    my $nobody = Travel::GraphqlSocket->open($t);
+    $nobody->init;
+    $nobody->ask('n', 'subscription { userUpdates(channel: events) { id } }');
+    is($nobody->next_json->{type}, 'error', 'not for nobody');
     my $booking = $t->post('/api/v1/bookings', { partner => 'opentable',
         venue_id => 'v', party_size => 4,
         booking_date => '2030-03-01T19:00:00Z' }, token => $alice)->{json};
@@ -91,6 +100,9 @@ like($t->redis('cache')->call('XRANGE', "travel:live:journey:$id", '-', '+')
     is($m->{message}{type}, 'booking.confirmed', 'the booking\'s outcome');
     is($m->{message}{aggregate}{id}, $booking->{id}, '... which');
     my $first = $m->{cursor};
+    is_deeply($g->next_json(15)->{payload}{data}{userUpdates}, { type =>
+        'booking.confirmed', subject => 'booking', subjectId =>
+        $booking->{id} }, '... as a GraphQL subscription');
 
     my $batch = $t->sql("SELECT jobs.notify('email', 'booking_reminder',
         ARRAY['$ua', '" . $t->user(2) . "']::uuid[], '{\"venue_name\": \"V\"}')");

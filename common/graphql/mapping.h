@@ -49,7 +49,8 @@
  *                              of Subscription: the live topic whose messages
  *                              the field's type is read from; 'check' is a
  *                              field of Query that must not be null for who
- *                              may subscribe (arguments are strings there)
+ *                              may subscribe (arguments are strings there);
+ *                              {$viewer} is the caller, who must be known then
  *     @payload(path: "data.position.lat")   where in the message, or in the
  *                              object around it, the field's value is; without
  *                              it, the member of that name in snake_case

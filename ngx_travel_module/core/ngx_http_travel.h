@@ -172,9 +172,10 @@ ngx_http_travel_get_ctx(ngx_http_request_t *r)
 /* --- requests of the node itself ----------------------------------------- */
 
 /*
- * The cache's warm-up asks what any client may ask, but through a socket that
- * only the node has; it is known by the name, this very string, of what stands
- * for a listening socket.  Limits do not count it.
+ * The cache's warm-up, and what a request asks on its own behalf (check=), are
+ * what any client may ask, but come through a socket that only the node has;
+ * they are known by the name, this very string, of what stands for a listening
+ * socket.  Limits do not count them.
  */
 extern ngx_str_t  ngx_http_travel_own;
 

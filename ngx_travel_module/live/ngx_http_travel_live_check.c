@@ -1,6 +1,7 @@
 /*
  * check=URI: whether a caller may is what another location says, which is
- * asked by a GET in his name (200: he may).
+ * asked by a GET in his name (200: he may).  Limits have counted the request
+ * that asks, and do not count this.
  *
  * A question lives in its request's pool, and is cancelled with the request.
  */
@@ -89,6 +90,8 @@ ngx_http_travel_live_ask(ngx_http_request_t *r, ngx_http_travel_door_t *door,
     if (*ret_inner == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    ngx_http_travel_inner_counted(*ret_inner);
 
     r->main->count++;
     r->read_event_handler = ngx_http_test_reading;

@@ -453,6 +453,13 @@ ngx_http_travel_inner_cancel(ngx_http_travel_inner_t *inner)
 
 
 void
+ngx_http_travel_inner_counted(ngx_http_travel_inner_t *inner)
+{
+    inner->listening.addr_text = ngx_http_travel_own;
+}
+
+
+void
 ngx_http_travel_inner_safe(ngx_http_travel_inner_t *inner)
 {
     inner->safe = 1;

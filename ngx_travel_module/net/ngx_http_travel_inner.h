@@ -61,6 +61,10 @@ void ngx_http_travel_inner_safe(ngx_http_travel_inner_t *inner);
 ngx_uint_t ngx_http_travel_inner_is_safe(
     const ngx_http_travel_inner_t *inner);
 
+/* It is a part of a request that limits have counted, and not counted again;
+ * right after it was made. */
+void ngx_http_travel_inner_counted(ngx_http_travel_inner_t *inner);
+
 /* The inner request that r is; NULL: none, it has been cancelled, or its door
  * has a name of its own: it is like any other then. */
 ngx_http_travel_inner_t *ngx_http_travel_inner_of(ngx_http_request_t *r);

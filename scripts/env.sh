@@ -31,7 +31,7 @@ PORT_SMTP=${PORT_SMTP:-$((PORT + 2))}
 PORT_OTLP=${PORT_OTLP:-$((PORT + 3))}
 PORT_METRICS=${PORT_METRICS:-$((PORT + 4))}
 
-KEYS=$TRAVEL_RUN/keys
+KEYS=${TRAVEL_KEYS:-$TRAVEL_RUN/keys}
 LOGS=$TRAVEL_RUN/logs
 PIDS=$TRAVEL_RUN/pids
 TAG=$(printf %s "$TRAVEL_RUN" | sha256sum | cut -c1-10)
@@ -41,7 +41,9 @@ PG_REPLICA_SOCKET=$SOCKETS/r
 PG_REPLICA2_SOCKET=$SOCKETS/r2
 QUEUE_SOCKET=$SOCKETS/queue.sock
 CACHE_SOCKET=$SOCKETS/cache.sock
-PG_BIN=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)
+# A machine without a server may still render configuration.
+PG_BIN=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1) ||
+    true
 
 # reachable USER FOLDER: can that user get there?  (The folder may be missing.)
 reachable() {

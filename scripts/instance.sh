@@ -98,11 +98,6 @@ answers() { (exec 3<> "/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # --- init --------------------------------------------------------------------
 
-password() {
-    [ -s "$KEYS/$1.password" ] ||
-        openssl rand -hex 24 | tr -d '\n' > "$KEYS/$1.password"
-}
-
 init() {
     umask 022
     mkdir -p "$TRAVEL_RUN" "$LOGS" "$PIDS" "$TRAVEL_RUN/redis-queue" \
@@ -110,29 +105,7 @@ init() {
     mkdir -p "$KEYS"
     chmod 711 "$KEYS"
     init_sockets
-    (   umask 077
-        for name in pg-super pg-owner pg-worker pg-edge pg-replica \
-            redis-admin redis-worker redis-edge
-        do
-            password "$name"
-        done
-        printf '*:*:*:%s:%s\n' postgres "$(cat "$KEYS/pg-super.password")" \
-            travel_owner "$(cat "$KEYS/pg-owner.password")" \
-            travel_worker "$(cat "$KEYS/pg-worker.password")" \
-            travel_edge "$(cat "$KEYS/pg-edge.password")" \
-            travel_replica "$(cat "$KEYS/pg-replica.password")" \
-            > "$KEYS/pgpass"
-        [ -s "$KEYS/signing.pem" ] ||
-            openssl ecparam -name prime256v1 -genkey -noout \
-                -out "$KEYS/signing.pem"
-        [ -s "$KEYS/consistency.key" ] ||
-            openssl rand -hex 32 > "$KEYS/consistency.key"
-        [ -s "$KEYS/sealed.pem" ] ||
-            openssl genpkey -algorithm X25519 -out "$KEYS/sealed.pem"
-        [ -s "$KEYS/sealed.pub" ] ||
-            openssl pkey -in "$KEYS/sealed.pem" -pubout \
-                -out "$KEYS/sealed.pub"
-    )
+    "$here/keys.sh" "$KEYS"
     publish_key
     echo "$PORT" > "$TRAVEL_RUN/port"
 }
@@ -169,34 +142,6 @@ init_sockets() {
 
 sql() { psql -XAtq -v ON_ERROR_STOP=1 -d "$SUPERUSER_DSN dbname=${2:-travel}" -c "$1"; }
 
-pg_settings() {
-    cat <<END
-listen_addresses = ''
-unix_socket_permissions = 0777
-max_connections = 200
-shared_buffers = ${TRAVEL_SHARED_BUFFERS:-128MB}
-fsync = ${TRAVEL_FSYNC:-on}
-jit = off
-random_page_cost = 1.1
-timezone = 'UTC'
-log_timezone = 'UTC'
-log_line_prefix = '%m [%p] %q%u@%a '
-log_min_duration_statement = 1s
-max_wal_size = 1GB
-min_wal_size = 32MB
-wal_level = replica
-max_wal_senders = 8
-max_replication_slots = 8
-max_slot_wal_keep_size = 1GB
-hot_standby = on
-hot_standby_feedback = on
-wal_receiver_status_interval = 1s
-wal_retrieve_retry_interval = 200ms
-tcp_keepalives_idle = 30
-password_encryption = 'scram-sha-256'
-END
-}
-
 pg_initialise() {
     local pw=$PG_BASE/pw.$$
     install -m 600 ${PG_USER:+-o "$PG_USER"} "$KEYS/pg-super.password" "$pw"
@@ -205,8 +150,9 @@ pg_initialise() {
         --wal-segsize=4 ${TRAVEL_FSYNC:+--no-sync} > "$LOGS/initdb.log" 2>&1 ||
         { cat "$LOGS/initdb.log" >&2; die "initdb failed"; }
     rm -f "$pw"
+    "$here/render.sh" "$ROOT/conf/postgresql.conf" "$TRAVEL_RUN/postgresql.conf"
     as_pg sh -c 'cat >> "$1/postgresql.conf"; echo "local replication all scram-sha-256" >> "$1/pg_hba.conf"' \
-        sh "$PG_DATA" < <(pg_settings)
+        sh "$PG_DATA" < "$TRAVEL_RUN/postgresql.conf"
 }
 
 pg_launch() {
@@ -233,21 +179,9 @@ start_postgres() {
     [ -e "$PG_BASE/.roles" ] || pg_roles
 }
 
-# The roles' passwords, the replica's role, the database itself.
 pg_roles() {
-    local role name
-    for role in travel_owner:pg-owner travel_worker:pg-worker \
-        travel_edge:pg-edge travel_replica:pg-replica
-    do
-        name=${role%%:*}
-        [ "$(sql "SELECT 1 FROM pg_roles WHERE rolname = '$name'" postgres)" ] ||
-            sql "CREATE ROLE $name LOGIN" postgres
-        sql "ALTER ROLE $name PASSWORD '$(cat "$KEYS/${role#*:}.password")'" \
-            postgres
-    done
-    sql "ALTER ROLE travel_replica REPLICATION" postgres
-    [ "$(sql "SELECT 1 FROM pg_database WHERE datname = 'travel'" postgres)" ] ||
-        sql "CREATE DATABASE travel OWNER postgres" postgres
+    KEYS=$KEYS psql -XAtq -d "$SUPERUSER_DSN dbname=postgres" \
+        -f "$here/roles.sql"
     as_pg touch "$PG_BASE/.roles"
 }
 

@@ -3,6 +3,8 @@
 #   render.sh TEMPLATE OUTPUT [ROLE]
 # With a ROLE, lines that begin with "@role " count for that role alone; a line
 # that ends in a backslash goes on in the next.  A token without a value stops.
+# A file TRAVEL_VALUES of lines NAME=value goes before what the instance has:
+# docker/values renders the same templates for containers.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
@@ -17,12 +19,16 @@ declare -A value=(
     [PG_SOCKET]=$PG_SOCKET [PG_REPLICA_SOCKET]=$PG_REPLICA_SOCKET
     [PG_REPLICA2_SOCKET]=$PG_REPLICA2_SOCKET
     [QUEUE_SOCKET]=$QUEUE_SOCKET [CACHE_SOCKET]=$CACHE_SOCKET
+    [QUEUE]=unix:$QUEUE_SOCKET [CACHE]=unix:$CACHE_SOCKET
+    [LISTEN]=127.0.0.1 [HOST_SANDBOX]=127.0.0.1
+    [HOST_SMTP]=127.0.0.1 [HOST_OTLP]=127.0.0.1
+    [SHARED_BUFFERS]=${TRAVEL_SHARED_BUFFERS:-128MB}
+    [FSYNC]=${TRAVEL_FSYNC:-on}
     [SOCKETS]=$SOCKETS [KEYS]=$KEYS [LOGS]=$LOGS [PIDS]=$PIDS
     [WORKERS]=${TRAVEL_NGX_WORKERS:-auto}
     [PROCESSES]=${TRAVEL_PROCESSES:-2} [SLOTS]=${TRAVEL_SLOTS:-16}
     [LIMITS]=${TRAVEL_LIMITS:-limits.conf}
     [X_SANDBOX]=${TRAVEL_X_SANDBOX:-}
-    [LIMITS]=${TRAVEL_LIMITS:-limits.conf}
     [USER]=${NGX_USER:+user $NGX_USER;}
     [PG_EDGE_PASSWORD]=$(secret pg-edge)
     [PG_WORKER_PASSWORD]=$(secret pg-worker)
@@ -33,6 +39,13 @@ declare -A value=(
     [REDIS_ADMIN_HASH]=$(hash_of redis-admin)
     [ROLE]=$role
 )
+
+if [ -n "${TRAVEL_VALUES:-}" ]; then
+    while IFS='=' read -r name v; do
+        case $name in ''|'#'*) continue ;; esac
+        value[$name]=$v
+    done < "$TRAVEL_VALUES"
+fi
 
 program=
 for name in "${!value[@]}"; do

@@ -10,7 +10,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 version() {
     cat "$ROOT"/conf/travel/schema/*.sql "$here/node/load-data.js" \
-        "$here/node/package-lock.json" "$here/instance.sh" "$here/template.sh" |
+        "$here/node/package-lock.json" "$here/instance.sh" "$here/template.sh" \
+        "$here/roles.sql" "$ROOT/conf/postgresql.conf" |
         sha256sum | cut -c1-16
 }
 

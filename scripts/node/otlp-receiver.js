@@ -1,6 +1,7 @@
 // An OTLP/HTTP collector that writes what it gets: one JSON line per span.
 //
 //     node otlp-receiver.js --port N --out FILE [--fail-file FILE]
+//         [--host ADDRESS]
 //
 // POST /v1/traces in protobuf or JSON, plain or gzip.  Ids are hex, times are
 // unix nanoseconds as strings, attributes plain objects; each line carries its
@@ -24,6 +25,7 @@ const trace = root.opentelemetry.proto.collector.trace.v1;
 const { values: opt } = parseArgs({ options: {
     port: { type: 'string' }, out: { type: 'string' },
     'fail-file': { type: 'string' },
+    host: { type: 'string', default: '127.0.0.1' },
 } });
 
 const KINDS = ['unspecified', 'internal', 'server', 'client', 'producer',
@@ -173,7 +175,7 @@ server.on('error', (e) => {
     console.error('otlp-receiver: ' + e.message);
     process.exit(1);
 });
-server.listen(Number(opt.port), '127.0.0.1');
+server.listen(Number(opt.port), opt.host);
 
 for (const signal of ['SIGTERM', 'SIGINT']) {
     process.on(signal, () => process.exit(0));

@@ -2,7 +2,7 @@
 //
 //     node smtp-sink.js --port N --out FILE [--fail-file FILE]
 //         [--cert FILE --key FILE] [--implicit] [--user NAME --password WORD]
-//         [--together N] [--ends-file FILE]
+//         [--together N] [--ends-file FILE] [--host ADDRESS]
 //
 // --implicit speaks TLS from the first byte; otherwise STARTTLS is offered.
 // With a user nobody else may send.  A recipient's address says when it is to
@@ -30,6 +30,7 @@ const { values: opt } = parseArgs({ options: {
     'fail-file': { type: 'string' }, cert: { type: 'string' },
     key: { type: 'string' }, implicit: { type: 'boolean' },
     user: { type: 'string' }, password: { type: 'string' },
+    host: { type: 'string', default: '127.0.0.1' },
     together: { type: 'string' }, 'ends-file': { type: 'string' },
 } });
 
@@ -190,7 +191,7 @@ server.on('error', (e) => {
         process.exit(1);
     }
 });
-server.listen(Number(opt.port), '127.0.0.1');
+server.listen(Number(opt.port), opt.host);
 
 for (const signal of ['SIGTERM', 'SIGINT']) {
     process.on(signal, () => process.exit(0));

@@ -13,7 +13,7 @@ my $t = Travel::Test->start(
     ngx_workers => 1,
     env         => { TRAVEL_LIMITS => 'limits-open.conf' },
     edit        => sub {
-        s{(listen\s+127\.0\.0\.1:\@PORT\@;)}{$1 listen unix:\@RUN\@/h2.sock http2;};
+        s{(listen\s+\@LISTEN\@:\@PORT\@;)}{$1 listen unix:\@RUN\@/h2.sock http2;};
     });
 wait_for(sub { $t->get('/ready', allow_5xx => 1)->{status} == 200 }, 10, 'ready');
 my $token = $t->user_token(1);

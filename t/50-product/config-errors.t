@@ -267,7 +267,7 @@ for (['travel_cors https://a.example:443;', qr/must be an origin/],
     my ($line, $why) = @$_;
     my $to = $line =~ /backlog|redis/ ? 'travel_revocation on;' : 'server_name _;';
     wrong("$line", 'nginx.conf', $line =~ /redis/
-        ? [ qr/travel_redis    cache unix:\@CACHE_SOCKET\@/ => 'travel_redis cache unix:' ]
+        ? [ qr/travel_redis    cache \@CACHE\@/ => 'travel_redis cache unix:' ]
         : $line =~ /cors/ ? [ qr/travel_cors http:[^;]*;/ => $line ]
         : [ qr/\Q$to\E/ => "$line $to" ],
         $line =~ /redis/ ? qr/travel_redis cache unix:/ : qr/\Q$line\E/, $why);

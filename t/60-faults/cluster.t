@@ -40,7 +40,7 @@ my $t = Travel::Test->start(allow_5xx => 1,
     parts => 'postgres queue cache sandbox smtp otlp',
     env => { TRAVEL_LIMITS => 'limits-open.conf' },
     edit => sub {
-        s{(travel_redis    queue) unix:\@QUEUE_SOCKET\@}
+        s{(travel_redis    queue) \@QUEUE\@}
          {$1 @seeds cluster=on acks=1 timeout=1s};
     },
     edit_workers => sub {

@@ -17,7 +17,7 @@ use Travel::Test;
 my $t = Travel::Test->start(allow_5xx => 1,
     env => { TRAVEL_LIMITS => 'limits-open.conf' },
     edit => sub {
-        s{(travel_redis    queue unix:\@QUEUE_SOCKET\@)}
+        s{(travel_redis    queue \@QUEUE\@)}
          {$1 unix:\@SOCKETS\@/second.sock acks=1 timeout=1s};
     },
     edit_workers => sub {

@@ -1,7 +1,7 @@
 # The shipped configuration and nothing else: conf/nginx.conf, conf/workers.conf
 # and conf/travel as `make run` uses them, with the shipped limits.  Every
-# location that conf/ has is asked as its users would, each at least once; the
-# last subtest counts them, so a new one must come here, too.
+# location that conf/ has is asked as its users would, each at least once.  The
+# last subtest counts them: whoever adds a location adds its use here.
 #
 # Limits are per address and per user, so each caller has both of his own.
 use strict;
@@ -214,6 +214,15 @@ subtest 'trips and itineraries' => sub {
     is_deeply(ids(get($c, "/api/v1/trips/$id/itineraries")), [$i->{id}],
         'listed');
     is_ok(get($c, "/api/v1/itineraries/$i->{id}"), 200, 'shown');
+};
+
+subtest 'trends' => sub {
+    my $c = caller_no(14, permissions => 'trends:write');
+    is_ok(post($c, '/api/v1/trends', [{ location => { place => 'Kyoto' },
+        trend_type => 'food', confidence => 0.9, source => 'shipped.t',
+        metadata => {} }]), 202, 'reported');
+    patiently(sub { @{ get($guest, '/api/v1/trends')->{json}{items} || [] } },
+        'anybody may read them');
 };
 
 # --- bookings, once the partner is well --------------------------------------

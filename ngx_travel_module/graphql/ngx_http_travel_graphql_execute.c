@@ -760,6 +760,7 @@ static ngx_int_t
 ngx_http_travel_graphql_answer(ngx_http_request_t *r, void *data,
     ngx_http_travel_hit_t *hit, ngx_uint_t kept)
 {
+    ngx_uint_t                  own;
     ngx_http_travel_graphql_t  *g = data;
 
     static ngx_str_t  private = ngx_string("private, no-cache");
@@ -770,10 +771,10 @@ ngx_http_travel_graphql_answer(ngx_http_request_t *r, void *data,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    own = g->plan->plan->viewer || g->plan->plan->nrequires != 0;
+
     if (ngx_http_travel_add_header(r, "Cache-Control",
-                                   !g->get ? &none
-                                   : g->plan->plan->viewer ? &private
-                                                           : &public)
+                                   !g->get ? &none : own ? &private : &public)
         != NGX_OK
         || ngx_http_travel_cache_coding(r, hit) != NGX_OK)
     {

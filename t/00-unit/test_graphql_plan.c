@@ -571,6 +571,68 @@ test_parts(void **state)
 }
 
 
+/* As many permissions as there are bits for them, and one more. */
+static void
+test_permissions(void **state)
+{
+    char                        *text;
+    size_t                       i, n;
+    travel_graphql_plan_t       *plan;
+    travel_graphql_error_t       error;
+    travel_graphql_fault_t       fault;
+    travel_graphql_mapping_t    *many;
+    travel_graphql_document_t   *schema, *document;
+    travel_graphql_variables_t   none = { 0 };
+
+    (void) state;
+    text = calloc(1, 8192);
+    assert_non_null(text);
+    n = (size_t) sprintf(text, "type Query {");
+
+    for (i = 0; i <= TRAVEL_GRAPHQL_REQUIRES_MAX; i++) {
+        n += (size_t) sprintf(text + n, " f%zu: Int @sql(expr: \"1\") "
+                              "@auth(requires: \"p:%zu\")", i, i);
+    }
+
+    sprintf(text + n, " }");
+    assert_int_equal(travel_graphql_parse_schema(&schema, (travel_str_t) {
+                         text, strlen(text) }, &fault), TRAVEL_OK);
+    assert_int_equal(travel_graphql_map(&many, schema, &fault), TRAVEL_OK);
+
+    for (i = TRAVEL_GRAPHQL_REQUIRES_MAX; i <= TRAVEL_GRAPHQL_REQUIRES_MAX + 1;
+         i++)
+    {
+        char    asked[1024] = "{";
+        size_t  k;
+
+        for (k = 0; k < i; k++) {
+            sprintf(asked + strlen(asked), " f%zu", k);
+        }
+
+        strcat(asked, " }");
+        assert_int_equal(travel_graphql_parse(&document, (travel_str_t) {
+                             asked, strlen(asked) }, &fault), TRAVEL_OK);
+
+        if (i > TRAVEL_GRAPHQL_REQUIRES_MAX) {
+            assert_int_equal(travel_graphql_plan(&plan, many, document,
+                                 TRAVEL_NULL_STR, &none, &error),
+                             TRAVEL_INVALID);
+            assert_non_null(strstr(error.message, "64 permissions"));
+            continue;
+        }
+
+        assert_int_equal(travel_graphql_plan(&plan, many, document,
+                             TRAVEL_NULL_STR, &none, &error), TRAVEL_OK);
+        assert_true(travel_graphql_part_shows(plan, UINT64_MAX >> 1));
+        assert_false(travel_graphql_part_shows(plan, UINT64_MAX));
+        travel_graphql_plan_free(plan);
+    }
+
+    travel_graphql_document_free(schema);
+    free(text);
+}
+
+
 /* Is one of the fields of 'bad' in the statement? */
 static int
 fails(const travel_graphql_part_t *part, uint64_t bad)
@@ -954,6 +1016,7 @@ main(void)
         cmocka_unit_test(test_input),
         cmocka_unit_test(test_complete),
         cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_permissions),
         cmocka_unit_test(test_search),
         cmocka_unit_test(test_backward),
         cmocka_unit_test(test_survey),

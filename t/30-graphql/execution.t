@@ -342,6 +342,10 @@ my $r = $t->post('/graphql', { query => '{ secret __typename }' }, token => $may
 is($r->{status}, 403, 'nothing to be seen: refused');
 is($r->{json}{errors}[0]{message}, 'The permission "secret:read" is missing.', '... and it is told which is missing');
 is($t->post('/graphql', { query => $closed })->{status}, 401, 'who is nobody');
+for (['secret', 'private'], ['crowds { people }', 'public']) {
+    $r = $t->get("/graphql?query=" . $_->[0] =~ s/^/{/r =~ s/$/}/r =~ s/ /+/gr, token => $may{secret});
+    is($r->{headers}{'cache-control'}, "$_->[1], no-cache", "what takes a permission is not for all: $_->[0]") or diag $r->{content};
+}
 
 $t->finish;
 done_testing();

@@ -4,6 +4,7 @@
 
 #include "../../common/graphql/plan.h"
 #include "../../common/graphql/introspection.h"
+#include "../../common/graphql/part.h"
 #include "../../common/graphql/sdl.h"
 
 static const char  schema[] =
@@ -91,6 +92,28 @@ values(const travel_graphql_plan_t *plan,
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Some of its fields left out, as the text's length has it. */
+static void
+parts(travel_graphql_plan_t *plan, size_t size)
+{
+    travel_graphql_part_t       part = { .denied = size };
+    travel_graphql_search_t     search;
+    travel_graphql_statement_t  sql;
+
+    if (travel_graphql_root(plan, 1) != NULL) {
+        travel_graphql_search_init(&search, plan, 1, size);
+        part.only = size % 2;
+        part.upto = (uint32_t) (size % (search.fields + 1));
+    }
+
+    (void) travel_graphql_part_shows(plan, size);
+
+    if (travel_graphql_part_sql(&sql, plan, &part) == TRAVEL_OK) {
+        travel_graphql_statement_fini(&sql);
+    }
+}
+
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -135,6 +158,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             }
         }
 
+        parts(plan, size);
         travel_graphql_plan_free(plan);
     }
 

@@ -166,10 +166,20 @@ ngx_http_travel_events_send(ngx_http_travel_events_t *e,
         return;
     }
 
-    /* one event may be larger than the bound, if nothing else waits */
+    /* one event may be larger than the bound, if nothing else waits; what only
+     * waits for the end of this turn can go now */
     if (e->queued > 0 && e->queued + text->len > e->conf->queue) {
-        ngx_http_travel_events_slow(e);
-        return;
+
+        if (ngx_http_travel_events_write(e) != NGX_OK) {
+            ngx_http_travel_events_fail(e, "the connection broke",
+                                        NGX_HTTP_TRAVEL_LIVE_LOST);
+            return;
+        }
+
+        if (e->queued > 0 && e->queued + text->len > e->conf->queue) {
+            ngx_http_travel_events_slow(e);
+            return;
+        }
     }
 
     u = ngx_alloc(sizeof(ngx_http_travel_unsent_t), ngx_cycle->log);

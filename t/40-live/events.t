@@ -191,6 +191,15 @@ subtest 'poll' => sub {
     is($p->{messages}[0]{type}, 'gap', 'a gap is told');
 };
 
+subtest 'a burst: who reads is not too slow' => sub {
+    my $topic = 'journey:01890000-0000-7000-8000-0000000000ab';
+    my $from = publish($topic, 0);
+    publish($topic, $_, fill => 7000) for 1 .. 30;
+    my $e = stream([$topic], headers => { 'Last-Event-ID' => $from });
+    is_deeply([map { my $m = $e->next(5); ($m->{data}{message} || {})->{data}{n}
+        // $m->{event} } 1 .. 30], [1 .. 30], 'hears more than the queue holds');
+};
+
 subtest 'who does not read' => sub {
     my $topic = 'journey:01890000-0000-7000-8000-0000000000aa';
     my $e = stream([$topic]);

@@ -71,6 +71,22 @@ subtest 'read back' => sub {
         WHERE id = '$x->{json}{id}'"), 'now', 'by its id');
 };
 
+# A batch takes a fifth of a second, whatever a row takes.
+subtest 'batches shrink where rows are slow' => sub {
+    $t->sql("CREATE FUNCTION travel.slowly() RETURNS trigger LANGUAGE plpgsql
+        AS 'BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END';
+        CREATE TRIGGER slowly BEFORE INSERT ON travel.life_events
+        FOR EACH ROW EXECUTE FUNCTION travel.slowly()");
+    my @slow = record(300, body => event(type => 'slow'));
+    wait_for(sub { ($p->census(@slow)->{succeeded} // 0) == 300 }, 60, 'all');
+    my @n = map { $_->[0] } $t->sql("SELECT count(*) FROM travel.life_events
+        WHERE type = 'slow' GROUP BY xmin ORDER BY min(created_at)");
+    my $half = 0;
+    while (@n && $half < 150) { $half += shift @n }
+    cmp_ok((sort { $b <=> $a } @n)[0], '<=', 24, "to @n");
+    $t->sql('DROP FUNCTION travel.slowly() CASCADE');
+};
+
 subtest 'one that cannot be written is its own fault' => sub {
     my $before = rows();
     my @good = record(50, body => event());

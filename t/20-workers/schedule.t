@@ -169,12 +169,20 @@ subtest 'expired rows go, others stay' => sub {
         INSERT INTO jobs.saga (job_id, step, state, key, fence, updated_at)
         SELECT gen_random_uuid(), 's', s, 'k', 1, now() - interval '31 d'
         FROM unnest(ARRAY['taken', 'done', 'undoing', 'undone']) AS s");
+    $t->sql("INSERT INTO travel.route_stories SELECT n, n, 'food', 't', 'c',
+        '[]', 'p', now() - make_interval(hours => 12 * n)
+        FROM generate_series(1, 3) AS n;
+        INSERT INTO travel.trends SELECT gen_random_uuid(), n, 'a', 's', 1,
+        now() - make_interval(days => 60 * n), '{}', '{}', '{}', '{}'
+        FROM generate_series(1, 2) AS n");
     is_deeply(run_now('expiry'), { inbox => 3, outbox => 2, saga => 2,
         dead => 0 }, 'what is over and old');
     is(scalar $t->sql("SELECT count(*) FROM jobs.outbox WHERE sent_at IS NULL
         AND queue = 'booking'"), 1, 'not what waits');
     is(scalar $t->sql("SELECT string_agg(state, ' ' ORDER BY state) FROM
         jobs.saga"), 'taken undoing', 'nor what is open');
+    is(scalar $t->sql("SELECT (SELECT count(*) FROM travel.route_stories) || ' '
+        || (SELECT count(*) FROM travel.trends)"), '1 1', 'texts, trends');
 };
 
 subtest 'the other shipped jobs' => sub {

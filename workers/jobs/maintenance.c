@@ -152,7 +152,8 @@ maintenance_expire(worker_job_t *job)
     res = worker_query(job, "SELECT jobs.expire_sagas($1::interval, 50000),"
                             " jobs.expire_webhooks($1::interval, 50000),"
                             " jobs.expire_notices($1::interval, 50000),"
-                            " jobs.expire_claims(50000)",
+                            " jobs.expire_claims(50000),"
+                            " travel.expire_finds(50000)",
                        1, params);
 
     if (res == NULL) {

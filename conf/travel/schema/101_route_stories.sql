@@ -38,6 +38,25 @@ LANGUAGE sql STABLE AS $$
      ORDER BY w.journeys DESC, w.last_at DESC, t.theme
 $$;
 
+-- Texts that nobody is given any more, and trends of a quarter ago.
+CREATE FUNCTION travel.expire_finds(p_limit integer) RETURNS bigint
+LANGUAGE sql AS $$
+    WITH texts AS (
+        DELETE FROM travel.route_stories WHERE ctid = ANY (ARRAY(
+            SELECT s.ctid FROM travel.route_stories AS s
+             WHERE s.made_at < now() - travel.route_story_life()
+             LIMIT p_limit))
+        RETURNING 1),
+    trends AS (
+        DELETE FROM travel.trends WHERE ctid = ANY (ARRAY(
+            SELECT t.ctid FROM travel.trends AS t
+             WHERE t.observed_at < now() - interval '90 days' LIMIT p_limit))
+        RETURNING 1)
+    SELECT (SELECT count(*) FROM texts) + (SELECT count(*) FROM trends)
+$$;
+
+GRANT DELETE ON travel.trends TO travel_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON travel.route_stories TO travel_worker;
 GRANT EXECUTE ON FUNCTION travel.route_story_life(),
+    travel.expire_finds(integer),
     travel.route_stories_due(integer, text[]) TO travel_worker;

@@ -172,7 +172,7 @@ subtest 'devices' => sub {
         200, 'taken away');
 };
 
-subtest 'life events and predictions' => sub {
+subtest 'life events, predictions, insights' => sub {
     my $c = caller_no(8);
     my $now = strftime('%Y-%m-%dT%H:%M:%SZ', gmtime time - 60);
     is_ok(post($c, '/api/v1/life-events', [map { { type => 'energy',
@@ -182,6 +182,9 @@ subtest 'life events and predictions' => sub {
         'all in the list');
     my $r = get($c, '/api/v1/predictions/energy');
     is($r->{status}, 404, 'nothing was learnt yet');
+    my $i = is_ok(post($c, '/api/v1/insights', {}), 201, 'an insight');
+    is_deeply(ids(get($c, '/api/v1/insights')), [$i->{id}], 'listed');
+    is_ok(get($c, "/api/v1/insights/$i->{id}"), 200, 'shown');
 };
 
 subtest 'surveys and personas' => sub {
@@ -283,9 +286,10 @@ subtest 'bookings' => sub {
 
 subtest 'jobs' => sub {
     my $c = caller_no(3);
-    my $job = is_ok(post($c, '/api/v1/journeys', { origin => 'Lyon, FR',
+    my $new = is_ok(post($c, '/api/v1/journeys', { origin => 'Lyon, FR',
         destination => 'Rome, IT', theme => 'food' },
-        headers => { prefer => 'respond-async' }), 202, 'promised')->{job};
+        headers => { prefer => 'respond-async' }), 202, 'promised');
+    my $job = $new->{job};
     my $s = is_ok(get($c, $job->{status_url},
         headers => { prefer => 'wait=10' }), 200, 'its job');
     is($s->{status}, 'succeeded', 'is done') or diag explain $s;
@@ -298,6 +302,8 @@ subtest 'jobs' => sub {
         @{ is_ok(get($c, '/api/v1/events'), 200, 'what I did')->{items} };
     ok((grep { $_ eq 'journey.started' } @types), 'is on record')
         or diag "@types";
+    is(is_ok(get($c, "/api/v1/events/state?type=journey&id=$new->{id}"), 200,
+        'as its events tell it')->{id}, $new->{id}, 'the same');
 };
 
 # --- live --------------------------------------------------------------------

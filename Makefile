@@ -3,7 +3,8 @@
 #   make            build everything        make run      a whole travel backend, ^C ends it
 #   make test       prove -r t              make up|down|status|reset   the same in the background
 #   make check      clang, ASan+UBSan, fuzz make bench|soak|fuzz        measure, endure, surprise
-#   make install    DESTDIR= PREFIX=        make clean
+#   make install    DESTDIR= PREFIX=        make deps          what is missing, by apt and npm
+#   make images     containers, tried       make clean
 #
 # CC=clang changes the compiler, SAN=address,undefined adds sanitizers (into
 # build/asan), BUILD=dir moves the outputs, PORT=n moves the running instance,
@@ -40,8 +41,9 @@ SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 PKGS     := hiredis libpq jansson libcurl libnghttp2 libidn2 libconfuse openssl \
             rdkafka
 
-CPPFLAGS += -D_GNU_SOURCE -I. -Icommon -Iworkers \
-            $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+# Asked once, not for every file; nothing: one of them is not installed.
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+CPPFLAGS   += -D_GNU_SOURCE -I. -Icommon -Iworkers $(PKG_CFLAGS)
 CFLAGS   ?= -O2 -g
 # Sanitizers lead gcc to warnings that are not so; the plain builds are strict.
 WERROR     := $(if $(SAN),-Wno-error,-Werror)
@@ -70,8 +72,15 @@ CTL    := $(if $(wildcard workers/ctl/main.c),$(BUILD)/travelctl)
 UNIT   := $(patsubst t/00-unit/%.c,$(BUILD)/t-unit/%,$(UNIT_SRC))
 
 .PHONY: all lib unit run up down status reset test check bench soak fuzz model \
-        fuzz-build clang asan install clean deps
+        fuzz-build clang asan install clean deps help images
 .SECONDARY:
+
+# The first error of many says what to do, and comes before any compiler's.
+ifeq (,$(PKG_CFLAGS)$(filter-out all lib unit install clang asan,\
+        $(or $(MAKECMDGOALS),all)))
+$(error not installed: $(shell for p in $(PKGS); do pkg-config --exists $$p \
+    2>/dev/null || echo $$p; done): "make deps" installs what is missing)
+endif
 
 all: lib $(WORKER) $(CTL) $(MODULE) unit
 lib: $(LIB)
@@ -153,6 +162,9 @@ $(BUILD)/ngx_http_travel_module.so: $(NGX_SRC)/objs/Makefile $(EDGE_SRC)
 	    | grep ' U ngx_http_travel_' || { echo "edge: used, never defined"; exit 1; }
 	$(Q)cp $(NGX_SRC)/objs/ngx_http_travel_module.so $@.new && mv $@.new $@
 
+help:
+	@sed -n '2,11s/^# \{0,1\}//p' Makefile
+
 # --- running -----------------------------------------------------------------
 
 deps:
@@ -192,6 +204,10 @@ fuzz:
 
 model:
 	@scripts/model.sh $(if $(FULL),--full)
+
+# Needs docker, or DOCKER=podman COMPOSE=podman-compose, and the network.
+images:
+	@docker/try.sh
 
 bench: all
 	@scripts/bench.sh

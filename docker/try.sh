@@ -8,6 +8,8 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 export DOCKER=${DOCKER:-docker} PORT=${PORT:-18080}
+# Podman's own format has no health checks.
+export BUILDAH_FORMAT=docker
 export TRAVEL_IMAGE=${TRAVEL_IMAGE:-ngx-travel} TRAVEL_TAG=${TRAVEL_TAG:-latest}
 work=$(mktemp -d)
 url=http://127.0.0.1:$PORT

@@ -613,6 +613,14 @@ ngx_http_travel_command_whole(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
+    if (use->nunique == 0 && ngx_http_travel_param_given(cf, "unique_ttl")) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"unique_ttl=\" of %V says for how long what is "
+                           "unique: add unique=, or remove it",
+                           &use->entry->type);
+        return NGX_CONF_ERROR;
+    }
+
     use->wait = ngx_max(use->wait, use->wait_default);
 
     if (use->pack

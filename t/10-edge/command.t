@@ -730,6 +730,7 @@ subtest 'nginx -t' => sub {
         ['travel_command POST booking.create max_errors=101', qr/from 1 to 100/],
         ['travel_command POST booking.create formats=maybe', qr/formats=assert\|annotate/],
         ['travel_command POST booking.create idempotency_ttl=4d', qr/from 1s to 3d/],
+        ['travel_command POST booking.create unique_ttl=1h', qr/"unique_ttl=" of booking.create .* add unique=, or remove it/],
         ['travel_job_status wait=1s', qr/needs id=/],
     );
     my $conf = slurp($t->dir . '/nginx.conf');

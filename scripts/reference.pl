@@ -131,7 +131,10 @@ for my $room (@ROOMS) {
     compare($room, $directives, @entries);
     my $params = parameters($room);
     for my $directive (sort keys %$params) {
-        my ($entry) = $text =~ /^### \Q$directive\E\n(.*?)(?=^### |\z)/ms
+        # a form of a directive has a heading of its own, "#### NAME WORD: ..."
+        my $form = $directive =~ s/\A.*\K_/ /r;
+        my ($entry) = $text
+            =~ /^(?:### \Q$directive\E|#### \Q$form\E:.*?)\n(.*?)(?=^###|\z)/ms
             or do { push @faults, "$room.md: no entry for $directive, which has "
                 . 'parameters'; next };
         compare_parameters($room, $directive, $entry, @{ $params->{$directive} });

@@ -57,6 +57,7 @@ typedef struct {
     ngx_str_t             etag;         /* quoted, of the plain body */
     time_t                age;          /* seconds since the fill */
     unsigned              packed:1;     /* the body is in gzip */
+    unsigned              list:1;       /* it is L1's list of parts */
     unsigned              stale:1;
     unsigned              renew:1;      /* only its time is over: it may be
                                            served while r renews it */

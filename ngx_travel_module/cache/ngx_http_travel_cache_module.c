@@ -14,8 +14,8 @@ typedef struct {
     ngx_msec_t                  ttl;         /* 0: off */
     ngx_msec_t                  stale;
     ngx_http_complex_value_t   *tags;
-    ngx_uint_t                  no_l1;
-    ngx_uint_t                  l2;
+    ngx_flag_t                  l1;
+    ngx_flag_t                  l2;
     ngx_str_t                   permission;  /* of travel_purge */
     ngx_http_travel_kept_conf_t  *http;      /* of an upstream's answers */
     ngx_http_travel_packed_conf_t  packed;
@@ -46,10 +46,6 @@ static ngx_int_t ngx_http_travel_cache_zones(ngx_conf_t *cf,
 static ngx_int_t ngx_http_travel_cache_init_process(ngx_cycle_t *cycle);
 static char *ngx_http_travel_cache(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static ngx_int_t ngx_http_travel_cache_parameter(ngx_conf_t *cf,
-    ngx_http_travel_cache_loc_conf_t *clcf, ngx_str_t *arg);
-static ngx_int_t ngx_http_travel_cache_tier(ngx_str_t *arg,
-    ngx_http_travel_cache_loc_conf_t *clcf);
 
 
 static const struct {
@@ -154,6 +150,28 @@ static ngx_command_t  ngx_http_travel_cache_commands[] = {
 };
 
 
+static const ngx_http_travel_param_t  ngx_http_travel_cache_params[] = {
+
+    { "stale", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_cache_loc_conf_t, stale),
+      "0", "30d", "0", NULL, 0 },
+
+    { "tags", ngx_http_travel_param_expression,
+      offsetof(ngx_http_travel_cache_loc_conf_t, tags),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "l1", ngx_http_travel_param_flag,
+      offsetof(ngx_http_travel_cache_loc_conf_t, l1),
+      NULL, NULL, "on", NULL, 0 },
+
+    { "l2", ngx_http_travel_param_flag,
+      offsetof(ngx_http_travel_cache_loc_conf_t, l2),
+      NULL, NULL, "off", NULL, 0 },
+
+      ngx_http_travel_null_param
+};
+
+
 static ngx_http_module_t  ngx_http_travel_cache_module_ctx = {
     NULL,                                     /* preconfiguration */
     ngx_http_travel_cache_postconfiguration,  /* postconfiguration */
@@ -204,8 +222,8 @@ ngx_http_travel_cache_lookup(ngx_http_request_t *r, const ngx_str_t *identity,
         return NGX_ABORT;
     }
 
-    found = ret_fill->l1 ? ngx_http_travel_l1_find(r, cmcf->cache, ret_fill,
-                                                   floor_inval, ret_hit)
+    found = ret_fill->l1 ? ngx_http_travel_large_find(r, cmcf->cache, ret_fill,
+                                                      floor_inval, ret_hit)
                          : NGX_HTTP_TRAVEL_L1_ABSENT;
 
     if (found == NGX_HTTP_TRAVEL_L1_FRESH) {
@@ -286,7 +304,7 @@ ngx_http_travel_cache_ask(ngx_http_request_t *r,
     }
 
     ret_fill->enabled = 1;
-    ret_fill->l1 = !clcf->no_l1;
+    ret_fill->l1 = clcf->l1;
     ret_fill->l2 = clcf->l2;
     ret_fill->packed = ngx_http_travel_packed_wanted(r, &clcf->packed);
     ret_fill->need = floor_inval;
@@ -508,7 +526,8 @@ ngx_http_travel_cache_keep(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_travel_l1_insert(cmcf->cache, fill, content, etag, &evicted)
+    if (ngx_http_travel_large_insert(cmcf->cache, fill, content, etag,
+                                     &evicted)
         != NGX_OK)
     {
         ngx_http_travel_count(cmcf->refused, 1);
@@ -652,7 +671,6 @@ ngx_http_travel_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_int_t                           ms;
     ngx_str_t                          *value;
-    ngx_uint_t                          i;
     ngx_http_travel_cache_main_conf_t  *cmcf;
 
     if (clcf->ttl != NGX_CONF_UNSET_MSEC) {
@@ -687,15 +705,14 @@ ngx_http_travel_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     clcf->ttl = ms;
-    clcf->stale = 0;
 
-    for (i = 2; i < cf->args->nelts; i++) {
-        if (ngx_http_travel_cache_parameter(cf, clcf, &value[i]) != NGX_OK) {
-            return NGX_CONF_ERROR;
-        }
+    if (ngx_http_travel_params_whole(cf, ngx_http_travel_cache_params, 2, clcf)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
-    if (clcf->no_l1 && !clcf->l2) {
+    if (!clcf->l1 && !clcf->l2) {
         return "keeps nothing with l1=off: add l2=on, or say "
                "\"travel_cache off\"";
     }
@@ -705,46 +722,6 @@ ngx_http_travel_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     cmcf->used = 1;
 
     return NGX_CONF_OK;
-}
-
-
-static ngx_int_t
-ngx_http_travel_cache_parameter(ngx_conf_t *cf,
-    ngx_http_travel_cache_loc_conf_t *clcf, ngx_str_t *arg)
-{
-    ngx_int_t  ms;
-    ngx_str_t  s;
-
-    if (ngx_strncmp(arg->data, "stale=", 6) == 0) {
-        s.data = arg->data + 6;
-        s.len = arg->len - 6;
-        ms = ngx_parse_time(&s, 0);
-
-        if (ms >= 0 && ms <= NGX_HTTP_TRAVEL_CACHE_TTL_MAX) {
-            clcf->stale = ms;
-            return NGX_OK;
-        }
-    }
-
-    if (ngx_strncmp(arg->data, "tags=", 5) == 0) {
-        s.data = arg->data + 5;
-        s.len = arg->len - 5;
-
-        clcf->tags = ngx_http_travel_expression(cf, &s);
-
-        return clcf->tags ? NGX_OK : NGX_ERROR;
-    }
-
-    if (ngx_http_travel_cache_tier(arg, clcf) == NGX_OK) {
-        return NGX_OK;
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"travel_cache\" parameter \"%V\" must be stale=TIME "
-                       "(up to 30d), \"tags=TAG TAG\", l1=on|off or "
-                       "l2=on|off", arg);
-
-    return NGX_ERROR;
 }
 
 
@@ -778,40 +755,6 @@ ngx_http_travel_purge_permission(ngx_http_request_t *r)
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_travel_cache_module);
 
     return &clcf->permission;
-}
-
-
-/* l1=on|off, l2=on|off; NGX_DECLINED: something else. */
-static ngx_int_t
-ngx_http_travel_cache_tier(ngx_str_t *arg,
-    ngx_http_travel_cache_loc_conf_t *clcf)
-{
-    ngx_uint_t  on;
-
-    if (arg->len < 5 || ngx_strncmp(arg->data, "l", 1) != 0
-        || (arg->data[1] != '1' && arg->data[1] != '2') || arg->data[2] != '=')
-    {
-        return NGX_DECLINED;
-    }
-
-    if (ngx_strcmp(arg->data + 3, "on") == 0) {
-        on = 1;
-
-    } else if (ngx_strcmp(arg->data + 3, "off") == 0) {
-        on = 0;
-
-    } else {
-        return NGX_DECLINED;
-    }
-
-    if (arg->data[1] == '1') {
-        clcf->no_l1 = !on;
-
-    } else {
-        clcf->l2 = on;
-    }
-
-    return NGX_OK;
 }
 
 
@@ -860,7 +803,7 @@ ngx_http_travel_cache_merge_loc_conf(ngx_conf_t *cf, void *parent,
         conf->ttl = prev->ttl;
         conf->stale = prev->stale;
         conf->tags = prev->tags;
-        conf->no_l1 = prev->no_l1;
+        conf->l1 = prev->l1;
         conf->l2 = prev->l2;
         conf->http = prev->http;
         ngx_conf_merge_msec_value(conf->ttl, prev->ttl, 0);
@@ -916,7 +859,7 @@ ngx_http_travel_cache_zones(ngx_conf_t *cf,
     ngx_http_travel_cache_main_conf_t *cmcf)
 {
     if (cmcf->used) {
-        cmcf->cache = ngx_http_travel_zone(cf, "cache", 64 * 1024 * 1024, 8, 2,
+        cmcf->cache = ngx_http_travel_zone(cf, "cache", 64 * 1024 * 1024, 8, 3,
                                            ngx_http_travel_l1_init);
         cmcf->fills = ngx_http_travel_zone(cf, "fills", 512 * 1024, 4, 1,
                                            ngx_http_travel_lease_init);

@@ -75,6 +75,7 @@ typedef struct {
     ngx_str_t                   body;
     size_t                      head;
     ngx_str_t                   packed;
+    ngx_uint_t                  kind;         /* ngx_http_travel_l1_kind_e */
 } ngx_http_travel_content_t;
 
 /* This location's. */
@@ -155,6 +156,14 @@ typedef enum {
     NGX_HTTP_TRAVEL_L1_INVALID        /* a tag was invalidated: dropped */
 } ngx_http_travel_l1_e;
 
+/* What an entry is: an answer, or of a larger one (l1_large.c) the list of its
+ * parts or one of these. */
+typedef enum {
+    NGX_HTTP_TRAVEL_L1_WHOLE,
+    NGX_HTTP_TRAVEL_L1_LIST,
+    NGX_HTTP_TRAVEL_L1_PART
+} ngx_http_travel_l1_kind_e;
+
 ngx_int_t ngx_http_travel_l1_init(ngx_http_travel_shard_t *shard);
 
 /* ret_hit is filled, from r->pool, for FRESH, EXPIRED and UNSURE. */
@@ -165,6 +174,24 @@ ngx_http_travel_l1_e ngx_http_travel_l1_find(ngx_http_request_t *r,
 /* NGX_OK; NGX_DECLINED: no room that bounded eviction could make, or what is
  * there is newer.  '*ret_evicted' counts entries that had to go. */
 ngx_int_t ngx_http_travel_l1_insert(ngx_http_travel_zone_t *zone,
+    const ngx_http_travel_fill_t *fill,
+    const ngx_http_travel_content_t *content, const ngx_str_t *etag,
+    ngx_uint_t *ret_evicted);
+
+/* Bytes of the body of an entry of that kind, whatever its age; it counts as a
+ * hit.  NGX_OK; NGX_DECLINED: there is none, or it has not so many. */
+ngx_int_t ngx_http_travel_l1_read_of(ngx_http_travel_zone_t *zone,
+    const ngx_http_travel_fill_t *fill, ngx_uint_t kind, size_t from,
+    size_t len, u_char *p);
+
+/* The same find and insert for answers of up to LARGE_MAX bytes (and an eighth
+ * of the zone), those above what fits an entry in parts. */
+#define NGX_HTTP_TRAVEL_LARGE_MAX  (4 * 1024 * 1024 + 64 * 1024)
+
+ngx_http_travel_l1_e ngx_http_travel_large_find(ngx_http_request_t *r,
+    ngx_http_travel_zone_t *zone, const ngx_http_travel_fill_t *fill,
+    travel_stream_id_t floor, ngx_http_travel_hit_t *ret_hit);
+ngx_int_t ngx_http_travel_large_insert(ngx_http_travel_zone_t *zone,
     const ngx_http_travel_fill_t *fill,
     const ngx_http_travel_content_t *content, const ngx_str_t *etag,
     ngx_uint_t *ret_evicted);

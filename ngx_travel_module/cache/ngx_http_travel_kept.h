@@ -35,7 +35,6 @@
 #define NGX_HTTP_TRAVEL_KEPT_GROUPS_MAX 64     /* of RFC 9875 */
 #define NGX_HTTP_TRAVEL_KEPT_MARKS_MAX  66     /* the URI's, that of key=, and
                                                   of groups */
-#define NGX_HTTP_TRAVEL_KEPT_SIZE_MAX   (120 * 1024)
 #define NGX_HTTP_TRAVEL_KEPT_L2_MAX     (900 * 1024)
 
 #define NGX_HTTP_TRAVEL_KEPT_NAME       2048   /* a key: its text, user, ... */
@@ -53,6 +52,8 @@ typedef enum {
 struct ngx_http_travel_kept_conf_s {
     travel_http_policy_t         policy;       /* 'shared' is set per request */
     ngx_http_travel_kept_mode_e  mode;
+    ngx_flag_t                   shared;       /* as written */
+    ngx_flag_t                   private;
     size_t                       max_size;
     ngx_msec_t                   wait;         /* for another's fill; 0: none */
     ngx_uint_t                   ignore;

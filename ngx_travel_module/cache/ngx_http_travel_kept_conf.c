@@ -4,21 +4,61 @@
 #include "ngx_http_travel_kept.h"
 
 
-#define NGX_HTTP_TRAVEL_KEPT_TIME_MAX   (30 * 24 * 3600)          /* s */
-#define NGX_HTTP_TRAVEL_KEPT_HEURISTIC  (24 * 3600)
-#define NGX_HTTP_TRAVEL_KEPT_WAIT       5000                      /* ms */
-#define NGX_HTTP_TRAVEL_KEPT_WAIT_MAX   60000
-
-
-static ngx_int_t ngx_http_travel_kept_parameter(ngx_conf_t *cf,
-    ngx_http_travel_kept_conf_t *conf, ngx_str_t *value);
-static ngx_int_t ngx_http_travel_kept_seconds(const ngx_str_t *value,
-    uint32_t *ret_seconds);
-static ngx_int_t ngx_http_travel_kept_value(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_http_complex_value_t **ret_value);
-static ngx_int_t ngx_http_travel_kept_ignore(ngx_http_travel_kept_conf_t *conf,
-    const ngx_str_t *value);
+static char *ngx_http_travel_kept_seconds(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+static char *ngx_http_travel_kept_ignore(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static ngx_int_t ngx_http_travel_kept_servers(ngx_conf_t *cf);
+
+
+static const ngx_http_travel_param_t  ngx_http_travel_cache_http_params[] = {
+
+    { "default", ngx_http_travel_kept_seconds,
+      offsetof(ngx_http_travel_kept_conf_t, policy.fallback),
+      "0", "30d", NULL, NULL, 0 },
+
+    { "stale", ngx_http_travel_kept_seconds,
+      offsetof(ngx_http_travel_kept_conf_t, policy.stale),
+      "0", "30d", NULL, NULL, 0 },
+
+    { "heuristic", ngx_http_travel_kept_seconds,
+      offsetof(ngx_http_travel_kept_conf_t, policy.heuristic_max),
+      "0", "30d", "1d", NULL, 0 },
+
+    { "max_size", ngx_http_travel_param_size,
+      offsetof(ngx_http_travel_kept_conf_t, max_size),
+      "1k", "4m", "1m", NULL, 0 },
+
+    { "wait", ngx_http_travel_param_msec,
+      offsetof(ngx_http_travel_kept_conf_t, wait),
+      "0", "60s", "5s", NULL, 0 },
+
+    { "key", ngx_http_travel_param_expression,
+      offsetof(ngx_http_travel_kept_conf_t, key),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "tags", ngx_http_travel_param_expression,
+      offsetof(ngx_http_travel_kept_conf_t, tags),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "shared", ngx_http_travel_param_alone,
+      offsetof(ngx_http_travel_kept_conf_t, shared),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "private", ngx_http_travel_param_alone,
+      offsetof(ngx_http_travel_kept_conf_t, private),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "ignore", ngx_http_travel_kept_ignore,
+      offsetof(ngx_http_travel_kept_conf_t, ignore),
+      NULL, NULL, NULL, NULL, 1 },
+
+    { "l2", ngx_http_travel_param_flag,
+      offsetof(ngx_http_travel_kept_conf_t, l2),
+      NULL, NULL, "off", NULL, 0 },
+
+      ngx_http_travel_null_param
+};
 
 
 ngx_http_travel_kept_main_t  ngx_http_travel_kept;
@@ -28,8 +68,6 @@ char *
 ngx_http_travel_kept_directive(ngx_conf_t *cf,
     ngx_http_travel_kept_conf_t **ret_conf)
 {
-    ngx_str_t                          *value;
-    ngx_uint_t                          i;
     ngx_http_travel_kept_conf_t        *conf;
     ngx_http_travel_cache_main_conf_t  *cmcf;
 
@@ -38,33 +76,20 @@ ngx_http_travel_kept_directive(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    conf->policy.heuristic_max = NGX_HTTP_TRAVEL_KEPT_HEURISTIC;
-    conf->max_size = NGX_HTTP_TRAVEL_KEPT_SIZE_MAX;
-    conf->wait = NGX_HTTP_TRAVEL_KEPT_WAIT;
-
-    value = cf->args->elts;
-
-    for (i = 2; i < cf->args->nelts; i++) {
-
-        if (ngx_http_travel_kept_parameter(cf, conf, &value[i]) != NGX_OK) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"travel_cache http\" parameter \"%V\" must be "
-                               "default=TIME, stale=TIME or heuristic=TIME (up "
-                               "to 30d), wait=TIME (up to 60s), max_size=SIZE "
-                               "(1k to 120k, with l2=on to 900k), "
-                               "\"key=TEXT\", \"tags=TAG TAG\", shared, "
-                               "private, l2=on|off, or ignore=request or "
-                               "ignore=set-cookie", &value[i]);
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    if (conf->max_size > NGX_HTTP_TRAVEL_KEPT_SIZE_MAX && !conf->l2) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"travel_cache http\" with max_size= over 120k "
-                           "keeps such answers in Redis: add l2=on");
+    if (ngx_http_travel_params_whole(cf, ngx_http_travel_cache_http_params, 2,
+                                     conf)
+        != NGX_CONF_OK)
+    {
         return NGX_CONF_ERROR;
     }
+
+    if (conf->shared && conf->private) {
+        return "says \"shared\" and \"private\": leave one of them";
+    }
+
+    conf->mode = conf->shared ? NGX_HTTP_TRAVEL_KEPT_SHARED
+               : conf->private ? NGX_HTTP_TRAVEL_KEPT_PRIVATE
+               : NGX_HTTP_TRAVEL_KEPT_AUTO;
 
     cmcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_travel_cache_module);
@@ -84,133 +109,49 @@ ngx_http_travel_kept_directive(ngx_conf_t *cf,
 }
 
 
-static ngx_int_t
-ngx_http_travel_kept_parameter(ngx_conf_t *cf,
-    ngx_http_travel_kept_conf_t *conf, ngx_str_t *value)
+/* As common/ counts them, in 32 bits. */
+static char *
+ngx_http_travel_kept_seconds(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
-    size_t      n;
-    ssize_t     size;
-    ngx_int_t   ms;
-    ngx_str_t   s;
-    ngx_uint_t  mode;
-    u_char     *eq;
+    char                     *rv;
+    time_t                    seconds;
+    ngx_http_travel_param_t   plain;
 
-    if (ngx_strcmp(value->data, "shared") == 0
-        || ngx_strcmp(value->data, "private") == 0)
-    {
-        mode = *value->data == 's' ? NGX_HTTP_TRAVEL_KEPT_SHARED
-                                   : NGX_HTTP_TRAVEL_KEPT_PRIVATE;
+    plain = *param;
+    plain.offset = 0;
 
-        if (conf->mode != 0 && conf->mode != mode) {
-            return NGX_ERROR;           /* one or the other */
-        }
+    rv = ngx_http_travel_param_sec(cf, &plain, value, &seconds);
 
-        conf->mode = mode;
-        return NGX_OK;
+    if (rv == NGX_CONF_OK) {
+        *(uint32_t *) ((char *) conf + param->offset) = (uint32_t) seconds;
     }
 
-    eq = ngx_strlchr(value->data, value->data + value->len, '=');
-    if (eq == NULL) {
-        return NGX_ERROR;
-    }
-
-    n = eq - value->data;
-    s.data = eq + 1;
-    s.len = value->len - n - 1;
-
-    if (n == 7 && ngx_strncmp(value->data, "default", 7) == 0) {
-        return ngx_http_travel_kept_seconds(&s, &conf->policy.fallback);
-    }
-
-    if (n == 5 && ngx_strncmp(value->data, "stale", 5) == 0) {
-        return ngx_http_travel_kept_seconds(&s, &conf->policy.stale);
-    }
-
-    if (n == 9 && ngx_strncmp(value->data, "heuristic", 9) == 0) {
-        return ngx_http_travel_kept_seconds(&s, &conf->policy.heuristic_max);
-    }
-
-    if (n == 4 && ngx_strncmp(value->data, "wait", 4) == 0) {
-        ms = ngx_parse_time(&s, 0);
-        conf->wait = ms;
-        return (ms >= 0 && ms <= NGX_HTTP_TRAVEL_KEPT_WAIT_MAX) ? NGX_OK
-                                                               : NGX_ERROR;
-    }
-
-    if (n == 8 && ngx_strncmp(value->data, "max_size", 8) == 0) {
-        size = ngx_parse_size(&s);
-        conf->max_size = size;
-        return (size >= 1024 && size <= NGX_HTTP_TRAVEL_KEPT_L2_MAX)
-               ? NGX_OK : NGX_ERROR;
-    }
-
-    if (n == 2 && ngx_strncmp(value->data, "l2", 2) == 0) {
-        conf->l2 = ngx_http_travel_name_is(&s, "on");
-        return (conf->l2 || ngx_http_travel_name_is(&s, "off")) ? NGX_OK
-                                                                : NGX_ERROR;
-    }
-
-    if (n == 3 && ngx_strncmp(value->data, "key", 3) == 0) {
-        return s.len ? ngx_http_travel_kept_value(cf, &s, &conf->key)
-                     : NGX_ERROR;
-    }
-
-    if (n == 4 && ngx_strncmp(value->data, "tags", 4) == 0) {
-        return ngx_http_travel_kept_value(cf, &s, &conf->tags);
-    }
-
-    if (n == 6 && ngx_strncmp(value->data, "ignore", 6) == 0) {
-        return ngx_http_travel_kept_ignore(conf, &s);
-    }
-
-    return NGX_ERROR;
+    return rv;
 }
 
 
-static ngx_int_t
-ngx_http_travel_kept_seconds(const ngx_str_t *value, uint32_t *ret_seconds)
+static char *
+ngx_http_travel_kept_ignore(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
-    ngx_str_t  s;
-    ngx_int_t  seconds;
+    ngx_uint_t  *ignore;
 
-    s = *value;
-    seconds = ngx_parse_time(&s, 1);
+    (void) cf;
 
-    if (seconds < 0 || seconds > NGX_HTTP_TRAVEL_KEPT_TIME_MAX) {
-        return NGX_ERROR;
-    }
+    ignore = (ngx_uint_t *) ((char *) conf + param->offset);
 
-    *ret_seconds = seconds;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_travel_kept_value(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_http_complex_value_t **ret_value)
-{
-    *ret_value = ngx_http_travel_expression(cf, value);
-
-    return *ret_value ? NGX_OK : NGX_ERROR;
-}
-
-
-static ngx_int_t
-ngx_http_travel_kept_ignore(ngx_http_travel_kept_conf_t *conf,
-    const ngx_str_t *value)
-{
     if (ngx_http_travel_name_is(value, "request")) {
-        conf->ignore |= NGX_HTTP_TRAVEL_KEPT_IGNORE_REQUEST;
-        return NGX_OK;
+        *ignore |= NGX_HTTP_TRAVEL_KEPT_IGNORE_REQUEST;
+        return NGX_CONF_OK;
     }
 
     if (ngx_http_travel_name_is(value, "set-cookie")) {
-        conf->ignore |= NGX_HTTP_TRAVEL_KEPT_IGNORE_COOKIE;
-        return NGX_OK;
+        *ignore |= NGX_HTTP_TRAVEL_KEPT_IGNORE_COOKIE;
+        return NGX_CONF_OK;
     }
 
-    return NGX_ERROR;
+    return "must be ignore=request or ignore=set-cookie";
 }
 
 

@@ -776,8 +776,8 @@ ngx_http_travel_kept_get(ngx_http_travel_kept_t *h,
 
     ngx_memzero(&floor, sizeof(floor));
 
-    found = ngx_http_travel_l1_find(h->request, ngx_http_travel_kept.cache,
-                                    fill, floor, &hit);
+    found = ngx_http_travel_large_find(h->request, ngx_http_travel_kept.cache,
+                                       fill, floor, &hit);
 
     switch (found) {
 

@@ -55,7 +55,7 @@ ngx_http_travel_kept_places(ngx_http_travel_kept_t *h, const ngx_str_t *bytes,
 
     rc = ngx_http_travel_kept_insert(h, &h->store, bytes, h->head, rec);
 
-    if (h->conf->l2) {
+    if (h->conf->l2 && rec->body.len <= NGX_HTTP_TRAVEL_KEPT_L2_MAX) {
         ngx_http_travel_kept_l2_store(h, rec);
     }
 
@@ -84,8 +84,8 @@ ngx_http_travel_kept_insert(ngx_http_travel_kept_t *h,
         ngx_http_travel_packed_make(h->request, pcf, &content);
     }
 
-    return ngx_http_travel_l1_insert(ngx_http_travel_kept.cache, at, &content,
-                                     &etag, &evicted);
+    return ngx_http_travel_large_insert(ngx_http_travel_kept.cache, at,
+                                        &content, &etag, &evicted);
 }
 
 

@@ -13,7 +13,8 @@
  * bounded; when the bound is met the answer is simply not kept.
  *
  * Everything in a shard is guarded by the shard's lock.  A body, at most
- * NGX_HTTP_TRAVEL_L1_BODY_MAX bytes, is copied out under it: into what is left
+ * NGX_HTTP_TRAVEL_L1_BODY_MAX bytes (larger answers are several entries, see
+ * l1_large.c), is copied out under it: into what is left
  * of r->pool's current block, or else into memory of this process that was
  * there before, so that nothing is allocated under the lock.
  */
@@ -56,6 +57,7 @@ typedef struct {
     uint32_t              body_len;
     uint32_t              packed_len;   /* 0: there is only the plain one */
     uint32_t              visited;
+    uint32_t              kind;         /* ngx_http_travel_l1_kind_e */
     uint32_t              etag_len;
     int64_t               filled;       /* unix ms */
     int64_t               expires;
@@ -228,7 +230,9 @@ ngx_http_travel_l1_find(ngx_http_request_t *r, ngx_http_travel_zone_t *zone,
 
     case NGX_HTTP_TRAVEL_L1_INVALID:
     case NGX_HTTP_TRAVEL_L1_OVER:
-        ngx_http_travel_l1_remove_locked(l1, i);
+        if (e->kind == NGX_HTTP_TRAVEL_L1_WHOLE) {
+            ngx_http_travel_l1_remove_locked(l1, i);
+        }                              /* a list goes when it is replaced */
         /* fall through */
 
     case NGX_HTTP_TRAVEL_L1_ABSENT:
@@ -243,6 +247,7 @@ ngx_http_travel_l1_find(ngx_http_request_t *r, ngx_http_travel_zone_t *zone,
         e->visited = 1;             /* all that a hit writes, and only once */
     }
 
+    ret_hit->list = (e->kind == NGX_HTTP_TRAVEL_L1_LIST);
     ret_hit->packed = (fill->packed && e->packed_len != 0);
     ret_hit->body.len = ret_hit->packed ? e->head_len + e->packed_len
                                         : e->body_len;
@@ -274,6 +279,43 @@ ngx_http_travel_l1_find(ngx_http_request_t *r, ngx_http_travel_zone_t *zone,
     ret_hit->stale = (verdict != NGX_HTTP_TRAVEL_L1_FRESH);
 
     return verdict;
+}
+
+
+ngx_int_t
+ngx_http_travel_l1_read_of(ngx_http_travel_zone_t *zone,
+    const ngx_http_travel_fill_t *fill, ngx_uint_t kind, size_t from,
+    size_t len, u_char *p)
+{
+    uint32_t                      i;
+    ngx_int_t                     rc;
+    ngx_http_travel_l1_t         *l1;
+    ngx_http_travel_shard_t      *shard;
+    ngx_http_travel_l1_entry_t   *e;
+    ngx_http_travel_l1_cursor_t   cursor;
+
+    rc = NGX_DECLINED;
+    shard = ngx_http_travel_shard(zone, fill->hash);
+
+    ngx_http_travel_shard_lock(shard);
+
+    l1 = shard->data;
+    i = ngx_http_travel_l1_lookup_locked(l1, fill);
+    e = (i != NGX_HTTP_TRAVEL_L1_NONE) ? ngx_http_travel_l1_entry(l1, i)
+                                       : NULL;
+
+    if (e != NULL && e->kind == kind && from + len <= e->body_len) {
+        e->visited = 1;
+
+        ngx_http_travel_l1_cursor(&cursor, l1, i);
+        cursor.offset += e->key_len + from;
+        ngx_http_travel_l1_read(&cursor, p, len);
+        rc = NGX_OK;
+    }
+
+    ngx_http_travel_shard_unlock(shard);
+
+    return rc;
 }
 
 
@@ -514,6 +556,7 @@ ngx_http_travel_l1_set_locked(ngx_http_travel_l1_t *l1, uint32_t i,
     e->body_len = content->body.len;
     e->packed_len = content->packed.len;
     e->visited = 0;
+    e->kind = content->kind;
     e->filled = (fill->filled != 0) ? fill->filled : now;
     e->expires = e->filled + fill->ttl;
     e->stale_until = e->expires + fill->stale;
@@ -644,7 +687,7 @@ ngx_http_travel_l1_link_locked(ngx_http_travel_l1_t *l1, uint32_t i)
     }
 
     l1->newest = i;
-    l1->nentries++;
+    l1->nentries += (e->kind != NGX_HTTP_TRAVEL_L1_PART);
 }
 
 
@@ -664,7 +707,7 @@ ngx_http_travel_l1_remove_locked(ngx_http_travel_l1_t *l1, uint32_t i)
     }
 
     *p = e->bucket;
-    l1->nentries--;
+    l1->nentries -= (e->kind != NGX_HTTP_TRAVEL_L1_PART);
 
     if (l1->hand == i) {
         l1->hand = e->newer;
@@ -792,6 +835,10 @@ ngx_http_travel_l1_purge_locked(ngx_http_travel_l1_t *l1, ngx_uint_t bucket,
     {
         e = ngx_http_travel_l1_entry(l1, i);
         next = e->bucket;
+
+        if (e->kind == NGX_HTTP_TRAVEL_L1_PART) {
+            continue;                  /* its list is what is purged */
+        }
 
         ngx_http_travel_l1_cursor(&cursor, l1, i);
         ngx_http_travel_l1_read(&cursor, key, e->key_len);

@@ -21,6 +21,11 @@
 static travel_gzip_t  *ngx_http_travel_packers[TRAVEL_GZIP_LEVELS + 1];
 
 
+/* It takes 15 ms or so to compress so much, in which an nginx worker does
+ * nothing else. */
+#define NGX_HTTP_TRAVEL_PACKED_MAX  (1024 * 1024)
+
+
 static const ngx_http_travel_param_t  ngx_http_travel_cache_gzip_params[] = {
 
     { "level", ngx_http_travel_param_number,
@@ -92,7 +97,7 @@ ngx_http_travel_packed_make(ngx_http_request_t *r,
     plain.len = content->body.len - content->head;
 
     if (conf->level == 0 || content->packed.len != 0
-        || plain.len < conf->min)
+        || plain.len < conf->min || plain.len > NGX_HTTP_TRAVEL_PACKED_MAX)
     {
         return;
     }

@@ -46,10 +46,20 @@ static ngx_int_t ngx_http_travel_purge_answer(ngx_http_travel_purging_t *p,
 static void ngx_http_travel_purge_gone(void *data);
 
 
+static const ngx_http_travel_param_t  ngx_http_travel_purge_params[] = {
+
+    { "permission", ngx_http_travel_param_text,
+      0,
+      NULL, NULL, "cache:purge", NULL, 0 },
+
+      ngx_http_travel_null_param
+};
+
+
 char *
 ngx_http_travel_purge_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_str_t                          *permission, *value;
+    ngx_str_t                          *permission;
     ngx_http_travel_cache_main_conf_t  *cmcf;
 
     permission = (ngx_str_t *) ((char *) conf + cmd->offset);
@@ -58,25 +68,11 @@ ngx_http_travel_purge_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is duplicate";
     }
 
-    ngx_str_set(permission, "cache:purge");
-
-    if (cf->args->nelts == 2) {
-        value = cf->args->elts;
-
-        if (value[1].len <= sizeof("permission=") - 1
-            || ngx_strncmp(value[1].data, "permission=",
-                           sizeof("permission=") - 1)
-               != 0)
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"travel_purge\" parameter \"%V\" must be "
-                               "permission=NAME, what a caller's token must "
-                               "hold", &value[1]);
-            return NGX_CONF_ERROR;
-        }
-
-        permission->data = value[1].data + sizeof("permission=") - 1;
-        permission->len = value[1].len - (sizeof("permission=") - 1);
+    if (ngx_http_travel_params_whole(cf, ngx_http_travel_purge_params, 1,
+                                     permission)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     cmcf = ngx_http_conf_get_module_main_conf(cf,

@@ -28,8 +28,7 @@
 #define NGX_HTTP_TRAVEL_WARM_URIS      10000
 #define NGX_HTTP_TRAVEL_WARM_URI_MAX   2048
 #define NGX_HTTP_TRAVEL_WARM_FILE_MAX  (8 * 1024 * 1024)
-#define NGX_HTTP_TRAVEL_WARM_RATE      20      /* requests a second */
-#define NGX_HTTP_TRAVEL_WARM_RATE_MAX  1000
+#define NGX_HTTP_TRAVEL_WARM_RATE_MAX  1000    /* requests a second */
 #define NGX_HTTP_TRAVEL_WARM_LOOK      1000    /* ms */
 #define NGX_HTTP_TRAVEL_WARM_TIMEOUT   30000   /* ms, for an answer */
 #define NGX_HTTP_TRAVEL_WARM_TRIES     3
@@ -72,14 +71,16 @@ typedef struct {
 
 static ngx_http_travel_warm_conf_t *ngx_http_travel_warm_create(ngx_conf_t *cf,
     ngx_http_travel_cache_main_conf_t *cmcf);
-static char *ngx_http_travel_warm_file(ngx_conf_t *cf, ngx_str_t *name,
-    ngx_http_travel_warm_conf_t *wcf);
+static char *ngx_http_travel_warm_file(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static char *ngx_http_travel_warm_lines(ngx_conf_t *cf, ngx_str_t *name,
     u_char *p, u_char *last, ngx_http_travel_warm_conf_t *wcf);
 static char *ngx_http_travel_warm_uri(ngx_conf_t *cf, ngx_str_t *uri,
     ngx_http_travel_warm_conf_t *wcf);
-static ngx_int_t ngx_http_travel_warm_rate(ngx_str_t *arg,
-    ngx_msec_t *ret_interval);
+static char *ngx_http_travel_warm_given(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+static char *ngx_http_travel_warm_rate(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 
 static void ngx_http_travel_warm_server(ngx_http_travel_warm_conf_t *wcf);
 static void ngx_http_travel_warm_timer(ngx_event_t *ev);
@@ -109,14 +110,33 @@ static const char  warm_request[] =
 
 /* --- configuration ------------------------------------------------------- */
 
+static const ngx_http_travel_param_t  ngx_http_travel_cache_warm_params[] = {
+
+    { "list", ngx_http_travel_warm_file,
+      0,
+      NULL, NULL, NULL, NULL, 1 },
+
+    { "host", ngx_http_travel_param_text,
+      offsetof(ngx_http_travel_warm_conf_t, host),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "rate", ngx_http_travel_warm_rate,
+      offsetof(ngx_http_travel_warm_conf_t, interval),
+      "1r/s", "1000r/s", "20r/s", NULL, 0 },
+
+    { "", ngx_http_travel_warm_given,
+      0,
+      NULL, NULL, NULL, NULL, 1 },
+
+      ngx_http_travel_null_param
+};
+
+
 char *
 ngx_http_travel_warm_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_travel_cache_main_conf_t  *cmcf = conf;
 
-    char                         *rc;
-    ngx_str_t                    *value, name;
-    ngx_uint_t                    i;
     ngx_http_travel_warm_conf_t  *wcf;
 
     wcf = ngx_http_travel_warm_create(cf, cmcf);
@@ -129,44 +149,11 @@ ngx_http_travel_warm_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is duplicate";
     }
 
-    value = cf->args->elts;
-
-    for (i = 1; i < cf->args->nelts; i++) {
-
-        if (value[i].data[0] == '/') {
-            rc = ngx_http_travel_warm_uri(cf, &value[i], wcf);
-
-        } else if (value[i].len > 5
-                   && ngx_strncmp(value[i].data, "list=", 5) == 0)
-        {
-            name.data = value[i].data + 5;
-            name.len = value[i].len - 5;
-            rc = ngx_http_travel_warm_file(cf, &name, wcf);
-
-        } else if (value[i].len > 5
-                   && ngx_strncmp(value[i].data, "host=", 5) == 0)
-        {
-            wcf->host.data = value[i].data + 5;
-            wcf->host.len = value[i].len - 5;
-            rc = NGX_CONF_OK;
-
-        } else if (ngx_http_travel_warm_rate(&value[i], &wcf->interval)
-                   == NGX_OK)
-        {
-            rc = NGX_CONF_OK;
-
-        } else {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"travel_cache_warm\" parameter \"%V\" must be "
-                               "a URI (\"/...\"), list=FILE with a URI on each "
-                               "line, host=NAME, or rate=1r/s to rate=%dr/s",
-                               &value[i], NGX_HTTP_TRAVEL_WARM_RATE_MAX);
-            return NGX_CONF_ERROR;
-        }
-
-        if (rc != NGX_CONF_OK) {
-            return rc;
-        }
+    if (ngx_http_travel_params_whole(cf, ngx_http_travel_cache_warm_params, 1,
+                                     wcf)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     if (wcf->uris.nelts == 0) {
@@ -215,7 +202,6 @@ ngx_http_travel_warm_create(ngx_conf_t *cf,
         return NULL;
     }
 
-    (*wcf)->interval = 1000 / NGX_HTTP_TRAVEL_WARM_RATE;
     ngx_http_travel_door(cf, &(*wcf)->door);
     (*wcf)->door.name = ngx_http_travel_own;
 
@@ -223,34 +209,49 @@ ngx_http_travel_warm_create(ngx_conf_t *cf,
 }
 
 
-static ngx_int_t
-ngx_http_travel_warm_rate(ngx_str_t *arg, ngx_msec_t *ret_interval)
+static char *
+ngx_http_travel_warm_rate(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
     ngx_int_t  n;
 
-    if (arg->len < sizeof("rate=1r/s") - 1
-        || ngx_strncmp(arg->data, "rate=", 5) != 0
-        || ngx_strncmp(arg->data + arg->len - 3, "r/s", 3) != 0)
-    {
-        return NGX_DECLINED;
-    }
+    (void) cf;
 
-    n = ngx_atoi(arg->data + 5, arg->len - 8);
+    n = NGX_ERROR;
+
+    if (value->len > 3
+        && ngx_strncmp(value->data + value->len - 3, "r/s", 3) == 0)
+    {
+        n = ngx_atoi(value->data, value->len - 3);
+    }
 
     if (n < 1 || n > NGX_HTTP_TRAVEL_WARM_RATE_MAX) {
-        return NGX_DECLINED;
+        return "must be from 1r/s to 1000r/s";
     }
 
-    *ret_interval = 1000 / n;
+    *(ngx_msec_t *) ((char *) conf + param->offset) = 1000 / n;
 
-    return NGX_OK;
+    return NGX_CONF_OK;
 }
 
 
 static char *
-ngx_http_travel_warm_file(ngx_conf_t *cf, ngx_str_t *name,
-    ngx_http_travel_warm_conf_t *wcf)
+ngx_http_travel_warm_given(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
+    (void) param;
+
+    return value->data[0] == '/' ? ngx_http_travel_warm_uri(cf, value, conf)
+                                 : "must be a URI (\"/...\")";
+}
+
+
+static char *
+ngx_http_travel_warm_file(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *name, void *conf)
+{
+    ngx_http_travel_warm_conf_t  *wcf = conf;
+
     char        *rc;
     u_char      *p;
     size_t       size;

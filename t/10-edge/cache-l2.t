@@ -179,7 +179,7 @@ subtest 'the second node has it from Redis' => sub {
         'other tags make another answer');
 };
 
-subtest 'answers larger than the memory takes' => sub {
+subtest 'answers of which an entry takes a part' => sub {
     my $stored = l2($t, 'stored');
     my $one = get($t, '/big');
     cmp_ok(length $one->{content}, '>', 400_000, 'one of 400,000 bytes');
@@ -596,15 +596,15 @@ subtest 'nginx -t' => sub {
             '-p', $t->dir, '-c', $t->dir . '/try.conf');
     };
     for (['travel_cache 60s l1=off;', qr/keeps nothing with l1=off/],
-        ['travel_cache 60s l2=maybe;', qr/l2=on\|off/],
-        ['travel_cache 60s l3=on;', qr/l2=on\|off/])
+        ['travel_cache 60s l2=maybe;', qr/"l2=maybe" must be "on" or "off"/],
+        ['travel_cache 60s l3=on;', qr/"l3=on" must be one of stale=, tags=, l1= or l2=/])
     {
         my ($rc, $out) = $try->($_->[0]);
         isnt($rc, 0, "refused: $_->[0]");
         like($out, $_->[1], '  with a reason');
     }
-    for (['travel_purge now;', qr/permission=NAME/],
-        ['travel_purge permission=;', qr/permission=NAME/])
+    for (['travel_purge now;', qr/"now" must be permission=/],
+        ['travel_purge permission=;', qr/"permission=" needs a value/])
     {
         (my $c = $conf) =~ s/travel_purge permission=cache:sweep;/$_->[0]/;
         $t->write('try.conf', $c);

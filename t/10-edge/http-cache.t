@@ -11,7 +11,7 @@ use Travel::Origin;
 use Travel::Test;
 
 my $t = Travel::Test->new(parts => 'nginx', ngx_workers => 1, http => <<'CONF');
-    travel_zone cache 4m shards=2;
+    travel_zone cache 16m shards=2;
     travel_jwks main file=@RUN@/jwks.json issuer=https://travel.local ours;
     upstream app { server 127.0.0.1:@PORT_SANDBOX@; }
     server {
@@ -21,6 +21,7 @@ my $t = Travel::Test->new(parts => 'nginx', ngx_workers => 1, http => <<'CONF');
         location = /metrics { travel_metrics; }
         location / { proxy_pass http://app; travel_cache http; }
         location /small/ { proxy_pass http://app; travel_cache http max_size=1k; }
+        location /large/ { proxy_pass http://app; travel_cache http max_size=4m; travel_cache_gzip on; }
         location /ttl/ { proxy_pass http://app; travel_cache http default=60s; }
         location /noheur/ { proxy_pass http://app; travel_cache http heuristic=0; }
         location /key/ { proxy_pass http://app; travel_cache http default=60s "key=$arg_k"; }
@@ -266,8 +267,62 @@ refused('default= is not for an answer that is stale', cc('max-age=0'), in => '/
     my @a = kept('just max_size', { headers => ['Cache-Control: max-age=60'], body => 'x' x 1024 }, in => '/small/');
     @a = kept('just max_size, in chunks', { chunked => 1, headers => ['Cache-Control: max-age=60'],
         body => 'x' x 1024 }, in => '/small/');
-    refused('more than L1 takes', { headers => ['Cache-Control: max-age=60'], body => 'x' x 130_000 });
+    refused('more than max_size, by default', { headers => ['Cache-Control: max-age=60'], body => 'x' x 1_048_577 });
+    refused('more than an eighth of the zone', { headers => ['Cache-Control: max-age=60'], body => 'x' x 2_100_000 }, in => '/large/');
     refused('travel_cache off', cc('max-age=60'), in => '/off/');
+}
+
+# --- answers that lie in parts ---------------------------------------------------------------
+
+{
+    my $noise = join '', map { chr(97 + (($_ * 7919) ^ ($_ >> 7)) % 26) } 1 .. 65_537;
+    my $body = substr(join('', map { "$_:$noise" } 1 .. 16), 0, 1_048_576);
+    for my $size (131_073, 1_048_576) {
+        my $want = substr $body, 0, $size;
+        my @a = kept("$size bytes", { headers => ['Cache-Control: max-age=60', 'ETag: "big"', 'Content-Type: text/plain'],
+            body => $want });
+        ok($a[1]{content} eq $want, '... the same to the last byte');
+        my $path = "/p$serial";
+        my $r = get($path, headers => { Range => 'bytes=65530-131080' });
+        is($r->{status}, 206, '... a range of them');
+        ok($r->{content} eq substr($want, 65530, 65551), '... over the parts\' edges') if $size > 131_080;
+        is(get($path, headers => { 'If-None-Match' => '"big"' })->{status}, 304, '... not modified');
+        is($t->request('HEAD', $path)->{headers}{'content-length'}, $size, '... HEAD');
+        is($o->count($path), 1, '... all from the store');
+    }
+    # what changed is another answer, in parts of its own
+    my $path = fresh_path();
+    $o->set($path, headers => ['Cache-Control: max-age=60'], body => $body);
+    get($path);
+    $o->set($path, headers => ['Cache-Control: max-age=60'], body => scalar reverse $body);
+    is($t->request('POST', $path)->{status}, 200, 'an unsafe request');
+    ok(get($path)->{content} eq reverse($body), 'the new one, whole') for 1 .. 2;
+    # both codings
+    $path = fresh_path('/large/');
+    $o->set($path, headers => ['Cache-Control: max-age=60', 'Content-Type: text/plain'], body => $body);
+    get($path);
+    ok(get($path)->{content} eq $body, 'plain');
+    my $r = get($path, headers => { 'Accept-Encoding' => 'gzip' });
+    is($r->{headers}{'content-encoding'}, 'gzip', 'and coded');
+    require IO::Uncompress::Gunzip;
+    IO::Uncompress::Gunzip::gunzip(\$r->{content} => \my $plain);
+    ok($plain eq $body, '... the same');
+    is($o->count($path), 1, '... from the store');
+    # more of them than the zone takes: what is there is whole
+    my @paths = map { fresh_path() } 1 .. 24;
+    my ($bad, $hits) = (0, 0);
+    for my $n (0 .. $#paths) {
+        $o->set($paths[$n], headers => ['Cache-Control: max-age=60'], body => "$n:" . substr $body, 0, 1_000_000);
+    }
+    for my $round (1, 2) {
+        for my $n (reverse 0 .. $#paths) {
+            my $r = get($paths[$n]);
+            $bad++ if $r->{content} ne "$n:" . substr $body, 0, 1_000_000;
+            $hits++ if $r->{headers}{'x-cache'} eq 'HIT';
+        }
+    }
+    is($bad, 0, 'more than there is room for: no byte is wrong');
+    cmp_ok($hits, '<', 24, '... some had to go');
 }
 
 # --- section 4.1: Vary ---------------------------------------------------------------------
@@ -495,15 +550,24 @@ sub nginx_t {
         $t->write('try.conf', $text);
         return nginx_t('try.conf');
     };
-    my ($rc, $out) = $with->('travel_cache http default=1s stale=30d heuristic=0 max_size=120k wait=0 "key=$uri" '
+    my ($rc, $out) = $with->('travel_cache http default=1s stale=30d heuristic=0 max_size=4m wait=0 "key=$uri" '
         . '"tags=a $arg_b" private ignore=request ignore=set-cookie;');
     is($rc, 0, 'nginx -t: every parameter') or diag($out);
-    for my $bad ('default=x', 'default=31d', 'default=', 'stale=-1', 'heuristic=31d', 'max_size=901k', 'max_size=512',
-        'max_size=x', 'wait=61s', 'key=', 'ignore=all', 'what', 'what=1', 'Shared') {
+    my $time = qr/must be a time from 0 to 30d/;
+    for (['default=x', $time], ['default=31d', $time], ['default=', qr/needs a value/], ['stale=-1', $time],
+        ['heuristic=31d', $time], ['max_size=5m', qr/must be a size from 1k to 4m/], ['max_size=512', qr/must be a size from 1k/],
+        ['max_size=x', qr/must be a size/], ['wait=61s', qr/must be a time from 0 to 60s/], ['key=', qr/needs a value/],
+        ['ignore=all', qr/must be ignore=request or ignore=set-cookie/], ['what', qr/must be one of default=, stale=/],
+        ['what=1', qr/must be one of default=.*ignore= or l2=/], ['Shared', qr/must be one of .*shared, private/],
+        ['l2=yes', qr/must be "on" or "off"/])
+    {
+        my ($bad, $want) = @$_;
         ($rc, $out) = $with->("travel_cache http \"$bad\";");
         isnt($rc, 0, "nginx -t: $bad");
-        like($out, qr/"travel_cache http" parameter "\Q$bad\E" must be default=TIME.*ignore=set-cookie in .*try\.conf:\d+/, '... and what it must be');
+        like($out, qr/"travel_cache".*"\Q$bad\E" $want.* in .*try\.conf:\d+/, '... and what it must be');
     }
+    ($rc, $out) = $with->('travel_cache http shared private;');
+    like($out, qr/says "shared" and "private": leave one/, 'nginx -t: for all and for one');
     ($rc, $out) = $with->('travel_cache http; travel_cache http;');
     like($out, qr/"travel_cache" directive is duplicate/, 'nginx -t: twice');
     ($rc, $out) = $with->('travel_cache https;');

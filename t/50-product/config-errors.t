@@ -237,7 +237,7 @@ wrong('a coding without a level', 'routes/10-journeys.conf',
     qr/level=11/, qr/"level=11" must be a number from 1 to 9/);
 wrong('a warm-up of something else', 'nginx.conf',
     [ qr/server_name _;/ => 'server_name _; travel_cache_warm journeys.list;' ],
-    qr/travel_cache_warm/, qr/"journeys.list" must be a URI .*list=FILE/);
+    qr/travel_cache_warm/, qr/"journeys.list" must be a URI .*one of list=, host= or rate=/);
 wrong('a warm-up of a list that is not there', 'nginx.conf',
     [ qr/server_name _;/ => 'server_name _; travel_cache_warm list=/no/list;' ],
     qr/travel_cache_warm/, qr/cannot read "\/no\/list": list= must be a file/);

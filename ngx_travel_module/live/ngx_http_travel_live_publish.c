@@ -354,7 +354,8 @@ ngx_http_travel_publish_handler(ngx_http_request_t *r)
 
     if (travel_live_topic_parse(&post->parsed,
                                 ngx_http_travel_view(&post->topic))
-        != TRAVEL_OK || post->parsed.pattern)
+        != TRAVEL_OK || post->parsed.pattern
+        || post->parsed.kind == TRAVEL_LIVE_JOB)
     {
         return ngx_http_travel_error(r, TRAVEL_E_RESOURCE_NOT_FOUND,
                                      "There is nothing by that id.");

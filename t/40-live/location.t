@@ -13,6 +13,12 @@ my $t = Travel::Test->start(
     env => { TRAVEL_LIMITS => 'limits-open.conf' },
     allow_5xx => 1,
     allow_log => qr/exited on signal 9/,
+    edit => sub {
+        s{(include\s+\S+/conf/travel/routes/\*\.conf;)}{$1
+            location = /say {
+                travel_auth required jwks=main audience=travel;
+                travel_publish \$arg_topic type=x
+                    schema=messages/journey.location.json; }} },
 );
 my ($alice, $bob) = map { $t->user_token($_) } 1, 2;
 my $journey = $t->post('/api/v1/journeys', { origin => 'Berlin, DE',
@@ -89,6 +95,9 @@ subtest 'who may, and what' => sub {
     is(point(1, path => '/api/v1/journeys/x%0d%0aA:b/location')->{status}, 404,
         'nothing can be slipped in');
     is($t->get($path, token => $alice)->{status}, 405, 'POST only');
+    is(point(1, path => "/say?topic=$_->[0]")->{status}, $_->[1], $_->[2])
+        for ["journey:$journey", 204, 'to a topic of the request'],
+            ["job:booking.1.$journey", 404, 'but not to a job\'s'];
     1 while $s->next_json(0.3);
     is(point(8, path => "/api/v1/journeys/\U$journey\E/location")->{status}, 204,
         'an id in capitals');

@@ -51,6 +51,11 @@ like($t->redis('cache')->call('XRANGE', "travel:live:journey:$id", '-', '+')
         @_) };
     $bob->json({ type => 'subscribe', topic => 'system:announcements' });
     is($bob->next_json->{type}, 'subscribed', 'announcements');
+    ok(wait_for(sub {
+        $bob->json({ type => 'presence', topic => 'system:announcements' });
+        my $m = $bob->next_json;
+        return $m->{type} eq 'presence' && $m->{count} == 1;
+    }, 10), 'watched by one, as it is shipped');
     my ($rc, $cursor) = $ctl->('system:announcements', 'maintenance',
         '{"lat": 52.52437}');
     is($rc, 0, 'travelctl live tell') or diag $cursor;

@@ -258,7 +258,7 @@ way_pregenerate(worker_job_t *job)
 
 
 const worker_job_type_t  worker_jobs_way[] = {
-    { "story.pregenerate", "maintenance", TRAVEL_PRIORITY_LOW, way_pregenerate, NULL,
-      WORKER_RETRY_DEFAULTS, true },
+    { "story.pregenerate", "maintenance", TRAVEL_PRIORITY_LOW,
+      way_pregenerate, NULL, WORKER_RETRY_DEFAULTS, true },
     { .type = NULL }
 };

@@ -343,7 +343,7 @@ my @items = @{ $run->{json}{items} };
 is($items[8]{status}, 422, 'what is no trend is refused at once');
 my ($taken) = @{ $run->{json}{jobs} };
 wait_for(sub { json($t->get($taken->{status_url}, @agent)->{content})->{status}
-    eq 'succeeded' }, 10, 'the pipeline');
+    eq 'succeeded' }, 30, 'the pipeline');
 $taken = json($t->get($taken->{status_url}, @agent)->{content})->{result};
 is($taken->{recorded}, 3, 'what is good enough is stored');
 is_deeply({ map { $_->{id} => $_->{code} } @{ $taken->{refused} } },
@@ -375,7 +375,7 @@ wait_for(sub {
         map { @{ $queue->call('XRANGE', $_, '-', '+') } }
         @{ $queue->call('KEYS', 'travel:topic:analytics-events:*') };
     keys %told == 3;
-}, 10, 'published');
+}, 30, 'published');
 is_deeply([sort keys %told], [sort map { $items[$_]{id} } 0, 1, 7],
     'published, each once');
 is($told{$items[1]{id}}{data}{location}{name}, 'Hamburg', 'as it is stored');

@@ -56,7 +56,7 @@ extern const char  travel_script_accept[];
  *
  * The message stays in its stream: only its partition's owner may take one
  * out.  When the owner comes to it, start refuses, and the owner acks and
- * deletes it and lets the hash expire as it does for every ended job.  Until
+ * deletes it and has the hash forgotten as that of every ended job.  Until
  * then the hash must stay, for it is all that says "do not run".
  */
 extern const char  travel_script_cancel[];

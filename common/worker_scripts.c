@@ -57,6 +57,14 @@
     "  return ids[i]\n"                                                       \
     "end\n"
 
+/* Those of them that are over now, for FORGET: one entry, where each hash would
+ * need an EXPIRE, and each EXPIRE a line of the log. */
+#define LUA_ENDED                                                             \
+    "if #ended > 0 then\n"                                                    \
+    "  redis.call('XADD', string.sub(prefix, 1, -5) .. 'ended', '*',\n"       \
+    "             'uuids', table.concat(ended))\n"                            \
+    "end\n"
+
 /*
  * Whoever adopts again (an answer was lost, the connection is another one)
  * does it under a higher turn: what the old connection may still hold in a
@@ -116,7 +124,7 @@ static const char  lua_start[] =
     LUA_FENCE
     LUA_OVER
     LUA_BATCH
-    "local out = {0}\n"
+    "local out, ended = {0}, {}\n"
     "for i = 1, #ARGV[6] do\n"
     "  local uuid = sub(uuids, 36 * i - 35, 36 * i)\n"
     "  local k = prefix .. uuid\n"
@@ -128,6 +136,7 @@ static const char  lua_start[] =
     "    else\n"
     "      call('ZREM', KEYS[5], uuid)\n"
     "    end\n"
+    "    ended[#ended + 1] = uuid\n"
     "    out[i + 1] = was == 'cancelled' and -1 or -2\n"
     "  else\n"
     "    out[i + 1] = 0\n"
@@ -140,13 +149,14 @@ static const char  lua_start[] =
     "    call('HSET', k, 'status', 'running', 'updated_at', now)\n"
     "  end\n"
     "end\n"
+    LUA_ENDED
     LUA_TELL
     "return out\n";
 
 
 /*
  * A call costs Redis more than what it does: a job that just succeeded takes
- * two (HSET, EXPIRE), and what its batch settles at the head of a stream goes
+ * one, and what its batch settles at the head of a stream goes
  * with one XTRIM.  The owner says up to where; that its word is about this
  * stream and not about one that was lost shows in the stream's first entry.
  * Else, and what lies behind a gap, is taken out entry by entry.
@@ -156,8 +166,8 @@ static const char  lua_settle[] =
     LUA_FENCE
     LUA_OVER
     LUA_BATCH
-    "local check, heads = ARGV[7], ARGV[8]\n"
-    "local left, out, a = {0, 0, 0}, {0}, 15\n"
+    "local check, heads = ARGV[6], ARGV[7]\n"
+    "local left, ended, out, a = {0, 0, 0}, {}, {0}, 14\n"
     "local function bury(k, x)\n"
     "  local f = {'cause', ARGV[x], 'attempts', ARGV[x + 1],\n"
     "    'first_error', call('HGET', k, 'first_error') or ARGV[x + 2],\n"
@@ -202,7 +212,7 @@ static const char  lua_settle[] =
     "      if kind == 72 then\n"                                    /* H */
     "        call('HDEL', k, 'error', 'first_error', 'entry', 'suspect')\n"
     "      end\n"
-    "      call('EXPIRE', k, ARGV[6])\n"
+    "      ended[#ended + 1] = uuid\n"
     "      if reply then\n"
     "        local part = string.match(k, '{(.-)}')\n"
     "        call('PUBLISH', ARGV[reply], '{\"id\":\"' .. part .. '.' ..\n"
@@ -219,11 +229,11 @@ static const char  lua_settle[] =
     "  end\n"
     "end\n"
     "for s = 1, 3 do\n"
-    "  local n, key, oldest = left[s], KEYS[s + 1], ARGV[7 + 2 * s]\n"
+    "  local n, key, oldest = left[s], KEYS[s + 1], ARGV[6 + 2 * s]\n"
     "  if n > 4 and oldest ~= '' then\n"
     "    local first = call('XRANGE', key, '-', '+', 'COUNT', 1)[1]\n"
     "    if first and first[1] == oldest then\n"
-    "      n = n - call('XTRIM', key, 'MINID', ARGV[8 + 2 * s])\n"
+    "      n = n - call('XTRIM', key, 'MINID', ARGV[7 + 2 * s])\n"
     "    end\n"
     "  end\n"
     "  if n > 0 then\n"
@@ -236,6 +246,7 @@ static const char  lua_settle[] =
     "    call('XDEL', key, unpack(gone))\n"
     "  end\n"
     "end\n"
+    LUA_ENDED
     LUA_TELL
     "return out\n";
 
@@ -247,11 +258,12 @@ static const char  lua_promote[] =
     "local prefix = string.sub(KEYS[2], 1, -8) .. 'job:'\n"
     "local due = redis.call('ZRANGEBYSCORE', KEYS[2], '(0', ARGV[3],\n"
     "                       'LIMIT', 0, ARGV[4])\n"
-    "local out = {0, ''}\n"
+    "local out, ended = {0, ''}, {}\n"
     "for _, m in ipairs(due) do\n"
     "  local j = redis.call('HMGET', prefix .. m, 'status', 'entry')\n"
     "  if over[j[1]] or not j[2] then\n"
     "    redis.call('ZREM', KEYS[2], m)\n"
+    "    ended[#ended + 1] = m\n"
     "    j[2] = ''\n"
     "  else\n"
     "    redis.call('ZADD', KEYS[2], 0, m)\n"
@@ -263,7 +275,37 @@ static const char  lua_promote[] =
     "local next = redis.call('ZRANGEBYSCORE', KEYS[2], '(0', '+inf',\n"
     "                        'WITHSCORES', 'LIMIT', 0, 1)\n"
     "out[2] = next[2] or ''\n"
+    LUA_ENDED
     "return out\n";
+
+
+/*
+ * A job that was requeued is in two entries: of the first it is not over yet,
+ * or not for so long, and then the second will have it.  Should the clocks
+ * differ so much that neither has, its hash goes by itself.
+ */
+static const char  lua_forget[] =
+    LUA_FULL
+    LUA_OVER
+    "local call, gone = redis.call, {}\n"
+    "local prefix = string.sub(KEYS[2], 1, -6) .. 'job:'\n"
+    "local before = (call('TIME')[1] - ARGV[1]) * 1000\n"
+    "local to = string.format('%.0f', before)\n"
+    "if call('HEXISTS', KEYS[1], 'closed') == 1 then to = '+' end\n"
+    "local e = call('XRANGE', KEYS[2], '-', to, 'COUNT', 1)[1]\n"
+    "if not e then return 0 end\n"
+    "for i = 1, #e[2][2], 36 do\n"
+    "  local k = prefix .. string.sub(e[2][2], i, i + 35)\n"
+    "  local j = call('HMGET', k, 'status', 'updated_at')\n"
+    "  if over[j[1]] and tonumber(j[2] or '0') <= before then\n"
+    "    gone[#gone + 1] = k\n"
+    "  elseif over[j[1]] then\n"
+    "    call('EXPIRE', k, ARGV[1])\n"
+    "  end\n"
+    "end\n"
+    "if #gone > 0 then call('UNLINK', unpack(gone)) end\n"
+    "call('XDEL', KEYS[2], e[1])\n"
+    "return 1\n";
 
 
 /* The envelope begins at ARGV[first]: onto its stream, or into the delayed
@@ -526,6 +568,7 @@ static const struct {
     [TRAVEL_SCRIPT_START]   = SCRIPT("start", lua_start),
     [TRAVEL_SCRIPT_SETTLE]  = SCRIPT("settle", lua_settle),
     [TRAVEL_SCRIPT_PROMOTE] = SCRIPT("promote", lua_promote),
+    [TRAVEL_SCRIPT_FORGET]  = SCRIPT("forget", lua_forget),
     [TRAVEL_SCRIPT_ENQUEUE] = SCRIPT("enqueue", lua_enqueue),
     [TRAVEL_SCRIPT_REQUEUE] = SCRIPT("requeue", lua_requeue),
     [TRAVEL_SCRIPT_AHEAD]   = SCRIPT("ahead", lua_ahead),

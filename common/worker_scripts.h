@@ -2,8 +2,8 @@
  * The Redis scripts of the workers (contracts section 3): what must happen to
  * a partition at once.  All keys of one call share one hash tag.
  *
- * Every script but ENQUEUE, REQUEUE, AHEAD, LIMIT, CALL_OFF, SUSPECT, GAUGE,
- * OPEN, CLOSE, BEFORE and WRITE starts with KEYS[1] = :owner,
+ * Every script but FORGET, ENQUEUE, REQUEUE, AHEAD, LIMIT, CALL_OFF, SUSPECT,
+ * GAUGE, OPEN, CLOSE, BEFORE and WRITE starts with KEYS[1] = :owner,
  * ARGV[1] = owner, ARGV[2] = fence, and answers an array whose first element
  * is a code below; with TRAVEL_SCRIPT_FENCED the owner and fence that Redis
  * knows follow, and nothing was done.  'owner' ends in "#" and a number that
@@ -77,7 +77,7 @@ typedef enum {
 
     /*
      * SETTLE  KEYS owner high normal low delayed dead
-     *         ARGV owner fence now uuids ids ttl check heads, per stream:
+     *         ARGV owner fence now uuids ids check heads, per stream:
      *           oldest next, then per job: [field value ...]
      *           [reply status [result]] [extra ...]
      * 'uuids' and 'ids' as above, 36 of any characters for one that names no
@@ -95,7 +95,8 @@ typedef enum {
      *   waits for a result that is told once: it follows 'status'.
      * 'oldest': the entry that is the stream's oldest, if this batch settles
      * it, else ""; all before 'next' are settled or in this batch.
-     * Ends are published to 'reply' and expire; who watches is told of all.
+     * Ends are published to 'reply' and noted for FORGET; who watches is told
+     * of all.
      * check "1": a final status is looked for and never overwritten; needed
      * where the batch may have been settled before, or holds a job that START
      * was not asked about.
@@ -110,6 +111,16 @@ typedef enum {
      * → code, when the next one is due ("" none), uuid, status, pack ...
      */
     TRAVEL_SCRIPT_PROMOTE,
+
+    /*
+     * FORGET  KEYS owner ended  ARGV ttl
+     * The hashes of one batch of jobs that were over ttl seconds ago or more:
+     * they go.  START, SETTLE and PROMOTE put the uuids of what is over into the
+     * stream :ended, an entry for a batch.  Those of a closed partition, which
+     * nobody may own for so long, are left to expire instead.
+     * → 1 there may be more of them, 0 there was none
+     */
+    TRAVEL_SCRIPT_FORGET,
 
     /*
      * ENQUEUE  KEYS job stream delayed [unique]

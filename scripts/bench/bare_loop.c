@@ -22,12 +22,11 @@
 #define LOOP_COUNT_S  "256"
 #define LOOP_KEYS     6
 #define LOOP_KEYS_S   "6"
-#define LOOP_ARGS     14
+#define LOOP_ARGS     13
 #define LOOP_GROUP    "bench"
 #define LOOP_OWNER    "bench"
 #define LOOP_FENCE    "1"
 #define LOOP_NOW      "1795000000000"
-#define LOOP_TTL      "345600"
 
 typedef struct {
     redisContext  *redis;
@@ -231,7 +230,6 @@ loop_settle(loop_t *l, const redisReply *entries)
     l->argv[argc++] = LOOP_NOW;
     l->argv[argc++] = l->uuids;
     l->argv[argc++] = l->ids;
-    l->argv[argc++] = LOOP_TTL;
     l->argv[argc++] = "0";
     l->argv[argc++] = heads;
     l->argv[argc++] = "";

@@ -23,9 +23,29 @@ subtest 'a job runs and is settled' => sub {
     is($job->{attempts}, 1, 'at the first attempt');
     is($job->{error}, undef, 'no error');
     cmp_ok($job->{updated_at}, '>=', $job->{created_at}, 'in that order');
-    my $ttl = $r->call('TTL', $p->hash_key($id));
-    cmp_ok($ttl, '>', 4 * 86400 - 60, 'kept four days');
+    is($p->noted($id), 1, 'noted as over');
+    is($r->call('TTL', $p->hash_key($id)), -1, 'and kept');
     $p->until_empty(5);
+};
+
+subtest 'over for four days: forgotten' => sub {
+    my ($old, $again, $alive) = map { $p->enqueue(partition => 2) } 1 .. 3;
+    $p->until_over($_) for $old, $again, $alive;
+    my ($old_key, $again_key, $alive_key) = map { $p->hash_key($_) } $old, $again, $alive;
+    $r->call('HSET', $alive_key, status => 'retrying');
+    $p->over_since(4 * 86400 + 60, $old, $alive);
+    wait_for(sub { !$r->call('EXISTS', $old_key) }, 20, 'the hash to go');
+    is($r->call('EXISTS', $alive_key), 1, 'not that of one that lives again');
+    is($r->call('TTL', $alive_key), -1, 'which is kept');
+    $r->call('HSET', $alive_key, status => 'succeeded');
+    $p->over_since(4 * 86400 - 60, $alive, $again);
+    $r->call('HSET', $again_key, updated_at => int(1000 * time));
+    my $note = $again_key =~ s/job:.*/ended/r;
+    sleep 6;
+    is($r->call('XLEN', $note), 1, 'nor sooner');
+    $p->over_since(4 * 86400 + 60, $alive);
+    wait_for(sub { !$r->call('XLEN', $note) }, 20, 'the rest');
+    ok(!$r->call('EXISTS', $alive_key), 'but then');
 };
 
 subtest 'one job of a key at a time, in order; keys beside each other' => sub {

@@ -149,6 +149,11 @@ subtest 'while it is used' => sub {
     ($rc, $out) = repartition('--force', '--wait', '60s', 'maintenance', 3);
     is($rc, 0, 'three instead of six, and a process dies') or diag $out;
     is(layout('maintenance'), '3@10<6@4', 'twice');
+    my @first = grep { /maintenance\.[0-3]\}/    # some were refused and went on
+        && $p->r->call('HGET', $_, 'status') ne 'queued' }
+        @{ $p->r->call('KEYS', 'travel:{maintenance.*}:job:*') };
+    is(scalar(grep { $p->r->call('TTL', $_) < 0 } @first), 0,
+        scalar(@first) . ' jobs of the first partitions will be forgotten');
     waitpid $pid, 0;
     is($?, 0, 'somebody kept on');
     my (%order, @ids);

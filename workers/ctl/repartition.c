@@ -251,6 +251,42 @@ repartition_left(repartition_t *r)
 }
 
 
+/* Nobody will own what was before any more: what became of its jobs goes by
+ * itself when it has been kept for long enough. */
+static int
+repartition_forget(repartition_t *r)
+{
+    char          keys[5][TRAVEL_KEY_MAX], ended[TRAVEL_KEY_MAX], ttl[24];
+    bool          more;
+    unsigned      i;
+    redisReply   *reply;
+    const char   *argv[6] = { "EVAL", travel_worker_script(
+                              TRAVEL_SCRIPT_FORGET).data, "2", keys[0], ended,
+                              ttl };
+
+    snprintf(ttl, sizeof(ttl), "%ld",
+             worker_conf_retention_ms(r->conf, r->queue) / 1000);
+
+    for (i = 0; i < r->next.was.n; i += !more) {
+        repartition_keys(r->queue, r->next.was.base + i, keys);
+        (void) travel_key_named(ended, repartition_str(r->queue),
+                                r->next.was.base + i, "ended");
+
+        reply = worker_redis_argv(r->redis, 6, argv, NULL);
+
+        if (reply == NULL || reply->type != REDIS_REPLY_INTEGER) {
+            freeReplyObject(reply);
+            return ctl_broken("Redis: %s", worker_redis_error(r->redis));
+        }
+
+        more = reply->integer == 1;
+        freeReplyObject(reply);
+    }
+
+    return CTL_GOOD;
+}
+
+
 static int
 repartition_wait(repartition_t *r, long seconds)
 {
@@ -300,7 +336,7 @@ repartition_again(repartition_t *r, bool force)
                                ? atol(reply->str) : 0);
     freeReplyObject(reply);
 
-    return force || ago > REPARTITION_KEEP_S ? CTL_GOOD
+    return force || ago > REPARTITION_KEEP_S ? repartition_forget(r)
            : ctl_refused(TRAVEL_E_CONFLICT, "-", "the last repartitioning was "
                          "%ld h ago: for 72 h a repeat under an Idempotency-"
                          "Key is looked for in the partitions before; --force "

@@ -409,6 +409,7 @@ fetcher_clocks(worker_queue_t *queue)
     if (queue->now >= queue->gauge_at) {
         queue->gauge_at = queue->now + FETCHER_GAUGE_MS;
         worker_watch_gauges(queue);
+        worker_watch_ended(queue);
     }
 }
 

@@ -102,6 +102,7 @@ struct worker_partition_s {
     worker_rkey_t         owner;            /* Redis keys, immutable */
     worker_rkey_t         delayed;
     worker_rkey_t         dead;
+    worker_rkey_t         ended;
     worker_rkey_t         job;              /* without the uuid */
     worker_stream_t       streams[TRAVEL_PRIORITY_MAX];
     bool                  closed;           /* these have the names of that */
@@ -132,6 +133,7 @@ struct worker_partition_s {
     bool                  starting;
     bool                  settling;
     bool                  promoting;
+    bool                  forgetting;
     bool                  doubtful;         /* settle holds entries that may
                                                have been settled */
     int64_t               promote_at;       /* unix ms */
@@ -360,6 +362,7 @@ void worker_settle_count(worker_queue_t *queue, const worker_entry_t *entry);
 void worker_watch_slots(worker_queue_t *queue);
 void worker_watch_beat(worker_queue_t *queue);
 void worker_watch_gauges(worker_queue_t *queue);
+void worker_watch_ended(worker_queue_t *queue);
 
 /* True when the script refused: the reply says who owns it, or what to do;
  * the partition has been lost or set to adopt again. */

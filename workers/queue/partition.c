@@ -808,6 +808,8 @@ part_name_keys(worker_partition_t *part)
                                          part->number, "delayed");
     part->dead.len = travel_key_named(part->dead.text, queue, part->number,
                                       "dead");
+    part->ended.len = travel_key_named(part->ended.text, queue, part->number,
+                                       "ended");
     part->job.len = travel_key_named(part->job.text, queue, part->number,
                                      "job:");
 

@@ -415,7 +415,6 @@ settle_send(worker_partition_t *part, worker_batch_t *batch)
 
     args = &part->queue->args;
     keys = worker_args_batch(args, part, &batch->entries, true);
-    worker_args_int(args, part->retention_s);
     worker_args_str(args, settle_doubtful(&batch->entries) ? "1" : "0", 1);
     worker_args_str(args, heads, batch->entries.count * TRAVEL_SETTLE_HEAD);
     settle_args_bounds(args, part);

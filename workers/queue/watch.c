@@ -1,6 +1,7 @@
 /*
  * What the fetcher does by the clock: slots that hang, keys held in vain, the
- * heartbeat of the invalidation stream, gauges.
+ * heartbeat of the invalidation stream, gauges, and the hashes of jobs that
+ * were over long ago.
  */
 
 #include <stdio.h>
@@ -365,5 +366,59 @@ worker_watch_gauges(worker_queue_t *queue)
         if (part->gauge != NULL && worker_part_up(part)) {
             gauge_send(part);
         }
+    }
+}
+
+
+/* --- what became of jobs, forgotten --------------------------------------- */
+
+static void ended_send(worker_partition_t *part);
+
+
+/* More of them are asked for at once: Redis serves others in between. */
+static void
+ended_on_reply(void *data, const redisReply *reply)
+{
+    worker_partition_t  *part = data;
+
+    part->forgetting = false;
+
+    if (reply != NULL && reply->type == REDIS_REPLY_INTEGER
+        && reply->integer == 1)
+    {
+        ended_send(part);
+    }
+}
+
+
+static void
+ended_send(worker_partition_t *part)
+{
+    worker_args_t  *args;
+
+    if (part->state != WORKER_PART_OPEN || part->forgetting
+        || !worker_part_up(part))
+    {
+        return;
+    }
+
+    args = &part->queue->args;
+    worker_args_begin(args);
+    worker_args_str(args, part->owner.text, part->owner.len);
+    worker_args_str(args, part->ended.text, part->ended.len);
+    worker_args_int(args, part->retention_s);
+    part->forgetting = true;
+    worker_link_script(worker_part_link(part), TRAVEL_SCRIPT_FORGET,
+                       ended_on_reply, part, args, 2);
+}
+
+
+void
+worker_watch_ended(worker_queue_t *queue)
+{
+    size_t  i;
+
+    for (i = 0; i < queue->nparts; i++) {
+        ended_send(queue->parts[i]);
     }
 }

@@ -206,6 +206,28 @@ sub hash_key {
     return "travel:{$part}:job:$uuid";
 }
 
+# The entries of :ended that name the job.
+sub noted {
+    my ($self, $id) = @_;
+    my ($part, $uuid) = $self->hash_key($id) =~ /^(.*:)job:(.*)$/;
+    return grep { index($_->[1][1], $uuid) >= 0 }
+        @{ $self->r->call('XRANGE', "${part}ended", '-', '+') };
+}
+
+# As if these jobs of one partition, alone there, had been noted as over so many
+# seconds ago, and had said so themselves.
+sub over_since {
+    my ($self, $seconds, @ids) = @_;
+    my $at = int(1000 * (time - $seconds));
+    my @hashes = map { $self->hash_key($_) } @ids;
+    $self->r->call('EVAL', <<'LUA', 1 + @ids, $hashes[0] =~ s/job:.*/ended/r, @hashes,
+redis.call('DEL', KEYS[1])
+redis.call('XADD', KEYS[1], ARGV[1] .. '-1', 'uuids', ARGV[2])
+for i = 2, #KEYS do redis.call('HSET', KEYS[i], 'updated_at', ARGV[1]) end
+LUA
+        $at, join '', map { s/.*\.//r } @ids);
+}
+
 sub job {
     my ($self, $id) = @_;
     return { @{ $self->r->call('HGETALL', $self->hash_key($id)) } };

@@ -20,9 +20,9 @@ primary() {
     # A container's network is its own; what else may come in is the host's say.
     printf 'host %s all scram-sha-256\n' 'all all' 'replication travel_replica' \
         >> "$data.new/pg_hba.conf"
-    pg_ctl start -s -w -D "$data.new" -o '-k /run/postgresql'
+    pg_ctl start -s -w -D "$data.new" -o '-k /tmp'
     PGPASSWORD=$(cat "$secrets/pg-super.password") KEYS=$secrets \
-        psql -XAtq -h /run/postgresql -U postgres -f "$share/roles.sql"
+        psql -XAtq -h /tmp -U postgres -f "$share/roles.sql"
     pg_ctl stop -s -w -m fast -D "$data.new"
     mv "$data.new" "$data"
 }
@@ -46,5 +46,5 @@ END
 role=$1
 shift
 "$role"
-exec postgres -D "$data" -k /run/postgresql -c listen_addresses='*' \
+exec postgres -D "$data" -k /tmp -c listen_addresses='*' \
     -c cluster_name="$role" "$@"

@@ -17,9 +17,9 @@ fi
 
 role=$1 dir=/var/lib/travel/redis-$1
 shift
-"$share/scripts/render.sh" "$share/conf/redis-acl.conf" /run/travel/users "$role"
+"$share/scripts/render.sh" "$share/conf/redis-acl.conf" /tmp/users "$role"
 # Redis' ACL files know no comments.
-grep '^user ' /run/travel/users > "$dir/users.acl"
-"$share/scripts/render.sh" "$share/conf/redis.conf" /run/travel/redis.conf "$role"
-exec redis-server /run/travel/redis.conf --port 6379 --bind '*' \
+grep '^user ' /tmp/users > "$dir/users.acl"
+"$share/scripts/render.sh" "$share/conf/redis.conf" /tmp/redis.conf "$role"
+exec redis-server /tmp/redis.conf --port 6379 --bind '*' \
     --unixsocket '' --daemonize no --logfile '' "$@"

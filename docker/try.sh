@@ -109,7 +109,7 @@ for name in edge workers; do
 done
 ok "they end by themselves"
 "${compose[@]}" stop > /dev/null 2>&1
-"${compose[@]}" up -d > /dev/null
+"${compose[@]}" start > /dev/null
 wait_for 120 "all of it again" ask "$url/api/v1/bookings"
 ask "$url/api/v1/bookings" | grep -q "$number" || die "the booking is gone"
 ok "with what it knew"

@@ -173,7 +173,7 @@ ngx_http_travel_large_parts(ngx_http_travel_zone_t *zone,
     ngx_http_travel_content_t      piece;
     ngx_http_travel_large_name_t   name;
 
-    ngx_str_null(&none);
+    ngx_str_set(&none, "");
     ngx_memzero(&piece, sizeof(piece));
     piece.kind = NGX_HTTP_TRAVEL_L1_PART;
 

@@ -192,7 +192,7 @@ refused('an Expires that is no date keeps heuristics away',
     { headers => ['Expires: 0', 'Last-Modified: ' . date(-864_000)] });
 refused('max-age=0 keeps heuristics away', cc('max-age=0', 'Last-Modified: ' . date(-864_000))) if 0;
 lasts(ttl((kept('a number that does not fit', cc('max-age=99999999999999999999')))[0]), 2147483648, '... is 2^31');
-is(ttl((kept('heuristics', { date => date(0), headers => ['Last-Modified: ' . date(-10_000)] }))[0]) > 990 ? 1 : 0, 1,
+is(ttl((kept('heuristics', { date => date(0), headers => ['Last-Modified: ' . date(-10_000)] }))[0]) > 990 - (time - $now) ? 1 : 0, 1,
     'a tenth of the time since Last-Modified');
 is(ttl((kept('heuristics, capped', { date => date(0), headers => ['Last-Modified: ' . date(-86_400_000)] }))[0]) <= 86_400 ? 1 : 0, 1,
     'a day at most');

@@ -41,10 +41,10 @@ sub metric { $t->get('/metrics')->{content} =~ /^\Q$_[0]\E (\d+)/m ? $1 : 0 }
 sub together {
     my ($n, $path, $key) = @_;
     my @fh;
+    my $t0 = time;                       # one for all: each may start late
     for (1 .. $n) {
         my $pid = open(my $fh, '-|') // die "fork: $!";
         if (!$pid) {
-            my $t0 = time;
             my $r = HTTP::Tiny->new->get($t->url . $path,
                 { headers => { 'x-key' => $key } });
             printf "%d %.3f", $r->{status}, time - $t0;

@@ -16,6 +16,10 @@ const ngx_str_t *ngx_http_travel_allowed(ngx_http_request_t *r);
  * it is that */
 ngx_int_t ngx_http_travel_satisfy_init(ngx_conf_t *cf);
 
+/* headers: the filter, before any other of ours is put before it: what is added
+ * there is of this answer, and must not be kept with it */
+void ngx_http_travel_headers_install(void);
+
 /* module: called last of all, for nginx runs handlers from the last on */
 ngx_int_t ngx_http_travel_before_content_init(ngx_conf_t *cf);
 

@@ -455,7 +455,7 @@ ngx_http_travel_cors_headers(ngx_http_request_t *r,
 
     static ngx_str_t  vary = ngx_string("Origin");
 
-    if (r->upstream != NULL) {
+    if (ngx_http_travel_headers_behind(r)) {
         ngx_http_travel_cors_strip(r);
     }
 

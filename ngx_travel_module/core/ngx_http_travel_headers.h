@@ -61,4 +61,7 @@ ngx_int_t ngx_http_travel_security_add(ngx_http_request_t *r,
 
 extern ngx_module_t  ngx_http_travel_headers_module;
 
+/* May it have fields of an application: of an upstream, or kept of one? */
+ngx_uint_t ngx_http_travel_headers_behind(ngx_http_request_t *r);
+
 #endif

@@ -130,17 +130,31 @@ ngx_http_travel_headers_merge_loc_conf(ngx_conf_t *cf, void *parent,
 static ngx_int_t
 ngx_http_travel_headers_postconfiguration(ngx_conf_t *cf)
 {
-    if (ngx_http_travel_phase(cf, NGX_HTTP_REWRITE_PHASE,
-                              ngx_http_travel_headers_rewrite)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
+    return ngx_http_travel_phase(cf, NGX_HTTP_REWRITE_PHASE,
+                                 ngx_http_travel_headers_rewrite);
+}
 
+
+void
+ngx_http_travel_headers_install(void)
+{
     ngx_http_travel_headers_next = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_travel_headers_filter;
+}
 
-    return NGX_OK;
+
+ngx_uint_t
+ngx_http_travel_headers_behind(ngx_http_request_t *r)
+{
+    ngx_http_travel_ctx_t  *ctx;
+
+    if (r->upstream != NULL) {
+        return 1;
+    }
+
+    ctx = ngx_http_travel_get_ctx(r);
+
+    return ctx != NULL && ctx->cache_status != NULL;
 }
 
 
@@ -197,7 +211,7 @@ ngx_http_travel_headers_filter(ngx_http_request_t *r)
             hlcf = ctx->headers;
         }
 
-        if (hlcf->request_id && r->upstream != NULL) {
+        if (hlcf->request_id && ngx_http_travel_headers_behind(r)) {
             ngx_http_travel_headers_drop_id(r);
         }
 

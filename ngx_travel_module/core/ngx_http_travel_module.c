@@ -100,9 +100,19 @@ static ngx_command_t  ngx_http_travel_commands[] = {
 };
 
 
+/* The first of ours to be called. */
+static ngx_int_t
+ngx_http_travel_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_http_travel_headers_install();
+
+    return ngx_http_travel_satisfy_init(cf);
+}
+
+
 static ngx_http_module_t  ngx_http_travel_core_module_ctx = {
     ngx_http_travel_add_variables,         /* preconfiguration */
-    ngx_http_travel_satisfy_init,          /* postconfiguration */
+    ngx_http_travel_postconfiguration,     /* postconfiguration */
 
     ngx_http_travel_create_main_conf,      /* create main configuration */
     NULL,                                  /* init main configuration */

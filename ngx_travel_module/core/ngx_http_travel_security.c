@@ -256,7 +256,7 @@ ngx_http_travel_security_add(ngx_http_request_t *r,
 
     /* only an application, or a page of ours, says any of these itself */
 
-    others = r->upstream != NULL
+    others = ngx_http_travel_headers_behind(r)
              || (r->headers_out.content_type.len >= 9
                  && ngx_strncmp(r->headers_out.content_type.data, "text/html",
                                 9) == 0);

@@ -21,6 +21,12 @@ my $t = Travel::Test->new(parts => 'nginx', ngx_workers => 1, http => <<'CONF');
         location = /metrics { travel_metrics; }
         location / { proxy_pass http://app; travel_cache http; }
         location /small/ { proxy_pass http://app; travel_cache http max_size=1k; }
+        location /browser/ {
+            travel_cors https://*.example;
+            travel_security_headers on;
+            proxy_pass http://app;
+            travel_cache http;
+        }
         location /large/ { proxy_pass http://app; travel_cache http max_size=4m; travel_cache_gzip on; }
         location /ttl/ { proxy_pass http://app; travel_cache http default=60s; }
         location /noheur/ { proxy_pass http://app; travel_cache http heuristic=0; }
@@ -270,6 +276,24 @@ refused('default= is not for an answer that is stale', cc('max-age=0'), in => '/
     refused('more than max_size, by default', { headers => ['Cache-Control: max-age=60'], body => 'x' x 1_048_577 });
     refused('more than an eighth of the zone', { headers => ['Cache-Control: max-age=60'], body => 'x' x 2_100_000 }, in => '/large/');
     refused('travel_cache off', cc('max-age=60'), in => '/off/');
+}
+
+# --- what the edge adds is of the answer, not of what is kept ---------------------------------
+
+{
+    my $path = fresh_path('/browser/');
+    $o->set($path, headers => ['Cache-Control: max-age=60', 'X-Frame-Options: SAMEORIGIN',
+        'Access-Control-Allow-Origin: *', 'X-Request-Id: theirs']);
+    for my $origin ('https://a.example', 'https://b.example', undef) {
+        my $h = get($path, headers => { $origin ? (Origin => $origin) : () })->{headers};
+        my $who = $origin // 'nobody';
+        is($h->{'access-control-allow-origin'}, $origin, "CORS, of a kept answer, too: $who");
+        is($h->{vary}, 'Origin', '... Vary, once');
+        is($h->{'content-security-policy'}, "default-src 'none'; frame-ancestors 'none'", '... the policy, once');
+        is($h->{'x-frame-options'}, 'SAMEORIGIN', '... what the application says itself');
+        like($h->{'x-request-id'}, qr/^[0-9a-f]{32}\z/, '... the request\'s id, once');
+    }
+    is($o->count($path), 1, '... one answer for all origins');
 }
 
 # --- answers that lie in parts ---------------------------------------------------------------

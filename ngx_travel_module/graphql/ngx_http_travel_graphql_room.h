@@ -17,6 +17,7 @@
 #define NGX_HTTP_TRAVEL_GRAPHQL_PLANS    512   /* kept by a worker */
 #define NGX_HTTP_TRAVEL_GRAPHQL_ROOTS    64    /* of an operation */
 #define NGX_HTTP_TRAVEL_GRAPHQL_BATCH    50    /* no batch= is larger */
+#define NGX_HTTP_TRAVEL_GRAPHQL_TIMEOUT  5000  /* ms, of a statement */
 #define NGX_HTTP_TRAVEL_GRAPHQL_MARK     32    /* hex characters */
 #define NGX_HTTP_TRAVEL_GRAPHQL_INVALID  422   /* as strict clients hear it */
 #define NGX_HTTP_TRAVEL_GRAPHQL_PARTIAL  294   /* ... and data with errors */

@@ -6,9 +6,9 @@
  * its fields, until those that are to blame are found (common/graphql/part.h):
  * they are null, with their paths, and all else is answered.  None of this is
  * done where nothing fails, and it has a bound: so many statements, begun
- * within so much time, after which the root is what is to blame.  What failed
- * for another reason than what was asked (no database, no time) is not tried
- * again.
+ * within the time that one may take; then it is the root that is to blame.
+ * What failed for another reason than what was asked (no database, no time) is
+ * not tried again.
  *
  * A plan is held while its statement is asked, and let go then: a request has
  * three at most, however many roots it has.
@@ -16,8 +16,7 @@
 
 #include "ngx_http_travel_graphql_room.h"
 
-#define NGX_HTTP_TRAVEL_GRAPHQL_TRIES   32     /* statements of a request */
-#define NGX_HTTP_TRAVEL_GRAPHQL_SEARCH  2000   /* ms */
+#define NGX_HTTP_TRAVEL_GRAPHQL_TRIES  32      /* statements of a request */
 
 
 static ngx_int_t ngx_http_travel_graphql_next(ngx_http_travel_graphql_t *g);
@@ -198,7 +197,7 @@ ngx_http_travel_graphql_judge_part(ngx_http_travel_graphql_t *g, ngx_int_t rc)
 
     if (next == TRAVEL_GRAPHQL_SEARCH_ASK
         && (g->tries >= NGX_HTTP_TRAVEL_GRAPHQL_TRIES
-            || ngx_current_msec - g->since > NGX_HTTP_TRAVEL_GRAPHQL_SEARCH))
+            || ngx_current_msec - g->since > NGX_HTTP_TRAVEL_GRAPHQL_TIMEOUT))
     {
         return TRAVEL_GRAPHQL_SEARCH_ROOT;
     }

@@ -4,8 +4,8 @@
  * A topic is user:{uuid}:events|predictions|insights|notifications,
  * journey:{uuid}, job:{queue.partition.uuid} or system:announcements.  A
  * subscription may also name a pattern, "journey:*", which only operators may.
- * Of jobs there is none: a job is told of because it is watched, and of one that
- * nobody watches nothing is told.
+ * Of jobs there is none: a job is told of because it is watched, and of one
+ * that nobody watches nothing is told.
  *
  * The history of a topic is a Redis stream of the cache role at
  * TRAVEL_LIVE_PREFIX + topic, bounded in length and age.  The stream is the

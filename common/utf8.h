@@ -44,8 +44,8 @@ travel_utf8_len(const char *p, const char *end)
     return 0;
 }
 
-/* Makes a text of others', or one that was cut, well-formed: what is not becomes
- * question marks. */
+/* Makes a text of others', or one that was cut, well-formed: what is not
+ * becomes question marks. */
 static inline void
 travel_utf8_mend(char *text)
 {

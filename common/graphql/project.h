@@ -21,8 +21,8 @@ void travel_graphql_project(const travel_graphql_plan_t *plan,
 
 /* The topic that the subscription's root means with these variables and this
  * viewer (a user's id, or empty), and the query by which is asked whether the
- * caller may (empty: nothing is asked).  TRAVEL_OK; TRAVEL_INVALID: a value that
- * cannot stand there, no viewer where one must; TRAVEL_ERROR. */
+ * caller may (empty: nothing is asked).  TRAVEL_OK; TRAVEL_INVALID: a value
+ * that cannot stand there, no viewer where one must; TRAVEL_ERROR. */
 int travel_graphql_topic(const travel_graphql_plan_t *plan,
     const travel_graphql_variables_t *variables, travel_str_t viewer,
     travel_graphql_text_t *topic, travel_graphql_text_t *check)

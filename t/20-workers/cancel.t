@@ -50,6 +50,7 @@ is(scalar(grep { $_ eq $fails } $p->ran), 1, 'what waited did not run again');
 my $after = $p->enqueue(key => $key, partition => 1);
 $p->until_over($after);
 is($p->status($after), 'succeeded', 'the key is free');
+is($p->noted($waits), 1, 'what was cancelled before it began is forgotten later');
 my ($rc, $out) = cancel($after);
 is($rc, 1, 'one that is over is not');
 like($out, qr/the job is succeeded/, 'told so');

@@ -326,8 +326,9 @@ worker_tx_trace(char dst[TRAVEL_TRACEPARENT_LEN + 1],
 
 /*
  * An event is also told to who watches (live_message.h): its user, also by the
- * topic that its type names (events.type), and those of a journey.  The same statement, so that nothing is told that did not
- * happen, and nothing happens that is not told.
+ * topic that its type names (events.type), and those of a journey.  The same
+ * statement, so that nothing is told that did not happen, and nothing happens
+ * that is not told.
  */
 #define TX_EVENT                                                              \
     "WITH e AS (SELECT events.append($1, $2::uuid, $3::int, $4, $5::jsonb,"   \
@@ -348,8 +349,8 @@ worker_tx_trace(char dst[TRAVEL_TRACEPARENT_LEN + 1],
 
 
 void
-worker_tx_partition(const worker_tx_t *tx, char queue[TRAVEL_QUEUE_NAME_MAX + 1],
-    char partition[16])
+worker_tx_partition(const worker_tx_t *tx,
+    char queue[TRAVEL_QUEUE_NAME_MAX + 1], char partition[16])
 {
     snprintf(queue, TRAVEL_QUEUE_NAME_MAX + 1, "%.*s",
              (int) tx->job->id.queue.len, tx->job->id.queue.data);

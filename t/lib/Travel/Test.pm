@@ -550,30 +550,28 @@ sub _check_figures {
 my $BAD_LINE = qr/\[(?:alert|emerg)\]|Sanitizer|runtime\ error:|Can't\ open\ file|
                   \bPANIC:|worker\ process\ \d+\ exited\ on\ signal/x;
 
+# Line by line, as millions of requests make logs of gigabytes.
+sub _lines_like {
+    my ($file, $pattern) = @_;
+    open my $log, '<:raw', $file or return;
+    my @lines;
+    while (my $line = <$log>) {
+        push @lines, $line if $line =~ $pattern;
+    }
+    chomp @lines;
+    return @lines;
+}
+
 sub bad_lines {
     my ($self) = @_;
     my @bad;
     for my $file (glob("$self->{dir}/logs/* $self->{dir}/san/*")) {
         my $short = $file =~ s{.*/}{}r;
-        for (split /\n/, slurp($file)) {
-            next unless $_ =~ $BAD_LINE;
+        for (_lines_like($file, $BAD_LINE)) {
             next if $self->{allow_log} && $_ =~ $self->{allow_log};
             push @bad, "$short: $_";
         }
     }
-    return @bad;
-}
-
-# What others than request() and raw() were told, wrk for one: line by line, as
-# millions of requests make gigabytes.
-sub _logged_5xx {
-    my ($self) = @_;
-    open my $log, '<', "$self->{dir}/logs/access.log" or return;
-    my @bad;
-    while (my $line = <$log>) {
-        push @bad, $line if $line =~ /"status":"?5\d\d/;
-    }
-    chomp @bad;
     return @bad;
 }
 
@@ -591,7 +589,9 @@ sub finish {
         or Test::More::diag(join "\n", @bad[0 .. ($#bad > 19 ? 19 : $#bad)]);
     if (!$self->{allow_5xx}) {
         my @e = @{ $self->{http5xx} };
-        my @log = $self->_logged_5xx;
+        # What others than request() and raw() were told, wrk for one.
+        my @log = _lines_like("$self->{dir}/logs/access.log",
+            qr/"status":"?5\d\d/);
         push @e, @log if @log > @e + ($self->{tolerated_5xx} // 0);
         Test::More::ok(!@e, 'no unexpected 5xx')
             or Test::More::diag(join "\n", @e[0 .. ($#e > 19 ? 19 : $#e)]);

@@ -88,16 +88,19 @@ unit: $(UNIT) $(if $(wildcard t/lib/kafka-mock.c),$(BUILD)/kafka-mock)
 
 # --- C: the library, the workers, the command line, unit tests ---------------
 
+# What an object depends on holds however BUILD is spelled.
+DEPFLAGS = -MMD -MP -MT \$$\(BUILD\)/obj/$*.o
+
 # Changing compiler or flags in the same directory rebuilds everything.
 STAMP := $(BUILD)/flags
-NOW   := $(CC) $(ALL_CFLAGS)
+NOW   := $(CC) $(ALL_CFLAGS) $(DEPFLAGS)
 $(shell mkdir -p $(BUILD); [ "$$(cat $(STAMP) 2>/dev/null)" = '$(NOW)' ] \
     || echo '$(NOW)' > $(STAMP))
 
 $(BUILD)/obj/%.o: %.c $(STAMP)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC    $<")
-	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(DEPFLAGS) -c -o $@ $<
 
 $(LIB): $(call objs,$(LIB_SRC))
 	@rm -f $@

@@ -140,15 +140,15 @@ sub trail {
         UNION ALL SELECT 'event', type, concat_ws(' ', stream_type, version,
             user_id, job_id, trace), data::text
         FROM events.event WHERE stream_id = '$uuid'
-        UNION ALL SELECT 'live', m->>'type', payload->>'topics',
-            (m - 'ts')::text
+        UNION ALL SELECT 'live', m->>'type', topic, (m - 'ts')::text
         FROM public.told, jsonb_array_elements(coalesce(payload->'messages',
-            jsonb_build_array(payload->'message'))) AS m
+            jsonb_build_array(payload->'message'))) AS m,
+            jsonb_array_elements_text(payload->'topics') AS topic
         WHERE aggregate = '$uuid' AND kind = 'live'
         UNION ALL SELECT kind, payload->>'type', '', payload::text
         FROM public.told WHERE aggregate = '$uuid' AND kind = 'job'
         UNION ALL SELECT 'row', status, '', to_jsonb(b)::text
-        FROM travel.bookings AS b WHERE id = '$uuid' ORDER BY 1, 2");
+        FROM travel.bookings AS b WHERE id = '$uuid' ORDER BY 1, 2, 3");
     my $text = join "\n", map { join ' | ', map { $_ // '' } @$_ } @rows;
     $text =~ s/\Q$uuid\E/UUID/g;
     $text =~ s/20\d\d-(?!\d\d-01T20)[-T\d:.+]+Z?/TIME/g;

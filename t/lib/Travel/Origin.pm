@@ -133,10 +133,11 @@ sub _answer {
     my ($self, $client) = @_;
     my $request = _request($client) or return;
     my ($path) = $request->{target} =~ /^([^?]*)/;
-    my $n = $self->_note($path, $request);
     my $file = "$self->{dir}/answer." . _name($path);
     my $a = { status => 404, date => 'now' };
     if (open my $f, '<', $file) { local $/; $a = $JSON->decode(<$f>) }
+    # Once it is noted, what is set is for the next.
+    my $n = $self->_note($path, $request);
     Time::HiRes::sleep($a->{delay}) if $a->{delay};
     if ($a->{hold}) { Time::HiRes::sleep(0.02) while -e $a->{hold} }
     if (defined $a->{raw}) { print $client $a->{raw}; close $client; return }

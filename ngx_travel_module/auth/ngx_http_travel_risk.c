@@ -16,8 +16,6 @@
 #define NGX_HTTP_TRAVEL_RISK_DEVICE     1024     /* bytes that are hashed */
 
 
-static char *ngx_http_travel_risk_speed(ngx_conf_t *cf,
-    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static ngx_int_t ngx_http_travel_risk_judge(ngx_http_request_t *r,
     const ngx_http_travel_risk_t *risk, ngx_http_travel_risk_record_t *record);
 static uint64_t ngx_http_travel_risk_device(ngx_http_request_t *r,
@@ -66,7 +64,7 @@ static const ngx_http_travel_param_t  ngx_http_travel_risk_params[] = {
       offsetof(ngx_http_travel_risk_t, rule.weight[TRAVEL_RISK_HOURS]),
       "0", "1", "0.2", NULL, 0 },
 
-    { "speed", ngx_http_travel_risk_speed,
+    { "speed", ngx_http_travel_param_real,
       offsetof(ngx_http_travel_risk_t, rule.speed),
       "1", "100000", "1000", "km/h", 0 },
 
@@ -97,27 +95,6 @@ ngx_http_travel_risk_directive(ngx_conf_t *cf, ngx_http_travel_risk_t *risk)
 
     return ngx_http_travel_params_whole(cf, ngx_http_travel_risk_params, 1,
                                         risk);
-}
-
-
-static char *
-ngx_http_travel_risk_speed(ngx_conf_t *cf,
-    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
-{
-    char                     *rv;
-    ngx_uint_t                speed;
-    ngx_http_travel_param_t   plain;
-
-    plain = *param;
-    plain.offset = 0;
-
-    rv = ngx_http_travel_param_number(cf, &plain, value, &speed);
-
-    if (rv == NGX_CONF_OK) {
-        *(double *) ((char *) conf + param->offset) = speed;
-    }
-
-    return rv;
 }
 
 

@@ -4,8 +4,6 @@
 #include "ngx_http_travel_kept.h"
 
 
-static char *ngx_http_travel_kept_seconds(ngx_conf_t *cf,
-    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static char *ngx_http_travel_kept_ignore(ngx_conf_t *cf,
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static ngx_int_t ngx_http_travel_kept_servers(ngx_conf_t *cf);
@@ -13,15 +11,15 @@ static ngx_int_t ngx_http_travel_kept_servers(ngx_conf_t *cf);
 
 static const ngx_http_travel_param_t  ngx_http_travel_cache_http_params[] = {
 
-    { "default", ngx_http_travel_kept_seconds,
+    { "default", ngx_http_travel_param_sec32,
       offsetof(ngx_http_travel_kept_conf_t, policy.fallback),
       "0", "30d", NULL, NULL, 0 },
 
-    { "stale", ngx_http_travel_kept_seconds,
+    { "stale", ngx_http_travel_param_sec32,
       offsetof(ngx_http_travel_kept_conf_t, policy.stale),
       "0", "30d", NULL, NULL, 0 },
 
-    { "heuristic", ngx_http_travel_kept_seconds,
+    { "heuristic", ngx_http_travel_param_sec32,
       offsetof(ngx_http_travel_kept_conf_t, policy.heuristic_max),
       "0", "30d", "1d", NULL, 0 },
 
@@ -106,28 +104,6 @@ ngx_http_travel_kept_directive(ngx_conf_t *cf,
     *ret_conf = conf;
 
     return NGX_CONF_OK;
-}
-
-
-/* As common/ counts them, in 32 bits. */
-static char *
-ngx_http_travel_kept_seconds(ngx_conf_t *cf,
-    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
-{
-    char                     *rv;
-    time_t                    seconds;
-    ngx_http_travel_param_t   plain;
-
-    plain = *param;
-    plain.offset = 0;
-
-    rv = ngx_http_travel_param_sec(cf, &plain, value, &seconds);
-
-    if (rv == NGX_CONF_OK) {
-        *(uint32_t *) ((char *) conf + param->offset) = (uint32_t) seconds;
-    }
-
-    return rv;
 }
 
 

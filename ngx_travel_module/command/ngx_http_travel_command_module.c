@@ -12,8 +12,6 @@ static char *ngx_http_travel_command_set(ngx_conf_t *cf,
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static char *ngx_http_travel_command_breaker(ngx_conf_t *cf,
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
-static char *ngx_http_travel_command_ttl(ngx_conf_t *cf,
-    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static char *ngx_http_travel_command_final(ngx_conf_t *cf,
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static char *ngx_http_travel_command_check(ngx_conf_t *cf,
@@ -133,7 +131,7 @@ static const ngx_http_travel_param_t  ngx_http_travel_command_params[] = {
       offsetof(ngx_http_travel_command_use_t, idempotency),
       NULL, NULL, "optional", "optional|required", 0 },
 
-    { "idempotency_ttl", ngx_http_travel_command_ttl,
+    { "idempotency_ttl", ngx_http_travel_param_msec_text,
       offsetof(ngx_http_travel_command_use_t, idem_ttl),
       "1s", "3d", "24h", NULL, 0 },
 
@@ -145,7 +143,7 @@ static const ngx_http_travel_param_t  ngx_http_travel_command_params[] = {
       0,
       NULL, NULL, NULL, NULL, 0 },
 
-    { "unique_ttl", ngx_http_travel_command_ttl,
+    { "unique_ttl", ngx_http_travel_param_msec_text,
       offsetof(ngx_http_travel_command_use_t, unique_ttl),
       "1s", "3d", "1h", NULL, 0 },
 
@@ -332,39 +330,6 @@ ngx_http_travel_command_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
     return ngx_http_travel_claim(cf, use->method,
                                  ngx_http_travel_command_handler);
-}
-
-
-/* Kept as Redis will be told: milliseconds, as text.  Jobs are remembered for
- * longer: a repeat must find its first. */
-static char *
-ngx_http_travel_command_ttl(ngx_conf_t *cf,
-    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
-{
-    char                     *rv;
-    u_char                   *p;
-    ngx_str_t                *text;
-    ngx_msec_t                ms;
-    ngx_http_travel_param_t   plain;
-
-    plain = *param;
-    plain.offset = 0;
-
-    rv = ngx_http_travel_param_msec(cf, &plain, value, &ms);
-    if (rv != NGX_CONF_OK) {
-        return rv;
-    }
-
-    p = ngx_pnalloc(cf->pool, NGX_INT_T_LEN);
-    if (p == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    text = (ngx_str_t *) ((char *) conf + param->offset);
-    text->data = p;
-    text->len = ngx_sprintf(p, "%M", ms) - p;
-
-    return NGX_CONF_OK;
 }
 
 

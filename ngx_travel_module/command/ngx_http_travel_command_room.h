@@ -96,7 +96,9 @@ typedef struct {
     ngx_str_t                              unique_ttl;   /* ms, as text */
     ngx_str_t                              resource;
     ngx_str_t                              breaker;      /* member, or empty */
-    ngx_str_t                              idem_ttl;     /* ms, as text */
+    ngx_str_t                              idem_ttl;     /* ms, as text: less
+                                             than jobs are remembered, for a
+                                             repeat must find its first */
     ngx_uint_t                             max_errors;
     ngx_uint_t                             batch;        /* items, 0: none */
     ngx_msec_t                             deadline;     /* to be begun, or 0 */

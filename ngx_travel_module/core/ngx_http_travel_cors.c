@@ -16,8 +16,6 @@
 
 static char *ngx_http_travel_cors_origin(ngx_conf_t *cf,
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
-static char *ngx_http_travel_cors_age(ngx_conf_t *cf,
-    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static char *ngx_http_travel_cors_list(ngx_conf_t *cf,
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static ngx_uint_t ngx_http_travel_cors_tokens(const ngx_str_t *list);
@@ -49,7 +47,7 @@ static const ngx_http_travel_param_t  ngx_http_travel_cors_params[] = {
       offsetof(ngx_http_travel_cors_t, credentials),
       NULL, NULL, NULL, NULL, 0 },
 
-    { "max_age", ngx_http_travel_cors_age,
+    { "max_age", ngx_http_travel_param_sec_text,
       offsetof(ngx_http_travel_cors_t, max_age),
       "0", "1d", "1h", NULL, 0 },
 
@@ -153,38 +151,6 @@ ngx_http_travel_cors_origin(ngx_conf_t *cf,
     }
 
     *origin = *value;
-
-    return NGX_CONF_OK;
-}
-
-
-/* Kept as clients are told: seconds, as text. */
-static char *
-ngx_http_travel_cors_age(ngx_conf_t *cf,
-    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
-{
-    char                     *rv;
-    u_char                   *p;
-    time_t                    age;
-    ngx_str_t                *text;
-    ngx_http_travel_param_t   plain;
-
-    plain = *param;
-    plain.offset = 0;
-
-    rv = ngx_http_travel_param_sec(cf, &plain, value, &age);
-    if (rv != NGX_CONF_OK) {
-        return rv;
-    }
-
-    p = ngx_pnalloc(cf->pool, NGX_TIME_T_LEN);
-    if (p == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    text = (ngx_str_t *) ((char *) conf + param->offset);
-    text->data = p;
-    text->len = ngx_sprintf(p, "%T", age) - p;
 
     return NGX_CONF_OK;
 }

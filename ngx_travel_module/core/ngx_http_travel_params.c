@@ -20,6 +20,9 @@ static char *ngx_http_travel_param_unknown(ngx_conf_t *cf,
 static char *ngx_http_travel_param_unsigned(ngx_conf_t *cf,
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf,
     ngx_http_travel_measure_pt measure, const char *noun);
+static char *ngx_http_travel_param_digits(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf,
+    ngx_http_travel_measure_pt measure);
 static char *ngx_http_travel_param_bounded(ngx_conf_t *cf,
     const ngx_http_travel_param_t *param, ngx_str_t *value,
     ngx_http_travel_measure_pt measure, const char *noun, ngx_int_t *ret_n);
@@ -343,6 +346,60 @@ ngx_http_travel_param_sec(ngx_conf_t *cf,
 
 
 char *
+ngx_http_travel_param_sec32(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
+{
+    char       *rv;
+    ngx_int_t   n;
+
+    rv = ngx_http_travel_param_bounded(cf, param, value,
+                                       ngx_http_travel_measure_sec, "time",
+                                       &n);
+    if (rv == NGX_CONF_OK) {
+        *(uint32_t *) ((char *) conf + param->offset) = (uint32_t) n;
+    }
+
+    return rv;
+}
+
+
+char *
+ngx_http_travel_param_msec_text(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
+{
+    return ngx_http_travel_param_digits(cf, param, value, conf,
+                                        ngx_http_travel_measure_msec);
+}
+
+
+char *
+ngx_http_travel_param_sec_text(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
+{
+    return ngx_http_travel_param_digits(cf, param, value, conf,
+                                        ngx_http_travel_measure_sec);
+}
+
+
+char *
+ngx_http_travel_param_real(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
+{
+    char       *rv;
+    ngx_int_t   n;
+
+    rv = ngx_http_travel_param_bounded(cf, param, value,
+                                       ngx_http_travel_measure_number,
+                                       "number", &n);
+    if (rv == NGX_CONF_OK) {
+        *(double *) ((char *) conf + param->offset) = (double) n;
+    }
+
+    return rv;
+}
+
+
+char *
 ngx_http_travel_param_share(ngx_conf_t *cf,
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf)
 {
@@ -376,6 +433,35 @@ ngx_http_travel_param_unsigned(ngx_conf_t *cf,
     }
 
     return rv;
+}
+
+
+/* A time as others will be told it. */
+static char *
+ngx_http_travel_param_digits(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf,
+    ngx_http_travel_measure_pt measure)
+{
+    char       *rv;
+    u_char     *p;
+    ngx_int_t   n;
+    ngx_str_t  *text;
+
+    rv = ngx_http_travel_param_bounded(cf, param, value, measure, "time", &n);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    p = ngx_pnalloc(cf->pool, NGX_INT_T_LEN);
+    if (p == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    text = (ngx_str_t *) ((char *) conf + param->offset);
+    text->data = p;
+    text->len = ngx_sprintf(p, "%i", n) - p;
+
+    return NGX_CONF_OK;
 }
 
 

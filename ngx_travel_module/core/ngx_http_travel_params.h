@@ -67,7 +67,15 @@ char *ngx_http_travel_param_msec(ngx_conf_t *cf,        /* ngx_msec_t */
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 char *ngx_http_travel_param_sec(ngx_conf_t *cf,         /* time_t */
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+char *ngx_http_travel_param_sec32(ngx_conf_t *cf,       /* uint32_t */
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+char *ngx_http_travel_param_msec_text(ngx_conf_t *cf,   /* ngx_str_t: digits */
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+char *ngx_http_travel_param_sec_text(ngx_conf_t *cf,    /* ngx_str_t: digits */
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 char *ngx_http_travel_param_size(ngx_conf_t *cf,        /* size_t */
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
+char *ngx_http_travel_param_real(ngx_conf_t *cf,        /* double, whole */
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 char *ngx_http_travel_param_share(ngx_conf_t *cf,       /* double, of 1 */
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);

@@ -139,9 +139,13 @@ ngx_http_travel_hub_job_state(ngx_http_travel_topic_t *t,
     t->last = seen->position;
     t->placed = 1;
 
+    /* any other is no user's who may watch by being the owner */
+
     ngx_memzero(t->owner, sizeof(t->owner));
-    ngx_memcpy(t->owner, seen->owner.data,
-               ngx_min(seen->owner.len, sizeof(t->owner)));
+
+    if (seen->owner.len == sizeof(t->owner)) {
+        ngx_memcpy(t->owner, seen->owner.data, sizeof(t->owner));
+    }
 
     return NGX_OK;
 }

@@ -299,6 +299,10 @@ subtest 'a topic: job:{id}' => sub {
     $m = $watch->($alice, undef, $job =~ s/^(.*)-[^-]+/job:$1-000000000000/r)
         ->next_json;
     is($m->{code}, 'RESOURCE_NOT_FOUND', 'none of that id');
+    my $longer = job();
+    set($longer, sub => $t->user(1) . '-x');
+    $m = $watch->($alice, undef, "job:$longer")->next_json;
+    is($m->{code}, 'RESOURCE_NOT_FOUND', 'one of a user with a longer id');
     is($watch->(undef)->next_json->{code}, 'AUTHORIZATION_ERROR', 'nobody');
     my $op = $watch->($t->token(sub => $t->user(2), permissions =>
         'jobs:watch'));

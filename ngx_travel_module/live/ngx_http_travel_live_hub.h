@@ -164,7 +164,10 @@ size_t ngx_http_travel_told_ready(const ngx_http_travel_subscriber_t *sub,
     char *dst);
 size_t ngx_http_travel_told_gap(const ngx_http_travel_subscriber_t *sub,
     int64_t missed, char *dst);
-/* Why 'refused', as a socket is told it; JSON at 'dst'. */
+/* 'topic' may be NULL, or what is none: it is told only if it can be one. */
+size_t ngx_http_travel_told_error(const char *code, const char *message,
+    const ngx_str_t *topic, char *dst);
+/* Why 'refused'. */
 size_t ngx_http_travel_told_refused(const ngx_http_travel_subscriber_t *sub,
     char *dst);
 /* The same for who says it in his own words. */

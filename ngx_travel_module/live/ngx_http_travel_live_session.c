@@ -651,7 +651,6 @@ ngx_http_travel_operation_refused_topic(ngx_http_travel_subscriber_t *sub)
 }
 
 
-
 static void
 ngx_http_travel_operation_ready(ngx_http_travel_subscriber_t *sub)
 {

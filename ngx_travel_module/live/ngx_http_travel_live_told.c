@@ -4,7 +4,7 @@
  *   {"type":"subscribed","topic":T,"cursor":C}
  *   {"type":"gap","topic":T,"missed":N|null,"cursor":C}
  *   {"type":"message","topic":T,"cursor":C,"message":{...}}
- *   {"type":"error","code":"RESOURCE_NOT_FOUND","message":..,"topic":T}
+ *   {"type":"error","code":CODE,"message":TEXT[,"topic":T]}
  *   {"type":"bye","code":N,"reconnect_in":MS,"cursors":{T:C, ...}}
  *
  * A message is written once per nginx worker and form, whoever is sent it.
@@ -78,21 +78,36 @@ ngx_http_travel_told_gap(const ngx_http_travel_subscriber_t *sub,
 
 
 size_t
-ngx_http_travel_told_refused(const ngx_http_travel_subscriber_t *sub,
-    char *dst)
+ngx_http_travel_told_error(const char *code, const char *message,
+    const ngx_str_t *topic, char *dst)
 {
     travel_json_writer_t  json;
 
     travel_json_writer_init(&json, dst, NGX_HTTP_TRAVEL_TOLD_MAX);
     travel_json_object(&json);
     travel_json_member_cstring(&json, "type", "error");
-    travel_json_member_cstring(&json, "code", "RESOURCE_NOT_FOUND");
-    travel_json_member_cstring(&json, "message", NGX_HTTP_TRAVEL_TOLD_REFUSED);
-    travel_json_member_string(&json, "topic", ngx_http_travel_view(
-                                  ngx_http_travel_subscribed(sub)));
+    travel_json_member_cstring(&json, "code", code);
+    travel_json_member_cstring(&json, "message", message);
+
+    if (topic != NULL && topic->len > 0
+        && topic->len <= TRAVEL_LIVE_TOPIC_MAX)
+    {
+        travel_json_member_string(&json, "topic", ngx_http_travel_view(topic));
+    }
+
     travel_json_object_end(&json);
 
     return travel_json_writer_finish(&json);
+}
+
+
+size_t
+ngx_http_travel_told_refused(const ngx_http_travel_subscriber_t *sub,
+    char *dst)
+{
+    return ngx_http_travel_told_error("RESOURCE_NOT_FOUND",
+                                      NGX_HTTP_TRAVEL_TOLD_REFUSED,
+                                      ngx_http_travel_subscribed(sub), dst);
 }
 
 

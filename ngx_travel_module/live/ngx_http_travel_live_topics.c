@@ -567,23 +567,11 @@ static void
 ngx_http_travel_watcher_error(ngx_http_travel_watcher_t *w, const char *code,
     const char *message, const ngx_str_t *topic)
 {
-    char                  text[NGX_HTTP_TRAVEL_WATCHER_ROOM];
-    travel_json_writer_t  json;
+    char    text[NGX_HTTP_TRAVEL_TOLD_MAX];
+    size_t  len;
 
-    travel_json_writer_init(&json, text, sizeof(text));
-    travel_json_object(&json);
-    travel_json_member_cstring(&json, "type", "error");
-    travel_json_member_cstring(&json, "code", code);
-    travel_json_member_cstring(&json, "message", message);
-
-    if (topic != NULL && topic->len > 0
-        && topic->len <= TRAVEL_LIVE_TOPIC_MAX)
-    {
-        travel_json_member_string(&json, "topic", ngx_http_travel_view(topic));
-    }
-
-    travel_json_object_end(&json);
-    ngx_http_travel_watcher_tell(w, &json);
+    len = ngx_http_travel_told_error(code, message, topic, text);
+    ngx_http_travel_socket_message(w->socket, TRAVEL_WS_TEXT, text, len);
 }
 
 

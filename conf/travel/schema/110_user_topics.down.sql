@@ -77,6 +77,5 @@ BEGIN
      ORDER BY stream_id;
 END $$;
 
-DROP FUNCTION events.tell_channels(events.fact[]);
 DROP FUNCTION events.user_topic(text, uuid);
 ALTER TABLE events.type DROP COLUMN channel;

@@ -13,37 +13,8 @@ LANGUAGE sql STABLE AS $$
      WHERE type = p_type
 $$;
 
--- The same for a batch, after its events were written.  By indexes, however few
--- rows there were when it was planned.
-CREATE FUNCTION events.tell_channels(p events.fact[]) RETURNS void
-LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan
-SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
-AS $$
-BEGIN
-    INSERT INTO jobs.outbox (queue, partition, kind, aggregate, payload, trace)
-    SELECT f.queue, f.partition, 'live', f.stream_id, jsonb_build_object(
-               'topics', jsonb_build_array('user:' || f.user_id || ':'
-                                           || t.channel),
-               'messages', jsonb_agg(jsonb_build_object('type', u.type,
-                   'id', f.stream_id || '/'
-                         || (s.version - cardinality(f.types) + u.n),
-                   'data', u.data,
-                   'aggregate', jsonb_build_object('type', f.stream_type,
-                                                   'id', f.stream_id),
-                   'ts', clock_timestamp()) ORDER BY u.n)),
-           min(f.trace)
-      FROM unnest(p) AS f
-      CROSS JOIN LATERAL unnest(f.types, f.data) WITH ORDINALITY
-                 AS u(type, data, n)
-      JOIN events.type AS t ON t.type = u.type AND t.channel IS NOT NULL
-      JOIN events.stream AS s ON s.stream_type = f.stream_type
-                             AND s.stream_id = f.stream_id
-     WHERE f.user_id IS NOT NULL
-     GROUP BY f.queue, f.partition, f.stream_type, f.stream_id, f.user_id,
-              t.channel
-     ORDER BY f.stream_id;
-END $$;
-
+-- A batch's messages of one stream to one topic are one row: the user's events
+-- (and a journey's), and each channel that a type among them names.
 CREATE OR REPLACE FUNCTION events.append_many(p events.fact[]) RETURNS void
 LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
@@ -71,23 +42,32 @@ BEGIN
         INSERT INTO events.event (stream_type, stream_id, version, type, data,
                                   user_id, job_id, trace)
         SELECT stream_type, stream_id, version, type, d, user_id, job_id,
-               trace FROM e)
+               trace FROM e),
+    m AS MATERIALIZED (
+        SELECT e.queue, e.partition, e.stream_type, e.stream_id, e.user_id,
+               e.trace, e.version, t.channel,
+               jsonb_build_object('type', type,
+                   'id', e.stream_id || '/' || e.version, 'data', e.d,
+                   'aggregate', jsonb_build_object('type', e.stream_type,
+                                                   'id', e.stream_id),
+                   'ts', clock_timestamp()) AS message
+          FROM e JOIN events.type AS t USING (type)),
+    told AS (
+        SELECT m.*, ARRAY['user:' || user_id || ':events',
+                          CASE WHEN stream_type = 'journey'
+                               THEN 'journey:' || stream_id END] AS topics
+          FROM m
+        UNION ALL
+        SELECT m.*, ARRAY['user:' || user_id || ':' || channel]
+          FROM m WHERE channel IS NOT NULL AND user_id IS NOT NULL)
     INSERT INTO jobs.outbox (queue, partition, kind, aggregate, payload, trace)
     SELECT queue, partition, 'live', stream_id, jsonb_build_object(
-               'topics', array_remove(ARRAY['user:' || user_id || ':events',
-                   CASE WHEN stream_type = 'journey'
-                        THEN 'journey:' || stream_id END], NULL),
-               'messages', jsonb_agg(jsonb_build_object('type', type,
-                   'id', stream_id || '/' || version, 'data', d,
-                   'aggregate', jsonb_build_object('type', stream_type,
-                                                   'id', stream_id),
-                   'ts', clock_timestamp()) ORDER BY version)),
+               'topics', array_remove(topics, NULL),
+               'messages', jsonb_agg(message ORDER BY version)),
            min(trace)
-      FROM e
-     GROUP BY queue, partition, stream_type, stream_id, user_id
-     ORDER BY stream_id;
-
-    PERFORM events.tell_channels(p);
+      FROM told
+     GROUP BY queue, partition, stream_type, stream_id, topics
+     ORDER BY stream_id, min(version);
 END $$;
 
 UPDATE events.type SET channel = 'notifications'
@@ -211,7 +191,6 @@ END $$;
 GRANT SELECT, INSERT ON ml.prediction TO travel_worker;
 GRANT SELECT ON ml.prediction TO travel_edge;
 GRANT EXECUTE ON FUNCTION events.user_topic(text, uuid),
-    events.tell_channels(events.fact[]),
     jobs.tell_noticed(text, integer, uuid, text, jsonb),
     ml.predict(uuid, text, timestamptz),
     ml.predict_all(text, integer, uuid, text, text, integer)

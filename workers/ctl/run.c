@@ -139,9 +139,7 @@ run_lease(run_t *r)
     PGresult     *res;
     const char   *params[] = { queue, partition, r->owner, RUN_TTL_S };
 
-    snprintf(queue, sizeof(queue), "%.*s", (int) r->job.id.queue.len,
-             r->job.id.queue.data);
-    snprintf(partition, sizeof(partition), "%u", r->job.id.partition);
+    worker_job_partition(&r->job, queue, partition);
     fence = 0;
 
     if (worker_pg_ready(r->slot.pg) == TRAVEL_OK) {
@@ -169,9 +167,7 @@ run_release(run_t *r)
     char         queue[TRAVEL_QUEUE_NAME_MAX + 1], partition[16];
     const char  *params[] = { queue, partition, r->owner };
 
-    snprintf(queue, sizeof(queue), "%.*s", (int) r->job.id.queue.len,
-             r->job.id.queue.data);
-    snprintf(partition, sizeof(partition), "%u", r->job.id.partition);
+    worker_job_partition(&r->job, queue, partition);
 
     if (!r->keep && worker_pg_ready(r->slot.pg) == TRAVEL_OK) {
         PQclear(worker_pg_exec(r->slot.pg,

@@ -140,6 +140,10 @@ const worker_job_type_t *worker_job_type_at(size_t i);
 json_t *worker_job_memo(const worker_job_t *job, const char *name);
 void worker_job_memo_set(worker_job_t *job, const char *name, json_t *value);
 
+/* The partition it is of, for statements: queue and number, as texts. */
+void worker_job_partition(const worker_job_t *job,
+    char queue[TRAVEL_QUEUE_NAME_MAX + 1], char partition[16]);
+
 /* Fills job->error, returns 'verdict': return worker_job_fail(job, ...). */
 worker_verdict_e worker_job_fail(worker_job_t *job, worker_verdict_e verdict,
     const char *code, const char *fmt, ...) TRAVEL_PRINTF(4, 5);

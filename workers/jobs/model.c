@@ -249,7 +249,7 @@ model_predict(worker_tx_t *tx, const char *kind)
     PGresult    *res;
     const char  *params[6];
 
-    worker_tx_partition(tx, queue, partition);
+    worker_job_partition(tx->job, queue, partition);
 
     params[0] = kind;
     params[1] = MODEL_USERS_MAX;

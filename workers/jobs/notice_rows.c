@@ -28,9 +28,7 @@ static void
 notice_params(notice_lease_t *l, const worker_job_t *job,
     const char *params[5])
 {
-    snprintf(l->queue, sizeof(l->queue), "%.*s", (int) job->id.queue.len,
-             job->id.queue.data);
-    snprintf(l->partition, sizeof(l->partition), "%u", job->id.partition);
+    worker_job_partition(job, l->queue, l->partition);
     snprintf(l->fence, sizeof(l->fence), "%lld", job->fence);
 
     params[0] = l->queue;
@@ -86,7 +84,7 @@ notice_told(worker_tx_t *tx)
     PGresult     *res;
     const char   *params[5];
 
-    worker_tx_partition(tx, queue, partition);
+    worker_job_partition(tx->job, queue, partition);
     data = json_dumps(json_object_get(tx->job->body, "data"), JSON_COMPACT);
     params[0] = queue;
     params[1] = partition;

@@ -96,6 +96,16 @@ worker_job_type(travel_str_t type)
 }
 
 
+void
+worker_job_partition(const worker_job_t *job,
+    char queue[TRAVEL_QUEUE_NAME_MAX + 1], char partition[16])
+{
+    snprintf(queue, TRAVEL_QUEUE_NAME_MAX + 1, "%.*s",
+             (int) job->id.queue.len, job->id.queue.data);
+    snprintf(partition, 16, "%u", job->id.partition);
+}
+
+
 worker_verdict_e
 worker_job_fail(worker_job_t *job, worker_verdict_e verdict, const char *code,
     const char *fmt, ...)

@@ -72,8 +72,8 @@ trend_items(const worker_job_t *job)
 static PGresult *
 trend_take(worker_tx_t *tx)
 {
-    char               *text, partition[12], tp[TRAVEL_TRACEPARENT_LEN + 1];
-    char                queue[TRAVEL_JOB_ID_MAX + 1];
+    char               *text, partition[16], tp[TRAVEL_TRACEPARENT_LEN + 1];
+    char                queue[TRAVEL_QUEUE_NAME_MAX + 1];
     json_t             *items;
     PGresult           *res;
     const char         *params[6];
@@ -90,9 +90,7 @@ trend_take(worker_tx_t *tx)
         return NULL;
     }
 
-    snprintf(queue, sizeof(queue), "%.*s", (int) job->id.queue.len,
-             job->id.queue.data);
-    snprintf(partition, sizeof(partition), "%u", job->id.partition);
+    worker_job_partition(job, queue, partition);
     params[0] = text;
     params[1] = job->sub;
     params[2] = job->uuid;

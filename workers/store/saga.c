@@ -21,9 +21,7 @@ typedef struct {
 static void
 saga_lease(saga_lease_t *l, const worker_job_t *job)
 {
-    snprintf(l->queue, sizeof(l->queue), "%.*s", (int) job->id.queue.len,
-             job->id.queue.data);
-    snprintf(l->partition, sizeof(l->partition), "%u", job->id.partition);
+    worker_job_partition(job, l->queue, l->partition);
     snprintf(l->fence, sizeof(l->fence), "%lld", job->fence);
     snprintf(l->name, sizeof(l->name), "%s.%s", l->queue, l->partition);
 }

@@ -198,9 +198,7 @@ tx_look(worker_tx_t *tx)
                              tx->step };
     char queue[TRAVEL_QUEUE_NAME_MAX + 1];
 
-    snprintf(queue, sizeof(queue), "%.*s", (int) job->id.queue.len,
-             job->id.queue.data);
-    snprintf(partition, sizeof(partition), "%u", job->id.partition);
+    worker_job_partition(job, queue, partition);
     snprintf(fence, sizeof(fence), "%lld", job->fence);
     params[0] = queue;
 
@@ -348,16 +346,6 @@ worker_tx_trace(char dst[TRAVEL_TRACEPARENT_LEN + 1],
     "     'ts', clock_timestamp())), $8 FROM e, t"
 
 
-void
-worker_tx_partition(const worker_tx_t *tx,
-    char queue[TRAVEL_QUEUE_NAME_MAX + 1], char partition[16])
-{
-    snprintf(queue, TRAVEL_QUEUE_NAME_MAX + 1, "%.*s",
-             (int) tx->job->id.queue.len, tx->job->id.queue.data);
-    snprintf(partition, 16, "%u", tx->job->id.partition);
-}
-
-
 int
 worker_tx_event(worker_tx_t *tx, const char *stream_type,
     const char *stream_id, int expected, const char *type, json_t *data)
@@ -380,7 +368,7 @@ worker_tx_event(worker_tx_t *tx, const char *stream_type,
     params[6] = tx->job->uuid;
     params[7] = worker_tx_trace(tp, &tx->job->trace);
 
-    worker_tx_partition(tx, queue, partition);
+    worker_job_partition(tx->job, queue, partition);
     params[8] = queue;
     params[9] = partition;
 
@@ -536,7 +524,7 @@ tx_job_put(worker_tx_t *tx, const char *type, const char *key,
     text = json_dumps(payload, TX_DUMP);
     json_decref(payload);
 
-    worker_tx_partition(tx, queue, partition);
+    worker_job_partition(tx->job, queue, partition);
 
     params[0] = queue;
     params[1] = partition;

@@ -80,9 +80,6 @@ void worker_tx_announce(worker_job_t *job, const char *tags);
  * samples it. */
 json_t *worker_tx_job_payload(worker_job_t *job, const char *step,
     const char *type, const char *key, json_t *body);
-/* The job's partition, for statements that write to its outbox themselves. */
-void worker_tx_partition(const worker_tx_t *tx,
-    char queue[TRAVEL_QUEUE_NAME_MAX + 1], char partition[16]);
 const char *worker_tx_trace(char dst[TRAVEL_TRACEPARENT_LEN + 1],
     const travel_trace_t *trace);
 

@@ -12,7 +12,6 @@
 #include "compose.h"
 #include "families.h"
 #include "resource.h"
-#include "../pool/slot.h"
 
 #define VOICE_PERSONALITY  "guide"
 
@@ -20,23 +19,15 @@
 static json_t *
 voice_facts(worker_job_t *job)
 {
-    json_t       *facts;
-    PGresult     *res;
-    const char   *params[] = { job->sub, worker_body_string(job, "journey_id"),
-                               worker_body_string(job, "text") };
+    json_t      *facts;
+    PGresult    *res;
+    const char  *params[] = { job->sub, worker_body_string(job, "journey_id"),
+                              worker_body_string(job, "text") };
 
-    res = worker_pg_ready(job->slot->pg) == TRAVEL_OK
-          ? worker_pg_exec(job->slot->pg, "SELECT travel.voice_facts($1::uuid,"
-                           " $2::uuid, $3)", 3, params) : NULL;
-    facts = res != NULL && PQresultStatus(res) == PGRES_TUPLES_OK
-            ? worker_row_json(res, 0) : NULL;
+    res = worker_query(job, "SELECT travel.voice_facts($1::uuid, $2::uuid,"
+                            " $3)", 3, params);
+    facts = res != NULL ? worker_row_json(res, 0) : NULL;
     PQclear(res);
-
-    if (facts == NULL) {
-        (void) worker_job_fail(job, WORKER_RETRY, "DEPENDENCY_UNAVAILABLE",
-                               "the journey cannot be read (%s)",
-                               worker_pg_sqlstate(job->slot->pg));
-    }
 
     return facts;
 }

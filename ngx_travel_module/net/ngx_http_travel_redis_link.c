@@ -196,15 +196,11 @@ ngx_http_travel_link_greet(ngx_http_travel_link_t *link)
         len[0] = 4;
         argv[1] = "replication";
         len[1] = 11;
+        argv[2] = "cluster";
+        len[2] = 7;
 
         (void) redisAsyncCommandArgv(ac, ngx_http_travel_link_informed, NULL,
-                                     2, argv, len);
-
-        argv[1] = "cluster";
-        len[1] = 7;
-
-        (void) redisAsyncCommandArgv(ac, ngx_http_travel_link_informed, NULL,
-                                     2, argv, len);
+                                     3, argv, len);
     }
 
     argv[0] = "PING";
@@ -260,9 +256,7 @@ ngx_http_travel_link_informed(redisAsyncContext *ac, void *reply, void *data)
         return;
     }
 
-    if (strstr(r->str, "role:") != NULL
-        && strstr(r->str, "role:master") == NULL)
-    {
+    if (strstr(r->str, "role:master") == NULL) {
         ngx_http_travel_link_drop(link, "it is a replica");
     }
 }

@@ -73,9 +73,7 @@ worker_redis_unfit(const redisReply *info)
                "workers.conf needs cluster = true, and the cache can be none";
     }
 
-    return strstr(info->str, "role:") != NULL
-           && strstr(info->str, "role:master") == NULL ? "it is a replica"
-                                                       : NULL;
+    return strstr(info->str, "role:master") == NULL ? "it is a replica" : NULL;
 }
 
 
@@ -101,10 +99,8 @@ static bool
 connect_login(redisContext *rc, const worker_login_t *login,
     char why[WORKER_WHY_MAX])
 {
-    size_t       i;
     redisReply  *reply;
     const char  *unfit;
-    const char  *ask[] = { "INFO replication", "INFO cluster" };
 
     if (login->password != NULL
         && !connect_good(rc, redisCommand(rc, "AUTH %s %s", login->user != NULL
@@ -124,18 +120,15 @@ connect_login(redisContext *rc, const worker_login_t *login,
         return true;
     }
 
-    for (i = 0; i < sizeof(ask) / sizeof(ask[0]); i++) {
-        reply = redisCommand(rc, ask[i]);
-        unfit = reply != NULL ? worker_redis_unfit(reply) : NULL;
-        freeReplyObject(reply);
+    reply = redisCommand(rc, "INFO replication cluster");
+    unfit = reply != NULL ? worker_redis_unfit(reply) : NULL;
+    freeReplyObject(reply);
 
-        if (unfit != NULL) {
-            snprintf(why, WORKER_WHY_MAX, "%s", unfit);
-            return false;
-        }
+    if (unfit != NULL) {
+        snprintf(why, WORKER_WHY_MAX, "%s", unfit);
     }
 
-    return true;
+    return unfit == NULL;
 }
 
 

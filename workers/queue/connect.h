@@ -17,8 +17,8 @@ typedef struct {
 /* The n-th of a list of addresses, from 0; returns how many there are. */
 unsigned worker_redis_address(worker_address_t *ret, const char *list,
     unsigned n);
-/* What INFO replication or INFO cluster has answered: why a server cannot be
- * used by a role that is no cluster (a literal); NULL: it can. */
+/* What INFO replication cluster has answered: why a server cannot be used by a
+ * role that is no cluster (a literal); NULL: it can. */
 const char *worker_redis_unfit(const struct redisReply *info);
 
 typedef struct {

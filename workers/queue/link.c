@@ -534,10 +534,9 @@ link_greet(worker_link_t *link)
     if (!link->conf->redis_cluster) {
         argv[0] = "INFO";
         argv[1] = "replication";
-        link_send(link, link_on_info, link, 2, argv, NULL);
-        argv[1] = "cluster";
-        link_send(link, link_on_info, link, 2, argv, NULL);
-        link->greeting += 2;
+        argv[2] = "cluster";
+        link->greeting++;
+        link_send(link, link_on_info, link, 3, argv, NULL);
     }
 
     argv[0] = "SCRIPT";

@@ -103,7 +103,6 @@ struct worker_partition_s {
     worker_rkey_t         delayed;
     worker_rkey_t         dead;
     worker_rkey_t         ended;
-    worker_rkey_t         job;              /* without the uuid */
     worker_stream_t       streams[TRAVEL_PRIORITY_MAX];
     bool                  closed;           /* these have the names of that */
     travel_range_t        range;            /* that it took the place of */

@@ -810,8 +810,6 @@ part_name_keys(worker_partition_t *part)
                                       "dead");
     part->ended.len = travel_key_named(part->ended.text, queue, part->number,
                                        "ended");
-    part->job.len = travel_key_named(part->job.text, queue, part->number,
-                                     "job:");
 
     worker_part_name_streams(part, false);
 }

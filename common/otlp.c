@@ -136,24 +136,6 @@ travel_fixed64_put(uint8_t *p, uint64_t v)
 }
 
 
-static void
-travel_text_scrub(char *p, const char *end)
-{
-    unsigned  n;
-
-    while (p < end) {
-        n = travel_utf8_len(p, end);
-
-        if (n == 0) {
-            *p = '?';
-            n = 1;
-        }
-
-        p += n;
-    }
-}
-
-
 static uint8_t *
 travel_text_put(uint8_t *p, unsigned tag, travel_str_t s)
 {
@@ -178,7 +160,7 @@ travel_text_put(uint8_t *p, unsigned tag, travel_str_t s)
     }
 
     if (high & 0x8080808080808080) {
-        travel_text_scrub((char *) p, (char *) p + s.len);
+        travel_utf8_mend((char *) p, (char *) p + s.len);
     }
 
     return p + s.len;

@@ -47,16 +47,15 @@ travel_utf8_len(const char *p, const char *end)
 /* Makes a text of others', or one that was cut, well-formed: what is not
  * becomes question marks. */
 static inline void
-travel_utf8_mend(char *text)
+travel_utf8_mend(char *p, const char *end)
 {
-    unsigned     n;
-    const char  *end;
+    unsigned  n;
 
-    for (end = text + strlen(text); text < end; text += n) {
-        n = travel_utf8_len(text, end);
+    for ( ; p < end; p += n) {
+        n = travel_utf8_len(p, end);
 
         if (n == 0) {
-            *text = '?';
+            *p = '?';
             n = 1;
         }
     }

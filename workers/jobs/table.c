@@ -117,7 +117,8 @@ worker_job_fail(worker_job_t *job, worker_verdict_e verdict, const char *code,
     va_start(ap, fmt);
     vsnprintf(job->error.message, sizeof(job->error.message), fmt, ap);
     va_end(ap);
-    travel_utf8_mend(job->error.message);   /* rows and events have it */
+    travel_utf8_mend(job->error.message,    /* rows and events have it */
+                     job->error.message + strlen(job->error.message));
 
     return verdict;
 }

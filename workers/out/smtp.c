@@ -531,7 +531,8 @@ smtp_end(smtp_message_t *m)
     if (answer->bounce != TRAVEL_SMTP_ACCEPTED) {
         snprintf(answer->why, sizeof(answer->why), "SMTP: %.150s",
                  answer->status >= 400 ? m->line : m->io.why);
-        travel_utf8_mend(answer->why);      /* rows and results have it */
+        travel_utf8_mend(answer->why,       /* rows and results have it */
+                         answer->why + strlen(answer->why));
     }
 
     if (m->mail.trace != NULL) {

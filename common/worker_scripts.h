@@ -116,8 +116,8 @@ typedef enum {
      * FORGET  KEYS owner ended  ARGV ttl
      * The hashes of one batch of jobs that were over ttl seconds ago or more:
      * they go.  START, SETTLE and PROMOTE put the uuids of what is over into
-     * the stream :ended, an entry for a batch.  Those of a closed partition, which
-     * nobody may own for so long, are left to expire instead.
+     * the stream :ended, an entry for a batch.  Those of a closed partition,
+     * which nobody may own for so long, are left to expire instead.
      * → 1 there may be more of them, 0 there was none
      */
     TRAVEL_SCRIPT_FORGET,

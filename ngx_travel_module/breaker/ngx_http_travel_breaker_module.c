@@ -357,7 +357,6 @@ ngx_http_travel_breaker_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_str_t                          *value;
     ngx_uint_t                          i;
     ngx_http_complex_value_t           *name;
-    ngx_http_compile_complex_value_t    ccv;
 
     (void) cmd;
 
@@ -395,12 +394,7 @@ ngx_http_travel_breaker_directive(ngx_conf_t *cf, ngx_command_t *cmd,
             return NGX_CONF_ERROR;
         }
 
-        ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-        ccv.cf = cf;
-        ccv.value = &value[i];
-        ccv.complex_value = name;
-
-        if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+        if (ngx_http_travel_expression_at(cf, &value[i], name) != NGX_OK) {
             return NGX_CONF_ERROR;
         }
     }

@@ -604,13 +604,22 @@ ngx_http_travel_param_expression(ngx_conf_t *cf,
 ngx_http_complex_value_t *
 ngx_http_travel_expression(ngx_conf_t *cf, ngx_str_t *text)
 {
-    ngx_http_complex_value_t          *cv;
-    ngx_http_compile_complex_value_t   ccv;
+    ngx_http_complex_value_t  *cv;
 
     cv = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
     if (cv == NULL) {
         return NULL;
     }
+
+    return ngx_http_travel_expression_at(cf, text, cv) == NGX_OK ? cv : NULL;
+}
+
+
+ngx_int_t
+ngx_http_travel_expression_at(ngx_conf_t *cf, ngx_str_t *text,
+    ngx_http_complex_value_t *cv)
+{
+    ngx_http_compile_complex_value_t  ccv;
 
     ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
 
@@ -618,5 +627,5 @@ ngx_http_travel_expression(ngx_conf_t *cf, ngx_str_t *text)
     ccv.value = text;
     ccv.complex_value = cv;
 
-    return ngx_http_compile_complex_value(&ccv) == NGX_OK ? cv : NULL;
+    return ngx_http_compile_complex_value(&ccv);
 }

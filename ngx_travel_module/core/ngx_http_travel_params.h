@@ -94,5 +94,8 @@ char *ngx_http_travel_param_expression(ngx_conf_t *cf,
 /* A complex value in the configuration's memory; NULL, and it is said why. */
 ngx_http_complex_value_t *ngx_http_travel_expression(ngx_conf_t *cf,
     ngx_str_t *text);
+/* The same to a place that is there; NGX_ERROR, and it is said why. */
+ngx_int_t ngx_http_travel_expression_at(ngx_conf_t *cf, ngx_str_t *text,
+    ngx_http_complex_value_t *cv);
 
 #endif

@@ -240,16 +240,9 @@ static char *
 ngx_http_travel_limit_key(ngx_conf_t *cf, ngx_http_travel_policy_t *policy,
     ngx_str_t *text)
 {
-    ngx_str_t                         name;
-    ngx_http_compile_complex_value_t  ccv;
+    ngx_str_t  name;
 
-    ngx_memzero(&ccv, sizeof(ccv));
-
-    ccv.cf = cf;
-    ccv.value = text;
-    ccv.complex_value = &policy->key;
-
-    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+    if (ngx_http_travel_expression_at(cf, text, &policy->key) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -386,9 +379,8 @@ ngx_http_travel_limit_cost(ngx_conf_t *cf,
 {
     ngx_http_travel_limit_line_t  *line = conf;
 
-    ngx_int_t                         n;
-    ngx_uint_t                        i;
-    ngx_http_compile_complex_value_t  ccv;
+    ngx_int_t   n;
+    ngx_uint_t  i;
 
     static const struct {
         const char              *name;
@@ -410,13 +402,9 @@ ngx_http_travel_limit_cost(ngx_conf_t *cf,
     }
 
     if (ngx_strlchr(value->data, value->data + value->len, '$') != NULL) {
-        ngx_memzero(&ccv, sizeof(ccv));
-
-        ccv.cf = cf;
-        ccv.value = value;
-        ccv.complex_value = &line->limit.cost_value;
-
-        if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+        if (ngx_http_travel_expression_at(cf, value, &line->limit.cost_value)
+            != NGX_OK)
+        {
             return NGX_CONF_ERROR;
         }
 
@@ -467,7 +455,6 @@ ngx_http_travel_limit_tz(ngx_conf_t *cf,
 
     const travel_zone_t                *zone;
     ngx_http_travel_policy_t           *policy;
-    ngx_http_compile_complex_value_t    ccv;
     ngx_http_travel_limit_main_conf_t  *lmcf;
 
     (void) param;
@@ -475,13 +462,9 @@ ngx_http_travel_limit_tz(ngx_conf_t *cf,
     policy = &line->policy;
     policy->tz = *value;
 
-    ngx_memzero(&ccv, sizeof(ccv));
-
-    ccv.cf = cf;
-    ccv.value = &policy->tz;
-    ccv.complex_value = &policy->tz_value;
-
-    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+    if (ngx_http_travel_expression_at(cf, &policy->tz, &policy->tz_value)
+        != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 

@@ -171,8 +171,11 @@ ngx_http_travel_l1_e ngx_http_travel_l1_find(ngx_http_request_t *r,
     ngx_http_travel_zone_t *zone, const ngx_http_travel_fill_t *fill,
     travel_stream_id_t floor, ngx_http_travel_hit_t *ret_hit);
 
-/* NGX_OK; NGX_DECLINED: no room that bounded eviction could make, or what is
- * there is newer.  '*ret_evicted' counts entries that had to go. */
+#define NGX_HTTP_TRAVEL_L1_BODY_MAX  (128 * 1024)
+
+/* NGX_OK; NGX_DECLINED: no room that bounded eviction could make, what is there
+ * is newer, or the body is larger.  '*ret_evicted' counts entries that had to
+ * go. */
 ngx_int_t ngx_http_travel_l1_insert(ngx_http_travel_zone_t *zone,
     const ngx_http_travel_fill_t *fill,
     const ngx_http_travel_content_t *content, const ngx_str_t *etag,

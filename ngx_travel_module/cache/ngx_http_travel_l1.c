@@ -14,16 +14,15 @@
  *
  * Everything in a shard is guarded by the shard's lock.  A body, at most
  * NGX_HTTP_TRAVEL_L1_BODY_MAX bytes (larger answers are several entries, see
- * l1_large.c), is copied out under it: into what is left
- * of r->pool's current block, or else into memory of this process that was
- * there before, so that nothing is allocated under the lock.
+ * l1_large.c), is copied out under it: into what is left of r->pool's current
+ * block, or else into memory of this process that was there before, so that
+ * nothing is allocated under the lock.
  */
 
 #include "ngx_http_travel_cache_room.h"
 
 
 #define NGX_HTTP_TRAVEL_L1_CHUNK      1024
-#define NGX_HTTP_TRAVEL_L1_BODY_MAX   (128 * 1024)
 #define NGX_HTTP_TRAVEL_L1_KEY_MAX    2048
 #define NGX_HTTP_TRAVEL_L1_STEPS      128      /* of the hand, per insert */
 #define NGX_HTTP_TRAVEL_L1_EVICTIONS  160      /* per insert */

@@ -16,7 +16,6 @@
 #include "ngx_http_travel_cache_room.h"
 
 
-#define NGX_HTTP_TRAVEL_LARGE_FROM  (128 * 1024)
 #define NGX_HTTP_TRAVEL_LARGE_PART  (64 * 1024)
 #define NGX_HTTP_TRAVEL_LARGE_ZONE  8          /* of the zone: one of these */
 
@@ -117,7 +116,7 @@ ngx_http_travel_large_insert(ngx_http_travel_zone_t *zone,
     large.packed = content->packed.len;
 
     if (large.body > NGX_HTTP_TRAVEL_LARGE_MAX
-        || (large.body > NGX_HTTP_TRAVEL_LARGE_FROM
+        || (large.body > NGX_HTTP_TRAVEL_L1_BODY_MAX
             && (large.body + large.packed
                 > zone->size / NGX_HTTP_TRAVEL_LARGE_ZONE
                 || travel_random(large.id, sizeof(large.id)) != TRAVEL_OK)))
@@ -129,7 +128,7 @@ ngx_http_travel_large_insert(ngx_http_travel_zone_t *zone,
                                            0, sizeof(old), (u_char *) &old)
                 == NGX_OK);
 
-    if (large.body <= NGX_HTTP_TRAVEL_LARGE_FROM) {
+    if (large.body <= NGX_HTTP_TRAVEL_L1_BODY_MAX) {
         rc = ngx_http_travel_l1_insert(zone, fill, content, etag,
                                        ret_evicted);
 

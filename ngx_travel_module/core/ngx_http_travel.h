@@ -340,7 +340,6 @@ ngx_http_travel_main_conf_t *ngx_http_travel_cycle_conf(ngx_cycle_t *cycle);
  * Zones survive reload and worker exit; a new layout version refuses the
  * reload with a message, and an upgrade of the binary starts them empty.
  */
-#define NGX_HTTP_TRAVEL_SHARDS_MAX  64
 
 typedef struct ngx_http_travel_zone_s   ngx_http_travel_zone_t;
 typedef struct ngx_http_travel_shard_s  ngx_http_travel_shard_t;

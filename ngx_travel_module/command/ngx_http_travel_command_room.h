@@ -176,8 +176,13 @@ ngx_int_t ngx_http_travel_job_parse(ngx_http_travel_job_name_t *ret_name,
 /* The same of an id that is known to be one. */
 void ngx_http_travel_job_named(ngx_http_travel_job_name_t *ret_name,
     const travel_job_id_t *id);
-/* For tables by id. */
-ngx_uint_t ngx_http_travel_job_hash(const travel_uuid_t *id);
+/* The chain of that id in a table of so many, which is zeroed at first. */
+#define NGX_HTTP_TRAVEL_JOB_BUCKETS  1024    /* a power of two */
+ngx_queue_t *ngx_http_travel_job_bucket(ngx_queue_t *table,
+    const travel_uuid_t *id);
+/* Has it been given another place since its name was told?  NGX_DECLINED. */
+ngx_int_t ngx_http_travel_job_moved(const ngx_http_travel_job_t *job,
+    unsigned *ret_partition);
 /* Is the job the caller's? */
 ngx_uint_t ngx_http_travel_job_mine(ngx_http_request_t *r,
     const ngx_http_travel_job_t *job);

@@ -19,7 +19,6 @@
 
 #include "ngx_http_travel_command_room.h"
 
-#define NGX_HTTP_TRAVEL_WAITERS  1024        /* buckets, a power of two */
 #define NGX_HTTP_TRAVEL_MESSAGE  "\"id\":\""
 #define NGX_HTTP_TRAVEL_RESULT   ",\"result\":"
 
@@ -73,7 +72,6 @@ static void ngx_http_travel_job_result_read(ngx_http_request_t *r, void *data,
 static ngx_int_t ngx_http_travel_job_fill(ngx_http_request_t *r,
     ngx_http_travel_job_t *job, ngx_uint_t field, ngx_str_t value);
 static ngx_int_t ngx_http_travel_job_judge(ngx_http_travel_job_t *job);
-static ngx_queue_t *ngx_http_travel_waiter_bucket(const travel_uuid_t *id);
 static void ngx_http_travel_waiter_end(void *data);
 static void ngx_http_travel_waiter_timer(ngx_event_t *ev);
 static void ngx_http_travel_waiter_arm(ngx_http_travel_waiter_t *w);
@@ -104,7 +102,7 @@ static const travel_str_t  ngx_http_travel_job_fields[] = {
 /* of this nginx worker */
 
 static ngx_queue_t                  ngx_http_travel_waiters[
-                                        NGX_HTTP_TRAVEL_WAITERS];
+                                        NGX_HTTP_TRAVEL_JOB_BUCKETS];
 static ngx_http_travel_redis_sub_t  ngx_http_travel_channel;
 
 
@@ -173,16 +171,24 @@ ngx_http_travel_job_mine(ngx_http_request_t *r,
 }
 
 
-ngx_uint_t
-ngx_http_travel_job_hash(const travel_uuid_t *id)
+ngx_queue_t *
+ngx_http_travel_job_bucket(ngx_queue_t *table, const travel_uuid_t *id)
 {
-    uint64_t  tail;
+    uint64_t      tail;
+    ngx_queue_t  *q;
 
     /* the random end of the id */
 
     ngx_memcpy(&tail, &id->b[8], sizeof(tail));
+    tail ^= tail >> 32;
 
-    return (ngx_uint_t) (tail ^ tail >> 32);
+    q = &table[tail & (NGX_HTTP_TRAVEL_JOB_BUCKETS - 1)];
+
+    if (q->next == NULL) {
+        ngx_queue_init(q);
+    }
+
+    return q;
 }
 
 
@@ -371,7 +377,6 @@ static ngx_int_t
 ngx_http_travel_job_elsewhere(ngx_http_request_t *r,
     ngx_http_travel_job_read_t *read, const ngx_http_travel_job_t *job)
 {
-    uint64_t          moved;
     travel_job_id_t   at;
     travel_layout_t   layout;
 
@@ -397,21 +402,33 @@ ngx_http_travel_job_elsewhere(ngx_http_request_t *r,
     }
 
     if (read->moved.len
-        || travel_digits_parse(&moved, ngx_http_travel_view(
+        || ngx_http_travel_job_moved(job, &at.partition) != NGX_OK
+        || ngx_http_travel_job_name(&read->moved, &at) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_travel_job_ask(r, read, &read->moved.id);
+}
+
+
+ngx_int_t
+ngx_http_travel_job_moved(const ngx_http_travel_job_t *job,
+    unsigned *ret_partition)
+{
+    uint64_t  moved;
+
+    if (travel_digits_parse(&moved, ngx_http_travel_view(
                                   &job->field[NGX_HTTP_TRAVEL_JOB_MOVED]))
-           != TRAVEL_OK
+        != TRAVEL_OK
         || moved >= TRAVEL_PARTITIONS_MAX)
     {
         return NGX_DECLINED;
     }
 
-    at.partition = (unsigned) moved;
+    *ret_partition = (unsigned) moved;
 
-    if (ngx_http_travel_job_name(&read->moved, &at) != NGX_OK) {
-        return NGX_DECLINED;
-    }
-
-    return ngx_http_travel_job_ask(r, read, &read->moved.id);
+    return NGX_OK;
 }
 
 
@@ -591,22 +608,6 @@ ngx_http_travel_job_judge(ngx_http_travel_job_t *job)
 
 /* --- waiting -------------------------------------------------------------- */
 
-static ngx_queue_t *
-ngx_http_travel_waiter_bucket(const travel_uuid_t *id)
-{
-    ngx_queue_t  *q;
-
-    q = &ngx_http_travel_waiters[ngx_http_travel_job_hash(id)
-                                 & (NGX_HTTP_TRAVEL_WAITERS - 1)];
-
-    if (q->next == NULL) {
-        ngx_queue_init(q);
-    }
-
-    return q;
-}
-
-
 ngx_http_travel_waiter_t *
 ngx_http_travel_job_expect(ngx_http_request_t *r,
     const ngx_http_travel_job_name_t *name, ngx_http_travel_job_done_pt done,
@@ -634,7 +635,8 @@ ngx_http_travel_job_expect(ngx_http_request_t *r,
     w->timer.data = w;
     w->timer.log = ngx_cycle->log;
 
-    ngx_queue_insert_tail(ngx_http_travel_waiter_bucket(&name->id.id),
+    ngx_queue_insert_tail(ngx_http_travel_job_bucket(ngx_http_travel_waiters,
+                                                     &name->id.id),
                           &w->queue);
     w->listed = 1;
 
@@ -955,7 +957,7 @@ ngx_http_travel_channel_up(void *data)
 
     (void) data;
 
-    for (i = 0; i < NGX_HTTP_TRAVEL_WAITERS; i++) {
+    for (i = 0; i < NGX_HTTP_TRAVEL_JOB_BUCKETS; i++) {
         bucket = &ngx_http_travel_waiters[i];
 
         if (bucket->next == NULL) {
@@ -1004,7 +1006,7 @@ ngx_http_travel_channel_message(void *data, ngx_str_t *payload)
     }
 
     ngx_http_travel_observers_hear(&id.id);
-    bucket = ngx_http_travel_waiter_bucket(&id.id);
+    bucket = ngx_http_travel_job_bucket(ngx_http_travel_waiters, &id.id);
 
     for (q = ngx_queue_head(bucket); q != ngx_queue_sentinel(bucket);
          q = next)

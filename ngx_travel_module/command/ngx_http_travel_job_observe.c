@@ -14,7 +14,6 @@
 
 #include "ngx_http_travel_command_room.h"
 
-#define NGX_HTTP_TRAVEL_OBSERVERS         1024   /* buckets, a power of two */
 #define NGX_HTTP_TRAVEL_OBSERVER_RETRY    500    /* ms, where nobody tells */
 #define NGX_HTTP_TRAVEL_OBSERVER_UNHEARD  5000
 #define NGX_HTTP_TRAVEL_OBSERVER_OVER     30000  /* it may be requeued */
@@ -37,7 +36,6 @@ struct ngx_http_travel_observer_s {
 };
 
 
-static ngx_queue_t *ngx_http_travel_observer_bucket(const travel_uuid_t *id);
 static void ngx_http_travel_observer_timer(ngx_event_t *ev);
 static void ngx_http_travel_observer_look(ngx_http_travel_observer_t *o);
 static void ngx_http_travel_observer_watch(ngx_http_travel_observer_t *o);
@@ -51,23 +49,7 @@ static void ngx_http_travel_observer_tell(ngx_http_travel_observer_t *o,
     ngx_http_travel_job_t *job);
 
 
-static ngx_queue_t  ngx_http_travel_observers[NGX_HTTP_TRAVEL_OBSERVERS];
-
-
-static ngx_queue_t *
-ngx_http_travel_observer_bucket(const travel_uuid_t *id)
-{
-    ngx_queue_t  *q;
-
-    q = &ngx_http_travel_observers[ngx_http_travel_job_hash(id)
-                                   & (NGX_HTTP_TRAVEL_OBSERVERS - 1)];
-
-    if (q->next == NULL) {
-        ngx_queue_init(q);
-    }
-
-    return q;
-}
+static ngx_queue_t  ngx_http_travel_observers[NGX_HTTP_TRAVEL_JOB_BUCKETS];
 
 
 ngx_http_travel_observer_t *
@@ -98,7 +80,8 @@ ngx_http_travel_job_observe(const ngx_str_t *id,
     o->timer.log = ngx_cycle->log;
     o->timer.cancelable = 1;
 
-    ngx_queue_insert_tail(ngx_http_travel_observer_bucket(&job.id),
+    ngx_queue_insert_tail(ngx_http_travel_job_bucket(ngx_http_travel_observers,
+                                                     &job.id),
                           &o->queue);
     ngx_http_travel_observer_look(o);
 
@@ -134,7 +117,7 @@ ngx_http_travel_observers_hear(const travel_uuid_t *id)
     ngx_queue_t                 *bucket, *q;
     ngx_http_travel_observer_t  *o;
 
-    bucket = ngx_http_travel_observer_bucket(id);
+    bucket = ngx_http_travel_job_bucket(ngx_http_travel_observers, id);
 
     for (q = ngx_queue_head(bucket); q != ngx_queue_sentinel(bucket);
          q = ngx_queue_next(q))
@@ -156,7 +139,7 @@ ngx_http_travel_observers_again(void)
     ngx_queue_t                 *bucket, *q;
     ngx_http_travel_observer_t  *o;
 
-    for (i = 0; i < NGX_HTTP_TRAVEL_OBSERVERS; i++) {
+    for (i = 0; i < NGX_HTTP_TRAVEL_JOB_BUCKETS; i++) {
         bucket = &ngx_http_travel_observers[i];
 
         if (bucket->next == NULL) {
@@ -301,19 +284,14 @@ static ngx_uint_t
 ngx_http_travel_observer_moved(ngx_http_travel_observer_t *o,
     const ngx_http_travel_job_t *job)
 {
-    uint64_t         moved;
-    travel_job_id_t  at;
+    travel_job_id_t  at = o->at.id;
 
-    if (travel_digits_parse(&moved, ngx_http_travel_view(
-                                  &job->field[NGX_HTTP_TRAVEL_JOB_MOVED]))
-        != TRAVEL_OK
-        || moved >= TRAVEL_PARTITIONS_MAX || moved == o->at.id.partition)
+    if (ngx_http_travel_job_moved(job, &at.partition) != NGX_OK
+        || at.partition == o->at.id.partition)
     {
         return 0;
     }
 
-    at = o->at.id;
-    at.partition = (unsigned) moved;
     ngx_http_travel_job_named(&o->at, &at);
     o->watched = 0;
 

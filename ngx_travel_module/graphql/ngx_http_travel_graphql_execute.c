@@ -177,8 +177,6 @@ ngx_http_travel_graphql_permitted(ngx_http_travel_graphql_t *g,
                    "The permission \"%V\" is missing.", &missing);
     }
 
-    g->denied = part.denied;
-
     return ngx_http_travel_graphql_plan(g, &part, &g->plan, ret_error);
 }
 
@@ -534,14 +532,14 @@ ngx_http_travel_graphql_identity(ngx_http_travel_graphql_t *g,
     u_char                            *p;
     size_t                             i, len;
     uint32_t                           n;
+    uint64_t                           denied = g->plan->part.denied;
     ngx_http_travel_ctx_t             *ctx;
     const travel_graphql_statement_t  *sql = g->plan->sql;
 
     static const ngx_str_t  route = ngx_string("graphql");
 
     ctx = ngx_http_travel_get_ctx(g->request);
-    len = route.len + 1 + TRAVEL_SHA256_LEN + sizeof(g->denied)
-          + ctx->user.len;
+    len = route.len + 1 + TRAVEL_SHA256_LEN + sizeof(denied) + ctx->user.len;
 
     for (i = 0; i < sql->nbinds; i++) {
         len += 5 + (g->values[i] != NULL ? ngx_strlen(g->values[i]) : 0);
@@ -556,7 +554,7 @@ ngx_http_travel_graphql_identity(ngx_http_travel_graphql_t *g,
     p = ngx_cpymem(p, route.data, route.len);
     *p++ = '\0';
     p = ngx_cpymem(p, g->plan->digest, TRAVEL_SHA256_LEN);
-    p = ngx_cpymem(p, &g->denied, sizeof(g->denied));
+    p = ngx_cpymem(p, &denied, sizeof(denied));
 
     for (i = 0; i < sql->nbinds; i++) {
 

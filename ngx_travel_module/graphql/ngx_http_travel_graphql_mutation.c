@@ -302,11 +302,7 @@ ngx_http_travel_graphql_read_again(ngx_http_travel_graphql_t *g, ngx_int_t rc,
 static ngx_int_t
 ngx_http_travel_graphql_reread(ngx_http_travel_graphql_t *g)
 {
-    travel_consistency_t  last;
-
-    ngx_memzero(&g->need, sizeof(ngx_http_travel_route_need_t));
-    g->need.primary = ngx_http_travel_query_need(g->request, &last) != NGX_OK;
-    g->need.floor = last.commit;
+    ngx_http_travel_graphql_own(g);
 
     return ngx_http_travel_graphql_ask_root(g,
                ngx_http_travel_graphql_read_again);

@@ -108,7 +108,6 @@ struct ngx_http_travel_graphql_s {
     ngx_str_t                           hash;      /* of a persisted query */
     ngx_http_travel_graphql_plan_t     *plan;      /* held */
     ngx_http_travel_graphql_plan_t     *part;      /* held: one root alone */
-    uint64_t                            denied;    /* permissions (part.h) */
     const char                        **values;
     ngx_http_travel_read_t              read;
     ngx_http_travel_route_need_t        need;
@@ -195,6 +194,8 @@ ngx_int_t ngx_http_travel_graphql_roots(ngx_http_travel_graphql_t *g,
 /* The root that g->root is the number of. */
 const travel_graphql_node_t *ngx_http_travel_graphql_current(
     ngx_http_travel_graphql_t *g);
+/* Reads of roots go to where the caller's own writes are, from now on. */
+void ngx_http_travel_graphql_own(ngx_http_travel_graphql_t *g);
 /* Reads that root alone, from where g->need says; if that fails, without the
  * fields that are to blame.  NGX_OK: 'asked' will be called; NGX_ERROR. */
 ngx_int_t ngx_http_travel_graphql_ask_root(ngx_http_travel_graphql_t *g,

@@ -22,6 +22,8 @@
 static ngx_int_t ngx_http_travel_graphql_next(ngx_http_travel_graphql_t *g);
 static void ngx_http_travel_graphql_rooted(ngx_http_travel_graphql_t *g,
     ngx_int_t rc, ngx_http_travel_pg_result_t *result);
+static void ngx_http_travel_graphql_begin(ngx_http_travel_graphql_t *g,
+    ngx_http_travel_graphql_asked_pt asked);
 static ngx_int_t ngx_http_travel_graphql_send_part(
     ngx_http_travel_graphql_t *g);
 static void ngx_http_travel_graphql_came(ngx_http_request_t *r, void *data,
@@ -42,8 +44,7 @@ ngx_http_travel_graphql_current(ngx_http_travel_graphql_t *g)
 ngx_int_t
 ngx_http_travel_graphql_roots(ngx_http_travel_graphql_t *g, ngx_int_t failure)
 {
-    ngx_uint_t            n;
-    travel_consistency_t  last;
+    ngx_uint_t  n;
 
     n = g->plan->plan->nroots;
     g->pieces = ngx_pcalloc(g->request->pool, n * sizeof(ngx_str_t));
@@ -53,10 +54,7 @@ ngx_http_travel_graphql_roots(ngx_http_travel_graphql_t *g, ngx_int_t failure)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* where the caller's own writes are, whatever else is there */
-
-    g->need.primary = ngx_http_travel_query_need(g->request, &last) != NGX_OK;
-    g->need.floor = last.commit;
+    ngx_http_travel_graphql_own(g);
     g->root = 0;
 
     if (n > 1) {
@@ -65,8 +63,7 @@ ngx_http_travel_graphql_roots(ngx_http_travel_graphql_t *g, ngx_int_t failure)
 
     /* how the only root fails is known */
 
-    g->asked = ngx_http_travel_graphql_rooted;
-    travel_graphql_search_init(&g->search, g->plan->plan, 1, g->denied);
+    ngx_http_travel_graphql_begin(g, ngx_http_travel_graphql_rooted);
 
     if (ngx_http_travel_graphql_judge_part(g, failure)
         != TRAVEL_GRAPHQL_SEARCH_ASK)
@@ -143,13 +140,34 @@ ngx_http_travel_graphql_rooted(ngx_http_travel_graphql_t *g, ngx_int_t rc,
 
 /* --- one ----------------------------------------------------------------- */
 
-ngx_int_t
-ngx_http_travel_graphql_ask_root(ngx_http_travel_graphql_t *g,
+/* Whatever else is there: when it cannot be said where they are, the primary
+ * has them. */
+void
+ngx_http_travel_graphql_own(ngx_http_travel_graphql_t *g)
+{
+    travel_consistency_t  last;
+
+    ngx_memzero(&g->need, sizeof(ngx_http_travel_route_need_t));
+    g->need.primary = ngx_http_travel_query_need(g->request, &last) != NGX_OK;
+    g->need.floor = last.commit;
+}
+
+
+static void
+ngx_http_travel_graphql_begin(ngx_http_travel_graphql_t *g,
     ngx_http_travel_graphql_asked_pt asked)
 {
     g->asked = asked;
     travel_graphql_search_init(&g->search, g->plan->plan,
-                               (uint32_t) g->root + 1, g->denied);
+                               (uint32_t) g->root + 1, g->plan->part.denied);
+}
+
+
+ngx_int_t
+ngx_http_travel_graphql_ask_root(ngx_http_travel_graphql_t *g,
+    ngx_http_travel_graphql_asked_pt asked)
+{
+    ngx_http_travel_graphql_begin(g, asked);
 
     return ngx_http_travel_graphql_send_part(g);
 }
@@ -162,12 +180,9 @@ ngx_http_travel_graphql_send_part(ngx_http_travel_graphql_t *g)
     travel_graphql_error_t   error;
 
     if (ngx_http_travel_graphql_plan(g, &g->search.part, &g->part, &error)
-        != NGX_OK)
+        != NGX_OK
+        || ngx_http_travel_graphql_bind(g, g->part, &values, &error) != NGX_OK)
     {
-        return NGX_ERROR;
-    }
-
-    if (ngx_http_travel_graphql_bind(g, g->part, &values, &error) != NGX_OK) {
         return NGX_ERROR;
     }
 

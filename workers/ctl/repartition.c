@@ -256,19 +256,20 @@ repartition_left(repartition_t *r)
 static int
 repartition_forget(repartition_t *r)
 {
-    char          keys[5][TRAVEL_KEY_MAX], ended[TRAVEL_KEY_MAX], ttl[24];
+    char          owner[TRAVEL_KEY_MAX], ended[TRAVEL_KEY_MAX], ttl[24];
     bool          more;
     unsigned      i;
     redisReply   *reply;
     const char   *argv[6] = { "EVAL", travel_worker_script(
-                              TRAVEL_SCRIPT_FORGET).data, "2", keys[0], ended,
+                              TRAVEL_SCRIPT_FORGET).data, "2", owner, ended,
                               ttl };
 
     snprintf(ttl, sizeof(ttl), "%ld",
              worker_conf_retention_ms(r->conf, r->queue) / 1000);
 
     for (i = 0; i < r->next.was.n; i += !more) {
-        repartition_keys(r->queue, r->next.was.base + i, keys);
+        (void) travel_key_named(owner, repartition_str(r->queue),
+                                r->next.was.base + i, "owner");
         (void) travel_key_named(ended, repartition_str(r->queue),
                                 r->next.was.base + i, "ended");
 

@@ -123,6 +123,12 @@ for my $without ('redis queue', 'postgres primary') {
     like($out, qr/no \Q$without\E/, 'and told so');
 }
 
+{
+    my ($rc, $out) = check("run_dir = \"$dir\"\n$good");
+    is($rc, 0, 'an option of older files');
+    like($out, qr/deprecated option 'run_dir'/, 'is said to be one');
+}
+
 is((check("sealed_key = \"$dir/none\"\n$good"))[0], 1, 'no sealed_key there');
 
 my ($rc, $out) = check($good =~ s/dsn = /password_file = "$dir\/none" dsn = /r);

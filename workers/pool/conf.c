@@ -76,7 +76,7 @@ static cfg_opt_t  conf_recycle_opts[] = {
 };
 
 static cfg_opt_t  conf_opts[] = {
-    CFG_STR("run_dir", "run", CFGF_NONE),
+    CFG_STR("run_dir", NULL, CFGF_DEPRECATED),  /* of older files */
     CFG_INT("processes", 2, CFGF_NONE),
     CFG_INT("slots", 16, CFGF_NONE),
     CFG_INT("waiting", 2000, CFGF_NONE),
@@ -667,7 +667,6 @@ conf_recycle(cfg_t *cfg, worker_conf_t *conf)
 static int
 conf_top(cfg_t *cfg, worker_conf_t *conf)
 {
-    conf->run_dir = worker_conf_string(cfg, "run_dir");
     conf->metrics = worker_conf_string(cfg, "metrics");
     conf->prompts_dir = worker_conf_string(cfg, "prompts");
     conf->templates_dir = worker_conf_string(cfg, "templates");
@@ -862,7 +861,6 @@ worker_conf_free(worker_conf_t *conf)
     }
 
     free(conf->path);
-    free(conf->run_dir);
     free(conf->metrics);
     free(conf->redis_socket);
     free(conf->redis_user);

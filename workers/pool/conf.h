@@ -2,7 +2,6 @@
  * workers.conf, read once by libconfuse before the first fork; immutable after
  * that, so every thread of every process reads it without a lock.
  *
- *     run_dir   = "run"
  *     processes = 2          slots = 16        log_level = "info"
  *     waiting   = 2000
  *     autoscale { processes = 8 slots = 64 age = 2s every = 5s idle = 60s }
@@ -120,7 +119,6 @@ typedef struct {
 
 typedef struct {
     char               *path;          /* of the file that was read */
-    char               *run_dir;
     unsigned            processes;
     unsigned            slots;         /* threads per process */
     unsigned            waiting;       /* jobs of a process that wait for the

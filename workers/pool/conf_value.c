@@ -134,7 +134,6 @@ static const struct conf_rule {
     long          min;
     long          max;
 } conf_rules[] = {
-    { "run_dir", CONF_TEXT, 0, 0 },
     { "prompts", CONF_TEXT, 0, 0 },
     { "templates", CONF_TEXT, 0, 0 },
     { "processes", CONF_NUMBER, 1, 64 },

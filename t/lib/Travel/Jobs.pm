@@ -48,7 +48,6 @@ sub configure {
             . ' ' . ($o{partner} // $self->{partner} // '') . ' }'
     } qw(opentable klook tabelog);
     $t->write('jobs.conf', <<"END");
-run_dir   = "$dir"
 prompts   = "$root/conf/travel/prompts"
 templates = "$root/conf/travel/templates"
 redis queue { socket = "$queue" user = "worker"

@@ -54,7 +54,6 @@ sub configure {
         . 'sample = 0.0 }' if ($self->{parts} // '') =~ /otlp/;
     $t->write('pool.conf', <<"END");
 $conf
-run_dir = "$dir"
 metrics = "127.0.0.1:$metrics"
 redis queue { socket = "$queue" user = "worker"
               password_file = "$dir/keys/redis-worker.password" }

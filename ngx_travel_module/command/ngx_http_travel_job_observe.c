@@ -187,10 +187,11 @@ ngx_http_travel_observer_look(ngx_http_travel_observer_t *o)
 }
 
 
+/* Without a channel (no command is taken here) it is looked at instead. */
 static void
 ngx_http_travel_observer_watch(ngx_http_travel_observer_t *o)
 {
-    if (o->watching != NULL) {
+    if (o->watching != NULL || ngx_http_travel_job_channel().len == 0) {
         return;
     }
 

@@ -13,7 +13,6 @@
 #include "families.h"
 #include "resource.h"
 #include "way.h"
-#include "../pool/slot.h"
 
 
 static void

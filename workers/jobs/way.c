@@ -11,7 +11,6 @@
 #include "families.h"
 #include "resource.h"
 #include "way.h"
-#include "../pool/slot.h"
 
 #define WAY_PLACES_MIN  3
 
@@ -69,11 +68,10 @@ way_facts(worker_job_t *job, const char *origin, const char *destination)
 
     for (i = 0; facts == NULL && i < sizeof(widths) / sizeof(widths[0]); i++) {
         params[1] = widths[i];
-        res = worker_pg_exec(job->slot->pg, sql, 5, params);
+        res = worker_query(job, sql, 5, params);
 
-        if (PQresultStatus(res) != PGRES_TUPLES_OK) {
-            PQclear(res);
-            break;
+        if (res == NULL) {
+            return NULL;
         }
 
         if (PQntuples(res) > 0
@@ -88,8 +86,7 @@ way_facts(worker_job_t *job, const char *origin, const char *destination)
 
     if (facts == NULL) {
         (void) worker_job_fail(job, WORKER_RETRY, "DEPENDENCY_UNAVAILABLE",
-                               "the places along the way cannot be read (%s)",
-                               worker_pg_sqlstate(job->slot->pg));
+                               "the places along the way are not known");
     }
 
     return facts;

@@ -100,6 +100,8 @@ static void ngx_http_travel_poll_gap(ngx_http_travel_subscriber_t *sub,
 static void ngx_http_travel_poll_news(ngx_http_travel_subscriber_t *sub,
     ngx_http_travel_message_t *message);
 static void ngx_http_travel_poll_refused(ngx_http_travel_subscriber_t *sub);
+static void ngx_http_travel_poll_tell(ngx_http_travel_subscriber_t *sub,
+    const char *json, size_t len);
 static void ngx_http_travel_poll_keep(ngx_http_travel_poll_t *p,
     ngx_http_travel_subscriber_t *sub, ngx_http_travel_text_t *text);
 static void ngx_http_travel_poll_complete(ngx_http_travel_poll_t *p);
@@ -709,17 +711,11 @@ ngx_http_travel_poll_ready(ngx_http_travel_subscriber_t *sub)
 static void
 ngx_http_travel_poll_gap(ngx_http_travel_subscriber_t *sub, int64_t missed)
 {
-    char                     json[NGX_HTTP_TRAVEL_TOLD_MAX];
-    size_t                   len;
-    ngx_http_travel_text_t  *text;
+    char    json[NGX_HTTP_TRAVEL_TOLD_MAX];
+    size_t  len;
 
     len = ngx_http_travel_told_gap(sub, missed, json);
-    text = ngx_http_travel_text_copy(json, len);
-
-    if (text != NULL) {
-        ngx_http_travel_poll_keep(sub->data, sub, text);
-        ngx_http_travel_text_release(text);
-    }
+    ngx_http_travel_poll_tell(sub, json, len);
 }
 
 
@@ -743,16 +739,26 @@ ngx_http_travel_poll_refused(ngx_http_travel_subscriber_t *sub)
     char                     json[NGX_HTTP_TRAVEL_TOLD_MAX];
     size_t                   len;
     ngx_http_travel_poll_t  *p = sub->data;
-    ngx_http_travel_text_t  *text;
 
     len = ngx_http_travel_told_refused(sub, json);
     ngx_http_travel_unsubscribe(sub);
     p->waiting--;
 
+    ngx_http_travel_poll_tell(sub, json, len);
+}
+
+
+/* What is for this poll alone. */
+static void
+ngx_http_travel_poll_tell(ngx_http_travel_subscriber_t *sub, const char *json,
+    size_t len)
+{
+    ngx_http_travel_text_t  *text;
+
     text = ngx_http_travel_text_copy(json, len);
 
     if (text != NULL) {
-        ngx_http_travel_poll_keep(p, sub, text);
+        ngx_http_travel_poll_keep(sub->data, sub, text);
         ngx_http_travel_text_release(text);
     }
 }

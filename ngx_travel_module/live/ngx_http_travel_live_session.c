@@ -424,14 +424,12 @@ ngx_http_travel_operation_found(ngx_http_travel_operation_t *op,
     rc = ngx_http_travel_live_allowed(&op->session->rights, &sub->topic,
                                       &owner);
 
-    if (rc == NGX_DECLINED && sub->check.len == 0
-        && ngx_strncmp(sub->topic.data, "job:", 4) == 0)
-    {
+    if (rc == NGX_DECLINED && sub->check.len == 0) {
         /* what the schema leaves open is open to all, but somebody's job */
-        rc = NGX_ERROR;
+        rc = ngx_strncmp(sub->topic.data, "job:", 4) == 0 ? NGX_ERROR : NGX_OK;
     }
 
-    if (rc == NGX_OK || (rc == NGX_DECLINED && sub->check.len == 0)) {
+    if (rc == NGX_OK) {
         ngx_http_travel_operation_watch(op, sub, owner);
         return;
     }

@@ -2,8 +2,9 @@
  * travel_publish: what clients tell those who watch a topic, without a job and
  * without the database.
  *
- *     travel_publish TOPIC type=NAME schema=FILE [check=URI] [keep=T]
- *                    [stream=KEY] [max_body=SIZE];
+ *     travel_publish TOPIC type=NAME schema=FILE [check=URI]
+ *                    [until=MEMBER:VALUE:CODE] [keep=T] [stream=KEY]
+ *                    [max_body=SIZE];
  *
  * POST: the body is checked by the schema, becomes the data of a message, and
  * passes by on the topic's channel; with stream= it is also appended to a
@@ -11,8 +12,10 @@
  * 204 when Redis has both.
  *
  * Who may is asked by 'check': a GET of that URI in the caller's name must be
- * 200.  The verdict is remembered for 'keep' in a table of this nginx worker:
- * a place for a caller and topic, taken over by the next who falls on it.
+ * 200; and what it shows must not be what 'until' names, after which there is
+ * nothing to tell.  The verdict is remembered for 'keep' in a table of this
+ * nginx worker: a place for a caller and topic, taken over by the next who
+ * falls on it.
  *
  * All else is in the request's pool.
  */
@@ -30,6 +33,9 @@
 struct ngx_http_travel_publish_s {
     ngx_http_complex_value_t  *topic;
     ngx_http_complex_value_t  *check;              /* NULL: who is let in */
+    ngx_str_t                  member;             /* until=; empty: none */
+    ngx_str_t                  value;
+    travel_error_e             code;
     ngx_str_t                  type;
     ngx_str_t                  stream;             /* empty: none */
     travel_schema_t           *schema;
@@ -60,6 +66,8 @@ static char *ngx_http_travel_publish_stream(ngx_conf_t *cf,
     const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static char *ngx_http_travel_publish_schema(ngx_conf_t *cf,
     const ngx_http_travel_param_t *param, ngx_str_t *file, void *conf);
+static char *ngx_http_travel_publish_until(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *value, void *conf);
 static void ngx_http_travel_publish_unload(void *data);
 static ngx_int_t ngx_http_travel_publish_handler(ngx_http_request_t *r);
 static void ngx_http_travel_publish_read(ngx_http_request_t *r);
@@ -69,6 +77,8 @@ static ngx_int_t ngx_http_travel_publish_refuse(ngx_http_travel_post_t *post,
 static ngx_int_t ngx_http_travel_publish_may(ngx_http_travel_post_t *post);
 static void ngx_http_travel_publish_asked(void *data,
     ngx_http_travel_inner_t *inner, ngx_uint_t status, ngx_str_t *body);
+static ngx_int_t ngx_http_travel_publish_over(ngx_http_travel_post_t *post,
+    ngx_str_t *body);
 static void ngx_http_travel_publish_cleanup(void *data);
 static ngx_int_t ngx_http_travel_publish_send(ngx_http_travel_post_t *post);
 static ngx_str_t ngx_http_travel_publish_message(
@@ -95,6 +105,10 @@ static const ngx_http_travel_param_t  ngx_http_travel_publish_params[] = {
 
     { "check", ngx_http_travel_live_uri,
       offsetof(ngx_http_travel_publish_t, check),
+      NULL, NULL, NULL, NULL, 0 },
+
+    { "until", ngx_http_travel_publish_until,
+      0,
       NULL, NULL, NULL, NULL, 0 },
 
     { "keep", ngx_http_travel_param_msec,
@@ -160,6 +174,10 @@ ngx_http_travel_publish_directive(ngx_conf_t *cf, ngx_command_t *cmd,
         return "needs type=NAME, of the messages, and schema=FILE, of the body";
     }
 
+    if (pub->member.len > 0 && pub->check == NULL) {
+        return "needs check=URI, whose answer until= is about";
+    }
+
     return ngx_http_travel_claim(cf, NGX_HTTP_POST,
                                  ngx_http_travel_publish_handler);
 }
@@ -174,6 +192,44 @@ ngx_http_travel_publish_stream(ngx_conf_t *cf,
     }
 
     return ngx_http_travel_param_text(cf, param, value, conf);
+}
+
+
+static char *
+ngx_http_travel_publish_until(ngx_conf_t *cf,
+    const ngx_http_travel_param_t *param, ngx_str_t *text, void *conf)
+{
+    ngx_http_travel_publish_t  *pub = conf;
+
+    u_char     *value, *code, *last;
+    ngx_str_t   name;
+
+    (void) cf;
+    (void) param;
+
+    last = text->data + text->len;
+    value = ngx_strlchr(text->data, last, ':');
+    code = value != NULL ? ngx_strlchr(value + 1, last, ':') : NULL;
+
+    if (code == NULL || value == text->data || code == value + 1) {
+        return "must be MEMBER:VALUE:CODE, as in "
+               "status:completed:JOURNEY_COMPLETED";
+    }
+
+    name.data = code + 1;
+    name.len = last - name.data;
+    pub->code = travel_error_by_code(ngx_http_travel_view(&name));
+
+    if (pub->code == TRAVEL_E_NONE) {
+        return "must end with a code of common/errors.def";
+    }
+
+    pub->member.data = text->data;
+    pub->member.len = value - text->data;
+    pub->value.data = value + 1;
+    pub->value.len = code - pub->value.data;
+
+    return NGX_CONF_OK;
 }
 
 
@@ -531,13 +587,16 @@ ngx_http_travel_publish_asked(void *data, ngx_http_travel_inner_t *inner,
     ngx_http_travel_verdict_place_t  *place;
 
     (void) inner;
-    (void) body;
 
     post->asking = NULL;
     r = post->request;
     ngx_http_set_log_request(r->connection->log, r);
 
     rc = ngx_http_travel_live_verdict(r, status);
+
+    if (rc == NGX_OK && post->conf->member.len > 0) {
+        rc = ngx_http_travel_publish_over(post, body);
+    }
 
     if (rc == NGX_OK && !r->header_sent) {
         place = &ngx_http_travel_publish_verdicts[
@@ -549,6 +608,45 @@ ngx_http_travel_publish_asked(void *data, ngx_http_travel_inner_t *inner,
     }
 
     ngx_http_travel_finish(r, rc);
+}
+
+
+/* Whether what it is about has come to its end: by the answer to 'check'. */
+static ngx_int_t
+ngx_http_travel_publish_over(ngx_http_travel_post_t *post, ngx_str_t *body)
+{
+    int                               rc;
+    travel_json_error_t               err;
+    const travel_json_node_t         *node;
+    const ngx_http_travel_publish_t  *conf;
+
+    conf = post->conf;
+    rc = travel_json_parse(ngx_http_travel_publish_json,
+                           ngx_http_travel_view(body), 0, &err);
+
+    if (rc != TRAVEL_OK
+        || travel_json_nodes(ngx_http_travel_publish_json)->type
+           != TRAVEL_JSON_OBJECT)
+    {
+        return ngx_http_travel_error(post->request,
+                                     TRAVEL_E_DEPENDENCY_UNAVAILABLE,
+                                     "Whether the caller may cannot be told "
+                                     "now.");
+    }
+
+    node = travel_json_member(ngx_http_travel_publish_json, 0,
+                              ngx_http_travel_view(&conf->member));
+
+    if (node == NULL || node->type != TRAVEL_JSON_STRING
+        || node->text.len != conf->value.len
+        || ngx_memcmp(node->text.data, conf->value.data, conf->value.len) != 0)
+    {
+        return NGX_OK;
+    }
+
+    return ngx_http_travel_error(post->request, conf->code,
+                                 "Its %V is %V: nothing more can be told "
+                                 "of it.", &conf->member, &conf->value);
 }
 
 

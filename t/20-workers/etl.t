@@ -81,9 +81,17 @@ subtest 'the next only what changed' => sub {
     is_deeply([facts("SELECT confirmed, cancelled, revenue_cents -
         $booked[0]{commission_cents} FROM analytics.daily_revenue")],
         ['1 1 0'], 'revenue is what is left');
+    $j->job('journey.complete', { journey_id => $y[2]{id} }, @by,
+        key => $y[2]{id});
+    is(etl('fact_journeys')->{result}{rows}, 1, 'and the one that ended');
+    is_deeply([facts("SELECT status, duration_s BETWEEN 0 AND 600,
+        completed_at > created_at FROM analytics.fact_journeys
+        WHERE id = '$y[2]{id}'")], ['completed t t'], 'how long it took');
+    is_deeply([facts('SELECT journeys, completed FROM analytics.funnel')],
+        ['3 1'], 'the funnel to its end');
     my ($last) = facts("SELECT last_sync > now() - interval '1 min', runs FROM
         analytics.etl_job_status WHERE job_name = 'fact_journeys'");
-    is($last, 't 3', 'its watermark');
+    is($last, 't 4', 'its watermark');
 };
 
 subtest 'again from the start: the same' => sub {

@@ -24,7 +24,8 @@ subtest 'journey.start' => sub {
     is($r->{verdict}, 'done', 'done') or diag $r->{output};
     my $y = $r->{result};
     is_deeply([sort keys %$y], [sort qw(id origin destination theme personality
-        distance_miles status created_at)], 'the resource as GET shows it');
+        distance_miles status created_at completed_at)],
+        'the resource as GET shows it');
     is_deeply([sort keys %{ $y->{origin} }],
         [sort qw(place_id name country_code admin1 lat lon)], 'an end of it');
     is($y->{origin}{place_id}, 5809844, 'Seattle is GeoNames 5809844');

@@ -86,6 +86,18 @@ is($a->{data}{bad}, undef, 'the one between fails alone');
 cmp_ok($a->{data}{one}{journey}{id}, 'lt', $a->{data}{two}{journey}{id}, 'in order');
 is($a->{data}{__typename}, 'Mutation', '__typename');
 
+# --- a journey's end ---------------------------------------------------------------------
+
+my $complete = 'mutation($j: ID!) { completeJourney(journeyId: $j) { success journey { status completedAt } job { status } } }';
+($r, $a) = ask($complete, { j => $a->{data}{two}{journey}{id} });
+my $ended = $a->{data}{completeJourney};
+is("$ended->{journey}{status} $ended->{job}{status}", 'completed succeeded', 'completed') or diag explain $a;
+like($ended->{journey}{completedAt}, qr/^\d{4}-.*Z$/, 'and when');
+is_deeply(scalar(ask('{ myJourneys(status: completed) { theme } }')), { data => { myJourneys => [{ theme => 'music' }] } },
+    'no kept answer says otherwise');
+($r, $a) = ask($complete, { j => $made->{journey}{id} }, token => $t->user_token(6));
+is($a->{errors}[0]{extensions}{code}, 'RESOURCE_NOT_FOUND', 'nobody ends what is not his');
+
 # --- a booking, and its end --------------------------------------------------------------
 
 ($r, $a) = ask('mutation($i: BookingInput!) { createBooking(input: $i) { success booking { id status partySize bookingDate } job { id status } } }',

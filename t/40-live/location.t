@@ -138,6 +138,62 @@ subtest 'its own traveller watches' => sub {
     1 while $s->next_json(0.3);
 };
 
+subtest 'its end' => sub {
+    my %o = (token => $alice, headers => { prefer => 'wait=10' });
+    my $y = $t->post('/api/v1/journeys', { origin => 'Berlin, DE',
+        destination => 'Rome, IT', theme => 'food' }, %o)->{json}{id};
+    my $at = "/api/v1/journeys/$y";
+    is($t->get($at, token => $alice)->{json}{completed_at}, undef,
+        'it is under way');
+    is(point(1, path => "$at/location")->{status}, 204, 'and somewhere');
+    my $w = Travel::Socket->open($t, "$at/live", token => $alice);
+    $w->json({ type => 'subscribe', topic => "journey:$y" });
+    $w->next_json;
+
+    my $end = sub { $t->post("$at/complete", {}, %o, @_) };
+    is($end->(token => $bob)->{status}, 404, 'a stranger does not end it');
+    is($end->(token => $t->token(sub => $t->user(1), permissions =>
+        'journeys:read'))->{status}, 403, 'nor who may only read');
+    is($t->post('/api/v1/journeys/' . $t->user(9) . '/complete', {}, %o)
+        ->{status}, 404, 'nor is there another');
+    my $r = $end->();
+    is($r->{status}, 200, 'its traveller does') or diag $r->{content};
+    is($r->{json}{status}, 'completed', 'completed');
+    cmp_ok($r->{json}{completed_at}, 'gt', $r->{json}{created_at}, 'and when');
+    is_deeply($t->get($at, token => $alice)->{json}, $r->{json},
+        'it is shown so at once');
+    my $m = $w->next_json(10);
+    is($m->{message}{type}, 'journey.completed', 'who watches hears it');
+    is($m->{message}{data}{completed_at}, $r->{json}{completed_at}, 'and when');
+    is(scalar $t->sql("SELECT data->>'duration_s' = extract(epoch FROM
+        j.completed_at - j.created_at)::bigint::text FROM events.event AS e
+        JOIN travel.journeys AS j ON j.id = e.stream_id WHERE j.id = '$y'
+        AND e.type = 'journey.completed'"), 't', 'how long it took');
+
+    $r = $end->();
+    is($r->{status}, 409, 'once');
+    is($r->{json}{error}{code}, 'JOURNEY_COMPLETED', 'and that is why');
+    is(($t->post("$at/complete", {}, %o, headers => { prefer => 'wait=10',
+        'idempotency-key' => 'end' }))->{status}, 409, 'under any key');
+
+    # What the edge still takes for keep= is not stored.
+    my $last;
+    my $taken = 0;
+    ok(wait_for(sub { $last = point(2, path => "$at/location");
+        $taken++ if $last->{status} == 204; $last->{status} == 409 }, 15),
+        'where it is is of no interest any more');
+    is($last->{json}{error}{code}, 'JOURNEY_COMPLETED', 'with the reason');
+    cmp_ok($taken, '<', 300, "after $taken that were taken");
+    point(55);
+    ok(wait_for(sub { $t->sql('SELECT count(*) FROM travel.journey_points '
+        . "WHERE journey_id = '$journey' AND lon = 5.5") }, 15),
+        'what came later is stored');
+    is(scalar $t->sql('SELECT string_agg(lon::text, \' \') FROM
+        travel.journey_points WHERE journey_id = \'' . $y . '\''), '0.1',
+        'but nothing from after the end');
+    1 while $s->next_json(0.3);
+};
+
 subtest 'the database is away' => sub {
     ok(wait_for(sub { stored() >= 2 }, 15), 'what was taken is stored');
     my $before = stored();

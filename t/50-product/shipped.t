@@ -158,6 +158,11 @@ subtest 'journeys and stories' => sub {
         'ready', 'ready');
     is(is_ok(get($ann, "/api/v1/stories/$story->{id}?as_of=$at"), 200, 'then')
         ->{id}, $story->{id}, 'the same');
+    my $cat = caller_no(15);
+    my $back = is_ok(post($cat, '/api/v1/journeys', { origin => 'Paris, FR',
+        destination => 'Berlin', theme => 'food' }), 201, 'and back');
+    is(is_ok(post($cat, "/api/v1/journeys/$back->{id}/complete", {}), 200,
+        'completed')->{status}, 'completed', 'it is');
 };
 
 # --- the rest of the product -------------------------------------------------

@@ -1,10 +1,20 @@
-/* Jobs of journeys: journey.start. */
+/* Jobs of journeys: journey.start, journey.complete. */
 
 #include <stdio.h>
 
 #include "families.h"
 #include "resource.h"
 
+
+static void
+journey_tags(worker_tx_t *tx, const char *journey)
+{
+    worker_tx_tag(tx, "user:%s journeys:%s journey:%s", tx->job->sub,
+                  tx->job->sub, journey);
+}
+
+
+/* --- start --------------------------------------------------------------- */
 
 /* Finds both ends and the way between them, in miles of 1.609344 km. */
 static PGresult *
@@ -65,14 +75,15 @@ journey_started(worker_tx_t *tx, const json_t *journey)
 {
     json_t  *data;
 
-    data = json_pack("{s:O, s:O, s:O, s:O, s:O, s:O}",
+    data = json_pack("{s:O, s:O, s:O, s:O, s:O, s:O, s:O}",
                      "created_at", json_object_get(journey, "created_at"),
                      "origin", json_object_get(journey, "origin"),
                      "destination", json_object_get(journey, "destination"),
                      "theme", json_object_get(journey, "theme"),
                      "personality", json_object_get(journey, "personality"),
                      "distance_miles",
-                     json_object_get(journey, "distance_miles"));
+                     json_object_get(journey, "distance_miles"),
+                     "status", json_object_get(journey, "status"));
 
     return worker_tx_event(tx, "journey", tx->job->uuid, -1,
                            "journey.started", data);
@@ -122,9 +133,7 @@ journey_start_in(worker_tx_t *tx)
         return WORKER_RETRY;
     }
 
-    worker_tx_tag(tx, "user:%s journeys:%s journey:%s", tx->job->sub,
-                  tx->job->sub, tx->job->uuid);
-
+    journey_tags(tx, tx->job->uuid);
     return worker_tx_commit(tx, journey);
 }
 
@@ -143,8 +152,124 @@ journey_start_giveup(worker_job_t *job)
 }
 
 
+/* --- complete ------------------------------------------------------------ */
+
+/* 1: the journey is there and the caller's, 0: not so, -1: it cannot be told,
+ * and the transaction is over. */
+static int
+journey_is_his(worker_tx_t *tx)
+{
+    int          n;
+    PGresult    *res;
+    const char  *params[] = { tx->job->key, tx->job->sub };
+
+    res = worker_tx_exec(tx, "SELECT FROM travel.journeys"
+                             " WHERE id = $1::uuid AND user_id = $2::uuid",
+                         2, params);
+
+    if (res == NULL) {
+        worker_tx_end(tx);
+        return -1;
+    }
+
+    n = PQntuples(res);
+    PQclear(res);
+    return n;
+}
+
+
+/* No row was completed: there is none of the caller's, or it has ended. */
+static worker_verdict_e
+journey_not_completed(worker_tx_t *tx)
+{
+    switch (journey_is_his(tx)) {
+    case 1:
+        return worker_tx_refuse(tx, "JOURNEY_COMPLETED",
+                                "the journey is completed already");
+    case 0:
+        return worker_journey_absent(tx, tx->job->key);
+    default:
+        return WORKER_RETRY;
+    }
+}
+
+
+static worker_verdict_e
+journey_complete_in(worker_tx_t *tx)
+{
+    PGresult    *res;
+    const char  *params[] = { tx->job->key, tx->job->sub };
+
+    res = worker_tx_exec(tx,
+        "UPDATE travel.journeys AS j"
+        "   SET status = 'completed', completed_at = now(), updated_at = now()"
+        " WHERE id = $1::uuid AND user_id = $2::uuid AND status = 'active'"
+        " RETURNING travel.journey_json(j), json_build_object("
+        "     'status', j.status,"
+        "     'completed_at', travel.rfc3339(j.completed_at),"
+        "     'duration_s', extract(epoch FROM j.completed_at"
+        "                           - j.created_at)::bigint)", 2, params);
+
+    if (res != NULL && PQntuples(res) == 0) {
+        PQclear(res);
+        return journey_not_completed(tx);
+    }
+
+    if (res == NULL
+        || worker_tx_event(tx, "journey", tx->job->key, -1,
+                           "journey.completed", worker_row_json(res, 1))
+           != TRAVEL_OK)
+    {
+        return worker_tx_retry(tx, res);
+    }
+
+    journey_tags(tx, tx->job->key);
+    return worker_tx_commit_row(tx, res);
+}
+
+
+static worker_verdict_e
+journey_complete(worker_job_t *job)
+{
+    return worker_tx_run(job, "complete", journey_complete_in);
+}
+
+
+/* On record with the journey, if it is there and the caller's. */
+static worker_verdict_e
+journey_complete_fail_in(worker_tx_t *tx)
+{
+    int  his;
+
+    his = journey_is_his(tx);
+
+    if (his < 0) {
+        return WORKER_RETRY;
+    }
+
+    if (his > 0 && worker_tx_event(tx, "journey", tx->job->key, -1,
+                                   "journey.complete_failed",
+                                   worker_failure(tx->job)) != TRAVEL_OK)
+    {
+        worker_tx_end(tx);
+        return WORKER_RETRY;
+    }
+
+    return worker_tx_commit(tx, NULL);
+}
+
+
+static worker_verdict_e
+journey_complete_giveup(worker_job_t *job)
+{
+    return worker_tx_run(job, "fail", journey_complete_fail_in);
+}
+
+
 const worker_job_type_t  worker_jobs_journey[] = {
     { "journey.start", "journey", TRAVEL_PRIORITY_NORMAL, journey_start,
       journey_start_giveup, WORKER_RETRY_DEFAULTS, false },
+    { "journey.complete", "journey", TRAVEL_PRIORITY_NORMAL, journey_complete,
+      journey_complete_giveup, WORKER_RETRY_DEFAULTS, false },
     { .type = NULL }
 };

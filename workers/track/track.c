@@ -34,18 +34,23 @@
 #define TRACK_PURGE_S  3600
 #define TRACK_REDIS_S  5
 
-/* $1: [{"e": entry, "j": journey, "u": user, "m": what was sent}, ...] */
+/* $1: [{"e": entry, "j": journey, "u": user, "m": what was sent}, ...].  What
+ * the edge took after the journey's end, within its keep=, is left out: it
+ * counts when an entry came, which its id says. */
 #define TRACK_STORE                                                           \
     "INSERT INTO travel.journey_points"                                       \
     " (journey_id, entry, user_id, at, lat, lon, speed_kmh, heading)"         \
     " SELECT p.j::uuid, p.e, nullif(p.u, '')::uuid,"                          \
-    "   coalesce((p.m->>'at')::timestamptz,"                                  \
-    "            to_timestamp(split_part(p.e, '-', 1)::bigint / 1000.0)),"    \
+    "   coalesce((p.m->>'at')::timestamptz, a.at),"                           \
     "   (p.m->'position'->>'lat')::float8,"                                   \
     "   (p.m->'position'->>'lon')::float8,"                                   \
     "   (p.m->>'speed_kmh')::real, (p.m->>'heading')::real"                   \
     "  FROM jsonb_to_recordset($1::jsonb)"                                    \
-    "       AS p(e text, j text, u text, m jsonb)"                            \
+    "       AS p(e text, j text, u text, m jsonb),"                           \
+    "  LATERAL (SELECT to_timestamp(split_part(p.e, '-', 1)::bigint"          \
+    "                               / 1000.0) AS at) AS a"                    \
+    " WHERE NOT EXISTS (SELECT FROM travel.journeys AS y"                     \
+    "                    WHERE y.id = p.j::uuid AND y.completed_at < a.at)"   \
     " ON CONFLICT DO NOTHING"
 
 #define TRACK_PURGE                                                           \

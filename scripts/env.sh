@@ -5,7 +5,8 @@
 # Sockets live in a short path of their own (a unix socket's path ends at 107
 # bytes) and are linked from the instance's folder.  PostgreSQL refuses to run
 # as root: then it runs as `postgres`, and where that user cannot reach the
-# folder (a checkout below /root) its data lives in /var/tmp, linked as well.
+# folder (a checkout below /root) its data lives in /var/tmp, linked as well;
+# TRAVEL_PG_BASE puts it elsewhere.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 TRAVEL_RUN=$(realpath -m "${TRAVEL_RUN:-$ROOT/run}")
@@ -69,6 +70,7 @@ else
     NGX_USER=
     PG_BASE=$TRAVEL_RUN/postgres
 fi
+PG_BASE=${TRAVEL_PG_BASE:-$PG_BASE}
 PG_DATA=$PG_BASE/primary
 PG_REPLICA_DATA=$PG_BASE/replica
 PG_REPLICA2_DATA=$PG_BASE/replica2

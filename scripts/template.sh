@@ -19,6 +19,7 @@ store=$ROOT/build
 template=$store/pg-template-$(version)-$(id -u)
 
 make_template() (
+    unset TRAVEL_PG_BASE
     TRAVEL_RUN=$(mktemp -d /tmp/travel-template-XXXXXX)
     chmod 755 "$TRAVEL_RUN"
     export TRAVEL_RUN TRAVEL_FSYNC=off TRAVEL_SHARED_BUFFERS=64MB

@@ -64,7 +64,11 @@ subtest 'cut: sessions end, nobody new gets in' => sub {
 subtest 'storm' => sub {
     my $storm = Travel::Faults->storm($t, [ every => 0.4, crash => 'cache' ],
         [ after => 0.5, restart => 'queue' ]);
-    sleep 3;
+    wait_for(sub {
+        my %n;
+        $n{$_->[1]}++ for $storm->seen;
+        ($n{crash} // 0) >= 2 && $n{restart};
+    }, 60, 'the storm to do it all');
     my @seen = $storm->end;
     cmp_ok(scalar(grep { $_->[1] eq 'crash' } @seen), '>=', 2, 'crashes');
     is(scalar(grep { $_->[1] eq 'restart' } @seen), 1, 'one restart');

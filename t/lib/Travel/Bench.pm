@@ -88,6 +88,7 @@ sub start {
     $t = Travel::Test->start(
         parts => 'postgres replica queue cache sandbox smtp workers nginx',
         ngx_workers => 1,
+        disk => 1,
         %o,
         env  => { TRAVEL_LIMITS => 'limits-open.conf', TRAVEL_PROCESSES => 1,
             %{ $o{env} || {} } },

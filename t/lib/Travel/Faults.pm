@@ -6,7 +6,7 @@ package Travel::Faults;
 #         [ every => 1.5, kill_child => 'workers' ],
 #         [ after => 3,   crash      => 'queue'   ]);
 #     ... load ...
-#     my @log = $storm->end;            # [ time, fault, victim ], as they came
+#     my @log = $storm->end;            # [ time, fault, part, victim ], as they came
 #
 # Faults: kill_child (kill -9 of one random child), crash (kill -9 and start
 # again), lose (the same after it was silent for 'hold' seconds: what it was
@@ -17,6 +17,7 @@ package Travel::Faults;
 
 use strict;
 use warnings;
+use IO::Select ();
 use POSIX ();
 use Time::HiRes qw(time sleep);
 
@@ -105,7 +106,7 @@ sub storm {
         POSIX::_exit(0);            # no END block: the instance is not ours
     }
     close $say;
-    return bless { pid => $pid, log => $log }, $class;
+    return bless { pid => $pid, log => $log, said => '' }, $class;
 }
 
 sub _planned {
@@ -139,15 +140,26 @@ sub _rage {
     }
 }
 
-# Ends the storm; what happened, in order: [ time, fault, part, victim ].
+# What happened so far, in order: [ time, fault, part, victim ].
+sub seen {
+    my ($self) = @_;
+    my $in = IO::Select->new($self->{log});
+    while ($in->can_read(0)) {
+        sysread $self->{log}, $self->{said}, 65536, length $self->{said}
+            or last;
+    }
+    return map { [split /\t/, $_, 4] } $self->{said} =~ /^(.*)\n/mg;
+}
+
+# Ends the storm; all that happened.
 sub end {
     my ($self) = @_;
     return if $self->{ended}++;
     kill 'TERM', $self->{pid};
     my $log = $self->{log};
-    my @seen = map { chomp; [split /\t/, $_, 4] } <$log>;
+    $self->{said} .= do { local $/; readline($log) // '' };
     waitpid $self->{pid}, 0;
-    return @seen;
+    return $self->seen;
 }
 
 sub DESTROY { local ($?, $@); $_[0]->end if $_[0]{pid} }

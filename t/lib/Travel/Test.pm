@@ -24,6 +24,7 @@ package Travel::Test;
 #   workers      the same for workers.conf: edit_workers => sub { ... }
 #   env          what the scripts and daemons get in their environment
 #   ngx_workers  nginx worker processes (2)
+#   disk         1: databases on the disk, as a measurement wants them
 #   allow_5xx    1: answers >= 500 are expected here (also request by request)
 #   allow_log    regex of [alert]/[emerg] lines that are expected here
 
@@ -131,6 +132,19 @@ sub _free_ports {
     die "no five free ports\n";
 }
 
+# A database that never syncs may as well live in memory.  On the disk the files
+# of many instances, made and deleted all the time, cost more than what is done
+# with them: ext4 looks long for an inode that was not in use a minute ago.
+# Undef: there is not so much memory to spare.
+sub _memory {
+    my $room = 6 << 20;                 # KB
+    my ($available) = slurp('/proc/meminfo') =~ /^MemAvailable: *(\d+)/m;
+    return unless ($available // 0) >= $room && -w '/dev/shm';
+    my ($free) = `df -kP /dev/shm` =~ /^tmpfs +\d+ +\d+ +(\d+)/m;
+    return unless ($free // 0) >= $room;
+    return '/dev/shm';
+}
+
 # --- life --------------------------------------------------------------------
 
 sub start {
@@ -158,11 +172,15 @@ sub new {
     mkdir "$dir/san";
     chmod 01777, "$dir/san";
     my $san = $ENV{TRAVEL_SAN} ? ":log_path=$dir/san/san" : '';
+    my $fsync = $o{env}{TRAVEL_FSYNC} // 'off';
+    my $memory = $fsync eq 'off' && !$o{disk} && !$ENV{TRAVEL_SOAK}
+        ? _memory() : undef;
     $self->{env} = {
         TRAVEL_RUN            => $dir,
         TRAVEL_BUILD          => $BUILD,
         PORT                  => $self->{port},
-        TRAVEL_FSYNC          => 'off',
+        TRAVEL_FSYNC          => $fsync,
+        $memory ? (TRAVEL_PG_BASE => $memory . $dir =~ s{^/tmp}{}r) : (),
         TRAVEL_SHARED_BUFFERS => '64MB',
         TRAVEL_NGX_WORKERS    => $o{ngx_workers} // 2,
         STOP_WAIT             => 15,
@@ -615,7 +633,8 @@ sub _destroy {
     my $base    = readlink("$self->{dir}/postgres");
     File::Path::remove_tree($sockets =~ s{/[^/]*\z}{}r)
         if $sockets =~ m{^/tmp/travel-[0-9a-f]+/};
-    File::Path::remove_tree($base) if $base && $base =~ m{^/var/tmp/travel-};
+    File::Path::remove_tree($base)
+        if $base && $base =~ m{^/(?:var/tmp|dev/shm)/travel-};
     File::Path::remove_tree($self->{dir});
 }
 

@@ -21,7 +21,8 @@ enum {
     SEEN_QUOTA    = 1 << 11,
     SEEN_SEALED   = 1 << 12,
     SEEN_ONCE     = 1 << 13,
-    SEEN_CLAIM    = 1 << 14
+    SEEN_CLAIM    = 1 << 14,
+    SEEN_FLOW     = 1 << 15
 };
 
 
@@ -84,6 +85,8 @@ travel_envelope_args(const travel_envelope_t *env,
                                  env->sealed);
     n = travel_envelope_optional(argv, argvlen, n, TRAVEL_STR("claim"),
                                  env->claim);
+    n = travel_envelope_optional(argv, argvlen, n, TRAVEL_STR("flow"),
+                                 env->flow);
 
     if (env->once) {
         n = travel_envelope_arg(argv, argvlen, n, TRAVEL_STR("once"),
@@ -124,6 +127,7 @@ travel_envelope_field(travel_str_t name)
     case 4:
         return travel_envelope_is(name, "type") ? SEEN_TYPE
              : travel_envelope_is(name, "body") ? SEEN_BODY
+             : travel_envelope_is(name, "flow") ? SEEN_FLOW
              : travel_envelope_is(name, "once") ? SEEN_ONCE : 0;
 
     case 5:
@@ -174,6 +178,7 @@ travel_envelope_store(travel_envelope_t *env, int field, travel_str_t value)
     case SEEN_SEALED: env->sealed = value; break;
     case SEEN_ONCE:  env->once = true;   break;
     case SEEN_CLAIM: env->claim = value; break;
+    case SEEN_FLOW:  env->flow = value;  break;
     }
 
     return NULL;

@@ -1,7 +1,8 @@
 /*
  * The message of a command on its stream: flat fields (contracts section 3)
  *
- *     id type v sub email key tp ts deadline reply quota sealed once claim body
+ *     id type v sub email key tp ts deadline reply quota sealed once claim flow
+ *     body
  *
  *   id        job id text             type      "booking.create"
  *   v         "1"                     sub       internal user id (UUID text),
@@ -15,6 +16,7 @@
  *   sealed    members of the body that are sealed (seal.h), with spaces between
  *   once      "1": its result is for the waiter alone and stored nowhere
  *   claim     the body is in the database not here (jobs.claim), empty: here
+ *   flow      uuid of the flow whose node it is (store/flow.h), empty: none
  *   body      JSON exactly as it was validated, but for what is sealed
  *
  * Everything is a view: writing takes pointers, reading yields pointers into
@@ -27,7 +29,7 @@
 #include "travel.h"
 
 #define TRAVEL_ENVELOPE_VERSION  "1"
-#define TRAVEL_ENVELOPE_FIELDS   15
+#define TRAVEL_ENVELOPE_FIELDS   16
 
 /* The caller of a command that needs none: the nil UUID (RFC 9562, 5.9). */
 #define TRAVEL_ENVELOPE_ANYBODY  "00000000-0000-0000-0000-000000000000"
@@ -43,6 +45,7 @@ typedef struct {
     travel_str_t  quota;
     travel_str_t  sealed;
     travel_str_t  claim;
+    travel_str_t  flow;
     travel_str_t  body;
     uint64_t      ts;
     uint64_t      deadline;

@@ -59,6 +59,7 @@ full_round_trip(void **state)
         .quota = L("cAQ"),
         .sealed = L("card cvc"),
         .claim = L("1"),
+        .flow = L("017f22e2-79b0-7cc3-98c4-dc0c0c073981"),
         .tp = L("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
         .reply = L("travel:reply:1:2"),
         .body = L("{\"a\":\"\0\"}"),
@@ -82,6 +83,7 @@ full_round_trip(void **state)
     assert_true(back.once);
     assert_true(travel_str_eq(back.sealed, env.sealed));
     assert_true(travel_str_eq(back.claim, env.claim));
+    assert_true(travel_str_eq(back.flow, env.flow));
     assert_true(travel_str_eq(back.body, env.body));
     assert_true(back.ts == env.ts);
     assert_true(back.deadline == env.deadline);

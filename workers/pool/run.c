@@ -18,6 +18,7 @@
 #include "../../common/hash.h"
 #include "../jobs/ask.h"
 #include "../store/claim.h"
+#include "../store/flow.h"
 #include "../store/pg.h"
 #include "../trace/trace.h"
 
@@ -418,6 +419,44 @@ run_judge(worker_entry_t *entry, worker_verdict_e verdict)
 }
 
 
+/* The flow it is of hears of an end before the queue does.  One that cannot be
+ * told keeps the job. */
+static void
+run_flow(worker_entry_t *entry)
+{
+    worker_error_t     why;
+    worker_verdict_e   verdict;
+
+    if (!worker_flow_of(&entry->job)
+        || entry->outcome == WORKER_OUTCOME_RETRYING
+        || entry->outcome == WORKER_OUTCOME_FENCED)
+    {
+        return;
+    }
+
+    why = entry->job.error;
+    verdict = worker_flow_done(&entry->job,
+                               worker_outcome_status(entry->outcome));
+
+    if (verdict == WORKER_FENCED) {
+        entry->outcome = WORKER_OUTCOME_FENCED;
+
+    } else if (verdict == WORKER_RETRY) {
+        if (entry->outcome != WORKER_OUTCOME_SUCCEEDED) {
+            entry->job.error = why;
+        }
+
+        entry->outcome = WORKER_OUTCOME_RETRYING;
+        entry->uncounted = true;
+        entry->delay_ms = RUN_GIVEUP_MS;
+        free(entry->result);
+        entry->result = NULL;
+        entry->result_len = 0;
+        entry->claimed = false;
+    }
+}
+
+
 static void
 run_log(const worker_entry_t *entry)
 {
@@ -469,13 +508,22 @@ run_forget(worker_job_t *job)
 static worker_verdict_e
 run_begin(worker_entry_t *entry)
 {
-    worker_job_t  *job;
+    worker_job_t      *job;
+    worker_verdict_e   verdict;
 
     job = &entry->job;
     entry->stages++;
     entry->linked = run_trace_begin(job->slot, job, &entry->parent);
     entry->start_ns = worker_trace_now();
     entry->begin_ns = run_clock_ns();
+
+    if (worker_flow_of(job) && !entry->giveup) {
+        verdict = worker_flow_begin(job);
+
+        if (verdict != WORKER_DONE) {
+            return verdict;
+        }
+    }
 
     return entry->type->batch != NULL && entry->type->batch->raw
            ? WORKER_DONE : run_body(job);
@@ -544,10 +592,14 @@ worker_run(worker_slot_t *slot, worker_entry_t *entry)
     begin = run_clock_ns();
     verdict = run_stage(entry);
 
-    if (verdict != WORKER_AWAIT && entry->giveup) {
+    if (verdict != WORKER_AWAIT && entry->giveup && !entry->over) {
         run_giveup(entry, entry->outcome);
-    } else if (verdict != WORKER_AWAIT) {
+    } else if (verdict != WORKER_AWAIT && !entry->over) {
         run_judge(entry, verdict);
+    }
+
+    if (verdict != WORKER_AWAIT) {
+        run_flow(entry);
     }
 
     entry->slot_ns += run_clock_ns() - begin;
@@ -627,6 +679,10 @@ worker_run_batch(worker_slot_t *slot, worker_entry_t *const *entries, size_t n)
 
     for (i = 0; i < n; i++) {
         run_judge(entries[i], verdicts[i]);
+
+        if (verdicts[i] != WORKER_AWAIT) {
+            run_flow(entries[i]);
+        }
     }
 
     each = (run_clock_ns() - begin) / n;

@@ -16,6 +16,21 @@
 #define ENTRY_FIELDS_MAX  128       /* names and values; a newer edge may add */
 
 
+const char *
+worker_outcome_status(worker_outcome_e outcome)
+{
+    static const travel_job_status_e  status[WORKER_OUTCOME_MAX] = {
+        [WORKER_OUTCOME_SUCCEEDED] = TRAVEL_JOB_SUCCEEDED,
+        [WORKER_OUTCOME_RETRYING]  = TRAVEL_JOB_RETRYING,
+        [WORKER_OUTCOME_FAILED]    = TRAVEL_JOB_FAILED,
+        [WORKER_OUTCOME_DEAD]      = TRAVEL_JOB_DEAD,
+        [WORKER_OUTCOME_CANCELLED] = TRAVEL_JOB_CANCELLED
+    };
+
+    return travel_job_status_name(status[outcome]);
+}
+
+
 void
 worker_entries_init(worker_entries_t *list)
 {

@@ -32,6 +32,9 @@ typedef enum {
     WORKER_OUTCOME_MAX
 } worker_outcome_e;
 
+/* The job's status in words; not of FENCED. */
+const char *worker_outcome_status(worker_outcome_e outcome);
+
 /* What the table and workers.conf say about a type, resolved once. */
 typedef struct {
     const worker_job_type_t  *type;
@@ -112,6 +115,7 @@ typedef struct worker_entry_s {
     /* set by the slot before it hands the entry back */
     bool                        giveup;       /* in: only give up, cause says
                                                  why */
+    bool                        over;         /* in: only tell its flow */
     worker_outcome_e            outcome;
     char                       *result;       /* JSON text, or NULL */
     size_t                      result_len;

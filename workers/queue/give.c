@@ -21,6 +21,7 @@
 
 #include "fetcher.h"
 #include "../pool/log.h"
+#include "../store/flow.h"
 #include "../../common/digits.h"
 
 #define GIVE_SHORT_MS     0.5      /* jobs this short may be started ahead */
@@ -109,6 +110,25 @@ start_over(worker_partition_t *part, worker_entry_t *entry, long long code)
 }
 
 
+/* One of a flow that was called off before it began: a slot tells the flow, and
+ * settling finds that there is nothing to write. */
+static void
+start_called_off(worker_partition_t *part, worker_entry_t *entry)
+{
+    worker_job_t  *job;
+
+    job = &entry->job;
+    entry->giveup = true;
+    entry->over = true;
+    entry->outcome = WORKER_OUTCOME_CANCELLED;
+    job->fence = part->fence;
+    job->owner = part->queue->owner;
+    job->deadline = part->queue->now_unix + entry->type->timeout_ms;
+    (void) worker_job_fail(job, WORKER_REJECT, "CANCELLED",
+                           "called off before it began");
+}
+
+
 static void
 start_deadline(worker_queue_t *queue, worker_entry_t *entry)
 {
@@ -144,6 +164,12 @@ start_one(worker_partition_t *part, worker_entry_t *entry, long long code,
     worker_queue_t  *queue;
 
     queue = part->queue;
+
+    if (code == TRAVEL_START_CANCELLED && worker_flow_of(&entry->job)) {
+        start_called_off(part, entry);
+        give_hand(queue, entry, list);
+        return;
+    }
 
     if (code < 0) {
         start_over(part, entry, code);

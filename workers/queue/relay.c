@@ -226,6 +226,7 @@ relay_envelope(const relay_batch_t *batch, travel_envelope_t *env)
     env->key = relay_member(batch, TRAVEL_STR("key"));
     env->tp = relay_member(batch, TRAVEL_STR("tp"));
     env->sealed = relay_member(batch, TRAVEL_STR("sealed"));
+    env->flow = relay_member(batch, TRAVEL_STR("flow"));
 
     return env->type.len > 0 && env->sub.len > 0 && env->key.len > 0;
 }

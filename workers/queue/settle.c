@@ -22,21 +22,6 @@
 #define SETTLE_QUOTA_KEPT  "8192"  /* costs that nodes may have yet to read */
 
 
-static const char *
-settle_status(const worker_entry_t *entry)
-{
-    static const travel_job_status_e  status[WORKER_OUTCOME_MAX] = {
-        [WORKER_OUTCOME_SUCCEEDED] = TRAVEL_JOB_SUCCEEDED,
-        [WORKER_OUTCOME_RETRYING]  = TRAVEL_JOB_RETRYING,
-        [WORKER_OUTCOME_FAILED]    = TRAVEL_JOB_FAILED,
-        [WORKER_OUTCOME_DEAD]      = TRAVEL_JOB_DEAD,
-        [WORKER_OUTCOME_CANCELLED] = TRAVEL_JOB_CANCELLED
-    };
-
-    return travel_job_status_name(status[entry->outcome]);
-}
-
-
 static void
 settle_arg_cstr(worker_args_t *args, const char *text)
 {
@@ -125,7 +110,7 @@ settle_fields(worker_args_t *args, const worker_entry_t *entry)
     c = &entry->job.commit;
 
     settle_arg_cstr(args, "status");
-    settle_arg_cstr(args, settle_status(entry));
+    settle_arg_cstr(args, worker_outcome_status(entry->outcome));
     settle_arg_cstr(args, "attempts");
     worker_args_int(args, settle_attempts(entry));
 
@@ -234,7 +219,7 @@ settle_args(worker_args_t *args, const worker_entry_t *entry,
 
     if (reply->len > 0) {
         worker_args_str(args, reply->data, reply->len);
-        settle_arg_cstr(args, settle_status(entry));
+        settle_arg_cstr(args, worker_outcome_status(entry->outcome));
     }
 
     if (reply->len > 0 && settle_tells_result(entry)) {

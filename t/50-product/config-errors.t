@@ -125,7 +125,7 @@ wrong('two statements', 'queries/journeys.get.sql',
     [ qr/j\.user_id = :viewer\n/ => "j.user_id = :viewer;\nSELECT 1\n" ],
     qr/^SELECT 1/, qr/one statement; take out what follows the ';'/);
 wrong('a quote that is not closed', 'queries/bookings.precheck.sql',
-    [ qr/no such partner\.'/ => 'no such partner.' ], 14,
+    [ qr/no such partner\.'/ => 'no such partner.' ], 24,
     qr/a quote that starts here is not closed/);
 wrong('a tag of what is no parameter', 'queries/journeys.get.sql',
     [ qr/journey:\{id\}/ => 'journey:{journey}' ], qr/\{journey\}/,
@@ -215,6 +215,13 @@ wrong('a method that does not write', 'routes/20-bookings.conf',
 wrong('a parameter that nobody knows', 'routes/20-bookings.conf',
     [ qr/check=bookings\.precheck wait=10s/ => 'check=bookings.precheck waits=10s' ],
     qr/waits=/, qr/"waits=10s" must be one of check=, wait=/);
+for (['until=status', qr/"until=status" must be MEMBER:VALUE:CODE/],
+    ['until=status:over:GONE_BY', qr/must end with a code of common\/errors\.def/])
+{
+    my ($bad, $why) = @$_;
+    wrong("travel_publish $bad", 'routes/10-journeys.conf',
+        [ qr/until=\S+ keep/ => "$bad keep" ], qr/stream=travel:points/, $why);
+}
 for (['wait=11m', qr/"travel_command": "wait=11m" must be a time from 0 to 10m/],
     ['wait=1s wait=2s', qr/"travel_command": "wait=" is given twice/],
     ['wait=', qr/"wait=" needs a value/],

@@ -175,6 +175,69 @@ is_deeply([map { $_->[0] } $t->sql("SELECT type FROM events.event
     [qw(trip_created itinerary_requested itinerary_generated
         itinerary_requested itinerary_generated)], 'in the trip\'s stream');
 
+# --- a booking of what it names ------------------------------------------------
+
+my $plan = json($t->get($trip, @me)->{content})->{itinerary}{items};
+my $stop = $plan->[1]{stops}[0]{item_id};
+is("$plan->[1]{item_id} $stop", "day-2 place-$plan->[1]{stops}[0]{place_id}",
+    'what can be booked has a name');
+my %table = (partner => 'tabelog', venue_id => 'v-1', party_size => 2,
+    booking_date => '2027-04-02T19:00:00+09:00');
+my %mine = (%table, trip_id => $in->{json}{id});
+$r = $t->post('/api/v1/bookings', { %mine, item_id => $stop }, @me, @wait);
+is($r->{status}, 201, 'booked') or diag $r->{content};
+is("$r->{json}{status} $r->{json}{item_id}", "confirmed $stop", 'and of what');
+my $table = $r->{json}{id};
+is($t->post('/api/v1/bookings', { %mine, item_id => 'day-3' }, @me, @wait)
+    ->{status}, 201, 'a day, too');
+$r = $t->get("/api/v1/bookings?trip_id=$in->{json}{id}", @me);
+is_deeply([map { $_->{item_id} } @{ $r->{json}{items} }], ['day-3', $stop],
+    'the bookings of a trip');
+is_deeply(json($t->get("/api/v1/bookings/$table?as_of=2040-01-01T00:00:00Z",
+    @me)->{content}), json($t->get("/api/v1/bookings/$table", @me)->{content}),
+    'as its events tell it');
+for ([{ %mine, item_id => 'day-4' }, \@me, 422, '/item_id', 'no such item'],
+    [\%mine, \@me, 422, '/item_id', 'of a trip, but of nothing in it'],
+    [{ %table, item_id => 'day-1' }, \@me, 422, '/trip_id', 'of no trip'],
+    [{ %mine, item_id => 'day-1' }, \@you, 404, undef, 'a stranger\'s trip'])
+{
+    my ($body, $who, $status, $pointer, $what) = @$_;
+    my $r = $t->post('/api/v1/bookings', $body, @$who, @wait);
+    is($r->{status}, $status, $what) or diag $r->{content};
+    is($r->{json}{error}{details}[0]{pointer}, $pointer, "... where: $what")
+        if defined $pointer;
+}
+
+# Entries of a topic: what follows it sees.
+sub told {
+    my ($topic, $type) = @_;
+    my $queue = $t->redis('queue');
+    return map { my %e = @{ $_->[1] };
+            $e{type} eq $type ? json($e{event}) : () }
+        map { @{ $queue->call('XRANGE', $_, '-', '+') } }
+        @{ $queue->call('KEYS', "travel:topic:$topic:*") };
+}
+
+my @asked;
+wait_for(sub { @asked = told('booking-events', 'booking_requested'); @asked > 1 },
+    30, 'booking_requested');
+is_deeply([sort map { $_->{data}{item_id} } @asked], [sort $stop, 'day-3'],
+    'each is asked for in its topic');
+my ($asked) = grep { $_->{data}{item_id} eq $stop } @asked;
+is_deeply($asked->{data}, { trip_id => $in->{json}{id}, item_id => $stop,
+    provider => 'tabelog', details => { booking_id => $table, venue_id => 'v-1',
+        booking_date => '2027-04-02T19:00:00+09:00', party_size => 2 } },
+    'trip, item, provider, details');
+is("$asked->{aggregate} $asked->{aggregate_id}", "trip $in->{json}{id}",
+    'in the trip\'s stream');
+for ([trip_created => 'trip-events'], [itinerary_generated => 'trip-events'],
+    ['booking.created' => 'booking-events'],
+    ['persona.ready' => 'ai-agent-events'])
+{
+    my ($type, $topic) = @$_;
+    ok(scalar told($topic, $type), "$type is in $topic");
+}
+
 # --- by the clock ------------------------------------------------------------
 
 sub run {
@@ -368,12 +431,8 @@ cmp_ok($t->sql("SELECT travel.vector_product(travel.text_vector('night market'),
     travel.text_vector('roof gardens'))"), '<', 0.4, 'others are not');
 my %told;
 wait_for(sub {
-    my $queue = $t->redis('queue');
-    %told = map { my %e = @{ $_->[1] }; my $e = json($e{event});
-            ($e->{aggregate_id} => $e) }
-        grep { my %e = @{ $_->[1] }; $e{type} eq 'trend_detected' }
-        map { @{ $queue->call('XRANGE', $_, '-', '+') } }
-        @{ $queue->call('KEYS', 'travel:topic:analytics-events:*') };
+    %told = map { ($_->{aggregate_id} => $_) }
+        told('analytics-events', 'trend_detected');
     keys %told == 3;
 }, 30, 'published');
 is_deeply([sort keys %told], [sort map { $items[$_]{id} } 0, 1, 7],

@@ -3,7 +3,8 @@
  * files of their own.
  *
  * create   the saga of the table booking_steps:
- *          tx "create": row pending, booking.created
+ *          tx "create": row pending, booking.created; of a trip's item, in the
+ *          trip's stream booking_requested
  *          partner step "hold", step "pay" (booking_pay.c), partner step
  *          "confirm"
  *          tx "confirm": row confirmed, booking.confirmed,
@@ -57,7 +58,9 @@ booking_check(worker_tx_t *tx, const char *partner, const char *journey,
 {
     char         why;
     PGresult    *res;
-    const char  *params[] = { partner, journey, date, tx->job->sub };
+    const char  *params[] = { partner, journey, date, tx->job->sub,
+                              worker_body_string(tx->job, "trip_id"),
+                              worker_body_string(tx->job, "item_id") };
 
     res = worker_tx_exec(tx,
         "SELECT CASE WHEN NOT EXISTS (SELECT FROM travel.partners"
@@ -66,7 +69,10 @@ booking_check(worker_tx_t *tx, const char *partner, const char *journey,
         "            WHEN $2::uuid IS NOT NULL AND NOT EXISTS"
         "                 (SELECT FROM travel.journeys"
         "                   WHERE id = $2::uuid AND user_id = $4::uuid)"
-        "            THEN 'j' ELSE '-' END", 4, params);
+        "            THEN 'j' WHEN $5::uuid IS NOT NULL"
+        "            THEN coalesce(travel.trip_item_wrong($5::uuid, $4::uuid,"
+        "                                                 $6), '-')"
+        "            ELSE '-' END", 6, params);
 
     if (res == NULL) {
         worker_tx_end(tx);
@@ -85,6 +91,12 @@ booking_check(worker_tx_t *tx, const char *partner, const char *journey,
                                 "booking_date lies in the past");
     case 'j':
         return worker_journey_absent(tx, journey);
+    case 't':
+        return worker_trip_absent(tx, params[4]);
+    case 'i':
+        return worker_tx_refuse(tx, "VALIDATION_ERROR", "no itinerary of the "
+                                "trip has an item \"%.64s\"",
+                                params[5] != NULL ? params[5] : "");
     default:
         return WORKER_DONE;
     }
@@ -96,7 +108,7 @@ booking_insert(worker_tx_t *tx, const char *partner, const char *journey,
     const char *date)
 {
     char         party[16];
-    const char  *params[7];
+    const char  *params[9];
 
     snprintf(party, sizeof(party), "%d", (int) json_integer_value(
                  json_object_get(tx->job->body, "party_size")));
@@ -108,13 +120,44 @@ booking_insert(worker_tx_t *tx, const char *partner, const char *journey,
     params[4] = worker_body_string(tx->job, "venue_id");
     params[5] = date;
     params[6] = party;
+    params[7] = worker_body_string(tx->job, "trip_id");
+    params[8] = worker_body_string(tx->job, "item_id");
 
     return worker_tx_exec(tx,
         "INSERT INTO travel.bookings AS b (id, user_id, journey_id, partner,"
-        "    venue_id, booking_date, party_size, status)"
+        "    venue_id, booking_date, party_size, trip_id, item_id, status)"
         " VALUES ($1::uuid, $2::uuid, $3::uuid, $4, $5, $6::timestamptz,"
-        "         $7::int, 'pending')"
-        " RETURNING travel.booking_json(b)", 7, params);
+        "         $7::int, $8::uuid, $9, 'pending')"
+        " RETURNING travel.booking_json(b)", 9, params);
+}
+
+
+/* In the trip's stream (TP-21), of a booking of an item of it. */
+static int
+booking_requested(worker_tx_t *tx)
+{
+    json_t      *body, *details;
+    const char  *trip;
+
+    body = tx->job->body;
+    trip = worker_body_string(tx->job, "trip_id");
+
+    if (trip == NULL) {
+        return TRAVEL_OK;
+    }
+
+    details = json_pack("{s:s, s:O, s:O, s:O}", "booking_id", tx->job->uuid,
+                        "venue_id", json_object_get(body, "venue_id"),
+                        "booking_date", json_object_get(body, "booking_date"),
+                        "party_size", json_object_get(body, "party_size"));
+
+    return worker_tx_event(tx, "trip", trip, -1, "booking_requested",
+                           json_pack("{s:s, s:O, s:O, s:o}", "trip_id", trip,
+                                     "item_id",
+                                     json_object_get(body, "item_id"),
+                                     "provider",
+                                     json_object_get(body, "partner"),
+                                     "details", details));
 }
 
 
@@ -154,7 +197,8 @@ booking_create_in(worker_tx_t *tx)
 
     if (res == NULL
         || worker_tx_event(tx, "booking", job->uuid, -1, "booking.created",
-                           worker_row_json(res, 0)) != TRAVEL_OK)
+                           worker_row_json(res, 0)) != TRAVEL_OK
+        || booking_requested(tx) != TRAVEL_OK)
     {
         return worker_tx_retry(tx, res);
     }

@@ -19,6 +19,7 @@
 
 typedef enum {
     BATCH_ALONE,
+    BATCH_OF_TRIP,          /* which is told, too: by itself */
     BATCH_GO_ON,            /* the next partner is to be asked */
     BATCH_CONFIRM
 } batch_way_e;
@@ -368,6 +369,13 @@ booking_create_batch(worker_job_t *const *jobs, worker_verdict_e *verdicts,
     PGresult  *res;
 
     good = batch_begin(&b, jobs, verdicts, n);
+
+    for (i = 0; good && i < n; i++) {
+        if (worker_body_string(jobs[i], "trip_id") != NULL) {
+            b.items[i].way = BATCH_OF_TRIP;
+        }
+    }
+
     res = good ? batch_exec(&b, BATCH_ALONE, &batch_create) : NULL;
     told = res != NULL && batch_announce(&b, BATCH_ALONE);
 

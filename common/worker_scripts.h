@@ -105,9 +105,10 @@ typedef enum {
     TRAVEL_SCRIPT_SETTLE,
 
     /*
-     * PROMOTE  KEYS owner delayed  ARGV owner fence now limit
+     * PROMOTE  KEYS owner delayed  ARGV owner fence now limit paused-type ...
      * What is due goes into the owner's hand (score 0, so that it is neither
-     * promoted twice nor lost with its owner).
+     * promoted twice nor lost with its owner).  What is of a paused type is put
+     * off: by a second, or for so long that looking at them all costs little.
      * → code, when the next one is due ("" none), uuid, status, pack ...
      */
     TRAVEL_SCRIPT_PROMOTE,

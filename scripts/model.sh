@@ -30,6 +30,8 @@ breaks() { printf '%-44s' "$*"; ! verify "$@" || failed=1; }
 
 holds queue -DTAKEOVERS=2 -DLOSSES=0
 holds queue -DTAKEOVERS=1 -DLOSSES=2
+holds queue -DTAKEOVERS=1 -DLOSSES=0 -DPAUSES=1
+[ "${1:-}" != --full ] || holds queue -DTAKEOVERS=1 -DLOSSES=1 -DPAUSES=2
 [ "${1:-}" != --full ] || holds queue -DTAKEOVERS=2 -DLOSSES=1
 
 breaks queue -DEARLY   -DTAKEOVERS=2 -DLOSSES=0
@@ -37,6 +39,9 @@ breaks queue -DDOUBT   -DTAKEOVERS=1 -DLOSSES=1
 breaks queue -DCLOCK   -DTAKEOVERS=1 -DLOSSES=0
 breaks queue -DNOTURN  -DTAKEOVERS=1 -DLOSSES=1
 breaks queue -DNOFENCE -DTAKEOVERS=2 -DLOSSES=0
+
+breaks queue -DSTALE   -DTAKEOVERS=1 -DLOSSES=0 -DPAUSES=1
+breaks queue -DANEW    -DTAKEOVERS=1 -DLOSSES=0 -DPAUSES=1
 
 holds repartition
 breaks repartition -DOPENLY

@@ -39,6 +39,8 @@ $t->sql("INSERT INTO jobs.outbox (queue, partition, kind, aggregate, payload)
     SELECT 'booking', 0, 'live', gen_random_uuid(), '{}'
     FROM generate_series(1, 4)");       # nobody here serves that queue
 
+$t->sql("SELECT jobs.pause('booking.create', 'somebody', 'a partner is away')");
+
 # The scheduler may still be at its own first row.
 my $m = wait_for(sub {
     $t->sql("UPDATE jobs.schedule SET paused = true, fired = 7, skipped = 2
@@ -61,6 +63,8 @@ like($m, qr/^travel_schedule_last_fire_timestamp_seconds\{schedule="yearly"\} \d
     'when');
 like($m, qr/^travel_schedule_paused\{schedule="odd   name"\} 0$/m,
     'a name that would end a label');
+like($m, qr/^travel_paused_since_timestamp_seconds\{kind="type",name="booking\.create"\} \d{10}/m,
+    'a type that is paused');
 like($m, qr/^travel_webhooks\{state="active"\} 1$/m, 'webhooks');
 like($m, qr/^travel_webhook_pending 1$/m, 'deliveries not over');
 like($m, qr/^travel_webhook_oldest_pending_seconds 3\d\d/m, 'for how long');

@@ -6,8 +6,8 @@
  * lease without knowing, or lose its connection: calls that Redis has not seen
  * by then may still be carried out at any later time.
  *
- * What is modelled is workers/queue (read.c, take.c, give.c, settle.c) and
- * common/worker_scripts.c; a name here is a name there.  Calls and answers are
+ * What is modelled is workers/queue (read.c, take.c, give.c, settle.c, pause.c)
+ * and common/worker_scripts.c; a name here is a name there.  Calls and answers are
  * messages, so whatever may come between a call and its answer does.
  *
  * Checked:
@@ -25,6 +25,8 @@
  *   -DCLOCK    an overdue retry loses its key by the clock alone
  *   -DNOTURN   a new connection adopts under the same name as the old one
  *   -DNOFENCE  scripts do not look at the fence
+ *   -DSTALE    what was read before a pause counts after it (with PAUSES)
+ *   -DANEW     what has been started is not known when it is read again (too)
  */
 
 #ifndef TAKEOVERS
@@ -35,6 +37,10 @@
 #endif
 #ifndef RETRIES
 #define RETRIES    1            /* attempts that may end in a retry */
+#endif
+
+#ifndef PAUSES
+#define PAUSES     0            /* times that the queue is paused */
 #endif
 
 #define NONE  2                 /* no job */
@@ -95,6 +101,8 @@ byte takeovers = TAKEOVERS, losses = LOSSES, retries = RETRIES;
 
 byte fence[2], turn[2], state[2];
 bool first[2], resync[2], doubtful[2];
+bool paused[2], stale[2];       /* what was asked by then is not what is read */
+byte pauses = PAUSES;
 bool adopting[2], reading[2], starting[2], settling[2], promoting[2], asking[2];
 byte mem[4], outcome[4];        /* [2 * process + job] */
 bool hand[4], resent[4];        /* came from the delayed set; in doubt */
@@ -242,7 +250,35 @@ inline forget()
     hand[M(0)] = false; hand[M(1)] = false;
     resent[M(0)] = false; resent[M(1)] = false;
     order[M(0)] = NONE; order[M(1)] = NONE;
-    busy[me] = NONE; held[me] = NONE; last[me] = 0
+    busy[me] = NONE; held[me] = NONE; last[me] = 0; stale[me] = reading[me]
+}
+
+/* worker_part_rewind: what waits and stands in the stream is forgotten, unless
+ * one of the line came from the delayed set; all is read again. */
+inline rewind()
+{
+    if
+    :: (mem[M(0)] == LINE && hand[M(0)]) || (mem[M(1)] == LINE && hand[M(1)]) ->
+        skip
+    :: else ->
+        if
+        :: mem[M(0)] == LINE -> mem[M(0)] = ABROAD
+        :: mem[M(0)] == READY && !hand[M(0)] ->
+            mem[M(0)] = ABROAD; busy[me] = NONE
+        :: else -> skip
+        fi;
+        if
+        :: mem[M(1)] == LINE && (busy[me] != 0 || !hand[M(0)] ||
+                                 mem[M(0)] != READY) -> mem[M(1)] = ABROAD
+        :: mem[M(1)] == READY && !hand[M(1)] ->
+            mem[M(1)] = ABROAD; busy[me] = NONE
+        :: else -> skip
+        fi
+    fi;
+    last[me] = 0;
+#ifndef STALE
+    stale[me] = reading[me]
+#endif
 }
 
 /* Its answers never come; its calls may still be carried out. */
@@ -445,6 +481,14 @@ inline promoted(j, what)
     fi
 }
 
+/* worker_ahead_known: an entry that was read before the streams were read from
+ * their start again */
+#ifdef ANEW
+#define UNKNOWN(j)  true
+#else
+#define UNKNOWN(j)  (mem[M(j)] == ABROAD)
+#endif
+
 inline answer(op, code, a, b)
 {
     if
@@ -465,13 +509,13 @@ inline answer(op, code, a, b)
     :: op == C_READ ->
         reading[me] = false;
         if
-        :: state[me] == OPEN && !resync[me] ->
+        :: state[me] == OPEN && !resync[me] && !stale[me] ->
             if
-            :: a == 1 -> bring(0, false)
+            :: a == 1 && UNKNOWN(0) -> bring(0, false)
             :: else -> skip
             fi;
             if
-            :: b == 1 -> bring(1, false)
+            :: b == 1 && UNKNOWN(1) -> bring(1, false)
             :: else -> skip
             fi;
             if
@@ -480,7 +524,8 @@ inline answer(op, code, a, b)
             :: else -> skip
             fi
         :: else -> skip
-        fi
+        fi;
+        stale[me] = false
     :: op == C_START ->
         starting[me] = false;
         if
@@ -582,20 +627,25 @@ end:
                 adopting[me] = true;
                 calls[me]!C_WALK, 0, fence[me], turn[me], 0 }
     :: d_step { SENDS && state[me] == OPEN && !resync[me] && !promoting[me] &&
-                CERTAIN && (place[0] == DELAYED || place[1] == DELAYED) ->
+                CERTAIN && !paused[me] && (place[0] == DELAYED || place[1] == DELAYED) ->
                 promoting[me] = true;
                 calls[me]!C_PROMOTE, 0, fence[me], turn[me], 0 }
 
+    /* pause.c */
+    :: d_step { pauses > 0 && fence[me] != 0 && !paused[me] ->
+                pauses--; paused[me] = true; rewind() }
+    :: d_step { paused[me] -> paused[me] = false; rewind() }
+
     /* read.c; that there is something to read is the bell's word */
     :: d_step { SENDS && state[me] == OPEN && !resync[me] && !reading[me] &&
-                ((last[me] == 0 && place[0] == STREAM) ||
+                !paused[me] && ((last[me] == 0 && place[0] == STREAM) ||
                     (last[me] <= 1 && place[1] == STREAM)) ->
                 reading[me] = true;
                 calls[me]!C_READ, 0, fence[me], turn[me], last[me] }
 
     /* give.c */
     :: d_step { SENDS && state[me] == OPEN && !resync[me] && !starting[me] &&
-                (mem[M(0)] == READY || mem[M(1)] == READY) ->
+                !paused[me] && (mem[M(0)] == READY || mem[M(1)] == READY) ->
                 j = (mem[M(0)] == READY -> 0 : 1);
                 mem[M(j)] = STARTING; starting[me] = true;
                 calls[me]!C_START, j, fence[me], turn[me], 0; j = 0 }

@@ -84,6 +84,10 @@ worker_conf_t *ctl_conf(const char *config);
     { "config", CTL_STRING, &(var), "FILE",                                   \
       "workers.conf (that of the run directory)" }
 
+/* The option of every command that lists. */
+#define CTL_JSON(var)                                                         \
+    { "json", CTL_FLAG, &(var), NULL, "one JSON object a line" }
+
 /* A session, or NULL with a complaint. */
 PGconn *ctl_pg(const char *dsn);
 
@@ -130,6 +134,9 @@ int travelctl_dead_requeue(int argc, char **argv);
 int travelctl_dead_drop(int argc, char **argv);
 int travelctl_queue_init(int argc, char **argv);
 int travelctl_queue_stat(int argc, char **argv);
+int travelctl_queue_pause(int argc, char **argv);
+int travelctl_queue_resume(int argc, char **argv);
+int travelctl_queue_paused(int argc, char **argv);
 int travelctl_queue_preload(int argc, char **argv);
 int travelctl_queue_repartition(int argc, char **argv);
 int travelctl_live_tell(int argc, char **argv);

@@ -396,7 +396,7 @@ travelctl_queue_stat(int argc, char **argv)
     ctl_option_t  options[] = {
         CTL_CONFIG(q.config),
         { "queue", CTL_STRING, &queue, "NAME", "this queue only" },
-        { "json", CTL_FLAG, &json, NULL, "one JSON object a line" },
+        CTL_JSON(json),
         { .name = NULL }
     };
     ctl_spec_t  spec = { "queue stat [options]",

@@ -132,6 +132,8 @@ const worker_job_batch_t *worker_job_batch(const char *type);
 
 /* jobs/table.c: all families, NULL when the type is not known. */
 const worker_job_type_t *worker_job_type(travel_str_t type);
+/* Do operators steer by it?  Then it is never paused. */
+bool worker_job_steers(const worker_job_type_t *type);
 /* The i-th type, NULL past the end. */
 const worker_job_type_t *worker_job_type_at(size_t i);
 

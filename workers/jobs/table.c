@@ -37,6 +37,11 @@ static const worker_job_type_t *const  table_families[] = {
 #define TABLE_FAMILIES  (sizeof(table_families) / sizeof(table_families[0]))
 
 
+static const worker_job_type_t *const  table_steers[] = {
+    worker_jobs_dead
+};
+
+
 static const worker_job_batch_t *const  table_batches[] = {
     worker_batches_booking,
     worker_batches_life_event
@@ -94,6 +99,24 @@ worker_job_type(travel_str_t type)
     }
 
     return NULL;
+}
+
+
+bool
+worker_job_steers(const worker_job_type_t *type)
+{
+    size_t                    i;
+    const worker_job_type_t  *row;
+
+    for (i = 0; i < sizeof(table_steers) / sizeof(table_steers[0]); i++) {
+        for (row = table_steers[i]; row->type != NULL; row++) {
+            if (row == type) {
+                return true;
+            }
+        }
+    }
+
+    return false;
 }
 
 

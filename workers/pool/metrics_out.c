@@ -105,6 +105,8 @@ static const struct {
     { "travel_schedule_skipped_total", "counter",
       "Fire times that were missed and left out." },
     { "travel_schedule_paused", "gauge", "1: by travelctl." },
+    { "travel_paused_since_timestamp_seconds", "gauge",
+      "Since when a queue or a job type is paused; none: it is not." },
     { "travel_webhooks", "gauge", "Webhooks by state." },
     { "travel_webhook_pending", "gauge", "Deliveries not over yet." },
     { "travel_webhook_oldest_pending_seconds", "gauge",

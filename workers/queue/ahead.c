@@ -168,7 +168,8 @@ ahead_take(worker_partition_t *part, unsigned stream, const redisReply *e)
 
     /* What cannot be run has no key and waits for its turn. */
     if (entry->cause[0] != '\0' || len < AHEAD_KEY
-        || ahead_marked(ahead, entry->job.key + len - AHEAD_KEY))
+        || ahead_marked(ahead, entry->job.key + len - AHEAD_KEY)
+        || (part->paused && worker_pause_passes(part, entry)))
     {
         if (len >= AHEAD_KEY) {
             ahead_mark(ahead, entry->job.key + len - AHEAD_KEY);
@@ -310,7 +311,7 @@ ahead_wanted(const worker_partition_t *part, unsigned stream)
 
     room = worker_read_room(part->queue, stream);
 
-    return part->state == WORKER_PART_OPEN && !part->resync
+    return part->state == WORKER_PART_OPEN && !part->resync && !part->shut
            && worker_part_up(part) && part->streams[stream].rung
            && room < WORKER_IN_MEMORY_MAX / 8;
 }

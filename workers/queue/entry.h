@@ -64,6 +64,7 @@ typedef struct {
     int64_t                   asked_at;
     unsigned                  slot;       /* in a cluster: of its grants */
     bool                      asking;     /* a call is open */
+    bool                      paused;     /* none is to start (pause.c) */
     double                    tokens;
     int64_t                   filled_at;
 } worker_type_t;

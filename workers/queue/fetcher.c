@@ -3,8 +3,8 @@
  *
  * Who does what in a process:
  *
- *   fetcher  this file, read.c, ahead.c, take.c, before.c, give.c, ready.c,
- *            limits.c, settle.c, watch.c, partition.c: owns worker_queue_t, all
+ *   fetcher  this file, read.c, ahead.c, pause.c, take.c, before.c, give.c,
+ *            ready.c, limits.c, settle.c, watch.c, partition.c: owns worker_queue_t, all
  *            partitions, all entries that are not with a slot, both links
  *   keeper   keeper*.c, relay.c: leases, heartbeat row, outbox, dead letters
  *   slots    pool/slots.c, pool/run.c: run jobs
@@ -207,6 +207,7 @@ lease_take(worker_partition_t *part)
 
     part->fence = part->lease.fence;
     part->first = true;
+    worker_pause_part(part);
     part->retry_at = 0;
     worker_take_begin(part);
 
@@ -318,6 +319,7 @@ fetcher_meet(worker_queue_t *queue)
 {
     queue->meet_at = queue->now + FETCHER_MEET_MS;
     worker_keeper_meet(queue->keeper, lease_meet, queue);
+    worker_pause_turn(queue);
 }
 
 

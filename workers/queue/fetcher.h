@@ -57,6 +57,9 @@ typedef struct {
     char      key[TRAVEL_KEY_MAX];
     size_t    key_len;
     char      last[WORKER_STREAM_ID_MAX];   /* the last id that was read */
+    char      passed[WORKER_STREAM_ID_MAX]; /* the first that was passed over
+                                               (pause.c); "": none */
+    unsigned  turn;                         /* raised when it is read anew */
     bool      rung;                         /* it may have news */
     bool      asked;                        /* in an open XREAD */
     struct worker_ahead_s  *ahead;          /* ahead.c; or NULL */
@@ -77,6 +80,13 @@ typedef struct {
 } worker_rkey_t;
 
 typedef struct worker_partition_s  worker_partition_t;
+
+/* Keys of which an entry was passed over, by their hashes (pause.c). */
+typedef struct {
+    uint64_t  *marks;                       /* open addressing; 0: free */
+    size_t     n;
+    size_t     room;                        /* a power of two, or 0 */
+} worker_passed_t;
 
 /* What one script call carries, for its callback. */
 typedef struct {
@@ -108,6 +118,9 @@ struct worker_partition_s {
     travel_range_t        range;            /* that it took the place of */
     struct worker_before_s  *before;        /* before.c; or NULL: nothing there
                                                holds a key */
+    bool                  paused;           /* some type of its queue is */
+    bool                  shut;             /* all of them are */
+    worker_passed_t       passed;
     long                  retention_s;      /* of what became of jobs */
     unsigned              slot;             /* of all its keys */
     worker_link_t        *bell;             /* in a cluster: its own, or NULL */
@@ -194,6 +207,7 @@ struct worker_queue_s {
     worker_progress_t     *progress_in;
 
     worker_invals_t        invals;          /* to be sent (again) */
+    uint64_t               pauses;          /* version that is in force */
     worker_type_t          types[WORKER_BOARD_TYPES];
     size_t                 ntypes;
     worker_partition_t    *parts[WORKER_PARTITIONS_MAX];
@@ -272,6 +286,9 @@ bool worker_part_in_hand(const worker_partition_t *part, travel_str_t uuid);
 /* Calls 'overdue' for every key held by a job that is overdue by 'ms'. */
 void worker_part_overdue(worker_partition_t *part, int64_t ms,
     void (*overdue)(worker_partition_t *part, const char *uuid));
+/* What waits to be started and stands in a stream is forgotten, and the streams
+ * are read from their start again; what has been started is known then. */
+void worker_part_rewind(worker_partition_t *part);
 /* Takes the place of the hanging 'entry': its key, its place among its
  * stream's. */
 void worker_part_twin(worker_partition_t *part, worker_entry_t *entry,
@@ -310,6 +327,16 @@ size_t worker_read_room(const worker_queue_t *queue, unsigned priority);
 
 /* An entry from the fields of a stream's; NULL: no memory. */
 worker_entry_t *worker_read_entry(const struct redisReply *fields);
+
+/* pause.c: what is not to start.  Takes the keeper's word, when it is another
+ * one; what of a partition's queue is paused, when it becomes ours. */
+void worker_pause_turn(worker_queue_t *queue);
+void worker_pause_part(worker_partition_t *part);
+/* Is this entry, which was just read, to be left in its stream?  Only asked
+ * when part->paused. */
+bool worker_pause_passes(worker_partition_t *part,
+    const worker_entry_t *entry);
+void worker_pause_forget(worker_partition_t *part);
 
 /* ahead.c: what stands behind a caller's long line */
 void worker_ahead_turn(worker_queue_t *queue);

@@ -330,7 +330,7 @@ start_allowed(const worker_queue_t *queue, const worker_slots_load_t *load,
 
 
 /* Of types that wait for the outside without a slot there are so many jobs and
- * no more; the rest is what workers.conf says of the type. */
+ * no more; the rest is what workers.conf and operators say of the type. */
 typedef struct {
     worker_queue_t             *queue;
     const worker_slots_load_t  *load;
@@ -342,10 +342,11 @@ start_type_allowed(void *data, worker_type_t *type)
 {
     const start_ask_t  *ask = data;
 
-    return (!type->asks
-            || ask->load->asking + ask->queue->starting
-               + ask->load->waiting[TRAVEL_PRIORITY_MAX - 1]
-               < ask->queue->conf->waiting)
+    return !type->paused
+           && (!type->asks
+               || ask->load->asking + ask->queue->starting
+                  + ask->load->waiting[TRAVEL_PRIORITY_MAX - 1]
+                  < ask->queue->conf->waiting)
            && worker_limits_allow(ask->queue, type);
 }
 

@@ -5,7 +5,7 @@
  *
  * One thread, one PostgreSQL session, one blocking Redis connection, all its
  * own.  keeper->mutex guards the lots' leases, the list of lots (it only
- * grows), the position and the flags; PostgreSQL and Redis are never talked
+ * grows), the position, the pauses and the flags; PostgreSQL and Redis are never talked
  * to under it.
  *
  * Who should have which partition: the live processes of pools that serve the
@@ -19,10 +19,12 @@
  * PostgreSQL lets another one begin.
  */
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "keeper_parts.h"
 #include "../pool/log.h"
@@ -112,6 +114,20 @@ worker_keeper_pg(worker_keeper_t *keeper, const char *sql, int n,
     atomic_store(&keeper->blind, true);
     PQclear(res);
     return NULL;
+}
+
+
+void
+worker_keeper_ring(worker_keeper_t *keeper)
+{
+    uint64_t  one;
+
+    one = 1;
+    atomic_store(&keeper->rang, true);
+
+    if (write(keeper->spec.ring_fd, &one, sizeof(one)) < 0 && errno != EAGAIN) {
+        worker_log(WORKER_LOG_ERROR, "eventfd: %s", strerror(errno));
+    }
 }
 
 
@@ -319,8 +335,9 @@ keeper_main(void *data)
     while (!worker_keeper_stopping(keeper)) {
         now = worker_keeper_now(CLOCK_MONOTONIC);
         keeper_layout(keeper, now);
+        worker_keeper_pause(keeper, now);
 
-        if (now >= keeper->lease_at) {
+        if (now >= keeper->lease_at && keeper->pauses.version > 0) {
             worker_keeper_leases(keeper, now);
         }
 
@@ -436,6 +453,25 @@ worker_keeper_meet(worker_keeper_t *keeper,
     }
 
     pthread_mutex_unlock(&keeper->mutex);
+}
+
+
+bool
+worker_keeper_pauses(worker_keeper_t *keeper, uint64_t known,
+    worker_pauses_t *ret_pauses)
+{
+    bool  other;
+
+    pthread_mutex_lock(&keeper->mutex);
+    other = keeper->pauses.version != known;
+
+    if (other) {
+        *ret_pauses = keeper->pauses;
+    }
+
+    pthread_mutex_unlock(&keeper->mutex);
+
+    return other;
 }
 
 

@@ -3,8 +3,9 @@
  * partitions, so that the fetcher never waits for a database.
  *
  * It takes and renews leases, counts the live processes, takes its fair share,
- * gives extras back, beats travel.heartbeat, relays the outbox and moves the
- * dead.  It and the fetcher meet only in worker_lease_t, under its mutex.
+ * gives extras back, reads what is paused, beats travel.heartbeat, relays the
+ * outbox and moves the dead.  It and the fetcher meet only in worker_lease_t
+ * and worker_pauses_t, under its mutex.
  */
 
 #ifndef WORKER_KEEPER_H
@@ -34,6 +35,16 @@ typedef struct {
     int                     ring_fd;
 } worker_keeper_spec_t;
 
+#define WORKER_PAUSES_MAX  96       /* queues and types there may be */
+
+/* What is paused (jobs.paused), as last read; version 0: never yet. */
+typedef struct {
+    uint64_t  version;              /* raised when it has changed */
+    size_t    n;
+    char      names[WORKER_PAUSES_MAX][72];     /* "queue booking",
+                                                   "type booking.create" */
+} worker_pauses_t;
+
 worker_keeper_t *worker_keeper_start(const worker_keeper_spec_t *spec);
 
 /* Fetcher: copies the leases' words, takes its answers.  Which partitions
@@ -44,6 +55,9 @@ void worker_keeper_meet(worker_keeper_t *keeper,
                  worker_lease_t *lease),
     void *data);
 bool worker_keeper_rang(worker_keeper_t *keeper);
+/* Fetcher: what is paused, if that has another version than 'known'. */
+bool worker_keeper_pauses(worker_keeper_t *keeper, uint64_t known,
+    worker_pauses_t *ret_pauses);
 /* Fetcher: something changed, do not wait for the next round. */
 void worker_keeper_hurry(worker_keeper_t *keeper);
 

@@ -1,6 +1,6 @@
 /*
- * What a process does for the partitions that are its own: the heartbeat that
- * replicas are measured by, the outbox and the dead; and what it tells of its
+ * What a process does for the partitions that are its own: what of them is
+ * paused, the heartbeat that replicas are measured by, the outbox and the dead; and what it tells of its
  * breakers.
  */
 
@@ -12,6 +12,7 @@
 #include "relay.h"
 #include "../pool/log.h"
 
+#define KEEPER_PAUSE_MS    250      /* what is paused is looked at as often */
 #define KEEPER_ERRAND_MS   1000     /* outbox and dead, without a ring */
 #define KEEPER_LIVE_MS     1000     /* between attempts to connect */
 #define KEEPER_TELL_MS     5000     /* how the breakers are, changed or not */
@@ -25,6 +26,62 @@ keeper_holds(worker_keeper_t *keeper, const keeper_lot_t *lot, int64_t now)
     lease = worker_keeper_lease(keeper, lot);
 
     return lease.fence != 0 && lease.until > now && !lease.let_go;
+}
+
+
+static void
+keeper_pauses_read(worker_pauses_t *pauses, const PGresult *res)
+{
+    int  i;
+
+    for (i = 0; i < PQntuples(res) && i < WORKER_PAUSES_MAX; i++) {
+        snprintf(pauses->names[i], sizeof(pauses->names[i]), "%s",
+                 PQgetvalue(res, i, 0));
+    }
+
+    pauses->n = (size_t) i;
+}
+
+
+/* Nothing is leased before this is known, and without PostgreSQL it stays as it
+ * was. */
+void
+worker_keeper_pause(worker_keeper_t *keeper, int64_t now)
+{
+    bool             same;
+    PGresult        *res;
+    worker_pauses_t  pauses = { 0 };
+
+    if (now < keeper->pause_at) {
+        return;
+    }
+
+    keeper->pause_at = now + KEEPER_PAUSE_MS;
+    res = worker_keeper_pg(keeper, "SELECT kind || ' ' || name FROM jobs.paused"
+                                   " ORDER BY kind, name", 0, NULL);
+
+    if (res == NULL) {
+        return;
+    }
+
+    keeper_pauses_read(&pauses, res);
+    PQclear(res);
+
+    pthread_mutex_lock(&keeper->mutex);
+    pauses.version = keeper->pauses.version;
+    same = pauses.version > 0
+           && memcmp(&pauses, &keeper->pauses, sizeof(pauses)) == 0;
+
+    if (!same) {
+        pauses.version++;
+        keeper->pauses = pauses;
+    }
+
+    pthread_mutex_unlock(&keeper->mutex);
+
+    if (!same) {
+        worker_keeper_ring(keeper);
+    }
 }
 
 

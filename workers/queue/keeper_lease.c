@@ -3,10 +3,8 @@
  * leases of ours.  The rules are in keeper.c.
  */
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "keeper_parts.h"
 #include "../pool/log.h"
@@ -14,20 +12,6 @@
 #define KEEPER_KEY_SEATS   "travel:workers"
 #define KEEPER_ORPHAN_MS   2000     /* free that long: anybody takes it */
 #define KEEPER_SETTLED_MS  3000     /* a seat that lives as long gets its own */
-
-
-static void
-keeper_ring(worker_keeper_t *keeper)
-{
-    uint64_t  one;
-
-    one = 1;
-    atomic_store(&keeper->rang, true);
-
-    if (write(keeper->spec.ring_fd, &one, sizeof(one)) < 0 && errno != EAGAIN) {
-        worker_log(WORKER_LOG_ERROR, "eventfd: %s", strerror(errno));
-    }
-}
 
 
 /* --- who is there --------------------------------------------------------- */
@@ -292,7 +276,7 @@ keeper_lease(worker_keeper_t *keeper, keeper_lot_t **list, size_t n,
     PQclear(res);
 
     if (changed) {
-        keeper_ring(keeper);
+        worker_keeper_ring(keeper);
     }
 }
 

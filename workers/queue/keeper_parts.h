@@ -41,6 +41,7 @@ struct worker_keeper_s {
     keeper_lot_t         *lots[WORKER_PARTITIONS_MAX];
     size_t                nlots;        /* mutex to change, so below */
     travel_lsn_t          position;
+    worker_pauses_t       pauses;
     bool                  hurry;        /* leases */
     bool                  errand;       /* some lot is rung */
     bool                  stopping;
@@ -57,6 +58,7 @@ struct worker_keeper_s {
     uint64_t              live_hash;
     int64_t               layout_at;
     int64_t               lease_at;
+    int64_t               pause_at;
     int64_t               errand_at;
     size_t                errand_lot;   /* the first: one whose master is away
                                            must not stop the others */
@@ -87,7 +89,11 @@ worker_lease_t worker_keeper_lease(worker_keeper_t *keeper,
     const keeper_lot_t *lot);
 void worker_keeper_leave(worker_keeper_t *keeper);
 
+/* The fetcher's next turn is now. */
+void worker_keeper_ring(worker_keeper_t *keeper);
+
 /* keeper_errand.c: each when it is time */
+void worker_keeper_pause(worker_keeper_t *keeper, int64_t now);
 void worker_keeper_beat(worker_keeper_t *keeper, int64_t now);
 void worker_keeper_tell(worker_keeper_t *keeper, int64_t now);
 void worker_keeper_errands(worker_keeper_t *keeper, int64_t now);

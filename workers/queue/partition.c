@@ -416,6 +416,10 @@ worker_part_bounds(const worker_partition_t *part, unsigned stream,
         return;
     }
 
+    if (part->streams[stream - 1].passed[0] != '\0') {
+        *ret_oldest = "";           /* not all before it are in memory */
+    }
+
     last = worker_stream_last(&part->streams[stream - 1]);
 
     if (travel_stream_id_parse(&id, (travel_str_t) { last, strlen(last) })
@@ -723,6 +727,119 @@ part_forget_keys(worker_partition_t *part)
 }
 
 
+/* --- read again ------------------------------------------------------------ */
+
+/* What came from the delayed set is in our hand and nowhere else: it keeps its
+ * place, and so does what stands in the same line. */
+static bool
+part_line_stays(const worker_key_t *key)
+{
+    const worker_entry_t  *entry;
+
+    for (entry = key->line.head; entry; entry = entry->next) {
+        if (entry->stream == 0) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+/* Ready entries out of their lanes; those that stay, in their order. */
+static void
+part_unready(worker_partition_t *part, worker_ready_t *ready)
+{
+    worker_entry_t    *entry;
+    worker_entries_t   stay;
+
+    worker_entries_init(&stay);
+
+    while ((entry = worker_ready_drain(ready)) != NULL) {
+        if (entry->stream == 0
+            || (entry->key != NULL && part_line_stays(entry->key)))
+        {
+            worker_entries_push(&stay, entry);
+            continue;
+        }
+
+        if (entry->key != NULL) {
+            part_forget_list(part, &entry->key->line);
+        }
+
+        worker_part_release(part, entry);
+        worker_part_forget(part, entry);
+    }
+
+    while ((entry = worker_entries_pop(&stay)) != NULL) {
+        part_ready(part, entry, false);
+    }
+}
+
+
+/* Of a stream all that is left in memory is known when reading comes to it, as
+ * what was taken ahead is. */
+static void
+part_reread(worker_partition_t *part, size_t stream)
+{
+    worker_entry_t   *entry;
+    worker_origin_t  *read, *ahead;
+    worker_stream_t  *s;
+
+    read = &part->origins[stream + 1];
+    ahead = &part->origins[WORKER_ORIGIN_AHEAD + stream];
+
+    for (entry = read->oldest; entry; entry = entry->newer) {
+        entry->ahead = true;
+    }
+
+    if (read->newest != NULL) {
+        read->newest->newer = ahead->oldest;
+
+        if (ahead->oldest != NULL) {
+            ahead->oldest->older = read->newest;
+        } else {
+            ahead->newest = read->newest;
+        }
+
+        ahead->oldest = read->oldest;
+    }
+
+    *read = (worker_origin_t) { NULL, NULL };
+
+    s = &part->streams[stream];
+    s->last[0] = '\0';
+    s->passed[0] = '\0';
+    s->turn++;
+    s->rung = true;
+    worker_ahead_stop(s);
+}
+
+
+void
+worker_part_rewind(worker_partition_t *part)
+{
+    size_t         i;
+    worker_key_t  *key;
+
+    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
+        part_unready(part, &part->ready[i]);
+    }
+
+    for (i = 0; i < WORKER_KEY_BUCKETS; i++) {
+        for (key = part->keys[i]; key; key = key->chain) {
+            if (!part_line_stays(key)) {
+                part_forget_list(part, &key->line);
+            }
+        }
+    }
+
+    for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
+        part_reread(part, i);
+    }
+}
+
+
 void
 worker_part_lose(worker_partition_t *part, const char *why)
 {
@@ -741,6 +858,7 @@ worker_part_lose(worker_partition_t *part, const char *why)
     part->retry_at = queue->now;
 
     part_forget_ready(part);
+    worker_pause_forget(part);
 
     for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
         part->streams[i].last[0] = '\0';
@@ -854,6 +972,7 @@ worker_part_free(worker_partition_t *part)
     part_forget_list(part, &part->settle);
     part_forget_keys(part);
     worker_before_forget(part);
+    worker_pause_forget(part);
 
     for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
         worker_ready_free(&part->ready[i]);

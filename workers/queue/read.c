@@ -40,6 +40,7 @@
 typedef struct {
     worker_partition_t  *part;
     unsigned             stream;
+    unsigned             turn;
     uint64_t             epoch;
 } read_asked_t;
 
@@ -123,6 +124,16 @@ read_entries(const read_asked_t *asked, const redisReply *list,
         snprintf(entry->stream_id, sizeof(entry->stream_id), "%.*s",
                  (int) id.len, id.data);
         memcpy(s->last, entry->stream_id, sizeof(s->last));
+
+        if (part->paused && worker_pause_passes(part, entry)) {
+            if (s->passed[0] == '\0') {
+                memcpy(s->passed, entry->stream_id, sizeof(s->passed));
+            }
+
+            worker_entry_free(entry);
+            continue;
+        }
+
         part->queue->entry_bytes += ((double) entry->pack.len
                                      - part->queue->entry_bytes) / 8;
         worker_spans_add(spans, entry, false);
@@ -145,8 +156,8 @@ read_answered(const read_call_t *call, const read_asked_t *asked,
     part = asked->part;
     s = read_stream(asked);
 
-    if (asked->epoch != part->epoch || part->state != WORKER_PART_OPEN
-        || part->resync)
+    if (asked->epoch != part->epoch || asked->turn != s->turn
+        || part->state != WORKER_PART_OPEN || part->resync)
     {
         s->rung = true;
         return;
@@ -289,8 +300,8 @@ worker_read_room(const worker_queue_t *queue, unsigned priority)
 static bool
 read_wants(const worker_partition_t *part, const worker_stream_t *s, bool bell)
 {
-    return part->state == WORKER_PART_OPEN && !part->resync && !s->asked
-           && s->rung == !bell && part->queue->now >= part->retry_at;
+    return part->state == WORKER_PART_OPEN && !part->resync && !part->shut
+           && !s->asked && s->rung == !bell && part->queue->now >= part->retry_at;
 }
 
 
@@ -311,7 +322,8 @@ read_gather_part(worker_partition_t *part, bool bell, unsigned lowest,
 
         if (ret_asked != NULL) {
             part->streams[p].asked = true;
-            ret_asked[n] = (read_asked_t) { part, p, part->epoch };
+            ret_asked[n] = (read_asked_t) { part, p, part->streams[p].turn,
+                                            part->epoch };
         }
 
         n++;

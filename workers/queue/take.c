@@ -213,13 +213,13 @@ adopt_id(const char *text)
 
 
 /* Is this the stream we have read?  Not when it never came to where we are, or
- * holds something older than all that we have not settled: it was lost, and
- * this one began anew or comes from an older copy. */
+ * holds something older than all that we have not settled or have passed over:
+ * it was lost, and this one began anew or comes from an older copy. */
 static bool
 adopt_knows(const worker_partition_t *part, size_t stream,
     travel_str_t newest, travel_str_t oldest)
 {
-    travel_stream_id_t      last, id;
+    travel_stream_id_t      last, id, first;
     const worker_entry_t   *entry;
 
     last = adopt_id(worker_stream_last(&part->streams[stream]));
@@ -235,6 +235,11 @@ adopt_knows(const worker_partition_t *part, size_t stream,
     }
 
     entry = part->origins[stream + 1].oldest;
+    first = adopt_id(part->streams[stream].passed);
+
+    if (first.ms != 0 && travel_stream_id_cmp(id, first) >= 0) {
+        return true;
+    }
 
     return entry != NULL
            ? travel_stream_id_cmp(id, adopt_id(entry->stream_id)) >= 0
@@ -274,6 +279,7 @@ adopt_told(worker_partition_t *part, const redisReply *reply)
 
     if (part->closed && reply->element[7]->len == 0) {
         part->first = true;         /* opened again: it had nothing left */
+        worker_pause_forget(part);
 
         for (i = 0; i < TRAVEL_PRIORITY_MAX; i++) {
             part->streams[i].last[0] = '\0';
@@ -539,6 +545,25 @@ promote_on_reply(void *data, const redisReply *reply)
 }
 
 
+/* Paused types: theirs are put off. */
+static void
+promote_except(worker_args_t *args, const worker_partition_t *part)
+{
+    size_t                i;
+    const worker_type_t  *type;
+
+    for (i = 0; i < part->queue->ntypes; i++) {
+        type = &part->queue->types[i];
+
+        if (type->paused
+            && strcmp(type->type->queue, part->queue_name) == 0)
+        {
+            worker_args_str(args, type->type->type, strlen(type->type->type));
+        }
+    }
+}
+
+
 static void
 take_promote(worker_partition_t *part)
 {
@@ -562,6 +587,10 @@ take_promote(worker_partition_t *part)
     worker_args_int(args, part->queue->now_unix);
     worker_args_int(args, TAKE_PAGE);
 
+    if (part->paused) {
+        promote_except(args, part);
+    }
+
     part->promoting = true;
     worker_link_script(worker_part_link(part), TRAVEL_SCRIPT_PROMOTE,
                        promote_on_reply, batch, args, 2);
@@ -573,7 +602,7 @@ take_promote(worker_partition_t *part)
 bool
 worker_take_promotes(const worker_partition_t *part)
 {
-    return part->state == WORKER_PART_OPEN && !part->resync
+    return part->state == WORKER_PART_OPEN && !part->resync && !part->shut
            && !part->promoting && !part->doubtful
            && !part->queue->draining
            && part->queue->now >= part->retry_at

@@ -227,6 +227,7 @@ worker_watch_slots(worker_queue_t *queue)
 
     for (i = 0; i < queue->nparts; i++) {
         if (queue->parts[i]->state == WORKER_PART_OPEN
+            && !queue->parts[i]->paused     /* then they are all overdue */
             && worker_part_up(queue->parts[i]))
         {
             worker_part_overdue(queue->parts[i], WATCH_HELD_MS, watch_overdue);

@@ -1,0 +1,3 @@
+DROP FUNCTION jobs.resume(text);
+DROP FUNCTION jobs.pause(text, text, text);
+DROP TABLE jobs.paused;

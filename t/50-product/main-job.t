@@ -2,8 +2,8 @@
 # is asserted is what the outside saw: the HTTP client, the partner's log, the
 # SMTP receiver, the OTLP receiver.
 #
-# TRAVEL_BREAK=N breaks step N by configuration; broken.t runs this file so,
-# to show that each step can fail.
+# TRAVEL_BREAK=N breaks step N by configuration, and ends with it; broken.t runs
+# this file so, to show that each step can fail.
 
 use strict;
 use warnings;
@@ -68,6 +68,7 @@ sub as_traveller {
 # the next ones say why they could not run.
 sub step {
     my ($n, $what, $code) = @_;
+    return if $broken && $n > $broken;
     subtest "step $n: $what" => sub {
         eval { $code->(); 1 } or fail("step $n went on: $@");
         done_testing;

@@ -62,6 +62,7 @@ sub client {
         $did{$status}++ if $status;
         print $out "request $i: ", $status || $why, "\n"
             if $status !~ /^20[012]$/;
+        sleep 0.005;
     }
     $did{repeated} = $c->repeated if $c->repeated;
     print $out 'did ' . $JSON->encode(\%did) . "\n";

@@ -1,7 +1,7 @@
 package Travel::Test;
 
 # Starts a private instance of the whole backend, or of parts of it, and talks
-# to it: HTTP, raw sockets, psql, Redis, tokens, mails, spans, partner calls.
+# to it: HTTP, raw sockets, SQL, Redis, tokens, mails, spans, partner calls.
 #
 #     use Travel::Test;
 #     my $t = Travel::Test->start(parts => 'all');
@@ -43,6 +43,7 @@ use POSIX ();
 use Socket ();
 use Test::More ();
 use Time::HiRes ();
+use Travel::Postgres ();
 use Travel::Redis ();
 
 our @EXPORT = qw(wait_for slurp json);
@@ -464,10 +465,13 @@ sub sql {
     my ($self, $query, %o) = @_;
     my $role = $o{role} // 'travel_owner';
     my $dir  = readlink($self->{dir} . _pg_link($o{on} // ''));
-    my ($rc, $out) = $self->run('/usr/bin/psql', '-XAtq', '-F', "\x1f",
-        '-v', 'ON_ERROR_STOP=1', '-d', "host=$dir dbname=travel user=$role",
-        '-c', $query);
-    die "sql: $out" if $rc;
+    my ($password) = slurp("$self->{dir}/keys/pgpass") =~ /:\Q$role\E:(.*)$/m
+        or die "sql: no password of $role\n";
+    my $out = eval {
+        Travel::Postgres::query(socket => "$dir/.s.PGSQL.5432", user => $role,
+            password => $password, database => 'travel', query => $query);
+    };
+    die "sql: $@" unless defined $out;
     my @rows = map { [split /\x1f/, $_, -1] } split /\n/, $out;
     return wantarray ? @rows : @rows ? $rows[0][0] : undef;
 }

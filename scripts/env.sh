@@ -9,8 +9,8 @@
 # TRAVEL_PG_BASE puts it elsewhere.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-TRAVEL_RUN=$(realpath -m "${TRAVEL_RUN:-$ROOT/run}")
-TRAVEL_BUILD=$(realpath -m "${TRAVEL_BUILD:-$ROOT/build}")
+TRAVEL_RUN=${TRAVEL_RUN:-$ROOT/run}
+TRAVEL_BUILD=${TRAVEL_BUILD:-$ROOT/build}
 PORT=${PORT:-8080}
 
 # nginx lives where a plain user's PATH does not look.
@@ -32,19 +32,11 @@ PORT_SMTP=${PORT_SMTP:-$((PORT + 2))}
 PORT_OTLP=${PORT_OTLP:-$((PORT + 3))}
 PORT_METRICS=${PORT_METRICS:-$((PORT + 4))}
 
-KEYS=${TRAVEL_KEYS:-$TRAVEL_RUN/keys}
-LOGS=$TRAVEL_RUN/logs
-PIDS=$TRAVEL_RUN/pids
-TAG=$(printf %s "$TRAVEL_RUN" | sha256sum | cut -c1-10)
-SOCKETS=/tmp/travel-$TAG
-PG_SOCKET=$SOCKETS/p
-PG_REPLICA_SOCKET=$SOCKETS/r
-PG_REPLICA2_SOCKET=$SOCKETS/r2
-QUEUE_SOCKET=$SOCKETS/queue.sock
-CACHE_SOCKET=$SOCKETS/cache.sock
-# A machine without a server may still render configuration.
-PG_BIN=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1) ||
-    true
+# newest_postgres: the folder of its programs.  A machine without a server may
+# still render configuration.
+newest_postgres() {
+    ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1
+}
 
 # reachable USER FOLDER: can that user get there?  (The folder may be missing.)
 reachable() {
@@ -53,24 +45,38 @@ reachable() {
     setpriv --reuid="$1" --regid="$1" --clear-groups test -x "$dir" 2>/dev/null
 }
 
-if [ "$(id -u)" = 0 ]; then
-    PG_USER=postgres
+find_out() {
+    TRAVEL_RUN=$(realpath -m "$TRAVEL_RUN")
+    TRAVEL_BUILD=$(realpath -m "$TRAVEL_BUILD")
+    TAG=$(printf %s "$TRAVEL_RUN" | sha256sum | cut -c1-10)
+    PG_BIN=$(newest_postgres) || true
+    PG_USER= NGX_USER= PG_HOME=$TRAVEL_RUN/postgres
+    [ "$EUID" = 0 ] || return 0
+    PG_USER=postgres NGX_USER=root
     if reachable www-data "$ROOT" && reachable www-data "$TRAVEL_RUN"; then
         NGX_USER=www-data
-    else
-        NGX_USER=root
     fi
-    if reachable postgres "$TRAVEL_RUN"; then
-        PG_BASE=$TRAVEL_RUN/postgres
-    else
-        PG_BASE=/var/tmp/travel-$TAG
-    fi
-else
-    PG_USER=
-    NGX_USER=
-    PG_BASE=$TRAVEL_RUN/postgres
+    reachable postgres "$TRAVEL_RUN" || PG_HOME=/var/tmp/travel-$TAG
+}
+
+# What a script of this instance has found out, those that it calls are told:
+# it takes a dozen processes.
+if [ "${TRAVEL_FOUND:-}" != "$EUID $ROOT $TRAVEL_RUN $TRAVEL_BUILD" ]; then
+    find_out
+    TRAVEL_FOUND="$EUID $ROOT $TRAVEL_RUN $TRAVEL_BUILD"
+    export TRAVEL_FOUND TAG PG_BIN PG_USER NGX_USER PG_HOME
 fi
-PG_BASE=${TRAVEL_PG_BASE:-$PG_BASE}
+
+KEYS=${TRAVEL_KEYS:-$TRAVEL_RUN/keys}
+LOGS=$TRAVEL_RUN/logs
+PIDS=$TRAVEL_RUN/pids
+SOCKETS=/tmp/travel-$TAG
+PG_SOCKET=$SOCKETS/p
+PG_REPLICA_SOCKET=$SOCKETS/r
+PG_REPLICA2_SOCKET=$SOCKETS/r2
+QUEUE_SOCKET=$SOCKETS/queue.sock
+CACHE_SOCKET=$SOCKETS/cache.sock
+PG_BASE=${TRAVEL_PG_BASE:-$PG_HOME}
 PG_DATA=$PG_BASE/primary
 PG_REPLICA_DATA=$PG_BASE/replica
 PG_REPLICA2_DATA=$PG_BASE/replica2

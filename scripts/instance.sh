@@ -44,19 +44,28 @@ mark() {
 }
 
 pid_of() {
-    local pid
-    pid=$(head -1 "$(pid_file "$1")" 2>/dev/null) || return 1
+    local pid words
+    { read -r pid < "$(pid_file "$1")"; } 2>/dev/null || return 1
     [ -n "$pid" ] && [ -r "/proc/$pid/cmdline" ] || return 1
-    tr '\0' ' ' < "/proc/$pid/cmdline" | grep -qF -- "$(mark "$1")" || return 1
-    grep -q '^State:[[:space:]]*Z' "/proc/$pid/status" && return 1
+    { mapfile -d '' -t words < "/proc/$pid/cmdline"; } 2>/dev/null || return 1
+    [[ "${words[*]}" == *"$(mark "$1")"* ]] && ! dead "$pid" || return 1
     echo "$pid"
+}
+
+# Ended, but nobody has heard of it yet.
+dead() {
+    local line
+    while read -r line; do
+        [[ $line != State:*Z* ]] || return 0
+    done 2>/dev/null < "/proc/$1/status"
+    return 1
 }
 
 wait_gone() {
     local pid=$1 tries=$(($2 * 20))
     while [ "$tries" -gt 0 ]; do
         kill -0 "$pid" 2>/dev/null || return 0
-        grep -q '^State:[[:space:]]*Z' "/proc/$pid/status" 2>/dev/null && return 0
+        dead "$pid" && return 0
         sleep 0.05
         tries=$((tries - 1))
     done

@@ -9,8 +9,12 @@ set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
 template=$1 output=$2 role=${3:-}
-secret() { cat "$KEYS/$1.password" 2>/dev/null || true; }
-hash_of() { secret "$1" | tr -d '\n' | sha256sum | cut -d' ' -f1; }
+secret() { [ ! -r "$KEYS/$1.password" ] || echo "$(< "$KEYS/$1.password")"; }
+# Few templates ask for one, and it takes four processes.
+hash_of() {
+    grep -q '_HASH@' "$template" || return 0
+    secret "$1" | tr -d '\n' | sha256sum | cut -d' ' -f1
+}
 
 declare -A value=(
     [RUN]=$TRAVEL_RUN [ROOT]=$ROOT [BUILD]=$TRAVEL_BUILD [PORT]=$PORT
@@ -55,12 +59,10 @@ done
 
 umask 077
 new=$output.$$
+by_role=()
+[ -z "$role" ] || by_role=(-e "s/^@$role //" -e '/^@[a-z]\+ /d')
 sed -e ':a' -e '/\\$/{N;s/\\\n[[:space:]]*//;ba' -e '}' "$template" |
-    { if [ -n "$role" ]; then
-          sed -e "s/^@$role //" -e '/^@[a-z]\+ /d'
-      else
-          cat
-      fi; } | sed -e "$program" > "$new"
+    sed ${by_role[@]+"${by_role[@]}"} -e "$program" > "$new"
 
 if left=$(grep -v '^[[:space:]]*#' "$new" | grep -on '@[A-Z_]\{2,\}@'); then
     rm -f "$new"

@@ -194,9 +194,19 @@ sub new {
     return $self;
 }
 
+# What scripts/env.sh finds out about the instance, so that each script need not.
+sub _found {
+    my ($self) = @_;
+    my (undef, $out) = $self->run('/bin/bash', '-c', '. "$0" && exec env -0',
+        "$ROOT/scripts/env.sh");
+    return map { /^(TRAVEL_FOUND|TAG|PG_BIN|PG_USER|NGX_USER|PG_HOME)=(.*)/s
+        ? ($1, $2) : () } split /\0/, $out;
+}
+
 sub launch {
     my ($self) = @_;
     my @p = @{ $self->{parts} };
+    %{ $self->{env} } = (%{ $self->{env} }, $self->_found);
     if (grep { $_ eq 'postgres' } @p) {
         $self->script('template.sh', 'restore');
     }

@@ -39,7 +39,7 @@ ROOT     := $(CURDIR)
 BUILDDIR := $(abspath $(BUILD))
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 PKGS     := hiredis libpq jansson libcurl libnghttp2 libidn2 libconfuse openssl \
-            rdkafka
+            rdkafka libargon2
 
 # Asked once, not for every file; nothing: one of them is not installed.
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)

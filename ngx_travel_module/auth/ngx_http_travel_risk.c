@@ -478,6 +478,8 @@ ngx_http_travel_risk_failed(ngx_http_request_t *r,
     switch (ctx->error) {
 
     case TRAVEL_E_TOKEN_INVALID:
+    case TRAVEL_E_CREDENTIALS_INVALID:
+    case TRAVEL_E_SESSION_INVALID:
         return 1;
 
     case TRAVEL_E_NONE:

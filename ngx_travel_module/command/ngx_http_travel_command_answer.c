@@ -376,6 +376,8 @@ ngx_http_travel_command_failed(ngx_http_request_t *r,
     const travel_json_node_t  *code, *message;
     ngx_http_travel_detail_t  *detail;
 
+    static ngx_str_t  bearer = ngx_string("Bearer realm=\"travel\"");
+
     if (ngx_http_travel_command_applied(r, cmd) != NGX_OK
         || ngx_http_travel_command_token(r, job) != NGX_OK)
     {
@@ -430,6 +432,13 @@ ngx_http_travel_command_failed(ngx_http_request_t *r,
     if (error == TRAVEL_E_NONE) {
         error = (job->status == TRAVEL_JOB_FAILED)
                 ? TRAVEL_E_VALIDATION_ERROR : TRAVEL_E_EXTERNAL_SERVICE_ERROR;
+    }
+
+    if (travel_error_status(error) == NGX_HTTP_UNAUTHORIZED
+        && ngx_http_travel_add_header(r, "WWW-Authenticate", &bearer)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     detail->message.data = job->name->text;

@@ -84,6 +84,12 @@ my @bad = (
     ['queue "hotel" { retention = 2d }', qr/"hotel" is not the name/],
     ['etl e { batch = 0 }',             qr/outside 1\.\.100000/],
     ['schedule s { type = "maintenance.noop" }', qr/needs cron/],
+    ['accounts { signing_key = "/none" }', qr/accounts needs signing_key/],
+    ['accounts { signing_key = "/dev/null" }', qr/openssl ecparam/],
+    ['accounts { link = "ftp://x" }',   qr{http://}],
+    ['accounts { access_ttl = 30 }',    qr/access_ttl.*5m/],
+    ['accounts { argon2_memory = 64 }', qr/outside 7168/],
+    ['accounts { argon2_lanes = 0 }',   qr/outside 1\.\.16/],
 );
 
 for (@bad) {
@@ -159,6 +165,8 @@ for my $name (qw(redis-worker pg-worker)) {
 }
 is(system("openssl genpkey -algorithm X25519 -out $dir/run/keys/sealed.pem"), 0,
     'a key for sealed members');
+is(system("openssl ecparam -name prime256v1 -genkey -noout -out "
+    . "$dir/run/keys/signing.pem"), 0, 'a key for access tokens');
 is(system("TRAVEL_RUN=$dir/run $root/scripts/render.sh "
     . "$root/conf/workers.conf $dir/w.conf"), 0, 'conf/workers.conf renders');
 $out = `$worker -t -c $dir/w.conf 2>&1`;

@@ -414,6 +414,42 @@ subtest 'GraphQL' => sub {
     is(get($guest, $script // '/graphiql/')->{status}, 200, 'with its files');
 };
 
+subtest 'accounts' => sub {
+    my $c = caller_no(120);
+    my ($mail, $password) = ('ship@example.org', 'as it is shipped');
+    my $auth = sub {
+        my ($method, $what, $token, $body, $status) = @_;
+        return is_ok($c->{ask}->($method, "/api/v1/auth/$what", token => $token,
+            $body ? (json => $body) : ()), $status, "$method $what");
+    };
+    my $mailed = sub {
+        my ($n) = @_;
+        my @m = @{ soon(sub { my @m = grep { $_->{to}[0] eq $mail } $t->mails;
+            @m == $n && \@m }, 'a mail') };
+        return ($m[-1]{text} =~ /#(\S{43})$/m)[0];
+    };
+    my $login = sub { $auth->('POST', 'login', undef, { email => $mail,
+        password => $password }, 201) };
+
+    $auth->('POST', 'register', undef, { email => $mail,
+        password => $password }, 202);
+    my $s = $auth->('POST', 'verify', undef, { token => $mailed->(1),
+        password => $password }, 201);
+    my $l = $login->();
+    $l = $auth->('POST', 'refresh', undef, { refresh_token =>
+        $l->{refresh_token} }, 201);
+    is_deeply(ids({ json => $auth->('GET', 'sessions', $l->{access_token},
+        undef, 200) }), [$l->{id}, $s->{id}], 'two sessions');
+    $auth->('DELETE', "sessions/$s->{id}", $l->{access_token}, undef, 200);
+    $auth->('POST', 'logout', $l->{access_token}, {}, 200);
+    $l = $login->();
+    $auth->('DELETE', 'sessions', $l->{access_token}, undef, 200);
+    $auth->('POST', 'reset/request', undef, { email => $mail }, 202);
+    $auth->('POST', 'reset', undef, { token => $mailed->(2),
+        password => $password = 'another one' }, 201);
+    $login->();
+};
+
 # --- operators ---------------------------------------------------------------
 
 subtest 'an API key' => sub {

@@ -100,7 +100,9 @@ subtest 'secrets' => sub {
         is_deeply([sort @{ $service->{$name}{secrets} }], [sort keys %named],
             "$name has those its configuration names, and no others");
     }
-    ok(!$used{'signing.pem'}, 'what mints tokens is in no container');
+    is_deeply([grep { grep { $_ eq 'signing.pem' }
+        @{ $service->{$_}{secrets} || [] } } sort keys %$service], ['workers'],
+        'what mints tokens is the workers\' alone');
     is_deeply([grep { grep { $_ eq 'pgpass' } @{ $service->{$_}{secrets} || [] } }
         sort keys %$service], [qw(load-data migrate)],
         'the owner\'s password where the schema is made');

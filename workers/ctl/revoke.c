@@ -9,9 +9,9 @@
 #include "../../common/ids.h"
 #include "../../common/queues.h"
 #include "../../common/timestamp.h"
+#include "../queue/revoke.h"
 
 #define REVOKE_ISSUER  "https://travel.local"
-#define REVOKE_BATCH   512
 
 typedef struct {
     const char  *config;
@@ -31,111 +31,14 @@ revoke_str(const char *text)
 }
 
 
-/* --- announcing ---------------------------------------------------------- */
-
-
-/* EVAL of a script of one key, of all members. */
-static int
-revoke_eval(worker_redis_t *redis, const char *script, const char *key,
-    const char *expires, const char *bound,
-    char (*members)[TRAVEL_REVOCATION_MEMBER_MAX], const size_t *lens,
-    size_t n)
-{
-    int          rc, argc;
-    size_t       i, len[REVOKE_BATCH + 6];
-    redisReply  *reply;
-    const char  *argv[REVOKE_BATCH + 6] = { "EVAL", script, "1", key, expires,
-                                            bound };
-
-    for (argc = 0; argc < 6; argc++) {
-        len[argc] = strlen(argv[argc]);
-    }
-
-    for (i = 0; i < n; i++, argc++) {
-        argv[argc] = members[i];
-        len[argc] = lens[i];
-    }
-
-    reply = worker_redis_argv(redis, argc, argv, len);
-    rc = CTL_GOOD;
-
-    if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
-        rc = ctl_broken("Redis: %s", reply != NULL
-                        ? reply->str : worker_redis_error(redis));
-
-    } else if (!worker_redis_kept(redis)) {
-        rc = ctl_broken("Redis: too few replicas have it; repeat it");
-    }
-
-    freeReplyObject(reply);
-
-    return rc;
-}
-
-
-static int
-revoke_batch(worker_redis_t *redis, const travel_revocation_t *revocations,
-    size_t n, long long expires)
-{
-    int     rc;
-    char    text[2][24], (*members)[TRAVEL_REVOCATION_MEMBER_MAX];
-    size_t  i, lens[REVOKE_BATCH];
-
-    snprintf(text[0], sizeof(text[0]), "%lld", expires);
-    snprintf(text[1], sizeof(text[1]), "%lld",
-             (long long) time(NULL) - TRAVEL_REVOCATION_EXPIRED);
-
-    members = calloc(n, sizeof(*members));
-
-    if (members == NULL) {
-        return ctl_broken("out of memory");
-    }
-
-    for (i = 0; i < n; i++) {
-        if (travel_revocation_format(members[i], &lens[i], &revocations[i])
-            != TRAVEL_OK)
-        {
-            free(members);
-            return ctl_broken("\"%.*s\" can be no id: 1 to %d bytes without "
-                              "control characters",
-                              (int) revocations[i].id.len,
-                              revocations[i].id.data,
-                              TRAVEL_REVOCATION_ID_MAX);
-        }
-    }
-
-    rc = revoke_eval(redis, travel_revoke_note_script, TRAVEL_KEY_REVOKED,
-                     text[0], text[1], members, lens, n);
-
-    if (rc == CTL_GOOD) {
-        rc = revoke_eval(redis, travel_revoke_tell_script, TRAVEL_KEY_REVOKE,
-                         text[0], TRAVEL_REVOCATION_STREAM_MAX, members, lens,
-                         n);
-    }
-
-    free(members);
-
-    return rc;
-}
-
-
 int
 ctl_revoke(worker_redis_t *redis, const travel_revocation_t *revocations,
     size_t n, long long expires)
 {
-    int     rc;
-    size_t  part;
+    char  why[WORKER_WHY_MAX];
 
-    rc = CTL_GOOD;
-
-    while (n > 0 && rc == CTL_GOOD) {
-        part = n < REVOKE_BATCH ? n : REVOKE_BATCH;
-        rc = revoke_batch(redis, revocations, part, expires);
-        revocations += part;
-        n -= part;
-    }
-
-    return rc;
+    return worker_revoke(redis, revocations, n, expires, why) == TRAVEL_OK
+           ? CTL_GOOD : ctl_broken("%s", why);
 }
 
 

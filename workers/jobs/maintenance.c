@@ -154,7 +154,8 @@ maintenance_expire(worker_job_t *job)
                             " jobs.expire_notices($1::interval, 50000),"
                             " jobs.expire_claims(50000),"
                             " travel.expire_finds(50000),"
-                            " jobs.expire_flows($1::interval, 5000)",
+                            " jobs.expire_flows($1::interval, 5000),"
+                            " credentials.expire(50000)",
                        1, params);
 
     if (res == NULL) {

@@ -1,6 +1,7 @@
 /*
  * Messages to many: the rows of a batch (jobs.notice) and how they are sent.
- * The handlers are in notice.c, the database in notice_rows.c.
+ * The handlers are in notice.c, the database in notice_rows.c.  And one mail
+ * (notification.c), for other families.
  */
 
 #ifndef WORKER_NOTICE_H
@@ -65,5 +66,8 @@ worker_verdict_e notice_count(worker_job_t *job, notice_count_t *ret_count);
 
 /* The batch's job gave up: what is open has failed. */
 worker_verdict_e notice_fail(worker_job_t *job);
+
+/* notification.c: one mail, of a body {template, to, data}. */
+worker_verdict_e worker_notification_email(worker_job_t *job);
 
 #endif

@@ -14,8 +14,7 @@
 
 #include "ask.h"
 #include "families.h"
-#include "resource.h"
-#include "message.h"
+#include "notice.h"
 #include "../out/smtp.h"
 #include "../pool/slot.h"
 #include "../store/saga.h"
@@ -214,8 +213,8 @@ notification_take(worker_job_t *job, const char *to)
 }
 
 
-static worker_verdict_e
-notification_email(worker_job_t *job)
+worker_verdict_e
+worker_notification_email(worker_job_t *job)
 {
     const char        *to, *template;
     notification_t    *n;
@@ -269,7 +268,7 @@ notification_giveup(worker_job_t *job)
 
 const worker_job_type_t  worker_jobs_notification[] = {
     { "notification.email", "notification", TRAVEL_PRIORITY_NORMAL,
-      notification_email, notification_giveup, 8, 1000, 300000, 120000,
+      worker_notification_email, notification_giveup, 8, 1000, 300000, 120000,
       true },
     { .type = NULL }
 };

@@ -23,6 +23,8 @@ static const worker_job_type_t *const  table_families[] = {
     worker_jobs_notification,
     worker_jobs_notice,
     worker_jobs_device,
+    worker_jobs_account,
+    worker_jobs_session,
     worker_jobs_maintenance,
     worker_jobs_etl,
     worker_jobs_saga,

@@ -3,7 +3,7 @@
  *
  * libconfuse knows sections, titles and includes; what a value may be is in
  * conf_value.c, what goes together with what is here, in conf_work.c (job types
- * and queues) and conf_outside.c (whom the workers call).
+ * and queues), conf_accounts.c and conf_outside.c (whom the workers call).
  */
 
 #include <ctype.h>
@@ -103,6 +103,7 @@ static cfg_opt_t  conf_opts[] = {
     CFG_SEC("push", worker_conf_push_opts,
             CFGF_TITLE | CFGF_MULTI | CFGF_NO_TITLE_DUPES),
     CFG_SEC("otlp", conf_otlp_opts, CFGF_NONE),
+    CFG_SEC("accounts", worker_conf_accounts_opts, CFGF_NONE),
     CFG_SEC("kafka", worker_conf_kafka_opts, CFGF_NONE),
     CFG_SEC("partner", worker_conf_partner_opts,
             CFGF_TITLE | CFGF_MULTI | CFGF_NO_TITLE_DUPES),
@@ -695,6 +696,7 @@ conf_fill(cfg_t *cfg, worker_conf_t *conf)
            && conf_redis(cfg, conf) == TRAVEL_OK
            && conf_postgres(cfg, conf) == TRAVEL_OK
            && conf_sealed(cfg, conf) == TRAVEL_OK
+           && worker_conf_accounts(cfg, conf) == TRAVEL_OK
            && worker_conf_outside(cfg, conf) == TRAVEL_OK
            && worker_conf_work(cfg, conf) == TRAVEL_OK
            && conf_schedules(cfg, conf) == TRAVEL_OK
@@ -843,6 +845,7 @@ worker_conf_free(worker_conf_t *conf)
     }
 
     worker_conf_outside_free(conf);
+    worker_conf_accounts_free(conf);
 
     for (i = 0; i < conf->ntypes; i++) {
         free(conf->types[i].type);

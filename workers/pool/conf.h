@@ -24,6 +24,7 @@
  *                             weight = 1 concurrency = 50 rate = 100/s
  *                             user_concurrency = 2 user_rate = 30/m }
  *     queue "booking" { retention = 4d }
+ *     accounts { signing_key = "keys/signing.pem" }
  */
 
 #ifndef WORKER_CONF_H
@@ -111,6 +112,24 @@ typedef struct {
     worker_catch_up_e   catch_up;
 } worker_schedule_t;
 
+typedef struct {                       /* its section "accounts"; all owned */
+    char         *pem;                 /* signs access tokens; NULL: there are
+                                          no accounts here */
+    char         *issuer;
+    char         *audience;
+    char         *permissions;         /* of everybody, apart by spaces */
+    char         *link;                /* where mails lead; no slash at its
+                                          end */
+    long          access_ms;           /* how long each is good */
+    long          refresh_ms;
+    long          idle_ms;
+    long          verify_ms;
+    long          reset_ms;
+    unsigned      memory;              /* Argon2id: KiB */
+    unsigned      passes;
+    unsigned      lanes;
+} worker_accounts_t;
+
 typedef struct {
     char               *name;
     char               *file;          /* its two statements: jobs/etl.c */
@@ -170,6 +189,8 @@ typedef struct {
     char               *prompts_dir;   /* conf/travel/prompts */
     char               *templates_dir; /* conf/travel/templates */
     struct travel_seal_keys_s  *sealed_keys;   /* or NULL: none */
+
+    worker_accounts_t   accounts;
 
     char               *payments;      /* the partner that takes them, or
                                           NULL: bookings cost nothing */

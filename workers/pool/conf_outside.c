@@ -117,9 +117,8 @@ conf_smtp(cfg_t *cfg, worker_conf_t *conf)
 
 /* --- push services ------------------------------------------------------- */
 
-/* A whole file of at most 16 KiB, NUL-terminated, owned; NULL: said. */
-static char *
-conf_file(cfg_t *sec, const char *name)
+char *
+worker_conf_file(cfg_t *sec, const char *name)
 {
     char        *text;
     FILE        *f;
@@ -131,8 +130,9 @@ conf_file(cfg_t *sec, const char *name)
     text = f != NULL ? calloc(1, CONF_FILE_MAX + 1) : NULL;
 
     if (text == NULL) {
-        cfg_error(sec, "push %s needs %s, a file that can be read",
-                  cfg_title(sec), name);
+        cfg_error(sec, "%s%s%s needs %s, a file that can be read",
+                  cfg_name(sec), cfg_title(sec) != NULL ? " " : "",
+                  cfg_title(sec) != NULL ? cfg_title(sec) : "", name);
 
     } else {
         n = fread(text, 1, CONF_FILE_MAX, f);
@@ -223,7 +223,7 @@ conf_push(cfg_t *sec, worker_conf_t *conf)
     }
 
     to = conf_destination(sec, conf, cfg_title(sec));
-    text = to != NULL ? conf_file(sec, "key_file") : NULL;
+    text = to != NULL ? worker_conf_file(sec, "key_file") : NULL;
 
     if (text == NULL) {
         return TRAVEL_INVALID;

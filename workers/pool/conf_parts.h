@@ -15,6 +15,10 @@ char *worker_conf_string(cfg_t *cfg, const char *name);
 int worker_conf_secret(cfg_t *cfg, const char *name, char **ret_secret)
     TRAVEL_MUST_CHECK;
 
+/* A whole file of at most 16 KiB that a section's option names, NUL-terminated,
+ * owned; NULL: it cannot be read, which is said. */
+char *worker_conf_file(cfg_t *sec, const char *name);
+
 /* Leaves *ms alone when the option is not given. */
 void worker_conf_duration(cfg_t *cfg, const char *name, long *ms);
 
@@ -51,5 +55,11 @@ extern cfg_opt_t  worker_conf_partner_opts[];
 
 int worker_conf_outside(cfg_t *cfg, worker_conf_t *conf) TRAVEL_MUST_CHECK;
 void worker_conf_outside_free(worker_conf_t *conf);
+
+/* conf_accounts.c: the section "accounts" */
+extern cfg_opt_t  worker_conf_accounts_opts[];
+
+int worker_conf_accounts(cfg_t *cfg, worker_conf_t *conf) TRAVEL_MUST_CHECK;
+void worker_conf_accounts_free(worker_conf_t *conf);
 
 #endif

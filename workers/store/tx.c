@@ -364,7 +364,8 @@ worker_tx_event(worker_tx_t *tx, const char *stream_type,
     params[2] = expected >= 0 ? version : NULL;
     params[3] = type;
     params[4] = text;
-    params[5] = tx->job->sub[0] != '\0' ? tx->job->sub : NULL;
+    params[5] = tx->user != NULL ? tx->user
+                : tx->job->sub[0] != '\0' ? tx->job->sub : NULL;
     params[6] = tx->job->uuid;
     params[7] = worker_tx_trace(tp, &tx->job->trace);
 

@@ -30,6 +30,8 @@ typedef enum {
 typedef struct {
     worker_job_t  *job;
     const char    *step;
+    const char    *user;           /* whose events these are, borrowed; NULL:
+                                      the caller's */
     json_t        *seen;
     char           tags[512];      /* space-separated */
     bool           open;

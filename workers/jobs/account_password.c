@@ -1,0 +1,81 @@
+/* Passwords: hashed with Argon2id, compared, and hashed anew when workers.conf
+ * asks for more than it did. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include <argon2.h>
+
+#include "account.h"
+
+#define PASSWORD_SALT_LEN  16
+#define PASSWORD_HASH_LEN  32
+
+
+int
+account_password_hash(char dst[ACCOUNT_PASSWORD_MAX],
+    const worker_accounts_t *accounts, const char *password)
+{
+    uint8_t  salt[PASSWORD_SALT_LEN];
+
+    if (travel_random(salt, sizeof(salt)) != TRAVEL_OK) {
+        return TRAVEL_ERROR;
+    }
+
+    return argon2id_hash_encoded(accounts->passes, accounts->memory,
+                                 accounts->lanes, password, strlen(password),
+                                 salt, sizeof(salt), PASSWORD_HASH_LEN, dst,
+                                 ACCOUNT_PASSWORD_MAX) == ARGON2_OK
+           ? TRAVEL_OK : TRAVEL_ERROR;
+}
+
+
+/* The same work, for nothing. */
+static int
+password_nobody(const worker_accounts_t *accounts, const char *password)
+{
+    uint8_t               hash[PASSWORD_HASH_LEN];
+    static const uint8_t  salt[PASSWORD_SALT_LEN];
+
+    return argon2id_hash_raw(accounts->passes, accounts->memory,
+                             accounts->lanes, password, strlen(password),
+                             salt, sizeof(salt), hash, sizeof(hash))
+           == ARGON2_OK ? TRAVEL_REFUSED : TRAVEL_ERROR;
+}
+
+
+int
+account_password_check(const worker_accounts_t *accounts, const char *hash,
+    const char *password)
+{
+    if (hash == NULL) {
+        return password_nobody(accounts, password);
+    }
+
+    switch (argon2id_verify(hash, password, strlen(password))) {
+
+    case ARGON2_OK:
+        return TRAVEL_OK;
+
+    case ARGON2_MEMORY_ALLOCATION_ERROR:
+    case ARGON2_THREAD_FAIL:
+        return TRAVEL_ERROR;
+
+    default:
+        return TRAVEL_REFUSED;
+    }
+}
+
+
+bool
+account_password_stale(const worker_accounts_t *accounts, const char *hash)
+{
+    int   n;
+    char  head[64];
+
+    n = snprintf(head, sizeof(head), "$argon2id$v=%d$m=%u,t=%u,p=%u$",
+                 ARGON2_VERSION_NUMBER, accounts->memory, accounts->passes,
+                 accounts->lanes);
+
+    return strncmp(hash, head, (size_t) n) != 0;
+}

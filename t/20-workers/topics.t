@@ -1,5 +1,5 @@
 # Domain events in their topics: each, in order per aggregate, through a kill
-# and a Redis that was away; old ones go.
+# and a Redis that was away; old ones go, but for what a group still needs.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -111,20 +111,84 @@ subtest 'travelctl topic list' => sub {
     like($out, qr/^ai-agent-events +24  1 day /m, 'and another');
 };
 
+# n entries of long ago.
+sub old {
+    my ($redis, $key, $n) = @_;
+    $redis->call('XADD', $key, "1000-$_", 'id', 0, 'type', 'old',
+        'event', '{}') for 1 .. $n;
+}
+
 subtest 'old entries go' => sub {
     my $redis = $t->redis('queue');
-    my $key = 'travel:topic:trip-events:' . (sort keys
-        %{ entries('trip-events') })[0];
-    my ($n) = $key =~ /(\d+)\z/;
+    my $key = 'travel:topic:ai-agent-events:3';
+    old($redis, $key, 300);
+    ok(wait_for(sub { $redis->call('XLEN', $key) < 101 }, 20), 'of 300 past '
+        . 'their time, with nothing new behind them: whole blocks go');
     $redis->call('DEL', $key);
-    $redis->call('XADD', $key, '1000-' . $_, 'id', 0, 'type', 'old', 'event',
-        '{}') for 1 .. 300;
-    happen(60, 0);
-    wait_for(sub { grep { $_->{type} ne 'old' } @{ entries('trip-events')
-        ->{$n} } }, 10, 'a new one there');
-    my $old = grep { $_->{type} eq 'old' } @{ entries('trip-events')->{$n} };
-    cmp_ok($old, '<', 101, "of 300 past their time $old are left: whole blocks "
-        . 'go');
+};
+
+subtest 'but none that a group has not acknowledged' => sub {
+    my $redis = $t->redis('queue');
+    my @key = map { "travel:topic:ai-agent-events:$_" } 4 .. 7;
+    my @left = (['reads nothing', 1000], ['has one of the first in hand', 1000],
+        ['lags behind one that is ahead', 400], ['is done with all', 100]);
+    $redis->call('MULTI');
+    for my $key (@key) {
+        $redis->call('XGROUP', 'CREATE', $key, 'slow', '0', 'MKSTREAM');
+        old($redis, $key, 1000);
+    }
+    my $read = sub {
+        my ($key, $group, $n, $ack) = @_;
+        $redis->call('XREADGROUP', 'GROUP', $group, 'c', 'COUNT', $n,
+            'STREAMS', $key, '>');
+        $redis->call('XACK', $key, $group, map { "1000-$_" } @$ack) if @$ack;
+    };
+    $read->($key[1], 'slow', 1000, [2 .. 1000]);
+    $redis->call('XGROUP', 'CREATE', $key[2], 'ahead', '1000-900');
+    $read->($key[2], 'slow', 700, [1 .. 700]);
+    $read->($key[3], 'slow', 1000, [1 .. 1000]);
+    $redis->call('EXEC');
+    ok(wait_for(sub { $redis->call('XLEN', $key[3]) < 101
+        && $redis->call('XLEN', $key[2]) < 401 }, 20), 'what is acknowledged '
+        . 'goes');
+    for my $i (0 .. 3) {
+        my $n = $redis->call('XLEN', $key[$i]);
+        my ($what, $most) = @{ $left[$i] };
+        cmp_ok($n, '<=', $most, "a group that $what: $n at most");
+        cmp_ok($n, '>=', $most - 100, 'and no fewer than it must have');
+    }
+    my $next = $redis->call('XREADGROUP', 'GROUP', 'slow', 'c', 'COUNT', 1000,
+        'STREAMS', $key[2], '>');
+    is_deeply([map { $_->[0] } @{ $next->[0][1] }], [map { "1000-$_" }
+        701 .. 1000], 'it reads on, each');
+    is($redis->call('XRANGE', $key[1], '1000-1', '1000-1')->[0][0], '1000-1',
+        'what is in its hand is there');
+    ok(scalar($p->log_lines(qr/the group .*slow.* has not acknowledged/)),
+        'and the log names who keeps them');
+
+    $redis->call('XGROUP', 'DESTROY', $_, 'slow') for @key;
+    ok(wait_for(sub { !grep { $redis->call('XLEN', $_) > 100 } @key[0, 1, 3] },
+        20), 'without the group all go');
+    $redis->call('DEL', @key);
+};
+
+subtest 'nor more than a partition holds' => sub {
+    my $redis = $t->redis('queue');
+    my @key = map { "travel:topic:ai-agent-events:$_" } 8, 9;
+    $redis->call('EVAL', q{
+        redis.call('XGROUP', 'CREATE', KEYS[2], 'slow', '0', 'MKSTREAM')
+        for _, key in ipairs(KEYS) do
+            for n = 1, 100500 do redis.call('XADD', key, '*', 'id', n) end
+        end}, 2, @key);
+    ok(wait_for(sub { $redis->call('XLEN', $key[0]) <= 100100 }, 20),
+        'the oldest go');
+    cmp_ok($redis->call('XLEN', $key[0]), '>=', 100000, 'and only those');
+    is($redis->call('XLEN', $key[1]), 100500, 'but for a group\'s');
+    $redis->call('XGROUP', 'SETID', $key[1], 'slow', '$');
+    ok(wait_for(sub { $redis->call('XLEN', $key[1]) <= 100100 }, 20),
+        'until it has read them');
+    cmp_ok($redis->call('XLEN', $key[1]), '>=', 100000, 'no more then');
+    $redis->call('DEL', @key);
 };
 
 is($p->stop_workers, 0, 'the pool ends well');

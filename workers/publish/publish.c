@@ -8,13 +8,11 @@
 #include "publish.h"
 #include "../pool/log.h"
 
-/* Stream key, oldest id to keep, position, type, event. */
+/* Stream key, position, type, event. */
 static const char  publish_columns[] =
     "'" WORKER_TOPIC_PREFIX "' || p.name || ':'"
     " || (hashtextextended(e.stream_id::text, 0)"
     "     & 9223372036854775807) % p.partitions,"
-    "floor(extract(epoch FROM clock_timestamp() - p.retention)"
-    "      * 1000)::bigint,"
     "e.position, e.type, " WORKER_TAIL_EVENT;
 
 
@@ -52,20 +50,17 @@ publish_send(worker_redis_t *redis, const PGresult *rows)
     n = PQntuples(rows);
 
     for (i = 0; i < n; i++) {
-        if (!worker_redis_append(redis, "XADD %s MINID ~ %s * id %s type %s"
-                                        " event %s", PQgetvalue(rows, i, 0),
+        if (!worker_redis_append(redis, "XADD %s * id %s type %s event %s",
+                                 PQgetvalue(rows, i, 0),
                                  PQgetvalue(rows, i, 1),
                                  PQgetvalue(rows, i, 2),
-                                 PQgetvalue(rows, i, 3),
-                                 PQgetvalue(rows, i, 4))
-            || !worker_redis_append(redis, "XTRIM %s MAXLEN ~ %d",
-                                    PQgetvalue(rows, i, 0), WORKER_TOPIC_MAX))
+                                 PQgetvalue(rows, i, 3)))
         {
             return false;
         }
     }
 
-    return publish_replies(redis, 2 * n);
+    return publish_replies(redis, n);
 }
 
 
@@ -77,7 +72,7 @@ worker_publish(worker_tail_t *tail, worker_pg_t *pg, worker_redis_t *redis)
     char       next[24];
     PGresult  *rows;
 
-    tail->name = "topics";
+    tail->name = WORKER_TOPICS_NAME;
     rows = worker_tail_next(tail, pg, publish_columns, next, &failed);
 
     if (rows == NULL) {

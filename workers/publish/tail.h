@@ -8,11 +8,14 @@
 #ifndef WORKER_TAIL_H
 #define WORKER_TAIL_H
 
+#include <time.h>
+
 #include "../store/pg.h"
 
 typedef struct {
     const char  *name;          /* in events.publisher, and in the log */
     char         checkpoint[24];    /* "": to be read */
+    time_t       said;          /* when a lagging group was told of last */
 } worker_tail_t;
 
 /* One event as those who follow see it: of "e", a row of events.tail. */

@@ -28,6 +28,7 @@
 #define SCHEDULE_TICK_MS     500     /* between looks, and tries for the lead */
 #define SCHEDULE_REFRESH_S   1       /* jobs.schedule, and the leader's sign */
 #define SCHEDULE_COUNT_S     5       /* between counts for the metrics */
+#define SCHEDULE_TRIM_S      5       /* between looks at the topics' ends */
 #define SCHEDULE_LATE_S      60      /* later than that: it was missed */
 #define SCHEDULE_ALL_MAX     1000    /* fires of one schedule in one look */
 #define SCHEDULE_REDIS_S     2
@@ -57,6 +58,7 @@ struct worker_scheduler_s {
     bool                  leads;
     int64_t               refresh_at;
     worker_tail_t         topics;
+    int64_t               trim_at;
     schedule_state_t      states[WORKER_SCHEDULES_MAX];
 };
 
@@ -319,12 +321,21 @@ schedule_redis(worker_scheduler_t *s)
 
 /* What waits to be published, one batch at a time.  True: more waits. */
 static bool
-schedule_publish(worker_scheduler_t *s)
+schedule_publish(worker_scheduler_t *s, int64_t now)
 {
     int  n;
 
     if (!s->conf->topics || !s->leads || schedule_redis(s) == NULL) {
         return false;
+    }
+
+    if (now >= s->trim_at) {
+        s->trim_at = now + SCHEDULE_TRIM_S;
+
+        if (!worker_topics_trim(&s->topics, s->pg, s->redis)) {
+            worker_redis_close(&s->redis);
+            return false;
+        }
     }
 
     n = worker_publish(&s->topics, s->pg, s->redis);
@@ -488,7 +499,7 @@ schedule_turn(worker_scheduler_t *s)
 
     schedule_count(s, now);
 
-    if (schedule_publish(s) || schedule_fan_out(s)) {
+    if (schedule_publish(s, now) || schedule_fan_out(s)) {
         return 1;
     }
 

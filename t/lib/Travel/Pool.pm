@@ -282,8 +282,7 @@ sub until_empty {
 sub log_lines {
     my ($self, $match) = @_;
     return grep { !$match || $_->{msg} =~ $match }
-        map { eval { $JSON->decode($_) } // () }
-        split /^/, slurp($self->t->dir . '/logs/worker.log');
+        $self->t->_lines('logs/worker.log', 'log');
 }
 
 # Jobs in the order in which their runs ended.

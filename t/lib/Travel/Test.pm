@@ -41,6 +41,7 @@ use IO::Socket::UNIX ();
 use JSON::PP ();
 use POSIX ();
 use Socket ();
+use Storable ();
 use Test::More ();
 use Time::HiRes ();
 use Travel::Postgres ();
@@ -508,10 +509,26 @@ sub live_script {
 
 # --- what the outside saw ----------------------------------------------------
 
+# The JSON lines of a file that grows, each decoded once: tests look often, and
+# get copies, for they may change them.  A log's ('log') are plain, the same each
+# time, and what is no JSON is left out.
 sub _lines {
-    my ($self, $file) = @_;
-    return map { $JSON->decode($_) } grep { /\}\s*\z/ }
-        split /^/, slurp("$self->{dir}/$file");
+    my ($self, $file, $log) = @_;
+    open my $in, '<:raw', "$self->{dir}/$file" or return;
+    my ($inode, $size) = (stat $in)[1, 7];
+    my $seen = $self->{seen}{$file};
+    $seen = $self->{seen}{$file} = { inode => $inode, to => 0, lines => [] }
+        if !$seen || $seen->{inode} != $inode || $seen->{to} > $size;
+    seek $in, $seen->{to}, 0;
+    while (defined(my $line = <$in>)) {
+        last if $line !~ /\n\z/;                # it is still being written
+        $seen->{to} += length $line;
+        next if $line !~ /\}\s*\z/;
+        my $value = eval { $JSON->decode($line) };
+        die "$file: $@: $line" if !$value && !$log;
+        push @{ $seen->{lines} }, $value if $value;
+    }
+    return @{ $log ? $seen->{lines} : Storable::dclone($seen->{lines}) };
 }
 
 sub mails         { $_[0]->_lines('mails.jsonl') }

@@ -313,6 +313,28 @@ subtest 'told twice, or by who has lost the lease' => sub {
         WHERE id = '$id'"), '0 0', 'nothing is counted twice');
 };
 
+subtest 'by hand' => sub {
+    $t->write('flow.json', JSON::PP::encode_json({ name => 'by.hand',
+        nodes => { a => noop(sleep_ms => 15000), b => after(noop(), 'a') } }));
+    my ($rc, $job) = ctl('flow', 'start', $t->dir . '/flow.json');
+    is($rc, 0, 'begun');
+    my ($id) = $job =~ /([^.\s]+)\s*$/;
+    wait_for(sub { (row($id, 'a', 'state') // '') eq 'running' }, 10, 'a runs');
+    like((ctl('flow', 'list'))[1], qr/^$id  by\.hand  running  \S+Z  0  2  0$/m,
+        'listed');
+    is(json((ctl('flow', 'show', $id))[1])->{graph}{b}{after}[0], 'a', 'shown');
+    is((ctl('flow', 'retry', $id))[0], 1, 'not over, nothing to retry');
+    is((ctl('flow', 'cancel', $id))[0], 0, 'called off');
+    until_flow($id, 'cancelled');
+    is((ctl('flow', 'cancel', $id))[0], 1, 'once');
+    $t->sql("UPDATE jobs.flow_node SET body = '{}' WHERE flow = '$id'");
+    is((ctl('flow', 'retry', $id))[0], 0, 'retried');
+    until_flow($id, 'succeeded');
+    is((ctl('flow', 'show', $p->new_uuid))[0], 1, 'there is no such flow');
+    $t->write('flow.json', '[]');
+    is((ctl('flow', 'start', $t->dir . '/flow.json'))[0], 1, 'and this is none');
+};
+
 # Layers of four, each after all of the one before.
 sub layers {
     my ($n) = @_;

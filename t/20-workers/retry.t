@@ -30,6 +30,42 @@ subtest 'fails twice, then succeeds' => sub {
     $p->until_empty(5);
 };
 
+subtest 'not yet, says its handler' => sub {
+    my $id = $p->enqueue(body => { snooze_until => int(1000 * time) + 1000,
+        snooze_ms => 150 });
+    $p->until_over($id);
+    my $job = $p->job($id);
+    is($job->{status}, 'succeeded', 'done in the end');
+    cmp_ok(scalar($p->ran($job->{key})), '>', 3,
+        'asked more often than it may be retried');
+    is($job->{attempts}, 1, 'and no attempt was spent');
+    my $off = $p->enqueue(body => { snooze_until => int(1000 * time) + 60000,
+        snooze_ms => 100 });
+    $p->until_status($off, 'retrying');
+    is($p->job($off)->{error}, undef, 'it is no failure');
+    $r->call('HSET', $p->hash_key($off), 'cancel', '1');
+    $p->until_over($off);
+    is($p->status($off), 'cancelled', 'it may be called off');
+};
+
+subtest 'a long job goes on where it was' => sub {
+    my $id = $p->enqueue(partition => 3, body => { count_to => 28,
+        step_ms => 30 });
+    my ($uuid) = $id =~ /([^.]+)$/;
+    my $at = sub { return $p->t->sql("SELECT cursor FROM jobs.checkpoint
+        WHERE job = '$uuid'", role => 'travel_worker') // 0 };
+    wait_for(sub { $at->() > 3 }, 10, 'some of it is done');
+    kill 'KILL', $p->children;
+    $p->until_over($id, 20);
+    my $result = json($p->job($id)->{result});
+    cmp_ok($result->{from}, '>', 3, 'a killed process cost a stretch');
+    is($result->{to}, 28, 'and all is done');
+    is($p->t->sql("SELECT jobs.checkpoint('$uuid', '99', 'maintenance', 3,
+        'somebody', 1)", role => 'travel_worker'), 'f', 'who has lost the lease');
+    is($at->(), 28, 'moves nothing');
+    $p->until_owned;
+};
+
 subtest 'a retrying job holds its key' => sub {
     my $key = $p->new_uuid;
     my @ids = map {

@@ -261,6 +261,31 @@ subtest 'dead letters' => sub {
     }
 };
 
+subtest 'flows' => sub {
+    my $tidy = caller_no(93, permissions => 'flows:read flows:write');
+    my $drop = { type => 'dead.drop', body => { cause => 'NONE' } };
+    my $new = post($tidy, '/api/v1/flows', { name => 'tidy', nodes => {
+        a => $drop, b => { type => 'flow.cancel', after => ['a'],
+            body => { flow => $tidy->{id} } } } });
+    is_ok($new, 201, 'begun');
+    my $path = $new->{headers}{location};
+    is($path, "/api/v1/flows/$new->{json}{id}", 'and this is where');
+    my $flow;
+    patiently(sub { $flow = get($tidy, $path)->{json};
+        $flow->{state} =~ /^(?:succ|fail)/ }, 'it ends');
+    is_deeply([map { "$_->{name} $_->{state}" } @{ $flow->{graph} }],
+        ['a succeeded', 'b failed'], 'one after the other') or diag explain $flow;
+    is_deeply($flow->{graph}[0]{result}, { dropped => 0 }, 'with results');
+    is(@{ get($tidy, "$path/nodes?state=failed")->{json}{items} }, 1, 'one ended badly');
+    is(get($tidy, '/api/v1/flows?name=tidy')->{json}{items}[0]{failed}, 1,
+        'listed');
+    is_ok(drop($tidy, $path), 409, 'it is over');
+    is_ok(post($tidy, "$path/retry", {}), 200, 'but may be tried again');
+    is_ok(post($tidy, '/api/v1/flows', { name => 'x', nodes => {
+        a => { type => 'maintenance.noop' } } }), 422, 'not the house\'s jobs');
+    is_ok(get($unlucky, '/api/v1/flows'), 403, 'operators only');
+};
+
 subtest 'bookings' => sub {
     my $bob = caller_no(2);
     my $new = post($bob, '/api/v1/bookings', { partner => 'opentable',

@@ -47,7 +47,11 @@ flow_start_in(worker_tx_t *tx)
         return rc == TRAVEL_INVALID ? WORKER_REJECT : WORKER_RETRY;
     }
 
-    return worker_tx_commit(tx, json_pack("{s:s}", "flow", id));
+    return worker_tx_commit(tx, json_pack("{s:s, s:O, s:s, s:I}", "id", id,
+                                "name", json_object_get(tx->job->body, "name"),
+                                "state", "running", "nodes",
+                                (json_int_t) json_object_size(json_object_get(
+                                    tx->job->body, "nodes"))));
 }
 
 

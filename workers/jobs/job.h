@@ -28,6 +28,7 @@ typedef enum {
     WORKER_DONE,        /* succeeded: job->result is the answer */
     WORKER_RETRY,       /* try again later: job->error says why */
     WORKER_REJECT,      /* refused for good: status failed */
+    WORKER_SNOOZE,      /* not yet: once more later, and no attempt is spent */
     WORKER_FENCED,      /* the lease is lost: leave the job to its new owner */
     WORKER_AWAIT        /* goes on when an answer is there: ask.h */
 } worker_verdict_e;
@@ -145,6 +146,10 @@ void worker_job_memo_set(worker_job_t *job, const char *name, json_t *value);
 /* The partition it is of, for statements: queue and number, as texts. */
 void worker_job_partition(const worker_job_t *job,
     char queue[TRAVEL_QUEUE_NAME_MAX + 1], char partition[16]);
+
+/* Returns SNOOZE: return worker_job_snooze(job, ms).  What has no deadline may
+ * do so for ever; its key is held as by a retry. */
+worker_verdict_e worker_job_snooze(worker_job_t *job, long ms);
 
 /* Fills job->error, returns 'verdict': return worker_job_fail(job, ...). */
 worker_verdict_e worker_job_fail(worker_job_t *job, worker_verdict_e verdict,

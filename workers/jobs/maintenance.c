@@ -155,6 +155,7 @@ maintenance_expire(worker_job_t *job)
                             " jobs.expire_claims(50000),"
                             " travel.expire_finds(50000),"
                             " jobs.expire_flows($1::interval, 5000),"
+                            " jobs.expire_checkpoints($1::interval, 50000),"
                             " credentials.expire(50000)",
                        1, params);
 

@@ -11,7 +11,7 @@
 #include "resource.h"
 #include "../pool/slot.h"
 #include "../queue/queue.h"
-#include "../store/tx.h"
+#include "../store/checkpoint.h"
 
 
 /* Kept in a list until the process ends, so that it is no leak to a checker. */
@@ -68,7 +68,9 @@ noop_result(worker_job_t *job)
  * hang_ms (sleeps on when told to stop); fail_until (retry below this attempt),
  * not before retry_ms have passed; fail_before (retry before this moment, unix
  * ms); reject (a code); answer (its result); crash (abort on this attempt);
- * grow_mb (memory that is never given back); result_kb (a result of that size);
+ * snooze_ms
+ * (not yet, until snooze_until, unix ms); count_to (n stretches of step_ms, each
+ * with a checkpoint); grow_mb (memory that is never given back); result_kb (a result of that size);
  * wants (a text whose length "pad" must have, else the job is refused).  They
  * let tests and drills put a pool into any state without a partner of the
  * product. */
@@ -207,10 +209,64 @@ noop_follow(worker_job_t *job, const json_t *follow)
 }
 
 
+/* In stretches, each of which is done for good. */
+static worker_verdict_e
+noop_count(worker_job_t *job, json_int_t to)
+{
+    json_t             *cursor;
+    json_int_t          n, from;
+    struct timespec     ts;
+    worker_verdict_e    verdict;
+
+    cursor = NULL;
+
+    if (worker_checkpoint_get(job, &cursor) != TRAVEL_OK) {
+        return WORKER_RETRY;
+    }
+
+    from = json_integer_value(cursor);
+    json_decref(cursor);
+    ts.tv_sec = 0;
+    ts.tv_nsec = (long) json_integer_value(json_object_get(job->body,
+                                                           "step_ms"))
+                 % 1000 * 1000000;
+
+    for (n = from; n < to && !job->cancel; n++) {
+        nanosleep(&ts, NULL);
+        verdict = worker_checkpoint_put(job, json_integer(n + 1));
+
+        if (verdict != WORKER_DONE) {
+            return verdict;
+        }
+    }
+
+    json_decref(job->result);
+    job->result = json_pack("{s:I, s:I}", "from", from, "to", n);
+    return WORKER_DONE;
+}
+
+
+/* Not before a moment that the body names; the handler of many a queue asks
+ * somebody instead. */
+static worker_verdict_e
+noop_snooze(worker_job_t *job, json_int_t until)
+{
+    struct timespec  ts;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+
+    return (json_int_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000 < until
+           ? worker_job_snooze(job, (long) json_integer_value(
+                                   json_object_get(job->body, "snooze_ms")))
+           : noop_drill(job);
+}
+
+
 static worker_verdict_e
 noop_run(worker_job_t *job)
 {
     const char  *where;
+    json_int_t   n;
 
     if (json_object_size(job->body) == 0) {
         return WORKER_DONE;
@@ -218,6 +274,18 @@ noop_run(worker_job_t *job)
 
     if (json_is_object(json_object_get(job->body, "follow"))) {
         return noop_follow(job, json_object_get(job->body, "follow"));
+    }
+
+    n = json_integer_value(json_object_get(job->body, "snooze_until"));
+
+    if (n > 0) {
+        return noop_snooze(job, n);
+    }
+
+    n = json_integer_value(json_object_get(job->body, "count_to"));
+
+    if (n > 0) {
+        return noop_count(job, n);
     }
 
     where = json_string_value(json_object_get(job->body, "ask"));

@@ -133,6 +133,16 @@ worker_job_partition(const worker_job_t *job,
 
 
 worker_verdict_e
+worker_job_snooze(worker_job_t *job, long ms)
+{
+    memset(&job->error, 0, sizeof(job->error));
+    job->error.retry_after_ms = ms > 0 ? ms : 1;
+
+    return WORKER_SNOOZE;
+}
+
+
+worker_verdict_e
 worker_job_fail(worker_job_t *job, worker_verdict_e verdict, const char *code,
     const char *fmt, ...)
 {

@@ -375,8 +375,12 @@ run_judge(worker_entry_t *entry, worker_verdict_e verdict)
         verdict = run_result(entry);
     }
 
+    if (verdict == WORKER_SNOOZE && job->called_off) {
+        verdict = WORKER_RETRY;
+    }
+
     if (verdict != WORKER_DONE && verdict != WORKER_FENCED
-        && job->error.code[0] == '\0')
+        && verdict != WORKER_SNOOZE && job->error.code[0] == '\0')
     {
         (void) worker_job_fail(job, verdict, "INTERNAL_ERROR",
                                "the handler gave no reason");
@@ -393,6 +397,12 @@ run_judge(worker_entry_t *entry, worker_verdict_e verdict)
         break;
 
     case WORKER_AWAIT:              /* is no end */
+        break;
+
+    case WORKER_SNOOZE:
+        entry->outcome = WORKER_OUTCOME_RETRYING;
+        entry->uncounted = true;
+        entry->delay_ms = job->error.retry_after_ms;
         break;
 
     case WORKER_REJECT:
@@ -471,7 +481,11 @@ run_log(const worker_entry_t *entry)
         break;
 
     case WORKER_OUTCOME_RETRYING:
-        worker_log_job(WORKER_LOG_WARN, &entry->job, ms, "retrying in %lld ms",
+        worker_log_job(entry->job.error.code[0] != '\0' ? WORKER_LOG_WARN
+                                                        : WORKER_LOG_DEBUG,
+                       &entry->job, ms, "%s %lld ms",
+                       entry->job.error.code[0] != '\0' ? "retrying in"
+                                                        : "snoozed for",
                        (long long) entry->delay_ms);
         break;
 

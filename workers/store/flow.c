@@ -11,8 +11,7 @@
 #include <string.h>
 
 #include "flow.h"
-#include "../pool/log.h"
-#include "../pool/slot.h"
+#include "../jobs/resource.h"
 #include "../../common/dag.h"
 
 #define FLOW_DELAY_MAX  (31LL * 86400 * 1000)
@@ -436,31 +435,6 @@ worker_tx_flow(worker_tx_t *tx, const char *key, json_t *spec,
 
 /* --- the jobs of its nodes ------------------------------------------------ */
 
-/* A statement outside of any transaction; NULL: job->error is filled. */
-static PGresult *
-flow_query(worker_job_t *job, const char *sql, int n,
-    const char *const *params)
-{
-    PGresult     *res;
-    worker_pg_t  *pg;
-
-    pg = job->slot->pg;
-    res = worker_pg_ready(pg) == TRAVEL_OK ? worker_pg_exec(pg, sql, n, params)
-                                           : NULL;
-
-    if (PQresultStatus(res) == PGRES_TUPLES_OK) {
-        return res;
-    }
-
-    worker_log_job(WORKER_LOG_WARN, job, -1, "flow: %s", worker_pg_error(pg));
-    PQclear(res);
-    (void) worker_job_fail(job, WORKER_RETRY, "DEPENDENCY_UNAVAILABLE",
-                           "its flow cannot be asked (%s)",
-                           worker_pg_sqlstate(pg));
-    return NULL;
-}
-
-
 /* An envelope may say anything. */
 bool
 worker_flow_of(const worker_job_t *job)
@@ -485,7 +459,7 @@ worker_flow_results(worker_job_t *job)
         return json_object();
     }
 
-    res = flow_query(job, "SELECT jobs.flow_results(flow, name)"
+    res = worker_query(job, "SELECT jobs.flow_results(flow, name)"
                           "  FROM jobs.flow_node"
                           " WHERE flow = $1::uuid AND job = $2::uuid", 2,
                      params);
@@ -510,7 +484,7 @@ worker_flow_begin(worker_job_t *job)
     const char  *params[] = { flow_text(flow, sizeof(flow), job->env.flow),
                               job->uuid, job->job_id };
 
-    res = flow_query(job, "SELECT jobs.flow_begin($1::uuid, $2::uuid, $3)", 3,
+    res = worker_query(job, "SELECT jobs.flow_begin($1::uuid, $2::uuid, $3)", 3,
                      params);
 
     if (res == NULL) {
@@ -577,7 +551,7 @@ worker_flow_done(worker_job_t *job, const char *state)
     params[7] = job->owner;
     params[8] = fence;
 
-    res = flow_query(job, "SELECT jobs.flow_done_fenced($1::uuid, $2::uuid,"
+    res = worker_query(job, "SELECT jobs.flow_done_fenced($1::uuid, $2::uuid,"
                           " $3, $4::jsonb, $5::jsonb, $6, $7::int, $8,"
                           " $9::bigint)", 9, params);
     free(result);

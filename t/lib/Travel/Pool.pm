@@ -289,7 +289,7 @@ sub log_lines {
 sub ran {
     my ($self, $key) = @_;
     return map { $_->{job} } grep { $_->{job} && (!$key || $_->{key} eq $key) }
-        $self->log_lines(qr/^(?:succeeded|failed|retrying|dead)/);
+        $self->log_lines(qr/^(?:succeeded|failed|retrying|snoozed|dead)/);
 }
 
 sub owners {

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <stdatomic.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <unistd.h>
 #include <time.h>
@@ -28,6 +30,59 @@ static atomic_int         most;
 static char               last[4096];        /* the last request's head */
 static pthread_mutex_t    last_mutex = PTHREAD_MUTEX_INITIALIZER;
 static worker_io_t       *http;
+
+
+/* --- a name server that is silent ----------------------------------------- */
+
+static pthread_mutex_t    name_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t     name_cond = PTHREAD_COND_INITIALIZER;
+static bool               name_asked, name_silent, name_over;
+
+
+/* In the place of the C library's, for libcurl too: "silent.test" waits until
+ * the test lets it go. */
+int
+getaddrinfo(const char *node, const char *service,
+    const struct addrinfo *hints, struct addrinfo **res)
+{
+    int  (*real)(const char *, const char *, const struct addrinfo *,
+                 struct addrinfo **);
+
+    if (node == NULL || strcmp(node, "silent.test") != 0) {
+        *(void **) &real = dlsym(RTLD_NEXT, "getaddrinfo");
+        return real(node, service, hints, res);
+    }
+
+    pthread_mutex_lock(&name_mutex);
+    name_asked = true;
+    pthread_cond_broadcast(&name_cond);
+
+    while (name_silent) {
+        pthread_cond_wait(&name_cond, &name_mutex);
+    }
+
+    name_over = true;
+    pthread_cond_broadcast(&name_cond);
+    pthread_mutex_unlock(&name_mutex);
+
+    return EAI_AGAIN;
+}
+
+
+static void *
+name_speaks(void *ctx)
+{
+    struct timespec  nap = { 8, 0 };
+
+    (void) ctx;
+    nanosleep(&nap, NULL);
+    pthread_mutex_lock(&name_mutex);
+    name_silent = false;
+    pthread_cond_broadcast(&name_cond);
+    pthread_mutex_unlock(&name_mutex);
+
+    return NULL;
+}
 
 
 static void
@@ -77,6 +132,13 @@ serve(int fd, char *head)
 
     if (strstr(head, " /503") != NULL) {
         answer(fd, "503 Busy", "Retry-After: 7\r\n", 2);
+
+    } else if (strstr(head, " /next-year") != NULL) {
+        answer(fd, "503 Busy", "Retry-After: 1000000000000\r\n", 2);
+
+    } else if (strstr(head, " /last-year") != NULL) {
+        answer(fd, "503 Busy",
+               "Retry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\n", 2);
 
     } else if (strstr(head, " /big") != NULL) {
         answer(fd, "200 OK", "", 5000);
@@ -193,6 +255,13 @@ get(const char *path, const char *destination, long timeout, size_t max,
 
 
 static void
+one_is_over(void *data)
+{
+    atomic_fetch_sub((atomic_int *) data, 1);
+}
+
+
+static void
 test_answers_and_reuse(void **state)
 {
     int                     i, before;
@@ -224,6 +293,68 @@ test_answers_and_reuse(void **state)
     assert_int_equal(resp.status, 503);
     assert_int_equal(resp.retry_after_ms, 7000);
     done(&resp);
+
+    assert_int_equal(get("/next-year", "reuse", 1000, 0, &resp), TRAVEL_OK);
+    assert_int_equal(resp.retry_after_ms, 86400 * 1000);
+    done(&resp);
+
+    assert_int_equal(get("/last-year", "reuse", 1000, 0, &resp), TRAVEL_OK);
+    assert_int_equal(resp.retry_after_ms, 0);
+    done(&resp);
+}
+
+
+/* One call's name is not resolved in its time: the others do not wait for the
+ * name server with it. */
+static void
+test_a_silent_name_server(void **state)
+{
+    bool                    silent;
+    pthread_t               watch;
+    atomic_int              left;
+    worker_ask_t           *ask;
+    struct timespec         nap = { 0, 10000000 };
+    worker_http_response_t  resp;
+    worker_http_request_t   req = { .method = "GET", .destination = "nowhere",
+                                    .url = "http://silent.test/" };
+
+    (void) state;
+
+    atomic_store(&left, 1);
+    name_silent = true;
+    pthread_create(&watch, NULL, name_speaks, NULL);
+    pthread_detach(watch);
+    ask = worker_http_ask(&req, 200, 0, NULL);
+    worker_ask_send(ask, http, one_is_over, &left);
+
+    pthread_mutex_lock(&name_mutex);
+
+    while (!name_asked) {
+        pthread_cond_wait(&name_cond, &name_mutex);
+    }
+
+    pthread_mutex_unlock(&name_mutex);
+
+    while (atomic_load(&left) > 0) {
+        nanosleep(&nap, NULL);
+    }
+
+    assert_int_equal(get("/ok", "elsewhere", 5000, 0, &resp), TRAVEL_OK);
+    done(&resp);
+
+    pthread_mutex_lock(&name_mutex);
+    silent = name_silent;
+    name_silent = false;
+    pthread_cond_broadcast(&name_cond);
+
+    while (!name_over) {
+        pthread_cond_wait(&name_cond, &name_mutex);
+    }
+
+    pthread_mutex_unlock(&name_mutex);
+    assert_true(silent);
+    assert_int_equal(ask->answer->rc, TRAVEL_ERROR);
+    worker_ask_free(&ask);
 }
 
 
@@ -344,13 +475,6 @@ test_concurrency_is_the_partner_s(void **state)
 
 
 static void
-one_is_over(void *data)
-{
-    atomic_fetch_sub((atomic_int *) data, 1);
-}
-
-
-static void
 test_many_at_once(void **state)
 {
     int                    i;
@@ -438,6 +562,7 @@ main(void)
         cmocka_unit_test(test_answers_and_reuse),
         cmocka_unit_test(test_what_is_sent),
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_a_silent_name_server),
         cmocka_unit_test(test_breaker_refuses_without_asking),
         cmocka_unit_test(test_concurrency_is_the_partner_s),
         cmocka_unit_test(test_many_at_once),

@@ -14,6 +14,7 @@
 #include "../trace/trace.h"
 
 #define HTTP_MAX_RESPONSE  (1024 * 1024)
+#define HTTP_MAX_WAIT_S    86400L       /* of a Retry-After */
 
 typedef struct {
     worker_ask_t             ask;
@@ -249,8 +250,9 @@ http_judge(worker_io_call_t *io, CURL *easy, CURLcode code)
     }
 
     call->resp.status = (int) status;
-    call->resp.retry_after_ms = after > 0 && after < 86400
-                                ? (long) after * 1000 : 0;
+    call->resp.retry_after_ms = after <= 0 ? 0
+                                : after < HTTP_MAX_WAIT_S
+                                  ? (long) after * 1000 : HTTP_MAX_WAIT_S * 1000;
 
     return code == CURLE_OK && status < 500;
 }

@@ -205,6 +205,8 @@ io_easy(worker_io_call_t *call, long left)
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->why);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, left);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    /* a name server that is silent keeps its own thread, and not this one */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     /* none from the environment: it would be the address that is judged */
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     return true;

@@ -23,6 +23,7 @@
 #define SMTP_ADDRESS_MAX  320
 #define SMTP_LINE_MAX     160
 #define SMTP_REPLY_MAX    100            /* lines */
+#define SMTP_REPLY_BYTES  65536          /* more of one, or after it, is noise */
 
 typedef struct smtp_ask_s  smtp_ask_t;
 
@@ -56,6 +57,7 @@ typedef struct {
     char                   in[SMTP_LINE_MAX];      /* a line, so far */
     size_t                 in_len;
     unsigned               lines;        /* of the reply, so far */
+    size_t                 heard;        /* bytes, since a command was said */
     char                   line[SMTP_LINE_MAX];    /* of the server, the last */
     travel_trace_t         trace;
     uint64_t               start;
@@ -220,6 +222,7 @@ smtp_say(smtp_message_t *m, smtp_command_e command)
 
     m->command = command;
     m->lines = 0;
+    m->heard = 0;
 
     if (command != SMTP_RSET) {         /* which leaves what was refused */
         m->line[0] = '\0';
@@ -299,6 +302,12 @@ smtp_line(smtp_message_t *m, CURL *easy)
 
             if (code != CURLE_OK || m->read_len == 0) {
                 return code == CURLE_AGAIN ? TRAVEL_REFUSED : TRAVEL_ERROR;
+            }
+
+            m->heard += m->read_len;
+
+            if (m->heard > SMTP_REPLY_BYTES) {
+                return TRAVEL_ERROR;
             }
         }
 

@@ -30,6 +30,7 @@
 #define SCHEDULE_COUNT_S     5       /* between counts for the metrics */
 #define SCHEDULE_TRIM_S      5       /* between looks at the topics' ends */
 #define SCHEDULE_LATE_S      60      /* later than that: it was missed */
+#define SCHEDULE_AHEAD_S     86400   /* no fire is that far in the future */
 #define SCHEDULE_ALL_MAX     1000    /* fires of one schedule in one look */
 #define SCHEDULE_REDIS_S     2
 
@@ -53,7 +54,7 @@ struct worker_scheduler_s {
     worker_sheet_t       *sheet;
     worker_pg_t          *pg;
     worker_pg_t          *warehouse;    /* or NULL: there is none */
-    int64_t               count_at;
+    int64_t               count_at;     /* monotonic, as is refresh_at */
     worker_redis_t       *redis;
     bool                  leads;
     int64_t               refresh_at;
@@ -234,13 +235,45 @@ schedule_sign(worker_scheduler_t *s)
 }
 
 
+static int64_t
+schedule_clock(clockid_t clock)
+{
+    struct timespec  ts;
+
+    clock_gettime(clock, &ts);
+
+    return ts.tv_sec;
+}
+
+
+/* The clock was ahead when these were fired, and was set right: what comes
+ * before that time need not wait for it. */
+static void
+schedule_set_back(worker_scheduler_t *s)
+{
+    PGresult  *res;
+
+    res = schedule_ask(s,
+        "UPDATE jobs.schedule SET last_fire = clock_timestamp()"
+        " WHERE last_fire > clock_timestamp() + interval '1 day'", 0, NULL);
+
+    if (res != NULL) {
+        worker_log(WORKER_LOG_WARN, "schedules: %s were fired by a clock that "
+                   "was ahead; they go on from now", PQcmdTuples(res));
+    }
+
+    PQclear(res);
+}
+
+
 /* The sign, then how far the schedules are. */
 static bool
-schedule_refresh(worker_scheduler_t *s, int64_t now)
+schedule_refresh(worker_scheduler_t *s)
 {
     int          row;
+    bool         ahead;
     size_t       i;
-    int64_t      last;
+    int64_t      last, now;
     PGresult    *res;
 
     if (!schedule_sign(s)) {
@@ -255,12 +288,16 @@ schedule_refresh(worker_scheduler_t *s, int64_t now)
         return false;
     }
 
+    ahead = false;
+    now = schedule_clock(CLOCK_REALTIME);
+
     for (row = 0; row < PQntuples(res); row++) {
         if (schedule_named(s, PQgetvalue(res, row, 0), &i) == NULL) {
             continue;
         }
 
         last = strtoll(PQgetvalue(res, row, 1), NULL, 10);
+        ahead |= last > now + SCHEDULE_AHEAD_S;
 
         if (last != s->states[i].last) {
             s->states[i].last = last;
@@ -271,7 +308,12 @@ schedule_refresh(worker_scheduler_t *s, int64_t now)
     }
 
     PQclear(res);
-    s->refresh_at = now + SCHEDULE_REFRESH_S;
+    s->refresh_at = schedule_clock(CLOCK_MONOTONIC) + SCHEDULE_REFRESH_S;
+
+    if (ahead) {
+        schedule_set_back(s);       /* the next time they are read right */
+    }
+
     return true;
 }
 
@@ -450,8 +492,12 @@ schedule_due(worker_scheduler_t *s, size_t i, int64_t now)
 
 /* The figures: the leader counts, others know nothing. */
 static void
-schedule_count(worker_scheduler_t *s, int64_t now)
+schedule_count(worker_scheduler_t *s)
 {
+    int64_t  now;
+
+    now = schedule_clock(CLOCK_MONOTONIC);
+
     if (!s->leads) {
         if (s->count_at != 0) {
             worker_figures_clear(s->sheet);
@@ -480,8 +526,11 @@ schedule_turn(worker_scheduler_t *s)
     clock_gettime(CLOCK_REALTIME, &ts);
     now = ts.tv_sec;
 
-    if (!s->leads || (now >= s->refresh_at && !schedule_refresh(s, now))) {
-        schedule_count(s, now);
+    if (!s->leads
+        || (schedule_clock(CLOCK_MONOTONIC) >= s->refresh_at
+            && !schedule_refresh(s)))
+    {
+        schedule_count(s);
         return SCHEDULE_TICK_MS;
     }
 
@@ -497,7 +546,7 @@ schedule_turn(worker_scheduler_t *s)
         next = s->states[i].next < next ? s->states[i].next : next;
     }
 
-    schedule_count(s, now);
+    schedule_count(s);
 
     if (schedule_publish(s, now) || schedule_fan_out(s)) {
         return 1;
@@ -519,7 +568,7 @@ schedule_wait(worker_scheduler_t *s, long ms)
     bool             stopping;
     struct timespec  until;
 
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += ms * 1000000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
@@ -558,6 +607,7 @@ worker_scheduler_start(const worker_conf_t *conf, const char *owner,
     worker_sheet_t *sheet)
 {
     worker_scheduler_t  *s;
+    pthread_condattr_t   attr;
 
     s = calloc(1, sizeof(worker_scheduler_t));
 
@@ -573,7 +623,10 @@ worker_scheduler_start(const worker_conf_t *conf, const char *owner,
                    ? worker_pg_create(conf->analytics_dsn, "travel-schedule")
                    : NULL;
     pthread_mutex_init(&s->mutex, NULL);
-    pthread_cond_init(&s->cond, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->cond, &attr);
+    pthread_condattr_destroy(&attr);
 
     if (s->pg == NULL
         || pthread_create(&s->thread, NULL, schedule_main, s) != 0)

@@ -11,6 +11,7 @@ use POSIX ();
 use Test::More;
 use Time::HiRes qw(sleep time);
 use Travel::Faults;
+use Travel::Pool;
 use Travel::Redis;
 use Travel::Test;
 
@@ -255,6 +256,20 @@ subtest 'a master that is told to become a replica' => sub {
     my ($done) = wait_for(sub { my ($w) = register($http, 6000, undef, 'wait=5');
         $w eq 'accepted' }, 20, 'and jobs are done');
     ok($done, 'workers, too');
+
+    # and what they relay: nothing has ended their other connections
+    my $uuid = Travel::Pool->new_uuid(0);
+    $t->sql("INSERT INTO jobs.outbox (queue, partition, kind, aggregate, payload)
+        VALUES ('maintenance', 0, 'job', '$uuid', jsonb_build_object(
+            'id', 'maintenance.0.$uuid', 'type', 'maintenance.noop',
+            'sub', '$uuid', 'key', '$uuid', 'priority', 'normal',
+            'body', jsonb_build_object(), 'bucket', 0)) RETURNING id");
+    ok(wait_for(sub { (redis('first')->call('HGET',
+        "travel:{maintenance.0}:job:$uuid", 'status') // '') eq 'succeeded' },
+        20, 'a job of the outbox'), 'the outbox goes to the new master');
+    my @stay = grep { / name=travel-(?:keeper|schedule)/ } split /\n/,
+        redis('second')->call('CLIENT', 'LIST');
+    is(scalar @stay, 0, 'nobody stays with the old one');
 };
 
 for my $name (qw(first second)) {

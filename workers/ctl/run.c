@@ -105,7 +105,7 @@ run_fill(run_t *r, const worker_job_type_t *type, const char *body)
     snprintf(job->key, sizeof(job->key), "%s", r->key != NULL ? r->key
                                                               : job->uuid);
     snprintf(job->sub, sizeof(job->sub), "%s", r->sub);
-    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(CLOCK_MONOTONIC, &now);
 
     job->env.id = run_str(job->job_id);
     job->env.type = run_str(type->type);

@@ -19,7 +19,7 @@ worker_job_patience(const worker_job_t *job)
         return 0;
     }
 
-    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(CLOCK_MONOTONIC, &now);
     left = job->deadline - (int64_t) now.tv_sec * 1000
            - now.tv_nsec / 1000000;
 

@@ -57,7 +57,8 @@ typedef struct worker_job_s {
     char                  sub[37];   /* caller, internal user id */
     json_t               *body;      /* env.body, parsed */
     unsigned              attempt;   /* 1 on the first run */
-    int64_t               deadline;  /* unix ms, type's timeout included */
+    int64_t               deadline;  /* monotonic ms, type's timeout
+                                        included */
     long long             fence;     /* of the partition's lease */
     const char           *owner;     /* of the lease: this process's name */
     travel_trace_t        trace;     /* the process span; flags 0: unsampled */

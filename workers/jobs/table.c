@@ -93,8 +93,8 @@ worker_job_type(travel_str_t type)
     const worker_job_type_t  *row;
 
     for (i = 0; (row = worker_job_type_at(i)) != NULL; i++) {
-        if (strncmp(row->type, type.data, type.len) == 0
-            && row->type[type.len] == '\0')
+        if (travel_str_eq(type, (travel_str_t) { row->type,
+                                                 strlen(row->type) }))
         {
             return row;
         }

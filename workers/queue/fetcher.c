@@ -433,10 +433,9 @@ fetcher_wait(const worker_queue_t *queue)
         part = queue->parts[i];
 
         if (worker_take_promotes(part)
-            && part->promote_at - queue->now_unix < wait)
+            && worker_take_promote_ms(part) < wait)
         {
-            at = part->promote_at - queue->now_unix;
-            wait = at > 0 ? (int) at : 0;
+            wait = (int) worker_take_promote_ms(part);
         }
 
         if (part->retry_at > queue->now && part->retry_at - queue->now < wait) {

@@ -352,8 +352,9 @@ void worker_take_turn(worker_queue_t *queue);
 void worker_take_link_down(worker_queue_t *queue, const worker_link_t *link);
 /* Adopts the partition, again if need be. */
 void worker_take_begin(worker_partition_t *part);
-/* May it promote, were it time? */
+/* May it promote, were it time?  And in how many ms it is time. */
 bool worker_take_promotes(const worker_partition_t *part);
+int64_t worker_take_promote_ms(const worker_partition_t *part);
 
 /* Its adoption is over: it may start. */
 void worker_take_opened(worker_partition_t *part);

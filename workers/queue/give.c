@@ -123,27 +123,30 @@ start_called_off(worker_partition_t *part, worker_entry_t *entry)
     entry->outcome = WORKER_OUTCOME_CANCELLED;
     job->fence = part->fence;
     job->owner = part->queue->owner;
-    job->deadline = part->queue->now_unix + entry->type->timeout_ms;
+    job->deadline = part->queue->now + entry->type->timeout_ms;
     (void) worker_job_fail(job, WORKER_REJECT, "CANCELLED",
                            "called off before it began");
 }
 
 
+/* The caller's deadline is a time of day; from the start on it is a time that
+ * is left, which a clock that is set does not change. */
 static void
 start_deadline(worker_queue_t *queue, worker_entry_t *entry)
 {
-    int64_t        deadline;
+    uint64_t       deadline, now;
     worker_job_t  *job;
 
     job = &entry->job;
-    deadline = (int64_t) job->env.deadline;
-    job->deadline = queue->now_unix + entry->type->timeout_ms;
+    deadline = job->env.deadline;
+    now = (uint64_t) queue->now_unix;
+    job->deadline = queue->now + entry->type->timeout_ms;
 
     if (deadline == 0) {
         return;
     }
 
-    if (deadline <= queue->now_unix) {
+    if (deadline <= now) {
         entry->giveup = true;
         entry->outcome = WORKER_OUTCOME_FAILED;
         (void) worker_job_fail(job, WORKER_REJECT, "DEADLINE_EXCEEDED",
@@ -151,8 +154,8 @@ start_deadline(worker_queue_t *queue, worker_entry_t *entry)
         return;
     }
 
-    if (deadline < job->deadline) {
-        job->deadline = deadline;
+    if (deadline - now < (uint64_t) entry->type->timeout_ms) {
+        job->deadline = queue->now + (int64_t) (deadline - now);
     }
 }
 

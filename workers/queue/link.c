@@ -27,6 +27,7 @@
 #include "../../common/digits.h"
 #include "../../common/hash.h"
 
+#define LINK_CONNECT_MS   2000      /* of a server that says neither yes nor no */
 #define LINK_SILENCE_MS   15000     /* an answer overdue: it is dead */
 #define LINK_REST_MS      1000      /* the same of one that should rest */
 #define LINK_READS        64        /* chunks of 16 KB per turn */
@@ -70,7 +71,8 @@ struct worker_link_s {
     void                 *error_data;
 
     int64_t               now;      /* of this turn */
-    int64_t               heard;    /* when the last answer came */
+    int64_t               heard;    /* when the last answer came, or
+                                       connecting began */
     int64_t               retry_at;
     unsigned              failures;
     const char           *broken;   /* why it must be dropped, or NULL */
@@ -311,6 +313,7 @@ link_connect(worker_link_t *link)
     }
 
     link->state = LINK_CONNECTING;
+    link->heard = link->now;
 
     if (link->rc->err) {
         snprintf(why, sizeof(why), "cannot connect: %s", link->rc->errstr);
@@ -661,6 +664,10 @@ link_error(worker_link_t *link, link_open_t *open, const redisReply *reply)
         link->broken = "it has become a replica";
     }
 
+    if (strncmp(reply->str, "NOSCRIPT", 8) == 0) {
+        link->broken = "it has lost our scripts";   /* greeted, it gets them */
+    }
+
     if (open->kept != NULL
         && link->error(link->error_data, open->kept, reply))
     {
@@ -762,6 +769,9 @@ worker_link_turn(worker_link_t *link, short revents, int64_t now)
     if (link->state == LINK_CONNECTING) {
         if (revents & (POLLOUT | POLLERR | POLLHUP)) {
             link_connected(link);
+
+        } else if (now - link->heard > LINK_CONNECT_MS) {
+            link->broken = "cannot connect: no answer";
         }
 
     } else if (revents & (POLLIN | POLLERR | POLLHUP)) {
@@ -800,6 +810,10 @@ worker_link_flush(worker_link_t *link)
 int
 worker_link_wait(const worker_link_t *link, int64_t now)
 {
+    if (link->state == LINK_CONNECTING) {
+        return LINK_CONNECT_MS;
+    }
+
     if (link->state != LINK_DOWN) {
         return link->count ? link_silence(link) : -1;
     }

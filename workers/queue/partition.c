@@ -992,7 +992,7 @@ worker_queue_type(worker_queue_t *queue, travel_str_t name)
     for (i = 0; i < queue->ntypes; i++) {
         type = queue->types[i].type->type;
 
-        if (strncmp(type, name.data, name.len) == 0 && type[name.len] == '\0') {
+        if (travel_str_eq(name, (travel_str_t) { type, strlen(type) })) {
             return &queue->types[i];
         }
     }

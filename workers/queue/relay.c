@@ -12,6 +12,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include <hiredis/hiredis.h>
@@ -31,6 +32,8 @@
 #define RELAY_BATCH_STR  "500"
 #define RELAY_DEAD       100
 #define RELAY_DEAD_STR   "100"
+#define RELAY_DEAD_ID    256            /* what is longer is no id, and more than
+                                           an index may hold */
 #define RELAY_LOOK_S     3600
 #define RELAY_MARK       "dead_mark"    /* in :owner: the last one copied */
 #define RELAY_UNIQUE_MAX 1024
@@ -592,6 +595,19 @@ relay_live(const relay_batch_t *batch, bool stale, relay_sent_t *sent)
 }
 
 
+/* A replica now, it keeps its connections: ours ends, and the next one goes to
+ * the master. */
+static void
+relay_live_refused(const worker_relay_t *relay, const redisReply *reply)
+{
+    if (reply->type == REDIS_REPLY_ERROR
+        && strncmp(reply->str, "READONLY", 8) == 0)
+    {
+        (void) shutdown(relay->live->fd, SHUT_RDWR);
+    }
+}
+
+
 /* Of all rows that are out. */
 static void
 relay_answers(relay_batch_t *batch)
@@ -621,6 +637,7 @@ relay_answers(relay_batch_t *batch)
 
             if (reply->type != REDIS_REPLY_STRING) {
                 sent->rc = TRAVEL_ERROR;
+                relay_live_refused(batch->relay, reply);
             }
 
             freeReplyObject(reply);
@@ -911,7 +928,8 @@ dead_insert(const worker_relay_t *relay, const redisReply *entry)
              relay->number, entry->element[0]->str);
 
     params[0] = dead_field(fields, "id");
-    params[0] = params[0] != NULL ? params[0] : nameless;
+    params[0] = params[0] != NULL && strlen(params[0]) <= RELAY_DEAD_ID
+                ? params[0] : nameless;
     params[1] = relay->queue;
     params[2] = number;
     params[3] = dead_field(fields, "type");

@@ -539,7 +539,7 @@ promote_on_reply(void *data, const redisReply *reply)
         next = (int64_t) strtod(due.data, NULL);
     }
 
-    if (next < part->promote_at || part->promote_at <= part->queue->now_unix) {
+    if (next < part->promote_at || worker_take_promote_ms(part) == 0) {
         part->promote_at = next;
     }
 }
@@ -599,6 +599,18 @@ take_promote(worker_partition_t *part)
 
 /* --- the turn ------------------------------------------------------------- */
 
+/* It is never further away than this, unless the clock was set back since. */
+int64_t
+worker_take_promote_ms(const worker_partition_t *part)
+{
+    int64_t  ms;
+
+    ms = part->promote_at - part->queue->now_unix;
+
+    return ms > 0 && ms <= TAKE_PROMOTE_MS ? ms : 0;
+}
+
+
 bool
 worker_take_promotes(const worker_partition_t *part)
 {
@@ -637,9 +649,7 @@ take_part(worker_partition_t *part)
         return;
     }
 
-    if (worker_take_promotes(part)
-        && part->queue->now_unix >= part->promote_at)
-    {
+    if (worker_take_promotes(part) && worker_take_promote_ms(part) == 0) {
         take_promote(part);
     }
 }

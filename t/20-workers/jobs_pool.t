@@ -145,6 +145,10 @@ sub trail {
             jsonb_build_array(payload->'message'))) AS m,
             jsonb_array_elements_text(payload->'topics') AS topic
         WHERE aggregate = '$uuid' AND kind = 'live'
+        UNION ALL SELECT 'live', m->>'type', a->>0, (m - 'ts')::text
+        FROM public.told, jsonb_array_elements(payload->'also') AS a,
+            LATERAL (SELECT payload->'messages'->(a->>1)::int AS m) AS x
+        WHERE aggregate = '$uuid' AND kind = 'live'
         UNION ALL SELECT kind, payload->>'type', '', payload::text
         FROM public.told WHERE aggregate = '$uuid' AND kind = 'job'
         UNION ALL SELECT 'row', status, '', to_jsonb(b)::text

@@ -214,6 +214,21 @@ keeper_errand(worker_keeper_t *keeper, keeper_lot_t *lot)
 }
 
 
+/* A row that was not visible yet when later ones were sent is found by a ring
+ * for one round more, then by each round, which looks at all. */
+static uint64_t
+keeper_outbox_after(keeper_lot_t *lot, bool all)
+{
+    if (!all) {
+        return lot->outbox_after;
+    }
+
+    lot->outbox_after = lot->outbox_was;
+    lot->outbox_was = lot->outbox_top;
+    return 0;
+}
+
+
 void
 worker_keeper_errands(worker_keeper_t *keeper, int64_t now)
 {
@@ -258,6 +273,8 @@ worker_keeper_errands(worker_keeper_t *keeper, int64_t now)
             .retention_ms = worker_conf_retention_ms(keeper->spec.conf,
                                                      lot->queue),
             .claim_check = keeper->spec.conf->claim_check,
+            .after = keeper_outbox_after(lot, all),
+            .top = &lot->outbox_top,
         };
         sent = worker_relay_outbox(&relay);
 

@@ -24,6 +24,9 @@ typedef struct {
     size_t          place;          /* in the list: of the queue, the number */
     worker_lease_t  lease;          /* mutex */
     bool            rung;           /* mutex: outbox rows wait */
+    uint64_t        outbox_top;     /* the row that was sent last */
+    uint64_t        outbox_after;   /* the same, two rounds ago */
+    uint64_t        outbox_was;     /* one round ago */
     bool            free;           /* as last seen in PostgreSQL */
     int64_t         free_since;
     bool            mine;           /* the seat it wants is ours */

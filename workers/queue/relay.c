@@ -10,6 +10,7 @@
  * have gone out behind that is sent again.
  */
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -555,16 +556,54 @@ relay_live_messages(const relay_batch_t *batch, uint32_t *ret_n)
 }
 
 
+/* One of the row's messages to one topic more: an entry of "also", [topic,
+ * place from 0], the node at 'entry'. */
+static int
+relay_live_also(const relay_batch_t *batch, uint32_t entry, uint32_t first,
+    uint32_t n)
+{
+    double                     place;
+    const travel_json_node_t  *nodes, *topic;
+
+    nodes = travel_json_nodes(batch->row);
+
+    if (nodes[entry].type != TRAVEL_JSON_ARRAY || nodes[entry].count != 2) {
+        return TRAVEL_INVALID;
+    }
+
+    topic = &nodes[entry + 1];
+
+    if (topic->type != TRAVEL_JSON_STRING
+        || nodes[topic->next].type != TRAVEL_JSON_NUMBER)
+    {
+        return TRAVEL_INVALID;
+    }
+
+    place = travel_json_double(&nodes[topic->next]);
+
+    if (place < 0 || place >= n) {
+        return TRAVEL_INVALID;
+    }
+
+    for ( ; place >= 1; place--) {
+        first = nodes[first].next;
+    }
+
+    return relay_live_topic(batch, topic->text, first, 1);
+}
+
+
 /*
- * {"topics": [...], "message": {...}}, or "messages": [{...}, ...] in order.
+ * {"topics": [...], "message": {...}}, or "messages": [{...}, ...] in order; of
+ * these some go to other topics, too: "also": [[topic, place], ...].
  * What has waited longer than a history lasts is of no use to anybody.
  */
 static int
 relay_live(const relay_batch_t *batch, bool stale, relay_sent_t *sent)
 {
     int                        calls;
-    uint32_t                   i, n, first, topic;
-    const travel_json_node_t  *topics, *nodes;
+    uint32_t                   i, n, first, at;
+    const travel_json_node_t  *topics, *also, *nodes;
 
     if (batch->relay->mute) {
         return TRAVEL_OK;
@@ -579,13 +618,26 @@ relay_live(const relay_batch_t *batch, bool stale, relay_sent_t *sent)
     }
 
     sent->live = true;
-    topic = (uint32_t) (topics - nodes) + 1;
+    at = (uint32_t) (topics - nodes) + 1;
 
-    for (i = 0; i < topics->count; i++, topic = nodes[topic].next) {
-        calls = relay_live_topic(batch, nodes[topic].text, first, n);
+    for (i = 0; i < topics->count; i++, at = nodes[at].next) {
+        calls = relay_live_topic(batch, nodes[at].text, first, n);
 
         if (calls < 0) {
-            return TRAVEL_ERROR;
+            return calls;
+        }
+
+        sent->answers += (unsigned) calls;
+    }
+
+    also = relay_node(batch, TRAVEL_STR("also"), TRAVEL_JSON_ARRAY);
+    at = also != NULL ? (uint32_t) (also - nodes) + 1 : 0;
+
+    for (i = 0; also != NULL && i < also->count; i++, at = nodes[at].next) {
+        calls = relay_live_also(batch, at, first, n);
+
+        if (calls < 0) {
+            return calls;
         }
 
         sent->answers += (unsigned) calls;
@@ -730,8 +782,8 @@ relay_send(relay_batch_t *batch)
 }
 
 
-/* Of the first 'n' rows: live messages are done with, the others are kept as
- * sent for a while. */
+/* Of the first 'n' rows, one at least: live messages are done with, the others
+ * are kept as sent for a while. */
 static int
 relay_mark(const relay_batch_t *batch, int n)
 {
@@ -762,6 +814,11 @@ relay_mark(const relay_batch_t *batch, int n)
                          "  WHERE id = ANY ($1::bigint[])", 2, params);
     rc = relay_good(res) ? TRAVEL_OK : TRAVEL_ERROR;
     PQclear(res);
+
+    if (rc == TRAVEL_OK) {
+        *batch->relay->top = strtoull(PQgetvalue(batch->rows, n - 1, 0), NULL,
+                                      10);
+    }
 
     return rc;
 }
@@ -806,13 +863,14 @@ int
 worker_relay_outbox(const worker_relay_t *relay)
 {
     int          n, rc, sent;
-    char         number[8];
+    char         number[8], after[24];
     PGresult    *res;
-    const char  *params[3] = { relay->queue, number,
+    const char  *params[4] = { relay->queue, number,
                                relay->live != NULL || relay->mute
-                               ? "t" : "f" };
+                               ? "t" : "f", after };
 
     snprintf(number, sizeof(number), "%u", relay->number);
+    snprintf(after, sizeof(after), "%" PRIu64, relay->after);
     sent = 0;
 
     do {
@@ -828,12 +886,12 @@ worker_relay_outbox(const worker_relay_t *relay)
                              "        * 1000)::bigint"
                              "  FROM jobs.outbox"
                              " WHERE queue = $1 AND partition = $2::integer"
-                             "   AND sent_at IS NULL"
+                             "   AND sent_at IS NULL AND id > $4::bigint"
                              "   AND (kind <> 'live' OR $3::boolean"
                              "        OR created_at"
                              "           < now() - interval '1 hour')"
                              " ORDER BY id LIMIT " RELAY_BATCH_STR,
-                             3, params);
+                             4, params);
 
         if (!relay_good(res)) {
             PQclear(res);

@@ -19,10 +19,15 @@ typedef struct {
     long                  retention_ms;         /* of dead letters */
     uint64_t              claim_check;          /* larger payloads stay in the
                                                    database */
+    uint64_t              after;      /* no row up to this one is looked for */
+    uint64_t             *top;        /* the last row sent; kept if there is
+                                         none */
 } worker_relay_t;
 
-/* Sends what waits in jobs.outbox, in id order, and marks it.  Returns rows
- * sent, or a TRAVEL_ code below zero: what was not marked is sent again.  After
+/* Sends what waits in jobs.outbox, in id order, and marks it.  A row may become
+ * visible behind later ones, so 'after' is for most looks, not for all; without
+ * it each of them passes over all that was sent since the last vacuum.  Returns
+ * rows sent, or a TRAVEL_ code below zero: what was not marked is sent again.  After
  * WORKER_RELAY_ROUND rows there may be more: others are to have their turn. */
 #define WORKER_RELAY_ROUND  2000
 int worker_relay_outbox(const worker_relay_t *relay) TRAVEL_MUST_CHECK;

@@ -51,6 +51,9 @@ ALL_CFLAGS  = $(CPPFLAGS) -std=c11 -fPIC -pthread -Wall -Wextra $(WERROR) \
               $(SANFLAGS) $(CFLAGS)
 LIBS     := -Wl,--as-needed $(shell pkg-config --libs $(PKGS) 2>/dev/null) \
             -lz -lm -pthread
+# A batch of jobs is some thousand small pieces of memory at once, by many
+# threads; a sanitizer brings an allocator of its own.
+MALLOC   := $(if $(SAN),,$(shell pkg-config --libs jemalloc 2>/dev/null))
 
 LIB_SRC    := $(wildcard common/*.c common/*/*.c)
 WORKERS    := $(wildcard workers/*/*.c)
@@ -114,6 +117,7 @@ $(POOL): $(call objs,$(POOL_SRC))
 link = $(if $(V),,@echo "  LINK  $@";) $(CC) $(SANFLAGS) $(LDFLAGS) -rdynamic -o $@.new $^ $(LIBS) $(1) \
        && mv $@.new $@
 
+$(BUILD)/travel-worker: LIBS := $(MALLOC) $(LIBS)
 $(BUILD)/travel-worker: $(call objs,$(WORKER_SRC)) $(LIB)
 	$(call link)
 

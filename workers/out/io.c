@@ -9,13 +9,14 @@
  *
  * One that talks stays in the multi handle, where its connection is; so does a
  * connection that is kept, on its destination's list.  Their sockets are polled
- * beside libcurl's.
+ * beside those of the transfers, which are in the multi handle's epoll set.
  *
  * The time-out counts from the submission, so a call that waits for its turn
  * at a busy destination does not wait for ever.  One that keeps nobody waiting
  * has patience: that long in all, and its time-out from when it has its turn.
  */
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@
 
 #include "io.h"
 #include "account.h"
+#include "multi.h"
 #include "../pool/log.h"
 
 #define IO_TIMEOUT_MS    30000
@@ -63,12 +65,12 @@ struct worker_io_s {
     worker_io_call_t     *incoming;      /* mutex */
     worker_io_call_t    **last;          /* mutex */
     bool                  stopping;      /* mutex */
-    CURLM                *multi;         /* I/O thread, but for wakeup */
+    worker_multi_t        multi;         /* I/O thread, but for wake */
     io_destination_t      destinations[IO_DESTINATIONS];
     size_t                ndestinations; /* I/O thread, so below */
     worker_io_call_t     *active;        /* in the multi handle */
     uint64_t              look_at;       /* for those that are cancelled */
-    struct curl_waitfd   *fds;           /* of those that talk, and of kept */
+    struct pollfd        *fds;           /* the set, those that talk, and kept */
     worker_io_call_t    **talkers;       /* connections */
     size_t                room;
     const worker_conf_t  *conf;          /* borrowed */
@@ -235,7 +237,7 @@ static void
 io_deactivate(worker_io_t *io, worker_io_call_t *call)
 {
     if (call->easy != NULL) {
-        curl_multi_remove_handle(io->multi, call->easy);
+        curl_multi_remove_handle(io->multi.curl, call->easy);
     }
 
     call->talking = false;
@@ -264,7 +266,7 @@ io_session_close(worker_io_t *io, io_destination_t *to, io_session_t **p)
     session = *p;
     *p = session->next;
     to->nsessions--;
-    curl_multi_remove_handle(io->multi, session->easy);
+    curl_multi_remove_handle(io->multi.curl, session->easy);
     curl_easy_cleanup(session->easy);
     free(session);
 }
@@ -361,7 +363,7 @@ io_connect(worker_io_t *io, worker_io_call_t *call)
     call->kept = false;
 
     return io_easy(call, (long) (call->ends_ms - call->sent_ms))
-           && curl_multi_add_handle(io->multi, call->easy) == CURLM_OK;
+           && curl_multi_add_handle(io->multi.curl, call->easy) == CURLM_OK;
 }
 
 
@@ -374,16 +376,16 @@ io_talk(worker_io_t *io, worker_io_call_t *call)
     switch (call->talk(call, call->easy)) {
 
     case WORKER_IO_READ:
-        call->events = CURL_WAIT_POLLIN;
+        call->events = POLLIN;
         return false;
 
     case WORKER_IO_WRITE:
-        call->events = CURL_WAIT_POLLIN | CURL_WAIT_POLLOUT;
+        call->events = POLLIN | POLLOUT;
         return false;
 
     case WORKER_IO_STALE:
         call->talking = false;
-        curl_multi_remove_handle(io->multi, call->easy);
+        curl_multi_remove_handle(io->multi.curl, call->easy);
         curl_easy_cleanup(call->easy);
         call->easy = NULL;
 
@@ -419,7 +421,7 @@ io_room(worker_io_t *io, size_t n)
     }
 
     room = n * 2;
-    fds = realloc(io->fds, room * sizeof(struct curl_waitfd));
+    fds = realloc(io->fds, room * sizeof(struct pollfd));
     io->fds = fds != NULL ? fds : io->fds;
     talkers = realloc(io->talkers, room * sizeof(worker_io_call_t *));
     io->talkers = talkers != NULL ? talkers : io->talkers;
@@ -433,8 +435,9 @@ io_room(worker_io_t *io, size_t n)
 }
 
 
-/* Who talks, first; then connections that nobody uses, of which something can
- * only be read when they end.  Returns how many talk. */
+/* The set of those that transfer; who talks; then connections that nobody uses,
+ * of which something can only be read when they end.  Returns how many there
+ * are up to those. */
 static size_t
 io_descriptors(worker_io_t *io, size_t *ret_all)
 {
@@ -442,14 +445,15 @@ io_descriptors(worker_io_t *io, size_t *ret_all)
     io_session_t      *session;
     worker_io_call_t  *call;
 
-    n = 0;
+    io->fds[0] = (struct pollfd) { io->multi.epoll, POLLIN, 0 };
+    n = 1;
 
     for (call = io->active; call != NULL && io_room(io, n + 1);
          call = call->active_next)
     {
         if (call->talking) {
             io->talkers[n] = call;
-            io->fds[n++] = (struct curl_waitfd) { call->fd, call->events, 0 };
+            io->fds[n++] = (struct pollfd) { call->fd, call->events, 0 };
         }
     }
 
@@ -460,8 +464,7 @@ io_descriptors(worker_io_t *io, size_t *ret_all)
 
         for ( ; session != NULL && io_room(io, n + 1); session = session->next)
         {
-            io->fds[n++] = (struct curl_waitfd) { session->fd,
-                                                  CURL_WAIT_POLLIN, 0 };
+            io->fds[n++] = (struct pollfd) { session->fd, POLLIN, 0 };
         }
     }
 
@@ -481,7 +484,16 @@ io_wait(worker_io_t *io)
     io_destination_t  *to;
 
     talk = io_descriptors(io, &n);
-    (void) curl_multi_poll(io->multi, io->fds, (unsigned) n, IO_TICK_MS, NULL);
+
+    if (n == 1) {
+        worker_multi_turn(&io->multi, worker_multi_left(&io->multi,
+                                                        IO_TICK_MS));
+        return;
+    }
+
+    if (poll(io->fds, n, worker_multi_left(&io->multi, IO_TICK_MS)) <= 0) {
+        return;
+    }
 
     /* before anybody takes or leaves one */
     for (k = talk, i = 0; i < io->ndestinations && k < n; i++) {
@@ -496,12 +508,16 @@ io_wait(worker_io_t *io)
         }
     }
 
-    for (i = 0; i < talk; i++) {
+    for (i = 1; i < talk; i++) {
         to = io->talkers[i]->to;
 
         if (io->fds[i].revents != 0 && io_talk(io, io->talkers[i])) {
             io_pump(io, to);
         }
+    }
+
+    if (io->fds[0].revents != 0) {
+        worker_multi_turn(&io->multi, 0);
     }
 }
 
@@ -742,7 +758,7 @@ io_busy(const worker_io_t *io)
 static void *
 io_main(void *ctx)
 {
-    int           running, left;
+    int           left;
     bool          go_on;
     size_t        i;
     CURLMsg      *msg;
@@ -755,9 +771,9 @@ io_main(void *ctx)
             io_abandon(io);
         }
 
-        (void) curl_multi_perform(io->multi, &running);
+        worker_multi_timer(&io->multi);
 
-        while ((msg = curl_multi_info_read(io->multi, &left)) != NULL) {
+        while ((msg = curl_multi_info_read(io->multi.curl, &left)) != NULL) {
             if (msg->msg == CURLMSG_DONE) {
                 io_complete(io, msg->easy_handle, msg->data.result);
             }
@@ -780,6 +796,16 @@ io_main(void *ctx)
 }
 
 
+static void
+io_free(worker_io_t *io)
+{
+    free(io->fds);
+    free(io->talkers);
+    free(io->own);
+    free(io);
+}
+
+
 worker_io_t *
 worker_io_start(const worker_conf_t *conf, worker_sheet_t *sheet)
 {
@@ -795,24 +821,21 @@ worker_io_start(const worker_conf_t *conf, worker_sheet_t *sheet)
     io->own = sheet == NULL ? calloc(IO_DESTINATIONS, sizeof(*io->own)) : NULL;
     io->rows = sheet != NULL ? sheet->destinations : io->own;
     io->last = &io->incoming;
-    io->multi = curl_multi_init();
 
-    if (io->multi == NULL || io->rows == NULL) {
-        curl_multi_cleanup(io->multi);
-        free(io->own);
-        free(io);
+    if (io->rows == NULL || !io_room(io, 1) || !worker_multi_init(&io->multi)) {
+        io_free(io);
         return NULL;
     }
 
-    curl_multi_setopt(io->multi, CURLMOPT_MAXCONNECTS, IO_CONNECTIONS);
-    curl_multi_setopt(io->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, IO_STREAMS);
+    curl_multi_setopt(io->multi.curl, CURLMOPT_MAXCONNECTS, IO_CONNECTIONS);
+    curl_multi_setopt(io->multi.curl, CURLMOPT_MAX_CONCURRENT_STREAMS,
+                      IO_STREAMS);
     pthread_mutex_init(&io->mutex, NULL);
 
     if (pthread_create(&io->thread, NULL, io_main, io) != 0) {
-        curl_multi_cleanup(io->multi);
+        worker_multi_free(&io->multi);
         pthread_mutex_destroy(&io->mutex);
-        free(io->own);
-        free(io);
+        io_free(io);
         return NULL;
     }
 
@@ -835,15 +858,12 @@ worker_io_stop(worker_io_t **pio)
     pthread_mutex_lock(&io->mutex);
     io->stopping = true;
     pthread_mutex_unlock(&io->mutex);
-    curl_multi_wakeup(io->multi);
+    worker_multi_wake(&io->multi);
 
     pthread_join(io->thread, NULL);
-    curl_multi_cleanup(io->multi);
+    worker_multi_free(&io->multi);
     pthread_mutex_destroy(&io->mutex);
-    free(io->fds);
-    free(io->talkers);
-    free(io->own);
-    free(io);
+    io_free(io);
 }
 
 
@@ -874,7 +894,7 @@ worker_io_submit(worker_io_t *io, worker_io_call_t *call)
     }
 
     if (!stopping && first) {       /* else it has been woken already */
-        curl_multi_wakeup(io->multi);
+        worker_multi_wake(&io->multi);
     }
 
     pthread_mutex_unlock(&io->mutex);

@@ -95,6 +95,13 @@ subtest 'no row changes without an event' => sub {
         '{}'), 'COMMIT', "UPDATE travel.users SET name = 'z'
         WHERE id = '$demo'"), qr/without an event/,
         'an event of an earlier transaction does not count');
+    # a batch is looked at when its statement ends
+    refused(join(';', 'BEGIN', "SELECT set_config('travel.told', 'statement',
+        true)", "INSERT INTO travel.bookings (id, user_id, partner, venue_id,
+        booking_date, party_size, status) VALUES (gen_random_uuid(), '$demo',
+        'opentable', 'v', now(), 2, 'pending')", 'SELECT 1/0'),
+        qr/the booking [-0-9a-f]{36} was changed without an event/,
+        'a silent change of a batch, before anything else is done');
     is_deeply([map { $_->[0] } $t->sql("SELECT c.relname FROM pg_class AS c
         WHERE c.relnamespace = 'travel'::regnamespace AND c.relkind = 'r'
           AND has_table_privilege('travel_worker', c.oid, 'INSERT, UPDATE')

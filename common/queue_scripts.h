@@ -68,7 +68,8 @@ extern const char  travel_script_cancel[];
  *   reply 1, or 0: the table is full
  *
  * What is told is a hint, {"id":"<job id>"}: look again.  A job's row goes with
- * its end, the table an hour after somebody last watched.
+ * its end, a dead one's with its hash (it may be requeued), the table an hour
+ * after somebody last watched.
  */
 extern const char  travel_script_watch[];
 

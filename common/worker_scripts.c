@@ -19,7 +19,8 @@
 
 /*
  * Who watches a job is told that it has changed (queue_scripts.h); with nobody
- * in the partition's table that costs one call for the whole batch.
+ * in the partition's table that costs one call for the whole batch.  One that
+ * has died may be requeued, so who watches it stays there.
  */
 #define LUA_SAY                                                               \
     "for channel in string.gmatch(who or '', 'travel:reply:%S+') do\n"        \
@@ -34,7 +35,8 @@
     "  local uuid = string.sub(uuids, i, i + 35)\n"                           \
     "  local who = call('HGET', watch, uuid)\n"                               \
     LUA_SAY                                                                   \
-    "  if who and over[call('HGET', prefix .. uuid, 'status')] then\n"        \
+    "  local is = who and call('HGET', prefix .. uuid, 'status')\n"           \
+    "  if over[is or ''] and is ~= 'dead' then\n"                             \
     "    call('HDEL', watch, uuid)\n"                                         \
     "  end\n"                                                                 \
     "end\n"
@@ -299,23 +301,29 @@ static const char  lua_promote[] =
 static const char  lua_forget[] =
     LUA_FULL
     LUA_OVER
-    "local call, gone = redis.call, {}\n"
+    "local call, gone, uuids = redis.call, {}, {}\n"
     "local prefix = string.sub(KEYS[2], 1, -6) .. 'job:'\n"
+    "local watch = string.sub(KEYS[2], 1, -6) .. 'watch'\n"
     "local before = (call('TIME')[1] - ARGV[1]) * 1000\n"
     "local to = string.format('%.0f', before)\n"
     "if call('HEXISTS', KEYS[1], 'closed') == 1 then to = '+' end\n"
     "local e = call('XRANGE', KEYS[2], '-', to, 'COUNT', 1)[1]\n"
     "if not e then return 0 end\n"
     "for i = 1, #e[2][2], 36 do\n"
-    "  local k = prefix .. string.sub(e[2][2], i, i + 35)\n"
+    "  local uuid = string.sub(e[2][2], i, i + 35)\n"
+    "  local k = prefix .. uuid\n"
     "  local j = call('HMGET', k, 'status', 'updated_at')\n"
     "  if over[j[1]] and tonumber(j[2] or '0') <= before then\n"
     "    gone[#gone + 1] = k\n"
+    "    uuids[#uuids + 1] = uuid\n"
     "  elseif over[j[1]] then\n"
     "    call('EXPIRE', k, ARGV[1])\n"
     "  end\n"
     "end\n"
     "if #gone > 0 then call('UNLINK', unpack(gone)) end\n"
+    "if #gone > 0 and call('HLEN', watch) > 0 then\n"
+    "  call('HDEL', watch, unpack(uuids))\n"
+    "end\n"
     "call('XDEL', KEYS[2], e[1])\n"
     "return 1\n";
 
@@ -380,6 +388,9 @@ static const char  lua_requeue[] =
     "    'queue', ARGV[4], 'sub', e.sub, 'key', e.key, 'updated_at', ARGV[2],\n"
     "    'attempts', '0', 'requeued', ARGV[5])\n"
     "redis.call('PERSIST', KEYS[1])\n"
+    "local part, uuid = string.match(KEYS[1], '{(.-)}:job:(.*)$')\n"
+    "local who = redis.call('HGET', 'travel:{' .. part .. '}:watch', uuid)\n"
+    LUA_SAY
     LUA_PUT("6");
 
 

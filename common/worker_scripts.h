@@ -116,7 +116,7 @@ typedef enum {
     /*
      * FORGET  KEYS owner ended  ARGV ttl
      * The hashes of one batch of jobs that were over ttl seconds ago or more:
-     * they go.  START, SETTLE and PROMOTE put the uuids of what is over into
+     * they go, and with a dead one who watched it.  START, SETTLE and PROMOTE put the uuids of what is over into
      * the stream :ended, an entry for a batch.  Those of a closed partition,
      * which nobody may own for so long, are left to expire instead.
      * → 1 there may be more of them, 0 there was none
@@ -135,7 +135,8 @@ typedef enum {
      * REQUEUE  KEYS job stream delayed
      *          ARGV not-before now uuid queue token field value ...
      * A dead job is queued again under its id, as if it had never run.  Once
-     * per token; one that is not dead, and not forgotten, is left alone.
+     * per token; one that is not dead, and not forgotten, is left alone.  Who
+     * watches is told.
      * → 1 queued, 0 was not, -1 the partition is closed
      */
     TRAVEL_SCRIPT_REQUEUE,

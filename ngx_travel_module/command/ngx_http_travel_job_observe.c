@@ -16,7 +16,7 @@
 
 #define NGX_HTTP_TRAVEL_OBSERVER_RETRY    500    /* ms, where nobody tells */
 #define NGX_HTTP_TRAVEL_OBSERVER_UNHEARD  5000
-#define NGX_HTTP_TRAVEL_OBSERVER_OVER     30000  /* it may be requeued */
+#define NGX_HTTP_TRAVEL_OBSERVER_OVER     30000  /* requeued, and untold? */
 
 
 struct ngx_http_travel_observer_s {
@@ -265,15 +265,18 @@ ngx_http_travel_observer_seen(ngx_http_travel_redis_op_t *op, ngx_uint_t i,
 
     o->found = 1;
 
-    if (job.final) {
+    if (job.final && job.status != TRAVEL_JOB_DEAD) {
         /* its row in the table of watchers went with its end */
         o->watched = 0;
-        o->pause = NGX_HTTP_TRAVEL_OBSERVER_OVER;
-        ngx_add_timer(&o->timer, o->pause);
 
     } else if (!o->watched) {
         o->pause = NGX_HTTP_TRAVEL_OBSERVER_RETRY;
         ngx_http_travel_observer_watch(o);
+    }
+
+    if (job.final) {
+        o->pause = NGX_HTTP_TRAVEL_OBSERVER_OVER;
+        ngx_add_timer(&o->timer, o->pause);
     }
 
     ngx_http_travel_observer_tell(o, &job);

@@ -8,6 +8,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use Travel::Test;
 use Travel::Pool;
+use Travel::Socket;
 
 plan skip_all => 'travel-worker is not built'
     unless -x Travel::Test::build() . '/travel-worker';
@@ -112,17 +113,43 @@ subtest 'requeued, one, by HTTP' => sub {
 };
 
 subtest 'once, whatever the relay does' => sub {
-    my ($id) = dead_ones(1, body => { fail_until => 9 });
+    my ($id) = dead_ones(1, body => { fail_until => 9 }, sub => $t->user(1));
+    my $s = Travel::Socket->open($t, '/api/v1/live',
+        token => $t->user_token(1));
+    $s->json({ type => 'subscribe', topic => "job:$id" });
+    is($s->next_json->{type}, 'subscribed', 'its caller watches');
+    my $until = sub {
+        my ($status, @seen) = @_;
+        while (my $m = $s->next_json(10)) {
+            push @seen, $m->{message}{data}{status} // next;
+            return 1 if $seen[-1] eq $status;
+        }
+        diag "seen: @seen";
+        return 0;
+    };
+    ok(wait_for(sub { $r->call('HEXISTS', 'travel:{maintenance.1}:watch',
+        $id =~ /([^.]+)$/) }, 10), 'and is to be told of what becomes of it');
     is((ctl('requeue', $id))[0], 0, 'requeued');
     wait_for(sub { 4 == $p->ran($p->job($id)->{key}) }, 10, 'two more runs');
+    ok($until->('retrying'), 'who watches hears it at once: it lives');
     wait_for(sub { rows($id) }, 10, 'dead again');
+    ok($until->('dead'), 'and that it died');
     $t->sql("UPDATE jobs.outbox SET sent_at = NULL WHERE kind = 'requeue'");
     wait_for(sub { !$t->sql("SELECT count(*) FROM jobs.outbox WHERE
         sent_at IS NULL") }, 10, 'the relay to repeat itself');
     sleep 0.3;
     is(scalar($p->ran($p->job($id)->{key})), 4, 'not run again');
     is($p->status($id), 'dead', 'dead as before');
+    is((ctl('requeue', $id))[0], 0, 'requeued once more');
+    ok($until->('retrying'), 'who watched it die hears that, too');
+    wait_for(sub { rows($id) }, 10, 'dead for good');
+    $s->close;
     is((ctl('drop', '--all'))[0], 0, 'put aside');
+    $p->over_since(7300, $id);
+    wait_for(sub { !$r->call('EXISTS', $p->hash_key($id)) }, 20,
+        'its hash to go');
+    is($r->call('HEXISTS', 'travel:{maintenance.1}:watch', $id =~ /([^.]+)$/),
+        0, 'and with it who watched');
 };
 
 subtest 'as it was enqueued, but for deadline and waiter' => sub {

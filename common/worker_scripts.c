@@ -472,6 +472,49 @@ static const char  lua_call_off[] =
     "return status or ''\n";
 
 
+static const char  lua_browse[] =
+    "local call, out = redis.call, {''}\n"
+    "local prefix = string.match(KEYS[1], '^(.-}:)') .. 'job:'\n"
+    "local names = {'type', 'sub', 'key', 'ts', 'tp', 'deadline', 'sealed',\n"
+    "               'claim', 'body'}\n"
+    "local function put(uuid, at, f)\n"
+    "  local e, row = {}, {uuid, at}\n"
+    "  for i = 1, #f - 1, 2 do e[f[i]] = f[i + 1] end\n"
+    "  if not uuid then row[1] = string.match(e.id or '', '[^.]*$') end\n"
+    "  local j = call('HMGET', prefix .. row[1], 'status', 'attempts',\n"
+    "                 'updated_at', 'error', 'cancel')\n"
+    "  for i = 1, 5 do row[2 + i] = j[i] or '' end\n"
+    "  for i, name in ipairs(names) do row[7 + i] = e[name] or '' end\n"
+    "  out[#out + 1] = row\n"
+    "end\n"
+    "local n = tonumber(ARGV[2])\n"
+    "if call('TYPE', KEYS[1]).ok == 'zset' then\n"
+    "  local from = tonumber(ARGV[1])\n"
+    "  local r = call('ZRANGE', KEYS[1], from, from + n - 1, 'WITHSCORES')\n"
+    "  for i = 1, #r, 2 do\n"
+    "    local pack = call('HGET', prefix .. r[i], 'entry')\n"
+    "    if pack then put(r[i], r[i + 1], cmsgpack.unpack(pack)) end\n"
+    "  end\n"
+    "  if #r == 2 * n then out[1] = tostring(from + n) end\n"
+    "elseif call('TYPE', KEYS[1]).ok == 'stream' then\n"
+    "  local after = ARGV[1] == '0' and '-' or '(' .. ARGV[1]\n"
+    "  local r = call('XRANGE', KEYS[1], after, '+', 'COUNT', n)\n"
+    "  for _, e in ipairs(r) do put(nil, e[1], e[2]) end\n"
+    "  if #r == n then out[1] = r[n][1] end\n"
+    "end\n"
+    "return out\n";
+
+
+static const char  lua_now[] =
+    LUA_FULL
+    "local at = redis.call('ZSCORE', KEYS[1], ARGV[1])\n"
+    "if not at or tonumber(at) == 0 then return 0 end\n"
+    "if tonumber(at) > tonumber(ARGV[2]) then\n"
+    "  redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])\n"
+    "end\n"
+    "return 1\n";
+
+
 static const char  lua_progress[] =
     "redis.call('HSET', KEYS[1], 'progress', ARGV[1])\n"
     "local part, uuid = string.match(KEYS[1], '{(.-)}:job:(.*)$')\n"
@@ -597,6 +640,8 @@ static const struct {
     [TRAVEL_SCRIPT_AHEAD]   = SCRIPT("ahead", lua_ahead),
     [TRAVEL_SCRIPT_LIMIT]   = SCRIPT("limit", lua_limit),
     [TRAVEL_SCRIPT_CALL_OFF] = SCRIPT("call_off", lua_call_off),
+    [TRAVEL_SCRIPT_BROWSE]  = SCRIPT("browse", lua_browse),
+    [TRAVEL_SCRIPT_NOW]     = SCRIPT("now", lua_now),
     [TRAVEL_SCRIPT_PROGRESS] = SCRIPT("progress", lua_progress),
     [TRAVEL_SCRIPT_SUSPECT] = SCRIPT("suspect", lua_suspect),
     [TRAVEL_SCRIPT_GAUGE]   = SCRIPT("gauge", lua_gauge),

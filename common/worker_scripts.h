@@ -170,6 +170,22 @@ typedef enum {
      */
     TRAVEL_SCRIPT_CALL_OFF,
 
+    /*
+     * BROWSE  KEYS stream|delayed  ARGV after count
+     * What is there, for operators: of a stream from behind the id 'after', of
+     * the delayed set from the place 'after' on.  Changes nothing.
+     * → where to go on ("": that was all), per job: uuid, stream id or due
+     *   time, status attempts updated_at error cancel (hash),
+     *   type sub key ts tp deadline sealed claim body (envelope)
+     */
+    TRAVEL_SCRIPT_BROWSE,
+
+    /*
+     * NOW  KEYS delayed  ARGV uuid now
+     * What waits for its time or its retry is due.  → 1 it is, 0 it waits not
+     */
+    TRAVEL_SCRIPT_NOW,
+
     /* PROGRESS  KEYS job  ARGV percent: noted, and told to who watches. */
     TRAVEL_SCRIPT_PROGRESS,
 

@@ -80,7 +80,8 @@ $guest->{ask} = sub { $guest_asks->(@_, token => undef) };
 
 # --- a job that will have died by and by -----------------------
 
-my $op = caller_no(90, permissions => 'dead:read dead:write');
+my $op = caller_no(90, permissions => 'dead:read dead:write operator:read '
+    . 'operator:write');
 my $unlucky = caller_no(91);
 $t->write('sandbox.mode', "fail\@holds\n");
 my $doomed = is_ok(post($unlucky, '/api/v1/bookings', { partner => 'tabelog',
@@ -519,6 +520,23 @@ subtest 'the shipped limits' => sub {
     is(post($c, "$r->{headers}{location}/location", { position =>
         { lat => 45, lon => 5 } })->{status}, 204,
         'where he is has a limit of its own');
+};
+
+subtest 'operators' => sub {
+    my $api = '/api/v1/operator';
+    is_ok(get($op, "$api/pool"), 200, 'what runs');
+    is_ok(get($op, "$api/$_"), 200, $_) for qw(paused schedules);
+    my $saga = is_ok(get($op, "$api/sagas?state=done&limit=1"), 200, 'sagas')
+        ->{items}[0]{id};
+    is_ok(get($op, "$api/sagas/$saga"), 200, 'one of them');
+    is_ok(post($op, "$api/sagas/$saga", { act => 'close' }), 409, 'it is over');
+    is_ok(post($op, "$api/jobs", { state => 'running' }), 201, 'jobs');
+    is_ok(post($op, "$api/jobs/cancel", { type => 'no.such' }), 201, 'none');
+    is_ok(post($op, "$api/jobs/now", { job => 'x' }), 404, 'no such job');
+    is_ok(post($op, "$api/schedules/act", { name => 'expiry', act => 'run' }),
+        201, 'a schedule, now');
+    is_ok(post($op, "$api/$_", { name => 'analytics' }), 201, $_)
+        for qw(pause resume);
 };
 
 subtest 'what travelctl shows' => sub {

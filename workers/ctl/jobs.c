@@ -1,10 +1,7 @@
-/* travelctl jobs status, jobs cancel: what became of a job, and calling it
- * off. */
+/* travelctl jobs status: what became of a job. */
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <inttypes.h>
-#include <time.h>
 
 #include <hiredis/hiredis.h>
 #include <jansson.h>
@@ -12,7 +9,6 @@
 #include "ctl.h"
 #include "../../common/queues.h"
 #include "../../common/timestamp.h"
-#include "../../common/worker_scripts.h"
 
 
 static const char *
@@ -187,80 +183,6 @@ travelctl_jobs_status(int argc, char **argv)
         }
 
         freeReplyObject(hash);
-        worker_redis_close(&redis);
-    }
-
-    worker_conf_free(conf);
-    return rc;
-}
-
-
-static int
-jobs_told(const char *id, const char *answer)
-{
-    if (*answer == '\0') {
-        return ctl_refused(TRAVEL_E_RESOURCE_NOT_FOUND, "-",
-                           "there is no job %s", id);
-    }
-
-    if (strcmp(answer, "cancelled") != 0 && strcmp(answer, "told") != 0) {
-        return ctl_refused(TRAVEL_E_JOB_NOT_CANCELLABLE, "-",
-                           "the job is %s", answer);
-    }
-
-    puts(answer);
-    return CTL_GOOD;
-}
-
-
-int
-travelctl_jobs_cancel(int argc, char **argv)
-{
-    int               rc;
-    char              key[TRAVEL_KEY_MAX], now[32];
-    redisReply       *reply;
-    const char       *config = NULL, *args[CTL_ARGS_MAX + 1];
-    worker_redis_t   *redis;
-    worker_conf_t    *conf;
-    travel_job_id_t   id;
-
-    ctl_option_t  options[] = {
-        CTL_CONFIG(config),
-        { .name = NULL }
-    };
-    ctl_spec_t  spec = { "jobs cancel [options] ID",
-                         "A job that has not begun is cancelled at once; one "
-                         "that runs, or waits for a retry,\nis told, and ends "
-                         "as its handler says or is given up (cancelled). "
-                         "Exit code 1:\nit is over.", options, 1, 1 };
-
-    if (!ctl_parse(&spec, argc, argv, args, &rc)) {
-        return rc;
-    }
-
-    if (!jobs_id(&id, args[0])) {
-        return CTL_BROKEN;
-    }
-
-    conf = ctl_conf(config);
-    redis = conf != NULL ? ctl_redis(conf) : NULL;
-    rc = CTL_BROKEN;
-
-    if (redis != NULL) {
-        travel_key_job(key, &id);
-        snprintf(now, sizeof(now), "%lld000", (long long) time(NULL));
-        reply = worker_redis_command(redis, "EVAL %s 1 %s %s",
-                             travel_worker_script(TRAVEL_SCRIPT_CALL_OFF).data,
-                             key, now);
-
-        if (reply == NULL || reply->type != REDIS_REPLY_STRING) {
-            ctl_broken("Redis: %s", reply != NULL && reply->str != NULL
-                       ? reply->str : worker_redis_error(redis));
-        } else {
-            rc = jobs_told(args[0], reply->str);
-        }
-
-        freeReplyObject(reply);
         worker_redis_close(&redis);
     }
 

@@ -175,211 +175,83 @@ travelctl_saga_show(int argc, char **argv)
 }
 
 
-/* Enqueues a job about the saga; prints its id. */
+/* What jobs.steer_saga says is to be done, done. */
 static int
-saga_enqueue(saga_ctl_t *s, const char *type, const char *id,
-    const char *body)
+saga_steer(const char *config, const char *id, const char *act)
 {
-    worker_schedule_t  schedule = { .name = (char *) id,
-                                    .type = (char *) type,
-                                    .body = (char *) body };
+    int                rc;
+    PGresult          *res;
+    saga_ctl_t         s = { NULL, NULL };
+    const char        *params[2] = { id, act };
+    worker_schedule_t  schedule = { .name = (char *) id };
 
-    return ctl_enqueue(s->conf, &schedule, "saga by hand");
-}
+    res = saga_ask(&s, config, "SELECT refused, code, type, body"
+                               "  FROM jobs.steer_saga($1::uuid, $2)", 2,
+                   params);
+    rc = CTL_BROKEN;
 
+    if (res != NULL && !PQgetisnull(res, 0, 0)) {
+        rc = ctl_refused(strcmp(PQgetvalue(res, 0, 1), "CONFLICT") == 0
+                         ? TRAVEL_E_CONFLICT : TRAVEL_E_RESOURCE_NOT_FOUND,
+                         "-", "%s", PQgetvalue(res, 0, 0));
 
-/* A job takes it up again: 'rest' is what its body says besides. */
-static int
-saga_take_up(saga_ctl_t *s, const char *config, const char *id,
-    const char *rest)
-{
-    int        rc;
-    char       body[128];
-    PGresult  *res;
+    } else if (res != NULL && !PQgetisnull(res, 0, 2)) {
+        schedule.type = PQgetvalue(res, 0, 2);
+        schedule.body = PQgetvalue(res, 0, 3);
+        rc = ctl_enqueue(s.conf, &schedule, "saga by hand");
 
-    res = saga_ask(s, config, "UPDATE jobs.saga_run SET state = 'running'"
-                              " WHERE id = $1::uuid RETURNING id", 1, &id);
-
-    if (res == NULL) {
-        return CTL_BROKEN;
+    } else if (res != NULL) {
+        rc = CTL_GOOD;
     }
 
-    snprintf(body, sizeof(body), "{\"saga\": \"%s\"%s}",
-             PQgetvalue(res, 0, 0), rest);
-    rc = saga_enqueue(s, "saga.resume", id, body);
     PQclear(res);
-
-    return rc;
-}
-
-
-/* State and, of one that was turned round, what its undoing job is given. */
-static PGresult *
-saga_state(saga_ctl_t *s, const char *config, const char *id)
-{
-    PGresult  *res;
-
-    res = saga_ask(s, config, "SELECT state, name, undo FROM jobs.saga_run"
-                              " WHERE id = $1::uuid", 1, &id);
-
-    if (res != NULL && PQntuples(res) == 0) {
-        ctl_refused(TRAVEL_E_RESOURCE_NOT_FOUND, "-", "there is no saga %s",
-                    id);
-        PQclear(res);
-        return NULL;
-    }
-
-    return res;
+    return saga_close(&s, rc);
 }
 
 
 static int
-saga_is(const char *id, const char *state, const char *what)
+saga_command(int argc, char **argv, const char *act, const char *usage,
+    const char *about)
 {
-    return ctl_refused(TRAVEL_E_CONFLICT, "-", "the saga %s is %s, %s", id,
-                       state, what);
+    int          rc;
+    const char  *config = NULL, *args[CTL_ARGS_MAX + 1];
+
+    ctl_option_t  options[] = { CTL_CONFIG(config), { .name = NULL } };
+    ctl_spec_t    spec = { usage, about, options, 1, 1 };
+
+    if (!ctl_parse(&spec, argc, argv, args, &rc)) {
+        return rc;
+    }
+
+    return saga_steer(config, args[0], act);
 }
 
 
 int
 travelctl_saga_resume(int argc, char **argv)
 {
-    int          rc;
-    PGresult    *res;
-    saga_ctl_t   s = { NULL, NULL };
-    const char  *config = NULL, *args[CTL_ARGS_MAX + 1];
-
-    ctl_option_t  options[] = { CTL_CONFIG(config), { .name = NULL } };
-    ctl_spec_t    spec = { "saga resume [options] ID",
-                           "Takes up a saga that nobody works at, where it "
-                           "was: forwards when it was\non its way, backwards "
-                           "when it was being undone.", options, 1, 1 };
-
-    if (!ctl_parse(&spec, argc, argv, args, &rc)) {
-        return rc;
-    }
-
-    res = saga_state(&s, config, args[0]);
-    rc = s.pg == NULL ? CTL_BROKEN : CTL_REFUSED;
-
-    if (res != NULL && !PQgetisnull(res, 0, 2)) {
-        rc = saga_is(args[0], PQgetvalue(res, 0, 0),
-                     "it goes backwards: saga compensate");
-
-    } else if (res != NULL && strcmp(PQgetvalue(res, 0, 0), "running") != 0
-               && strcmp(PQgetvalue(res, 0, 0), "stuck") != 0)
-    {
-        rc = saga_is(args[0], PQgetvalue(res, 0, 0), "there is nothing to do");
-
-    } else if (res != NULL) {
-        rc = saga_take_up(&s, config, args[0], "");
-    }
-
-    PQclear(res);
-    return saga_close(&s, rc);
-}
-
-
-/* The job that undoes what a saga of this name has done; NULL: it leaves
- * nothing that its own transactions do not take back. */
-static const char *
-saga_undo_type(const char *name)
-{
-    size_t  i;
-
-    static const struct {
-        const char  *name;
-        const char  *type;
-    } undo[] = {
-        { "booking", "booking.release" },
-        { "persona", "persona.discard" },
-        { "drill", "saga.drill_undo" }
-    };
-
-    for (i = 0; i < sizeof(undo) / sizeof(undo[0]); i++) {
-        if (strcmp(undo[i].name, name) == 0) {
-            return undo[i].type;
-        }
-    }
-
-    return NULL;
+    return saga_command(argc, argv, "resume", "saga resume [options] ID",
+                        "Takes up a saga that nobody works at, where it "
+                        "was: forwards when it was on\nits way. One that is "
+                        "being undone: saga compensate.");
 }
 
 
 int
 travelctl_saga_compensate(int argc, char **argv)
 {
-    int          rc;
-    PGresult    *res;
-    saga_ctl_t   s = { NULL, NULL };
-    const char  *type, *config = NULL, *args[CTL_ARGS_MAX + 1];
-
-    ctl_option_t  options[] = { CTL_CONFIG(config), { .name = NULL } };
-    ctl_spec_t    spec = { "saga compensate [options] ID",
-                           "Undoes what a saga has done: one that is on its "
-                           "way is turned round first,\none that got stuck "
-                           "while it was undone is tried once more.", options,
-                           1, 1 };
-
-    if (!ctl_parse(&spec, argc, argv, args, &rc)) {
-        return rc;
-    }
-
-    res = saga_state(&s, config, args[0]);
-    rc = s.pg == NULL ? CTL_BROKEN : CTL_REFUSED;
-    type = res != NULL ? saga_undo_type(PQgetvalue(res, 0, 1)) : NULL;
-
-    if (res != NULL && (strcmp(PQgetvalue(res, 0, 0), "running") == 0
-                        || (strcmp(PQgetvalue(res, 0, 0), "stuck") == 0
-                            && PQgetisnull(res, 0, 2))))
-    {
-        rc = saga_take_up(&s, config, args[0], ", \"turn\": true");
-
-    } else if (type != NULL && !PQgetisnull(res, 0, 2)
-               && (strcmp(PQgetvalue(res, 0, 0), "stuck") == 0
-                   || strcmp(PQgetvalue(res, 0, 0), "undoing") == 0))
-    {
-        rc = saga_enqueue(&s, type, args[0], PQgetvalue(res, 0, 2));
-
-    } else if (res != NULL) {
-        rc = saga_is(args[0], PQgetvalue(res, 0, 0), "there is nothing to "
-                                                     "undo");
-    }
-
-    PQclear(res);
-    return saga_close(&s, rc);
+    return saga_command(argc, argv, "compensate",
+                        "saga compensate [options] ID",
+                        "Undoes what a saga has done: one that is on its "
+                        "way is turned round first,\none that got stuck "
+                        "while it was undone is tried once more.");
 }
 
 
 int
 travelctl_saga_close(int argc, char **argv)
 {
-    int          rc;
-    PGresult    *res;
-    saga_ctl_t   s = { NULL, NULL };
-    const char  *config = NULL, *args[CTL_ARGS_MAX + 1];
-
-    ctl_option_t  options[] = { CTL_CONFIG(config), { .name = NULL } };
-    ctl_spec_t    spec = { "saga close [options] ID",
-                           "The saga was settled by hand: it is not listed "
-                           "any more.", options, 1, 1 };
-
-    if (!ctl_parse(&spec, argc, argv, args, &rc)) {
-        return rc;
-    }
-
-    res = saga_ask(&s, config,
-        "UPDATE jobs.saga_run SET state = 'closed', updated_at = now()"
-        " WHERE id = $1::uuid AND state IN ('running', 'undoing', 'stuck')"
-        " RETURNING id", 1, args);
-    rc = CTL_BROKEN;
-
-    if (res != NULL) {
-        rc = PQntuples(res) == 1 ? CTL_GOOD
-             : ctl_refused(TRAVEL_E_RESOURCE_NOT_FOUND, "-",
-                           "no saga %s is open", args[0]);
-        PQclear(res);
-    }
-
-    return saga_close(&s, rc);
+    return saga_command(argc, argv, "close", "saga close [options] ID",
+                        "The saga was settled by hand: it is not listed "
+                        "any more.");
 }

@@ -27,6 +27,7 @@ extern const worker_job_type_t  worker_jobs_saga[];
 extern const worker_job_type_t  worker_jobs_flow[];
 extern const worker_job_type_t  worker_jobs_webhook[];
 extern const worker_job_type_t  worker_jobs_dead[];
+extern const worker_job_type_t  worker_jobs_operator[];
 extern const worker_job_type_t  worker_jobs_life_event[];
 extern const worker_job_type_t  worker_jobs_trend[];
 extern const worker_job_batch_t  worker_batches_booking[];

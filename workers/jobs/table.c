@@ -31,6 +31,7 @@ static const worker_job_type_t *const  table_families[] = {
     worker_jobs_flow,
     worker_jobs_webhook,
     worker_jobs_dead,
+    worker_jobs_operator,
     worker_jobs_life_event,
     worker_jobs_trend,
     worker_jobs_noop
@@ -40,7 +41,8 @@ static const worker_job_type_t *const  table_families[] = {
 
 
 static const worker_job_type_t *const  table_steers[] = {
-    worker_jobs_dead
+    worker_jobs_dead,
+    worker_jobs_operator
 };
 
 

@@ -19,7 +19,7 @@
 
 #define WORKER_PROCESSES_MAX   64
 #define WORKER_SLOTS_MAX       256
-#define WORKER_BOARD_TYPES     64       /* the last row: types not known */
+#define WORKER_BOARD_TYPES     128      /* the last row: types not known */
 #define WORKER_BOARD_BUCKETS   17       /* run time; the last is +Inf */
 #define WORKER_BOARD_DESTINATIONS  64
 #define WORKER_BOARD_FIGURES  512

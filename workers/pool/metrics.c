@@ -28,6 +28,7 @@ typedef struct {
 } metrics_conn_t;
 
 struct worker_metrics_s {
+    const worker_conf_t   *conf;
     const worker_board_t  *board;
     int                    fd;
     metrics_conn_t         conns[METRICS_CONNS];
@@ -406,7 +407,7 @@ metrics_listen(const char *at)
 
 
 worker_metrics_t *
-worker_metrics_open(const char *at, const worker_board_t *board)
+worker_metrics_open(const worker_conf_t *conf, const worker_board_t *board)
 {
     size_t             i;
     worker_metrics_t  *metrics;
@@ -417,15 +418,16 @@ worker_metrics_open(const char *at, const worker_board_t *board)
         return NULL;
     }
 
+    metrics->conf = conf;
     metrics->board = board;
-    metrics->fd = metrics_listen(at);
+    metrics->fd = metrics_listen(conf->metrics);
 
     for (i = 0; i < METRICS_CONNS; i++) {
         metrics->conns[i].fd = -1;
     }
 
     if (metrics->fd < 0) {
-        worker_log(WORKER_LOG_ERROR, "metrics = \"%s\": %s", at,
+        worker_log(WORKER_LOG_ERROR, "metrics = \"%s\": %s", conf->metrics,
                    strerror(errno));
         free(metrics);
         return NULL;
@@ -522,18 +524,42 @@ metrics_accept(worker_metrics_t *metrics)
 }
 
 
+static bool
+metrics_asks(const metrics_conn_t *conn, const char *path)
+{
+    size_t       n;
+    const char  *p;
+
+    n = strlen(path);
+    p = conn->request + 4;
+
+    return strncmp(conn->request, "GET ", 4) == 0 && strncmp(p, path, n) == 0
+           && (p[n] == ' ' || p[n] == '?');
+}
+
+
 static void
 metrics_answer(const worker_metrics_t *metrics, metrics_conn_t *conn)
 {
-    int     head;
-    char   *text;
-    bool    found;
-    size_t  len;
+    int          head;
+    char        *text;
+    size_t       len;
+    const char  *status, *type;
 
-    found = strncmp(conn->request, "GET /metrics ", 13) == 0
-            || strncmp(conn->request, "GET /metrics?", 13) == 0;
-    text = found ? worker_metrics_text(metrics->board, &len)
-                 : strdup("try GET /metrics\n");
+    status = "200 OK";
+    type = "text/plain; version=0.0.4; charset=utf-8";
+
+    if (metrics_asks(conn, "/metrics")) {
+        text = worker_metrics_text(metrics->board, &len);
+
+    } else if (metrics_asks(conn, "/state")) {
+        type = "application/json";
+        text = worker_metrics_state(metrics->conf, metrics->board);
+
+    } else {
+        status = "404 Not Found";
+        text = strdup("try GET /metrics\n");
+    }
 
     if (text == NULL) {
         metrics_hang_up(conn);
@@ -542,9 +568,8 @@ metrics_answer(const worker_metrics_t *metrics, metrics_conn_t *conn)
 
     len = strlen(text);
     head = asprintf(&conn->answer, "HTTP/1.1 %s\r\n"
-                    "Content-Type: text/plain; version=0.0.4; charset=utf-8"
-                    "\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
-                    found ? "200 OK" : "404 Not Found", len, text);
+                    "Content-Type: %s\r\nContent-Length: %zu\r\n"
+                    "Connection: close\r\n\r\n%s", status, type, len, text);
     free(text);
 
     if (head < 0) {

@@ -15,6 +15,10 @@ void worker_metrics_head(FILE *f, const char *name, const char *type,
  * schedules counted in the database */
 void worker_metrics_out(FILE *f, const worker_board_t *board);
 
+/* metrics_state.c: all of it as JSON, malloc'ed; NULL: out of memory */
+char *worker_metrics_state(const worker_conf_t *conf,
+    const worker_board_t *board);
+
 /* metrics_pool.c: how large the pool is, what was recycled */
 void worker_metrics_pool(FILE *f, const worker_board_t *board);
 

@@ -479,7 +479,7 @@ static void
 supervisor_listen(supervisor_t *sup)
 {
     if (sup->conf->metrics != NULL) {
-        sup->metrics = worker_metrics_open(sup->conf->metrics, sup->board);
+        sup->metrics = worker_metrics_open(sup->conf, sup->board);
     }
 }
 

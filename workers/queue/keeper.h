@@ -35,7 +35,7 @@ typedef struct {
     int                     ring_fd;
 } worker_keeper_spec_t;
 
-#define WORKER_PAUSES_MAX  96       /* queues and types there may be */
+#define WORKER_PAUSES_MAX  160      /* queues and types there may be */
 
 /* What is paused (jobs.paused), as last read; version 0: never yet. */
 typedef struct {

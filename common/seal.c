@@ -133,6 +133,13 @@ travel_seal_private(travel_seal_keys_t **ret_keys, travel_str_t pem)
 }
 
 
+const travel_seal_public_t *
+travel_seal_newest(const travel_seal_keys_t *keys)
+{
+    return &keys->keys[0].public;
+}
+
+
 void
 travel_seal_free(travel_seal_keys_t *keys)
 {

@@ -52,6 +52,9 @@ int travel_seal_private(travel_seal_keys_t **ret_keys, travel_str_t pem)
     TRAVEL_MUST_CHECK;
 void travel_seal_free(travel_seal_keys_t *keys);
 
+/* The public half of the first, for who seals what is for himself; borrowed. */
+const travel_seal_public_t *travel_seal_newest(const travel_seal_keys_t *keys);
+
 /* Writes TRAVEL_SEALED_LEN(value.len) characters, no NUL.  TRAVEL_OK or
  * TRAVEL_ERROR. */
 int travel_seal(char *dst, const travel_seal_public_t *key,

@@ -193,6 +193,14 @@ test_rotation(void **state)
     assert_int_equal(travel_seal_private(&keys, S(both)), TRAVEL_OK);
     assert_int_equal(open_of(back, keys, &place, sealed), TRAVEL_OK);
     assert_string_equal(back, "1");
+    assert_int_equal(travel_seal(both, travel_seal_newest(keys), &place,
+                                 S("2")), TRAVEL_OK);
+    travel_seal_free(keys);
+
+    both[TRAVEL_SEALED_LEN(1)] = '\0';
+    assert_int_equal(travel_seal_private(&keys, S(private_b)), TRAVEL_OK);
+    assert_int_equal(open_of(back, keys, &place, both), TRAVEL_OK);
+    assert_string_equal(back, "2");
     travel_seal_free(keys);
 
     test_free(sealed);

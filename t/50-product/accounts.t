@@ -5,7 +5,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use Digest::SHA qw(sha256_hex);
+use Digest::SHA qw(hmac_sha1);
 use MIME::Base64 qw(decode_base64url);
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -18,7 +18,12 @@ my $t = Travel::Test->new(
     env  => { TRAVEL_LIMITS => 'limits-open.conf' },
     edit => sub { s{\@ROOT\@/conf/travel}{\@RUN\@/travel}g;
         s/sample=[\d.]+/sample=1.0/g;
-        s/(travel_explain debug:read;)/$1 travel_risk mode=report;/; },
+        s/(travel_explain debug:read;)/$1 travel_risk mode=report;/;
+        s{(location = /health )}{location = /strong {
+            travel_auth required jwks=main audience=travel;
+            travel_stepup acr=aal2;
+            travel_query GET me.get; }
+        $1}; },
     edit_workers => sub {
         s/(accounts \{\n)/$1    argon2_memory = 7168   argon2_passes = 1\n/;
         s/sample = 0\.0/sample = 1.0/; },
@@ -361,6 +366,75 @@ subtest 'another password' => sub {
     is(login('new@example.org', $new)->{status}, 201, 'and an account');
 };
 
+# RFC 6238 by other means than ours; $ahead steps of 30 s from now.
+sub totp {
+    my ($base32, $ahead) = @_;
+    my $bits = join '', map { sprintf '%05b',
+        index('ABCDEFGHIJKLMNOPQRSTUVWXYZ234567', $_) } split //, $base32;
+    my $md = hmac_sha1(pack('Q>', int(time / 30) + $ahead),
+        pack('B160', $bits));
+    my $n = unpack('N', substr $md, ord(substr $md, -1) & 15, 4);
+    return secret(sprintf '%06d', ($n & 0x7fffffff) % 1000000);
+}
+
+subtest 'a second factor' => sub {
+    my ($email, $pw) = ('eve@example.org', 'password of Eve herself');
+    my $s = made($email, $pw);
+    my @me = (token => $s->{access_token});
+    is($t->get('/strong', @me)->{status}, 401, 'one is not enough everywhere');
+    is_code(asks('totp', { password => secret('not that of Eve') }, @me), 401,
+        'CREDENTIALS_INVALID', 'who has the token alone makes none');
+    my $r = asks('totp', { password => $pw }, @me);
+    is($r->{status}, 201, 'a secret') or diag $r->{content};
+    my $secret = secret($r->{json}{secret});
+    like($secret, qr/\A[A-Z2-7]{32}\z/, 'base32');
+    is($r->{json}{otpauth_uri}, 'otpauth://totp/Travel:eve%40example%2Eorg'
+        . "?secret=$secret&issuer=Travel", 'as apps read it');
+    is(login($email, $pw)->{status}, 201, 'it is not asked for yet');
+    is_code(asks('totp/confirm', { code => '000 000' }, @me), 401,
+        'CREDENTIALS_INVALID', 'another code');
+    my $first = totp($secret, 0);
+    $r = asks('totp/confirm', { code => $first }, @me);
+    is($r->{status}, 201, 'confirmed') or diag $r->{content};
+    my @codes = map { secret($_) } @{ $r->{json}{recovery_codes} };
+    is(scalar @codes, 10, 'recovery codes');
+    is_code(asks('totp', { password => $pw }, @me), 409, 'CONFLICT',
+        'there is one now');
+
+    is_code(login($email, $pw), 401, 'SECOND_FACTOR_REQUIRED', 'asked for');
+    is_code(login($email, $pw, code => $first), 401,
+        'CREDENTIALS_INVALID', 'a code that was used');
+    is(events($s->{user}{id})->[-1], 'user.login_failed', 'on record');
+    my $code = totp($secret, 1);
+    $r = login($email, $pw, code => $code);
+    is($r->{status}, 201, 'in') or diag $r->{content};
+    my $c = claims($r->{json}{access_token});
+    is($c->{acr}, 'aal2', 'acr');
+    is_deeply($c->{amr}, ['pwd', 'otp'], 'amr, RFC 8176');
+    is($t->get('/strong', token => $r->{json}{access_token})->{status}, 200,
+        'enough everywhere');
+    $r = refresh($r->{json}{refresh_token});
+    is(claims($r->{json}{access_token})->{acr}, 'aal2', 'renewed as it was');
+    is_code(login($email, $pw, code => $code), 401, 'CREDENTIALS_INVALID',
+        'once');
+    $r = login($email, $pw, code => lc $codes[3] =~ tr/-/ /r);
+    is($r->{status}, 201, 'by a recovery code') or diag $r->{content};
+    is_code(login($email, $pw, code => $codes[3]), 401, 'CREDENTIALS_INVALID',
+        'once, too');
+    like($t->sql("SELECT secret FROM credentials.factor"), qr/\Av1\.[\w-]{11}\./,
+        'the secret is sealed');
+
+    is_code(asks('totp/remove', { password => $pw, code => $codes[3] }, @me),
+        401, 'CREDENTIALS_INVALID', 'taken away by who has it');
+    $t->sql('UPDATE credentials.attempt SET until = now()');
+    $r = asks('totp/remove', { password => $pw, code => $codes[4] }, @me);
+    is($r->{status}, 200, 'alone') or diag $r->{content};
+    is(login($email, $pw)->{status}, 201, 'and asked for no more');
+    my %seen = map { $_ => 1 } @{ events($s->{user}{id}) };
+    ok($seen{"user.$_"}, $_) for qw(factor_enrolled factor_confirmed
+        recovery_used factor_removed);
+};
+
 subtest 'other parameters' => sub {
     my $conf = Travel::Test::slurp("$dir/workers.template");
     $t->write('workers.template',
@@ -380,7 +454,7 @@ subtest 'nothing is to be read' => sub {
         'travel');
     is($rc, 0, 'a dump') or diag $dump;
     wait_for(sub { $t->spans > 20 }, 20, 'spans');
-    my %held = map { $_ => 1 } @secrets;
+    my %held = map { $_ => 1 } grep { !/\A\d{6}\z/ } @secrets;
     my @found;
     for my $s (sort keys %held) {
         my $json = JSON::PP->new->allow_nonref->encode($s) =~ s/\A"|"\z//gr;

@@ -473,7 +473,12 @@ subtest 'accounts' => sub {
     $auth->('POST', 'reset/request', undef, { email => $mail }, 202);
     $auth->('POST', 'reset', undef, { token => $mailed->(2),
         password => $password = 'another one' }, 201);
-    $login->();
+    $l = $login->();
+    $auth->('POST', 'totp', $l->{access_token}, { password => $password }, 201);
+    $auth->('POST', 'totp/confirm', $l->{access_token}, { code => 'no code' },
+        401);
+    $auth->('POST', 'totp/remove', $l->{access_token}, { password => $password,
+        code => 'no code' }, 200);
 };
 
 # --- operators ---------------------------------------------------------------

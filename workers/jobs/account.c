@@ -354,7 +354,8 @@ verify_in(worker_tx_t *tx)
         return verdict;
     }
 
-    return account_begin(tx, &a->pair, worker_body_string(tx->job, "device"));
+    return account_begin(tx, &a->pair, worker_body_string(tx->job, "device"),
+                         "aal1");
 }
 
 

@@ -2,7 +2,7 @@
  * Accounts of our own (schema 120): what their handlers share.
  *
  * account.c registers, verifies and resets; account_session.c logs in, renews
- * and ends; account_token.c makes what clients carry; account_password.c
+ * and ends; account_factor.c asks for a second factor; account_token.c makes what clients carry; account_password.c
  * hashes.  Secrets come sealed (common/seal.h), answers with secrets are told
  * once (result "once"), and the database has hashes alone.
  */
@@ -71,9 +71,10 @@ const char *account_interval(char dst[ACCOUNT_INTERVAL_MAX], long ms);
 /* --- sessions (account_session.c) ---------------------------------------- */
 
 /* In a transaction: the session that has the job's id, with its event; its
- * answer is committed.  'device': how the user calls it, or NULL. */
+ * answer is committed.  'device': how the user calls it, or NULL; 'acr': "aal1",
+ * with a second factor "aal2". */
 worker_verdict_e account_begin(worker_tx_t *tx, const account_pair_t *pair,
-    const char *device);
+    const char *device, const char *acr);
 
 /* In a transaction: ends a session of the user's, or all (NULL), with its
  * event, which is told also when there was none to end.  How many; -1: the
@@ -85,6 +86,15 @@ long account_end(worker_tx_t *tx, const char *user, const char *session,
  * RETRY; may be repeated. */
 worker_verdict_e account_take_back(worker_job_t *job, const char *user,
     const char *session);
+
+/* --- the second factor (account_factor.c) --------------------------------- */
+
+/* In a transaction of tx->user's: TRAVEL_OK and *ret_acr: none is asked for, or
+ * the code was good and is used up; TRAVEL_UNKNOWN: one is asked for, and
+ * 'code' is NULL; TRAVEL_REFUSED: it is not good; TRAVEL_ERROR: over, for
+ * RETRY. */
+int account_factor(worker_tx_t *tx, const char *code, const char **ret_acr)
+    TRAVEL_MUST_CHECK;
 
 /* --- all ----------------------------------------------------------------- */
 

@@ -27,6 +27,7 @@ typedef struct {
     char            user[TRAVEL_UUID_TEXT_LEN + 1];    /* "": nobody */
     char            session[TRAVEL_UUID_TEXT_LEN + 1];
     char            password[ACCOUNT_PASSWORD_MAX];    /* "": stays */
+    bool            refused;                           /* the second factor */
 } session_t;
 
 
@@ -65,15 +66,31 @@ session_row(worker_tx_t *tx, const account_pair_t *pair, const char *device)
 }
 
 
+/* How he was authenticated. */
+static int
+session_acr(worker_tx_t *tx, const char *acr)
+{
+    PGresult    *res;
+    const char  *params[] = { tx->job->uuid, acr };
+
+    res = worker_tx_exec(tx, "UPDATE credentials.session SET acr = $2"
+                             " WHERE id = $1::uuid AND acr <> $2", 2, params);
+    PQclear(res);
+
+    return res != NULL ? TRAVEL_OK : TRAVEL_ERROR;
+}
+
+
 worker_verdict_e
-account_begin(worker_tx_t *tx, const account_pair_t *pair, const char *device)
+account_begin(worker_tx_t *tx, const account_pair_t *pair, const char *device,
+    const char *acr)
 {
     json_t    *answer;
     PGresult  *res;
 
     res = session_row(tx, pair, device);
 
-    if (res == NULL
+    if (res == NULL || session_acr(tx, acr) != TRAVEL_OK
         || worker_tx_event(tx, "user", tx->user, -1, "user.logged_in",
                            json_pack("{s:s, s:s*}", "session", tx->job->uuid,
                                      "device", device)) != TRAVEL_OK)
@@ -143,7 +160,7 @@ login_failed_in(worker_tx_t *tx)
 
 
 static worker_verdict_e
-login_failed(worker_job_t *job)
+login_failed(worker_job_t *job, const char *why)
 {
     worker_verdict_e  verdict;
 
@@ -153,8 +170,8 @@ login_failed(worker_job_t *job)
         return verdict;
     }
 
-    return worker_job_fail(job, WORKER_REJECT, "CREDENTIALS_INVALID",
-                           "no account has this address and this password");
+    return worker_job_fail(job, WORKER_REJECT, "CREDENTIALS_INVALID", "%s",
+                           why);
 }
 
 
@@ -180,15 +197,33 @@ login_noted(worker_tx_t *tx, const session_t *s)
 static worker_verdict_e
 login_in(worker_tx_t *tx)
 {
-    session_t  *s = tx->job->state;
+    session_t   *s = tx->job->state;
+    const char  *acr;
 
     tx->user = s->user;
 
-    if (login_noted(tx, s) != TRAVEL_OK) {
+    switch (account_factor(tx, worker_body_string(tx->job, "code"), &acr)) {
+
+    case TRAVEL_OK:
+        break;
+
+    case TRAVEL_UNKNOWN:
+        return worker_tx_refuse(tx, "SECOND_FACTOR_REQUIRED",
+                                "the account asks for a code, too");
+
+    case TRAVEL_REFUSED:
+        s->refused = true;
+        return worker_tx_refuse(tx, "CREDENTIALS_INVALID",
+                                "the code is not good, or not any more");
+
+    default:
         return worker_tx_retry(tx, NULL);
     }
 
-    return account_begin(tx, &s->pair, worker_body_string(tx->job, "device"));
+    return login_noted(tx, s) == TRAVEL_OK
+           ? account_begin(tx, &s->pair, worker_body_string(tx->job, "device"),
+                           acr)
+           : worker_tx_retry(tx, NULL);
 }
 
 
@@ -196,6 +231,7 @@ static worker_verdict_e
 login_checked(worker_job_t *job, session_t *s, const char *password)
 {
     int                       rc;
+    worker_verdict_e          verdict;
     const worker_accounts_t  *accounts;
 
     accounts = &job->slot->conf->accounts;
@@ -203,7 +239,8 @@ login_checked(worker_job_t *job, session_t *s, const char *password)
                                 password);
 
     if (rc == TRAVEL_REFUSED) {
-        return login_failed(job);
+        return login_failed(job, "no account has this address and this "
+                                 "password");
     }
 
     if (rc == TRAVEL_OK && account_password_stale(accounts, s->password)) {
@@ -217,7 +254,11 @@ login_checked(worker_job_t *job, session_t *s, const char *password)
                                "no memory to compare a password");
     }
 
-    return worker_tx_run(job, "login", login_in);
+    verdict = worker_tx_run(job, "login", login_in);
+
+    return verdict == WORKER_REJECT && s->refused
+           ? login_failed(job, "the code is not good, or not any more")
+           : verdict;
 }
 
 

@@ -135,11 +135,13 @@ static char *
 token_claims(const worker_accounts_t *accounts, const account_pair_t *pair,
     const char *user, const char *session, const PGresult *who)
 {
+    bool     two;
     char    *text;
     json_t  *claims;
 
+    two = strcmp(PQgetvalue(who, 0, 4), "aal2") == 0;
     claims = json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:I, s:s, s:b,"
-                       " s:o}",
+                       " s:s, s:[s, s*], s:o}",
                        "iss", accounts->issuer, "sub", user,
                        "aud", accounts->audience,
                        "iat", (json_int_t) pair->issued,
@@ -149,6 +151,8 @@ token_claims(const worker_accounts_t *accounts, const account_pair_t *pair,
                        "auth_time", (json_int_t)
                                     strtoll(PQgetvalue(who, 0, 3), NULL, 10),
                        "email", PQgetvalue(who, 0, 0), "email_verified", 1,
+                       "acr", PQgetvalue(who, 0, 4), "amr", "pwd",
+                       two ? "otp" : NULL,
                        "permissions",
                        token_permissions(accounts->permissions,
                                          PQgetvalue(who, 0, 2)));
@@ -209,7 +213,7 @@ account_answer(worker_tx_t *tx, const account_pair_t *pair, const char *user,
 
     who = worker_tx_exec(tx,
         "SELECT a.email, u.name, array_to_string(a.permissions, ' '),"
-        "       floor(extract(epoch FROM s.created_at))::bigint"
+        "       floor(extract(epoch FROM s.created_at))::bigint, s.acr"
         "  FROM credentials.account AS a"
         "  JOIN travel.users AS u ON u.id = a.user_id"
         "  JOIN credentials.session AS s ON s.user_id = a.user_id"

@@ -21,6 +21,7 @@ extern const worker_job_type_t  worker_jobs_notice[];
 extern const worker_job_type_t  worker_jobs_device[];
 extern const worker_job_type_t  worker_jobs_account[];
 extern const worker_job_type_t  worker_jobs_session[];
+extern const worker_job_type_t  worker_jobs_factor[];
 extern const worker_job_type_t  worker_jobs_maintenance[];
 extern const worker_job_type_t  worker_jobs_etl[];
 extern const worker_job_type_t  worker_jobs_saga[];

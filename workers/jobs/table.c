@@ -25,6 +25,7 @@ static const worker_job_type_t *const  table_families[] = {
     worker_jobs_device,
     worker_jobs_account,
     worker_jobs_session,
+    worker_jobs_factor,
     worker_jobs_maintenance,
     worker_jobs_etl,
     worker_jobs_saga,

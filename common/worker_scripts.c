@@ -346,6 +346,36 @@ static const char  lua_forget[] =
     "if redis.call('TYPE', KEYS[2]).ok == 'string' then return -1 end\n"
 
 
+/* One that waits still takes the other's body and time; of that there is a hash
+ * left, for who asks, and so that a repeat of it is none. */
+#define LUA_DEBOUNCE                                                          \
+    "  local was = redis.call('GET', KEYS[4]) or ''\n"                        \
+    "  local k = string.sub(KEYS[3], 1, -8) .. 'job:' .. was\n"               \
+    "  local due = tonumber(redis.call('ZSCORE', KEYS[3], was) or '0')\n"     \
+    "  local j = redis.call('HMGET', k, 'status', 'entry', 'latest')\n"       \
+    "  if due > 0 and j[1] == 'queued' and j[2] and j[3] then\n"              \
+    "    local old, f = cmsgpack.unpack(j[2]), {}\n"                          \
+    "    for i = 1, #old, 2 do\n"                                             \
+    "      if old[i] == 'id' then e.id = old[i + 1] end\n"                    \
+    "    end\n"                                                               \
+    "    for i = 5, #ARGV, 2 do\n"                                            \
+    "      f[#f + 1] = ARGV[i]\n"                                             \
+    "      f[#f + 1] = ARGV[i] == 'id' and e.id or ARGV[i + 1]\n"             \
+    "    end\n"                                                               \
+    "    redis.call('HSET', k, 'entry', cmsgpack.pack(f), 'key', e.key,\n"    \
+    "               'sub', e.sub, 'updated_at', ARGV[2])\n"                   \
+    "    redis.call('ZADD', KEYS[3], math.min(ARGV[1], j[3]), was)\n"         \
+    "    redis.call('HSET', KEYS[1], 'status', 'cancelled', 'type', e.type,\n" \
+    "        'queue', ARGV[4], 'sub', e.sub, 'key', e.key, 'attempts', '0',\n" \
+    "        'created_at', ARGV[2], 'updated_at', ARGV[2], 'error',\n"        \
+    "        '{\"code\":\"MERGED\",\"message\":\"' .. e.id ..\n"            \
+    "        ' does it\"}')\n"                                               \
+    "    redis.call('PEXPIRE', KEYS[1], math.max(window, 3600000))\n"         \
+    "    return 0\n"                                                          \
+    "  end\n"                                                                 \
+    "  redis.call('SET', KEYS[4], ARGV[3], 'PX', window)\n"
+
+
 /* A repeat writes what is there once more: whoever waits until replicas have
  * its write then knows that they have the first one's, too. */
 static const char  lua_enqueue[] =
@@ -354,15 +384,22 @@ static const char  lua_enqueue[] =
     "  return 0\n"
     "end\n"
     LUA_CLOSED
+    "local window, quiet = ARGV[5], ARGV[6]\n"
     "if KEYS[4] then\n"
-    "  if not redis.call('SET', KEYS[4], ARGV[3], 'NX', 'PX', ARGV[5])\n"
-    "      and redis.call('GET', KEYS[4]) ~= ARGV[3] then\n"
-    "    return 0\n"
-    "  end\n"
+    "  table.remove(ARGV, 5)\n"
     "  table.remove(ARGV, 5)\n"
     "end\n"
     "local e = {}\n"
     "for i = 5, #ARGV, 2 do e[ARGV[i]] = ARGV[i + 1] end\n"
+    "if KEYS[4] and quiet == '0' then\n"
+    "  if not redis.call('SET', KEYS[4], ARGV[3], 'NX', 'PX', window)\n"
+    "      and redis.call('GET', KEYS[4]) ~= ARGV[3] then\n"
+    "    return 0\n"
+    "  end\n"
+    "elseif KEYS[4] then\n"
+    LUA_DEBOUNCE
+    "  redis.call('HSET', KEYS[1], 'latest', ARGV[2] + window)\n"
+    "end\n"
     "redis.call('HSET', KEYS[1], 'status', 'queued', 'type', e.type,\n"
     "    'queue', ARGV[4], 'sub', e.sub, 'key', e.key,\n"
     "    'created_at', ARGV[2], 'updated_at', ARGV[2], 'attempts', '0')\n"

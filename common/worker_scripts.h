@@ -125,9 +125,12 @@ typedef enum {
 
     /*
      * ENQUEUE  KEYS job stream delayed [unique]
-     *          ARGV not-before now uuid queue [window] field value ...
+     *          ARGV not-before now uuid queue [window quiet] field value ...
      * Once per job id; with 'unique', once in so many ms for all that share
-     * that key.  → 1 enqueued, 0 was there, -1 the partition is closed
+     * that key.  With 'quiet' not 0 one of them that still waits for its time
+     * takes the new one's body and time instead, but waits no longer than
+     * 'window' from when it came; the new one is over at once (MERGED).
+     * → 1 enqueued, 0 was there, -1 the partition is closed
      */
     TRAVEL_SCRIPT_ENQUEUE,
 

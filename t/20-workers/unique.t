@@ -70,5 +70,65 @@ for (@rows) {
 }
 is_deeply(\%done, { same => 1, other => 1 }, 'one of each was run');
 
+# --- the last wins ------------------------------------------------------------
+
+# A job whose transaction asks for one that is debounced, with a word of its own;
+# the row's job, wherever it was put.
+sub debounced {
+    my ($unique, $word, $quiet, $max) = @_;
+    my $id = $p->enqueue(body => { follow => { unique => $unique,
+        quiet_ms => $quiet, window_ms => $max,
+        body => { answer => { word => $word } } } });
+    $p->until_over($id);
+    my ($uuid) = $id =~ /([^.]+)$/;
+    return wait_for(sub { $t->sql("SELECT payload->>'id' FROM jobs.outbox
+        WHERE aggregate = '$uuid' AND sent_at IS NOT NULL") }, 10, 'relayed');
+}
+
+# All jobs of a text are where its bucket says.
+sub where {
+    my ($id) = @_;
+    my ($uuid) = $id =~ /([^.]+)$/;
+    return (grep { $p->status($_) } map { "maintenance.$_.$uuid" } 0 .. 3)[0];
+}
+
+# Its time has come, or when that is.
+sub due {
+    my ($id, @now) = @_;
+    my ($part, $uuid) = where($id) =~ /^(\w+\.\d+)\.(.*)$/;
+    my $set = "travel:{$part}:delayed";
+    return @now ? $p->r->call('ZADD', $set, 1, $uuid)
+        : $p->r->call('ZSCORE', $set, $uuid);
+}
+
+sub word { return json($p->job(where($_[0]))->{result} // '{}')->{word} }
+
+my @words = map { debounced('d', "word $_", 300000, 600000) } 1 .. 3;
+is_deeply([map { $p->status(where($_)) } @words],
+    ['queued', 'cancelled', 'cancelled'], 'the first waits, others are merged');
+like($p->job(where($words[2]))->{error}, qr/MERGED.*\Q${\ where($words[0])}/,
+    'they say into which');
+$t->sql('UPDATE jobs.outbox SET sent_at = NULL');
+wait_for(sub { !$t->sql('SELECT count(*) FROM jobs.outbox WHERE sent_at IS
+    NULL') }, 10, 'the outbox is told again');
+is($p->status(where($words[0])), 'queued', 'told twice is merged once');
+due($words[0], 'now');
+$p->until_over(where($words[0]));
+is(word($words[0]), 'word 3', 'it is run with the last body');
+my $next = debounced('d', 'word 4', 50, 60000);
+isnt($p->status(where($next)), 'cancelled', 'one that comes after that');
+$p->until_over(where($next));
+is(word($next), 'word 4', 'is another');
+
+my $first = debounced('e', 'first', 300000, 300500);
+my $was = due($first);
+sleep 0.2;
+debounced('e', 'more', 300000, 300500);
+cmp_ok(due($first), '>', $was, 'another puts it off');
+sleep 0.6;
+debounced('e', 'more', 300000, 300500);
+is(due($first), $p->job(where($first))->{created_at} + 300500,
+    'no longer than it may be');
+
 $p->finish;
 done_testing;

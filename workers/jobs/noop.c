@@ -62,18 +62,18 @@ noop_result(worker_job_t *job)
 }
 
 
-/* Body members, all optional: follow ({unique, window_ms}: asks for an empty
- * job that is unique among those of that text); ask (a partner and a path,
- * "slow/5000": GET it without a slot, and go on with its answer); sleep_ms;
- * hang_ms (sleeps on when told to stop); fail_until (retry below this attempt),
- * not before retry_ms have passed; fail_before (retry before this moment, unix
- * ms); reject (a code); answer (its result); crash (abort on this attempt);
- * snooze_ms
- * (not yet, until snooze_until, unix ms); count_to (n stretches of step_ms, each
- * with a checkpoint); grow_mb (memory that is never given back); result_kb (a result of that size);
- * wants (a text whose length "pad" must have, else the job is refused).  They
- * let tests and drills put a pool into any state without a partner of the
- * product. */
+/* Body members, all optional: follow ({unique, window_ms}: asks for a job,
+ * empty or with this body, that is unique among those of that text; with
+ * quiet_ms the last one wins); ask (a partner and a path, "slow/5000": GET it
+ * without a slot, and go on with its answer); sleep_ms; hang_ms (sleeps on
+ * when told to stop); fail_until (retry below this attempt), not before
+ * retry_ms have passed; fail_before (retry before this moment, unix ms);
+ * reject (a code); answer (its result); crash (abort on this attempt);
+ * snooze_ms (not yet, until snooze_until, unix ms); count_to (n stretches of
+ * step_ms, each with a checkpoint); grow_mb (memory that is never given back);
+ * result_kb (a result of that size); wants (a text whose length "pad" must
+ * have, else the job is refused). They let tests and drills put a pool into
+ * any state without a partner of the product. */
 static worker_verdict_e
 noop_drill(worker_job_t *job)
 {
@@ -184,23 +184,32 @@ noop_ask(worker_job_t *job, const char *where)
 static worker_verdict_e
 noop_follow(worker_job_t *job, const json_t *follow)
 {
+    int           rc;
+    json_t       *body;
+    int64_t       window, quiet;
     const char   *unique;
     worker_tx_t   tx;
     worker_tx_e   state;
 
     unique = json_string_value(json_object_get(follow, "unique"));
+    window = json_integer_value(json_object_get(follow, "window_ms"));
+    quiet = json_integer_value(json_object_get(follow, "quiet_ms"));
     state = worker_tx_begin(&tx, job, "follow");
 
     if (state != WORKER_TX_FRESH) {
         return worker_tx_not_fresh(&tx, state);
     }
 
-    if (unique == NULL
-        || worker_tx_job_unique(&tx, "maintenance.noop", job->uuid,
-                                json_object(), unique, json_integer_value(
-                                    json_object_get(follow, "window_ms")))
-           != TRAVEL_OK)
-    {
+    body = json_deep_copy(json_object_get(follow, "body"));
+    body = body != NULL ? body : json_object();
+    unique = unique != NULL ? unique : "";
+    rc = quiet > 0
+         ? worker_tx_job_debounced(&tx, "maintenance.noop", job->uuid, body,
+                                   unique, quiet, window)
+         : worker_tx_job_unique(&tx, "maintenance.noop", job->uuid, body,
+                                unique, window);
+
+    if (rc != TRAVEL_OK) {
         worker_tx_end(&tx);
         return WORKER_RETRY;
     }

@@ -12,7 +12,7 @@
 #include "../../common/hash.h"
 #include "../../common/worker_scripts.h"
 
-#define ENQUEUE_ARGS  (3 + 4 + 5 + 2 * TRAVEL_ENVELOPE_FIELDS)
+#define ENQUEUE_ARGS  (3 + 4 + 6 + 2 * TRAVEL_ENVELOPE_FIELDS)
 
 
 /* Milliseconds since 1970 in decimal. */
@@ -100,6 +100,7 @@ enqueue_put(worker_redis_t *redis, const travel_envelope_t *env,
     char                        delayed[TRAVEL_KEY_MAX];
     char                        once[TRAVEL_KEY_MAX];
     char                        window[TRAVEL_DIGITS_MAX];
+    char                        quiet[TRAVEL_DIGITS_MAX];
     char                        uuid[TRAVEL_UUID_TEXT_LEN];
     char                        later[TRAVEL_DIGITS_MAX];
     char                        now[TRAVEL_DIGITS_MAX];
@@ -155,6 +156,8 @@ enqueue_put(worker_redis_t *redis, const travel_envelope_t *env,
     if (unique != NULL) {
         argv[n] = window;
         len[n++] = enqueue_number(window, unique->window_ms);
+        argv[n] = quiet;
+        len[n++] = enqueue_number(quiet, unique->quiet_ms);
     }
 
     if (token != NULL) {

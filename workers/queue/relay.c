@@ -304,7 +304,8 @@ relay_enqueue(const relay_batch_t *batch, const travel_envelope_t *env,
     char             key[RELAY_UNIQUE_MAX];
     travel_str_t     text;
     worker_unique_t  unique = { key, relay_number(batch,
-                                                  TRAVEL_STR("unique_ms")) };
+                                                  TRAVEL_STR("unique_ms")),
+                                relay_number(batch, TRAVEL_STR("quiet_ms")) };
 
     text = relay_member(batch, TRAVEL_STR("unique"));
 
@@ -326,7 +327,7 @@ relay_job(relay_batch_t *batch, uint64_t at)
     int                 rc;
     char                id[TRAVEL_JOB_ID_MAX + 1];
     travel_envelope_t   env = { 0 };
-    int64_t             later;
+    int64_t             later, quiet;
     travel_priority_e   priority;
 
     const travel_json_node_t  *body;
@@ -346,8 +347,12 @@ relay_job(relay_batch_t *batch, uint64_t at)
     env.body = body->text;          /* as it was written */
     env.id = (travel_str_t) { id, strlen(id) };
     env.ts = at;
-    later = relay_number(batch, TRAVEL_STR("not_before"));
-    rc = relay_claim(batch->relay, &env, later, at);
+    quiet = relay_number(batch, TRAVEL_STR("quiet_ms"));
+    later = quiet > 0 ? (int64_t) at + quiet
+                      : relay_number(batch, TRAVEL_STR("not_before"));
+
+    /* the body of one that others may replace is with its message */
+    rc = quiet > 0 ? TRAVEL_OK : relay_claim(batch->relay, &env, later, at);
 
     return rc == TRAVEL_OK ? relay_enqueue(batch, &env, priority, later) : rc;
 }

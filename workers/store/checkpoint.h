@@ -2,7 +2,9 @@
  * How far a long job is: a cursor of its own making, kept in PostgreSQL under
  * the job's id, from which it goes on after a crash, a retry or a lost lease.
  *
- *     if (worker_checkpoint_get(job, &cursor) != TRAVEL_OK) return WORKER_RETRY;
+ *     if (worker_checkpoint_get(job, &cursor) != TRAVEL_OK) {
+ *         return WORKER_RETRY;
+ *     }
  *     for (n = json_integer_value(cursor); n < N && !job->cancel; n++) {
  *         ... work ...
  *         verdict = worker_checkpoint_put(job, json_integer(n + 1));

@@ -15,7 +15,8 @@
 #include "../../common/dag.h"
 
 #define FLOW_DELAY_MAX  (31LL * 86400 * 1000)
-#define FLOW_DUMP       (JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15))
+#define FLOW_DUMP       (JSON_COMPACT | JSON_ENCODE_ANY                       \
+                         | JSON_REAL_PRECISION(15))
 
 
 /* --- what is a flow ------------------------------------------------------- */
@@ -89,9 +90,9 @@ flow_members(flow_check_t *c, const char *where, const json_t *object,
 }
 
 
-/* A type that is known, and may be begun from here: who can write the queues of
- * the edge is not to reach the others by a flow.  Its queue and priority go into
- * the specification. */
+/* A type that is known, and may be begun from here: who can write the queues
+ * of the edge is not to reach the others by a flow.  Its queue and priority go
+ * into the specification. */
 static bool
 flow_job(flow_check_t *c, const char *where, json_t *node)
 {

@@ -20,10 +20,10 @@
  *   optional  nobody minds if it fails: what is after it runs as if it had not
  *
  * "if_failed": "stop" (as when it is left out): nothing is begun any more;
- * "cancel": what is queued or runs is called off, too; "continue": what does not
- * depend on it goes on.  When all nodes are over, a job on_success or on_failure
- * and then one on_end is queued; its body's member "flow" says which flow, its
- * state and counts.  A flow is cancelled as a whole, and one that failed may be
+ * "cancel": what is queued or runs is called off, too; "continue": what does
+ * not depend on it goes on.  When all nodes are over, a job on_success or
+ * on_failure and one on_end is queued; its body's member "flow" says which
+ * flow, its state and counts.  A flow is cancelled as a whole, and one that failed may be
  * retried: what failed, and what was skipped for it, is run once more.
  *
  * A flow that is begun by a node's job belongs to that node, which is over when
@@ -65,8 +65,8 @@ bool worker_flow_of(const worker_job_t *job);
  * flow does not want any more (as one that was called off), or RETRY. */
 worker_verdict_e worker_flow_begin(worker_job_t *job);
 
-/* And before the job is settled with 'state' (a word of queues.h): DONE, FENCED,
- * or RETRY. */
+/* And before the job is settled with 'state' (a word of queues.h): DONE,
+ * FENCED, or RETRY. */
 worker_verdict_e worker_flow_done(worker_job_t *job, const char *state);
 
 #endif

@@ -492,10 +492,10 @@ worker_tx_job_payload(worker_job_t *job, const char *step, const char *type,
 }
 
 
-/* 'unique' NULL: as often as it is asked for. */
+/* 'unique' NULL: as often as it is asked for; 'quiet_ms' 0: the first wins. */
 static int
 tx_job_put(worker_tx_t *tx, const char *type, const char *key,
-    json_t *body, const char *unique, int64_t window_ms)
+    json_t *body, const char *unique, int64_t window_ms, int64_t quiet_ms)
 {
     int                       rc;
     char                      partition[16], *text;
@@ -516,6 +516,7 @@ tx_job_put(worker_tx_t *tx, const char *type, const char *key,
     if (unique != NULL) {
         json_object_set_new(payload, "unique", json_string(unique));
         json_object_set_new(payload, "unique_ms", json_integer(window_ms));
+        json_object_set_new(payload, "quiet_ms", json_integer(quiet_ms));
         /* all of them meet in one partition */
         json_object_set_new(payload, "bucket",
                             json_integer(travel_bucket((travel_str_t) {
@@ -551,7 +552,7 @@ int
 worker_tx_job(worker_tx_t *tx, const char *type, const char *key,
     json_t *body)
 {
-    return tx_job_put(tx, type, key, body, NULL, 0);
+    return tx_job_put(tx, type, key, body, NULL, 0, 0);
 }
 
 
@@ -559,7 +560,16 @@ int
 worker_tx_job_unique(worker_tx_t *tx, const char *type, const char *key,
     json_t *body, const char *unique, int64_t window_ms)
 {
-    return tx_job_put(tx, type, key, body, unique, window_ms);
+    return tx_job_put(tx, type, key, body, unique, window_ms, 0);
+}
+
+
+int
+worker_tx_job_debounced(worker_tx_t *tx, const char *type, const char *key,
+    json_t *body, const char *unique, int64_t quiet_ms, int64_t max_ms)
+{
+    return tx_job_put(tx, type, key, body, unique,
+                      max_ms > quiet_ms ? max_ms : quiet_ms, quiet_ms);
 }
 
 

@@ -63,6 +63,13 @@ int worker_tx_job(worker_tx_t *tx, const char *type, const char *key,
 int worker_tx_job_unique(worker_tx_t *tx, const char *type, const char *key,
     json_t *body, const char *unique, int64_t window_ms) TRAVEL_MUST_CHECK;
 
+/* The same, but the last wins: it is done when no other of this text was
+ * asked for in 'quiet_ms', and 'max_ms' after the first at the latest.  One
+ * that comes while it is done is another. */
+int worker_tx_job_debounced(worker_tx_t *tx, const char *type,
+    const char *key, json_t *body, const char *unique, int64_t quiet_ms,
+    int64_t max_ms) TRAVEL_MUST_CHECK;
+
 /* "booking:<id>", "user:<id>" ... what the commit makes stale. */
 void worker_tx_tag(worker_tx_t *tx, const char *fmt, ...) TRAVEL_PRINTF(2, 3);
 

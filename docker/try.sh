@@ -46,10 +46,15 @@ wait_for() {
 
 inside() { local name=$1; shift; "${compose[@]}" exec -T "$name" "$@"; }
 
+# What npm trusts here, it trusts in the image that fetches.
+build=()
+[ ! -s "${NODE_EXTRA_CA_CERTS:-}" ] ||
+    build=(--secret "id=ca,src=$NODE_EXTRA_CA_CERTS")
 if [ "${BUILD:-}" != no ]; then
     for target in edge workers redis postgres tools; do
         $DOCKER build -f "$here/Dockerfile" --target "$target" \
-            -t "$TRAVEL_IMAGE/$target:$TRAVEL_TAG" "$here/.."
+            -t "$TRAVEL_IMAGE/$target:$TRAVEL_TAG" \
+            ${build[@]+"${build[@]}"} "$here/.."
     done
     ok "images"
 fi

@@ -47,10 +47,10 @@ subtest '1,000 jobs of 5 s at once, on 4 slots' => sub {
     my ($before, $threads) = figures();
     my $start = time;
     my @ids = $p->preload(1000, body => { ask => 'slow/5000' });
-    sleep 3.5;
+    ok(wait_for(sub { $p->metrics
+        =~ /^travel_worker_asking\{process="0"\} 1000$/m }, 5, 'all to wait'),
+        'all at once, as the metrics say');
     my ($while, $threads_then) = figures();
-    like($p->metrics, qr/^travel_worker_asking\{process="0"\} 1000$/m,
-        'as the metrics say');
     my $other = $p->enqueue;
     $p->until_over($other, 5);
     cmp_ok($p->census(@ids)->{succeeded} // 0, '<', 1000,

@@ -5,8 +5,10 @@
 # every test it printed was ok.
 #
 # Most of a test's time is waiting, so TRAVEL_JOBS (4) files run side by side.
-# Those of t/60-faults, which are about time, run last and two at a time; one
-# that loads the machine to its limit says "Runs alone." in its head, and does.
+# Those of t/60-faults, which are about time, run last and three at a time, two
+# under sanitizers; one that loads the machine to its limit says "Runs alone." in
+# its head, and does.  A long one says "Starts first.", so that nobody waits for it
+# at the end.
 use strict;
 use warnings;
 use File::Find ();
@@ -52,22 +54,30 @@ sub prove {
     return \%r;
 }
 
+# What its comment on top says of a file.
+sub says {
+    my ($file, $what) = @_;
+    open my $f, '<', $file or die "$file: $!\n";
+    while (defined(my $line = <$f>)) {     # not $_: it is the caller's
+        last unless $line =~ /^#/;
+        return 1 if $line =~ /\b\Q$what\E/;
+    }
+    return 0;
+}
+
 # other, timed or alone
 sub kind {
     my ($file) = @_;
     return 'other' unless $file =~ m{(?:^|/)60-faults/};
-    open my $f, '<', $file or die "$file: $!\n";
-    while (defined(my $line = <$f>)) {     # not $_: it is the caller's
-        last unless $line =~ /^#/;
-        return 'alone' if $line =~ /\bRuns alone\./;
-    }
-    return 'timed';
+    return says($file, 'Runs alone.') ? 'alone' : 'timed';
 }
 
-my %files;
-push @{ $files{ kind($_) } }, $_ for @files;
+my (@first, @then, %files);
+push @{ says($_, 'Starts first.') ? \@first : \@then }, $_ for @files;
+push @{ $files{ kind($_) } }, $_ for @first, @then;
 my $r = prove($JOBS, @{ $files{other} || [] });
-for ([timed => $JOBS < 2 ? $JOBS : 2], [alone => 1]) {
+my $timed = $ENV{TRAVEL_SAN} ? 2 : 3;
+for ([timed => $JOBS < $timed ? $JOBS : $timed], [alone => 1]) {
     my ($kind, $jobs) = @$_;
     my $more = prove($jobs, @{ $files{$kind} || [] });
     $r->{$_} += $more->{$_} for qw(passed failed ok_in_bad);

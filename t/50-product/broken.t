@@ -1,5 +1,5 @@
 # main-job.t can fail: each step, broken by configuration, turns it red at
-# that step.  Two at a time, for they mostly wait.
+# that step.  Two at a time, for they mostly wait.  Starts first.
 
 use strict;
 use warnings;

@@ -1,5 +1,5 @@
 # What breaks what: each part dies in its turn, under readers and writers, and
-# clients see what the design promises and no more.
+# clients see what the design promises and no more.  Starts first.
 use strict;
 use warnings;
 use FindBin;

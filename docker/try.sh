@@ -4,15 +4,23 @@
 # reload, a stop in time.  Then everything is taken away.
 #   try.sh
 # DOCKER (docker) and COMPOSE ("$DOCKER compose") are the commands; BUILD=no
-# takes the images as they are; PORT (18080).
+# takes the images as they are; PORT (18080).  With DOCKER=podman, Debian's
+# docker-compose talks to Podman's service, and what systemd would do for the
+# health checks is done here where there is none.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 export DOCKER=${DOCKER:-docker} PORT=${PORT:-18080}
 # Podman's own format has no health checks.
 export BUILDAH_FORMAT=docker
+case $DOCKER in
+*podman) podman=yes COMPOSE=${COMPOSE:-docker-compose}
+    TRAVEL_IMAGE=${TRAVEL_IMAGE:-localhost/ngx-travel} ;;
+*) podman= ;;
+esac
 export TRAVEL_IMAGE=${TRAVEL_IMAGE:-ngx-travel} TRAVEL_TAG=${TRAVEL_TAG:-latest}
 work=$(mktemp -d)
 url=http://127.0.0.1:$PORT
+helpers=()
 
 # compose.yaml with the keys of this trial in place of docker/secrets.
 sed -e "s|\./secrets|$work/secrets|; s|context: \.\.|context: $here/..|" \
@@ -28,6 +36,7 @@ finish() {
     trap - EXIT
     [ "$1" = 0 ] || "${compose[@]}" logs --tail 40 >&2 || true
     "${compose[@]}" down -v > "$work/down.log" 2>&1 || cat "$work/down.log" >&2
+    [ ${#helpers[@]} = 0 ] || kill "${helpers[@]}" 2> /dev/null || true
     rm -rf "$work"
     exit "$1"
 }
@@ -42,6 +51,21 @@ wait_for() {
         sleep 1
     done
     ok "$what"
+}
+
+# What docker-compose asks, and who looks after the containers' health.
+podman_service() {
+    export DOCKER_HOST=unix://$work/podman.sock
+    $DOCKER system service --time=0 "$DOCKER_HOST" > "$work/service.log" 2>&1 &
+    helpers+=($!)
+    wait_for 20 "podman's service" test -S "$work/podman.sock"
+    [ ! -S /run/systemd/private ] || return 0
+    while sleep 2; do
+        for id in $($DOCKER ps -q --filter "name=travel-try"); do
+            $DOCKER healthcheck run "$id" || true
+        done
+    done > /dev/null 2>&1 &
+    helpers+=($!)
 }
 
 inside() { local name=$1; shift; "${compose[@]}" exec -T "$name" "$@"; }
@@ -60,6 +84,7 @@ if [ "${BUILD:-}" != no ]; then
 fi
 "$here/secrets.sh" "$work/secrets"
 ok "secrets"
+[ -z "$podman" ] || podman_service
 "${compose[@]}" up -d
 wait_for 300 "ready" curl -fsS "$url/ready"
 curl -fsS "$url/health" > /dev/null

@@ -2,9 +2,10 @@
 #
 #   make            build everything        make run      a whole travel backend, ^C ends it
 #   make test       prove -r t              make up|down|status|reset   the same in the background
-#   make check      clang, ASan+UBSan, fuzz make bench|soak|fuzz        measure, endure, surprise
-#   make install    DESTDIR= PREFIX=        make deps          what is missing, by apt and npm
-#   make images     containers, tried       make clean
+#   make check      clang, ASan+UBSan, fuzz make reload        migrations, conf/, conf/travel anew
+#   make install    DESTDIR= PREFIX=        make bench|soak|fuzz        measure, endure, surprise
+#   make images     containers, tried       make model         the queue's protocol, in all its states
+#   make clean                              make deps          what is missing, by apt and npm
 #
 # CC=clang changes the compiler, SAN=address,undefined adds sanitizers (into
 # build/asan), BUILD=dir moves the outputs, PORT=n moves the running instance,
@@ -74,7 +75,7 @@ WORKER := $(if $(wildcard workers/pool/main.c),$(BUILD)/travel-worker)
 CTL    := $(if $(wildcard workers/ctl/main.c),$(BUILD)/travelctl)
 UNIT   := $(patsubst t/00-unit/%.c,$(BUILD)/t-unit/%,$(UNIT_SRC))
 
-.PHONY: all lib unit run up down status reset test check bench soak fuzz model \
+.PHONY: all lib unit run up down status reload reset test check bench soak fuzz model \
         fuzz-build clang asan install clean deps help images
 .SECONDARY:
 
@@ -170,7 +171,7 @@ $(BUILD)/ngx_http_travel_module.so: $(NGX_SRC)/objs/Makefile $(EDGE_SRC)
 	$(Q)cp $(NGX_SRC)/objs/ngx_http_travel_module.so $@.new && mv $@.new $@
 
 help:
-	@sed -n '2,11s/^# \{0,1\}//p' Makefile
+	@sed -n '2,12s/^# \{0,1\}//p' Makefile
 
 # --- running -----------------------------------------------------------------
 
@@ -185,7 +186,7 @@ up: deps
 	@$(MAKE) --no-print-directory all
 	@scripts/run.sh up
 
-down status reset:
+down status reload reset:
 	@scripts/run.sh $@
 
 # --- proving -----------------------------------------------------------------

@@ -22,8 +22,9 @@ work=$(mktemp -d)
 url=http://127.0.0.1:$PORT
 helpers=()
 
-# compose.yaml with the keys of this trial in place of docker/secrets.
-sed -e "s|\./secrets|$work/secrets|; s|context: \.\.|context: $here/..|" \
+# compose.yaml with the keys of this trial in place of docker/secrets; -p names
+# it, and docker-compose of Debian 12 knows no name in the file.
+sed -e '/^name: /d' -e "s|\./secrets|$work/secrets|; s|context: \.\.|context: $here/..|" \
     "$here/compose.yaml" > "$work/compose.yaml"
 # shellcheck disable=SC2206
 compose=(${COMPOSE:-$DOCKER compose} -p travel-try -f "$work/compose.yaml"

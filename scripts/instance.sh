@@ -2,6 +2,7 @@
 # One instance's parts, each alone or all together.
 #   instance.sh init                     folders, keys, passwords
 #   instance.sh start|stop|status|kill PART...
+#   instance.sh reload nginx|workers     conf/ and conf/travel anew
 #   instance.sh pid PART
 # PART: postgres replica queue cache sandbox smtp otlp workers nginx, or all;
 # and replica2, a second replica, which is not among all.
@@ -267,9 +268,18 @@ preload() {
     gcc -print-file-name=libasan.so
 }
 
-start_workers() {
+render_workers() {
     "$here/render.sh" "${TRAVEL_WORKERS_CONF:-$ROOT/conf/workers.conf}" \
         "$TRAVEL_RUN/workers.conf"
+}
+
+render_nginx() {
+    "$here/render.sh" "${TRAVEL_NGX_CONF:-$ROOT/conf/nginx.conf}" \
+        "$TRAVEL_RUN/nginx.conf"
+}
+
+start_workers() {
+    render_workers
     spawn workers "$TRAVEL_BUILD/travel-worker" -c "$TRAVEL_RUN/workers.conf"
     await workers "$PORT_METRICS"
 }
@@ -277,8 +287,7 @@ start_workers() {
 # In the foreground as far as nginx knows, so its own pid file is the truth and
 # what it says at start is ours to show.
 start_nginx() {
-    "$here/render.sh" "${TRAVEL_NGX_CONF:-$ROOT/conf/nginx.conf}" \
-        "$TRAVEL_RUN/nginx.conf"
+    render_nginx
     rm -f "$PIDS/nginx.pid"
     # nginx is not ours to judge on leaks, and lives on what it never frees.
     ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 \
@@ -322,6 +331,22 @@ stop() {
     case $1 in postgres|replica*) ;; *) rm -f "$(pid_file "$1")" ;; esac
 }
 
+# What is wrong is said, and what runs goes on with what it has.
+reload() {
+    local pid
+    pid=$(pid_of "$1") || die "$1 does not run"
+    "render_$1"
+    case $1 in
+    nginx)
+        ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 LD_PRELOAD=$(preload) \
+            nginx -t -q -p "$TRAVEL_RUN" -c "$TRAVEL_RUN/nginx.conf" \
+            -e stderr ;;
+    workers)
+        "$TRAVEL_BUILD/travel-worker" -t -c "$TRAVEL_RUN/workers.conf" ;;
+    esac
+    kill -s HUP "$pid"
+}
+
 kill_part() {
     local pid
     pid=$(pid_of "$1") || return 0
@@ -344,8 +369,14 @@ shift || true
 case $command in
 init) init; exit ;;
 pid)  pid_of "$1"; exit ;;
+reload)
+    for part in "$@"; do
+        case $part in nginx|workers) ;; *) die "no reload of $part" ;; esac
+        reload "$part"
+    done
+    exit ;;
 start|stop|status|kill) ;;
-*) sed -n '2,8s/^# //p' "$0" >&2; exit 2 ;;
+*) sed -n '2,9s/^# //p' "$0" >&2; exit 2 ;;
 esac
 
 if [ "${*:-all}" = all ]; then

@@ -4,6 +4,7 @@
 #   run.sh up           the same in the background
 #   run.sh down         stop it; data stays
 #   run.sh status       what runs; exit 1 if anything does not
+#   run.sh reload       new migrations, conf/ and conf/travel, while it runs
 #   run.sh reset        stop it and delete the folder, data and all
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -152,6 +153,10 @@ up)
     ;;
 down)   adopt_port; "$instance" stop all ;;
 status) adopt_port; "$instance" status all ;;
+reload) adopt_port
+        step "schema" "$here/migrate.sh" up
+        step "workers" "$instance" reload workers
+        step "nginx" "$instance" reload nginx ;;
 reset)  adopt_port; reset ;;
-*)      sed -n '2,8s/^# //p' "$0" >&2; exit 2 ;;
+*)      sed -n '2,9s/^# //p' "$0" >&2; exit 2 ;;
 esac

@@ -194,5 +194,22 @@ is($t->sql('SELECT count(*) FROM travel.bookings'),
     scalar(my @holds = $t->sql("SELECT DISTINCT job_id FROM jobs.saga
     WHERE step = 'hold'")), 'nor held twice');
 
+# Beside the rest: what `make reload` does to a whole backend.
+subtest 'reload' => sub {
+    my @old = map { $t->children_of($_) } qw(workers nginx);
+    $t->script('instance.sh', 'reload', 'workers', 'nginx');
+    wait_for(sub { !grep { -e "/proc/$_" && Travel::Test::accepts($_) } @old },
+        30, 'other processes');
+    is($t->get('/health')->{status}, 200, 'the new ones serve');
+    my @now = $t->children_of('nginx');
+    $t->write('spoilt.conf', "events {}\nhttp { travel_nothing; }\n");
+    local $t->{env}{TRAVEL_NGX_CONF} = $t->dir . '/spoilt.conf';
+    my ($rc, $out) = $t->run(Travel::Test::root() . '/scripts/instance.sh',
+        'reload', 'nginx');
+    isnt($rc, 0, 'a mistake');
+    like($out, qr/"travel_nothing"/, 'is told');
+    is_deeply([$t->children_of('nginx')], \@now, 'and what runs goes on');
+};
+
 $t->finish;
 done_testing;

@@ -76,7 +76,8 @@ two_parts(void **state)
 static void
 headers(void **state)
 {
-    char  subject[300];
+    char    subject[300], longer[5000];
+    char   *line, *end;
 
     (void) state;
 
@@ -91,6 +92,15 @@ headers(void **state)
     strcpy(subject + 44, "\xc3\xbc\xc3\xbc");
     assert_int_equal(render(subject, "x", NULL), TRAVEL_OK);
     assert_non_null(strstr(text, "?=\r\n =?UTF-8?B?w7zDvA==?=\r\n"));
+
+    /* what is longer than a line may be is folded, plain as it is */
+    memset(longer, 'y', sizeof(longer) - 1);
+    longer[sizeof(longer) - 1] = '\0';
+    assert_int_equal(render(longer, "x", NULL), TRAVEL_OK);
+
+    for (line = text; (end = strstr(line, "\r\n")) != NULL; line = end + 2) {
+        assert_in_range(end - line, 0, 998);
+    }
 
     /* a line break in one that is encoded is a character like others */
     assert_int_equal(render("\xc3\xbc\nBcc: c@d.org", "x", NULL), TRAVEL_OK);

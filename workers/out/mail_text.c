@@ -9,6 +9,7 @@
 
 #define TEXT_COLUMNS  73                /* of a quoted line, before its "=" */
 #define TEXT_WORD     45                /* bytes of an encoded word */
+#define TEXT_LINE     900               /* of a header; RFC 5322: below 998 */
 
 
 static bool
@@ -24,7 +25,7 @@ text_header(FILE *f, const char *name, const char *value)
 
 
 /* RFC 2047: UTF-8 in encoded words, cut between characters and folded; plain
- * ASCII goes as it is. */
+ * ASCII goes as it is, unless that is longer than a line may be. */
 static bool
 text_subject(FILE *f, const char *text)
 {
@@ -37,7 +38,7 @@ text_subject(FILE *f, const char *text)
 
     for (p = text; *p != '\0' && (uint8_t) *p < 0x80; p++) { /* void */ }
 
-    if (*p == '\0') {
+    if (*p == '\0' && p - text <= TEXT_LINE) {
         return text_header(f, "Subject", text);
     }
 

@@ -417,6 +417,7 @@ trace_prepare(const worker_conf_t *conf)
     curl_easy_setopt(trace.curl, CURLOPT_HTTPHEADER, trace.headers);
     curl_easy_setopt(trace.curl, CURLOPT_POST, 1L);
     curl_easy_setopt(trace.curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(trace.curl, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(trace.curl, CURLOPT_WRITEFUNCTION, trace_discard);
     curl_easy_setopt(trace.curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(trace.curl, CURLOPT_PROXY, "");

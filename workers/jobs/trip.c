@@ -222,10 +222,13 @@ itinerary_do_compose(worker_saga_run_t *run, json_t **ret_result)
 
     const char  *params[] = { worker_body_string(job, "trip_id") };
 
-    res = worker_pg_exec(job->slot->pg, "SELECT travel.trip_days($1::uuid)", 1,
-                         params);
-    facts = res != NULL && PQresultStatus(res) == PGRES_TUPLES_OK
-            ? worker_row_json(res, 0) : NULL;
+    res = worker_query(job, "SELECT travel.trip_days($1::uuid)", 1, params);
+
+    if (res == NULL) {
+        return WORKER_RETRY;
+    }
+
+    facts = worker_row_json(res, 0);
     PQclear(res);
 
     if (facts == NULL) {

@@ -454,12 +454,32 @@ static const char  lua_ahead[] =
     "return out\n";
 
 
+/* One clock for all processes, wherever they run: theirs may differ, or be
+ * set. */
+#define LUA_NOW                                                               \
+    "local t = redis.call('TIME')\n"                                          \
+    "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
+
+
+/* What is in the future was written before the clock was set back. */
+static const char  lua_seats[] =
+    LUA_FULL
+    LUA_NOW
+    "local old = string.format('%.0f', now - ARGV[2])\n"
+    "now = string.format('%.0f', now)\n"
+    "redis.call('ZADD', KEYS[1], now, ARGV[1])\n"
+    "redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', old)\n"
+    "redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')\n"
+    "return redis.call('ZRANGE', KEYS[1], 0, -1)\n";
+
+
 /* A row: what counts as its own (granted or still running), what it wants,
  * until when that counts, since when it has some or waits for some. */
 static const char  lua_limit[] =
     LUA_FULL
-    "local me, now, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])\n"
-    "local running, want = tonumber(ARGV[4]), tonumber(ARGV[5])\n"
+    LUA_NOW
+    "local me, limit = ARGV[1], tonumber(ARGV[2])\n"
+    "local running, want = tonumber(ARGV[3]), tonumber(ARGV[4])\n"
     "local all = redis.call('HGETALL', KEYS[1])\n"
     "local held, since, others, wants, waiting = 0, now, 0, want, {}\n"
     "for i = 1, #all, 2 do\n"
@@ -675,6 +695,7 @@ static const struct {
     [TRAVEL_SCRIPT_ENQUEUE] = SCRIPT("enqueue", lua_enqueue),
     [TRAVEL_SCRIPT_REQUEUE] = SCRIPT("requeue", lua_requeue),
     [TRAVEL_SCRIPT_AHEAD]   = SCRIPT("ahead", lua_ahead),
+    [TRAVEL_SCRIPT_SEATS]   = SCRIPT("seats", lua_seats),
     [TRAVEL_SCRIPT_LIMIT]   = SCRIPT("limit", lua_limit),
     [TRAVEL_SCRIPT_CALL_OFF] = SCRIPT("call_off", lua_call_off),
     [TRAVEL_SCRIPT_BROWSE]  = SCRIPT("browse", lua_browse),

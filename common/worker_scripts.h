@@ -2,8 +2,8 @@
  * The Redis scripts of the workers (contracts section 3): what must happen to
  * a partition at once.  All keys of one call share one hash tag.
  *
- * Every script but FORGET, ENQUEUE, REQUEUE, AHEAD, LIMIT, CALL_OFF, SUSPECT,
- * GAUGE, OPEN, CLOSE, BEFORE and WRITE starts with KEYS[1] = :owner,
+ * Every script but FORGET, ENQUEUE, REQUEUE, AHEAD, SEATS, LIMIT, CALL_OFF,
+ * SUSPECT, GAUGE, OPEN, CLOSE, BEFORE and WRITE starts with KEYS[1] = :owner,
  * ARGV[1] = owner, ARGV[2] = fence, and answers an array whose first element
  * is a code below; with TRAVEL_SCRIPT_FENCED the owner and fence that Redis
  * knows follow, and nothing was done.  'owner' ends in "#" and a number that
@@ -154,7 +154,14 @@ typedef enum {
     TRAVEL_SCRIPT_AHEAD,
 
     /*
-     * LIMIT  KEYS travel:limit:<type>  ARGV owner now limit running want
+     * SEATS  KEYS travel:workers  ARGV seat, ms that a seat lasts
+     * Takes the seat, or keeps it.
+     * → all that are taken
+     */
+    TRAVEL_SCRIPT_SEATS,
+
+    /*
+     * LIMIT  KEYS travel:limit:<type>  ARGV owner limit running want
      * How many of a type's jobs may run at once at this owner for the next
      * moments: no more than it wants, its fair part when all want more than
      * there are.  Who has had some for half a second while others have none

@@ -105,6 +105,15 @@ subtest 'fired twice is one job' => sub {
     is(runs(), $before, 'no job ran again');
 };
 
+subtest 'fired by a clock that was ahead' => sub {
+    worker("UPDATE jobs.schedule SET last_fire = '2100-01-01'
+        WHERE name = 'every'");
+    ok(wait_for(sub { scalar worker("SELECT count(*) FROM jobs.schedule
+        WHERE name = 'every' AND last_fire < now() + interval '1 h'") }, 10,
+        'its time'), 'it goes on from now');
+    ok($p->log_lines(qr/by a clock that was ahead/), 'and that is said');
+};
+
 subtest 'the leader is killed' => sub {
     my $owner = leader();
     my $pid = process($owner);

@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use lib 't/lib';
+use IO::Socket::INET ();
 use Test::More;
 use Travel::Test;
 use Travel::Pool;
@@ -68,6 +69,26 @@ subtest 'a dead letter that no index takes' => sub {
     is(scalar($t->sql('SELECT count(*) FROM jobs.dead WHERE partition = 2 '
         . "AND cause = 'MALFORMED' AND length(envelope->>'id') = 9000")), 1,
         'and is there itself');
+};
+
+subtest 'a seat of a clock that was ahead' => sub {
+    my ($seat) = @{ $r->call('ZRANGE', 'travel:workers', 0, -1) };
+    my $ghost = $seat =~ s/\|.*/|ghost.1.0/r;
+    $r->call('ZADD', 'travel:workers', int(1000 * (time + 3600)), $ghost);
+    ok(wait_for(sub { !defined $r->call('ZSCORE', 'travel:workers', $ghost) },
+        10, 'the seat to be free'), 'is not held for it');
+};
+
+subtest 'a server that does not answer' => sub {
+    my $deaf = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1');
+    my $at = '127.0.0.1:' . $deaf->sockport;
+    my @full = map { IO::Socket::INET->new(PeerAddr => $at, Blocking => 0) }
+        1 .. 8;                     # its queue: what comes now is not heard
+    my $conf = Travel::Test::slurp($t->dir . '/pool.conf');
+    $p->stop_workers;
+    $t->write('pool.conf', $conf =~ s/socket = "/socket = "$at, /r);
+    $p->start_workers;
+    are(1, 'succeeded', $p->enqueue);
 };
 
 subtest 'the clock is set' => sub {

@@ -60,34 +60,15 @@ keeper_seats_read(worker_keeper_t *keeper, const redisReply *reply,
 static void
 keeper_seats(worker_keeper_t *keeper, int64_t now)
 {
-    char         at[24], old[24];
-    int64_t      unix_ms;
+    char         ttl[24];
     redisReply  *reply;
-    const char  *add[4] = { "ZADD", KEEPER_KEY_SEATS, at, keeper->seat };
-    const char  *trim[4] = { "ZREMRANGEBYSCORE", KEEPER_KEY_SEATS, "-inf",
-                             old };
-    const char  *all[4] = { "ZRANGE", KEEPER_KEY_SEATS, "0", "-1" };
+    const char  *argv[6] = {
+        "EVAL", travel_worker_script(TRAVEL_SCRIPT_SEATS).data, "1",
+        KEEPER_KEY_SEATS, keeper->seat, ttl
+    };
 
-    unix_ms = worker_keeper_now(CLOCK_REALTIME);
-    snprintf(at, sizeof(at), "%lld", (long long) unix_ms);
-    snprintf(old, sizeof(old), "%lld",
-             (long long) (unix_ms - keeper->spec.conf->lease_ttl_ms));
-
-    reply = worker_keeper_redis(keeper, 4, add);
-
-    if (reply == NULL) {
-        return;
-    }
-
-    freeReplyObject(reply);
-    reply = worker_keeper_redis(keeper, 4, trim);
-
-    if (reply == NULL) {
-        return;
-    }
-
-    freeReplyObject(reply);
-    reply = worker_keeper_redis(keeper, 4, all);
+    snprintf(ttl, sizeof(ttl), "%ld", keeper->spec.conf->lease_ttl_ms);
+    reply = worker_keeper_redis(keeper, 6, argv);
 
     if (reply != NULL) {
         keeper_seats_read(keeper, reply, now);

@@ -184,7 +184,6 @@ limits_ask(worker_queue_t *queue, worker_type_t *type)
     worker_args_begin(args);
     worker_args_copy(args, key, limits_key(key, type));
     worker_args_str(args, queue->owner, strlen(queue->owner));
-    worker_args_int(args, queue->now_unix);
     worker_args_int(args, (int64_t) limit);
     worker_args_int(args, (int64_t) type->running);
     worker_args_int(args, (int64_t) limits_want(type));

@@ -93,6 +93,9 @@ typedef struct worker_entry_s {
     travel_str_t                pack;         /* the fields, in job.memory */
     unsigned                    invals;       /* XADDs without an answer */
     size_t                      handed_index; /* in queue->handed_list */
+    int64_t                     until;        /* monotonic ms: the deadline, for
+                                                 the watch; the job's own is
+                                                 shorter in a saga's step */
     double                      expected_ms;  /* type's estimate, frozen when
                                                  it was started: a sum of them
                                                  must come out even */

@@ -56,6 +56,7 @@ give_hand(worker_queue_t *queue, worker_entry_t *entry,
     }
 
     entry->state = WORKER_ENTRY_HANDED;
+    entry->until = entry->job.deadline;
     entry->handed_index = queue->handed;
     queue->handed_list[queue->handed++] = entry;
     worker_entries_push(list, entry);

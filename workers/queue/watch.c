@@ -212,14 +212,14 @@ worker_watch_slots(worker_queue_t *queue)
     for (i = 0; i < queue->handed; i++) {
         entry = queue->handed_list[i];
 
-        if (entry->job.deadline >= queue->now) {
+        if (entry->until >= queue->now) {
             continue;
         }
 
         entry->job.cancel = true;
 
         if (!entry->stuck
-            && entry->job.deadline + WATCH_GRACE_MS < queue->now)
+            && entry->until + WATCH_GRACE_MS < queue->now)
         {
             watch_stuck(queue, entry);
         }

@@ -51,7 +51,7 @@ WERROR     := $(if $(SAN),-Wno-error,-Werror)
 ALL_CFLAGS  = $(CPPFLAGS) -std=c11 -fPIC -pthread -Wall -Wextra $(WERROR) \
               $(SANFLAGS) $(CFLAGS)
 LIBS     := -Wl,--as-needed $(shell pkg-config --libs $(PKGS) 2>/dev/null) \
-            -lz -lm -pthread
+            -lcrypt -lz -lm -pthread
 # A batch of jobs is some thousand small pieces of memory at once, by many
 # threads; a sanitizer brings an allocator of its own.
 MALLOC   := $(if $(SAN),,$(shell pkg-config --libs jemalloc 2>/dev/null))

@@ -62,6 +62,26 @@ test_vector(void **state)
 }
 
 
+/* Made by another implementation (libxcrypt's, from Python), cost 12. */
+static void
+test_bcrypt(void **state)
+{
+    static const char  hash[] =
+        "$2b$12$abcdefghijklmnopqrstuuFDJRuYeKkCzo3Wy7h8SxhBSHBAHiPK2";
+
+    (void) state;
+    assert_int_equal(account_password_check(&accounts, hash, "correct horse"),
+                     TRAVEL_OK);
+    assert_int_equal(account_password_check(&accounts, hash, "correct Horse"),
+                     TRAVEL_REFUSED);
+    assert_int_equal(account_password_check(&accounts, "$2b$99$x", "x"),
+                     TRAVEL_REFUSED);
+    assert_int_equal(account_password_check(&accounts, "$2", "*0"),
+                     TRAVEL_REFUSED);
+    assert_true(account_password_stale(&accounts, hash));
+}
+
+
 static void
 test_secrets(void **state)
 {
@@ -100,6 +120,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_password),
         cmocka_unit_test(test_vector),
+        cmocka_unit_test(test_bcrypt),
         cmocka_unit_test(test_secrets),
     };
 

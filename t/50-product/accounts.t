@@ -207,6 +207,8 @@ subtest 'whose password it is' => sub {
     register('cy@example.org', 'cy' x 8);
     is(scalar(grep { $_->{to}[0] eq 'cy@example.org' } $t->mails), 1,
         'one mail a minute');
+    is($t->sql("SELECT count(*) FROM credentials.account
+        WHERE email = 'cy\@example.org'"), 1, 'one account');
 };
 
 subtest 'logging in' => sub {
@@ -322,7 +324,6 @@ subtest 'logging out' => sub {
     until_me($_->{access_token}, 401, 'out') for $l, $ann;
     is_code(refresh($ann->{refresh_token}), 401, 'SESSION_INVALID', 'for good');
     is(events($ann->{user}{id})->[-1], 'user.sessions_ended', 'on record');
-    sleep 1.1;
     $ann = login('ann@example.org', $password)->{json};
     secret($ann->{refresh_token});
     is(me($ann->{access_token}), 200, 'and in again');
@@ -439,11 +440,18 @@ subtest 'other parameters' => sub {
     my $conf = Travel::Test::slurp("$dir/workers.template");
     $t->write('workers.template',
         $conf =~ s/argon2_passes = 1/argon2_passes = 2/r);
+    $t->sql(q{UPDATE credentials.account SET password =
+        '$2b$12$abcdefghijklmnopqrstuuFDJRuYeKkCzo3Wy7h8SxhBSHBAHiPK2'
+        WHERE email = 'bob@example.org'});
     $t->restart_part('workers');
     my $r = login('dan@example.org', 'password of Dan');
     is($r->{status}, 201, 'the password is good') or diag $r->{content};
     like($t->sql("SELECT password FROM credentials.account
         WHERE email = 'dan\@example.org'"), qr/t=2,p=1/, 'and hashed anew');
+    is(login('bob@example.org', 'correct horse')->{status}, 201,
+        'a hash of bcrypt, brought along, is good, too');
+    like($t->sql("SELECT password FROM credentials.account
+        WHERE email = 'bob\@example.org'"), qr/\A\$argon2id\$/, 'for once');
 };
 
 subtest 'nothing is to be read' => sub {

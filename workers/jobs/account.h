@@ -2,9 +2,10 @@
  * Accounts of our own (schema 120): what their handlers share.
  *
  * account.c registers, verifies and resets; account_session.c logs in, renews
- * and ends; account_factor.c asks for a second factor; account_token.c makes what clients carry; account_password.c
- * hashes.  Secrets come sealed (common/seal.h), answers with secrets are told
- * once (result "once"), and the database has hashes alone.
+ * and ends; account_factor.c asks for a second factor; account_token.c makes
+ * what clients carry; account_password.c hashes.  Secrets come sealed
+ * (common/seal.h), answers with secrets are told once (result "once"), and the
+ * database has hashes alone, and a second factor's secret sealed.
  */
 
 #ifndef WORKER_ACCOUNT_H
@@ -71,8 +72,8 @@ const char *account_interval(char dst[ACCOUNT_INTERVAL_MAX], long ms);
 /* --- sessions (account_session.c) ---------------------------------------- */
 
 /* In a transaction: the session that has the job's id, with its event; its
- * answer is committed.  'device': how the user calls it, or NULL; 'acr': "aal1",
- * with a second factor "aal2". */
+ * answer is committed.  'device': how the user calls it, or NULL; 'acr':
+ * "aal1", with a second factor "aal2". */
 worker_verdict_e account_begin(worker_tx_t *tx, const account_pair_t *pair,
     const char *device, const char *acr);
 

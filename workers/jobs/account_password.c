@@ -1,10 +1,13 @@
 /* Passwords: hashed with Argon2id, compared, and hashed anew when workers.conf
- * asks for more than it did. */
+ * asks for more than it did.  Hashes of bcrypt, brought along from elsewhere,
+ * are compared, too. */
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <argon2.h>
+#include <crypt.h>
 
 #include "account.h"
 
@@ -44,12 +47,42 @@ password_nobody(const worker_accounts_t *accounts, const char *password)
 }
 
 
+/* bcrypt, whose hashes begin with "$2": it reads 72 bytes of a password. */
+static int
+password_bcrypt(const char *hash, const char *password)
+{
+    int                 rc;
+    const char         *made;
+    struct crypt_data  *data;
+
+    data = calloc(1, sizeof(struct crypt_data));
+
+    if (data == NULL) {
+        return TRAVEL_ERROR;
+    }
+
+    made = crypt_r(password, hash, data);
+    rc = made != NULL
+         && travel_secret_eq((travel_str_t) { made, strlen(made) },
+                             (travel_str_t) { hash, strlen(hash) })
+         ? TRAVEL_OK : TRAVEL_REFUSED;
+    explicit_bzero(data, sizeof(struct crypt_data));
+    free(data);
+
+    return rc;
+}
+
+
 int
 account_password_check(const worker_accounts_t *accounts, const char *hash,
     const char *password)
 {
     if (hash == NULL) {
         return password_nobody(accounts, password);
+    }
+
+    if (strncmp(hash, "$2", 2) == 0) {
+        return password_bcrypt(hash, password);
     }
 
     switch (argon2id_verify(hash, password, strlen(password))) {

@@ -5,7 +5,7 @@
 //
 // Repeatable: a dataset whose version is already in travel.dataset is skipped,
 // a new version is merged over the old one by primary key.  One transaction
-// per dataset, rows by COPY through psql.
+// per dataset, rows by COPY through psql; the caches are told (jobs.tell_stale).
 'use strict';
 
 const { spawn, spawnSync } = require('child_process');
@@ -105,7 +105,7 @@ const datasets = [
       columns: 'ident iata name municipality country_code region_code type ' +
           'scheduled lat lon' },
     { name: 'date-holidays', table: 'attraction', key: 'id',
-      rows: attractions, licence: 'ISC; data CC BY-SA 3.0',
+      tag: 'attractions', rows: attractions, licence: 'ISC; data CC BY-SA 3.0',
       columns: 'id country_code region name kind starts_at ends_at starts_on' },
 ];
 
@@ -189,6 +189,7 @@ function load(set) {
                 'DO UPDATE SET version = excluded.version, rows = ' +
                 'excluded.rows, licence = excluded.licence, ' +
                 'loaded_at = now();\n' +
+                `SELECT jobs.tell_stale('{${set.tag || 'places'}}');\n` +
                 `COMMIT;\nANALYZE travel.${set.table};\n`);
         }
         more();

@@ -1,6 +1,7 @@
 /*
  * Jobs of the house, started by schedules: partitions ahead, archival,
- * snapshots, projections, expired rows, reminders.
+ * snapshots, projections, expired rows, reminders; and by whoever changes rows
+ * with SQL: what is stale now.
  *
  * Each may run twice, or beside itself, without harm: the functions they call
  * look for what is left to do.  Those that could have much to do take it in
@@ -9,6 +10,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "families.h"
 #include "resource.h"
@@ -316,6 +318,38 @@ maintenance_remind(worker_job_t *job)
 }
 
 
+/* Its commit says it, after that of who asked (jobs.tell_stale). */
+static worker_verdict_e
+maintenance_stale_in(worker_tx_t *tx)
+{
+    size_t       i;
+    json_t      *tags;
+    const char  *tag;
+
+    tags = json_object_get(tx->job->body, "tags");
+
+    for (i = 0; i < json_array_size(tags); i++) {
+        tag = json_string_value(json_array_get(tags, i));
+
+        if (tag == NULL || strpbrk(tag, " \t\r\n") != NULL) {
+            return worker_tx_refuse(tx, "VALIDATION_ERROR",
+                                    "a tag is a text without blanks");
+        }
+
+        worker_tx_tag(tx, "%s", tag);
+    }
+
+    return worker_tx_commit(tx, NULL);
+}
+
+
+static worker_verdict_e
+maintenance_stale(worker_job_t *job)
+{
+    return worker_tx_run(job, "stale", maintenance_stale_in);
+}
+
+
 #define MAINTENANCE_TYPE(name, run)                                           \
     { name, "maintenance", TRAVEL_PRIORITY_LOW, run, NULL, 5, 1000, 300000,   \
       300000, true }
@@ -326,6 +360,7 @@ const worker_job_type_t  worker_jobs_maintenance[] = {
     MAINTENANCE_TYPE("maintenance.snapshots", maintenance_snapshots),
     MAINTENANCE_TYPE("maintenance.expire", maintenance_expire),
     MAINTENANCE_TYPE("maintenance.project", maintenance_project),
+    MAINTENANCE_TYPE("maintenance.stale", maintenance_stale),
     MAINTENANCE_TYPE("booking.remind", maintenance_remind),
     { .type = NULL }
 };

@@ -1,9 +1,6 @@
--- What the caller did, newest first: the audit of his own changes; of one
--- aggregate, of one type, of some time if asked.  A page reads a page by the
--- index; of one aggregate or type, as far back as it takes to fill it.
+-- What the caller did, newest first: the audit of his own changes; of some time
+-- if asked.  A page reads a page, by the index.
 -- @param    limit  int 1..100 = 20
--- @param    of     uuid?
--- @param    type   text? 1..64
 -- @param    from   timestamp?
 -- @param    until  timestamp?
 -- @returns  list
@@ -19,5 +16,3 @@ SELECT e.at, e.pos,
  WHERE e.user_id = :viewer
    AND e.at >= coalesce(:from, '-infinity')
    AND e.at < coalesce(:until, 'infinity')
-   AND (:of IS NULL OR e.stream_id = :of)
-   AND (:type IS NULL OR e.type = :type)

@@ -1,0 +1,1 @@
+DROP FUNCTION jobs.tell_stale(text[]);

@@ -1,0 +1,1 @@
+DROP INDEX events.event_user_type;

@@ -1,5 +1,5 @@
-# t/CONFORMANCE.md and t/GRAPHQL.md name tests that are there: every file, and in
-# it every test's name, or its parts: names are put together ("not stored: " and a
+# t/CONFORMANCE.md, t/GRAPHQL.md and t/PROMISES.md name tests that are there: every
+# file, and in it every test's name, or its parts: names are put together ("not stored: " and a
 # case).
 use strict;
 use warnings;
@@ -7,7 +7,7 @@ use Test::More;
 
 my (%text, @missing);
 my ($rows, $names) = (0, 0);
-local @ARGV = qw(t/CONFORMANCE.md t/GRAPHQL.md);
+local @ARGV = qw(t/CONFORMANCE.md t/GRAPHQL.md t/PROMISES.md);
 while (my $row = <>) {
     my $line = "$ARGV:$.";
     close ARGV if eof;              # lines are counted by file

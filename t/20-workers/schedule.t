@@ -156,6 +156,50 @@ subtest 'travelctl schedule' => sub {
     is((ctl('run', 'nobody'))[0], 1, 'nor to run');
 };
 
+subtest 'added while it runs' => sub {
+    my @add = ('add', 'mine', '--cron', '*/5 * * * *', '--type',
+        'maintenance.noop', '--body', '{"answer": {"a": 1}}');
+    is((ctl(@add))[0], 0, 'added');
+    like((ctl('list'))[1], qr/^mine +\*\/5 \* \* \* \* +UTC .*skip active$/m,
+        'listed');
+    is((ctl(@$_))[0], 1, "refused: $$_[-1]") for
+        ['add', 'every', @add[2 .. 5]], ['add', 'x', '--cron', '* * * * *'],
+        [@add, '--cron', 'sometimes'], [@add, '--type', 'no.such'],
+        [@add, '--timezone', 'Mars/Base'], [@add, '--body', '[]'],
+        [@add, '--catch-up', 'all'], ['remove', 'nobody'];
+    my $turn = sub {
+        my $id = $p->enqueue(type => 'schedule.turn');
+        $p->until_over($id);
+        return json($p->job($id)->{result})->{fired};
+    };
+    my $back = sub { $t->sql("UPDATE jobs.own_schedule SET last_fire =
+        date_trunc('minute', now()) - interval '$_[0]'") };
+    my $now = (gmtime)[1];       # due once, whenever it is looked at
+    $back->('30 minutes');
+    $t->sql("UPDATE jobs.own_schedule SET cron = '$now * * * *',
+        catch_up = 'once'");
+    is($turn->(), 1, 'due');
+    is($turn->(), 0, 'once');
+    my ($job, $body) = @{ ($t->sql("SELECT payload->>'id', payload->'body'
+        FROM jobs.outbox WHERE payload->'body'->>'schedule' = 'mine'"))[0] };
+    like(json($body)->{fire_at}, qr/:00\.000Z$/, 'with the time that is meant');
+    is_deeply(json($body)->{answer}, { a => 1 }, 'and its body');
+    is((ctl('pause', 'mine'))[0], 0, 'paused');
+    $back->('30 minutes');
+    is($turn->(), 0, 'it rests');
+    is((ctl('resume', 'mine'))[0], 0, 'resumed');
+    $t->sql("UPDATE jobs.own_schedule SET cron = '0 0 1 1 *',
+        catch_up = 'skip', last_fire = '2020-01-01'");
+    is($turn->(), 0, 'what was missed is skipped');
+    is(scalar $t->sql('SELECT skipped FROM jobs.own_schedule'), 1, 'and counted');
+    $t->sql("UPDATE jobs.own_schedule SET catch_up = 'once',
+        last_fire = '2020-01-01'");
+    is($turn->(), 1, 'or made up, once');
+    is((ctl('run', 'mine'))[0], 0, 'run by hand');
+    is((ctl('remove', 'mine'))[0], 0, 'taken out');
+    unlike((ctl('list'))[1], qr/^mine /m, 'gone');
+};
+
 sub run_now {
     my ($name) = @_;
     my ($rc, $id) = ctl('run', $name);

@@ -261,7 +261,7 @@ my %shipped = $list =~ /^(\S+) +(\@?\S+(?: [\d*\/]+ [\d*]+ [\d*]+ [\d*]+)?) +UTC
 is_deeply(\%shipped, { partitions => '@daily', expiry => '15 3 * * *',
     snapshots => '45 3 * * *', archival => '30 4 1 * *',
     routes => '*/5 * * * *', popular => '20 * * * *',
-    pending => '*/10 * * * *', flows => '*/2 * * * *', reminders => '*/10 * * * *',
+    pending => '*/10 * * * *', flows => '*/2 * * * *', own => '* * * * *', reminders => '*/10 * * * *',
     seasons => '5 0 * * *', energy => '0 2 * * *', mood => '0 2 * * *' },
     'all that the product does by the clock') or diag $list;
 like(slurp('conf/workers.conf'), qr/^# schedule "etl-$_" +\{ cron = "\@hourly"/m,

@@ -153,6 +153,8 @@ int travelctl_schedule_list(int argc, char **argv);
 int travelctl_schedule_run(int argc, char **argv);
 int travelctl_schedule_pause(int argc, char **argv);
 int travelctl_schedule_resume(int argc, char **argv);
+int travelctl_schedule_add(int argc, char **argv);
+int travelctl_schedule_remove(int argc, char **argv);
 int travelctl_saga_list(int argc, char **argv);
 int travelctl_saga_show(int argc, char **argv);
 int travelctl_saga_resume(int argc, char **argv);

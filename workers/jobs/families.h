@@ -26,6 +26,7 @@ extern const worker_job_type_t  worker_jobs_maintenance[];
 extern const worker_job_type_t  worker_jobs_etl[];
 extern const worker_job_type_t  worker_jobs_saga[];
 extern const worker_job_type_t  worker_jobs_flow[];
+extern const worker_job_type_t  worker_jobs_own_schedule[];
 extern const worker_job_type_t  worker_jobs_webhook[];
 extern const worker_job_type_t  worker_jobs_dead[];
 extern const worker_job_type_t  worker_jobs_operator[];

@@ -30,6 +30,7 @@ static const worker_job_type_t *const  table_families[] = {
     worker_jobs_etl,
     worker_jobs_saga,
     worker_jobs_flow,
+    worker_jobs_own_schedule,
     worker_jobs_webhook,
     worker_jobs_dead,
     worker_jobs_operator,

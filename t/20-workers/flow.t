@@ -292,6 +292,21 @@ subtest 'retried as a whole' => sub {
     is(row($id, 'ok', 'job'), $was, 'what was well is not run again');
     is(row($id, 'a', 'run'), 1, 'the other is, under another id');
     is(scalar(my @x = told($id, 'success')), 1, 'and it is told');
+
+    my $deep = begin({ nodes => { in => { type => 'flow.run', body => {
+        name => 'in', nodes => { x => noop(reject => 'X') } } },
+        out => after(noop(), 'in') } });
+    until_flow($deep, 'failed');
+    $t->sql("UPDATE jobs.flow_node SET body = '{\"name\": \"in\", \"nodes\":
+        {\"x\": {\"type\": \"maintenance.noop\"}}}'
+        WHERE flow = '$deep' AND name = 'in'");
+    $p->enqueue(type => 'flow.retry', queue => 'account',
+        body => { flow => $deep });
+    until_flow($deep, 'succeeded');
+    is(scalar worker("SELECT string_agg(state, ' ' ORDER BY created_at)
+        FROM jobs.flow WHERE parent = '$deep'"), 'failed succeeded',
+        'its own flow is begun anew');
+
     my $twice = $p->enqueue(type => 'flow.retry', queue => 'account',
         body => { flow => $id });
     $p->until_over($twice);

@@ -184,7 +184,11 @@ run_report(const run_t *r, worker_verdict_e verdict)
     json_t              *line;
     const worker_job_t  *job;
 
-    static const char  *verdicts[] = { "done", "retry", "reject", "fenced" };
+    static const char  *const verdicts[] = {
+        [WORKER_DONE] = "done", [WORKER_RETRY] = "retry",
+        [WORKER_REJECT] = "reject", [WORKER_SNOOZE] = "snooze",
+        [WORKER_FENCED] = "fenced", [WORKER_AWAIT] = "await"
+    };
 
     job = &r->job;
     travel_lsn_format(lsn, job->commit.commit.lsn);

@@ -517,6 +517,11 @@ BEGIN
         RETURN NULL;
     END IF;
 
+    -- what an earlier run has begun says nothing of the next
+    UPDATE jobs.flow AS c SET parent_node = c.parent_node || ' ' || x.run
+      FROM jobs.flow_node AS x
+     WHERE x.flow = p_flow AND x.state IN ('failed', 'dead', 'cancelled')
+       AND c.parent = x.flow AND c.parent_node = x.name;
     PERFORM jobs.drop_dead(jsonb_build_object('uuid', x.job))
        FROM jobs.flow_node AS x WHERE x.flow = p_flow AND x.state = 'dead';
     UPDATE jobs.flow_node AS x

@@ -207,5 +207,46 @@ subtest 'who may' => sub {
         . 'leaving something out');
 };
 
+# The page is files; what it can do is what it can ask.
+subtest 'the page' => sub {
+    my %file = map { $_ => $t->get("/operator/$_") }
+        '', 'operator.css', 'operator.js';
+    is($_->{status}, 200, 'served') for values %file;
+    my $h = $file{''}{headers};
+    like($h->{'content-security-policy'}, qr/^default-src\s'none';\sscript-src
+        \s'self';(?!.*(?:unsafe|\*|http)).*frame-ancestors\ 'none'/x,
+        'nothing but itself');
+    unlike($file{''}{content}, qr/<script(?!\ssrc="operator\.js")|<style|
+        \son\w+=|style=|https?:/x, 'nothing in line, nothing from elsewhere');
+    my $js = $file{'operator.js'}{content};
+    unlike($js, qr/innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|
+        https?:/x, 'text is text');
+    my %paths = map { $_ => 1 } ($js =~ /API \+ '(\/[\w\/]+)/g),
+        map { "/../dead$_" } $js =~ m{'/api/v1/dead([\w/]*)}g;
+    cmp_ok(scalar keys %paths, '>', 8, 'what it asks');
+    my %in_files = map { $_ => 1 } map { slurp(Travel::Test::root()
+        . "/conf/$_") =~ /location\s+(?:=|~)?\s*"?\^?([^\s"(]+)/g }
+        'nginx.conf', map { "travel/routes/$_.conf" } '96-operator', '95-dead';
+    is_deeply([grep { my $path = "$api$_" =~ s{/\w+/\.\.}{}r;
+        !$in_files{$path} } sort keys %paths], [], 'has an answer each');
+};
+
+subtest 'metrics: names, units, and a line about each' => sub {
+    my $text = slurp(Travel::Test::root() . '/conf/metrics.md');
+    my $live = $p->metrics;
+    my %type = $live =~ /^# TYPE (\S+) (\w+)$/mg;
+    cmp_ok(scalar keys %type, '>', 30, 'there are some');
+    $type{$_} //= '' for map { slurp($_) =~ /"(travel_[a-z]\w+?)(?:_bucket)?"/g }
+        glob Travel::Test::root() . '/workers/pool/metrics*.c';
+    is_deeply([grep { $text !~ /`\Q$_\E`/ } sort keys %type], [],
+        'each has a line');
+    is_deeply([grep { $type{$_} && ($type{$_} eq 'counter') != /_total$/ }
+        sort keys %type], [], 'counters, and they alone, are totals');
+    is_deeply([grep { /_(?:ms|millis\w*|us|minutes|hours|kb|mb)(?:_|$)/ }
+        sort keys %type], [], 'in base units');
+    is_deeply([grep { !($live =~ /^# HELP \Q$_\E \S/m) }
+        grep { $type{$_} } sort keys %type], [], 'with help');
+};
+
 $p->finish;
 done_testing;

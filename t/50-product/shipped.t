@@ -529,6 +529,8 @@ subtest 'the shipped limits' => sub {
 
 subtest 'operators' => sub {
     my $api = '/api/v1/operator';
+    is($t->get('/operator/')->{status}, 200, 'their page');
+    $asked{'GET /operator/'}++;
     is_ok(get($op, "$api/pool"), 200, 'what runs');
     is_ok(get($op, "$api/$_"), 200, $_) for qw(paused schedules);
     my $saga = is_ok(get($op, "$api/sagas?state=done&limit=1"), 200, 'sagas')

@@ -213,7 +213,7 @@ fuzz:
 model:
 	@scripts/model.sh $(if $(FULL),--full)
 
-# Needs docker, or DOCKER=podman COMPOSE=podman-compose, and the network.
+# Needs docker, or DOCKER=podman and docker-compose, and the network.
 images:
 	@docker/try.sh
 

@@ -22,10 +22,15 @@ work=$(mktemp -d)
 url=http://127.0.0.1:$PORT
 helpers=()
 
-# compose.yaml with the keys of this trial in place of docker/secrets; -p names
-# it, and docker-compose of Debian 12 knows no name in the file.
-sed -e '/^name: /d' -e "s|\./secrets|$work/secrets|; s|context: \.\.|context: $here/..|" \
-    "$here/compose.yaml" > "$work/compose.yaml"
+# compose.yaml with the keys of this trial in place of docker/secrets, and without
+# its limit of open files where that is above what there may be here.  -p names
+# it: docker-compose of Debian 12 knows no name in the file.
+unfit='^name: '
+files=$(ulimit -Hn)
+[ "$files" = unlimited ] || [ "$files" -ge 65536 ] || unfit+='|^ *ulimits: '
+sed -E -e "/$unfit/d" -e "s|\./secrets|$work/secrets|" \
+    -e "s|context: \.\.|context: $here/..|" "$here/compose.yaml" \
+    > "$work/compose.yaml"
 # shellcheck disable=SC2206
 compose=(${COMPOSE:-$DOCKER compose} -p travel-try -f "$work/compose.yaml"
     ${COMPOSE_MORE:-})

@@ -94,7 +94,7 @@ spawn() {
 
 # await NAME PORT: until what was spawned answers there, or is gone.
 await() {
-    wait_for 15 up_or_gone "$(cat "$PIDS/$1.pid")" "$2" || true
+    wait_for 40 up_or_gone "$(cat "$PIDS/$1.pid")" "$2" || true
     pid_of "$1" > /dev/null && answers "$2" || {
         tail -20 "$LOGS/$1.log" >&2
         stop "$1"
@@ -244,7 +244,7 @@ start_sandbox() {
     "$here/render.sh" "$ROOT/conf/sandbox.conf" "$TRAVEL_RUN/sandbox.conf"
     setsid nginx -p "$TRAVEL_RUN" -c "$TRAVEL_RUN/sandbox.conf" \
         -e "$LOGS/sandbox-error.log" < /dev/null
-    wait_for 10 answers "$PORT_SANDBOX" || die "sandbox: port $PORT_SANDBOX"
+    wait_for 40 answers "$PORT_SANDBOX" || die "sandbox: port $PORT_SANDBOX"
 }
 
 start_smtp() {
@@ -295,7 +295,7 @@ start_nginx() {
     LD_PRELOAD=$(preload) setsid "$(command -v nginx)" -p "$TRAVEL_RUN" \
         -c "$TRAVEL_RUN/nginx.conf" -e "$LOGS/error.log" \
         < /dev/null > "$LOGS/nginx.out" 2>&1 &
-    wait_for 15 nginx_up_or_gone $! || true
+    wait_for 40 nginx_up_or_gone $! || true
     pid_of nginx > /dev/null && answers "$PORT" || {
         cat "$LOGS/nginx.out" >&2
         die "nginx did not start on port $PORT, see $LOGS/error.log"

@@ -68,7 +68,7 @@ sub start_again {
     }
     $self->{master} = $pid;
     wait_for(sub { $self->get('/health', allow_5xx => 1)->{status} != 599 },
-        10, "node $self->{number}") or die slurp($log);
+        30, "node $self->{number}") or die slurp($log);
 }
 
 sub pid_of { $_[0]{master} }

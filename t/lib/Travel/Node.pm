@@ -77,8 +77,18 @@ sub _end {
     my ($self, $signal) = @_;
     my $pid = delete $self->{master} or return;
     my @all = ($pid, split ' ', slurp("/proc/$pid/task/$pid/children"));
-    kill $signal, $signal eq 'KILL' ? @all : $pid;
-    waitpid $pid, 0;
+    my $end = Time::HiRes::time() + 30;
+    my $again = 0;
+    # A master that has only begun remembers a signal, and waits for the next.
+    while (waitpid($pid, POSIX::WNOHANG()) == 0) {
+        my $now = Time::HiRes::time();
+        if ($now > $again) {
+            $signal = 'KILL' if $now > $end;
+            CORE::kill $signal, $signal eq 'KILL' ? @all : $pid;
+            $again = $now + 2;
+        }
+        Time::HiRes::sleep(0.02);
+    }
 }
 
 sub stop { $_[0]->_end('QUIT') }

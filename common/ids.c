@@ -279,3 +279,19 @@ travel_job_id_parse(travel_job_id_t *ret_id, travel_str_t text)
 
     return TRAVEL_OK;
 }
+
+
+bool
+travel_job_id_uuid(char dst[TRAVEL_UUID_TEXT_LEN + 1], travel_str_t text)
+{
+    travel_job_id_t  id;
+
+    if (travel_job_id_parse(&id, text) != TRAVEL_OK) {
+        return false;
+    }
+
+    travel_uuid_format(dst, &id.id);
+    dst[TRAVEL_UUID_TEXT_LEN] = '\0';
+
+    return true;
+}

@@ -64,6 +64,9 @@ typedef struct {
 
 /* 'dst' holds TRAVEL_JOB_ID_MAX + 1; returns the length, NUL-terminated. */
 size_t travel_job_id_format(char *dst, const travel_job_id_t *id);
+
+/* The uuid of a job's id, as text; false: it is no id. */
+bool travel_job_id_uuid(char dst[TRAVEL_UUID_TEXT_LEN + 1], travel_str_t text);
 /* Checks the shape only: queue of [a-z]{1,16}, partition without leading
  * zeros below TRAVEL_PARTITIONS_MAX, uuid.  Whether such a queue exists is the
  * caller's to ask. */

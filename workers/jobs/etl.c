@@ -115,9 +115,7 @@ etl_ask(etl_t *etl, worker_pg_t *pg, const char *sql, int n,
     res = worker_pg_ready(pg) == TRAVEL_OK ? worker_pg_exec(pg, sql, n, params)
                                            : NULL;
 
-    if (res != NULL && (PQresultStatus(res) == PGRES_TUPLES_OK
-                        || PQresultStatus(res) == PGRES_COMMAND_OK))
-    {
+    if (worker_pg_good(res)) {
         return res;
     }
 

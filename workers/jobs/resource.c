@@ -44,16 +44,14 @@ PGresult *
 worker_query(worker_job_t *job, const char *sql, int n,
     const char *const *params)
 {
-    PGresult        *res;
-    worker_pg_t     *pg;
-    ExecStatusType   status;
+    PGresult     *res;
+    worker_pg_t  *pg;
 
     pg = job->slot->pg;
     res = worker_pg_ready(pg) == TRAVEL_OK ? worker_pg_exec(pg, sql, n, params)
                                            : NULL;
-    status = PQresultStatus(res);
 
-    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
+    if (worker_pg_good(res)) {
         return res;
     }
 

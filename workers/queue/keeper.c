@@ -88,18 +88,12 @@ PGresult *
 worker_keeper_pg(worker_keeper_t *keeper, const char *sql, int n,
     const char *const *params)
 {
-    PGresult        *res;
-    ExecStatusType   status;
+    PGresult  *res;
 
-    if (worker_pg_ready(keeper->pg) != TRAVEL_OK) {
-        res = NULL;
-        status = PGRES_FATAL_ERROR;
-    } else {
-        res = worker_pg_exec(keeper->pg, sql, n, params);
-        status = PQresultStatus(res);
-    }
+    res = worker_pg_ready(keeper->pg) == TRAVEL_OK
+          ? worker_pg_exec(keeper->pg, sql, n, params) : NULL;
 
-    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
+    if (worker_pg_good(res)) {
         keeper->complained = false;
         atomic_store(&keeper->blind, false);
         return res;

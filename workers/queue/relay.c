@@ -1,9 +1,8 @@
 /*
- * Outbox and dead letters: from PostgreSQL to Redis, and the other way.
+ * The outbox: from PostgreSQL to Redis.
  *
- * Neither is done in one step with its mark, so each may be done twice: a job
- * is enqueued once per id, and requeued once per outbox row; a dead letter has
- * its id as primary key.
+ * A row is not sent in one step with its mark, so it may be sent twice: a job
+ * is enqueued once per id, and requeued once per outbox row.
  *
  * The rows of a batch are sent one behind the other, and the answers read when
  * all are out.  What was answered up to the first failure is marked; what may
@@ -31,12 +30,7 @@
 
 #define RELAY_BATCH      500
 #define RELAY_BATCH_STR  "500"
-#define RELAY_DEAD       100
-#define RELAY_DEAD_STR   "100"
-#define RELAY_DEAD_ID    256            /* what is longer is no id, and more than
-                                           an index may hold */
 #define RELAY_LOOK_S     3600
-#define RELAY_MARK       "dead_mark"    /* in :owner: the last one copied */
 #define RELAY_UNIQUE_MAX 1024
 #define RELAY_JSON       16384          /* to begin with */
 #define RELAY_MESSAGES   32             /* of one script call */
@@ -236,23 +230,6 @@ relay_envelope(const relay_batch_t *batch, travel_envelope_t *env)
 }
 
 
-/* The uuid of a job's id, by which claims are kept; false: it is no id. */
-static bool
-relay_uuid(char dst[TRAVEL_UUID_TEXT_LEN + 1], travel_str_t text)
-{
-    travel_job_id_t  id;
-
-    if (travel_job_id_parse(&id, text) != TRAVEL_OK) {
-        return false;
-    }
-
-    travel_uuid_format(dst, &id.id);
-    dst[TRAVEL_UUID_TEXT_LEN] = '\0';
-
-    return true;
-}
-
-
 /* A payload that is too large for the stream stays in the database, until its
  * job's dead letter would be gone; the message says so. */
 static int
@@ -264,7 +241,9 @@ relay_claim(const worker_relay_t *relay, travel_envelope_t *env,
                                                          + 1], *body;
     worker_claim_t   claim;
 
-    if (env->body.len <= relay->claim_check || !relay_uuid(uuid, env->id)) {
+    if (env->body.len <= relay->claim_check
+        || !travel_job_id_uuid(uuid, env->id))
+    {
         return TRAVEL_OK;
     }
 
@@ -393,7 +372,7 @@ relay_claimed(const worker_relay_t *relay, travel_envelope_t *env)
     int    rc;
     char   uuid[TRAVEL_UUID_TEXT_LEN + 1], *text;
 
-    if (env->body.len > 2 || !relay_uuid(uuid, env->id)) {
+    if (env->body.len > 2 || !travel_job_id_uuid(uuid, env->id)) {
         return TRAVEL_OK;
     }
 
@@ -744,14 +723,6 @@ relay_row(relay_batch_t *batch, int i, relay_sent_t *sent)
 }
 
 
-static bool
-relay_good(PGresult *res)
-{
-    return PQresultStatus(res) == PGRES_TUPLES_OK
-           || PQresultStatus(res) == PGRES_COMMAND_OK;
-}
-
-
 /* All rows, until one cannot be sent, and their answers. */
 static int
 relay_send(relay_batch_t *batch)
@@ -817,7 +788,7 @@ relay_mark(const relay_batch_t *batch, int n)
                          "               WHERE id = ANY ($2::bigint[]))"
                          " UPDATE jobs.outbox SET sent_at = clock_timestamp()"
                          "  WHERE id = ANY ($1::bigint[])", 2, params);
-    rc = relay_good(res) ? TRAVEL_OK : TRAVEL_ERROR;
+    rc = worker_pg_good(res) ? TRAVEL_OK : TRAVEL_ERROR;
     PQclear(res);
 
     if (rc == TRAVEL_OK) {
@@ -898,7 +869,7 @@ worker_relay_outbox(const worker_relay_t *relay)
                              " ORDER BY id LIMIT " RELAY_BATCH_STR,
                              4, params);
 
-        if (!relay_good(res)) {
+        if (!worker_pg_good(res)) {
             PQclear(res);
             return TRAVEL_ERROR;
         }
@@ -915,219 +886,4 @@ worker_relay_outbox(const worker_relay_t *relay)
     } while (n == RELAY_BATCH && sent < WORKER_RELAY_ROUND);
 
     return sent;
-}
-
-
-/* --- the dead ------------------------------------------------------------- */
-
-static const char *
-dead_field(const redisReply *fields, const char *name)
-{
-    size_t  i;
-
-    for (i = 0; i + 1 < fields->elements; i += 2) {
-        if (strcmp(fields->element[i]->str, name) == 0) {
-            return fields->element[i + 1]->str;
-        }
-    }
-
-    return NULL;
-}
-
-
-/* The whole entry as JSON; bytes that are no UTF-8 (a malformed entry may
- * hold any) become question marks. */
-static char *
-dead_envelope(const redisReply *fields)
-{
-    size_t   i, k;
-    char    *text, *s;
-    json_t  *o, *v;
-
-    o = json_object();
-
-    for (i = 0; i + 1 < fields->elements; i += 2) {
-        s = fields->element[i + 1]->str;
-
-        for (k = 0; k < (size_t) fields->element[i + 1]->len; k++) {
-            if (s[k] == '\0') {
-                s[k] = '?';         /* jsonb takes no zero */
-            }
-        }
-
-        v = json_string(s);
-
-        for (k = 0; v == NULL && s[k]; k++) {
-            s[k] = (unsigned char) s[k] < 0x80 ? s[k] : '?';
-        }
-
-        json_object_set_new(o, fields->element[i]->str,
-                            v != NULL ? v : json_string(s));
-    }
-
-    text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
-    json_decref(o);
-
-    return text;
-}
-
-
-static int
-dead_insert(const worker_relay_t *relay, const redisReply *entry)
-{
-    int                rc;
-    char               number[8], nameless[96], *envelope;
-    char               uuid[TRAVEL_UUID_TEXT_LEN + 1];
-    json_t            *body;
-    PGresult          *res;
-    const char        *params[16];
-    const redisReply  *fields;
-
-    fields = entry->element[1];
-    envelope = dead_envelope(fields);   /* first: it mends the texts */
-
-    snprintf(number, sizeof(number), "%u", relay->number);
-    snprintf(nameless, sizeof(nameless), "%s.%u.%s", relay->queue,
-             relay->number, entry->element[0]->str);
-
-    params[0] = dead_field(fields, "id");
-    params[0] = params[0] != NULL && strlen(params[0]) <= RELAY_DEAD_ID
-                ? params[0] : nameless;
-    params[1] = relay->queue;
-    params[2] = number;
-    params[3] = dead_field(fields, "type");
-    params[3] = params[3] != NULL ? params[3] : "";
-    params[4] = dead_field(fields, "sub");
-    params[5] = dead_field(fields, "key");
-    params[6] = dead_field(fields, "body");
-    body = params[6] != NULL ? json_loads(params[6], JSON_DECODE_ANY, NULL)
-                             : NULL;
-    params[6] = body != NULL ? params[6] : NULL;
-    params[7] = dead_field(fields, "attempts");
-    params[8] = dead_field(fields, "cause");
-    params[9] = dead_field(fields, "first_error");
-    params[10] = dead_field(fields, "last_error");
-    params[11] = dead_field(fields, "trace");
-    params[12] = dead_field(fields, "died_at");
-    params[13] = envelope;
-    params[14] = entry->element[0]->str;
-    params[15] = relay_uuid(uuid, (travel_str_t) { params[0],
-                            strlen(params[0]) }) ? uuid : NULL;
-
-    res = worker_pg_exec(relay->pg,
-                         "INSERT INTO jobs.dead (job_id, queue, partition,"
-                         "  type, sub, key, body, attempts, cause,"
-                         "  first_error, last_error, trace, died_at, envelope,"
-                         "  entry)"
-                         " VALUES ($1, $2, $3::integer, $4, $5, $6,"
-                         "  coalesce((SELECT c.data::jsonb FROM jobs.claim"
-                         "             AS c WHERE c.job = $16::uuid"
-                         "               AND c.what = 'body'), $7::jsonb),"
-                         "  $8::integer, $9, $10, $11, $12,"
-                         "  to_timestamp($13::float8 / 1000), $14::jsonb, $15)"
-                         " ON CONFLICT (job_id) DO NOTHING", 16, params);
-    rc = relay_good(res) ? TRAVEL_OK : TRAVEL_ERROR;
-
-    if (rc != TRAVEL_OK) {
-        worker_log(WORKER_LOG_WARN, "%s: dead letter %s: %s", relay->queue,
-                   params[0], worker_pg_error(relay->pg));
-    }
-
-    PQclear(res);
-    json_decref(body);
-    free(envelope);
-
-    return rc;
-}
-
-
-static redisReply *
-dead_read(const worker_relay_t *relay, const char *owner, const char *dead)
-{
-    char         from[64];
-    redisReply  *mark, *reply;
-
-    mark = worker_redis_command(relay->redis, "HGET %s " RELAY_MARK, owner);
-
-    if (mark == NULL) {
-        return NULL;
-    }
-
-    snprintf(from, sizeof(from), "%s%s",
-             mark->type == REDIS_REPLY_STRING ? "(" : "",
-             mark->type == REDIS_REPLY_STRING ? mark->str : "-");
-    freeReplyObject(mark);
-
-    reply = worker_redis_command(relay->redis, "XRANGE %s %s + COUNT "
-                                 RELAY_DEAD_STR, dead, from);
-
-    if (reply != NULL && reply->type != REDIS_REPLY_ARRAY) {
-        freeReplyObject(reply);
-        return NULL;
-    }
-
-    return reply;
-}
-
-
-/* Letters that are all copied and past their time. */
-static void
-dead_trim(const worker_relay_t *relay, const char *dead)
-{
-    redisReply       *reply;
-    struct timespec   now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    reply = worker_redis_command(relay->redis, "XTRIM %s MINID %lld", dead,
-                                 (long long) now.tv_sec * 1000
-                                 - relay->retention_ms);
-    freeReplyObject(reply);         /* another day, if not now */
-}
-
-
-int
-worker_relay_dead(const worker_relay_t *relay)
-{
-    int           rc;
-    char          owner[TRAVEL_KEY_MAX], dead[TRAVEL_KEY_MAX];
-    size_t        i, n;
-    redisReply   *reply, *set;
-    travel_str_t  queue;
-
-    queue = (travel_str_t) { relay->queue, strlen(relay->queue) };
-    (void) travel_key_named(owner, queue, relay->number, "owner");
-    (void) travel_key_named(dead, queue, relay->number, "dead");
-
-    reply = dead_read(relay, owner, dead);
-
-    if (reply == NULL) {
-        return TRAVEL_ERROR;
-    }
-
-    rc = TRAVEL_OK;
-    n = reply->elements;
-
-    if (n > 0 && worker_pg_ready(relay->pg) != TRAVEL_OK) {
-        freeReplyObject(reply);
-        return TRAVEL_ERROR;
-    }
-
-    for (i = 0; rc == TRAVEL_OK && i < n; i++) {
-        rc = dead_insert(relay, reply->element[i]);
-
-        if (rc == TRAVEL_OK) {
-            set = worker_redis_command(relay->redis,
-                                       "HSET %s " RELAY_MARK " %s", owner,
-                                       reply->element[i]->element[0]->str);
-            rc = set != NULL ? TRAVEL_OK : TRAVEL_ERROR;
-            freeReplyObject(set);
-        }
-    }
-
-    if (rc == TRAVEL_OK && n > 0 && n < RELAY_DEAD) {
-        dead_trim(relay, dead);
-    }
-
-    freeReplyObject(reply);
-    return rc == TRAVEL_OK ? (int) n : rc;
 }

@@ -1,4 +1,5 @@
-/* The keeper's two errands for a partition it owns: outbox and dead. */
+/* The keeper's two errands for a partition it owns: the outbox (relay.c) and the
+ * dead (relay_dead.c). */
 
 #ifndef WORKER_RELAY_H
 #define WORKER_RELAY_H

@@ -78,9 +78,7 @@ schedule_ask(worker_scheduler_t *s, const char *sql, int n,
 
     res = worker_pg_exec(s->pg, sql, n, params);
 
-    if (PQresultStatus(res) == PGRES_TUPLES_OK
-        || PQresultStatus(res) == PGRES_COMMAND_OK)
-    {
+    if (worker_pg_good(res)) {
         return res;
     }
 

@@ -192,6 +192,16 @@ worker_pg_ready(worker_pg_t *pg)
 }
 
 
+bool
+worker_pg_good(const PGresult *res)
+{
+    ExecStatusType  status;
+
+    status = PQresultStatus(res);
+    return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
+}
+
+
 const char *
 worker_pg_error(const worker_pg_t *pg)
 {
@@ -422,12 +432,9 @@ static bool
 pg_judge(worker_pg_t *pg, const char *sql, const PGresult *res)
 {
     const char      *state;
-    ExecStatusType   status;
     pg_statement_t  *st;
 
-    status = PQresultStatus(res);
-
-    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
+    if (worker_pg_good(res)) {
         return false;
     }
 

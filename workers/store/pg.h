@@ -34,6 +34,8 @@ PGresult *worker_pg_exec_binary(worker_pg_t *pg, const char *sql, int n,
 void worker_pg_trace(worker_pg_t *pg, const travel_trace_t *parent);
 
 const char *worker_pg_error(const worker_pg_t *pg);
+/* Was the statement done, with rows or without?  NULL was not. */
+bool worker_pg_good(const PGresult *res);
 /* SQLSTATE of the last failed statement; "08006" when the link broke. */
 const char *worker_pg_sqlstate(const worker_pg_t *pg);
 /* Did it fail because the server was away, full, going or coming?  Then it was

@@ -59,13 +59,11 @@ tx_fail(worker_tx_t *tx, const char *what)
 static PGresult *
 tx_run(worker_tx_t *tx, const char *sql, int n, const char *const *params)
 {
-    PGresult        *res;
-    ExecStatusType   status;
+    PGresult  *res;
 
     res = worker_pg_exec(tx_pg(tx), sql, n, params);
-    status = PQresultStatus(res);
 
-    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
+    if (worker_pg_good(res)) {
         return res;
     }
 

@@ -367,6 +367,53 @@ subtest 'another password' => sub {
     is(login('new@example.org', $new)->{status}, 201, 'and an account');
 };
 
+subtest 'an operator ends them' => sub {
+    my $s = login('bob@example.org', 'password of Bob')->{json};
+    my @ctl = (Travel::Test::build() . '/travelctl', 'account', 'logout');
+    my @conf = ('--config', "$dir/workers.conf");
+    my ($rc, $said) = $t->run(@ctl, uc $s->{user}{id}, @conf);
+    is($rc, 0, 'travelctl account logout') or diag $said;
+    is($said, "2 sessions ended\n", 'says how many');
+    until_me($s->{access_token}, 401, 'out');
+    is_code(refresh($s->{refresh_token}), 401, 'SESSION_INVALID', 'for good');
+    is(events($s->{user}{id})->[-1], 'user.sessions_ended', 'on record');
+    is(login('bob@example.org', 'password of Bob')->{status}, 201,
+        'until he logs in again');
+    ($rc, $said) = $t->run(@ctl, $t->user(1), @conf);
+    isnt($rc, 0, 'not of who has no account');
+    like($said, qr/no such account/, 'which is said');
+    isnt(($t->run(@ctl, 'bob', @conf))[0], 0, 'nor by another name');
+};
+
+subtest 'many at once, and what is old' => sub {
+    my $body = '{"email":"fay@example.org","password":"guess"}';
+    my $head = join "\r\n", "POST $auth/login HTTP/1.1", 'Host: x',
+        'Content-Type: application/json', 'Connection: close',
+        'Content-Length: ' . length $body, '', $body;
+    my @s = map { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort =>
+        $t->port) or die $! } 1 .. 16;
+    print $_ $head for @s;
+    $_->flush for @s;
+    my @wrong = grep { local $/; readline($_) =~ m{^HTTP/1.1 401} } @s;
+    cmp_ok(scalar @wrong, '>=', 5, 'sixteen guesses at once: five are tried');
+    cmp_ok(scalar @wrong, '<=', 8, 'and hardly more, however slow we are');
+
+    my $count = sub { scalar $t->sql("SELECT count(*) FROM credentials.$_[0]") };
+    my %was = map { $_ => $count->($_) } qw(session ticket attempt);
+    $t->sql("UPDATE credentials.session SET expires_at = now()
+        - interval '31 days' WHERE ended_by = 'reuse'");
+    $t->sql("UPDATE credentials.ticket SET expires_at = now()
+        - interval '31 days' WHERE purpose = 'reset'");
+    $t->sql("UPDATE credentials.attempt SET last_at = now()
+        - interval '25 hours'");
+    my $n = $t->sql('SELECT credentials.expire(1000)', role => 'travel_worker');
+    is($count->('attempt'), 0, 'attempts are forgotten');
+    cmp_ok($count->($_), '<', $was{$_}, "$_: so is what opens nothing")
+        for qw(session ticket);
+    is($n, $was{attempt} + $was{session} - $count->('session')
+        + $was{ticket} - $count->('ticket'), 'and counted');
+};
+
 # RFC 6238 by other means than ours; $ahead steps of 30 s from now.
 sub totp {
     my ($base32, $ahead) = @_;

@@ -122,6 +122,7 @@ int travelctl_token_jwks(int argc, char **argv);
 int travelctl_token_verify(int argc, char **argv);
 int travelctl_token_revoke(int argc, char **argv);
 int travelctl_token_revocations(int argc, char **argv);
+int travelctl_account_logout(int argc, char **argv);
 int travelctl_key_create(int argc, char **argv);
 int travelctl_key_list(int argc, char **argv);
 int travelctl_key_revoke(int argc, char **argv);

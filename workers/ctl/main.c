@@ -28,6 +28,8 @@ static const ctl_command_t  ctl_commands[] = {
       "take tokens back" },
     { "token", "revocations", travelctl_token_revocations,
       "list what is revoked" },
+    { "account", "logout", travelctl_account_logout,
+      "end all sessions of an account" },
     { "key", "create", travelctl_key_create,
       "make an API key" },
     { "key", "list", travelctl_key_list,

@@ -133,6 +133,10 @@ subtest 'once, whatever the relay does' => sub {
     wait_for(sub { 4 == $p->ran($p->job($id)->{key}) }, 10, 'two more runs');
     ok($until->('retrying'), 'who watches hears it at once: it lives');
     wait_for(sub { rows($id) }, 10, 'dead again');
+    is_deeply([$t->sql("SELECT e.type, e.data->>'code' = d.cause, e.user_id
+        FROM events.event AS e JOIN jobs.dead AS d ON d.job_id =
+        e.data->>'job' WHERE e.stream_type = 'system' AND d.job_id = '$id'")],
+        [(['system.error', 't', $t->user(1)]) x 2], 'each death is an event');
     ok($until->('dead'), 'and that it died');
     $t->sql("UPDATE jobs.outbox SET sent_at = NULL WHERE kind = 'requeue'");
     wait_for(sub { !$t->sql("SELECT count(*) FROM jobs.outbox WHERE

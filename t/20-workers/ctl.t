@@ -227,6 +227,8 @@ subtest 'the dead' => sub {
     is($rc, 0, 'list') or diag $out;
     like($out, qr/\Q$id\E +booking\.create +4 +EXTERNAL_SERVICE_ERROR: status 503/,
         'one line');
+    ok(json((split /\n/, (ctl('dead', 'list', @c, '--json'))[1])[0])->{cause},
+        'as JSON');
     is((ctl('dead', 'list', @c, '--queue', 'ai'))[0], 1, 'of another queue: none');
     ($rc, $out) = ctl('dead', 'show', @c, $id);
     is($rc, 0, 'show');

@@ -181,6 +181,8 @@ subtest 'sagas' => sub {
         state) SELECT '$other', name, job_id, type, sub, key, body, 'undoing' FROM jobs.saga_run WHERE id = '$id'");
     my $list = json($t->get("$api/sagas?state=stuck", @reader)->{content});
     is_deeply([map { $_->{id} } @{ $list->{items} }], [$id], 'the stuck one');
+    is(json((ctl('saga', 'list', '--state', 'stuck', '--json'))[1])->{error},
+        '<b>stuck</b>', 'by travelctl, too, as JSON');
     is_deeply(json($t->get("$api/sagas/$id", @reader)->{content})->{steps},
         [], 'its steps');
     is($t->post("$api/sagas/$id", { act => 'resume' }, @reader)->{status}, 403,

@@ -101,6 +101,9 @@ PGresult *ctl_query(PGconn *pg, const char *sql, int n,
 int ctl_rows(const char *config, const char *sql, int n,
     const char *const *params, void (*print)(const PGresult *res, int row));
 
+/* A row as one JSON object a line: its columns' names and texts. */
+void ctl_row_json(const PGresult *res, int row);
+
 /* The code of ctl_rows(), which is CTL_REFUSED where there is no row, after a
  * complaint that there is no such 'what'. */
 int ctl_found(int rc, const char *what, const char *id);

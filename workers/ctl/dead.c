@@ -101,10 +101,12 @@ int
 travelctl_dead_list(int argc, char **argv)
 {
     int            rc;
+    bool           json = false;
     dead_filter_t  f = { .limit = 50 };
     const char    *args[CTL_ARGS_MAX + 1];
 
-    ctl_option_t  options[] = { DEAD_OPTIONS(f), { .name = NULL } };
+    ctl_option_t  options[] = { DEAD_OPTIONS(f), CTL_JSON(json),
+                                { .name = NULL } };
     ctl_spec_t    spec = { "dead list [options]",
                            "The dead, newest first: when, job, type, attempts, "
                            "cause: last error.\nAt most 50, if --limit does "
@@ -117,13 +119,13 @@ travelctl_dead_list(int argc, char **argv)
 
     return dead_rows(&f,
         "SELECT to_char(died_at AT TIME ZONE 'UTC',"
-        "               'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
-        "       job_id, type, attempts, cause,"
+        "               'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS died_at,"
+        "       job_id AS job, type, attempts, cause,"
         "       coalesce(jobs.error_json(last_error)->>'message', last_error,"
-        "                '')"
+        "                '') AS last_error"
         "  FROM jobs.dead_matching($1::jsonb - 'limit')"
         " ORDER BY died_at DESC LIMIT ($1::jsonb->>'limit')::bigint",
-        dead_row);
+        json ? ctl_row_json : dead_row);
 }
 
 

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include <jansson.h>
+
 #include "ctl.h"
 
 
@@ -34,6 +36,26 @@ ctl_row(const PGresult *res, int row)
     }
 
     putchar('\n');
+}
+
+
+void
+ctl_row_json(const PGresult *res, int row)
+{
+    int      k;
+    json_t  *line;
+
+    line = json_object();
+
+    for (k = 0; k < PQnfields(res); k++) {
+        (void) json_object_set_new(line, PQfname(res, k),
+                                   PQgetisnull(res, row, k) ? json_null()
+                                   : json_string(PQgetvalue(res, row, k)));
+    }
+
+    json_dumpf(line, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(line);
 }
 
 

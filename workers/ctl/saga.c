@@ -86,6 +86,7 @@ int
 travelctl_saga_list(int argc, char **argv)
 {
     int          rc;
+    bool         json = false;
     long         older = 0, limit = 100;
     char         age[24], number[24];
     const char  *config = NULL, *state = NULL, *args[CTL_ARGS_MAX + 1];
@@ -97,6 +98,7 @@ travelctl_saga_list(int argc, char **argv)
           "running, undoing, stuck (these three), done, undone, closed" },
         { "older", CTL_SECONDS, &older, "TIME", "not moved for so long" },
         { "limit", CTL_NUMBER, &limit, "N", "at most so many (100)" },
+        CTL_JSON(json),
         { .name = NULL }
     };
     ctl_spec_t  spec = { "saga list [options]",
@@ -120,15 +122,16 @@ travelctl_saga_list(int argc, char **argv)
     return ctl_rows(config,
         "SELECT r.id, r.name, r.state,"
         "       to_char(r.updated_at AT TIME ZONE 'UTC',"
-        "               'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
-        "       coalesce(" SAGA_STEPS ", '-'),"
-        "       coalesce(r.error->>'message', '')"
+        "               'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS since,"
+        "       coalesce(" SAGA_STEPS ", '-') AS steps,"
+        "       coalesce(r.error->>'message', '') AS error"
         "  FROM jobs.saga_run AS r"
         " WHERE CASE WHEN $1::text IS NULL"
         "            THEN r.state IN ('running', 'undoing', 'stuck')"
         "            ELSE r.state = $1 END"
         "   AND r.updated_at <= now() - make_interval(secs => $2::int)"
-        " ORDER BY r.updated_at LIMIT $3::bigint", 3, params, saga_row);
+        " ORDER BY r.updated_at LIMIT $3::bigint", 3, params,
+        json ? ctl_row_json : saga_row);
 }
 
 

@@ -13,7 +13,7 @@
 #include "redis.h"
 #include "../../common/ids.h"
 
-#define WORKER_BROWSE_SCAN  200000      /* entries that are looked at, at most */
+#define WORKER_BROWSE_SCAN  200000  /* entries that are looked at, at most */
 
 /* Which jobs; what is NULL or 0 does not matter. */
 typedef struct {
@@ -42,7 +42,7 @@ int worker_browse(worker_redis_t *redis, const worker_browse_t *what,
     json_t *list) TRAVEL_MUST_CHECK;
 
 /* "cancelled", "told" (it runs, or waits for a retry), the status of one that
- * is over, "" no such job; owned by the caller.  NULL: Redis does not answer. */
+ * is over, "" no such job; owned by the caller.  NULL: Redis does not say. */
 char *worker_browse_cancel(worker_redis_t *redis, const travel_job_id_t *id);
 
 /* TRAVEL_OK: it is due; TRAVEL_REFUSED: it does not wait for its time or a

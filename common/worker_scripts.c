@@ -107,18 +107,27 @@ static const char  lua_adopt[] =
     "return out\n";
 
 
+/* The set may hold a million that have a time of their own: those are gone
+ * through, and not answered. */
 static const char  lua_delayed[] =
     LUA_FENCE
     "local prefix = string.sub(KEYS[2], 1, -8) .. 'job:'\n"
     "local to = tonumber(ARGV[3]) + tonumber(ARGV[4]) - 1\n"
     "local r = redis.call('ZRANGE', KEYS[2], ARGV[3], to, 'WITHSCORES')\n"
-    "local out = {0}\n"
+    "local out = {0, #r < 2 * tonumber(ARGV[4]) and 1 or 0}\n"
     "for i = 1, #r, 2 do\n"
-    "  local j = redis.call('HMGET', prefix .. r[i], 'status', 'entry')\n"
-    "  out[#out + 1] = r[i]\n"
-    "  out[#out + 1] = r[i + 1]\n"
-    "  out[#out + 1] = j[1] or ''\n"
-    "  out[#out + 1] = j[2] or ''\n"
+    "  local k, later = prefix .. r[i], r[i + 1] ~= '0'\n"
+    "  if later and ARGV[5] == '0' then\n"
+    "    out[2] = 1\n"
+    "    break\n"
+    "  end\n"
+    "  local status = redis.call('HGET', k, 'status')\n"
+    "  if not later or status ~= 'queued' then\n"
+    "    out[#out + 1] = r[i]\n"
+    "    out[#out + 1] = r[i + 1]\n"
+    "    out[#out + 1] = status or ''\n"
+    "    out[#out + 1] = redis.call('HGET', k, 'entry') or ''\n"
+    "  end\n"
     "end\n"
     "return out\n";
 

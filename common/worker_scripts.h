@@ -55,8 +55,11 @@ typedef enum {
     TRAVEL_SCRIPT_ADOPT,
 
     /*
-     * DELAYED  KEYS owner delayed  ARGV owner fence offset count
-     * → code, uuid, score, status, pack ...
+     * DELAYED  KEYS owner delayed  ARGV owner fence offset count all
+     * Those that somebody has in hand (score 0); when 'all' is 1, also those
+     * that have begun and wait for their retry.
+     * → code, 1 when there are no more behind these, uuid, score, status,
+     *   pack ...
      */
     TRAVEL_SCRIPT_DELAYED,
 

@@ -410,7 +410,7 @@ adopt_on_delayed(void *data, const redisReply *reply)
         return;
     }
 
-    for (i = 1; i + 3 < reply->elements; i += 4) {
+    for (i = 2; i + 3 < reply->elements; i += 4) {
         adopt_delayed(part, take_str(reply->element[i]),
                       take_str(reply->element[i + 1]),
                       take_str(reply->element[i + 2]),
@@ -419,8 +419,8 @@ adopt_on_delayed(void *data, const redisReply *reply)
 
     part->adopt_offset += TAKE_PAGE;
 
-    if (i > 1) {
-        return;
+    if (reply->elements > 1 && reply->element[1]->integer == 0) {
+        return;                     /* the next page */
     }
 
     if (part->first && part->range.n > 0 && !part->closed) {
@@ -441,6 +441,7 @@ adopt_send_delayed(worker_partition_t *part, worker_batch_t *batch)
     worker_args_fence(args, part);
     worker_args_int(args, (int64_t) part->adopt_offset);
     worker_args_int(args, TAKE_PAGE);
+    worker_args_str(args, part->first ? "1" : "0", 1);
 
     worker_link_script(worker_part_link(part), TRAVEL_SCRIPT_DELAYED,
                        adopt_on_delayed, batch, args, 2);

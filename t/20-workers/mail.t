@@ -348,6 +348,33 @@ subtest 'a certificate that nobody vouches for' => sub {
         'and we know why');
 };
 
+subtest 'a server whose reply has no end' => sub {
+    hang_up();
+    my $flood = IO::Socket::INET->new(Listen => 16, ReuseAddr => 1,
+        LocalAddr => "127.0.0.1:$port");
+    $server = fork // die "fork: $!";
+    if (!$server) {
+        $SIG{PIPE} = $SIG{CHLD} = 'IGNORE';
+        while (my $c = $flood->accept) {
+            next if fork;
+            print $c "220 x\r\n";
+            <$c>;
+            print $c "250 x\r\n";
+            <$c>;
+            my $noise = 'x' x 65536;
+            1 while syswrite $c, $noise;
+            POSIX::_exit(0);
+        }
+    }
+    close $flood;
+    configure('tls = "off" timeout = 2s');
+    $p->stop_workers;
+    $p->start_workers;
+    my $id = mail('flood@example.org');
+    $p->until_status($id, 'retrying|dead', 20);
+    like($p->job($id)->{error}, qr/connection was lost/, 'is hung up on');
+};
+
 hang_up();
 is($p->stop_workers, 0, 'the pool ends well');
 $p->finish;

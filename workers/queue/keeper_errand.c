@@ -234,7 +234,7 @@ worker_keeper_errands(worker_keeper_t *keeper, int64_t now)
 {
     int             sent;
     size_t          i, first;
-    bool            all, rung;
+    bool            all, more, rung;
     keeper_lot_t   *lot;
     worker_relay_t  relay;
 
@@ -278,9 +278,7 @@ worker_keeper_errands(worker_keeper_t *keeper, int64_t now)
         };
         sent = worker_relay_outbox(&relay);
 
-        if (sent >= WORKER_RELAY_ROUND) {
-            keeper_errand(keeper, lot);
-        }
+        more = sent >= WORKER_RELAY_ROUND;
 
         if (sent >= 0 && all) {
             sent = worker_relay_dead(&relay);
@@ -289,6 +287,13 @@ worker_keeper_errands(worker_keeper_t *keeper, int64_t now)
         if (sent < 0 && worker_redis_error(keeper->redis) != NULL) {
             worker_keeper_redis_drop(keeper, worker_redis_error(keeper->redis));
             keeper->errand_lot = (first + i + 1) % keeper->nlots;
+            return;
+        }
+
+        if (more) {
+            keeper_errand(keeper, lot);     /* others first, and the leases */
+            keeper->errand_lot = (first + i + 1) % keeper->nlots;
+            keeper->errand_at = all ? now : keeper->errand_at;
             return;
         }
     }

@@ -607,6 +607,27 @@ redis_append_format(worker_redis_t *redis, const char *format, va_list ap)
 }
 
 
+void
+worker_redis_flush(worker_redis_t *redis)
+{
+    int             done;
+    size_t          i;
+    redisContext   *rc;
+
+    for (i = 0; i < redis->nservers && redis->error[0] == '\0'; i++) {
+        rc = redis->servers[i].rc;
+        done = rc == NULL;
+
+        while (!done) {
+            if (redisBufferWrite(rc, &done) != REDIS_OK) {
+                redis_break(redis, rc->errstr);
+                break;
+            }
+        }
+    }
+}
+
+
 bool
 worker_redis_append(worker_redis_t *redis, const char *format, ...)
 {

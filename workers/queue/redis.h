@@ -43,6 +43,8 @@ bool worker_redis_append(worker_redis_t *redis, const char *format, ...);
 bool worker_redis_append_argv(worker_redis_t *redis, int argc,
     const char **argv, const size_t *argvlen);
 struct redisReply *worker_redis_reply(worker_redis_t *redis);
+/* Writes them now, not when the first reply is asked for. */
+void worker_redis_flush(worker_redis_t *redis);
 
 /* Do as many replicas as workers.conf asks for ("acks") have all that was
  * written so far?  True when it asks for none. */

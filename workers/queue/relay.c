@@ -6,10 +6,12 @@
  *
  * The rows of a batch are sent one behind the other, and the answers read when
  * all are out.  What was answered up to the first failure is marked; what may
- * have gone out behind that is sent again.
+ * have gone out behind that is sent again.  While Redis works on a batch
+ * PostgreSQL marks the one before and looks for the next.
  */
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -28,8 +30,8 @@
 #include "../pool/log.h"
 #include "../store/claim.h"
 
-#define RELAY_BATCH      500
-#define RELAY_BATCH_STR  "500"
+#define RELAY_BATCH      1000
+#define RELAY_BATCH_STR  "1000"
 #define RELAY_LOOK_S     3600
 #define RELAY_UNIQUE_MAX 1024
 #define RELAY_JSON       16384          /* to begin with */
@@ -51,9 +53,10 @@ typedef struct {
     PGresult              *rows;
     travel_json_t         *row;         /* the payload of the one at hand */
     redisReply            *layout;      /* travel:layout */
-    relay_sent_t           sent[RELAY_BATCH];
     int                    nsent;
     int                    nread;       /* of these, answers read */
+    int                    ndone;       /* of these, to be marked */
+    relay_sent_t           sent[RELAY_BATCH];
 } relay_batch_t;
 
 
@@ -723,7 +726,22 @@ relay_row(relay_batch_t *batch, int i, relay_sent_t *sent)
 }
 
 
-/* All rows, until one cannot be sent, and their answers. */
+static void
+relay_flush(const worker_relay_t *relay)
+{
+    int  done;
+
+    worker_redis_flush(relay->redis);
+
+    for (done = relay->live == NULL; !done; ) {
+        if (redisBufferWrite(relay->live, &done) != REDIS_OK) {
+            return;             /* the answers will say */
+        }
+    }
+}
+
+
+/* All rows, until one cannot be sent; their answers are to come. */
 static int
 relay_send(relay_batch_t *batch)
 {
@@ -751,17 +769,18 @@ relay_send(relay_batch_t *batch)
         }
     }
 
-    relay_answers(batch);
+    relay_flush(batch->relay);
     travel_json_free(batch->row);
     freeReplyObject(batch->layout);
     return TRAVEL_OK;
 }
 
 
-/* Of the first 'n' rows, one at least: live messages are done with, the others
- * are kept as sent for a while. */
+/* The rows that are done with are marked: live messages go, the others are kept
+ * as sent for a while.  A mark that is lost in a crash costs a repeat, so nobody
+ * waits for the disk. */
 static int
-relay_mark(const relay_batch_t *batch, int n)
+relay_mark(const relay_batch_t *batch)
 {
     int          i, rc;
     char         kept[RELAY_BATCH * 22 + 3], gone[RELAY_BATCH * 22 + 3];
@@ -770,10 +789,14 @@ relay_mark(const relay_batch_t *batch, int n)
     PGresult    *res;
     const char  *params[2] = { kept, gone };
 
+    if (batch->ndone == 0) {
+        return TRAVEL_OK;
+    }
+
     nkept = 0;
     ngone = 0;
 
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < batch->ndone; i++) {
         to = strcmp(PQgetvalue(batch->rows, i, 1), "live") == 0 ? gone : kept;
         len = to == gone ? &ngone : &nkept;
         *len += (size_t) sprintf(to + *len, "%c%s", *len > 0 ? ',' : '{',
@@ -785,105 +808,162 @@ relay_mark(const relay_batch_t *batch, int n)
 
     res = worker_pg_exec(batch->relay->pg,
                          "WITH gone AS (DELETE FROM jobs.outbox"
-                         "               WHERE id = ANY ($2::bigint[]))"
-                         " UPDATE jobs.outbox SET sent_at = clock_timestamp()"
-                         "  WHERE id = ANY ($1::bigint[])", 2, params);
+                         "               WHERE id = ANY ($2::bigint[])),"
+                         " kept AS (UPDATE jobs.outbox"
+                         "             SET sent_at = clock_timestamp()"
+                         "           WHERE id = ANY ($1::bigint[]))"
+                         " SELECT set_config('synchronous_commit', 'off',"
+                         "                   true)", 2, params);
     rc = worker_pg_good(res) ? TRAVEL_OK : TRAVEL_ERROR;
     PQclear(res);
 
     if (rc == TRAVEL_OK) {
-        *batch->relay->top = strtoull(PQgetvalue(batch->rows, n - 1, 0), NULL,
-                                      10);
+        *batch->relay->top = strtoull(PQgetvalue(batch->rows, batch->ndone - 1,
+                                                 0), NULL, 10);
     }
 
     return rc;
 }
 
 
-/* Sends a batch in order and marks what was sent.  A row that can never be
- * sent is marked too: it must not stop those behind it. */
+/* Reads what is to come, and tells how many rows are done with.  A row that can
+ * never be sent is among them: it must not stop those behind it. */
 static int
-relay_batch(const worker_relay_t *relay, PGresult *res)
+relay_settle(relay_batch_t *batch)
 {
-    int             i, rc;
-    relay_batch_t   batch = { .relay = relay, .rows = res };
+    int  i;
 
-    rc = relay_send(&batch);
+    relay_answers(batch);
 
-    for (i = 0; rc == TRAVEL_OK && i < batch.nsent; i++) {
+    for (i = 0; i < batch->nsent; i++) {
 
-        if (batch.sent[i].rc == TRAVEL_INVALID) {
+        if (batch->sent[i].rc == TRAVEL_INVALID) {
             worker_log(WORKER_LOG_ERROR, "%s.%u: outbox row %s can not be "
-                       "sent and is left out", relay->queue, relay->number,
-                       PQgetvalue(res, i, 0));
+                       "sent and is left out", batch->relay->queue,
+                       batch->relay->number, PQgetvalue(batch->rows, i, 0));
 
-        } else if (batch.sent[i].rc != TRAVEL_OK) {
-            rc = TRAVEL_ERROR;
+        } else if (batch->sent[i].rc != TRAVEL_OK) {
             break;
         }
     }
 
-    if (i > 0 && !worker_redis_kept(relay->redis)) {
+    if (i > 0 && !worker_redis_kept(batch->relay->redis)) {
         return TRAVEL_ERROR;        /* a failover might forget them */
     }
 
-    if (i > 0 && relay_mark(&batch, i) != TRAVEL_OK) {
-        return TRAVEL_ERROR;
+    batch->ndone = i;
+
+    return i == batch->nsent ? TRAVEL_OK : TRAVEL_ERROR;
+}
+
+
+/* Those behind the row 'after'; false: they are not known. */
+static bool
+relay_look(relay_batch_t *batch, const worker_relay_t *relay, uint64_t after)
+{
+    char         number[8], behind[24];
+    const char  *params[4] = { relay->queue, number,
+                               relay->live != NULL || relay->mute
+                               ? "t" : "f", behind };
+
+    memset(batch, 0, offsetof(relay_batch_t, sent));
+    batch->relay = relay;
+    snprintf(number, sizeof(number), "%u", relay->number);
+    snprintf(behind, sizeof(behind), "%" PRIu64, after);
+
+    batch->rows = worker_pg_exec(relay->pg,
+                                 "SELECT id, kind,"
+                                 "       created_at"
+                                 "       < now() - interval '1 hour',"
+                                 "       payload, (extract(epoch"
+                                 "       FROM clock_timestamp())"
+                                 "        * 1000)::bigint"
+                                 "  FROM jobs.outbox"
+                                 " WHERE queue = $1"
+                                 "   AND partition = $2::integer"
+                                 "   AND sent_at IS NULL AND id > $4::bigint"
+                                 "   AND (kind <> 'live' OR $3::boolean"
+                                 "        OR created_at"
+                                 "           < now() - interval '1 hour')"
+                                 " ORDER BY id LIMIT " RELAY_BATCH_STR,
+                                 4, params);
+
+    if (worker_pg_good(batch->rows)) {
+        return true;
     }
 
-    return rc == TRAVEL_OK ? i : TRAVEL_ERROR;
+    PQclear(batch->rows);
+    batch->rows = NULL;
+
+    return false;
+}
+
+
+/* Is there more behind a whole batch, for this turn? */
+static bool
+relay_look_on(relay_batch_t *next, const relay_batch_t *batch, int sent)
+{
+    int  n;
+
+    n = PQntuples(batch->rows);
+
+    return n == RELAY_BATCH && sent + n < WORKER_RELAY_ROUND
+           && relay_look(next, batch->relay,
+                         strtoull(PQgetvalue(batch->rows, n - 1, 0), NULL, 10))
+           && PQntuples(next->rows) > 0;
 }
 
 
 int
 worker_relay_outbox(const worker_relay_t *relay)
 {
-    int          n, rc, sent;
-    char         number[8], after[24];
-    PGresult    *res;
-    const char  *params[4] = { relay->queue, number,
-                               relay->live != NULL || relay->mute
-                               ? "t" : "f", after };
+    int             rc, sent;
+    bool            more;
+    relay_batch_t   batches[2], *batch, *other;
 
-    snprintf(number, sizeof(number), "%u", relay->number);
-    snprintf(after, sizeof(after), "%" PRIu64, relay->after);
+    memset(batches, 0, sizeof(batches));
+    batch = &batches[0];
+    other = &batches[1];
+
+    if (worker_pg_ready(relay->pg) != TRAVEL_OK
+        || !relay_look(batch, relay, relay->after))
+    {
+        return TRAVEL_ERROR;
+    }
+
     sent = 0;
 
     do {
-        if (worker_pg_ready(relay->pg) != TRAVEL_OK) {
-            return TRAVEL_ERROR;
+        rc = relay_send(batch);
+
+        /* the one before: answered, not marked */
+        if (relay_mark(other) != TRAVEL_OK) {
+            rc = TRAVEL_ERROR;
         }
 
-        res = worker_pg_exec(relay->pg,
-                             "SELECT id, kind,"
-                             "       created_at < now() - interval '1 hour',"
-                             "       payload,"
-                             "       (extract(epoch FROM clock_timestamp())"
-                             "        * 1000)::bigint"
-                             "  FROM jobs.outbox"
-                             " WHERE queue = $1 AND partition = $2::integer"
-                             "   AND sent_at IS NULL AND id > $4::bigint"
-                             "   AND (kind <> 'live' OR $3::boolean"
-                             "        OR created_at"
-                             "           < now() - interval '1 hour')"
-                             " ORDER BY id LIMIT " RELAY_BATCH_STR,
-                             4, params);
+        PQclear(other->rows);
+        memset(other, 0, offsetof(relay_batch_t, sent));
+        more = rc == TRAVEL_OK && relay_look_on(other, batch, sent);
 
-        if (!worker_pg_good(res)) {
-            PQclear(res);
-            return TRAVEL_ERROR;
+        if (relay_settle(batch) != TRAVEL_OK) {
+            rc = TRAVEL_ERROR;
         }
 
-        n = PQntuples(res);
-        rc = relay_batch(relay, res);
-        PQclear(res);
+        sent += batch->ndone;
+        more = more && rc == TRAVEL_OK;
 
-        if (rc < 0) {
-            return rc;
+        if (more) {
+            batch = other;
+            other = batch == &batches[0] ? &batches[1] : &batches[0];
         }
+    } while (more);
 
-        sent += rc;
-    } while (n == RELAY_BATCH && sent < WORKER_RELAY_ROUND);
+    if (relay_mark(batch) != TRAVEL_OK) {
+        rc = TRAVEL_ERROR;
+    }
 
-    return sent;
+    PQclear(batch->rows);
+    PQclear(other->rows);
+
+    return rc == TRAVEL_OK ? sent : TRAVEL_ERROR;
 }

@@ -30,7 +30,7 @@ typedef struct {
  * it each of them passes over all that was sent since the last vacuum.  Returns
  * rows sent, or a TRAVEL_ code below zero: what was not marked is sent again.  After
  * WORKER_RELAY_ROUND rows there may be more: others are to have their turn. */
-#define WORKER_RELAY_ROUND  2000
+#define WORKER_RELAY_ROUND  4000
 int worker_relay_outbox(const worker_relay_t *relay) TRAVEL_MUST_CHECK;
 
 /* Copies what is new in :dead to jobs.dead, and takes out of it what is past

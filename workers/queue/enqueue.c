@@ -53,6 +53,12 @@ worker_enqueue_answer(worker_redis_t *redis)
                    reply->type == REDIS_REPLY_ERROR ? reply->str : "?");
         rc = TRAVEL_ERROR;
 
+        if (reply->type == REDIS_REPLY_ERROR
+            && strncmp(reply->str, "NOSCRIPT", 8) == 0)
+        {
+            worker_redis_script_gone(redis);
+        }
+
     } else if (reply->integer < 0) {
         rc = TRAVEL_REFUSED;
     }
@@ -88,9 +94,9 @@ enqueue_unique_key(char *dst, const travel_job_id_t *id, travel_str_t type,
 }
 
 
-/* EVAL and not EVALSHA: a follow-up job is rare enough, and Redis compiles a
- * text it has seen only once.  'token' NULL: a new job; 'unique' NULL: whatever
- * there is. */
+/* By the script's SHA if Redis is known to keep it: its text is longer than the
+ * job, and Redis reads 16 kB at a time and has each such piece on the disk before
+ * the next.  'token' NULL: a new job; 'unique' NULL: whatever there is. */
 static int
 enqueue_put(worker_redis_t *redis, const travel_envelope_t *env,
     travel_priority_e priority, int64_t not_before_ms, const char *token,
@@ -105,7 +111,7 @@ enqueue_put(worker_redis_t *redis, const travel_envelope_t *env,
     char                        later[TRAVEL_DIGITS_MAX];
     char                        now[TRAVEL_DIGITS_MAX];
     size_t                      n, len[ENQUEUE_ARGS];
-    const char                 *argv[ENQUEUE_ARGS];
+    const char                 *sha, *argv[ENQUEUE_ARGS];
     travel_str_t                script;
     travel_job_id_t             id;
     travel_envelope_scratch_t   scratch;
@@ -120,10 +126,11 @@ enqueue_put(worker_redis_t *redis, const travel_envelope_t *env,
                                                 : TRAVEL_SCRIPT_ENQUEUE);
     travel_uuid_format(uuid, &id.id);
 
-    argv[0] = "EVAL";
-    len[0] = 4;
-    argv[1] = script.data;
-    len[1] = script.len;
+    sha = worker_redis_script(redis, script);
+    argv[0] = sha != NULL ? "EVALSHA" : "EVAL";
+    len[0] = strlen(argv[0]);
+    argv[1] = sha != NULL ? sha : script.data;
+    len[1] = sha != NULL ? strlen(sha) : script.len;
     argv[2] = "3";
     len[2] = 1;
     argv[3] = job;
@@ -169,6 +176,14 @@ enqueue_put(worker_redis_t *redis, const travel_envelope_t *env,
 
     return worker_redis_append_argv(redis, (int) n, argv, len) ? TRAVEL_OK
                                                                : TRAVEL_ERROR;
+}
+
+
+void
+worker_enqueue_begin(worker_redis_t *redis)
+{
+    worker_redis_keep_script(redis,
+                             travel_worker_script(TRAVEL_SCRIPT_ENQUEUE));
 }
 
 

@@ -45,6 +45,10 @@ typedef struct {
     int64_t      quiet_ms;
 } worker_unique_t;
 
+/* Before many: Redis keeps the script, so that its text is not sent with each.
+ * Nothing may be outstanding. */
+void worker_enqueue_begin(worker_redis_t *redis);
+
 /* The same without waiting, for many on one connection: the request is
  * appended (TRAVEL_INVALID: it was not), and its answer read in its turn.
  * 'unique' NULL: as worker_enqueue. */

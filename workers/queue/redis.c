@@ -44,6 +44,9 @@ struct worker_redis_s {
     redis_server_t         *servers;    /* the first is the only one */
     size_t                  nservers;
 
+    const char             *script;     /* the one that is kept, and its SHA */
+    char                    sha[41];
+
     travel_cluster_map_t   *map;        /* NULL: no cluster; so below */
     bool                    stale;      /* it was told that a slot has moved */
     redis_sent_t           *sent;
@@ -604,6 +607,44 @@ redis_append_format(worker_redis_t *redis, const char *format, va_list ap)
     len = redisvFormatCommand(&text, format, ap);
 
     return redis_append(redis, text, len);
+}
+
+
+void
+worker_redis_keep_script(worker_redis_t *redis, travel_str_t text)
+{
+    size_t       len[3] = { 6, 4, text.len };
+    const char  *argv[3] = { "SCRIPT", "LOAD", text.data };
+    redisReply  *reply;
+
+    if (redis->map != NULL || worker_redis_script(redis, text) != NULL) {
+        return;
+    }
+
+    reply = worker_redis_argv(redis, 3, argv, len);
+
+    if (reply != NULL && reply->type == REDIS_REPLY_STRING
+        && reply->len == sizeof(redis->sha) - 1)
+    {
+        memcpy(redis->sha, reply->str, sizeof(redis->sha));
+        redis->script = text.data;
+    }
+
+    freeReplyObject(reply);
+}
+
+
+const char *
+worker_redis_script(const worker_redis_t *redis, travel_str_t text)
+{
+    return redis->script == text.data ? redis->sha : NULL;
+}
+
+
+void
+worker_redis_script_gone(worker_redis_t *redis)
+{
+    redis->script = NULL;
 }
 
 

@@ -46,6 +46,16 @@ struct redisReply *worker_redis_reply(worker_redis_t *redis);
 /* Writes them now, not when the first reply is asked for. */
 void worker_redis_flush(worker_redis_t *redis);
 
+/* Has the server keep a script, so that its SHA does for it; nothing may be
+ * outstanding.  One at a time, and none in a cluster, where it would have to be
+ * with each master. */
+void worker_redis_keep_script(worker_redis_t *redis, travel_str_t text);
+/* Its SHA; NULL: it is not kept. */
+const char *worker_redis_script(const worker_redis_t *redis,
+    travel_str_t text);
+/* The server has said that it has it no more. */
+void worker_redis_script_gone(worker_redis_t *redis);
+
 /* Do as many replicas as workers.conf asks for ("acks") have all that was
  * written so far?  True when it asks for none. */
 bool worker_redis_kept(worker_redis_t *redis);

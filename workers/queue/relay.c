@@ -748,6 +748,7 @@ relay_send(relay_batch_t *batch)
     int            i;
     relay_sent_t  *sent;
 
+    worker_enqueue_begin(batch->relay->redis);
     batch->layout = worker_redis_command(batch->relay->redis,
                                          "HGETALL " TRAVEL_KEY_LAYOUT);
     batch->row = travel_json_create(RELAY_JSON);

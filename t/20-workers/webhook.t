@@ -211,6 +211,14 @@ subtest 'not to addresses that are not public' => sub {
     is($origin->count('/x'), 0, 'redirects are not followed');
 };
 
+subtest 'a delivery that died is not told of by another' => sub {
+    ok($t->sql("SELECT count(*) FROM jobs.dead WHERE type = 'webhook.deliver'",
+        role => 'travel_worker'), 'some did');
+    is_deeply([map { $_->[0] } $t->sql("SELECT data->>'job_type'
+        FROM events.event WHERE type = 'system.error'",
+        role => 'travel_worker')], [], 'or it would die, too, and so on');
+};
+
 $origin->stop;
 is($p->stop_workers, 0, 'the pool ends well');
 $p->finish;

@@ -1,5 +1,7 @@
 -- A job that died is an event, too (RT-45): system.error, in a stream of its own
--- and with the name of who asked for it, if anybody did.
+-- and with the name of who asked for it, if anybody did.  A webhook's delivery has
+-- a record of its own, and is left out: its event would go to the very webhook
+-- that could not be delivered to, and die there, and so on.
 
 UPDATE events.type
    SET members = '{"code": "string", "job?": "string", "job_type?": "string",
@@ -17,5 +19,6 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER tell_dead AFTER INSERT ON jobs.dead
-    FOR EACH ROW EXECUTE FUNCTION jobs.tell_dead();
+    FOR EACH ROW WHEN (NEW.type IS DISTINCT FROM 'webhook.deliver')
+    EXECUTE FUNCTION jobs.tell_dead();
 GRANT EXECUTE ON FUNCTION jobs.tell_dead() TO travel_worker;

@@ -19,6 +19,11 @@ END
 my $t = $p->t;
 my $travelctl = Travel::Test::build() . '/travelctl';
 $p->until_owned;
+# by both processes, so that what runs fills the slots of both
+wait_for(sub { $p->t->sql("SELECT count(*) FROM (SELECT FROM jobs.partition
+    WHERE queue = 'maintenance' AND expires_at > now()
+    GROUP BY split_part(owner, '#', 1) HAVING count(*) = 2) AS s") == 2 }, 20,
+    'each process to have its half');
 
 sub ctl {
     my ($verb, @args) = @_;
@@ -49,7 +54,7 @@ sub once {
 
 subtest 'a queue' => sub {
     my @run = map { $p->enqueue(partition => $_ % 4,
-        body => { sleep_ms => 1200 }) } 1 .. 8;
+        body => { sleep_ms => 3000 }) } 1 .. 8;    # all slots, for long enough
     $p->until_status($_, 'running') for @run;
     my @wait = $p->preload(3000);
     change('pause', 'maintenance', '--reason', 'a try');

@@ -1,7 +1,7 @@
 /*
  * What a process does for the partitions that are its own: what of them is
- * paused, the heartbeat that replicas are measured by, the outbox and the dead; and what it tells of its
- * breakers.
+ * paused, the heartbeat that replicas are measured by, the outbox and the dead;
+ * and what it tells of its breakers.
  */
 
 #include <stdio.h>
@@ -217,9 +217,9 @@ keeper_errand(worker_keeper_t *keeper, keeper_lot_t *lot)
 /* A row that was not visible yet when later ones were sent is found by a ring
  * for one round more, then by each round, which looks at all. */
 static uint64_t
-keeper_outbox_after(keeper_lot_t *lot, bool all)
+keeper_outbox_after(keeper_lot_t *lot, bool round)
 {
-    if (!all) {
+    if (!round) {
         return lot->outbox_after;
     }
 
@@ -234,15 +234,9 @@ worker_keeper_errands(worker_keeper_t *keeper, int64_t now)
 {
     int             sent;
     size_t          i, first;
-    bool            all, more, rung;
+    bool            round, more, rung;
     keeper_lot_t   *lot;
     worker_relay_t  relay;
-
-    all = now >= keeper->errand_at;
-
-    if (all) {
-        keeper->errand_at = now + KEEPER_ERRAND_MS;
-    }
 
     first = keeper->errand_lot;
 
@@ -252,8 +246,9 @@ worker_keeper_errands(worker_keeper_t *keeper, int64_t now)
         rung = lot->rung;
         lot->rung = false;
         pthread_mutex_unlock(&keeper->mutex);
+        round = now >= lot->round_at;
 
-        if ((!all && !rung) || !keeper_holds(keeper, lot, now)) {
+        if ((!round && !rung) || !keeper_holds(keeper, lot, now)) {
             continue;
         }
 
@@ -262,6 +257,7 @@ worker_keeper_errands(worker_keeper_t *keeper, int64_t now)
         }
 
         keeper_watchers(keeper, now);
+        lot->round_at = round ? now + KEEPER_ERRAND_MS : lot->round_at;
 
         relay = (worker_relay_t) {
             .pg = keeper->pg,
@@ -273,14 +269,13 @@ worker_keeper_errands(worker_keeper_t *keeper, int64_t now)
             .retention_ms = worker_conf_retention_ms(keeper->spec.conf,
                                                      lot->queue),
             .claim_check = keeper->spec.conf->claim_check,
-            .after = keeper_outbox_after(lot, all),
+            .after = keeper_outbox_after(lot, round),
             .top = &lot->outbox_top,
         };
         sent = worker_relay_outbox(&relay);
-
         more = sent >= WORKER_RELAY_ROUND;
 
-        if (sent >= 0 && all) {
+        if (sent >= 0 && round) {
             sent = worker_relay_dead(&relay);
         }
 
@@ -293,7 +288,6 @@ worker_keeper_errands(worker_keeper_t *keeper, int64_t now)
         if (more) {
             keeper_errand(keeper, lot);     /* others first, and the leases */
             keeper->errand_lot = (first + i + 1) % keeper->nlots;
-            keeper->errand_at = all ? now : keeper->errand_at;
             return;
         }
     }

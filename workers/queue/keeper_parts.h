@@ -24,6 +24,7 @@ typedef struct {
     size_t          place;          /* in the list: of the queue, the number */
     worker_lease_t  lease;          /* mutex */
     bool            rung;           /* mutex: outbox rows wait */
+    int64_t         round_at;       /* its next, without a ring */
     uint64_t        outbox_top;     /* the row that was sent last */
     uint64_t        outbox_after;   /* the same, two rounds ago */
     uint64_t        outbox_was;     /* one round ago */
@@ -62,7 +63,6 @@ struct worker_keeper_s {
     int64_t               layout_at;
     int64_t               lease_at;
     int64_t               pause_at;
-    int64_t               errand_at;
     size_t                errand_lot;   /* the first: one whose master is away
                                            must not stop the others */
     int64_t               beat_at;

@@ -922,14 +922,19 @@ worker_relay_outbox(const worker_relay_t *relay)
     bool            more;
     relay_batch_t   batches[2], *batch, *other;
 
-    memset(batches, 0, sizeof(batches));
     batch = &batches[0];
     other = &batches[1];
+    memset(other, 0, offsetof(relay_batch_t, sent));
 
     if (worker_pg_ready(relay->pg) != TRAVEL_OK
         || !relay_look(batch, relay, relay->after))
     {
         return TRAVEL_ERROR;
+    }
+
+    if (PQntuples(batch->rows) == 0) {
+        PQclear(batch->rows);
+        return 0;
     }
 
     sent = 0;

@@ -1,5 +1,5 @@
-/* The keeper's two errands for a partition it owns: the outbox (relay.c) and the
- * dead (relay_dead.c). */
+/* The keeper's two errands for a partition it owns: the outbox (relay.c) and
+ * the dead (relay_dead.c). */
 
 #ifndef WORKER_RELAY_H
 #define WORKER_RELAY_H
@@ -28,8 +28,9 @@ typedef struct {
 /* Sends what waits in jobs.outbox, in id order, and marks it.  A row may become
  * visible behind later ones, so 'after' is for most looks, not for all; without
  * it each of them passes over all that was sent since the last vacuum.  Returns
- * rows sent, or a TRAVEL_ code below zero: what was not marked is sent again.  After
- * WORKER_RELAY_ROUND rows there may be more: others are to have their turn. */
+ * rows sent, or a TRAVEL_ code below zero: what was not marked is sent again.
+ * After WORKER_RELAY_ROUND rows there may be more: others are to have their
+ * turn. */
 #define WORKER_RELAY_ROUND  4000
 int worker_relay_outbox(const worker_relay_t *relay) TRAVEL_MUST_CHECK;
 

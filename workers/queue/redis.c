@@ -438,16 +438,11 @@ redis_append(worker_redis_t *redis, char *text, int len)
 }
 
 
-/* The master of a list has become a replica and kept its connections: the
- * answer is the last one from there, the next connection finds the new one. */
-static void
-redis_demoted(worker_redis_t *redis, const redisReply *reply)
+bool
+worker_redis_readonly(const redisReply *reply)
 {
-    if (redis->map == NULL && reply->type == REDIS_REPLY_ERROR
-        && strncmp(reply->str, "READONLY", 8) == 0)
-    {
-        redis_break(redis, "it has become a replica");
-    }
+    return reply->type == REDIS_REPLY_ERROR
+           && strncmp(reply->str, "READONLY", 8) == 0;
 }
 
 
@@ -465,7 +460,11 @@ redis_read(worker_redis_t *redis, size_t server)
         return NULL;
     }
 
-    redis_demoted(redis, reply);
+    if (redis->map == NULL && worker_redis_readonly(reply)) {
+        /* the last one from there; the next connection finds the new master */
+        redis_break(redis, "it has become a replica");
+    }
+
     return reply;
 }
 

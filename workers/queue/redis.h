@@ -27,6 +27,10 @@ worker_redis_t *worker_redis_connect(const worker_conf_t *conf,
 /* None (NULL) may be closed, too. */
 void worker_redis_close(worker_redis_t **predis);
 
+/* Does a server say that it is a replica?  It keeps its connections when it
+ * becomes one. */
+bool worker_redis_readonly(const struct redisReply *reply);
+
 /* Why it is broken; NULL: it is not. */
 const char *worker_redis_error(const worker_redis_t *redis);
 

@@ -634,19 +634,6 @@ relay_live(const relay_batch_t *batch, bool stale, relay_sent_t *sent)
 }
 
 
-/* A replica now, it keeps its connections: ours ends, and the next one goes to
- * the master. */
-static void
-relay_live_refused(const worker_relay_t *relay, const redisReply *reply)
-{
-    if (reply->type == REDIS_REPLY_ERROR
-        && strncmp(reply->str, "READONLY", 8) == 0)
-    {
-        (void) shutdown(relay->live->fd, SHUT_RDWR);
-    }
-}
-
-
 /* Of all rows that are out. */
 static void
 relay_answers(relay_batch_t *batch)
@@ -676,7 +663,11 @@ relay_answers(relay_batch_t *batch)
 
             if (reply->type != REDIS_REPLY_STRING) {
                 sent->rc = TRAVEL_ERROR;
-                relay_live_refused(batch->relay, reply);
+            }
+
+            if (worker_redis_readonly(reply)) {
+                /* the next connection goes to the master */
+                (void) shutdown(batch->relay->live->fd, SHUT_RDWR);
             }
 
             freeReplyObject(reply);

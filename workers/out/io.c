@@ -70,8 +70,9 @@ struct worker_io_s {
     size_t                ndestinations; /* I/O thread, so below */
     worker_io_call_t     *active;        /* in the multi handle */
     uint64_t              look_at;       /* for those that are cancelled */
-    struct pollfd        *fds;           /* the set, those that talk, and kept */
-    worker_io_call_t    **talkers;       /* connections */
+    struct pollfd        *fds;           /* the set, those that talk, and kept
+                                            connections */
+    worker_io_call_t    **talkers;
     size_t                room;
     const worker_conf_t  *conf;          /* borrowed */
     worker_board_destination_t  *rows;   /* of the sheet, or 'own' */

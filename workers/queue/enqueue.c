@@ -95,8 +95,9 @@ enqueue_unique_key(char *dst, const travel_job_id_t *id, travel_str_t type,
 
 
 /* By the script's SHA if Redis is known to keep it: its text is longer than the
- * job, and Redis reads 16 kB at a time and has each such piece on the disk before
- * the next.  'token' NULL: a new job; 'unique' NULL: whatever there is. */
+ * job, and Redis reads 16 kB at a time and has each such piece on the disk
+ * before the next.  'token' NULL: a new job; 'unique' NULL: whatever there
+ * is. */
 static int
 enqueue_put(worker_redis_t *redis, const travel_envelope_t *env,
     travel_priority_e priority, int64_t not_before_ms, const char *token,

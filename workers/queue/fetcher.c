@@ -4,9 +4,10 @@
  * Who does what in a process:
  *
  *   fetcher  this file, read.c, ahead.c, pause.c, take.c, before.c, give.c,
- *            ready.c, limits.c, settle.c, watch.c, partition.c: owns worker_queue_t, all
- *            partitions, all entries that are not with a slot, both links
- *   keeper   keeper*.c, relay.c: leases, heartbeat row, outbox, dead letters
+ *            ready.c, limits.c, settle.c, watch.c, partition.c: owns
+ *            worker_queue_t, all partitions, all entries that are not with a
+ *            slot, both links
+ *   keeper   keeper*.c, relay*.c: leases, heartbeat row, outbox, dead letters
  *   slots    pool/slots.c, pool/run.c: run jobs
  *
  * They meet in three places only: the hand-over (slots' mutex), the leases

@@ -5,8 +5,8 @@
  *
  * One thread, one PostgreSQL session, one blocking Redis connection, all its
  * own.  keeper->mutex guards the lots' leases, the list of lots (it only
- * grows), the position, the pauses and the flags; PostgreSQL and Redis are never talked
- * to under it.
+ * grows), the position, the pauses and the flags; PostgreSQL and Redis are
+ * never talked to under it.
  *
  * Who should have which partition: the live processes of pools that serve the
  * same queues are the seats of one table (travel:workers, a sorted set of

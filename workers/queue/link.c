@@ -22,6 +22,7 @@
 
 #include "connect.h"
 #include "link.h"
+#include "redis.h"
 #include "../pool/log.h"
 #include "../../common/backoff.h"
 #include "../../common/digits.h"
@@ -660,7 +661,7 @@ worker_link_address(const worker_link_t *link, travel_cluster_node_t *ret_at)
 static void
 link_error(worker_link_t *link, link_open_t *open, const redisReply *reply)
 {
-    if (strncmp(reply->str, "READONLY", 8) == 0) {
+    if (worker_redis_readonly(reply)) {
         link->broken = "it has become a replica";
     }
 

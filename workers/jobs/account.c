@@ -52,6 +52,14 @@ account_ready(worker_job_t *job)
 
 
 worker_verdict_e
+account_no_memory(worker_job_t *job)
+{
+    return worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
+                           "no memory for a password");
+}
+
+
+worker_verdict_e
 account_try(worker_job_t *job, const char *who)
 {
     long         wait;
@@ -111,12 +119,33 @@ ticket_issue(worker_tx_t *tx, const char *purpose, const char *password,
 }
 
 
-/* The hash of the job's "token"; REJECT: it is none. */
+/* Who asks has a mail's token, and says a password: its hash is in *ret_a, the
+ * job's new state.  DONE, REJECT or RETRY. */
 static worker_verdict_e
-ticket_of(worker_job_t *job, account_t *a)
+ticket_of(worker_job_t *job, account_t **ret_a)
 {
-    const char  *token;
+    account_t         *a;
+    const char        *token;
+    worker_verdict_e   verdict;
 
+    if (worker_body_string(job, "password") == NULL) {
+        return worker_job_fail(job, WORKER_REJECT, "VALIDATION_ERROR",
+                               "token and password are needed");
+    }
+
+    a = worker_job_state(job, sizeof(account_t), account_free);
+
+    if (a == NULL) {
+        return WORKER_RETRY;
+    }
+
+    verdict = account_ready(job);
+
+    if (verdict != WORKER_DONE) {
+        return verdict;
+    }
+
+    *ret_a = a;
     token = worker_body_string(job, "token");
 
     return token != NULL && account_hash(a->ticket, token) == TRAVEL_OK
@@ -134,11 +163,18 @@ ticket_refuse(worker_job_t *job)
 }
 
 
-/* The ticket is used up, by whom it belongs to: tx->user.  False: *ret_verdict
- * says how it ended. */
-static bool
-ticket_redeem(worker_tx_t *tx, account_t *a, const char *purpose,
-    worker_verdict_e *ret_verdict)
+static worker_verdict_e
+ticket_refuse_in(worker_tx_t *tx)
+{
+    worker_tx_end(tx);
+    return ticket_refuse(tx->job);
+}
+
+
+/* The ticket is used up, by whom it belongs to: tx->user.  DONE; REJECT, RETRY:
+ * the transaction is over. */
+static worker_verdict_e
+ticket_redeem(worker_tx_t *tx, account_t *a, const char *purpose)
 {
     PGresult    *res;
     const char  *params[] = { a->ticket, purpose };
@@ -147,21 +183,18 @@ ticket_redeem(worker_tx_t *tx, account_t *a, const char *purpose,
                          params);
 
     if (res == NULL) {
-        *ret_verdict = worker_tx_retry(tx, NULL);
-        return false;
+        return worker_tx_retry(tx, NULL);
     }
 
     if (PQgetisnull(res, 0, 0)) {
         PQclear(res);
-        worker_tx_end(tx);
-        *ret_verdict = ticket_refuse(tx->job);
-        return false;
+        return ticket_refuse_in(tx);
     }
 
     snprintf(a->user, sizeof(a->user), "%s", PQgetvalue(res, 0, 0));
     PQclear(res);
     tx->user = a->user;
-    return true;
+    return WORKER_DONE;
 }
 
 
@@ -189,14 +222,6 @@ ticket_look(worker_job_t *job, account_t *a, const char *purpose)
     PQclear(res);
 
     return good ? WORKER_DONE : ticket_refuse(job);
-}
-
-
-static worker_verdict_e
-account_no_memory(worker_job_t *job)
-{
-    return worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
-                           "no memory for a password");
 }
 
 
@@ -309,33 +334,35 @@ account_register(worker_job_t *job)
 
 /* --- account.verify ------------------------------------------------------ */
 
-/* The address is verified, unless it was; false: over, and why. */
-static bool
-verify_account(worker_tx_t *tx, const account_t *a,
-    worker_verdict_e *ret_verdict)
+/* The address is verified, unless it was.  As ticket_redeem. */
+static worker_verdict_e
+verify_account(worker_tx_t *tx, const account_t *a)
 {
-    bool         first;
     PGresult    *res;
     const char  *params[] = { tx->user, a->password };
 
     res = worker_tx_exec(tx,
         "SELECT credentials.verify($1::uuid, $2), email"
         "  FROM credentials.account WHERE user_id = $1::uuid", 2, params);
-    first = res != NULL && *PQgetvalue(res, 0, 0) == 't';
-    *ret_verdict = WORKER_RETRY;
 
-    if (res != NULL && !first) {
-        worker_tx_end(tx);
-        *ret_verdict = ticket_refuse(tx->job);
+    if (res == NULL) {
+        return worker_tx_retry(tx, NULL);
     }
 
-    first = first
-            && worker_tx_event(tx, "user", tx->user, -1, "user.verified",
-                               json_pack("{s:s}", "email",
-                                         PQgetvalue(res, 0, 1))) == TRAVEL_OK;
-    PQclear(res);
+    if (*PQgetvalue(res, 0, 0) != 't') {
+        PQclear(res);
+        return ticket_refuse_in(tx);
+    }
 
-    return first;
+    if (worker_tx_event(tx, "user", tx->user, -1, "user.verified",
+                        json_pack("{s:s}", "email", PQgetvalue(res, 0, 1)))
+        != TRAVEL_OK)
+    {
+        return worker_tx_retry(tx, res);
+    }
+
+    PQclear(res);
+    return WORKER_DONE;
 }
 
 
@@ -345,12 +372,10 @@ verify_in(worker_tx_t *tx)
     account_t         *a = tx->job->state;
     worker_verdict_e   verdict;
 
-    if (!ticket_redeem(tx, a, "verify", &verdict)) {
-        return verdict;
-    }
+    verdict = ticket_redeem(tx, a, "verify");
+    verdict = verdict == WORKER_DONE ? verify_account(tx, a) : verdict;
 
-    if (!verify_account(tx, a, &verdict)) {
-        worker_tx_end(tx);
+    if (verdict != WORKER_DONE) {
         return verdict;
     }
 
@@ -368,17 +393,9 @@ account_verify(worker_job_t *job)
     const char        *password;
     worker_verdict_e   verdict;
 
-    a = worker_job_state(job, sizeof(account_t), account_free);
+    a = NULL;
     password = worker_body_string(job, "password");
-
-    if (a == NULL || password == NULL) {
-        return worker_job_fail(job, a == NULL ? WORKER_RETRY : WORKER_REJECT,
-                               "VALIDATION_ERROR",
-                               "token and password are needed");
-    }
-
-    verdict = account_ready(job);
-    verdict = verdict == WORKER_DONE ? ticket_of(job, a) : verdict;
+    verdict = ticket_of(job, &a);
     verdict = verdict == WORKER_DONE ? account_try(job, a->ticket) : verdict;
     verdict = verdict == WORKER_DONE ? ticket_look(job, a, "verify") : verdict;
 
@@ -506,7 +523,9 @@ reset_in(worker_tx_t *tx)
     account_t         *a = tx->job->state;
     worker_verdict_e   verdict;
 
-    if (!ticket_redeem(tx, a, "reset", &verdict)) {
+    verdict = ticket_redeem(tx, a, "reset");
+
+    if (verdict != WORKER_DONE) {
         return verdict;
     }
 
@@ -527,17 +546,9 @@ account_reset(worker_job_t *job)
     const char        *password;
     worker_verdict_e   verdict;
 
-    a = worker_job_state(job, sizeof(account_t), account_free);
+    a = NULL;
     password = worker_body_string(job, "password");
-
-    if (a == NULL || password == NULL) {
-        return worker_job_fail(job, a == NULL ? WORKER_RETRY : WORKER_REJECT,
-                               "VALIDATION_ERROR",
-                               "token and password are needed");
-    }
-
-    verdict = account_ready(job);
-    verdict = verdict == WORKER_DONE ? ticket_of(job, a) : verdict;
+    verdict = ticket_of(job, &a);
     verdict = verdict == WORKER_DONE ? ticket_look(job, a, "reset") : verdict;
 
     if (verdict != WORKER_DONE) {

@@ -102,6 +102,9 @@ int account_factor(worker_tx_t *tx, const char *code, const char **ret_acr)
 /* DONE; REJECT: accounts are not set up here. */
 worker_verdict_e account_ready(worker_job_t *job);
 
+/* RETRY: it could not be hashed or compared. */
+worker_verdict_e account_no_memory(worker_job_t *job);
+
 /* May a secret be tried for this?  DONE; REJECT: not now; RETRY. */
 worker_verdict_e account_try(worker_job_t *job, const char *who);
 

@@ -227,8 +227,7 @@ factor_password(worker_job_t *job, factor_t *f)
            : rc == TRAVEL_REFUSED
            ? worker_job_fail(job, WORKER_REJECT, "CREDENTIALS_INVALID",
                              "this is not the caller's password")
-           : worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
-                             "no memory to compare a password");
+           : account_no_memory(job);
 }
 
 

@@ -250,8 +250,7 @@ login_checked(worker_job_t *job, session_t *s, const char *password)
     }
 
     if (rc != TRAVEL_OK || account_pair(&s->pair) != TRAVEL_OK) {
-        return worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",
-                               "no memory to compare a password");
+        return account_no_memory(job);
     }
 
     verdict = worker_tx_run(job, "login", login_in);

@@ -62,23 +62,24 @@ factor_place(const char *user)
 
 /* A row's one value; 0: it is null or false, -1: the transaction is over. */
 static long
-factor_value(worker_tx_t *tx, const char *sql, const char *const params[2])
+factor_value(worker_tx_t *tx, const char *sql, int n,
+    const char *const *params)
 {
-    long         n;
+    long         value;
     PGresult    *res;
     const char  *text;
 
-    res = worker_tx_exec(tx, sql, 2, params);
+    res = worker_tx_exec(tx, sql, n, params);
 
     if (res == NULL) {
         return -1;
     }
 
     text = PQgetvalue(res, 0, 0);
-    n = *text == 't' ? 1 : strtol(text, NULL, 10);
+    value = *text == 't' ? 1 : strtol(text, NULL, 10);
     PQclear(res);
 
-    return n;
+    return value;
 }
 
 
@@ -99,7 +100,7 @@ factor_recovery(worker_tx_t *tx, const char *code)
 
     /* one more than are left, so that the last one is told from none */
     left = factor_value(tx, "SELECT coalesce(credentials.use_recovery("
-                            "$1::uuid, $2::bytea) + 1, 0)", params);
+                            "$1::uuid, $2::bytea) + 1, 0)", 2, params);
 
     if (left <= 0) {
         return left == 0 ? TRAVEL_REFUSED : TRAVEL_ERROR;
@@ -149,7 +150,7 @@ factor_totp(worker_tx_t *tx, const char *sealed, const char *code)
 
     snprintf(step, sizeof(step), "%llu", (unsigned long long) n);
     used = factor_value(tx, "SELECT credentials.use_step($1::uuid,"
-                            " $2::bigint)", params);
+                            " $2::bigint)", 2, params);
 
     return used < 0 ? TRAVEL_ERROR : used == 0 ? TRAVEL_REFUSED : TRAVEL_OK;
 }
@@ -231,14 +232,33 @@ factor_password(worker_job_t *job, factor_t *f)
 }
 
 
+/* The job's new state, of a caller who has said his password.  Likewise. */
+static worker_verdict_e
+factor_begin(worker_job_t *job)
+{
+    factor_t          *f;
+    worker_verdict_e   verdict;
+
+    f = worker_job_state(job, sizeof(factor_t), factor_free);
+
+    if (f == NULL) {
+        return WORKER_RETRY;
+    }
+
+    verdict = account_ready(job);
+
+    return verdict == WORKER_DONE ? factor_password(job, f) : verdict;
+}
+
+
 /* What was tried for this was right. */
 static int
 factor_tried(worker_tx_t *tx, const char *who)
 {
-    const char  *params[] = { who, NULL };
+    const char  *params[] = { who };
 
     return factor_value(tx, "SELECT credentials.tried(sha256(convert_to("
-                            "lower($1), 'UTF8'))), $2::text", params) < 0
+                            "lower($1), 'UTF8')))", 1, params) < 0
            ? TRAVEL_ERROR : TRAVEL_OK;
 }
 
@@ -271,7 +291,7 @@ enrol_in(worker_tx_t *tx)
     factor_t    *f = tx->job->state;
     const char  *params[] = { tx->job->sub, f->sealed };
 
-    enrolled = factor_value(tx, "SELECT credentials.enrol($1::uuid, $2)",
+    enrolled = factor_value(tx, "SELECT credentials.enrol($1::uuid, $2)", 2,
                             params);
 
     if (enrolled == 0) {
@@ -295,19 +315,13 @@ account_enrol(worker_job_t *job)
     worker_verdict_e     verdict;
     travel_seal_place_t  place;
 
-    f = worker_job_state(job, sizeof(factor_t), factor_free);
-
-    if (f == NULL) {
-        return WORKER_RETRY;
-    }
-
-    verdict = account_ready(job);
-    verdict = verdict == WORKER_DONE ? factor_password(job, f) : verdict;
+    verdict = factor_begin(job);
 
     if (verdict != WORKER_DONE) {
         return verdict;
     }
 
+    f = job->state;
     place = factor_place(job->sub);
 
     if (job->slot->conf->sealed_keys == NULL
@@ -366,7 +380,7 @@ confirm_codes(worker_tx_t *tx)
             || json_array_append_new(codes, code) != 0
             || factor_value(tx, "INSERT INTO credentials.recovery (user_id,"
                                 " hash) VALUES ($1::uuid, $2::bytea)"
-                                " RETURNING 1", params) < 0)
+                                " RETURNING 1", 2, params) < 0)
         {
             json_decref(codes);
             worker_tx_end(tx);
@@ -463,7 +477,7 @@ remove_in(worker_tx_t *tx)
     int          rc;
     long         gone;
     factor_t    *f = tx->job->state;
-    const char  *acr, *params[] = { tx->job->sub, NULL };
+    const char  *acr, *params[] = { tx->job->sub };
 
     tx->user = tx->job->sub;
     rc = account_factor(tx, worker_body_string(tx->job, "code"), &acr);
@@ -478,8 +492,8 @@ remove_in(worker_tx_t *tx)
     }
 
     gone = factor_value(tx, "WITH gone AS (DELETE FROM credentials.factor"
-                            " WHERE user_id = $1::uuid RETURNING $2::text)"
-                            "SELECT count(*) FROM gone", params);
+                            " WHERE user_id = $1::uuid RETURNING 1)"
+                            "SELECT count(*) FROM gone", 1, params);
 
     if (gone == 0) {
         return worker_tx_refuse(tx, "RESOURCE_NOT_FOUND",
@@ -497,17 +511,9 @@ remove_in(worker_tx_t *tx)
 static worker_verdict_e
 account_remove(worker_job_t *job)
 {
-    factor_t          *f;
-    worker_verdict_e   verdict;
+    worker_verdict_e  verdict;
 
-    f = worker_job_state(job, sizeof(factor_t), factor_free);
-
-    if (f == NULL) {
-        return WORKER_RETRY;
-    }
-
-    verdict = account_ready(job);
-    verdict = verdict == WORKER_DONE ? factor_password(job, f) : verdict;
+    verdict = factor_begin(job);
 
     return verdict == WORKER_DONE ? worker_tx_run(job, "remove", remove_in)
                                   : verdict;

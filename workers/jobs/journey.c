@@ -251,8 +251,7 @@ journey_complete_fail_in(worker_tx_t *tx)
                                    "journey.complete_failed",
                                    worker_failure(tx->job)) != TRAVEL_OK)
     {
-        worker_tx_end(tx);
-        return WORKER_RETRY;
+        return worker_tx_retry(tx, NULL);
     }
 
     return worker_tx_commit(tx, NULL);

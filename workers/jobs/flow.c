@@ -1,7 +1,7 @@
 /*
- * Jobs about flows (store/flow.h): flow.start and flow.run begin one, flow.cancel
- * and flow.retry are an operator's word, flow.told is what a flow says to the
- * one above it, flow.check looks for ends that no flow has heard of.
+ * Jobs about flows (store/flow.h): flow.start and flow.run begin one,
+ * flow.cancel and flow.retry are an operator's word, flow.told is what a flow
+ * says to the one above it, flow.check looks for ends that no flow has heard of.
  *
  * flow.start comes from the edge and so begins no job of an internal queue;
  * flow.run is for schedules, for the command line and for flows of the house.

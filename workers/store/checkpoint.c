@@ -6,8 +6,6 @@
 #include "checkpoint.h"
 #include "../jobs/resource.h"
 
-#define CHECKPOINT_DUMP  (JSON_COMPACT | JSON_ENCODE_ANY                      \
-                          | JSON_REAL_PRECISION(15))
 #define CHECKPOINT_PUT   "SELECT jobs.checkpoint($1::uuid, $2::jsonb, $3,"    \
                          " $4::int, $5, $6::bigint)"
 #define CHECKPOINT_ARGS  6
@@ -48,7 +46,7 @@ checkpoint_args(checkpoint_args_t *args, worker_job_t *job, json_t *cursor)
 {
     worker_job_partition(job, args->queue, args->partition);
     snprintf(args->fence, sizeof(args->fence), "%lld", job->fence);
-    args->text = cursor != NULL ? json_dumps(cursor, CHECKPOINT_DUMP) : NULL;
+    args->text = cursor != NULL ? json_dumps(cursor, WORKER_TX_DUMP) : NULL;
     json_decref(cursor);
 
     args->params[0] = job->uuid;

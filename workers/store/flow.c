@@ -15,8 +15,6 @@
 #include "../../common/dag.h"
 
 #define FLOW_DELAY_MAX  (31LL * 86400 * 1000)
-#define FLOW_DUMP       (JSON_COMPACT | JSON_ENCODE_ANY                       \
-                         | JSON_REAL_PRECISION(15))
 
 
 /* --- what is a flow ------------------------------------------------------- */
@@ -397,7 +395,7 @@ worker_tx_flow(worker_tx_t *tx, const char *key, json_t *spec,
         return TRAVEL_INVALID;
     }
 
-    text = json_dumps(spec, FLOW_DUMP);
+    text = json_dumps(spec, WORKER_TX_DUMP);
     json_decref(spec);
 
     if (text == NULL || flow_id(tx, key, ret_id) != TRAVEL_OK) {
@@ -516,8 +514,7 @@ flow_error(const worker_job_t *job)
         return NULL;
     }
 
-    error = json_pack("{s:s, s:s}", "code", job->error.code, "message",
-                      job->error.message);
+    error = worker_failure(job);
     text = error != NULL ? json_dumps(error, JSON_COMPACT) : NULL;
     json_decref(error);
 
@@ -537,7 +534,7 @@ worker_flow_done(worker_job_t *job, const char *state)
 
     good = strcmp(state, travel_job_status_name(TRAVEL_JOB_SUCCEEDED)) == 0;
     result = good && job->result != NULL && !job->env.once
-             ? json_dumps(job->result, FLOW_DUMP) : NULL;
+             ? json_dumps(job->result, WORKER_TX_DUMP) : NULL;
     error = good ? NULL : flow_error(job);
     worker_job_partition(job, queue, partition);
     snprintf(fence, sizeof(fence), "%lld", job->fence);

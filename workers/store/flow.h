@@ -23,8 +23,9 @@
  * "cancel": what is queued or runs is called off, too; "continue": what does
  * not depend on it goes on.  When all nodes are over, a job on_success or
  * on_failure and one on_end is queued; its body's member "flow" says which
- * flow, its state and counts.  A flow is cancelled as a whole, and one that failed may be
- * retried: what failed, and what was skipped for it, is run once more.
+ * flow, its state and counts.  A flow is cancelled as a whole, and one that
+ * failed may be retried: what failed, and what was skipped for it, is run once
+ * more.
  *
  * A flow that is begun by a node's job belongs to that node, which is over when
  * the flow is, and well if the flow was.

@@ -24,9 +24,6 @@
 
 #define TX_LSN_TRIES  5
 
-/* 15 digits: what PostgreSQL wrote as 123.4 stays 123.4 */
-#define TX_DUMP       (JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15))
-
 
 static worker_pg_t *
 tx_pg(const worker_tx_t *tx)
@@ -353,7 +350,7 @@ worker_tx_event(worker_tx_t *tx, const char *stream_type,
     char         queue[TRAVEL_QUEUE_NAME_MAX + 1], partition[16];
     const char  *params[10];
 
-    text = json_dumps(data, TX_DUMP);
+    text = json_dumps(data, WORKER_TX_DUMP);
     json_decref(data);
     snprintf(version, sizeof(version), "%d", expected);
 
@@ -521,7 +518,7 @@ tx_job_put(worker_tx_t *tx, const char *type, const char *key,
                                          unique, strlen(unique) })));
     }
 
-    text = json_dumps(payload, TX_DUMP);
+    text = json_dumps(payload, WORKER_TX_DUMP);
     json_decref(payload);
 
     worker_job_partition(tx->job, queue, partition);
@@ -602,8 +599,7 @@ tx_inbox(worker_tx_t *tx, const json_t *result)
     char        *text;
     const char  *params[4];
 
-    text = result != NULL ? json_dumps(result, TX_DUMP)
-                          : NULL;
+    text = result != NULL ? json_dumps(result, WORKER_TX_DUMP) : NULL;
     params[0] = tx->job->uuid;
     params[1] = tx->step;
     params[2] = text;

@@ -20,6 +20,10 @@
 #include "pg.h"
 #include "../jobs/job.h"
 
+/* JSON for a column.  15 digits: what PostgreSQL wrote as 123.4 stays 123.4 */
+#define WORKER_TX_DUMP  (JSON_COMPACT | JSON_ENCODE_ANY                       \
+                         | JSON_REAL_PRECISION(15))
+
 typedef enum {
     WORKER_TX_FRESH,
     WORKER_TX_SEEN,

@@ -59,7 +59,7 @@ struct worker_scheduler_s {
     bool                  leads;
     int64_t               refresh_at;
     worker_tail_t         topics;
-    int64_t               trim_at;
+    int64_t               trim_at;      /* monotonic, too */
     schedule_state_t      states[WORKER_SCHEDULES_MAX];
 };
 
@@ -361,13 +361,16 @@ schedule_redis(worker_scheduler_t *s)
 
 /* What waits to be published, one batch at a time.  True: more waits. */
 static bool
-schedule_publish(worker_scheduler_t *s, int64_t now)
+schedule_publish(worker_scheduler_t *s)
 {
-    int  n;
+    int      n;
+    int64_t  now;
 
     if (!s->conf->topics || !s->leads || schedule_redis(s) == NULL) {
         return false;
     }
+
+    now = schedule_clock(CLOCK_MONOTONIC);
 
     if (now >= s->trim_at) {
         s->trim_at = now + SCHEDULE_TRIM_S;
@@ -546,7 +549,7 @@ schedule_turn(worker_scheduler_t *s)
 
     schedule_count(s);
 
-    if (schedule_publish(s, now) || schedule_fan_out(s)) {
+    if (schedule_publish(s) || schedule_fan_out(s)) {
         return 1;
     }
 

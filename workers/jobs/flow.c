@@ -15,10 +15,10 @@
 #include "families.h"
 #include "resource.h"
 #include "../pool/slot.h"
+#include "../queue/browse.h"
 #include "../queue/place.h"
 #include "../queue/redis.h"
 #include "../store/flow.h"
-#include "../../common/worker_scripts.h"
 
 #define FLOW_REDIS_S   2
 #define FLOW_PAGE_STR  "500"
@@ -31,7 +31,7 @@ typedef struct {
     json_int_t       ended;          /* nodes whose flow was told */
 } flow_walk_t;
 
-enum { WALK_FLOW, WALK_JOB, WALK_QUEUE, WALK_LOST, WALK_AT };
+enum { WALK_FLOW, WALK_JOB, WALK_QUEUE, WALK_LOST };
 
 
 static worker_verdict_e
@@ -146,10 +146,11 @@ flow_told(worker_job_t *job)
 
 /* --- nodes in the queue --------------------------------------------------- */
 
-/* The key of a row's job, wherever its partition is now. */
+/* The id of a row's job, wherever its partition is now; the queue is the
+ * row's. */
 static bool
-walk_key(const flow_walk_t *walk, const PGresult *res, int row,
-    char dst[TRAVEL_KEY_MAX])
+walk_job(const flow_walk_t *walk, const PGresult *res, int row,
+    travel_job_id_t *ret_id)
 {
     travel_job_id_t  id;
 
@@ -164,7 +165,7 @@ walk_key(const flow_walk_t *walk, const PGresult *res, int row,
         return false;
     }
 
-    (void) travel_key_job(dst, &id);
+    *ret_id = id;
     return true;
 }
 
@@ -217,25 +218,19 @@ walk_redis(const flow_walk_t *walk)
 static worker_verdict_e
 walk_call_off(flow_walk_t *walk, const PGresult *res, int row)
 {
-    char         key[TRAVEL_KEY_MAX];
-    bool         gone;
-    redisReply  *reply;
+    bool              gone;
+    char             *answer;
+    travel_job_id_t   id;
 
-    if (!walk_key(walk, res, row, key)) {
+    answer = walk_job(walk, res, row, &id)
+             ? worker_browse_cancel(walk->redis, &id) : NULL;
+
+    if (answer == NULL) {
         return walk_redis(walk);
     }
 
-    reply = worker_redis_command(walk->redis, "EVAL %s 1 %s %s",
-                         travel_worker_script(TRAVEL_SCRIPT_CALL_OFF).data,
-                         key, PQgetvalue(res, row, WALK_AT));
-
-    if (reply == NULL || reply->type != REDIS_REPLY_STRING) {
-        freeReplyObject(reply);
-        return walk_redis(walk);
-    }
-
-    gone = strcmp(reply->str, "cancelled") == 0;
-    freeReplyObject(reply);
+    gone = strcmp(answer, "cancelled") == 0;
+    free(answer);
 
     return gone ? walk_end(walk, res, row, "cancelled",
                            "{\"code\": \"CANCELLED\","
@@ -252,13 +247,15 @@ walk_look(flow_walk_t *walk, const PGresult *res, int row)
     char                  key[TRAVEL_KEY_MAX];
     bool                  there;
     redisReply           *reply;
+    travel_job_id_t       id;
     worker_verdict_e      verdict;
     travel_job_status_e   status;
 
-    if (!walk_key(walk, res, row, key)) {
+    if (!walk_job(walk, res, row, &id)) {
         return walk_redis(walk);
     }
 
+    (void) travel_key_job(key, &id);
     reply = worker_redis_command(walk->redis, "HGET %s status", key);
 
     if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
@@ -347,9 +344,7 @@ flow_cancel(worker_job_t *job)
     verdict = worker_tx_run(job, "cancel", flow_cancel_in);
 
     return verdict != WORKER_DONE ? verdict : flow_walk(job,
-        "SELECT flow, job, queue, false,"
-        "       trunc(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-        "  FROM jobs.flow_node"
+        "SELECT flow, job, queue, false FROM jobs.flow_node"
         " WHERE flow = $1::uuid AND job > $2::uuid AND NOT always"
         "   AND state IN ('queued', 'running')"
         " ORDER BY job LIMIT " FLOW_PAGE_STR,
@@ -368,7 +363,7 @@ flow_check(worker_job_t *job)
         "SELECT n.flow, n.job, n.queue, NOT EXISTS ("
         "         SELECT FROM jobs.outbox AS o"
         "          WHERE o.sent_at IS NULL AND o.kind = 'job'"
-        "            AND right(o.payload->>'id', 36) = n.job::text), 0"
+        "            AND right(o.payload->>'id', 36) = n.job::text)"
         "  FROM jobs.flow_node AS n"
         " WHERE n.state IN ('queued', 'running') AND n.job > $2::uuid"
         "   AND n.queued_at < clock_timestamp() - $1::interval"

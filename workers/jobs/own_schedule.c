@@ -11,7 +11,6 @@
 #include "resource.h"
 #include "../pool/log.h"
 #include "../schedule/own.h"
-#include "../../common/timestamp.h"
 
 #define OWN_LATE_S  90           /* a fire time before that was missed */
 
@@ -63,20 +62,15 @@ own_key(char dst[37], const char *name, int64_t at)
 static bool
 own_fire(worker_tx_t *tx, const worker_schedule_t *schedule, int64_t at)
 {
-    char     key[37], when[TRAVEL_TIMESTAMP_LEN + 1];
+    char     key[37];
     json_t  *body;
 
-    body = json_loads(schedule->body, 0, NULL);
+    body = worker_schedule_body(schedule, at);
 
     if (body == NULL || !own_key(key, schedule->name, at)) {
         json_decref(body);
         return false;
     }
-
-    travel_timestamp_format(when, (uint64_t) at * 1000);
-    when[TRAVEL_TIMESTAMP_LEN] = '\0';
-    json_object_set_new(body, "schedule", json_string(schedule->name));
-    json_object_set_new(body, "fire_at", json_string(when));
 
     return worker_tx_job(tx, schedule->type, key, body) == TRAVEL_OK
            && own_moved(tx, schedule->name, at, true);

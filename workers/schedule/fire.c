@@ -125,11 +125,10 @@ worker_schedule_last(const worker_schedule_t *schedule, int64_t after,
 
 /* --- the job ------------------------------------------------------------- */
 
-/* The schedule's own body, with its name and the time that is meant. */
-static char *
-fire_body(const worker_schedule_t *schedule, int64_t at)
+json_t *
+worker_schedule_body(const worker_schedule_t *schedule, int64_t at)
 {
-    char     when[TRAVEL_TIMESTAMP_LEN + 1], *text;
+    char     when[TRAVEL_TIMESTAMP_LEN + 1];
     json_t  *body;
 
     travel_timestamp_format(when, (uint64_t) at * 1000);
@@ -139,10 +138,8 @@ fire_body(const worker_schedule_t *schedule, int64_t at)
                                   : json_object();
     json_object_set_new(body, "schedule", json_string(schedule->name));
     json_object_set_new(body, "fire_at", json_string(when));
-    text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
-    json_decref(body);
 
-    return text;
+    return body;
 }
 
 
@@ -155,6 +152,7 @@ worker_schedule_enqueue(worker_redis_t *redis,
     char                       number[24], uuid[TRAVEL_UUID_TEXT_LEN + 1];
     char                       text[TRAVEL_JOB_ID_MAX + 1], *body;
     travel_str_t               parts[4];
+    json_t                    *object;
     travel_job_id_t            id;
     travel_envelope_t          env = { 0 };
     const worker_job_type_t   *type;
@@ -182,7 +180,9 @@ worker_schedule_enqueue(worker_redis_t *redis,
     (void) travel_job_id_format(text, &id);
     travel_uuid_format(uuid, &id.id);
     uuid[TRAVEL_UUID_TEXT_LEN] = '\0';
-    body = fire_body(schedule, at);
+    object = worker_schedule_body(schedule, at);
+    body = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
 
     if (body == NULL) {
         return TRAVEL_ERROR;

@@ -10,6 +10,8 @@
 #ifndef WORKER_SCHEDULE_H
 #define WORKER_SCHEDULE_H
 
+#include <jansson.h>
+
 #include "../pool/board.h"
 #include "../queue/redis.h"
 #include "../../common/ids.h"
@@ -30,6 +32,10 @@ void worker_scheduler_stop(worker_scheduler_t **pscheduler);
 int worker_schedule_enqueue(worker_redis_t *redis,
     const worker_schedule_t *schedule, int64_t at, const char *salt,
     char ret_job[TRAVEL_JOB_ID_MAX + 1]) TRAVEL_MUST_CHECK;
+
+/* Of a fire at 'at': the schedule's own body, with its name and the time that
+ * is meant.  NULL: it is no JSON, or there is no memory. */
+json_t *worker_schedule_body(const worker_schedule_t *schedule, int64_t at);
 
 /* The first fire time after 'after' in the schedule's own time zone.
  * TRAVEL_REFUSED: never; TRAVEL_ERROR: the zone cannot be read. */

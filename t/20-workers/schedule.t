@@ -195,6 +195,10 @@ subtest 'added while it runs' => sub {
     $t->sql("UPDATE jobs.own_schedule SET catch_up = 'once',
         last_fire = '2020-01-01'");
     is($turn->(), 1, 'or made up, once');
+    $t->sql("UPDATE jobs.own_schedule SET last_fire = '2100-01-01'");
+    is($turn->(), 0, 'fired by a clock that was ahead');
+    is(scalar $t->sql("SELECT last_fire < now() + interval '1 h'
+        FROM jobs.own_schedule"), 't', 'goes on from now');
     is((ctl('run', 'mine'))[0], 0, 'run by hand');
     is((ctl('remove', 'mine'))[0], 0, 'taken out');
     unlike((ctl('list'))[1], qr/^mine /m, 'gone');

@@ -107,12 +107,37 @@ own_due(worker_tx_t *tx, const PGresult *res, int row, json_int_t *fired)
 }
 
 
+/* As the scheduler's own: what was fired by a clock that was ahead goes on from
+ * now.  False: the transaction is over. */
+static bool
+own_set_back(worker_tx_t *tx)
+{
+    PGresult  *res;
+
+    res = worker_tx_exec(tx,
+        "UPDATE jobs.own_schedule SET last_fire = clock_timestamp()"
+        " WHERE last_fire > clock_timestamp() + interval '1 day'", 0, NULL);
+
+    if (res != NULL && PQcmdTuples(res)[0] != '0') {
+        worker_log_job(WORKER_LOG_WARN, tx->job, -1, "%s schedules were fired "
+                       "by a clock that was ahead", PQcmdTuples(res));
+    }
+
+    PQclear(res);
+    return res != NULL;
+}
+
+
 static worker_verdict_e
 own_turn_in(worker_tx_t *tx)
 {
     int          row;
     json_int_t   fired;
     PGresult    *res;
+
+    if (!own_set_back(tx)) {
+        return worker_tx_retry(tx, NULL);
+    }
 
     res = worker_tx_exec(tx,
         "SELECT " WORKER_OWN_COLUMNS ","

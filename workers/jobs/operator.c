@@ -118,6 +118,15 @@ operator_jobs(worker_job_t *job)
 }
 
 
+/* False: no job can have such an id. */
+static bool
+operator_job(const char *text, travel_job_id_t *ret_id)
+{
+    return travel_job_id_parse(ret_id, (travel_str_t) { text, strlen(text) })
+           == TRAVEL_OK && travel_queue_exists(ret_id->queue);
+}
+
+
 /* The job is called off, and counted; false: Redis does not answer. */
 static bool
 operator_call_off(worker_redis_t *redis, const char *text, long counts[3])
@@ -125,9 +134,7 @@ operator_call_off(worker_redis_t *redis, const char *text, long counts[3])
     char             *answer;
     travel_job_id_t   id;
 
-    if (travel_job_id_parse(&id, (travel_str_t) { text, strlen(text) })
-        != TRAVEL_OK || !travel_queue_exists(id.queue))
-    {
+    if (!operator_job(text, &id)) {
         counts[2]++;
         return true;
     }
@@ -204,10 +211,7 @@ operator_now(worker_job_t *job)
 
     text = worker_body_string(job, "job");
 
-    if (text == NULL
-        || travel_job_id_parse(&id, (travel_str_t) { text, strlen(text) })
-           != TRAVEL_OK || !travel_queue_exists(id.queue))
-    {
+    if (text == NULL || !operator_job(text, &id)) {
         return worker_job_fail(job, WORKER_REJECT, "RESOURCE_NOT_FOUND",
                                "there is no such job");
     }

@@ -170,38 +170,20 @@ walk_job(const flow_walk_t *walk, const PGresult *res, int row,
 }
 
 
-/* Under this job's lease. */
 static worker_verdict_e
 walk_end(flow_walk_t *walk, const PGresult *res, int row, const char *state,
     const char *error)
 {
-    char           queue[TRAVEL_QUEUE_NAME_MAX + 1], partition[16];
-    char           fence[24];
-    bool           fenced;
-    PGresult      *did;
-    worker_job_t  *job;
+    bool               is_new;
+    worker_verdict_e   verdict;
 
-    job = walk->job;
-    worker_job_partition(job, queue, partition);
-    snprintf(fence, sizeof(fence), "%lld", job->fence);
+    verdict = worker_flow_node_over(walk->job,
+                                    PQgetvalue(res, row, WALK_FLOW),
+                                    PQgetvalue(res, row, WALK_JOB), state,
+                                    NULL, error, &is_new);
+    walk->ended += verdict == WORKER_DONE && is_new;
 
-    const char *params[] = { PQgetvalue(res, row, WALK_FLOW),
-                             PQgetvalue(res, row, WALK_JOB), state, error,
-                             queue, partition, job->owner, fence };
-
-    did = worker_query(job, "SELECT jobs.flow_done_fenced($1::uuid, $2::uuid,"
-                            " $3, NULL, $4::jsonb, $5, $6::int, $7,"
-                            " $8::bigint)", 8, params);
-
-    if (did == NULL) {
-        return WORKER_RETRY;
-    }
-
-    fenced = PQgetisnull(did, 0, 0);
-    walk->ended += *PQgetvalue(did, 0, 0) == 't';
-    PQclear(did);
-
-    return fenced ? WORKER_FENCED : WORKER_DONE;
+    return verdict;
 }
 
 

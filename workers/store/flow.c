@@ -523,44 +523,52 @@ flow_error(const worker_job_t *job)
 
 
 worker_verdict_e
+worker_flow_node_over(worker_job_t *job, const char *flow, const char *node,
+    const char *state, const char *result, const char *error, bool *ret_new)
+{
+    char               queue[TRAVEL_QUEUE_NAME_MAX + 1], partition[16];
+    char               fence[24];
+    PGresult          *res;
+    worker_verdict_e   verdict;
+
+    worker_job_partition(job, queue, partition);
+    snprintf(fence, sizeof(fence), "%lld", job->fence);
+
+    const char *params[] = { flow, node, state, result, error, queue,
+                             partition, job->owner, fence };
+
+    res = worker_query(job, "SELECT jobs.flow_done_fenced($1::uuid, $2::uuid,"
+                            " $3, $4::jsonb, $5::jsonb, $6, $7::int, $8,"
+                            " $9::bigint)", 9, params);
+
+    if (res == NULL) {
+        return WORKER_RETRY;
+    }
+
+    *ret_new = *PQgetvalue(res, 0, 0) == 't';
+    verdict = PQgetisnull(res, 0, 0) ? WORKER_FENCED : WORKER_DONE;
+    PQclear(res);
+
+    return verdict;
+}
+
+
+worker_verdict_e
 worker_flow_done(worker_job_t *job, const char *state)
 {
-    bool               good;
-    char               flow[37], fence[24], partition[16], *result, *error;
-    char               queue[TRAVEL_QUEUE_NAME_MAX + 1];
-    PGresult          *res;
-    const char        *params[9];
+    bool               good, is_new;
+    char               flow[37], *result, *error;
     worker_verdict_e   verdict;
 
     good = strcmp(state, travel_job_status_name(TRAVEL_JOB_SUCCEEDED)) == 0;
     result = good && job->result != NULL && !job->env.once
              ? json_dumps(job->result, WORKER_TX_DUMP) : NULL;
     error = good ? NULL : flow_error(job);
-    worker_job_partition(job, queue, partition);
-    snprintf(fence, sizeof(fence), "%lld", job->fence);
-
-    params[0] = flow_text(flow, sizeof(flow), job->env.flow);
-    params[1] = job->uuid;
-    params[2] = state;
-    params[3] = result;
-    params[4] = error;
-    params[5] = queue;
-    params[6] = partition;
-    params[7] = job->owner;
-    params[8] = fence;
-
-    res = worker_query(job, "SELECT jobs.flow_done_fenced($1::uuid, $2::uuid,"
-                          " $3, $4::jsonb, $5::jsonb, $6, $7::int, $8,"
-                          " $9::bigint)", 9, params);
+    verdict = worker_flow_node_over(job, flow_text(flow, sizeof(flow),
+                                                   job->env.flow),
+                                    job->uuid, state, result, error, &is_new);
     free(result);
     free(error);
-
-    if (res == NULL) {
-        return WORKER_RETRY;
-    }
-
-    verdict = PQgetisnull(res, 0, 0) ? WORKER_FENCED : WORKER_DONE;
-    PQclear(res);
 
     if (verdict == WORKER_DONE) {
         worker_tx_announce(job, "");

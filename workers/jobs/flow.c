@@ -1,7 +1,8 @@
 /*
  * Jobs about flows (store/flow.h): flow.start and flow.run begin one,
  * flow.cancel and flow.retry are an operator's word, flow.told is what a flow
- * says to the one above it, flow.check looks for ends that no flow has heard of.
+ * says to the one above it, flow.check looks for ends that no flow has heard
+ * of.
  *
  * flow.start comes from the edge and so begins no job of an internal queue;
  * flow.run is for schedules, for the command line and for flows of the house.
@@ -174,7 +175,7 @@ static worker_verdict_e
 walk_end(flow_walk_t *walk, const PGresult *res, int row, const char *state,
     const char *error)
 {
-    bool               is_new;
+    bool               is_new = false;
     worker_verdict_e   verdict;
 
     verdict = worker_flow_node_over(walk->job,

@@ -212,40 +212,43 @@ static bool
 flow_nodes(flow_check_t *c, json_t *nodes)
 {
     int          rc;
-    void        *at, *next;
+    json_t      *node;
     size_t       n;
-    uint32_t     node;
+    uint32_t     bad;
+    const char  *name;
 
-    for (at = json_object_iter(nodes), n = 0; at != NULL;
-         at = json_object_iter_next(nodes, at))
-    {
-        json_object_set_new(c->places, json_object_iter_key(at),
-                            json_integer((json_int_t) n++));
+    n = 0;
+
+    json_object_foreach(nodes, name, node) {
+        json_object_set_new(c->places, name, json_integer((json_int_t) n++));
     }
 
-    for (at = json_object_iter(nodes); at != NULL; at = next) {
-        next = json_object_iter_next(nodes, at);
-
-        if (!flow_node(c, json_object_iter_key(at),
-                       json_object_iter_value(at)))
-        {
+    json_object_foreach(nodes, name, node) {
+        if (!flow_node(c, name, node)) {
             return false;
         }
     }
 
-    node = 0;
-    rc = travel_dag_check(n, c->edges, c->nedges, &node);
+    bad = 0;
+    rc = travel_dag_check(n, c->edges, c->nedges, &bad);
+
+    if (rc == TRAVEL_OK) {
+        return true;
+    }
 
     if (rc == TRAVEL_ERROR) {
         return flow_no(c, "nodes", "no memory");
     }
 
-    for (at = json_object_iter(nodes); rc != TRAVEL_OK && node-- > 0; ) {
-        at = json_object_iter_next(nodes, at);
+    n = 0;
+
+    json_object_foreach(nodes, name, node) {
+        if (n++ == bad) {
+            break;
+        }
     }
 
-    return rc == TRAVEL_OK || flow_no(c, json_object_iter_key(at),
-                                      "waits for itself");
+    return flow_no(c, name, "waits for itself");
 }
 
 
@@ -290,8 +293,12 @@ flow_spec(flow_check_t *c, json_t *spec)
         { NULL, JSON_NULL }
     };
 
-    if (!json_is_object(spec) || !flow_members(c, "it", spec, members)) {
-        return json_is_object(spec) ? false : flow_no(c, "it", "is no object");
+    if (!json_is_object(spec)) {
+        return flow_no(c, "it", "is no object");
+    }
+
+    if (!flow_members(c, "it", spec, members)) {
+        return false;
     }
 
     if (!flow_is_name(json_string_value(json_object_get(spec, "name")))) {

@@ -66,9 +66,9 @@ bool worker_flow_of(const worker_job_t *job);
  * flow does not want any more (as one that was called off), or RETRY. */
 worker_verdict_e worker_flow_begin(worker_job_t *job);
 
-/* Under the job's lease, the end of the node whose job is 'node' (a uuid) is put
- * on record; 'result' and 'error' are JSON or NULL.  DONE, and *ret_new: its flow
- * had not heard of it; FENCED; RETRY. */
+/* Under the job's lease, the end of the node whose job is 'node' (a uuid) is
+ * put on record; 'result' and 'error' are JSON or NULL.  DONE, and *ret_new:
+ * its flow had not heard of it; FENCED; RETRY. */
 worker_verdict_e worker_flow_node_over(worker_job_t *job, const char *flow,
     const char *node, const char *state, const char *result,
     const char *error, bool *ret_new);

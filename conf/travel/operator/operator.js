@@ -58,8 +58,8 @@ function el(name, props, ...children) {
     return e;
 }
 
-const button = (text, act, title) =>
-    el('button', { type: 'button', title, onclick: act }, text);
+const button = (text, act) =>
+    el('button', { type: 'button', onclick: act }, text);
 
 // columns: [heading, row => cell, class]
 function table(caption, columns, rows, mark) {
@@ -146,12 +146,11 @@ function byQueue(pool) {
     for (const p of pool.partitions) {
         const name = p.partition.split('.')[0];
         const q = queues.get(name) || { name, waiting: 0, delayed: 0, dead: 0,
-            oldest: 0, parts: [] };
+            oldest: 0 };
         q.waiting += p.high + p.normal + p.low;
         q.delayed += p.delayed;
         q.dead += p.dead;
         q.oldest = Math.max(q.oldest, p.oldest_seconds);
-        q.parts.push(p);
         queues.set(name, q);
     }
     return [...queues.values()].sort((a, b) => a.name < b.name ? -1 : 1);
@@ -337,11 +336,7 @@ const views = {
                     ? d.last_error.message || String(d.last_error) : ''],
                 ['Job', d => d.job, 'id'],
                 ['', d => el('div', { class: 'acts' },
-                    button('Show', () => letter(d)),
-                    button('Requeue', () => act(null, '/api/v1/dead/' + d.job
-                        + '/requeue', {})),
-                    button('Drop', () => act('Forget ' + d.job + '?',
-                        'DELETE /api/v1/dead/' + d.job)))]
+                    button('Show', () => letter(d)), letterActs(d))]
             ], list.items),
             list.next_cursor ? el('p', {}, el('a', { href: '#dead?' + next },
                 'Older ones')) : null];
@@ -361,9 +356,7 @@ const views = {
                 ['Error', s => s.error ? s.error.message || s.error.code : ''],
                 ['Id', s => s.id, 'id'],
                 ['', s => el('div', { class: 'acts' },
-                    button('Show', () => saga(s)),
-                    /^(running|undoing|stuck)$/.test(s.state) ? sagaActs(s)
-                        : [])]
+                    button('Show', () => saga(s)), sagaActs(s))]
             ], list.items, s => s.state === 'stuck' ? 'held' : '')];
     },
 
@@ -420,8 +413,9 @@ function filter(view, q, fields) {
         e.preventDefault();
         const args = new URLSearchParams([...new FormData(e.target)]
             .filter(([, v]) => v));
-        location.hash = '#' + view + (String(args) ? '?' + args : '');
-        look();
+        const hash = '#' + view + (String(args) ? '?' + args : '');
+        if (location.hash === hash) look();
+        else location.hash = hash;          // which looks, too
     } }, inputs, el('button', { class: 'go' }, 'Look'));
 }
 
@@ -443,27 +437,32 @@ async function show(job) {
     }
 }
 
+const letterActs = d => [
+    button('Requeue', () => act(null, '/api/v1/dead/' + d.job + '/requeue',
+        {})),
+    button('Drop', () => act('Forget ' + d.job + '?',
+        'DELETE /api/v1/dead/' + d.job))];
+
 async function letter(d) {
     try {
-        sheet(d.job, await get('/api/v1/dead/' + d.job), [
-            button('Requeue', () => act(null, '/api/v1/dead/' + d.job
-                + '/requeue', {})),
-            button('Drop', () => act('Forget ' + d.job + '?',
-                'DELETE /api/v1/dead/' + d.job))]);
+        sheet(d.job, await get('/api/v1/dead/' + d.job), letterActs(d));
     } catch (e) {
         say(e.message, true);
     }
 }
 
-const sagaActs = s => [['Resume', 'resume', 'Take it up where it was?'],
-    ['Undo', 'compensate', 'Undo what it has done?'],
-    ['Close', 'close', 'Was it settled by hand?']].map(([text, how, question]) =>
-    button(text, () => act(question, API + '/sagas/' + s.id, { act: how })));
+// None of one that is over.
+const sagaActs = s => !/^(running|undoing|stuck)$/.test(s.state) ? []
+    : [['Resume', 'resume', 'Take it up where it was?'],
+        ['Undo', 'compensate', 'Undo what it has done?'],
+        ['Close', 'close', 'Was it settled by hand?']].map(
+        ([text, how, question]) => button(text, () => act(question,
+            API + '/sagas/' + s.id, { act: how })));
 
 async function saga(s) {
     try {
         sheet(s.name + ' ' + s.id, await get(API + '/sagas/' + s.id),
-            /^(running|undoing|stuck)$/.test(s.state) ? sagaActs(s) : []);
+            sagaActs(s));
     } catch (e) {
         say(e.message, true);
     }

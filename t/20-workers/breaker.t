@@ -29,8 +29,7 @@ $origin->set('/v1/holds', status => 500);
 $p->start_workers;
 $p->until_owned;
 
-my ($rc, $out) = $t->run(Travel::Test::build() . '/travelctl', 'queue',
-    'preload', '--config', $t->dir . '/pool.conf', '--type', 'booking.create',
+my ($rc, $out) = $p->ctl('queue', 'preload', '--type', 'booking.create',
     '--count', 1, '--body', JSON::PP::encode_json({ partner => 'opentable',
     venue_id => 'v', party_size => 2,
     booking_date => '2031-01-01T20:00:00Z' }));

@@ -25,8 +25,7 @@ $p->start_workers;
 $p->until_owned;
 
 sub cancel {
-    return $p->t->run(Travel::Test::build() . '/travelctl', 'jobs', 'cancel',
-        '--config', $p->t->dir . '/pool.conf', @_);
+    return $p->ctl('jobs', 'cancel', @_);
 }
 
 my $key = $p->new_uuid;

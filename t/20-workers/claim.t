@@ -20,8 +20,7 @@ $p->until_owned;
 sub claims { return $t->sql('SELECT count(*) FROM jobs.claim' . ($_[0]
     ? " WHERE what = '$_[0]'" : '')) }
 
-sub told { my ($rc, $out) = $t->run(Travel::Test::build() . '/travelctl',
-    'jobs', 'status', '--config', $t->dir . '/pool.conf', $_[0]);
+sub told { my ($rc, $out) = $p->ctl('jobs', 'status', $_[0]);
     is($rc, 0, 'travelctl tells'); return json($out) }
 
 # A follow-up job as a transaction leaves it in the outbox.
@@ -97,8 +96,7 @@ subtest 'a dead one is requeued with it' => sub {
     $t->sql('SELECT jobs.expire_claims(1000)', role => 'travel_worker');
     is(claims('body'), 1, 'which outlives its time as long as the letter does');
     my $runs = () = $p->ran;
-    is(($t->run(Travel::Test::build() . '/travelctl', 'dead', 'requeue',
-        '--config', $t->dir . '/pool.conf', $id))[0], 0, 'requeued');
+    is(($p->ctl('dead', 'requeue', $id))[0], 0, 'requeued');
     $p->until_status($id, 'dead|succeeded', 20);
     wait_for(sub { (() = $p->ran) > $runs }, 10, 'it to run');
     $p->until_status($id, 'dead', 20);
@@ -118,8 +116,7 @@ subtest 'kept as long as it may be asked for' => sub {
     $t->sql("UPDATE jobs.claim SET expires_at = now() - interval '1 day'
         WHERE what = 'result'");
     $t->sql('TRUNCATE jobs.dead');
-    my ($rc) = $t->run(Travel::Test::build() . '/travelctl', 'queue', 'preload',
-        '--config', $t->dir . '/pool.conf', '--type', 'maintenance.expire',
+    my ($rc) = $p->ctl('queue', 'preload', '--type', 'maintenance.expire',
         '--count', 1);
     is($rc, 0, 'the clean-up');
     ok(wait_for(sub { claims('result') == 0 }, 15, 'it'), 'takes what is past its time');

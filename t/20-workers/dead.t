@@ -26,10 +26,7 @@ my @reader = (token => $t->token(sub => $t->user(0),
     permissions => 'dead:read'));
 $p->until_owned;
 
-sub ctl {
-    return $t->run(Travel::Test::build() . '/travelctl', 'dead', @_,
-        '--config', $t->dir . '/pool.conf');
-}
+sub ctl { return $p->ctl('dead', @_) }
 
 # So many jobs, dead and on record; they would do well from a moment on.
 sub dead_ones {

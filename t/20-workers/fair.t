@@ -88,8 +88,7 @@ subtest 'types by their weights' => sub {
 subtest 'nor with more than memory holds' => sub {
     my $many = $ENV{TRAVEL_FAIR} || 20000;
     my $key = $p->new_uuid;
-    $p->t->run(Travel::Test::build() . '/travelctl', 'queue', 'preload',
-        '--config', $t->dir . '/pool.conf', '--type', 'maintenance.noop',
+    $p->ctl('queue', 'preload', '--type', 'maintenance.noop',
         '--count', $many, '--sub', $greedy, '--body', '{"sleep_ms":300}');
     my $last = $p->enqueue(sub => $greedy, partition => 1, key => $key);
     my $same = $p->enqueue(sub => $other, partition => 1, key => $key);

@@ -211,11 +211,7 @@ subtest 'called off as a whole' => sub {
 
 };
 
-sub ctl {
-    my ($rc, $out) = $t->run(Travel::Test::build() . '/travelctl', @_,
-        '--config', $t->dir . '/pool.conf');
-    return ($rc, $out);
-}
+sub ctl { return $p->ctl(@_) }
 
 # The id of a node's job, which has not begun.
 sub job_of {

@@ -185,8 +185,7 @@ subtest 'one that came back' => sub {
             'Action: failed', "Status: $status", 'Diagnostic-Code: smtp; no', '',
             '--b', 'Content-Type: text/rfc822-headers', '',
             'Message-ID: <' . ($id // 'x@elsewhere') . '>', '', '--b--', '');
-        my ($rc, $out) = $t->run(Travel::Test::build() . '/travelctl', 'mail',
-            'bounced', '--config', $t->dir . '/pool.conf', $t->dir . '/report');
+        my ($rc, $out) = $p->ctl('mail', 'bounced', $t->dir . '/report');
         is($rc, 0, "$to $status: taken");
         return $out;
     };
@@ -214,8 +213,7 @@ subtest 'one that came back' => sub {
     $t->sql("DELETE FROM jobs.suppressed WHERE address IN ('$to',
         'u3\@example.org')");
     $t->write('report', "Subject: out of office\n\nStatus: 5.1.1\n");
-    my ($rc, $out) = $t->run(Travel::Test::build() . '/travelctl', 'mail', 'bounced',
-        '--config', $t->dir . '/pool.conf', $t->dir . '/report');
+    my ($rc, $out) = $p->ctl('mail', 'bounced', $t->dir . '/report');
     is($rc, 0, 'anything else is let pass');
     like($out, qr/no delivery status/, 'and told so');
 };

@@ -27,10 +27,7 @@ my @reader = (token => $t->token(sub => $t->user(0),
 my $api = '/api/v1/operator';
 $p->until_owned;
 
-sub ctl {
-    return $t->run(Travel::Test::build() . '/travelctl', @_, '--config',
-        $t->dir . '/pool.conf');
-}
+sub ctl { return $p->ctl(@_) }
 
 sub jobs {
     my (%filter) = @_;

@@ -17,7 +17,6 @@ processes = 2
 type "maintenance.drill" { retries = 1 }
 END
 my $t = $p->t;
-my $travelctl = Travel::Test::build() . '/travelctl';
 $p->until_owned;
 # by both processes, so that what runs fills the slots of both
 wait_for(sub { $p->t->sql("SELECT count(*) FROM (SELECT FROM jobs.partition
@@ -27,8 +26,7 @@ wait_for(sub { $p->t->sql("SELECT count(*) FROM (SELECT FROM jobs.partition
 
 sub ctl {
     my ($verb, @args) = @_;
-    return $t->run($travelctl, 'queue', $verb, @args, '--config',
-        $t->dir . '/pool.conf');
+    return $p->ctl('queue', $verb, @args);
 }
 
 sub said { slurp($t->dir . '/logs/worker.log') }

@@ -19,8 +19,7 @@ my $me = $t->user_token(1);
 $p->until_owned;
 
 sub repartition {
-    return $t->run(Travel::Test::build() . '/travelctl', 'queue', 'repartition',
-        '--config', $t->dir . '/pool.conf', @_);
+    return $p->ctl('queue', 'repartition', @_);
 }
 
 sub layout { return $r->call('HGET', 'travel:layout', $_[0]) }
@@ -196,8 +195,7 @@ subtest 'a dead one of before' => sub {
     is((repartition('--force', '--wait', '30s', 'maintenance', 4))[0], 0,
         'once more');
     is(layout('maintenance'), '4@13<3@10', 'four others');
-    is(($t->run(Travel::Test::build() . '/travelctl', 'dead', 'requeue',
-        '--config', $t->dir . '/pool.conf', $id))[0], 0, 'requeued');
+    is(($p->ctl('dead', 'requeue', $id))[0], 0, 'requeued');
     my $uuid = (split /\./, $id)[2];
     my $where = 'maintenance.' . (13 + hex(substr $uuid, 15, 3) % 4) . ".$uuid";
     $p->until_status($where, 'dead', 20);
@@ -232,8 +230,7 @@ subtest 'numbers that come round again' => sub {
 };
 
 subtest 'seen' => sub {
-    my ($rc, $out) = $t->run(Travel::Test::build() . '/travelctl', 'queue',
-        'stat', '--json', '--config', $t->dir . '/pool.conf');
+    my ($rc, $out) = $p->ctl('queue', 'stat', '--json');
     is($rc, 0, 'queue stat');
     my %by = map { my $j = json($_); ($j->{partition} => $j) } split /\n/, $out;
     is($by{'booking.0'}{normal} + $by{'booking.1'}{normal}

@@ -26,8 +26,7 @@ $p->until_owned;
 sub worker { return $t->sql($_[0], role => 'travel_worker') }
 
 sub ctl {
-    my ($rc, $out) = $t->run(Travel::Test::build() . '/travelctl', @_,
-        '--config', $t->dir . '/pool.conf');
+    my ($rc, $out) = $p->ctl(@_);
     chomp $out;
     return wantarray ? ($rc, $out) : $out;
 }

@@ -37,10 +37,7 @@ my ($t, $r) = ($p->t, $p->r);
 
 sub worker { return $t->sql($_[0], role => 'travel_worker') }
 
-sub ctl {
-    return $t->run(Travel::Test::build() . '/travelctl', 'schedule', @_,
-        '--config', $t->dir . '/pool.conf');
-}
+sub ctl { return $p->ctl('schedule', @_) }
 
 sub fired {
     my ($name) = @_;

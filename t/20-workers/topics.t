@@ -102,8 +102,7 @@ subtest 'through kills and a Redis that was away' => sub {
 };
 
 subtest 'travelctl topic list' => sub {
-    my ($rc, $out) = $t->run(Travel::Test::build() . '/travelctl', 'topic',
-        'list', '--config', $t->dir . '/pool.conf');
+    my ($rc, $out) = $p->ctl('topic', 'list');
     is($rc, 0, 'good');
     like($out, qr/^trip-events +12  7 days +\d{3} +0  .*journey\.started/m,
         'partitions, retention, entries, waiting, types');

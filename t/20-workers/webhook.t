@@ -26,8 +26,7 @@ my $port = $t->port + 1;
 my $origin = Travel::Origin->start($port);
 
 sub ctl {
-    my ($rc, $out) = $t->run(Travel::Test::build() . '/travelctl', 'webhook',
-        @_, '--config', $t->dir . '/pool.conf');
+    my ($rc, $out) = $p->ctl('webhook', @_);
     chomp $out;
     return wantarray ? ($rc, $out) : $out;
 }

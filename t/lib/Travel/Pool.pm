@@ -80,6 +80,12 @@ sub start_workers {
     return push @{ $self->{pids} }, $pid;
 }
 
+# travelctl, told where this pool's configuration is: (exit code, output).
+sub ctl {
+    my $self = shift;
+    return $self->t->ctl(@_, '--config', $self->t->dir . '/pool.conf');
+}
+
 sub pid { $_[0]{pids}[$_[1] // 0] }
 
 sub children {

@@ -287,6 +287,16 @@ sub run {
     return ($rc, slurp("$log"));
 }
 
+# What the build's travelctl answers, likewise.
+sub ctl { my $self = shift; return $self->run("$BUILD/travelctl", @_) }
+
+# And `nginx -t` of a file of the instance.
+sub nginx_t {
+    my ($self, $conf) = @_;
+    return $self->run('nginx', '-t', '-e', 'stderr', '-p', $self->{dir},
+        '-c', "$self->{dir}/$conf");
+}
+
 sub write {
     my ($self, $name, $text) = @_;
     open my $f, '>:raw', "$self->{dir}/$name" or die "$name: $!";
@@ -449,7 +459,7 @@ sub token {
     my ($self, %o) = @_;
     my $id = join "\0", map { "$_=$o{$_}" } sort keys %o;
     return $self->{tokens}{$id} //= do {
-        my ($rc, $out) = $self->run("$BUILD/travelctl", 'token', 'mint',
+        my ($rc, $out) = $self->ctl('token', 'mint',
             '--key', "$self->{dir}/keys/signing.pem",
             map { ("--$_", $o{$_}) } sort keys %o);
         die "token mint: $out" if $rc;

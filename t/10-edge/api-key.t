@@ -264,8 +264,7 @@ subtest 'mistakes' => sub {
     my $conf = slurp("$dir/nginx.conf");
     my $test = sub {
         $t->write('bad.conf', $_[0]);
-        return $t->run('nginx', '-t', '-p', $dir, '-c', "$dir/bad.conf",
-            '-e', 'stderr');
+        return $t->nginx_t('bad.conf');
     };
     my %case = (
         'on ttl=2h' => qr/"ttl=2h" must be a time from 1s to 1h/,

@@ -365,8 +365,7 @@ subtest 'nginx -t says what to do' => sub {
         my $text = slurp($t->dir . '/nginx.conf');
         $text =~ s/travel_signature_budget off;/travel_signature_budget $line;/;
         $t->write('bad.conf', $text);
-        my ($rc, $out) = $t->run('nginx', '-t', '-p', $t->dir,
-            '-c', $t->dir . '/bad.conf', '-e', 'stderr');
+        my ($rc, $out) = $t->nginx_t('bad.conf');
         isnt($rc, 0, "budget $line");
         like($out, $case{$line}, 'message');
     }

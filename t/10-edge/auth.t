@@ -173,16 +173,6 @@ sub accepted {
     return $r->{json} || {};
 }
 
-# nginx -t, with the sanitizers' runtime where the module needs it.
-sub nginx_t {
-    my ($file) = @_;
-    my $asan = $ENV{TRAVEL_SAN} ? `gcc -print-file-name=libasan.so` : '';
-    chomp $asan;
-    return $t->run('env', "LD_PRELOAD=$asan",
-        'ASAN_OPTIONS=detect_leaks=0', 'nginx', '-t', '-p', $t->dir,
-        '-c', $t->dir . "/$file", '-e', 'stderr');
-}
-
 # --- algorithms --------------------------------------------------------------
 
 subtest 'every algorithm, and what it says' => sub {
@@ -500,7 +490,7 @@ subtest 'reload' => sub {
     becomes($old, 401, 'rotated out by reload');
     accepted($new, '/', 'the new key');
     $t->write('main.json', '{}');
-    my ($rc, $out) = nginx_t('nginx.conf');
+    my ($rc, $out) = $t->nginx_t('nginx.conf');
     isnt($rc, 0, 'nginx -t refuses a broken file');
     like($out, qr/"travel_jwks" "main": file ".*main.json": the JWKS has no array "keys" in .*nginx.conf:\d+/,
         'and says what and where');
@@ -597,7 +587,7 @@ subtest 'nginx -t says what to do' => sub {
         $text =~ s/location \/off .*/location \/off { $line root \/x; }/
             or die 'no location /off';
         $t->write('bad.conf', $text);
-        my ($rc, $out) = nginx_t('bad.conf');
+        my ($rc, $out) = $t->nginx_t('bad.conf');
         isnt($rc, 0, $line);
         like($out, $case{$line}, 'message');
     }
@@ -612,7 +602,7 @@ subtest 'nginx -t says what to do' => sub {
         my $text = slurp($t->dir . '/nginx.conf');
         $text =~ s/(travel_jwks  onlyes)/$line\n$1/ or die;
         $t->write('bad.conf', $text);
-        my ($rc, $out) = nginx_t('bad.conf');
+        my ($rc, $out) = $t->nginx_t('bad.conf');
         isnt($rc, 0, $line);
         like($out, $want, 'message');
     }

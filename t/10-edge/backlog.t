@@ -133,13 +133,6 @@ subtest 'bytes' => sub {
 };
 
 # nginx -t, with the sanitizer's runtime first where the module needs it.
-sub nginx_t {
-    my ($conf) = @_;
-    my @env = !$ENV{TRAVEL_SAN} ? () : ('env', 'ASAN_OPTIONS=detect_leaks=0',
-        'LD_PRELOAD=' . `gcc -print-file-name=libasan.so` =~ s/\s+\z//r);
-    return $t->run(@env, '/usr/sbin/nginx', '-t', '-c', $t->dir . "/$conf");
-}
-
 subtest 'nginx -t' => sub {
     my $conf = slurp($t->dir . '/nginx.conf');
     for (['0', qr/from 1 to 100000000/], ['100 bytes=1k', qr/from 1m to 1024g/],
@@ -147,7 +140,7 @@ subtest 'nginx -t' => sub {
         ['100 high=9%', qr/bytes=, normal= or low=/])
     {
         $t->write('bad.conf', $conf =~ s/travel_backlog [^;]*/travel_backlog $_->[0]/r);
-        my ($rc, $out) = nginx_t('bad.conf');
+        my ($rc, $out) = $t->nginx_t('bad.conf');
         isnt($rc, 0, "travel_backlog $_->[0]");
         like($out, $_->[1], '... says why');
     }

@@ -439,13 +439,6 @@ subtest 'a queue that hangs, is full, is gone' => sub {
 };
 
 # nginx -t, with the sanitizer's runtime first where the module needs it.
-sub nginx_t {
-    my ($conf) = @_;
-    my @env = !$ENV{TRAVEL_SAN} ? () : ('env', 'ASAN_OPTIONS=detect_leaks=0',
-        'LD_PRELOAD=' . `gcc -print-file-name=libasan.so` =~ s/\s+\z//r);
-    return $t->run(@env, '/usr/sbin/nginx', '-t', '-c', $t->dir . "/$conf");
-}
-
 subtest 'nginx -t' => sub {
     my $conf = slurp($t->dir . '/nginx.conf');
     for (['POST booking.create batch=0', qr/from 1 to 1000/],
@@ -462,7 +455,7 @@ subtest 'nginx -t' => sub {
     {
         (my $text = $conf) =~ s/(location = \/health )/location = \/t { set \$x 1; travel_command $_->[0]; }\n$1/;
         $t->write('bad.conf', $text);
-        my ($rc, $out) = nginx_t('bad.conf');
+        my ($rc, $out) = $t->nginx_t('bad.conf');
         isnt($rc, 0, $_->[0]);
         like($out, $_->[1], '... says why');
     }

@@ -587,13 +587,10 @@ subtest 'without Redis there is no L2, and nothing else is missing' => sub {
 
 subtest 'nginx -t' => sub {
     my $conf = slurp($t->dir . '/nginx.conf');
-    my @env = $ENV{TRAVEL_SAN} ? ('/usr/bin/env', 'ASAN_OPTIONS=detect_leaks=0',
-        'LD_PRELOAD=' . `gcc -print-file-name=libasan.so` =~ s/\s+\z//r) : ();
     my $try = sub {
         (my $c = $conf) =~ s{travel_cache 60s l1=off l2=on;}{$_[0]};
         $t->write('try.conf', $c);
-        return $t->run(@env, '/usr/sbin/nginx', '-t', '-e', 'stderr',
-            '-p', $t->dir, '-c', $t->dir . '/try.conf');
+        return $t->nginx_t('try.conf');
     };
     for (['travel_cache 60s l1=off;', qr/keeps nothing with l1=off/],
         ['travel_cache 60s l2=maybe;', qr/"l2=maybe" must be "on" or "off"/],
@@ -608,8 +605,7 @@ subtest 'nginx -t' => sub {
     {
         (my $c = $conf) =~ s/travel_purge permission=cache:sweep;/$_->[0]/;
         $t->write('try.conf', $c);
-        my ($rc, $out) = $t->run(@env, '/usr/sbin/nginx', '-t', '-e', 'stderr',
-            '-p', $t->dir, '-c', $t->dir . '/try.conf');
+        my ($rc, $out) = $t->nginx_t('try.conf');
         isnt($rc, 0, "refused: $_->[0]");
         like($out, $_->[1], '  with a reason');
     }

@@ -458,13 +458,10 @@ subtest 'a stream that begins anew, with lower ids' => sub {
 
 subtest 'nginx -t' => sub {
     my $conf = slurp($t->dir . '/nginx.conf');
-    my @env = $ENV{TRAVEL_SAN} ? ('/usr/bin/env', 'ASAN_OPTIONS=detect_leaks=0',
-        'LD_PRELOAD=' . `gcc -print-file-name=libasan.so` =~ s/\s+\z//r) : ();
     my $try = sub {
         (my $c = $conf) =~ s{travel_cache off;}{$_[0]};
         $t->write('try.conf', $c);
-        return $t->run(@env, '/usr/sbin/nginx', '-t', '-e', 'stderr',
-            '-p', $t->dir, '-c', $t->dir . '/try.conf');
+        return $t->nginx_t('try.conf');
     };
     my @no = (['travel_cache 0s;', qr/from 1ms to 30d/],
         ['travel_cache 31d;', qr/from 1ms to 30d/],

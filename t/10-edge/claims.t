@@ -185,8 +185,7 @@ subtest 'nginx -t says what to do' => sub {
     for my $line (sort keys %case) {
         $t->write('bad.conf',
             $conf =~ s/travel_claim_header off;/$line;/r);
-        my ($rc, $out) = $t->run('nginx', '-t', '-p', $t->dir, '-c',
-            $t->dir . '/bad.conf', '-e', 'stderr');
+        my ($rc, $out) = $t->nginx_t('bad.conf');
         isnt($rc, 0, $line);
         like($out, $case{$line}, 'message');
     }

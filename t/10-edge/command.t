@@ -708,13 +708,6 @@ subtest 'counters' => sub {
 };
 
 # nginx -t, with the sanitizer's runtime first where the module needs it.
-sub nginx_t {
-    my ($conf) = @_;
-    my @env = !$ENV{TRAVEL_SAN} ? () : ('env', 'ASAN_OPTIONS=detect_leaks=0',
-        'LD_PRELOAD=' . `gcc -print-file-name=libasan.so` =~ s/\s+\z//r);
-    return $t->run(@env, '/usr/sbin/nginx', '-t', '-c', $t->dir . "/$conf");
-}
-
 subtest 'nginx -t' => sub {
     my @cases = (
         ['travel_command GET booking.create', qr/method "GET" must be POST/],
@@ -738,7 +731,7 @@ subtest 'nginx -t' => sub {
         (my $text = $conf) =~ s/(location = \/health )/location = \/t { set \$x 1; $c->[0]; }\n$1/
             or die 'no place';
         $t->write('bad.conf', $text);
-        my ($rc, $out) = nginx_t('bad.conf');
+        my ($rc, $out) = $t->nginx_t('bad.conf');
         isnt($rc, 0, $c->[0]);
         like($out, $c->[1], '... says why');
         like($out, qr/bad\.conf:\d+/, '... and where');

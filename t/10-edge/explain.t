@@ -106,8 +106,7 @@ subtest 'nginx -t' => sub {
     {
         $t->write('bad.conf', slurp($t->dir . '/nginx.conf')
             =~ s/travel_explain debug:read;/$_/r);
-        my ($rc, $out) = $t->run('nginx', '-t', '-p', $t->dir, '-c',
-            $t->dir . '/bad.conf');
+        my ($rc, $out) = $t->nginx_t('bad.conf');
         isnt($rc, 0, $_);
         like($out, qr/like debug:read|is duplicate/, '  says why');
     }

@@ -317,8 +317,7 @@ subtest 'nginx -t' => sub {
         my $conf = slurp($t->dir . '/nginx.conf')
             =~ s/location = \/any.*/location = \/any { $line }/r;
         $t->write('bad.conf', $conf);
-        my ($rc, $out) = $t->run('nginx', '-t', '-p', $t->dir, '-c',
-            $t->dir . '/bad.conf');
+        my ($rc, $out) = $t->nginx_t('bad.conf');
         isnt($rc, 0, $line);
         like($out, $why, '  says what to do');
     };

@@ -559,12 +559,6 @@ refused('default= is not for an answer that is stale', cc('max-age=0'), in => '/
 # --- nginx -t ---------------------------------------------------------------------------------------------
 
 # With the sanitizer's runtime first where the module needs it.
-sub nginx_t {
-    my @env = !$ENV{TRAVEL_SAN} ? () : ('env', 'ASAN_OPTIONS=detect_leaks=0',
-        'LD_PRELOAD=' . `gcc -print-file-name=libasan.so` =~ s/\s+\z//r);
-    return $t->run(@env, '/usr/sbin/nginx', '-t', '-c', $t->dir . "/$_[0]");
-}
-
 {
     my $conf = slurp($t->dir . '/nginx.conf');
     my $with = sub {
@@ -572,7 +566,7 @@ sub nginx_t {
         (my $text = $conf) =~ s/(location \/off\/ \{.*?)travel_cache off;/$1$line/
             or die 'no place';
         $t->write('try.conf', $text);
-        return nginx_t('try.conf');
+        return $t->nginx_t('try.conf');
     };
     my ($rc, $out) = $with->('travel_cache http default=1s stale=30d heuristic=0 max_size=4m wait=0 "key=$uri" '
         . '"tags=a $arg_b" private ignore=request ignore=set-cookie;');

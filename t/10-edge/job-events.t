@@ -257,19 +257,12 @@ subtest 'bounds' => sub {
 };
 
 # nginx -t, with the sanitizer's runtime first where the module needs it.
-sub nginx_t {
-    my ($name) = @_;
-    my @env = !$ENV{TRAVEL_SAN} ? () : ('env', 'ASAN_OPTIONS=detect_leaks=0',
-        'LD_PRELOAD=' . `gcc -print-file-name=libasan.so` =~ s/\s+\z//r);
-    return $t->run(@env, '/usr/sbin/nginx', '-t', '-c', $t->dir . "/$name");
-}
-
 subtest 'nginx -t' => sub {
     for (['events=11m', qr/"events=11m" must be a time/],
         ['streams=0', qr/from 1 to 100000/], ['event=1', qr/must be one of id=, wait=/])
     {
         $t->write('bad.conf', with_jobs2($_->[0]));
-        my ($rc, $out) = nginx_t('bad.conf');
+        my ($rc, $out) = $t->nginx_t('bad.conf');
         isnt($rc, 0, $_->[0]);
         like($out, $_->[1], '... says why');
     }

@@ -373,16 +373,14 @@ subtest 'nginx -t says what to do' => sub {
         $text =~ s/^( +travel_jwks )dead .*/$1$line;/m or die;
         $text =~ s/^.*jwks=dead.*$//m;
         $t->write('bad.conf', $text);
-        my ($rc, $out) = $t->run('nginx', '-t', '-p', $dir,
-            '-c', "$dir/bad.conf", '-e', 'stderr');
+        my ($rc, $out) = $t->nginx_t('bad.conf');
         isnt($rc, 0, $line);
         like($out, $want, 'message');
     }
     my $text = slurp("$dir/nginx.conf");
     $text =~ s/resolver 127[^;]*;//;
     $t->write('bad.conf', $text);
-    my ($rc, $out) = $t->run('nginx', '-t', '-p', $dir,
-        '-c', "$dir/bad.conf", '-e', 'stderr');
+    my ($rc, $out) = $t->nginx_t('bad.conf');
     isnt($rc, 0, 'a name and nobody to resolve it');
     like($out, qr/write an address, or set "resolver" in http\{\}/, 'message');
 };

@@ -268,8 +268,6 @@ subtest 'a promise is kept' => sub {
 };
 
 subtest 'nginx -t says what to do' => sub {
-    my $asan = $ENV{TRAVEL_SAN} ? `gcc -print-file-name=libasan.so` : '';
-    chomp $asan;
     my @case = (
         ['10r/m cost=0', qr/"cost=0" must be a number from 1 to/],
         ['10r/m cost=many', qr/"cost=many" must be a number/],
@@ -291,9 +289,7 @@ subtest 'nginx -t says what to do' => sub {
         $text =~ s/(location \/free +\{)/$1 travel_limit \$http_a $line;/
             or die 'no location /free';
         $t->write('bad.conf', $text);
-        my ($rc, $out) = $t->run('env', "LD_PRELOAD=$asan",
-            'ASAN_OPTIONS=detect_leaks=0', 'nginx', '-t', '-p', $t->dir,
-            '-c', $t->dir . '/bad.conf', '-e', 'stderr');
+        my ($rc, $out) = $t->nginx_t('bad.conf');
         isnt($rc, 0, $line);
         like($out, $want, 'message');
     }

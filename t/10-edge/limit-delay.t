@@ -139,8 +139,6 @@ subtest 'a reload while one is held' => sub {
 };
 
 subtest 'nginx -t says what to do' => sub {
-    my $asan = $ENV{TRAVEL_SAN} ? `gcc -print-file-name=libasan.so` : '';
-    chomp $asan;
     for (['delay=2m', qr/"delay=2m" must be a time from 1ms to 60s/],
         ['delay=0', qr/"delay=0" must be/], ['delay=1s hold=0', qr/"hold=0" must be a number from 1 to 100000/],
         ['hold=5', qr/hold=, how many requests may wait, and lets none wait: add delay=/])
@@ -150,9 +148,7 @@ subtest 'nginx -t says what to do' => sub {
         $text =~ s/(location \/free +\{)/$1 travel_limit \$http_a 1r\/m $line;/
             or die 'no location /free';
         $t->write('bad.conf', $text);
-        my ($rc, $out) = $t->run('env', "LD_PRELOAD=$asan",
-            'ASAN_OPTIONS=detect_leaks=0', 'nginx', '-t', '-p', $t->dir,
-            '-c', $t->dir . '/bad.conf', '-e', 'stderr');
+        my ($rc, $out) = $t->nginx_t('bad.conf');
         isnt($rc, 0, $line);
         like($out, $want, 'message');
     }

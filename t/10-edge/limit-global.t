@@ -314,8 +314,6 @@ subtest 'Redis says nothing' => sub {
 };
 
 subtest 'nginx -t says what to do' => sub {
-    my $asan = $ENV{TRAVEL_SAN} ? `gcc -print-file-name=libasan.so` : '';
-    chomp $asan;
     my @case = (
         ['10r/m mode=both', qr/"mode=both" must be mode=local\|global\|strict/],
         ['10r/m mode=strict fail=never', qr/"fail=never" must be/],
@@ -332,9 +330,7 @@ subtest 'nginx -t says what to do' => sub {
         $text =~ s/(location \/free +\{)/$1 travel_limit \$http_a $line;/
             or die 'no location /free';
         $t->write('bad.conf', $text);
-        my ($rc, $out) = $t->run('env', "LD_PRELOAD=$asan",
-            'ASAN_OPTIONS=detect_leaks=0', 'nginx', '-t', '-p', $t->dir,
-            '-c', $t->dir . '/bad.conf', '-e', 'stderr');
+        my ($rc, $out) = $t->nginx_t('bad.conf');
         isnt($rc, 0, $line);
         like($out, $want, 'message');
     }

@@ -66,16 +66,6 @@ END
 my $t = Travel::Test->start(parts => 'nginx', http => $conf,
     allow_log => qr/worker process \d+ exited on signal 9/);
 
-# nginx -t, with the sanitizers' runtime where the module needs it.
-sub nginx_t {
-    my ($file) = @_;
-    my $asan = $ENV{TRAVEL_SAN} ? `gcc -print-file-name=libasan.so` : '';
-    chomp $asan;
-    return $t->run('env', "LD_PRELOAD=$asan",
-        'ASAN_OPTIONS=detect_leaks=0', 'nginx', '-t', '-p', $t->dir,
-        '-c', $t->dir . "/$file", '-e', 'stderr');
-}
-
 my $serial = 0;
 sub key { return "k$$-" . ++$serial . ($_[0] // '') }
 
@@ -395,7 +385,7 @@ subtest 'nginx -t says what to do' => sub {
         my $text = slurp($t->dir . '/nginx.conf');
         $text =~ s/(location \/free +\{)/$1 $line/ or die 'no location /free';
         $t->write('bad.conf', $text);
-        my ($rc, $out) = nginx_t('bad.conf');
+        my ($rc, $out) = $t->nginx_t('bad.conf');
         isnt($rc, 0, $line);
         like($out, $want, 'message');
         like($out, qr/bad\.conf:\d+/, 'where');

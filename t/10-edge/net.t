@@ -279,13 +279,6 @@ subtest 'reload' => sub {
 };
 
 # nginx -t, with the sanitizer's runtime first where the module needs it.
-sub nginx_t {
-    my ($conf) = @_;
-    my @env = !$ENV{TRAVEL_SAN} ? () : ('env', 'ASAN_OPTIONS=detect_leaks=0',
-        'LD_PRELOAD=' . `gcc -print-file-name=libasan.so` =~ s/\s+\z//r);
-    return $t->run(@env, '/usr/sbin/nginx', '-t', '-c', $t->dir . "/$conf");
-}
-
 subtest 'nginx -t' => sub {
     my $conf = slurp($t->dir . '/nginx.conf');
     my @cases = (
@@ -309,7 +302,7 @@ subtest 'nginx -t' => sub {
     for my $c (@cases) {
         (my $text = $conf) =~ s/(travel_catalog )/$c->[0]\n$1/ or die;
         $t->write('bad.conf', $text);
-        my ($rc, $out) = nginx_t('bad.conf');
+        my ($rc, $out) = $t->nginx_t('bad.conf');
         isnt($rc, 0, substr $c->[0], 0, 60);
         like($out, $c->[1], '... says what to do');
     }
@@ -318,14 +311,14 @@ subtest 'nginx -t' => sub {
                ['[::1]:1 127.0.0.1:1 cluster=on acks=1', undef]) {
         (my $text = $conf) =~ s/(travel_redis +queue)[^;]+/$1 $c->[0]/ or die;
         $t->write('bad.conf', $text);
-        my ($rc, $out) = nginx_t('bad.conf');
+        my ($rc, $out) = $t->nginx_t('bad.conf');
         is(!$rc, !$c->[1], "queue $c->[0]") or diag($out);
         like($out, $c->[1], '... says what to do') if $c->[1];
     }
     (my $text = $conf) =~ s/host=\S+ dbname/host=\/nowhere dbname/ or die;
     $text =~ s/unix:\S+queue\S*/unix:\/nowhere/;
     $t->write('bad.conf', $text);
-    my ($rc) = nginx_t('bad.conf');
+    my ($rc) = $t->nginx_t('bad.conf');
     is($rc, 0, 'servers need not be there');
 };
 

@@ -430,13 +430,10 @@ subtest 'the log' => sub {
 
 subtest 'nginx -t' => sub {
     my $conf = slurp($t->dir . '/nginx.conf');
-    my @env = $ENV{TRAVEL_SAN} ? ('/usr/bin/env', 'ASAN_OPTIONS=detect_leaks=0',
-        'LD_PRELOAD=' . `gcc -print-file-name=libasan.so` =~ s/\s+\z//r) : ();
     my $try = sub {
         (my $c = $conf) =~ s{travel_otlp[^;]*;}{$_[0]};
         $t->write('try.conf', $c);
-        return $t->run(@env, '/usr/sbin/nginx', '-t', '-e', 'stderr',
-            '-p', $t->dir, '-c', $t->dir . '/try.conf');
+        return $t->nginx_t('try.conf');
     };
     my $url = 'http://127.0.0.1:4318';
     my @no = (['travel_otlp https://127.0.0.1;', qr/must be an http:/],

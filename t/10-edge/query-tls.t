@@ -181,7 +181,7 @@ subtest 'secrets' => sub {
         ["password_file=$dir/none", qr/cannot open password file/])
     {
         $t->write('bad.conf', $conf =~ s/password_env=\S+/$_->[0]/r);
-        my ($rc, $out) = $t->run('nginx', '-t', '-p', $dir, '-c', "$dir/bad.conf");
+        my ($rc, $out) = $t->nginx_t('bad.conf');
         isnt($rc, 0, $_->[0]);
         like($out, $_->[1], '  says what to do');
         ok(index($out, $secret) < 0, '  and no secret');

@@ -377,12 +377,8 @@ subtest 'clients that hang up' => sub {
 
 subtest 'nginx -t' => sub {
     my $conf = slurp($t->dir . '/nginx.conf');
-    # a sanitized module needs its run time loaded first
-    my @env = $ENV{TRAVEL_SAN} ? ('/usr/bin/env', 'ASAN_OPTIONS=detect_leaks=0',
-        'LD_PRELOAD=' . `gcc -print-file-name=libasan.so` =~ s/\s+\z//r) : ();
     my $test = sub {
-        $t->run(@env, '/usr/sbin/nginx', '-t', '-e', 'stderr', '-p', $t->dir,
-            '-c', $t->dir . '/try.conf')
+        $t->nginx_t('try.conf')
     };
     my $try = sub {
         my ($line, $file, $text) = @_;

@@ -354,8 +354,7 @@ subtest 'nginx -t says what to do' => sub {
     my $conf = slurp($t->dir . '/nginx.conf');
     my $test = sub {
         $t->write('bad.conf', $_[0]);
-        return $t->run('nginx', '-t', '-p', $t->dir, '-c',
-            $t->dir . '/bad.conf', '-e', 'stderr');
+        return $t->nginx_t('bad.conf');
     };
     for my $line (sort keys %case) {
         my ($rc, $out) = $test->(

@@ -545,8 +545,7 @@ subtest 'nginx -t' => sub {
     my $check = sub {
         my ($conf, $want, $what) = @_;
         $t->write('check.conf', $conf);
-        my ($rc, $out) = $t->run('nginx', '-t', '-p', $t->dir, '-c',
-            $t->dir . '/check.conf', '-e', 'stderr');
+        my ($rc, $out) = $t->nginx_t('check.conf');
         like($out, $want, $what);
         return $rc;
     };

@@ -65,6 +65,8 @@ our @EXPORT = qw(wait_for slurp json);
 my $ROOT  = Cwd::abs_path(__FILE__) =~ s{/t/lib/Travel/Test\.pm\z}{}r;
 my $BUILD = $ENV{TRAVEL_BUILD} || "$ROOT/build";
 $BUILD = "$ROOT/$BUILD" unless $BUILD =~ m{^/};
+# nginx lives where a plain user's PATH does not look.
+$ENV{PATH} .= ':/usr/sbin:/sbin' unless ":$ENV{PATH}:" =~ m{:/usr/sbin:};
 # A stock nginx needs the sanitizers' runtime before a sanitized module: under
 # TRAVEL_SAN, whoever calls `nginx` gets one that has it.
 if ($ENV{TRAVEL_SAN} && !-x "$BUILD/bin/nginx") {

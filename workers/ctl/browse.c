@@ -6,7 +6,6 @@
 
 #include "ctl.h"
 #include "../queue/browse.h"
-#include "../../common/queues.h"
 
 /* Which of them; what is NULL or 0 does not matter. */
 typedef struct {
@@ -243,20 +242,6 @@ travelctl_jobs_show(int argc, char **argv)
 
 /* --- cancel --------------------------------------------------------------- */
 
-static bool
-browse_id(travel_job_id_t *ret_id, const char *text)
-{
-    if (travel_job_id_parse(ret_id, (travel_str_t) { text, strlen(text) })
-        == TRAVEL_OK && travel_queue_exists(ret_id->queue))
-    {
-        return true;
-    }
-
-    ctl_broken("\"%s\" is not a job id", text);
-    return false;
-}
-
-
 static int
 browse_cancel_one(browse_ctl_t *b, const char *text)
 {
@@ -264,7 +249,7 @@ browse_cancel_one(browse_ctl_t *b, const char *text)
     char            *answer;
     travel_job_id_t  id;
 
-    if (!browse_id(&id, text)) {
+    if (!ctl_job_id(&id, text)) {
         return CTL_BROKEN;
     }
 
@@ -380,7 +365,7 @@ travelctl_jobs_now(int argc, char **argv)
         return rc;
     }
 
-    if (!browse_id(&id, args[0]) || browse_open(&b) != CTL_GOOD) {
+    if (!ctl_job_id(&id, args[0]) || browse_open(&b) != CTL_GOOD) {
         return browse_close(&b, CTL_BROKEN);
     }
 

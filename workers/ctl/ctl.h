@@ -15,6 +15,7 @@
 #include "../queue/redis.h"
 #include "../../common/errors.h"
 #include "../../common/jwt.h"
+#include "../../common/queues.h"
 
 #define CTL_GOOD     0
 #define CTL_REFUSED  1
@@ -55,6 +56,9 @@ bool ctl_parse(const ctl_spec_t *spec, int argc, char **argv,
 
 /* Is an argument the UUID of a 'what'?  False with a complaint. */
 bool ctl_uuid(const char *text, const char *what);
+
+/* Is it a job's?  False with a complaint. */
+bool ctl_job_id(travel_job_id_t *ret_id, const char *text);
 
 /* The whole of a file, "-" being standard input; NUL-terminated, owned by the
  * caller.  NULL with a complaint on stderr. */

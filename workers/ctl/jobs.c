@@ -7,7 +7,6 @@
 #include <jansson.h>
 
 #include "ctl.h"
-#include "../../common/queues.h"
 #include "../../common/timestamp.h"
 
 
@@ -120,21 +119,6 @@ jobs_tell(const worker_conf_t *conf, const char *id, const redisReply *hash)
 }
 
 
-/* False, and a complaint: it is no job's. */
-static bool
-jobs_id(travel_job_id_t *ret_id, const char *text)
-{
-    if (travel_job_id_parse(ret_id, (travel_str_t) { text, strlen(text) })
-        == TRAVEL_OK && travel_queue_exists(ret_id->queue))
-    {
-        return true;
-    }
-
-    ctl_broken("\"%s\" is not a job id", text);
-    return false;
-}
-
-
 int
 travelctl_jobs_status(int argc, char **argv)
 {
@@ -158,7 +142,7 @@ travelctl_jobs_status(int argc, char **argv)
         return rc;
     }
 
-    if (!jobs_id(&id, args[0])) {
+    if (!ctl_job_id(&id, args[0])) {
         return CTL_BROKEN;
     }
 

@@ -189,6 +189,20 @@ ctl_uuid(const char *text, const char *what)
 }
 
 
+bool
+ctl_job_id(travel_job_id_t *ret_id, const char *text)
+{
+    if (travel_job_id_parse(ret_id, (travel_str_t) { text, strlen(text) })
+        == TRAVEL_OK && travel_queue_exists(ret_id->queue))
+    {
+        return true;
+    }
+
+    ctl_broken("\"%s\" is not a job id", text);
+    return false;
+}
+
+
 /* One "--name", "--name=value" or "--name value"; *i is moved over it. */
 static bool
 ctl_option(const ctl_spec_t *spec, int argc, char **argv, int *i)

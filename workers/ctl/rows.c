@@ -5,18 +5,17 @@
 #include <jansson.h>
 
 #include "ctl.h"
+#include "../store/pg.h"
 
 
 PGresult *
 ctl_query(PGconn *pg, const char *sql, int n, const char *const *params)
 {
-    PGresult        *res;
-    ExecStatusType   status;
+    PGresult  *res;
 
     res = PQexecParams(pg, sql, n, NULL, params, NULL, NULL, 0);
-    status = PQresultStatus(res);
 
-    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
+    if (!worker_pg_good(res)) {
         ctl_broken("PostgreSQL: %s", PQresultErrorMessage(res));
         PQclear(res);
         return NULL;

@@ -129,13 +129,6 @@ travelctl_dead_list(int argc, char **argv)
 }
 
 
-static void
-dead_document(const PGresult *res, int row)
-{
-    puts(PQgetvalue(res, row, 0));
-}
-
-
 static int
 dead_absent(int rc, const char *job)
 {
@@ -167,7 +160,7 @@ travelctl_dead_show(int argc, char **argv)
     }
 
     rc = ctl_rows(config, "SELECT jsonb_pretty(to_jsonb(d)) FROM jobs.dead"
-                            " AS d WHERE job_id = $1", 1, args, dead_document);
+                            " AS d WHERE job_id = $1", 1, args, NULL);
 
     return dead_absent(rc, args[0]);
 }

@@ -9,13 +9,6 @@
 #include "../schedule/schedule.h"
 
 
-static void
-flow_document(const PGresult *res, int row)
-{
-    puts(PQgetvalue(res, row, 0));
-}
-
-
 int
 travelctl_flow_list(int argc, char **argv)
 {
@@ -86,7 +79,7 @@ travelctl_flow_show(int argc, char **argv)
         "                AS e WHERE e.flow = n.flow AND e.next = n.name)))"
         "    FROM jobs.flow_node AS n WHERE n.flow = w.id)))"
         "  FROM jobs.flow AS w WHERE w.id = $1::uuid", 1, args,
-        flow_document);
+        NULL);
 
     return ctl_found(rc, "flow", args[0]);
 }

@@ -8,8 +8,6 @@
 #include "ctl.h"
 #include "../jobs/job.h"
 
-static bool  pause_json;
-
 
 /* A queue or a job type that can be paused; CTL_BROKEN or CTL_REFUSED with a
  * complaint. */
@@ -152,11 +150,6 @@ travelctl_queue_resume(int argc, char **argv)
 static void
 pause_row(const PGresult *res, int row)
 {
-    if (pause_json) {
-        puts(PQgetvalue(res, row, 5));
-        return;
-    }
-
     printf("%-6s %-28s %s  %s%s%s\n", PQgetvalue(res, row, 0),
            PQgetvalue(res, row, 1), PQgetvalue(res, row, 2),
            PQgetvalue(res, row, 3), PQgetisnull(res, row, 4) ? "" : ": ",
@@ -168,11 +161,12 @@ int
 travelctl_queue_paused(int argc, char **argv)
 {
     int          rc;
+    bool         json = false;
     const char  *config = NULL, *args[CTL_ARGS_MAX + 1];
 
     ctl_option_t  options[] = {
         CTL_CONFIG(config),
-        CTL_JSON(pause_json),
+        CTL_JSON(json),
         { .name = NULL }
     };
     ctl_spec_t  spec = { "queue paused [options]",
@@ -184,9 +178,14 @@ travelctl_queue_paused(int argc, char **argv)
         return rc;
     }
 
+    if (json) {
+        return ctl_rows(config, "SELECT row_to_json(p) FROM jobs.paused AS p"
+                                " ORDER BY since", 0, NULL, NULL);
+    }
+
     return ctl_rows(config,
         "SELECT kind, name, to_char(since AT TIME ZONE 'UTC',"
         "               'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
-        "       coalesce(by, '-'), reason, row_to_json(p)"
-        "  FROM jobs.paused AS p ORDER BY since", 0, NULL, pause_row);
+        "       coalesce(by, '-'), reason"
+        "  FROM jobs.paused ORDER BY since", 0, NULL, pause_row);
 }

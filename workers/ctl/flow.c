@@ -148,14 +148,21 @@ travelctl_flow_start(int argc, char **argv)
 }
 
 
-/* One in one of two states, by a job; 'no' is what a flow in another is not. */
+/* What is done to one that is in one of 'states', by a job; 'no' is what a flow
+ * in another is not. */
+typedef struct {
+    const char  *type;
+    const char  *states;
+    const char  *no;
+} flow_act_t;
+
+
 static int
-flow_by_job(const char *config, const char *id, const char *type,
-    const char *states, const char *no)
+flow_by_job(const char *config, const char *id, const flow_act_t *act)
 {
     int          rc;
     char         body[64];
-    const char  *params[] = { id, states };
+    const char  *params[] = { id, act->states };
 
     if (!ctl_uuid(id, "flow")) {
         return CTL_BROKEN;
@@ -167,52 +174,53 @@ flow_by_job(const char *config, const char *id, const char *type,
 
     if (rc == CTL_REFUSED) {
         return ctl_refused(TRAVEL_E_CONFLICT, "-",
-                           "there is no flow %s that %s", id, no);
+                           "there is no flow %s that %s", id, act->no);
     }
 
     snprintf(body, sizeof(body), "{\"flow\": \"%.36s\"}", id);
-    return rc == CTL_GOOD ? flow_enqueue(config, id, type, body) : rc;
+    return rc == CTL_GOOD ? flow_enqueue(config, id, act->type, body) : rc;
+}
+
+
+static int
+flow_command(int argc, char **argv, const flow_act_t *act, const char *usage,
+    const char *about)
+{
+    int          rc;
+    const char  *config = NULL, *args[CTL_ARGS_MAX + 1];
+
+    ctl_option_t  options[] = { CTL_CONFIG(config), { .name = NULL } };
+    ctl_spec_t    spec = { usage, about, options, 1, 1 };
+
+    if (!ctl_parse(&spec, argc, argv, args, &rc)) {
+        return rc;
+    }
+
+    return flow_by_job(config, args[0], act);
 }
 
 
 int
 travelctl_flow_cancel(int argc, char **argv)
 {
-    int          rc;
-    const char  *config = NULL, *args[CTL_ARGS_MAX + 1];
+    static const flow_act_t  cancel = { "flow.cancel", "running",
+                                        "is not over" };
 
-    ctl_option_t  options[] = { CTL_CONFIG(config), { .name = NULL } };
-    ctl_spec_t    spec = { "flow cancel [options] ID",
-                           "Calls off a flow, with all that is under way of "
-                           "it; what always runs does.  Prints\nits name and "
-                           "the job that does it.", options, 1, 1 };
-
-    if (!ctl_parse(&spec, argc, argv, args, &rc)) {
-        return rc;
-    }
-
-    return flow_by_job(config, args[0], "flow.cancel", "running",
-                       "is not over");
+    return flow_command(argc, argv, &cancel, "flow cancel [options] ID",
+                        "Calls off a flow, with all that is under way of "
+                        "it; what always runs does.  Prints\nits name and "
+                        "the job that does it.");
 }
 
 
 int
 travelctl_flow_retry(int argc, char **argv)
 {
-    int          rc;
-    const char  *config = NULL, *args[CTL_ARGS_MAX + 1];
+    static const flow_act_t  retry = { "flow.retry", "failed cancelled",
+                                       "has ended badly" };
 
-    ctl_option_t  options[] = { CTL_CONFIG(config), { .name = NULL } };
-    ctl_spec_t    spec = { "flow retry [options] ID",
-                           "Runs once more what failed, died or was called "
-                           "off, and what was skipped for that.\nPrints the "
-                           "flow's name and the job that does it.", options,
-                           1, 1 };
-
-    if (!ctl_parse(&spec, argc, argv, args, &rc)) {
-        return rc;
-    }
-
-    return flow_by_job(config, args[0], "flow.retry", "failed cancelled",
-                       "has ended badly");
+    return flow_command(argc, argv, &retry, "flow retry [options] ID",
+                        "Runs once more what failed, died or was called "
+                        "off, and what was skipped for that.\nPrints the "
+                        "flow's name and the job that does it.");
 }

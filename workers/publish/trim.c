@@ -18,7 +18,7 @@
 
 /*
  * KEYS stream  ARGV id before which entries are old, most entries
- * → entries that went, the group that kept others from going or "".
+ * → the group that kept some from going, or "".
  *
  * A group has acknowledged what is before its first pending entry; if it has
  * none, all that it was given.
@@ -31,7 +31,7 @@ static const char  trim_script[] =
     "  return am < bm or (am == bm and tonumber(as) < tonumber(bs))\n"
     "end\n"
     "local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])\n"
-    "if groups.err then return {0, ''} end\n"
+    "if groups.err then return '' end\n"
     "local floor, slow = nil, ''\n"
     "for _, g in ipairs(groups) do\n"
     "  local t = {}\n"
@@ -47,8 +47,8 @@ static const char  trim_script[] =
     "end\n"
     "local old = ARGV[1] .. '-0'\n"
     "local held = floor and before(floor, old)\n"
-    "local n = redis.call('XTRIM', KEYS[1], 'MINID', '~',\n"
-    "                     held and floor or old, 'LIMIT', 0)\n"
+    "redis.call('XTRIM', KEYS[1], 'MINID', '~', held and floor or old,\n"
+    "           'LIMIT', 0)\n"
     "if held then\n"
     "  local first = redis.call('XRANGE', KEYS[1], floor, '(' .. old,\n"
     "                           'COUNT', 1)\n"
@@ -58,13 +58,11 @@ static const char  trim_script[] =
     "if over > 0 and floor then\n"
     "  local gone = redis.call('XTRIM', KEYS[1], 'MINID', '~', floor,\n"
     "                          'LIMIT', over)\n"
-    "  n = n + gone\n"
     "  held = held or over - gone > 100\n"
     "elseif over > 0 then\n"
-    "  n = n + redis.call('XTRIM', KEYS[1], 'MAXLEN', '~', ARGV[2],\n"
-    "                     'LIMIT', 0)\n"
+    "  redis.call('XTRIM', KEYS[1], 'MAXLEN', '~', ARGV[2], 'LIMIT', 0)\n"
     "end\n"
-    "return {n, held and slow or ''}\n";
+    "return held and slow or ''\n";
 
 
 /* How many partitions the rows have; -1: it broke on the way. */
@@ -107,8 +105,8 @@ trim_replies(worker_redis_t *redis, int n, char slow[64])
         if (reply->type == REDIS_REPLY_ERROR) {
             worker_log(WORKER_LOG_WARN, "topics: redis: %s", reply->str);
 
-        } else if (reply->elements == 2 && reply->element[1]->len > 0) {
-            snprintf(slow, 64, "%s", reply->element[1]->str);
+        } else if (reply->type == REDIS_REPLY_STRING && reply->len > 0) {
+            snprintf(slow, 64, "%s", reply->str);
         }
 
         freeReplyObject(reply);

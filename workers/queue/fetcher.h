@@ -251,6 +251,7 @@ struct worker_queue_s {
 };
 
 /* partition.c */
+uint64_t worker_key_hash(const char *text);
 const char *worker_stream_last(const worker_stream_t *stream);
 worker_partition_t *worker_part_create(worker_queue_t *queue,
     const char *queue_name, unsigned number);

@@ -19,18 +19,25 @@
 #include "../pool/log.h"
 
 
-static size_t
-part_key_hash(const char *text)
+uint64_t
+worker_key_hash(const char *text)
 {
     uint64_t  h;
 
-    /* Keys are ids that callers may choose; a bad spread costs time only, and
-     * lines are bounded by WORKER_IN_MEMORY_MAX. */
     for (h = 1469598103934665603u; *text; text++) {
         h = (h ^ (uint8_t) *text) * 1099511628211u;
     }
 
-    return (size_t) (h >> 32) & (WORKER_KEY_BUCKETS - 1);
+    return h;
+}
+
+
+/* Keys are ids that callers may choose; a bad spread costs time only, and lines
+ * are bounded by WORKER_IN_MEMORY_MAX. */
+static size_t
+part_key_hash(const char *text)
+{
+    return (size_t) (worker_key_hash(text) >> 32) & (WORKER_KEY_BUCKETS - 1);
 }
 
 

@@ -31,10 +31,7 @@ pause_hash(const char *key)
 {
     uint64_t  h;
 
-    for (h = 1469598103934665603u; *key; key++) {
-        h = (h ^ (uint8_t) *key) * 1099511628211u;
-    }
-
+    h = worker_key_hash(key);
     h ^= h >> 29;
 
     return h != 0 ? h : 1;
@@ -59,9 +56,9 @@ pause_place(const worker_passed_t *passed, uint64_t hash)
 
 
 static bool
-pause_marked(const worker_passed_t *passed, const char *key)
+pause_marked(const worker_passed_t *passed, uint64_t hash)
 {
-    return passed->n > 0 && *pause_place(passed, pause_hash(key)) != 0;
+    return passed->n > 0 && *pause_place(passed, hash) != 0;
 }
 
 
@@ -92,7 +89,7 @@ pause_grow(worker_passed_t *passed)
 
 
 static void
-pause_mark(worker_passed_t *passed, const char *key)
+pause_mark(worker_passed_t *passed, uint64_t hash)
 {
     uint64_t  *place;
 
@@ -100,9 +97,9 @@ pause_mark(worker_passed_t *passed, const char *key)
         pause_grow(passed);
     }
 
-    place = pause_place(passed, pause_hash(key));
+    place = pause_place(passed, hash);
     passed->n += *place == 0;
-    *place = pause_hash(key);
+    *place = hash;
 }
 
 
@@ -125,6 +122,7 @@ bool
 worker_pause_passes(worker_partition_t *part, const worker_entry_t *entry)
 {
     bool            ordered;
+    uint64_t        hash;
     worker_type_t  *type;
 
     type = entry->cause[0] == '\0'
@@ -135,15 +133,14 @@ worker_pause_passes(worker_partition_t *part, const worker_entry_t *entry)
     }
 
     ordered = !type->type->unordered;
+    hash = ordered ? pause_hash(entry->job.key) : 0;
 
-    if (!type->paused
-        && !(ordered && pause_marked(&part->passed, entry->job.key)))
-    {
+    if (!type->paused && !(ordered && pause_marked(&part->passed, hash))) {
         return false;
     }
 
     if (ordered) {
-        pause_mark(&part->passed, entry->job.key);
+        pause_mark(&part->passed, hash);
     }
 
     return true;

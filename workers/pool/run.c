@@ -593,6 +593,24 @@ run_stage(worker_entry_t *entry)
 }
 
 
+/* What came of it, and its flow told. */
+static void
+run_conclude(worker_entry_t *entry, worker_verdict_e verdict)
+{
+    if (verdict == WORKER_AWAIT) {
+        return;
+    }
+
+    if (!entry->giveup) {
+        run_judge(entry, verdict);
+    } else if (!entry->over) {
+        run_giveup(entry, entry->outcome);
+    }
+
+    run_flow(entry);
+}
+
+
 bool
 worker_run(worker_slot_t *slot, worker_entry_t *entry)
 {
@@ -606,16 +624,7 @@ worker_run(worker_slot_t *slot, worker_entry_t *entry)
     begin = run_clock_ns();
     verdict = run_stage(entry);
 
-    if (verdict != WORKER_AWAIT && entry->giveup && !entry->over) {
-        run_giveup(entry, entry->outcome);
-    } else if (verdict != WORKER_AWAIT && !entry->over) {
-        run_judge(entry, verdict);
-    }
-
-    if (verdict != WORKER_AWAIT) {
-        run_flow(entry);
-    }
-
+    run_conclude(entry, verdict);
     entry->slot_ns += run_clock_ns() - begin;
     worker_pg_trace(slot->pg, NULL);
 
@@ -692,11 +701,7 @@ worker_run_batch(worker_slot_t *slot, worker_entry_t *const *entries, size_t n)
     run_batch_handler(entries, n, verdicts);
 
     for (i = 0; i < n; i++) {
-        run_judge(entries[i], verdicts[i]);
-
-        if (verdicts[i] != WORKER_AWAIT) {
-            run_flow(entries[i]);
-        }
+        run_conclude(entries[i], verdicts[i]);
     }
 
     each = (run_clock_ns() - begin) / n;

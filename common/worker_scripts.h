@@ -3,9 +3,9 @@
  * a partition at once.  All keys of one call share one hash tag.
  *
  * Every script but FORGET, ENQUEUE, REQUEUE, AHEAD, SEATS, LIMIT, CALL_OFF,
- * SUSPECT, GAUGE, OPEN, CLOSE, BEFORE and WRITE starts with KEYS[1] = :owner,
- * ARGV[1] = owner, ARGV[2] = fence, and answers an array whose first element
- * is a code below; with TRAVEL_SCRIPT_FENCED the owner and fence that Redis
+ * BROWSE, NOW, PROGRESS, SUSPECT, GAUGE, OPEN, CLOSE, BEFORE and WRITE starts
+ * with KEYS[1] = :owner, ARGV[1] = owner, ARGV[2] = fence, and answers an array
+ * whose first element is a code below; with TRAVEL_SCRIPT_FENCED the owner and fence that Redis
  * knows follow, and nothing was done.  'owner' ends in "#" and a number that
  * the owner raises with each ADOPT.
  *
@@ -119,9 +119,10 @@ typedef enum {
     /*
      * FORGET  KEYS owner ended  ARGV ttl
      * The hashes of one batch of jobs that were over ttl seconds ago or more:
-     * they go, and with a dead one who watched it.  START, SETTLE and PROMOTE put the uuids of what is over into
-     * the stream :ended, an entry for a batch.  Those of a closed partition,
-     * which nobody may own for so long, are left to expire instead.
+     * they go, and with a dead one who watched it.  START, SETTLE and PROMOTE
+     * put the uuids of what is over into the stream :ended, an entry for a
+     * batch.  Those of a closed partition, which nobody may own for so long,
+     * are left to expire instead.
      * → 1 there may be more of them, 0 there was none
      */
     TRAVEL_SCRIPT_FORGET,

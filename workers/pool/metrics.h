@@ -1,7 +1,7 @@
 /*
- * GET /metrics in the Prometheus text format (version 0.0.4) and GET /state, the
- * same and what runs as JSON, served by the supervisor from the board; never
- * blocks it.
+ * GET /metrics in the Prometheus text format (version 0.0.4) and GET /state,
+ * the same and what runs as JSON, served by the supervisor from the board;
+ * never blocks it.
  */
 
 #ifndef WORKER_METRICS_H
@@ -15,8 +15,8 @@
 
 typedef struct worker_metrics_s  worker_metrics_t;
 
-/* At the config's "metrics", which it borrows.  NULL: cannot listen, said in the
- * log. */
+/* At the config's "metrics", which it borrows.  NULL: cannot listen, said in
+ * the log. */
 worker_metrics_t *worker_metrics_open(const worker_conf_t *conf,
     const worker_board_t *board);
 void worker_metrics_close(worker_metrics_t **pmetrics);

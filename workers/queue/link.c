@@ -28,7 +28,7 @@
 #include "../../common/digits.h"
 #include "../../common/hash.h"
 
-#define LINK_CONNECT_MS   2000      /* of a server that says neither yes nor no */
+#define LINK_CONNECT_MS   2000      /* of a server that says nothing */
 #define LINK_SILENCE_MS   15000     /* an answer overdue: it is dead */
 #define LINK_REST_MS      1000      /* the same of one that should rest */
 #define LINK_READS        64        /* chunks of 16 KB per turn */

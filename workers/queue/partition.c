@@ -734,7 +734,7 @@ part_forget_keys(worker_partition_t *part)
 }
 
 
-/* --- read again ------------------------------------------------------------ */
+/* --- read again ----------------------------------------------------------- */
 
 /* What came from the delayed set is in our hand and nowhere else: it keeps its
  * place, and so does what stands in the same line. */

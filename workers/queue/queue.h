@@ -37,8 +37,8 @@ int worker_enqueue(worker_redis_t *redis, const travel_envelope_t *env,
     travel_priority_e priority, int64_t not_before_ms) TRAVEL_MUST_CHECK;
 
 /* Once in 'window_ms' for all jobs of a type that share a key and a partition:
- * the first wins, the others are none.  'quiet_ms' not 0: the last wins, when so
- * long there was no other, and 'window_ms' after the first at the latest. */
+ * the first wins, the others are none.  'quiet_ms' not 0: the last wins, when
+ * so long there was no other, and 'window_ms' after the first at the latest. */
 typedef struct {
     const char  *key;
     int64_t      window_ms;

@@ -301,7 +301,8 @@ static bool
 read_wants(const worker_partition_t *part, const worker_stream_t *s, bool bell)
 {
     return part->state == WORKER_PART_OPEN && !part->resync && !part->shut
-           && !s->asked && s->rung == !bell && part->queue->now >= part->retry_at;
+           && !s->asked && s->rung == !bell
+           && part->queue->now >= part->retry_at;
 }
 
 

@@ -29,11 +29,15 @@ $origin->set('/v1/holds', status => 500);
 $p->start_workers;
 $p->until_owned;
 
-my ($rc, $out) = $p->ctl('queue', 'preload', '--type', 'booking.create',
-    '--count', 1, '--body', JSON::PP::encode_json({ partner => 'opentable',
-    venue_id => 'v', party_size => 2,
-    booking_date => '2031-01-01T20:00:00Z' }));
-is($rc, 0, 'a booking is on its way') or diag $out;
+sub book {
+    my ($n) = @_;
+    my ($rc, $out) = $p->ctl('queue', 'preload', '--type', 'booking.create',
+        '--count', $n, '--body', JSON::PP::encode_json({
+        partner => 'opentable', venue_id => 'v', party_size => 2,
+        booking_date => '2031-01-01T20:00:00Z' }));
+    is($rc, 0, "$n on the way") or diag $out;
+}
+book(1);
 
 wait_for(sub { $p->log_lines(qr/breaker for opentable opened/) }, 10,
     'the breaker');
@@ -47,6 +51,12 @@ wait_for(sub { $t->sql("SELECT count(*) FROM travel.bookings
 is($origin->count('/v1/holds'), 4, 'one probe was enough');
 is(scalar(() = $p->log_lines(qr/breaker for opentable closed/)), 1,
     'and closed it');
+
+# In a batch, they wait for the partner, who does not fail.
+book(8);
+wait_for(sub { $p->log_lines(qr/^succeeded/) == 9 }, 20, 'the next bookings');
+is_deeply([map { $_->{code} // () } $p->log_lines(qr/^succeeded/)], [],
+    'what succeeds at once has no error in the log');
 $origin->stop;
 is($p->stop_workers, 0, 'the pool ends well');
 $p->finish;

@@ -213,8 +213,8 @@ subtest 'OTLP receiver' => sub {
 };
 
 subtest 'token' => sub {
-    my ($rc, $out) = $t->run($t->build . '/travelctl', 'token', 'verify',
-        '--jwks', $t->dir . '/jwks.json', '--audience', 'travel',
+    my ($rc, $out) = $t->ctl('token', 'verify', '--jwks',
+        $t->dir . '/jwks.json', '--audience', 'travel',
         $t->user_token(7));
     is($rc, 0, 'minted and verified') or diag($out);
 };

@@ -64,7 +64,7 @@ END
 my $b = Travel::Node->start($t, edit => sub { s/echo\.sock/echo2.sock/g });
 my @node = ($t, $b);
 
-sub ctl { return $t->run(Travel::Test::build() . '/travelctl', @_) }
+sub ctl { return $t->ctl(@_) }
 
 sub key {
     my ($rc, $out) = ctl('key', 'create', @_);

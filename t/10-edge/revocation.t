@@ -89,7 +89,7 @@ sub off { $_[0]->kill; unlink $t->dir . '/echo2.sock' }
 sub status { return ask(@_)->{status} }
 
 sub ctl {
-    my ($rc, $out) = $t->run(Travel::Test::build() . '/travelctl', @_);
+    my ($rc, $out) = $t->ctl(@_);
     return wantarray ? ($rc, $out) : is($rc, 0, "travelctl @_") || diag $out;
 }
 

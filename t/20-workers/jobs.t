@@ -247,8 +247,7 @@ subtest 'one trace' => sub {
         'the partner was told the span of the call');
     ok((grep { $_->{name} eq 'send notification' && $_->{kind} eq 'producer' } @s),
         'the follow-up job is announced');
-    my ($rc, $out) = $t->run(Travel::Test::build() . '/travelctl', 'trace',
-        'show', $trace);
+    my ($rc, $out) = $t->ctl('trace', 'show', $trace);
     is($rc, 0, 'travelctl trace show');
     like($out, qr/POST klook .*status_code=201/, 'shows the call');
 };

@@ -242,8 +242,8 @@ for ([trip_created => 'trip-events'], [itinerary_generated => 'trip-events'],
 
 sub run {
     my ($schedule) = @_;
-    my ($rc, $job) = $t->run(Travel::Test::build() . '/travelctl', 'schedule',
-        'run', $schedule, '--config', $t->dir . '/workers.conf');
+    my ($rc, $job) = $t->ctl('schedule', 'run', $schedule, '--config',
+        $t->dir . '/workers.conf');
     chomp $job;
     is($rc, 0, "schedule $schedule") or diag $job;
     my ($partition, $uuid) = $job =~ /^(\w+\.\d+)\.(\S+)$/;
@@ -255,8 +255,8 @@ sub run {
     return json($result // '{}');
 }
 
-my (undef, $list) = $t->run(Travel::Test::build() . '/travelctl', 'schedule',
-    'list', '--config', $t->dir . '/workers.conf');
+my (undef, $list) = $t->ctl('schedule', 'list', '--config',
+    $t->dir . '/workers.conf');
 my %shipped = $list =~ /^(\S+) +(\@?\S+(?: [\d*\/]+ [\d*]+ [\d*]+ [\d*]+)?) +UTC +/mg;
 is_deeply(\%shipped, { partitions => '@daily', expiry => '15 3 * * *',
     snapshots => '45 3 * * *', archival => '30 4 1 * *',

@@ -14,8 +14,7 @@ my @me = (token => $t->user_token(0));
 my @you = (token => $t->user_token(1));
 
 sub ctl {
-    return $t->run(Travel::Test::build() . '/travelctl', @_, '--config',
-        $t->dir . '/workers.conf');
+    return $t->ctl(@_, '--config', $t->dir . '/workers.conf');
 }
 
 my @wait = (headers => { prefer => 'wait=10' });
@@ -144,8 +143,8 @@ subtest 'keys of travelctl open what is shipped' => sub {
 subtest 'the shipped purge' => sub {
     my $place = '/api/v1/personalities';
     wait_for(sub { $t->get($place)->{headers}{age} }, 10, 'a kept answer');
-    my ($rc, $out) = $t->run(Travel::Test::build() . '/travelctl', 'cache',
-        'purge', '--route', 'personalities.list');
+    my ($rc, $out) = $t->ctl('cache', 'purge', '--route',
+        'personalities.list');
     is($rc, 0, 'travelctl cache purge') or diag $out;
     is($t->get($place)->{headers}{age}, undef, 'it is made anew');
     ($rc, $out) = $t->run('/usr/bin/env', '-u', 'PORT', Travel::Test::build()

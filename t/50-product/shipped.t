@@ -62,7 +62,7 @@ sub is_ok {
     return $r->{json};
 }
 sub ctl {
-    my ($rc, $out) = $t->run(Travel::Test::build() . '/travelctl', @_);
+    my ($rc, $out) = $t->ctl(@_);
     is($rc, 0, "travelctl @_[0, 1]") or diag $out;
     return $out;
 }

@@ -146,8 +146,8 @@ my $strict = sub { return $t->get('/strict', token => $token[0],
 like($strict->(), qr/"strict-3600";r=49/, 'a limit');
 
 is($t->get('/api/v1/me', token => $revoked)->{status}, 200, 'a token is good');
-my ($rc, $out) = $t->run(Travel::Test::build() . '/travelctl', qw(token revoke),
-    '--user', $t->user(9), '--config', $t->dir . '/workers.conf');
+my ($rc, $out) = $t->ctl('token', 'revoke', '--user',
+    $t->user(9), '--config', $t->dir . '/workers.conf');
 is($rc, 0, 'and is taken back') or diag($out);
 wait_for(sub { $t->get('/api/v1/me', token => $revoked)->{status} == 401 }, 5,
     'it to be refused');

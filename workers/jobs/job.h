@@ -148,6 +148,15 @@ void worker_job_memo_set(worker_job_t *job, const char *name, json_t *value);
 void worker_job_partition(const worker_job_t *job,
     char queue[TRAVEL_QUEUE_NAME_MAX + 1], char partition[16]);
 
+/* The lease that it runs under, likewise; whose it is: job->owner. */
+typedef struct {
+    char  queue[TRAVEL_QUEUE_NAME_MAX + 1];
+    char  partition[16];
+    char  fence[24];
+} worker_job_lease_t;
+
+void worker_job_lease(const worker_job_t *job, worker_job_lease_t *ret_lease);
+
 /* Returns SNOOZE: return worker_job_snooze(job, ms).  What has no deadline may
  * do so for ever; its key is held as by a retry. */
 worker_verdict_e worker_job_snooze(worker_job_t *job, long ms);

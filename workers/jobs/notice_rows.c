@@ -16,20 +16,13 @@
     "WITH f AS MATERIALIZED ("                                                \
     "  SELECT jobs.fenced($1, $2::int, $3, $4::bigint) AS ok)"
 
-typedef struct {
-    char  queue[TRAVEL_QUEUE_NAME_MAX + 1];
-    char  partition[16];
-    char  fence[24];
-} notice_lease_t;
-
 
 /* The first five parameters of all: the lease and the batch. */
 static void
-notice_params(notice_lease_t *l, const worker_job_t *job,
+notice_params(worker_job_lease_t *l, const worker_job_t *job,
     const char *params[5])
 {
-    worker_job_partition(job, l->queue, l->partition);
-    snprintf(l->fence, sizeof(l->fence), "%lld", job->fence);
+    worker_job_lease(job, l);
 
     params[0] = l->queue;
     params[1] = l->partition;
@@ -139,8 +132,8 @@ notice_expand(worker_job_t *job, const char *channel)
 worker_verdict_e
 notice_recover(worker_job_t *job)
 {
-    const char      *params[5];
-    notice_lease_t   lease;
+    const char          *params[5];
+    worker_job_lease_t   lease;
 
     notice_params(&lease, job, params);
 
@@ -185,11 +178,11 @@ worker_verdict_e
 notice_take(worker_job_t *job, PGresult **ret_res, notice_t **ret_notices,
     size_t *ret_n)
 {
-    char               limit[16];
-    PGresult          *res;
-    const char        *params[6];
-    notice_lease_t     lease;
-    worker_verdict_e   verdict;
+    char                 limit[16];
+    PGresult            *res;
+    const char          *params[6];
+    worker_verdict_e     verdict;
+    worker_job_lease_t   lease;
 
     *ret_res = NULL;
     *ret_notices = NULL;
@@ -261,12 +254,12 @@ worker_verdict_e
 notice_settle(worker_job_t *job, const notice_t *notices,
     const notice_answer_t *answers, size_t n)
 {
-    char              *text;
-    size_t             i;
-    json_t            *list;
-    const char        *params[6];
-    notice_lease_t     lease;
-    worker_verdict_e   verdict;
+    char                *text;
+    size_t               i;
+    json_t              *list;
+    const char          *params[6];
+    worker_verdict_e     verdict;
+    worker_job_lease_t   lease;
 
     list = json_array();
 
@@ -313,10 +306,10 @@ notice_settle(worker_job_t *job, const notice_t *notices,
 worker_verdict_e
 notice_count(worker_job_t *job, notice_count_t *ret_count)
 {
-    PGresult          *res;
-    const char        *params[5];
-    notice_lease_t     lease;
-    worker_verdict_e   verdict;
+    PGresult            *res;
+    const char          *params[5];
+    worker_verdict_e     verdict;
+    worker_job_lease_t   lease;
 
     notice_params(&lease, job, params);
 
@@ -349,8 +342,8 @@ notice_count(worker_job_t *job, notice_count_t *ret_count)
 worker_verdict_e
 notice_fail(worker_job_t *job)
 {
-    const char      *params[5];
-    notice_lease_t   lease;
+    const char          *params[5];
+    worker_job_lease_t   lease;
 
     notice_params(&lease, job, params);
 

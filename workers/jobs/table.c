@@ -136,6 +136,14 @@ worker_job_partition(const worker_job_t *job,
 }
 
 
+void
+worker_job_lease(const worker_job_t *job, worker_job_lease_t *ret_lease)
+{
+    worker_job_partition(job, ret_lease->queue, ret_lease->partition);
+    snprintf(ret_lease->fence, sizeof(ret_lease->fence), "%lld", job->fence);
+}
+
+
 worker_verdict_e
 worker_job_snooze(worker_job_t *job, long ms)
 {

@@ -32,11 +32,9 @@ worker_checkpoint_get(worker_job_t *job, json_t **ret_cursor)
 
 /* The parameters of CHECKPOINT_PUT; those that are made are in the first. */
 typedef struct {
-    char         queue[TRAVEL_QUEUE_NAME_MAX + 1];
-    char         partition[16];
-    char         fence[24];
-    char        *text;
-    const char  *params[CHECKPOINT_ARGS];
+    char                *text;
+    const char          *params[CHECKPOINT_ARGS];
+    worker_job_lease_t   lease;
 } checkpoint_args_t;
 
 
@@ -44,17 +42,16 @@ typedef struct {
 static int
 checkpoint_args(checkpoint_args_t *args, worker_job_t *job, json_t *cursor)
 {
-    worker_job_partition(job, args->queue, args->partition);
-    snprintf(args->fence, sizeof(args->fence), "%lld", job->fence);
+    worker_job_lease(job, &args->lease);
     args->text = cursor != NULL ? json_dumps(cursor, WORKER_TX_DUMP) : NULL;
     json_decref(cursor);
 
     args->params[0] = job->uuid;
     args->params[1] = args->text;
-    args->params[2] = args->queue;
-    args->params[3] = args->partition;
+    args->params[2] = args->lease.queue;
+    args->params[3] = args->lease.partition;
     args->params[4] = job->owner;
-    args->params[5] = args->fence;
+    args->params[5] = args->lease.fence;
 
     if (args->text == NULL) {
         (void) worker_job_fail(job, WORKER_RETRY, "INTERNAL_ERROR",

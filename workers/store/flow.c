@@ -533,16 +533,21 @@ worker_verdict_e
 worker_flow_node_over(worker_job_t *job, const char *flow, const char *node,
     const char *state, const char *result, const char *error, bool *ret_new)
 {
-    char               queue[TRAVEL_QUEUE_NAME_MAX + 1], partition[16];
-    char               fence[24];
-    PGresult          *res;
-    worker_verdict_e   verdict;
+    PGresult            *res;
+    const char          *params[9];
+    worker_verdict_e     verdict;
+    worker_job_lease_t   lease;
 
-    worker_job_partition(job, queue, partition);
-    snprintf(fence, sizeof(fence), "%lld", job->fence);
-
-    const char *params[] = { flow, node, state, result, error, queue,
-                             partition, job->owner, fence };
+    worker_job_lease(job, &lease);
+    params[0] = flow;
+    params[1] = node;
+    params[2] = state;
+    params[3] = result;
+    params[4] = error;
+    params[5] = lease.queue;
+    params[6] = lease.partition;
+    params[7] = job->owner;
+    params[8] = lease.fence;
 
     res = worker_query(job, "SELECT jobs.flow_done_fenced($1::uuid, $2::uuid,"
                             " $3, $4::jsonb, $5::jsonb, $6, $7::int, $8,"

@@ -11,19 +11,16 @@
 
 
 typedef struct {
-    char  queue[TRAVEL_QUEUE_NAME_MAX + 1];
-    char  partition[16];
-    char  fence[24];
-    char  name[TRAVEL_QUEUE_NAME_MAX + 20];     /* "booking.3" */
+    worker_job_lease_t  of;
+    char                name[TRAVEL_QUEUE_NAME_MAX + 20];   /* "booking.3" */
 } saga_lease_t;
 
 
 static void
 saga_lease(saga_lease_t *l, const worker_job_t *job)
 {
-    worker_job_partition(job, l->queue, l->partition);
-    snprintf(l->fence, sizeof(l->fence), "%lld", job->fence);
-    snprintf(l->name, sizeof(l->name), "%s.%s", l->queue, l->partition);
+    worker_job_lease(job, &l->of);
+    snprintf(l->name, sizeof(l->name), "%s.%s", l->of.queue, l->of.partition);
 }
 
 
@@ -96,10 +93,10 @@ worker_saga_take(worker_job_t *job, const char *step,
     snprintf(key, sizeof(key), "%s:%s", job->job_id, step);
     *ret_result = NULL;
 
-    params[0] = lease.queue;
-    params[1] = lease.partition;
+    params[0] = lease.of.queue;
+    params[1] = lease.of.partition;
     params[2] = job->owner;
-    params[3] = lease.fence;
+    params[3] = lease.of.fence;
     params[4] = job->uuid;
     params[5] = step;
     params[6] = key;
@@ -156,10 +153,10 @@ worker_saga_settle(worker_job_t *job, const char *step, const char *state,
                           : NULL;
     json_decref(result);
 
-    params[0] = lease.queue;
-    params[1] = lease.partition;
+    params[0] = lease.of.queue;
+    params[1] = lease.of.partition;
     params[2] = job->owner;
-    params[3] = lease.fence;
+    params[3] = lease.of.fence;
     params[4] = job->uuid;
     params[5] = step;
     params[6] = state;

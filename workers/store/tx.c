@@ -184,18 +184,12 @@ tx_announce(worker_tx_t *tx)
 static PGresult *
 tx_look(worker_tx_t *tx)
 {
-    char           partition[16], fence[24];
-    worker_job_t  *job;
+    worker_job_lease_t   lease;
+    const char          *params[] = { lease.queue, lease.partition,
+                                      tx->job->owner, lease.fence,
+                                      tx->job->uuid, tx->step };
 
-    job = tx->job;
-
-    const char *params[] = { NULL, partition, job->owner, fence, job->uuid,
-                             tx->step };
-    char queue[TRAVEL_QUEUE_NAME_MAX + 1];
-
-    worker_job_partition(job, queue, partition);
-    snprintf(fence, sizeof(fence), "%lld", job->fence);
-    params[0] = queue;
+    worker_job_lease(tx->job, &lease);
 
     return tx_run(tx,
                   "SELECT jobs.fenced($1, $2::int, $3, $4::bigint),"

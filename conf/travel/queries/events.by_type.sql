@@ -7,12 +7,7 @@
 -- @returns  list
 -- @cursor   at desc, pos desc
 -- @tags     user:{viewer}
-SELECT e.at, e.pos,
-       json_build_object('id', e.pos, 'type', e.type,
-                         'aggregate', e.stream_type,
-                         'aggregate_id', e.stream_id, 'version', e.version,
-                         'data', e.data,
-                         'created_at', travel.rfc3339(e.at)) AS item
+SELECT e.at, e.pos, e.item
   FROM travel.user_events AS e
  WHERE e.user_id = :viewer
    AND e.type = :type

@@ -9,12 +9,7 @@
 -- @returns  list
 -- @cursor   version desc
 -- @tags     user:{viewer}
-SELECT e.version,
-       json_build_object('id', e.pos, 'type', e.type,
-                         'aggregate', e.stream_type,
-                         'aggregate_id', e.stream_id, 'version', e.version,
-                         'data', e.data,
-                         'created_at', travel.rfc3339(e.at)) AS item
+SELECT e.version, e.item
   FROM travel.user_events AS e
  WHERE e.stream_id = :of
    AND e.user_id = :viewer

@@ -86,6 +86,22 @@ travel_queue_internal(travel_str_t name)
 }
 
 
+int
+travel_job_id_possible(travel_job_id_t *ret_id, travel_str_t text)
+{
+    travel_job_id_t  id;
+
+    if (travel_job_id_parse(&id, text) != TRAVEL_OK
+        || !travel_queue_exists(id.queue))
+    {
+        return TRAVEL_INVALID;
+    }
+
+    *ret_id = id;
+    return TRAVEL_OK;
+}
+
+
 const char *
 travel_priority_name(travel_priority_e p)
 {

@@ -29,6 +29,9 @@ typedef enum {
 const char *travel_queue_name(size_t i);
 bool travel_queue_exists(travel_str_t name);
 bool travel_queue_internal(travel_str_t name);
+/* travel_job_id_parse() of an id whose queue exists: a job can have it. */
+int travel_job_id_possible(travel_job_id_t *ret_id, travel_str_t text)
+    TRAVEL_MUST_CHECK;
 
 const char *travel_priority_name(travel_priority_e p);
 int travel_priority_parse(travel_priority_e *ret_p, travel_str_t name)

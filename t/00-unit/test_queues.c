@@ -7,7 +7,8 @@
 static void
 names(void **state)
 {
-    size_t  i;
+    size_t           i;
+    travel_job_id_t  id;
 
     static const char  *all[] = {
         "journey", "booking", "ai", "notification", "analytics", "content",
@@ -33,6 +34,15 @@ names(void **state)
     assert_true(travel_queue_internal(L("maintenance")));
     assert_false(travel_queue_internal(L("booking")));
     assert_false(travel_queue_internal(L("nowhere")));
+
+    assert_int_equal(travel_job_id_possible(&id,
+        L("booking.3.0190a5c2-7e3b-7000-8000-000000000001")), TRAVEL_OK);
+    assert_int_equal(id.partition, 3);
+    assert_int_equal(travel_job_id_possible(&id,
+        L("trip.4.0190a5c2-7e3b-7000-8000-000000000001")), TRAVEL_INVALID);
+    assert_int_equal(travel_job_id_possible(&id, L("booking.4.x")),
+                     TRAVEL_INVALID);
+    assert_int_equal(id.partition, 3);
 }
 
 

@@ -192,8 +192,8 @@ ctl_uuid(const char *text, const char *what)
 bool
 ctl_job_id(travel_job_id_t *ret_id, const char *text)
 {
-    if (travel_job_id_parse(ret_id, (travel_str_t) { text, strlen(text) })
-        == TRAVEL_OK && travel_queue_exists(ret_id->queue))
+    if (travel_job_id_possible(ret_id, (travel_str_t) { text, strlen(text) })
+        == TRAVEL_OK)
     {
         return true;
     }

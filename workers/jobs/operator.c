@@ -122,8 +122,9 @@ operator_jobs(worker_job_t *job)
 static bool
 operator_job(const char *text, travel_job_id_t *ret_id)
 {
-    return travel_job_id_parse(ret_id, (travel_str_t) { text, strlen(text) })
-           == TRAVEL_OK && travel_queue_exists(ret_id->queue);
+    return travel_job_id_possible(ret_id, (travel_str_t) { text,
+                                                           strlen(text) })
+           == TRAVEL_OK;
 }
 
 

@@ -364,9 +364,9 @@ browse_job(worker_redis_t *redis, browse_t *b)
     size_t           place;
     travel_job_id_t  id;
 
-    if (travel_job_id_parse(&id, (travel_str_t) { b->what->job,
-                                                  strlen(b->what->job) })
-        != TRAVEL_OK || !travel_queue_exists(id.queue))
+    if (travel_job_id_possible(&id, (travel_str_t) { b->what->job,
+                                                     strlen(b->what->job) })
+        != TRAVEL_OK)
     {
         return TRAVEL_OK;               /* no job has it */
     }

@@ -117,9 +117,7 @@ enqueue_put(worker_redis_t *redis, const travel_envelope_t *env,
     travel_job_id_t             id;
     travel_envelope_scratch_t   scratch;
 
-    if (travel_job_id_parse(&id, env->id) != TRAVEL_OK
-        || !travel_queue_exists(id.queue))
-    {
+    if (travel_job_id_possible(&id, env->id) != TRAVEL_OK) {
         return TRAVEL_INVALID;
     }
 

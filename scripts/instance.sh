@@ -289,10 +289,10 @@ start_workers() {
 start_nginx() {
     render_nginx
     rm -f "$PIDS/nginx.pid"
-    # nginx is not ours to judge on leaks, and lives on what it never frees.
-    ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 \
-    # By its path: an upgrade (USR2) executes what it was called by.
-    LD_PRELOAD=$(preload) setsid "$(command -v nginx)" -p "$TRAVEL_RUN" \
+    # nginx is not ours to judge on leaks, and lives on what it never frees.  By
+    # its path: an upgrade (USR2) executes what it was called by.
+    ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 LD_PRELOAD=$(preload) \
+        setsid "$(command -v nginx)" -p "$TRAVEL_RUN" \
         -c "$TRAVEL_RUN/nginx.conf" -e "$LOGS/error.log" \
         < /dev/null > "$LOGS/nginx.out" 2>&1 &
     wait_for 40 nginx_up_or_gone $! || true
